@@ -1,48 +1,139 @@
+// Every setting of Berth: its key, kind, default and one sentence on what it does. The reference page,
+// the JSON schema, the environment variables and the flags all come from here.
+import { z } from 'zod';
+import { isLoopback } from './address.ts';
+import { address, choice, count, duration, path, size, toggle } from './values.ts';
+
+const settings = z.strictObject({
+  listen: address()
+    .prefault('127.0.0.1:5000')
+    .meta({ description: 'Where the registry listens.', flag: 'listen' }),
+  data: path()
+    .prefault('./data')
+    .meta({ description: 'The data directory, which holds the database and the blobs.', flag: 'data' }),
+  anonymous: choice(['none', 'pull', 'push']).exactOptional().meta({
+    description: "What callers without credentials may do on the registry's listener; push includes pull.",
+    allowed: 'pull or push; none refuses every request and has to wait until there is a login',
+    absent: '`push` on a loopback address; on any other address Berth asks for a decision',
+    flag: 'allow-anonymous',
+  }),
+  tls: z
+    .strictObject({
+      certificate: path().meta({
+        description: 'The PEM file with the certificate and its chain; read again when it changes.',
+        flag: 'tls-certificate',
+      }),
+      key: path().meta({
+        description: "The PEM file with the certificate's private key; read again when it changes.",
+        flag: 'tls-key',
+      }),
+    })
+    .readonly()
+    .exactOptional()
+    .meta({ description: 'Serve HTTPS with this pair of files; without it the registry speaks plain HTTP.' }),
+  log: z
+    .strictObject({
+      level: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+        .prefault('info')
+        .meta({ description: 'The least severe events that are logged.', flag: 'log-level' }),
+      format: choice(['auto', 'json', 'pretty']).prefault('auto').meta({
+        description: 'How a log line looks; auto is pretty on a terminal and JSON elsewhere.',
+        flag: 'log-format',
+      }),
+      access: toggle().prefault(true).meta({ description: 'Whether each request is logged, in one line.' }),
+    })
+    .readonly()
+    .prefault({})
+    .meta({ description: 'What is logged, and how; logs go to standard output.' }),
+  operations: z
+    .strictObject({
+      listen: address().meta({
+        description: "Where health and metrics are served, away from the registry's own listener.",
+        flag: 'operations-listen',
+      }),
+    })
+    .readonly()
+    .exactOptional()
+    .meta({ description: "A listener for health and metrics alone; without it they share the registry's." }),
+  manifests: z
+    .strictObject({
+      // The distribution spec lets clients rely on 4 MiB.
+      maxSize: size({ min: '4MiB', max: '64MiB' })
+        .prefault('4MiB')
+        .meta({ description: 'The largest manifest that may be pushed.' }),
+      allowSparseIndexes: toggle().prefault(true).meta({
+        description: 'Whether an index may name child manifests that its repository does not hold.',
+      }),
+    })
+    .readonly()
+    .prefault({}),
+  deletes: z
+    .strictObject({
+      enabled: toggle()
+        .prefault(true)
+        .meta({ description: 'Whether tags, manifests and blobs may be deleted through the API.' }),
+    })
+    .readonly()
+    .prefault({}),
+  uploads: z
+    .strictObject({
+      expireAfter: duration({ min: '1s', max: '365d' }).prefault('24h').meta({
+        description: 'How long an upload may lie without a request before it is given up and removed.',
+      }),
+    })
+    .readonly()
+    .prefault({}),
+  limits: z
+    .strictObject({
+      // Above 24 days a Node timer would overflow and fire at once.
+      idleTimeout: duration({ min: '100ms', max: '24h' }).prefault('60s').meta({
+        description: 'How long a transfer may go without one byte of progress before it is cut.',
+      }),
+      minimumRate: size({ min: '0B', max: '1GiB' }).prefault('1KiB').meta({
+        description:
+          'The bytes a second below which a transfer is cut, measured over limits.idleTimeout; 0 never cuts.',
+      }),
+      maxConnections: count({ min: 1, max: 1_000_000 })
+        .prefault(10_000)
+        .meta({ description: 'How many connections may be open at once; more are closed as they arrive.' }),
+    })
+    .readonly()
+    .prefault({}),
+  shutdown: z
+    .strictObject({
+      drainTimeout: duration({ min: '0ms', max: '24h' })
+        .prefault('30s')
+        .meta({ description: 'How long running transfers may take to end once Berth is told to stop.' }),
+    })
+    .readonly()
+    .prefault({}),
+});
+
+const NONE_REFUSES_ALL = ', which refuses every request, for no login exists yet; allowed: pull or push';
+
+const NOT_LOOPBACK =
+  ', which other machines may reach, and no login exists yet; allowed: a loopback address such as 127.0.0.1:5000, ' +
+  'or serving everyone on purpose with --allow-anonymous pull or push (key anonymous, environment BERTH_ANONYMOUS)';
+
+/** Parses what a file may say; the result is frozen all the way down. */
+export const configSchema = settings
+  .superRefine(({ listen, anonymous }, context) => {
+    if (anonymous === 'none') {
+      context.addIssue({ code: 'custom', path: ['anonymous'], message: NONE_REFUSES_ALL });
+    } else if (anonymous === undefined && !isLoopback(listen)) {
+      context.addIssue({
+        code: 'custom',
+        path: ['listen'],
+        message: NOT_LOOPBACK,
+        params: { with: ['anonymous'] },
+      });
+    }
+  })
+  .transform((config) => ({ ...config, anonymous: config.anonymous ?? ('push' as const) }))
+  .readonly();
+
 /**
  * The settings of one Berth process. Read once at start, then handed down in slices; nothing below
  * `app.ts` and `cli/` sees the whole of it.
  */
-export interface Config {
-  /** Where the registry listens. */
-  readonly listen: ListenAddress;
-  /** Absolute path of the data directory: `berth.db` and the blob files. */
-  readonly data: string;
-  /** What callers without credentials may do on this listener. */
-  readonly anonymous: 'none' | 'pull' | 'push';
-  readonly tls?: { readonly certificate: string; readonly key: string };
-  readonly log: {
-    readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
-    readonly format: 'auto' | 'json' | 'pretty';
-    /** One line a request. */
-    readonly access: boolean;
-  };
-  /** Health and metrics on a listener of their own; absent: on the main one. */
-  readonly operations?: { readonly listen: ListenAddress };
-  readonly manifests: {
-    /** Bytes; at least 4 MiB, which clients may rely on. */
-    readonly maxSize: number;
-    /** Whether an index may name child manifests that the repository does not hold. */
-    readonly allowSparseIndexes: boolean;
-  };
-  readonly deletes: { readonly enabled: boolean };
-  readonly uploads: {
-    /** Milliseconds without a request after which an upload session is given up. */
-    readonly expireAfter: number;
-  };
-  readonly limits: {
-    /** Milliseconds without one byte of progress after which a transfer is cut. */
-    readonly idleTimeout: number;
-    /** Bytes per second below which a transfer is cut, measured over `idleTimeout`. */
-    readonly minimumRate: number;
-    readonly maxConnections: number;
-  };
-  readonly shutdown: {
-    /** Milliseconds that running transfers may take to end. */
-    readonly drainTimeout: number;
-  };
-}
-
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
+export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,37 @@
+// Settings from the environment: `BERTH_` and the key, `uploads.expireAfter` → BERTH_UPLOADS_EXPIRE_AFTER.
+import { didYouMean } from './mistake.ts';
+import type { Setting } from './settings.ts';
+import { fromText, type Given, type Source } from './source.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Names the file; the one variable that is no setting. */
+export const FILE_VARIABLE = 'BERTH_CONFIG';
+
+export function readEnvironment(settings: readonly Setting[], env: Environment): Source {
+  const known = new Map(settings.map((setting) => [setting.env, setting]));
+  const given = new Map<string, Given>();
+  const mistakes: string[] = [];
+  for (const [name, text] of Object.entries(env)) {
+    if (text === undefined || name === FILE_VARIABLE || !name.startsWith('BERTH_')) continue;
+    const setting = known.get(name);
+    if (setting) {
+      given.set(setting.key, { value: fromText(setting, text), where: name });
+    } else if (!isServiceLink(name, text)) {
+      mistakes.push(`${name}: unknown variable${didYouMean(name, [...known.keys(), FILE_VARIABLE])}`);
+    }
+  }
+  return { given, mistakes };
+}
+
+/**
+ * Kubernetes tells every pod of a Service named `berth` about it, in variables that share our prefix:
+ * BERTH_SERVICE_HOST, BERTH_SERVICE_PORT_HTTP, BERTH_PORT=tcp://10.0.0.11:5000, BERTH_PORT_5000_TCP_ADDR.
+ * Nobody set them on purpose, so they are not mistakes.
+ */
+function isServiceLink(name: string, text: string): boolean {
+  return (
+    /_(SERVICE_HOST|SERVICE_PORT|SERVICE_PORT_\w+|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)$/.test(name) ||
+    (name.endsWith('_PORT') && /^(tcp|udp|sctp):\/\//.test(text))
+  );
+}

@@ -1,0 +1,50 @@
+// What is wrong with a configuration, in one line a mistake.
+
+export class ConfigError extends Error {
+  readonly mistakes: readonly string[];
+
+  constructor(mistakes: readonly string[]) {
+    const count = mistakes.length === 1 ? 'a mistake' : `${mistakes.length} mistakes`;
+    super(`the configuration has ${count}:\n${mistakes.map((mistake) => `  ${mistake}`).join('\n')}`);
+    this.name = 'ConfigError';
+    this.mistakes = mistakes;
+  }
+}
+
+const LONGEST_FOUND = 80;
+
+/** A value as a mistake shows it: on one line, short, and never a secret. */
+export function found(value: unknown, secret = false): string {
+  if (secret) return 'a hidden value';
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > LONGEST_FOUND ? `${text.slice(0, LONGEST_FOUND)}…` : text;
+}
+
+/** `; did you mean listen?` when one of the names is near enough, else ''. */
+export function didYouMean(name: string, names: Iterable<string>): string {
+  let nearest: string | undefined;
+  let least = 1 + Math.floor(name.length / 4);
+  for (const candidate of names) {
+    const steps = distance(name.toLowerCase(), candidate.toLowerCase(), least);
+    if (steps <= least && (nearest === undefined || steps < least)) {
+      nearest = candidate;
+      least = steps;
+    }
+  }
+  return nearest === undefined ? '' : `; did you mean ${nearest}?`;
+}
+
+/** Levenshtein's distance; lengths that differ by more than `limit` are not compared at all. */
+function distance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) > limit) return Number.POSITIVE_INFINITY;
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, replaced));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

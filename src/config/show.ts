@@ -1,0 +1,32 @@
+// The configuration in force, as a file that would give the same one, save for its secrets.
+import { Document, isScalar } from 'yaml';
+import { z } from 'zod';
+import type { Loaded } from './load.ts';
+import { nest, settingsOf } from './settings.ts';
+
+const HIDDEN = '(hidden)';
+
+/** YAML; beside each value, where it comes from. */
+export function showYaml(schema: z.ZodType, loaded: Loaded<unknown>): string {
+  const document = new Document(showObject(schema, loaded));
+  for (const { key } of settingsOf(schema).settings) {
+    const node = document.getIn(key.split('.'), true);
+    if (isScalar(node)) node.comment = ` ${loaded.origins.get(key) ?? 'default'}`;
+  }
+  return document.toString({ lineWidth: 0 });
+}
+
+/** The same as a plain object. */
+export function showObject(schema: z.ZodType, { config }: Loaded<unknown>): object {
+  const values = settingsOf(schema).settings.map(({ key, schema, writeOnly }): [string, unknown] => {
+    const value = valueAt(config, key);
+    return [key, value === undefined ? value : writeOnly ? HIDDEN : z.encode(schema, value)];
+  });
+  return nest(values.filter(([, value]) => value !== undefined));
+}
+
+function valueAt(config: unknown, key: string): unknown {
+  return key
+    .split('.')
+    .reduce((section, name) => (section as Record<string, unknown> | undefined)?.[name], config);
+}

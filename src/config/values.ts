@@ -1,0 +1,106 @@
+// The kinds of value that a setting can have. Each is a codec between what people write and what the
+// program uses, and says in words what is allowed.
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { formatAddress, type ListenAddress, parseAddress } from './address.ts';
+import {
+  DURATION_PATTERN,
+  formatDuration,
+  formatSize,
+  parseDuration,
+  parseSize,
+  SIZE_PATTERN,
+} from './units.ts';
+
+/** What a setting says of itself; JSON Schema knows `description` and `writeOnly` under the same names. */
+export interface SettingMeta {
+  /** One sentence for the reference. */
+  description?: string | undefined;
+  /** Completes the sentence 'allowed: …'. */
+  allowed?: string;
+  /** The flag of `berth serve` that sets it, if it is a common one. */
+  flag?: string;
+  /** What holds while the setting is absent, where that is not a plain value. */
+  absent?: string;
+  /** A secret: never printed. */
+  writeOnly?: boolean;
+}
+
+declare module 'zod' {
+  interface GlobalMeta extends SettingMeta {}
+}
+
+interface Bounds {
+  readonly min: string;
+  readonly max: string;
+}
+
+/** Bytes. */
+export function size({ min, max }: Bounds) {
+  return z
+    .codec(z.union([z.string().regex(SIZE_PATTERN), z.int().nonnegative()]), z.number(), {
+      decode: (value, context) => within(parseSize(String(value)), parseSize(min)!, parseSize(max)!, context),
+      encode: formatSize,
+    })
+    .meta({ allowed: `a size from ${min} to ${max}, such as 16MiB, 512KiB or a plain number of bytes` });
+}
+
+/** Milliseconds. */
+export function duration({ min, max }: Bounds) {
+  return z
+    .codec(z.string().regex(DURATION_PATTERN), z.number(), {
+      decode: (value, context) =>
+        within(parseDuration(value), parseDuration(min)!, parseDuration(max)!, context),
+      encode: formatDuration,
+    })
+    .meta({ allowed: `a duration from ${min} to ${max} with its unit, such as 500ms, 30s or 24h` });
+}
+
+export function count({ min, max }: { readonly min: number; readonly max: number }) {
+  return z
+    .int()
+    .min(min)
+    .max(max)
+    .meta({ allowed: `a whole number from ${min} to ${max}` });
+}
+
+export function toggle() {
+  return z.boolean().meta({ allowed: 'true or false' });
+}
+
+export function choice<const T extends readonly string[]>(values: T) {
+  const allowed = `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
+  return z.enum(values as unknown as { [K in T[number]]: K }).meta({ allowed });
+}
+
+export function address() {
+  return z
+    .codec(z.string(), z.custom<ListenAddress>(), {
+      decode: (value, context) => parseAddress(value) ?? refuse(value, context),
+      encode: formatAddress,
+    })
+    .meta({
+      allowed: 'HOST:PORT, such as 127.0.0.1:5000, localhost:5000 or "[::1]:5000"; port 0 is any free one',
+    });
+}
+
+/** An absolute path; a relative one starts at the working directory. */
+export function path() {
+  return z
+    .codec(z.string().regex(/^[^\0]+$/), z.string(), {
+      decode: (value) => resolve(value),
+      encode: (value) => value,
+    })
+    .meta({ allowed: 'a path, absolute or from the working directory' });
+}
+
+type Context = z.core.ParsePayload<unknown>;
+
+function within(value: number | undefined, min: number, max: number, context: Context): number {
+  return value !== undefined && value >= min && value <= max ? value : refuse(value, context);
+}
+
+function refuse(input: unknown, context: Context): never {
+  context.issues.push({ code: 'custom', input, message: 'not allowed' });
+  return z.NEVER;
+}
