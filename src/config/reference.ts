@@ -44,7 +44,7 @@ function describe(setting: Setting): string[] {
     `- Allowed: ${setting.allowed}`,
     `- Default: ${setting.default === undefined ? absent : `\`${setting.default}\``}`,
     `- Environment: \`${setting.env}\``,
-    ...(setting.flag ? [`- Flag: \`--${setting.flag}\``] : []),
+    ...(setting.flag ? [`- Flag: \`${setting.flag}\``] : []),
     ...(setting.writeOnly ? ['- A secret: `berth config show` hides it'] : []),
   ];
 }

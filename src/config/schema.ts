@@ -7,25 +7,28 @@ import { address, choice, count, duration, path, size, toggle } from './values.t
 const settings = z.strictObject({
   listen: address()
     .prefault('127.0.0.1:5000')
-    .meta({ description: 'Where the registry listens.', flag: 'listen' }),
+    .meta({ description: 'Where the registry listens.', flag: '--listen <host:port>' }),
   data: path()
     .prefault('./data')
-    .meta({ description: 'The data directory, which holds the database and the blobs.', flag: 'data' }),
+    .meta({
+      description: 'The data directory, which holds the database and the blobs.',
+      flag: '--data <directory>',
+    }),
   anonymous: choice(['none', 'pull', 'push']).exactOptional().meta({
     description: "What callers without credentials may do on the registry's listener; push includes pull.",
     allowed: 'pull or push; none refuses every request and has to wait until there is a login',
     absent: '`push` on a loopback address; on any other address Berth asks for a decision',
-    flag: 'allow-anonymous',
+    flag: '--allow-anonymous <pull|push>',
   }),
   tls: z
     .strictObject({
       certificate: path().meta({
         description: 'The PEM file with the certificate and its chain; read again when it changes.',
-        flag: 'tls-certificate',
+        flag: '--tls-certificate <file>',
       }),
       key: path().meta({
         description: "The PEM file with the certificate's private key; read again when it changes.",
-        flag: 'tls-key',
+        flag: '--tls-key <file>',
       }),
     })
     .readonly()
@@ -35,10 +38,10 @@ const settings = z.strictObject({
     .strictObject({
       level: choice(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
         .prefault('info')
-        .meta({ description: 'The least severe events that are logged.', flag: 'log-level' }),
+        .meta({ description: 'The least severe events that are logged.', flag: '--log-level <level>' }),
       format: choice(['auto', 'json', 'pretty']).prefault('auto').meta({
         description: 'How a log line looks; auto is pretty on a terminal and JSON elsewhere.',
-        flag: 'log-format',
+        flag: '--log-format <format>',
       }),
       access: toggle().prefault(true).meta({ description: 'Whether each request is logged, in one line.' }),
     })
@@ -49,7 +52,7 @@ const settings = z.strictObject({
     .strictObject({
       listen: address().meta({
         description: "Where health and metrics are served, away from the registry's own listener.",
-        flag: 'operations-listen',
+        flag: '--operations-listen <host:port>',
       }),
     })
     .readonly()

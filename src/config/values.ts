@@ -18,7 +18,7 @@ export interface SettingMeta {
   description?: string | undefined;
   /** Completes the sentence 'allowed: …'. */
   allowed?: string;
-  /** The flag of `berth serve` that sets it, if it is a common one. */
+  /** The flag that sets it, if it is a common one: `--listen <host:port>`. */
   flag?: string;
   /** What holds while the setting is absent, where that is not a plain value. */
   absent?: string;

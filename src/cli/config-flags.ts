@@ -1,0 +1,28 @@
+// The flags that every command with a configuration takes.
+import { type Command, Option } from 'commander';
+import { type Loaded, loadConfig } from '../config/load.ts';
+import { type Config, configSchema } from '../config/schema.ts';
+import { settingsOf } from '../config/settings.ts';
+import type { Context } from './context.ts';
+
+/** The common settings, which the loader checks: a mistake reads the same wherever it was made. */
+const options = settingsOf(configSchema).settings.flatMap(({ key, flag, description }) =>
+  flag ? [{ key, option: new Option(flag, description) }] : [],
+);
+
+export function withConfigFlags(command: Command): Command {
+  command.option('--config <file>', 'The YAML file with the settings.');
+  for (const { option } of options) command.addOption(option);
+  return command;
+}
+
+/** The configuration that a command was given; throws `ConfigError`. */
+export function configOf(command: Command, { env }: Context): Loaded<Config> {
+  const values = command.opts<Record<string, string>>();
+  const flags: Record<string, string> = {};
+  for (const { key, option } of options) {
+    const value = values[option.attributeName()];
+    if (value !== undefined) flags[key] = value;
+  }
+  return loadConfig({ file: values.config, env, flags });
+}

@@ -1,0 +1,10 @@
+// What a command gets from the process that runs it.
+import type { Environment } from '../config/environment.ts';
+
+export interface Context {
+  readonly env: Environment;
+  /** Writes to standard output. */
+  out(text: string): void;
+  /** Writes to standard error. */
+  err(text: string): void;
+}

@@ -1,0 +1,33 @@
+// The command line: one line here for each command.
+import { Command } from 'commander';
+import manifest from '../../package.json' with { type: 'json' };
+import { configCommand } from './config.ts';
+import type { Context } from './context.ts';
+import { endingOf } from './failure.ts';
+import { serveCommand } from './serve.ts';
+
+/** Runs the command that the arguments name; the answer is the process's exit code. */
+export async function run(argv: readonly string[], context: Context): Promise<number> {
+  try {
+    await program(context).parseAsync(argv, { from: 'user' });
+    return 0;
+  } catch (error) {
+    const { exitCode, text } = endingOf(error);
+    context.err(text);
+    return exitCode;
+  }
+}
+
+function program(context: Context): Command {
+  const root = new Command('berth').description(manifest.description).version(manifest.version);
+  root.addCommand(serveCommand(context));
+  root.addCommand(configCommand(context));
+  for (const command of everyCommand(root)) {
+    command.exitOverride().configureOutput({ writeOut: context.out, writeErr: context.err });
+  }
+  return root;
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}

@@ -1,0 +1,113 @@
+// berth serve: from a configuration to a registry that listens, until a signal ends it.
+import type { EventEmitter } from 'node:events';
+import { Command } from 'commander';
+import type { Logger } from 'pino';
+import { isLoopback } from '../config/address.ts';
+import type { Config } from '../config/schema.ts';
+import { createLogger, isPretty } from '../telemetry/log.ts';
+import { configOf, withConfigFlags } from './config-flags.ts';
+import type { Context } from './context.ts';
+
+export function serveCommand(context: Context): Command {
+  return withConfigFlags(new Command('serve'))
+    .description('Run the registry.')
+    .action(async (_options, command: Command) => {
+      const { config } = configOf(command, context);
+      // Here, not above: the other commands need neither the server nor the time that it takes to load.
+      const { createApp } = await import('../app.ts');
+      await serve(config, { createApp, context, process });
+    });
+}
+
+export interface Listening {
+  readonly url: string;
+  readonly operationsUrl?: string;
+}
+
+/** The part of the app that its process sees. */
+export interface Service {
+  listen(): Promise<Listening>;
+  /** Lets running transfers end, then closes everything; ends within `shutdown.drainTimeout`. */
+  close(): Promise<void>;
+}
+
+export interface ServeParts {
+  createApp(config: Config, parts: { logger: Logger }): Promise<Service>;
+  readonly context: Pick<Context, 'out'>;
+  /** Where signals and the faults that nobody caught arrive, and what ends at once. */
+  readonly process: Pick<EventEmitter, 'on' | 'off'> & { exit(code: number): void };
+}
+
+/** Runs until the first SIGTERM or SIGINT has been obeyed; a second one ends the process at once. */
+export async function serve(config: Config, { createApp, context, process }: ServeParts): Promise<void> {
+  const logger = createLogger(config.log);
+  // Registered before anything opens: process 1 of a container has no default action for a signal.
+  using supervision = supervise(logger, process);
+  const app = await createApp(config, { logger });
+  try {
+    announce(config, await app.listen(), logger, context);
+    const signal = await supervision.signal;
+    logger.info({ signal }, 'stopping: running transfers may end; a second signal ends them now');
+  } finally {
+    await app.close();
+  }
+}
+
+function supervise(logger: Logger, process: ServeParts['process']): Disposable & { signal: Promise<string> } {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let stopping = false;
+  const onSignal = (signal: string) => {
+    if (!stopping) {
+      stopping = true;
+      resolve(signal);
+      return;
+    }
+    logger.fatal({ signal }, 'ended by a second signal');
+    process.exit(1);
+  };
+  // Unhandled rejections arrive here too, with their name as the origin.
+  const onFault = (error: unknown, origin: string) => {
+    logger.fatal({ err: error, origin }, 'a fault that nobody caught');
+    process.exit(1);
+  };
+  const listeners = { SIGTERM: onSignal, SIGINT: onSignal, uncaughtException: onFault };
+  for (const [event, listener] of Object.entries(listeners)) process.on(event, listener);
+  return {
+    signal: promise,
+    [Symbol.dispose]() {
+      for (const [event, listener] of Object.entries(listeners)) process.off(event, listener);
+    },
+  };
+}
+
+function announce(config: Config, listening: Listening, logger: Logger, { out }: Pick<Context, 'out'>): void {
+  const { url, operationsUrl } = listening;
+  if (!isPretty(config.log)) {
+    // Whatever the level: who starts a process waits for this line.
+    logger
+      .child({}, { level: 'info' })
+      .info({ url, operationsUrl, data: config.data }, `listening on ${url}`);
+    return;
+  }
+  const lines = [`listening on ${url}`, `data in ${config.data}`];
+  if (operationsUrl) lines.push(`health and metrics on ${operationsUrl}`);
+  if (config.anonymous === 'push') {
+    const image = `${registryName(config, url)}/hello`;
+    lines.push(
+      '',
+      'a first push:',
+      `  docker pull hello-world`,
+      `  docker tag hello-world ${image}`,
+      `  docker push ${image}`,
+      '',
+    );
+  }
+  out(`${lines.join('\n')}\n`);
+}
+
+/** What comes before the repository in an image's name: docker speaks plain HTTP to `localhost` unasked. */
+function registryName({ listen }: Config, url: string): string {
+  const { host, port } = new URL(url);
+  const here = isLoopback(listen) || listen.host === '0.0.0.0' || listen.host === '::';
+  return here ? `localhost${port ? `:${port}` : ''}` : host;
+}
