@@ -1,0 +1,175 @@
+import { asDigest, type Digest, quote } from './digest.ts';
+import { RegistryError } from './errors.ts';
+import { parseStrictJson } from './json.ts';
+import { isDockerSchema1, isNonDistributable, manifestKind, manifestMediaTypes } from './media-types.ts';
+
+/** A reference to content, as it stands in a manifest (OCI image spec, "Content Descriptors"). */
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** What the registry needs to know of a manifest; the bytes themselves are kept and served as they came. */
+export interface Manifest {
+  readonly mediaType: string;
+  readonly kind: 'image' | 'index';
+  /** Config and layers that the repository must hold (non-distributable layers are left out). */
+  readonly blobs: readonly Descriptor[];
+  /** An index's entries: manifests as a rule, plain layers in BuildKit's cache exports. */
+  readonly children: readonly Descriptor[];
+  readonly subject: Descriptor | undefined;
+  /** Its own `artifactType`, else an image's config media type (end-12). */
+  readonly artifactType: string | undefined;
+  readonly annotations: Readonly<Record<string, string>> | undefined;
+}
+
+const maxReferences = 10_000;
+
+/**
+ * Reads a manifest: `bytes` is the body, `contentType` the request's header. Unknown fields are left alone; what
+ * clients could read in two ways is refused (an image that is also an index, keys in another case, …).
+ *
+ * @throws RegistryError `MANIFEST_INVALID`
+ */
+export function parseManifest(bytes: Uint8Array, contentType: string | undefined): Manifest {
+  const document = asObject(parseStrictJson(bytes), 'the manifest');
+  refuseFoldedKeys(document, documentFields, 'the manifest');
+  const mediaType = agreeOnMediaType(contentType, document.mediaType);
+  const kind = manifestKind(mediaType);
+  if (kind === undefined) throw invalid(mediaTypeProblem(mediaType));
+  // CVE-2021-41190: a document that clients could take for either must not exist.
+  const foreign = kind === 'image' ? ['manifests'] : ['config', 'layers'];
+  for (const field of foreign) {
+    if (field in document)
+      throw invalid(`an ${kind === 'image' ? 'image manifest' : 'index'} cannot have "${field}"`);
+  }
+  if (document.schemaVersion !== 2)
+    throw invalid(`"schemaVersion" must be 2, found ${show(document.schemaVersion)}`);
+
+  const config = kind === 'image' ? parseDescriptor(document.config, 'config') : undefined;
+  const layers = kind === 'image' ? parseDescriptors(document.layers, 'layers') : [];
+  const children = kind === 'index' ? parseDescriptors(document.manifests, 'manifests') : [];
+  return {
+    mediaType,
+    kind,
+    blobs: [...(config ? [config] : []), ...layers.filter((layer) => !isNonDistributable(layer.mediaType))],
+    children,
+    subject: document.subject === undefined ? undefined : parseDescriptor(document.subject, 'subject'),
+    artifactType: parseArtifactType(document.artifactType) ?? config?.mediaType,
+    annotations: parseAnnotations(document.annotations),
+  };
+}
+
+const documentFields = byFoldedName([
+  'schemaVersion',
+  'mediaType',
+  'artifactType',
+  'config',
+  'layers',
+  'manifests',
+  'subject',
+  'annotations',
+]);
+const descriptorFields = byFoldedName([
+  'mediaType',
+  'digest',
+  'size',
+  'urls',
+  'data',
+  'annotations',
+  'platform',
+  'artifactType',
+]);
+
+function byFoldedName(fields: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(fields.map((field) => [field.toLowerCase(), field]));
+}
+
+/** `Content-Type` (without parameters) and the inner `mediaType` must be one and the same. */
+function agreeOnMediaType(contentType: string | undefined, inner: unknown): string {
+  if (inner !== undefined && typeof inner !== 'string') throw invalid('"mediaType" must be a string');
+  const outer = contentType?.split(';', 1)[0]?.trim().toLowerCase();
+  if (outer && inner && outer !== inner) {
+    throw invalid(`Content-Type is ${quote(outer)}, "mediaType" in the manifest is ${quote(inner)}`);
+  }
+  const mediaType = outer || inner;
+  if (!mediaType) throw invalid('neither Content-Type nor "mediaType" says what kind of manifest this is');
+  return mediaType;
+}
+
+function mediaTypeProblem(mediaType: string): string {
+  return isDockerSchema1(mediaType)
+    ? 'Docker image manifest schema 1 is not accepted; push with Docker 1.10 or newer, which uses schema 2'
+    : `${quote(mediaType)} is not a manifest type; accepted are ${manifestMediaTypes.join(', ')}`;
+}
+
+function parseDescriptors(value: unknown, field: string): Descriptor[] {
+  if (value === undefined || value === null) {
+    // Go clients write an empty list as null; absent is a mistake only where the list is the whole point.
+    if (value === undefined) throw invalid(`"${field}" is missing`);
+    return [];
+  }
+  if (!Array.isArray(value)) throw invalid(`"${field}" must be a list`);
+  if (value.length > maxReferences) {
+    throw invalid(`"${field}" has ${value.length} entries; at most ${maxReferences} are accepted`);
+  }
+  return value.map((item, i) => parseDescriptor(item, `${field}[${i}]`));
+}
+
+function parseDescriptor(value: unknown, field: string): Descriptor {
+  const descriptor = asObject(value, `"${field}"`);
+  refuseFoldedKeys(descriptor, descriptorFields, `"${field}"`);
+  const { mediaType, digest, size } = descriptor;
+  if (typeof mediaType !== 'string' || mediaType === '')
+    throw invalid(`"${field}.mediaType" must be a media type`);
+  const parsed = typeof digest === 'string' ? asDigest(digest) : undefined;
+  if (parsed === undefined) throw invalid(`"${field}.digest" is not a digest: ${show(digest)}`);
+  if (!Number.isSafeInteger(size) || (size as number) < 0) {
+    throw invalid(`"${field}.size" must be a whole number of bytes, found ${show(size)}`);
+  }
+  return { mediaType, digest: parsed, size: size as number };
+}
+
+function parseArtifactType(value: unknown): string | undefined {
+  if (value === undefined || value === '') return undefined;
+  if (typeof value !== 'string') throw invalid('"artifactType" must be a media type');
+  return value;
+}
+
+function parseAnnotations(value: unknown): Record<string, string> | undefined {
+  if (value === undefined || value === null) return undefined;
+  const annotations = asObject(value, '"annotations"');
+  for (const [key, text] of Object.entries(annotations)) {
+    if (typeof text !== 'string') throw invalid(`"annotations" maps text to text; ${quote(key)} is not`);
+  }
+  return annotations as Record<string, string>;
+}
+
+function asObject(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalid(`${what} must be a JSON object`);
+  }
+  return value as Record<string, unknown>;
+}
+
+/** Go's decoder takes `"Layers"` for `"layers"`, JavaScript's does not: one document, two meanings. */
+function refuseFoldedKeys(
+  object: Record<string, unknown>,
+  fields: ReadonlyMap<string, string>,
+  what: string,
+): void {
+  for (const key of Object.keys(object)) {
+    const field = fields.get(key.toLowerCase());
+    if (field !== undefined && field !== key)
+      throw invalid(`${what} has ${quote(key)} where the field is "${field}"`);
+  }
+}
+
+function show(value: unknown): string {
+  return value === undefined ? 'nothing' : quote(String(JSON.stringify(value)));
+}
+
+function invalid(detail: string): RegistryError {
+  return new RegistryError('MANIFEST_INVALID', detail);
+}

@@ -1,0 +1,29 @@
+/** The manifests Berth accepts; anything else under `manifests/` is refused at PUT. */
+export const ociImageManifest = 'application/vnd.oci.image.manifest.v1+json';
+export const ociImageIndex = 'application/vnd.oci.image.index.v1+json';
+export const dockerManifest = 'application/vnd.docker.distribution.manifest.v2+json';
+export const dockerManifestList = 'application/vnd.docker.distribution.manifest.list.v2+json';
+
+const kinds: Readonly<Record<string, 'image' | 'index'>> = {
+  [ociImageManifest]: 'image',
+  [dockerManifest]: 'image',
+  [ociImageIndex]: 'index',
+  [dockerManifestList]: 'index',
+};
+
+export const manifestMediaTypes: readonly string[] = Object.keys(kinds);
+
+/** Whether a media type is that of an image manifest, of an index, or of neither. */
+export function manifestKind(mediaType: string): 'image' | 'index' | undefined {
+  return Object.hasOwn(kinds, mediaType) ? kinds[mediaType] : undefined;
+}
+
+/** Docker's first format, signed JSON without content addresses; clients that speak it are long gone. */
+export function isDockerSchema1(mediaType: string): boolean {
+  return mediaType.startsWith('application/vnd.docker.distribution.manifest.v1');
+}
+
+/** Layers whose bytes the registry need not hold (OCI `nondistributable`, Docker's `foreign`). */
+export function isNonDistributable(mediaType: string): boolean {
+  return mediaType.includes('nondistributable') || mediaType.includes('.foreign.');
+}
