@@ -1,0 +1,174 @@
+import fs from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import type { Readable } from 'node:stream';
+import { type BlobFile, type BlobKey, type BlobStore, type StoredFile, UploadLost } from './blob-store.ts';
+import { files as nodeFiles } from './files.ts';
+import { writeBody } from './write-body.ts';
+
+const { O_CREAT, O_RDONLY, O_RDWR, O_TRUNC, W_OK } = fs.constants;
+const blobsFolder = join('docker', 'registry', 'v2', 'blobs');
+
+/**
+ * Blobs as files below `root`, uploads staged in `root/uploads` on the same filesystem, so that a commit is a rename.
+ * A commit syncs the file before the rename and the folders after it: bytes that were acknowledged survive a power cut.
+ */
+export async function openFilesystemStore(root: string, files = nodeFiles): Promise<BlobStore> {
+  const uploadsFolder = join(root, 'uploads');
+  /** Folders known to be on disk, each with the sync that made it so; two hex digits deep, so at most some hundreds. */
+  const durableFolders = new Map<string, Promise<void>>();
+  await files.mkdir(root, { recursive: true });
+  await ensureFolder(uploadsFolder);
+  await ensureFolder(join(root, blobsFolder));
+
+  const pathOf = (key: BlobKey): string => join(root, key);
+  const stagedPath = (upload: string): string => join(uploadsFolder, upload);
+
+  /** Resolves when `path` and all above it, down from the root, would survive a power cut, whoever made them. */
+  function ensureFolder(path: string): Promise<void> {
+    if (path === root) return Promise.resolve();
+    let made = durableFolders.get(path);
+    if (made === undefined) {
+      made = makeFolder(path).catch((error) => {
+        durableFolders.delete(path);
+        throw error;
+      });
+      durableFolders.set(path, made);
+    }
+    return made;
+  }
+
+  async function makeFolder(path: string): Promise<void> {
+    await ensureFolder(dirname(path));
+    await files.mkdir(path, { recursive: true });
+    await syncPath(dirname(path));
+  }
+
+  async function syncPath(path: string): Promise<void> {
+    const fd = await files.open(path, O_RDONLY);
+    try {
+      await files.fsync(fd);
+    } finally {
+      await files.close(fd);
+    }
+  }
+
+  async function* walk(folder: string): AsyncIterable<StoredFile<string>> {
+    for (const entry of await presentOr([], files.readdir(folder, { withFileTypes: true }))) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) yield* walk(path);
+      const found = entry.isFile() && (await presentOr(undefined, files.stat(path)));
+      if (found) yield { name: path, modifiedAt: found.mtimeMs };
+    }
+  }
+
+  return {
+    async read(key): Promise<BlobFile | undefined> {
+      const fd = await presentOr(undefined, files.open(pathOf(key), O_RDONLY));
+      if (fd === undefined) return undefined;
+      try {
+        const { size } = await files.fstat(fd);
+        return { fd, size, close: () => fs.close(fd) };
+      } catch (error) {
+        await files.close(fd);
+        throw error;
+      }
+    },
+
+    async stat(key) {
+      const found = await presentOr(undefined, files.stat(pathOf(key)));
+      return found && { size: found.size };
+    },
+
+    async delete(key) {
+      await presentOr(undefined, files.unlink(pathOf(key)));
+    },
+
+    async *list() {
+      for await (const { name, modifiedAt } of walk(join(root, blobsFolder))) {
+        yield { name: relative(root, name).split(sep).join('/') as BlobKey, modifiedAt };
+      }
+    },
+
+    async append(upload, offset, body, options) {
+      let fd: number | undefined;
+      // Opened when the first bytes are written: a PUT that only ends an upload touches no file here.
+      const open = async (): Promise<number> => {
+        fd ??= await openStaged(upload, offset);
+        return fd;
+      };
+      try {
+        if (offset === 0) await open();
+        const { written, interrupted } = await writeBody(files, open, offset, body, options);
+        return { size: offset + written, ...(interrupted && { interrupted }) };
+      } finally {
+        if (fd !== undefined) await files.close(fd);
+      }
+    },
+
+    async readUpload(upload, size): Promise<Readable> {
+      const found = await presentOr(undefined, files.stat(stagedPath(upload)));
+      if (found === undefined || found.size < size) throw new UploadLost(upload);
+      return fs.createReadStream(stagedPath(upload), { end: Math.max(size - 1, 0), highWaterMark: 1 << 20 });
+    },
+
+    async commit(upload, key) {
+      const path = pathOf(key);
+      const fd = await presentOr(undefined, files.open(stagedPath(upload), O_RDWR));
+      if (fd === undefined) {
+        // A repeat: the rename of the first time is all there was to do, but for its sync.
+        if ((await presentOr(undefined, files.stat(path))) === undefined) throw new UploadLost(upload);
+      } else {
+        try {
+          await files.fsync(fd);
+        } finally {
+          await files.close(fd);
+        }
+        const folder = dirname(path);
+        await ensureFolder(dirname(folder));
+        await files.mkdir(folder, { recursive: true });
+        await files.rename(stagedPath(upload), path);
+      }
+      // The blob's own folder is new as a rule; another push of the same digest may have made it and not synced it yet.
+      await Promise.all([syncPath(dirname(path)), syncPath(dirname(dirname(path)))]);
+    },
+
+    async abort(upload) {
+      await presentOr(undefined, files.unlink(stagedPath(upload)));
+    },
+
+    async *listUploads() {
+      for await (const { name, modifiedAt } of walk(uploadsFolder)) {
+        yield { name: relative(uploadsFolder, name), modifiedAt };
+      }
+    },
+
+    async ping() {
+      await files.access(uploadsFolder, W_OK);
+    },
+  };
+
+  async function openStaged(upload: string, offset: number): Promise<number> {
+    if (offset === 0) return files.open(stagedPath(upload), O_CREAT | O_RDWR | O_TRUNC, 0o644);
+    const fd = await presentOr(undefined, files.open(stagedPath(upload), O_RDWR));
+    if (fd === undefined) throw new UploadLost(upload);
+    try {
+      const { size } = await files.fstat(fd);
+      if (size < offset) throw new UploadLost(upload);
+      if (size > offset) await files.ftruncate(fd, offset);
+      return fd;
+    } catch (error) {
+      await files.close(fd);
+      throw error;
+    }
+  }
+}
+
+/** Absence is a value; every other failure stays one, so that 'could not look' is never taken for 'not there'. */
+async function presentOr<T, U>(absent: U, operation: Promise<T>): Promise<T | U> {
+  try {
+    return await operation;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return absent;
+    throw error;
+  }
+}

@@ -1,0 +1,126 @@
+import type { Readable } from 'node:stream';
+import type { AppendOptions } from './blob-store.ts';
+import type { Files } from './files.ts';
+
+let bodies = 0;
+
+/**
+ * Bytes that may wait for the disk before the sender has to: enough that a few bodies never wait for a write's fixed
+ * cost, and so little that hundreds at once stay within some tens of MiB.
+ */
+function highWater(): number {
+  return bodies <= 8 ? 4 << 20 : bodies <= 32 ? 1 << 20 : 256 << 10;
+}
+
+/**
+ * Writes `body` to `fd` from `position` on. One `writev` is in flight while the next chunks come in and are hashed (`tap`),
+ * so disk and processor work at the same time; the memory held is bounded by `highWater()`.
+ *
+ * Resolves with the number of bytes written, and with `interrupted` when the body broke off; rejects when writing failed.
+ */
+export function writeBody(
+  files: Pick<Files, 'writev'>,
+  open: () => Promise<number>,
+  position: number,
+  body: Readable,
+  { tap, signal }: AppendOptions,
+): Promise<{ written: number; interrupted?: Error }> {
+  bodies++;
+  return new Promise<{ written: number; interrupted?: Error }>((resolve, reject) => {
+    let pending: Buffer[] = [];
+    let pendingBytes = 0;
+    let written = 0;
+    let writing = false;
+    let ended = false;
+    let interrupted: Error | undefined;
+    let failed = false;
+
+    const leave = (): void => {
+      body.off('data', onData).off('end', onEnd).off('error', onBroken).off('close', onClose);
+      signal?.removeEventListener('abort', onAbort);
+      // The body may still break later, when nobody is left to care.
+      body.on('error', () => {});
+    };
+
+    // Whoever sends more than the disk takes is told so at once; the rest of the body is not waited for.
+    const fail = (error: unknown): void => {
+      failed = true;
+      leave();
+      reject(error);
+    };
+
+    const flush = async (): Promise<void> => {
+      writing = true;
+      try {
+        const fd = await open();
+        while (pendingBytes >= highWater() / 4 || (ended && pendingBytes > 0)) {
+          const buffers = pending;
+          const size = pendingBytes;
+          pending = [];
+          pendingBytes = 0;
+          await writeAll(files, fd, buffers, size, position + written);
+          written += size;
+          if (body.isPaused() && pendingBytes < highWater()) body.resume();
+        }
+        writing = false;
+        if (ended) finish();
+      } catch (error) {
+        fail(error);
+      }
+    };
+
+    const finish = (): void => {
+      leave();
+      resolve({ written, ...(interrupted && { interrupted }) });
+    };
+
+    const end = (): void => {
+      if (ended || failed) return;
+      ended = true;
+      if (writing) return;
+      if (pendingBytes > 0) flush();
+      else finish();
+    };
+
+    const onData = (chunk: Buffer): void => {
+      tap(chunk);
+      pending.push(chunk);
+      pendingBytes += chunk.length;
+      if (!writing && pendingBytes >= highWater() / 4) flush();
+      if (pendingBytes >= highWater()) body.pause();
+    };
+    const onEnd = (): void => end();
+    const onBroken = (error: Error): void => {
+      interrupted ??= error;
+      end();
+    };
+    const onAbort = (): void => onBroken(signal?.reason as Error);
+    const onClose = (): void => {
+      if (!ended && !body.readableEnded)
+        interrupted ??= new Error('the connection closed before the body ended');
+      end();
+    };
+
+    // It may be over before anybody listened.
+    if (signal?.aborted) return onAbort();
+    if (body.readableEnded || body.destroyed) return onClose();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    body.on('data', onData).on('end', onEnd).on('error', onBroken).on('close', onClose);
+  }).finally(() => {
+    bodies--;
+  });
+}
+
+async function writeAll(
+  files: Pick<Files, 'writev'>,
+  fd: number,
+  buffers: Buffer[],
+  size: number,
+  position: number,
+): Promise<void> {
+  let done = await files.writev(fd, buffers, position);
+  while (done < size) {
+    // Short writes happen on nearly full disks and at signals: go on where it stopped.
+    done += await files.writev(fd, [Buffer.concat(buffers).subarray(done)], position + done);
+  }
+}
