@@ -1,0 +1,255 @@
+import type { Digest } from '../oci/digest.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import { inJsonList } from './dialect.ts';
+import { type Db, first, type Params, prepare } from './prepare.ts';
+import type { BlobState } from './schema.ts';
+
+/** Where the bytes of a digest are, and how many. */
+export interface StoredBlob {
+  readonly size: number;
+  readonly generation: number;
+}
+
+const selectInRepository = prepare((db, p: Params<{ name: string; digest: string }>) =>
+  db
+    .selectFrom('repositories')
+    .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .select(['blobs.size', 'blobs.generation'])
+    .where('repositories.name', '=', p('name'))
+    .where('repository_blobs.digest', '=', p('digest'))
+    .where('blobs.state', '=', 'stored'),
+);
+
+/** The blob, if this repository holds it. */
+export function findBlob(db: Db, name: RepositoryName, digest: Digest): Promise<StoredBlob | undefined> {
+  return first(selectInRepository(db, { name, digest }));
+}
+
+const selectAnywhere = prepare((db, p: Params<{ digest: string }>) =>
+  db.selectFrom('blobs').select(['size', 'generation', 'state']).where('digest', '=', p('digest')),
+);
+
+/** What is known of a digest's bytes, whichever repository they belong to. */
+export function findBytes(db: Db, digest: Digest): Promise<(StoredBlob & { state: BlobState }) | undefined> {
+  return first(selectAnywhere(db, { digest }));
+}
+
+const upsertStored = prepare(
+  (db, p: Params<{ digest: string; size: number; generation: number; now: number }>) =>
+    db
+      .insertInto('blobs')
+      .values({
+        digest: p('digest'),
+        size: p('size'),
+        generation: p('generation'),
+        state: 'stored',
+        created_at: p('now'),
+        review_at: p('now'),
+      })
+      .onConflict((conflict) =>
+        conflict.column('digest').doUpdateSet({ size: p('size'), state: 'stored', review_at: p('now') }),
+      ),
+);
+
+/** Records that the bytes stand under the key of `generation`, which must be the row's own (see `core/blobs.ts`). */
+export async function recordStored(
+  db: Db,
+  blob: { digest: Digest; size: number; generation: number },
+  now: number,
+): Promise<void> {
+  await upsertStored(db, { ...blob, now });
+}
+
+const upsertLink = prepare((db, p: Params<{ repository: number; digest: string; now: number }>) =>
+  db
+    .insertInto('repository_blobs')
+    .values({ repository_id: p('repository'), digest: p('digest'), created_at: p('now') })
+    .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing()),
+);
+
+const postponeReview = prepare((db, p: Params<{ digest: string; now: number }>) =>
+  db
+    .updateTable('blobs')
+    .set({ review_at: p('now') })
+    .where('digest', '=', p('digest')),
+);
+
+/** Makes a stored blob one of the repository's, and moves its review: somebody wants it. */
+export async function linkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<void> {
+  await upsertLink(db, { repository, digest, now });
+  await postponeReview(db, { digest, now });
+}
+
+const deleteLink = prepare((db, p: Params<{ repository: number; digest: string }>) =>
+  db
+    .deleteFrom('repository_blobs')
+    .where('repository_id', '=', p('repository'))
+    .where('digest', '=', p('digest'))
+    .returning('digest'),
+);
+
+/** Takes the blob from the repository; false when it did not hold it. */
+export async function unlinkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<boolean> {
+  const unlinked = await deleteLink(db, { repository, digest });
+  if (unlinked.length > 0) await postponeReview(db, { digest, now });
+  return unlinked.length > 0;
+}
+
+const selectHolder = prepare((db, p: Params<{ digest: string }>) =>
+  db
+    .selectFrom('repository_blobs')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .select('repository_blobs.repository_id')
+    .where('repository_blobs.digest', '=', p('digest'))
+    .where('blobs.state', '=', 'stored')
+    .limit(1),
+);
+
+/** Whether any repository at all holds the blob. */
+export async function isHeldAnywhere(db: Db, digest: Digest): Promise<boolean> {
+  return (await selectHolder(db, { digest })).length > 0;
+}
+
+const selectHeld = prepare((db, p: Params<{ repository: number; digests: string }>) =>
+  db
+    .selectFrom('repository_blobs')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .select('repository_blobs.digest')
+    .where('repository_blobs.repository_id', '=', p('repository'))
+    .where('repository_blobs.digest', 'in', inJsonList(db, p('digests')))
+    .where('blobs.state', '=', 'stored'),
+);
+
+/** Which of `digests` the repository holds as blobs. */
+export async function heldBlobs(db: Db, repository: number, digests: Iterable<Digest>): Promise<Set<string>> {
+  const rows = await selectHeld(db, { repository, digests: JSON.stringify([...digests]) });
+  return new Set(rows.map((row) => row.digest));
+}
+
+const updateReviews = prepare((db, p: Params<{ digests: string; now: number }>) =>
+  db
+    .updateTable('blobs')
+    .set({ review_at: p('now') })
+    .where('digest', 'in', inJsonList(db, p('digests'))),
+);
+
+/** A manifest was pushed that needs them. */
+export async function postponeReviews(db: Db, digests: Iterable<Digest>, now: number): Promise<void> {
+  await updateReviews(db, { digests: JSON.stringify([...digests]), now });
+}
+
+const decideDeletion = prepare(
+  (db, p: Params<{ digest: string; generation: number; next: number; now: number }>) =>
+    db
+      .updateTable('blobs')
+      .set({ state: 'deleting', generation: p('next') })
+      .where('digest', '=', p('digest'))
+      .where('generation', '=', p('generation'))
+      .where((where) =>
+        where.not(
+          where.exists(
+            where
+              .selectFrom('repository_blobs')
+              .select('repository_blobs.digest')
+              .whereRef('repository_blobs.digest', '=', 'blobs.digest'),
+          ),
+        ),
+      )
+      .where('review_at', '<', p('now'))
+      .returning('digest'),
+);
+
+/**
+ * Decides that the bytes of `generation` go, if no repository holds the blob and its review is due: from now on new bytes go
+ * to the next generation's key. False when somebody wants it after all.
+ */
+export async function fenceDeletion(
+  db: Db,
+  digest: Digest,
+  generation: number,
+  reviewedBefore: number,
+): Promise<boolean> {
+  const fenced = await decideDeletion(db, { digest, generation, next: generation + 1, now: reviewedBefore });
+  return fenced.length > 0;
+}
+
+const insertFence = prepare((db, p: Params<{ digest: string; next: number; now: number }>) =>
+  db
+    .insertInto('blobs')
+    .values({
+      digest: p('digest'),
+      size: 0,
+      generation: p('next'),
+      state: 'deleting',
+      created_at: p('now'),
+      review_at: p('now'),
+    })
+    .onConflict((conflict) => conflict.column('digest').doNothing())
+    .returning('digest'),
+);
+
+/** The same for bytes of `generation` that no row knows of; false when one has come to know them. */
+export async function fenceOrphan(db: Db, digest: Digest, generation: number, now: number): Promise<boolean> {
+  return (await insertFence(db, { digest, next: generation + 1, now })).length > 0;
+}
+
+const markDeleted = prepare((db, p: Params<{ digest: string; generation: number }>) =>
+  db
+    .updateTable('blobs')
+    .set({ state: 'deleted' })
+    .where('digest', '=', p('digest'))
+    .where('generation', '=', p('generation'))
+    .where('state', '=', 'deleting'),
+);
+
+/** The bytes before `generation` are gone. The row stays, so that no generation is used twice. */
+export async function recordDeleted(db: Db, digest: Digest, generation: number): Promise<void> {
+  await markDeleted(db, { digest, generation });
+}
+
+interface DueBlob {
+  readonly digest: Digest;
+  readonly generation: number;
+}
+
+const selectUnheld = prepare((db, p: Params<{ before: number; after: string; limit: number }>) =>
+  db
+    .selectFrom('blobs')
+    .select(['digest', 'generation'])
+    .where('state', '=', 'stored')
+    .where('review_at', '<', p('before'))
+    .where('digest', '>', p('after'))
+    .where((where) =>
+      where.not(
+        where.exists(
+          where
+            .selectFrom('repository_blobs')
+            .select('repository_blobs.digest')
+            .whereRef('repository_blobs.digest', '=', 'blobs.digest'),
+        ),
+      ),
+    )
+    .orderBy('digest')
+    .limit(p('limit')),
+);
+
+/** Stored blobs that no repository holds, reviewed last before `before`. */
+export function listUnheldBlobs(db: Db, before: number, after: string, limit: number): Promise<DueBlob[]> {
+  return selectUnheld(db, { before, after, limit }) as Promise<DueBlob[]>;
+}
+
+const selectDeleting = prepare((db, p: Params<{ after: string; limit: number }>) =>
+  db
+    .selectFrom('blobs')
+    .select(['digest', 'generation'])
+    .where('state', '=', 'deleting')
+    .where('digest', '>', p('after'))
+    .orderBy('digest')
+    .limit(p('limit')),
+);
+
+/** Deletions that were decided and not finished; `generation` is the one that new bytes would go to. */
+export function listDeletions(db: Db, after: string, limit: number): Promise<DueBlob[]> {
+  return selectDeleting(db, { after, limit }) as Promise<DueBlob[]>;
+}

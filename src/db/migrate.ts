@@ -1,0 +1,42 @@
+import type { Kysely } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
+import * as registry from './migrations/0001-registry.ts';
+import type { Schema } from './schema.ts';
+
+/** In order; a name is never changed once released. */
+const migrations: Readonly<Record<string, Migration>> = {
+  '0001-registry': registry,
+};
+
+/**
+ * Brings the database to this version's schema, forward only, each step in a transaction of its own: a kill in the middle
+ * leaves the step before, and the next start goes on.
+ *
+ * @throws Error when a newer Berth has been here
+ */
+export async function migrate(db: Kysely<Schema>, known = migrations): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => known } });
+  const newer = (await appliedNames(db)).filter((name) => !Object.hasOwn(known, name));
+  if (newer.length > 0) {
+    throw new Error(
+      `the database was written by a newer Berth (it has ${newer.join(', ')}); start that version, or restore a backup`,
+    );
+  }
+  for (const name of Object.keys(known)) {
+    const { error } = await migrator.migrateTo(name);
+    if (error) throw new Error(`migrating the database to ${name} failed; it is as it was`, { cause: error });
+  }
+}
+
+async function appliedNames(db: Kysely<Schema>): Promise<string[]> {
+  const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
+  if (!tables.some((table) => table.name === 'kysely_migration')) return [];
+  const { rows } = await db.executeQuery<{ name: string }>(
+    db
+      .withTables<{ kysely_migration: { name: string } }>()
+      .selectFrom('kysely_migration')
+      .select('name')
+      .compile(),
+  );
+  return rows.map((row) => row.name);
+}

@@ -1,0 +1,68 @@
+import type { CompiledQuery, Expression, Kysely } from 'kysely';
+import { sql } from 'kysely';
+import type { Schema } from './schema.ts';
+
+/** A handle for queries: a database's `read`, or the one inside a transaction. */
+export type Db = Kysely<Schema>;
+
+/** Stands for the parameter `name` while a query is built. */
+export type Params<P> = <K extends keyof P & string>(name: K) => Expression<P[K]>;
+
+class Placeholder {
+  readonly name: string;
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+interface Compilable<R> {
+  compile(): CompiledQuery<R>;
+}
+
+interface Prepared {
+  readonly query: CompiledQuery;
+  /** The parameter at each position: a name of the caller's, or a constant of the query. */
+  readonly slots: readonly unknown[];
+}
+
+/** An adapter whose statements can be run at once, without Kysely's executor around them (SQLite's, see sqlite.ts). */
+export interface DirectAdapter {
+  runDirect(query: string, parameters: readonly unknown[]): unknown[];
+}
+
+/**
+ * A query that Kysely builds once and that runs many times: building one costs ten times what SQLite needs to answer
+ * it. The result is a function of a handle and the named parameters.
+ *
+ *     const find = prepare((db, p: Params<{ name: string }>) =>
+ *       db.selectFrom('repositories').select('id').where('name', '=', p('name')));
+ *     const rows = await find(db, { name });
+ */
+export function prepare<P extends object, R>(
+  build: (db: Db, p: Params<P>) => Compilable<R>,
+): (db: Db, params: P) => Promise<R[]> {
+  // One for each database of this process: the adapter is what a handle and its transactions share.
+  const byAdapter = new WeakMap<object, Prepared>();
+  return async (db, params) => {
+    const executor = db.getExecutor();
+    let prepared = byAdapter.get(executor.adapter);
+    if (prepared === undefined) {
+      const query = build(db, (name) => sql`${new Placeholder(name)}`).compile();
+      prepared = { query, slots: query.parameters };
+      byAdapter.set(executor.adapter, prepared);
+    }
+    const values: unknown[] = [];
+    for (const slot of prepared.slots) {
+      values.push(slot instanceof Placeholder ? (params as Record<string, unknown>)[slot.name] : slot);
+    }
+    const adapter = executor.adapter as Partial<DirectAdapter>;
+    if (adapter.runDirect) return adapter.runDirect(prepared.query.sql, values) as R[];
+    const result = await db.executeQuery({ ...prepared.query, parameters: values } as CompiledQuery<R>);
+    return result.rows;
+  };
+}
+
+/** The first row of what a prepared query finds, or `undefined`. */
+export async function first<R>(rows: Promise<R[]>): Promise<R | undefined> {
+  return (await rows)[0];
+}

@@ -1,0 +1,92 @@
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Worker } from 'node:worker_threads';
+import { Kysely } from 'kysely';
+import { type Database, DatabaseUnavailable } from './database.ts';
+import { migrate } from './migrate.ts';
+import type { Db } from './prepare.ts';
+import type { Schema } from './schema.ts';
+import { SqliteConnection, sqliteDialect } from './sqlite-dialect.ts';
+import { WalSync } from './wal-sync.ts';
+
+/** Milliseconds to wait for another process that writes to the same file. */
+const busyTimeout = 5_000;
+
+/**
+ * Opens (and makes, and migrates) the embedded database at `path`.
+ *
+ * One connection writes, another reads: what a transaction has not committed is seen by nobody. Both run on the event loop,
+ * where a lookup takes microseconds; everything that waits for the disk (sync, checkpoint) runs elsewhere.
+ */
+export async function openSqlite(path: string): Promise<Database> {
+  await mkdir(dirname(path), { recursive: true });
+  const writer = connect(path);
+  const write = new Kysely<Schema>({ dialect: sqliteDialect(writer, { busyTimeout }) });
+  try {
+    await migrate(write);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await write.destroy();
+    throw error;
+  }
+  const reader = connect(path);
+  reader.database.exec('pragma query_only = on');
+  const read = new Kysely<Schema>({ dialect: sqliteDialect(reader, { busyTimeout }) });
+  const wal = new WalSync(`${path}-wal`);
+  const checkpointer = new Worker(new URL('./sqlite-checkpoint.ts', import.meta.url), { workerData: path });
+  checkpointer.unref();
+
+  return {
+    read,
+    async transaction(work, options) {
+      const result = await unavailableWhenBusy(() =>
+        write.transaction().execute(work as (db: Db) => Promise<never>),
+      );
+      if (options?.durable !== false) await wal.sync();
+      return result;
+    },
+    async ping() {
+      reader.all('select 1', []);
+    },
+    async close() {
+      await checkpointer.terminate();
+      await wal.close();
+      await read.destroy();
+      await write.destroy();
+    },
+  };
+}
+
+function connect(path: string): SqliteConnection {
+  const database = new DatabaseSync(path, { timeout: 50, enableForeignKeyConstraints: true });
+  database.exec('pragma journal_mode = wal');
+  // NORMAL, and WalSync before an answer: see there.
+  database.exec('pragma synchronous = normal');
+  // Checkpoints wait for the disk; the worker makes them. This limit only catches a worker that died.
+  database.exec('pragma wal_autocheckpoint = 50000');
+  database.exec('pragma cache_size = -65536');
+  const mode = database.prepare('pragma journal_mode').get() as { journal_mode: string };
+  if (mode.journal_mode !== 'wal') {
+    throw new Error(
+      `${path}: SQLite cannot use a write-ahead log here (journal_mode is ${mode.journal_mode})`,
+    );
+  }
+  return new SqliteConnection(database);
+}
+
+async function unavailableWhenBusy<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if ((error as { errcode?: number }).errcode === 5) {
+      throw new DatabaseUnavailable('another process holds the database', { cause: error });
+    }
+    throw error;
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path);
+  await folder.sync().finally(() => folder.close());
+}

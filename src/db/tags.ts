@@ -1,0 +1,90 @@
+import type { RepositoryName } from '../oci/name.ts';
+import type { Tag } from '../oci/reference.ts';
+import { type Db, first, type Params, prepare } from './prepare.ts';
+
+const select = prepare((db, p: Params<{ repository: number; tag: string }>) =>
+  db
+    .selectFrom('tags')
+    .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
+    .select(['manifests.id', 'manifests.digest'])
+    .where('tags.repository_id', '=', p('repository'))
+    .where('tags.name', '=', p('tag')),
+);
+
+/** Where the tag stands. */
+export function findTag(
+  db: Db,
+  repository: number,
+  tag: Tag,
+): Promise<{ id: number; digest: string } | undefined> {
+  return first(select(db, { repository, tag }));
+}
+
+const upsert = prepare((db, p: Params<{ repository: number; tag: string; manifest: number; now: number }>) =>
+  db
+    .insertInto('tags')
+    .values({
+      repository_id: p('repository'),
+      name: p('tag'),
+      manifest_id: p('manifest'),
+      updated_at: p('now'),
+    })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['repository_id', 'name'])
+        .doUpdateSet({ manifest_id: p('manifest'), updated_at: p('now') }),
+    ),
+);
+
+export async function moveTag(
+  db: Db,
+  repository: number,
+  tag: Tag,
+  manifest: number,
+  now: number,
+): Promise<void> {
+  await upsert(db, { repository, tag, manifest, now });
+}
+
+const deleteOne = prepare((db, p: Params<{ repository: number; tag: string }>) =>
+  db
+    .deleteFrom('tags')
+    .where('repository_id', '=', p('repository'))
+    .where('name', '=', p('tag'))
+    .returning('name'),
+);
+
+/** Deletes the tag alone; false when there was none. */
+export async function deleteTag(db: Db, repository: number, tag: Tag): Promise<boolean> {
+  return (await deleteOne(db, { repository, tag })).length > 0;
+}
+
+const deleteOf = prepare((db, p: Params<{ manifest: number }>) =>
+  db.deleteFrom('tags').where('manifest_id', '=', p('manifest')),
+);
+
+/** Deletes every tag that stands on the manifest. */
+export async function deleteTagsOf(db: Db, manifest: number): Promise<void> {
+  await deleteOf(db, { manifest });
+}
+
+const selectPage = prepare((db, p: Params<{ name: string; after: string; limit: number }>) =>
+  db
+    .selectFrom('repositories')
+    .innerJoin('tags', 'tags.repository_id', 'repositories.id')
+    .select('tags.name')
+    .where('repositories.name', '=', p('name'))
+    .where('tags.name', '>', p('after'))
+    .orderBy('tags.name')
+    .limit(p('limit')),
+);
+
+/** Tags after `after` in byte order, at most `limit`. */
+export async function listTags(
+  db: Db,
+  name: RepositoryName,
+  after: string,
+  limit: number,
+): Promise<string[]> {
+  return (await selectPage(db, { name, after, limit })).map((row) => row.name);
+}

@@ -1,0 +1,184 @@
+import type { Digest, DigestAlgorithm } from '../oci/digest.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import { type Db, first, type Params, prepare } from './prepare.ts';
+
+/** An upload session, as every replica sees it. */
+export interface UploadRow {
+  readonly id: string;
+  readonly repository_id: number;
+  readonly algorithm: DigestAlgorithm;
+  /** Bytes received. */
+  readonly size: number;
+  /** Digest of exactly these bytes. */
+  readonly digest: Digest;
+}
+
+const columns = [
+  'uploads.id',
+  'uploads.repository_id',
+  'uploads.algorithm',
+  'uploads.size',
+  'uploads.digest',
+] as const;
+
+interface NewUpload {
+  id: string;
+  repository: number;
+  algorithm: string;
+  digest: string;
+  now: number;
+}
+
+const insert = prepare((db, p: Params<NewUpload>) =>
+  db.insertInto('uploads').values({
+    id: p('id'),
+    repository_id: p('repository'),
+    algorithm: p('algorithm'),
+    size: 0,
+    digest: p('digest'),
+    created_at: p('now'),
+    updated_at: p('now'),
+    writer: null,
+    writer_until: 0,
+  }),
+);
+
+export async function insertUpload(
+  db: Db,
+  upload: { id: string; repository: number; algorithm: DigestAlgorithm; digest: Digest },
+  now: number,
+): Promise<void> {
+  await insert(db, { ...upload, now });
+}
+
+const selectOne = prepare((db, p: Params<{ id: string; name: string }>) =>
+  db
+    .selectFrom('uploads')
+    .innerJoin('repositories', 'repositories.id', 'uploads.repository_id')
+    .select(columns)
+    .where('uploads.id', '=', p('id'))
+    .where('repositories.name', '=', p('name')),
+);
+
+/** The session, if it is one of this repository's. */
+export function findUpload(db: Db, name: RepositoryName, id: string): Promise<UploadRow | undefined> {
+  return first(selectOne(db, { id, name })) as Promise<UploadRow | undefined>;
+}
+
+const takeLease = prepare((db, p: Params<{ id: string; writer: string; until: number; now: number }>) =>
+  db
+    .updateTable('uploads')
+    .set({ writer: p('writer'), writer_until: p('until'), updated_at: p('now') })
+    .where('id', '=', p('id'))
+    .where((where) => where.or([where('writer', 'is', null), where('writer_until', '<', p('now'))]))
+    .returning(columns),
+);
+
+/** Makes `writer` the session's only writer until `until`; `undefined` while there is another. */
+export function claimUpload(
+  db: Db,
+  id: string,
+  lease: { writer: string; until: number; now: number },
+): Promise<UploadRow | undefined> {
+  return first(takeLease(db, { id, ...lease })) as Promise<UploadRow | undefined>;
+}
+
+const extendLease = prepare((db, p: Params<{ id: string; writer: string; until: number; now: number }>) =>
+  db
+    .updateTable('uploads')
+    .set({ writer_until: p('until'), updated_at: p('now') })
+    .where('id', '=', p('id'))
+    .where('writer', '=', p('writer'))
+    .returning('id'),
+);
+
+/** False when the session is no longer the writer's: it expired, or another took it over. */
+export async function renewClaim(
+  db: Db,
+  id: string,
+  lease: { writer: string; until: number; now: number },
+): Promise<boolean> {
+  return (await extendLease(db, { id, ...lease })).length > 0;
+}
+
+const saveAndRelease = prepare(
+  (
+    db,
+    p: Params<{ id: string; writer: string; size: number; digest: string; algorithm: string; now: number }>,
+  ) =>
+    db
+      .updateTable('uploads')
+      .set({
+        size: p('size'),
+        digest: p('digest'),
+        algorithm: p('algorithm'),
+        writer: null,
+        writer_until: 0,
+        updated_at: p('now'),
+      })
+      .where('id', '=', p('id'))
+      .where('writer', '=', p('writer'))
+      .returning('id'),
+);
+
+/** Records how far the session has come and gives up the claim; false when the claim was lost. */
+export async function releaseUpload(
+  db: Db,
+  upload: { id: string; writer: string; size: number; digest: Digest; algorithm: DigestAlgorithm },
+  now: number,
+): Promise<boolean> {
+  return (await saveAndRelease(db, { ...upload, now })).length > 0;
+}
+
+const deleteClaimed = prepare((db, p: Params<{ id: string; writer: string }>) =>
+  db.deleteFrom('uploads').where('id', '=', p('id')).where('writer', '=', p('writer')).returning('id'),
+);
+
+/** Ends a session that `writer` holds; false when it is not held. */
+export async function deleteUpload(db: Db, id: string, writer: string): Promise<boolean> {
+  return (await deleteClaimed(db, { id, writer })).length > 0;
+}
+
+const selectExpired = prepare((db, p: Params<{ before: number; now: number; limit: number }>) =>
+  db
+    .selectFrom('uploads')
+    .select('id')
+    .where('updated_at', '<', p('before'))
+    .where('writer_until', '<', p('now'))
+    .orderBy('updated_at')
+    .limit(p('limit')),
+);
+
+/** Sessions that nobody has touched since `before` and nobody writes to. */
+export async function listExpiredUploads(
+  db: Db,
+  before: number,
+  now: number,
+  limit: number,
+): Promise<string[]> {
+  return (await selectExpired(db, { before, now, limit })).map((row) => row.id);
+}
+
+const selectExists = prepare((db, p: Params<{ id: string }>) =>
+  db.selectFrom('uploads').select('id').where('id', '=', p('id')),
+);
+
+export async function uploadExists(db: Db, id: string): Promise<boolean> {
+  return (await selectExists(db, { id })).length > 0;
+}
+
+const countAll = prepare((db) =>
+  db.selectFrom('uploads').select((select) => select.fn.countAll<number>().as('count')),
+);
+
+/** How many sessions are open. */
+export async function countUploads(db: Db): Promise<number> {
+  return Number((await countAll(db, {}))[0]?.count ?? 0);
+}
+
+const releaseAll = prepare((db) => db.updateTable('uploads').set({ writer: null, writer_until: 0 }));
+
+/** For a start on a database that no other process uses: whoever wrote before is dead. */
+export async function releaseAllClaims(db: Db): Promise<void> {
+  await releaseAll(db, {});
+}
