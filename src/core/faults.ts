@@ -1,0 +1,33 @@
+import { DatabaseUnavailable } from '../db/database.ts';
+import { RegistryError } from '../oci/errors.ts';
+
+const full = new Set(['ENOSPC', 'EDQUOT']);
+/** What passes when somebody has freed something, or mounted the disk again. */
+const passing = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EROFS', 'EIO', 'EAGAIN', 'ETIMEDOUT', 'ESTALE']);
+const sqliteFull = 13;
+const sqlitePassing = new Set([
+  5 /* busy */, 6 /* locked */, 8 /* readonly */, 10 /* io */, 14 /* cannot open */,
+]);
+
+/**
+ * What a caller is told about an error of any kind. Faults of storage and database are the registry's, never 'not found';
+ * anything not known here is a bug and says nothing but UNKNOWN.
+ */
+export function asRegistryError(error: unknown): RegistryError {
+  if (error instanceof RegistryError) return error;
+  if (error instanceof DatabaseUnavailable)
+    return new RegistryError('UNAVAILABLE', undefined, { cause: error });
+  const { code, errcode } = (error ?? {}) as { code?: unknown; errcode?: unknown };
+  if (full.has(code as string) || sqlitePrimary(errcode) === sqliteFull) {
+    return new RegistryError('STORAGE_FULL', undefined, { cause: error });
+  }
+  if (passing.has(code as string) || sqlitePassing.has(sqlitePrimary(errcode))) {
+    return new RegistryError('UNAVAILABLE', undefined, { cause: error });
+  }
+  return new RegistryError('UNKNOWN', undefined, { cause: error });
+}
+
+/** SQLite's extended codes carry the primary one in their lowest byte. */
+function sqlitePrimary(errcode: unknown): number {
+  return typeof errcode === 'number' ? errcode & 0xff : -1;
+}

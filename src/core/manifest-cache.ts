@@ -1,0 +1,32 @@
+import type { StoredManifest } from './manifests.ts';
+
+const maxBytes = 64 << 20;
+/** What an entry costs beyond its bytes, roughly. */
+const overhead = 512;
+
+/** Manifests by row id, which stands for the same bytes for ever; the least recently used go first. */
+export class ManifestCache {
+  readonly #entries = new Map<number, StoredManifest>();
+  #bytes = 0;
+
+  get(id: number): StoredManifest | undefined {
+    const manifest = this.#entries.get(id);
+    if (manifest !== undefined && this.#bytes > maxBytes / 2) {
+      // Only a cache that may have to evict needs the order kept.
+      this.#entries.delete(id);
+      this.#entries.set(id, manifest);
+    }
+    return manifest;
+  }
+
+  set(id: number, manifest: StoredManifest): void {
+    if (this.#entries.has(id)) return;
+    this.#entries.set(id, manifest);
+    this.#bytes += manifest.bytes.length + overhead;
+    for (const [oldest, { bytes }] of this.#entries) {
+      if (this.#bytes <= maxBytes) return;
+      this.#entries.delete(oldest);
+      this.#bytes -= bytes.length + overhead;
+    }
+  }
+}

@@ -1,0 +1,222 @@
+import { heldBlobs, postponeReviews } from '../db/blobs.ts';
+import type { Database } from '../db/database.ts';
+import {
+  deleteManifest,
+  findManifest,
+  findManifestByDigest,
+  findManifestByTag,
+  findManifestContent,
+  heldManifests,
+  insertManifest,
+  insertReferences,
+  type ManifestRow,
+} from '../db/manifests.ts';
+import type { Db } from '../db/prepare.ts';
+import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
+import { deleteTag, deleteTagsOf, moveTag } from '../db/tags.ts';
+import { type Digest, digestAlgorithm } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { type Manifest, parseManifest } from '../oci/manifest.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import { printReference, type Reference, type Tag } from '../oci/reference.ts';
+import type { Clock } from './clock.ts';
+import { ManifestCache } from './manifest-cache.ts';
+import { digestBytes } from './running-hash.ts';
+
+/** A manifest as it was pushed. */
+export interface StoredManifest {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+}
+
+/** Which missing references a manifest may be pushed with; a subject and foreign layers may always come later. */
+export type MissingReferences = 'none' | 'children' | 'all';
+
+/** Where the caller believes the reference to stand (RFC 9110, 13.1); `'*'` is 'anywhere'. */
+export interface Conditions {
+  readonly ifMatch?: readonly string[] | '*' | undefined;
+  readonly ifNoneMatch?: readonly string[] | '*' | undefined;
+}
+
+export interface ManifestPush {
+  readonly contentType: string | undefined;
+  readonly bytes: Buffer;
+  /** Tags to set together with a manifest that is pushed by digest (end-7b). */
+  readonly tags: readonly Tag[];
+  readonly conditions: Conditions;
+}
+
+/** Manifests, and the tags that stand on them. */
+export class Manifests {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #missing: MissingReferences;
+  readonly #cache: ManifestCache;
+
+  constructor(parts: { database: Database; clock: Clock; missingReferences: MissingReferences }) {
+    this.#database = parts.database;
+    this.#clock = parts.clock;
+    this.#missing = parts.missingReferences;
+    this.#cache = new ManifestCache();
+  }
+
+  /** @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN` */
+  async get(name: RepositoryName, reference: Reference): Promise<StoredManifest> {
+    const { read } = this.#database;
+    // Where a tag stands is always asked; what an id stands for never changes and is kept.
+    const row = await findByReference(read, name, reference);
+    if (row === undefined) throw await this.#unknown(read, name, reference);
+    const cached = this.#cache.get(row.id);
+    if (cached !== undefined) return cached;
+    const content = await findManifestContent(read, row.id);
+    if (content === undefined) throw await this.#unknown(read, name, reference);
+    const { bytes, media_type: mediaType } = content;
+    const manifest = {
+      digest: row.digest,
+      mediaType,
+      bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
+    };
+    this.#cache.set(row.id, manifest);
+    return manifest;
+  }
+
+  /**
+   * Stores a manifest and moves the tags, all in one transaction (end-7). Durable on return.
+   * @throws RegistryError `MANIFEST_INVALID` | `DIGEST_INVALID` | `MANIFEST_BLOB_UNKNOWN` | `PRECONDITION_FAILED`
+   */
+  async put(
+    name: RepositoryName,
+    reference: Reference,
+    push: ManifestPush,
+  ): Promise<{ digest: Digest; subject: Digest | undefined }> {
+    const { bytes } = push;
+    const algorithm = reference.kind === 'digest' ? digestAlgorithm(reference.digest) : 'sha256';
+    const digest = digestBytes(algorithm, bytes);
+    if (reference.kind === 'digest' && reference.digest !== digest) {
+      throw new RegistryError(
+        'DIGEST_INVALID',
+        `the manifest's digest is ${digest}, not ${reference.digest}`,
+      );
+    }
+    const manifest = parseManifest(bytes, push.contentType);
+    const tags = reference.kind === 'tag' ? [reference.tag] : push.tags;
+    await this.#database.transaction(async (db) => {
+      const now = this.#clock();
+      const repository = await findOrCreateRepository(db, name, now);
+      await checkConditions(db, name, reference, push.conditions);
+      const id = await this.#store(db, repository, digest, manifest, bytes, now);
+      for (const tag of tags) await moveTag(db, repository, tag, id, now);
+    });
+    return { digest, subject: manifest.subject?.digest };
+  }
+
+  /**
+   * A tag: only that tag goes. A digest: the manifest and every tag on it (end-9). Durable on return.
+   * @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN` | `PRECONDITION_FAILED`
+   */
+  async delete(name: RepositoryName, reference: Reference, conditions: Conditions = {}): Promise<void> {
+    await this.#database.transaction(async (db) => {
+      const row = await findByReference(db, name, reference);
+      const repository = await findRepository(db, name);
+      if (row === undefined || repository === undefined) throw await this.#unknown(db, name, reference);
+      await checkConditions(db, name, reference, conditions);
+      if (reference.kind === 'tag') {
+        await deleteTag(db, repository, reference.tag);
+      } else {
+        await deleteTagsOf(db, row.id);
+        await deleteManifest(db, row.id);
+      }
+    });
+  }
+
+  async #store(
+    db: Db,
+    repository: number,
+    digest: Digest,
+    manifest: Manifest,
+    bytes: Buffer,
+    now: number,
+  ): Promise<number> {
+    const blobs = new Set(manifest.blobs.map((blob) => blob.digest));
+    const children = new Set(manifest.children.map((child) => child.digest));
+    await this.#checkReferences(db, repository, blobs, children);
+    await postponeReviews(db, [...blobs, ...children], now);
+    const existing = await findManifest(db, repository, digest);
+    if (existing !== undefined) {
+      if (existing.media_type === manifest.mediaType) return existing.id;
+      throw new RegistryError('MANIFEST_INVALID', `${digest} is stored here as ${existing.media_type}`);
+    }
+    const id = await insertManifest(
+      db,
+      {
+        repository,
+        digest,
+        mediaType: manifest.mediaType,
+        bytes,
+        subject: manifest.subject?.digest ?? null,
+        artifactType: manifest.artifactType ?? null,
+        annotations: manifest.annotations ? JSON.stringify(manifest.annotations) : null,
+      },
+      now,
+    );
+    await insertReferences(db, id, 'blob', blobs);
+    await insertReferences(db, id, 'child', children);
+    return id;
+  }
+
+  async #checkReferences(
+    db: Db,
+    repository: number,
+    blobs: ReadonlySet<Digest>,
+    children: ReadonlySet<Digest>,
+  ): Promise<void> {
+    if (this.#missing === 'all') return;
+    const needed = this.#missing === 'none' ? new Set([...blobs, ...children]) : blobs;
+    if (needed.size === 0) return;
+    const held = await heldBlobs(db, repository, needed);
+    // BuildKit's cache exports list layers where others list manifests, so a child may be either.
+    if (this.#missing === 'none')
+      for (const digest of await heldManifests(db, repository, children)) held.add(digest);
+    const missing = [...needed].filter((digest) => !held.has(digest));
+    if (missing.length > 0) {
+      throw new RegistryError(
+        'MANIFEST_BLOB_UNKNOWN',
+        missing.map((digest) => ({ digest })),
+      );
+    }
+  }
+
+  async #unknown(db: Db, name: RepositoryName, reference: Reference): Promise<RegistryError> {
+    return (await findRepository(db, name)) === undefined
+      ? new RegistryError('NAME_UNKNOWN', { name })
+      : new RegistryError('MANIFEST_UNKNOWN', { name, reference: printReference(reference) });
+  }
+}
+
+function findByReference(
+  db: Db,
+  name: RepositoryName,
+  reference: Reference,
+): Promise<ManifestRow | undefined> {
+  return reference.kind === 'tag'
+    ? findManifestByTag(db, name, reference.tag)
+    : findManifestByDigest(db, name, reference.digest);
+}
+
+/** Two writers of one tag cannot overwrite each other unseen: checked in the transaction that moves it. */
+async function checkConditions(
+  db: Db,
+  name: RepositoryName,
+  reference: Reference,
+  { ifMatch, ifNoneMatch }: Conditions,
+): Promise<void> {
+  if (ifMatch === undefined && ifNoneMatch === undefined) return;
+  const current = (await findByReference(db, name, reference))?.digest;
+  const matches = (wanted: readonly string[] | '*'): boolean =>
+    current !== undefined && (wanted === '*' || wanted.includes(current));
+  if ((ifMatch !== undefined && !matches(ifMatch)) || (ifNoneMatch !== undefined && matches(ifNoneMatch))) {
+    const stands = current === undefined ? 'does not exist' : `stands at ${current}`;
+    throw new RegistryError('PRECONDITION_FAILED', `${printReference(reference)} ${stands}`);
+  }
+}

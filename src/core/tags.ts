@@ -1,0 +1,19 @@
+import type { Database } from '../db/database.ts';
+import { findRepository } from '../db/repositories.ts';
+import { listTags } from '../db/tags.ts';
+import { RegistryError } from '../oci/errors.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import { type Page, type PageRequest, takePage } from './page.ts';
+
+/** A page of the repository's tags in byte order (end-8). @throws RegistryError `NAME_UNKNOWN` */
+export async function listTagPage(
+  { read }: Database,
+  name: RepositoryName,
+  request: PageRequest,
+): Promise<Page<string>> {
+  const page = await takePage(request, (after, limit) => listTags(read, name, after, limit));
+  if (page.items.length === 0 && (await findRepository(read, name)) === undefined) {
+    throw new RegistryError('NAME_UNKNOWN', { name });
+  }
+  return page;
+}

@@ -1,0 +1,292 @@
+import { randomUUID } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import type { Database } from '../db/database.ts';
+import { findOrCreateRepository } from '../db/repositories.ts';
+import {
+  claimUpload,
+  deleteUpload,
+  findUpload,
+  insertUpload,
+  releaseUpload,
+  renewClaim,
+  type UploadRow,
+} from '../db/uploads.ts';
+import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import { type BlobStore, UploadLost } from '../storage/blob-store.ts';
+import type { Blobs } from './blobs.ts';
+import type { Clock } from './clock.ts';
+import { RunningHash } from './running-hash.ts';
+
+/** How far a session has come. */
+export interface UploadStatus {
+  readonly id: string;
+  /** Bytes received. */
+  readonly size: number;
+}
+
+/** A request's bytes, and where it says that they belong. */
+export interface UploadBody {
+  readonly stream: Readable;
+  /** First and last byte by `Content-Range`; absent: append. */
+  readonly range?: { readonly first: number; readonly last: number } | undefined;
+  /** Ends the body early, as if the client had hung up. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each chunk's bytes as it comes. */
+  readonly received?: ((bytes: number) => void) | undefined;
+}
+
+/** Thrown with the session's true state, from which the client can go on at once. */
+export class UploadOutOfOrder extends RegistryError {
+  readonly status: UploadStatus;
+  constructor(status: UploadStatus, detail: string) {
+    super('RANGE_INVALID', detail);
+    this.status = status;
+  }
+}
+
+/** Milliseconds a writer keeps a session without renewing; what a resume on another replica waits for after a crash. */
+const lease = 15_000;
+const maxRunningHashes = 10_000;
+
+/** A session that this process writes to. */
+interface Claim {
+  readonly row: UploadRow;
+  readonly writer: string;
+}
+
+/**
+ * Upload sessions. Their state is in SQL, so any replica can go on with any session; the running hash stays here as a
+ * cache, and is made again from the staged bytes where it is missing.
+ */
+export class Uploads {
+  readonly #database: Database;
+  readonly #store: BlobStore;
+  readonly #blobs: Blobs;
+  readonly #clock: Clock;
+  readonly #hashes = new Map<string, RunningHash>();
+
+  constructor(parts: { database: Database; store: BlobStore; blobs: Blobs; clock: Clock }) {
+    this.#database = parts.database;
+    this.#store = parts.store;
+    this.#blobs = parts.blobs;
+    this.#clock = parts.clock;
+  }
+
+  /** Opens a session; the repository comes to be with its first one. */
+  async start(name: RepositoryName, algorithm: DigestAlgorithm = 'sha256'): Promise<UploadStatus> {
+    const id = randomUUID();
+    const digest = new RunningHash(algorithm).digest();
+    await this.#database.transaction(
+      async (db) => {
+        const now = this.#clock();
+        const repository = await findOrCreateRepository(db, name, now);
+        await insertUpload(db, { id, repository, algorithm, digest }, now);
+      },
+      // A session that a power cut takes along was never promised to anyone: the client opens another.
+      { durable: false },
+    );
+    return { id, size: 0 };
+  }
+
+  /** @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
+  async status(name: RepositoryName, id: string): Promise<UploadStatus> {
+    const { size } = await this.#find(name, id);
+    return { id, size };
+  }
+
+  /**
+   * Takes a chunk, or the whole of a stream (end-5). What came before the client hung up is kept.
+   * @throws UploadOutOfOrder, RegistryError `BLOB_UPLOAD_UNKNOWN` | `SIZE_INVALID`
+   */
+  async append(name: RepositoryName, id: string, body: UploadBody): Promise<UploadStatus> {
+    return this.#write(name, id, body, async (claim, hash) => {
+      await this.#release(claim, hash);
+      return { id, size: hash.size };
+    });
+  }
+
+  /**
+   * Takes the last bytes, if any, and makes the upload a blob (end-6). A wrong digest ends the session: nothing is
+   * stored, and its bytes are freed.
+   * @throws UploadOutOfOrder, RegistryError `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `SIZE_INVALID`
+   */
+  async finish(name: RepositoryName, id: string, digest: Digest, body: UploadBody): Promise<void> {
+    await this.#write(name, id, body, async (claim, hash) => {
+      const computed = await this.#digest(hash, id, digestAlgorithm(digest));
+      if (computed !== digest) {
+        await this.#end(claim);
+        throw new RegistryError('DIGEST_INVALID', `the content's digest is ${computed}, not ${digest}`);
+      }
+      const upload = { id, writer: claim.writer, repository: claim.row.repository_id };
+      try {
+        await this.#blobs.commit(upload, digest, hash.size);
+      } catch (error) {
+        // The bytes may have moved already; a repeated PUT without a body finds them.
+        await this.#release(claim, hash).catch(() => {});
+        throw error;
+      }
+      this.#hashes.delete(id);
+    });
+  }
+
+  /** Gives up the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN`, UploadOutOfOrder */
+  async cancel(name: RepositoryName, id: string): Promise<void> {
+    await this.#end(await this.#claim(name, id));
+  }
+
+  async #find(name: RepositoryName, id: string): Promise<UploadRow> {
+    const row = await findUpload(this.#database.read, name, id);
+    if (row === undefined) throw unknownUpload();
+    return row;
+  }
+
+  /** One writer a session: two bodies would be interleaved (R16). */
+  async #claim(name: RepositoryName, id: string): Promise<Claim> {
+    const found = await this.#find(name, id);
+    const writer = randomUUID();
+    const now = this.#clock();
+    const row = await this.#database.transaction(
+      (db) => claimUpload(db, id, { writer, until: now + lease, now }),
+      { durable: false },
+    );
+    if (row !== undefined) return { row, writer };
+    // Either another request writes, or the session ended since it was found.
+    await this.#find(name, id);
+    throw new UploadOutOfOrder({ id, size: found.size }, 'another request is writing to this upload');
+  }
+
+  async #write<T>(
+    name: RepositoryName,
+    id: string,
+    body: UploadBody,
+    then: (claim: Claim, hash: RunningHash) => Promise<T>,
+  ): Promise<T> {
+    const claim = await this.#claim(name, id);
+    const { size } = claim.row;
+    if (body.range !== undefined && body.range.first !== size) {
+      await this.#giveBack(claim);
+      throw new UploadOutOfOrder(
+        { id, size },
+        `the next byte is ${size}, the chunk starts at ${body.range.first}`,
+      );
+    }
+    const renewal = setInterval(() => this.#renew(claim), lease / 3);
+    try {
+      const hash = await this.#hashOf(claim);
+      await this.#receive(claim, hash, body);
+      return await then(claim, hash);
+    } finally {
+      clearInterval(renewal);
+    }
+  }
+
+  async #receive(claim: Claim, hash: RunningHash, body: UploadBody): Promise<void> {
+    const { id, size: start } = claim.row;
+    const { range, signal } = body;
+    try {
+      const tap = (chunk: Buffer): void => {
+        hash.update(chunk);
+        body.received?.(chunk.length);
+      };
+      const { interrupted } = await this.#store.append(id, start, body.stream, { tap, signal });
+      if (interrupted) {
+        await this.#release(claim, hash);
+        throw interrupted instanceof RegistryError
+          ? interrupted
+          : new RegistryError('BLOB_UPLOAD_INVALID', 'the body ended before its end', { cause: interrupted });
+      }
+      if (range !== undefined && hash.size - start !== range.last - range.first + 1) {
+        this.#hashes.delete(id);
+        await this.#giveBack(claim);
+        throw new RegistryError(
+          'SIZE_INVALID',
+          `Content-Range names other bytes than the ${hash.size - start} sent`,
+        );
+      }
+    } catch (error) {
+      if (error instanceof RegistryError) throw error;
+      // The store failed: the hash is ahead of the file. What was recorded before this request still holds.
+      this.#hashes.delete(id);
+      if (error instanceof UploadLost) await this.#endLost(claim, error);
+      await this.#giveBack(claim).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #hashOf(claim: Claim): Promise<RunningHash> {
+    const { id, size, algorithm, digest } = claim.row;
+    const cached = this.#hashes.get(id);
+    if (cached !== undefined && cached.size === size && cached.algorithm === algorithm) return cached;
+    let hash = new RunningHash(algorithm);
+    if (size > 0) {
+      try {
+        hash = await RunningHash.of(algorithm, await this.#store.readUpload(id, size));
+        // After a power cut the staged file may be as long as recorded and hold other bytes.
+        if (hash.digest() !== digest) throw new UploadLost(id);
+      } catch (error) {
+        if (error instanceof UploadLost) await this.#endLost(claim, error);
+        await this.#giveBack(claim).catch(() => {});
+        throw error;
+      }
+    }
+    this.#remember(id, hash);
+    return hash;
+  }
+
+  #remember(id: string, hash: RunningHash): void {
+    if (this.#hashes.size >= maxRunningHashes) {
+      const [oldest] = this.#hashes.keys();
+      this.#hashes.delete(oldest as string);
+    }
+    this.#hashes.set(id, hash);
+  }
+
+  /** The digest asked for may be in another algorithm than the session hashed with; then the bytes are read again. */
+  async #digest(hash: RunningHash, id: string, algorithm: DigestAlgorithm): Promise<Digest> {
+    if (hash.algorithm === algorithm) return hash.digest();
+    if (hash.size === 0) return new RunningHash(algorithm).digest();
+    return (await RunningHash.of(algorithm, await this.#store.readUpload(id, hash.size))).digest();
+  }
+
+  async #renew({ row, writer }: Claim): Promise<void> {
+    const now = this.#clock();
+    await this.#database
+      .transaction((db) => renewClaim(db, row.id, { writer, until: now + lease, now }), { durable: false })
+      // A lease that could not be renewed ends by itself; the commit notices.
+      .catch(() => {});
+  }
+
+  async #release({ row, writer }: Claim, hash: RunningHash): Promise<void> {
+    const { algorithm, size } = hash;
+    const upload = { id: row.id, writer, algorithm, size, digest: hash.digest() };
+    const held = await this.#database.transaction((db) => releaseUpload(db, upload, this.#clock()), {
+      durable: false,
+    });
+    if (!held) throw unknownUpload();
+  }
+
+  /** Ends the claim with the session as it was before this request. */
+  async #giveBack({ row, writer }: Claim): Promise<void> {
+    await this.#database.transaction((db) => releaseUpload(db, { ...row, writer }, this.#clock()), {
+      durable: false,
+    });
+  }
+
+  async #end({ row, writer }: Claim): Promise<void> {
+    this.#hashes.delete(row.id);
+    // The row first: staged bytes without a session are swept, a session without its bytes would mislead.
+    await this.#database.transaction((db) => deleteUpload(db, row.id, writer), { durable: false });
+    await this.#store.abort(row.id);
+  }
+
+  async #endLost(claim: Claim, cause: UploadLost): Promise<never> {
+    await this.#end(claim);
+    throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the bytes sent so far were lost; start again', { cause });
+  }
+}
+
+function unknownUpload(): RegistryError {
+  return new RegistryError('BLOB_UPLOAD_UNKNOWN');
+}
