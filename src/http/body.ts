@@ -1,0 +1,94 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { RegistryError } from '../oci/errors.ts';
+
+/** Whether a body comes with the request. Zero bytes may come chunked, without a Content-Length (Go's client does so). */
+export function announcesBody(request: IncomingMessage): boolean {
+  const { headers } = request;
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/** Tells a client that waits for it (`Expect: 100-continue`) that its body is wanted. Call it when all checks are done. */
+export function acceptBody(request: IncomingMessage, response: ServerResponse): void {
+  if (request.headers.expect !== undefined && !response.headersSent) response.writeContinue();
+}
+
+/** How a handler takes a body in. */
+export interface Intake {
+  /** Aborted when the body comes too slowly. */
+  readonly signal: AbortSignal;
+  /** To be told of each chunk's bytes: what makes progress is not cut. */
+  readonly received: (bytes: number) => void;
+}
+
+/**
+ * Reads a body of at most `limit` bytes into memory.
+ * @throws RegistryError `MANIFEST_TOO_LARGE`, before the rest is read; `SIZE_INVALID` when the body breaks off
+ */
+export function readBody(
+  request: IncomingMessage,
+  limit: number,
+  { signal, received }: Intake,
+): Promise<Buffer> {
+  const tooLarge = (): RegistryError =>
+    new RegistryError('MANIFEST_TOO_LARGE', `at most ${limit} bytes are accepted`);
+  if (Number(request.headers['content-length'] ?? 0) > limit) return Promise.reject(tooLarge());
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const leave = (): void => {
+      request.off('data', onData).off('end', onEnd).off('close', onBroken);
+      signal.removeEventListener('abort', onAbort);
+      request.on('error', () => {});
+    };
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      received(chunk.length);
+      if (size > limit) {
+        leave();
+        reject(tooLarge());
+      } else {
+        chunks.push(chunk);
+      }
+    };
+    const onEnd = (): void => {
+      leave();
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size));
+    };
+    const onBroken = (): void => {
+      leave();
+      reject(new RegistryError('SIZE_INVALID', 'the body ended before its end'));
+    };
+    const onAbort = (): void => {
+      leave();
+      reject(signal.reason);
+    };
+    if (request.readableEnded) return onEnd();
+    if (request.destroyed) return onBroken();
+    signal.addEventListener('abort', onAbort, { once: true });
+    request.on('data', onData).on('end', onEnd).on('close', onBroken).on('error', onBroken);
+  });
+}
+
+const lingerBytes = 512 << 10;
+const lingerMilliseconds = 2_000;
+
+/**
+ * For a request that is answered before its body was read: after the answer the connection ends. Some of the body is let
+ * in and dropped, as closing at once would reset the connection and take the answer with it; not all, as it may be large.
+ */
+export function closeAfterRefusal(request: IncomingMessage, response: ServerResponse): void {
+  response.shouldKeepAlive = false;
+  const { socket } = request;
+  const destroy = (): void => {
+    socket.destroy();
+  };
+  response.once('finish', () => {
+    const start = socket.bytesRead ?? 0;
+    request.on('data', () => {
+      if ((socket.bytesRead ?? 0) - start > lingerBytes) destroy();
+    });
+    request.on('error', () => {});
+    request.resume();
+    setTimeout(destroy, lingerMilliseconds).unref();
+  });
+}

@@ -1,0 +1,50 @@
+/** Bytes `start` to `end`, both included. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+const maxRanges = 256;
+const spec = /^(\d{0,15})-(\d{0,15})$/;
+
+/**
+ * What a `Range` header asks of `size` bytes (RFC 9110, 14.2): the ranges in the order asked; `undefined` when the header is to
+ * be ignored (another unit, not a range, too many); `'unsatisfiable'` when nothing of it is there.
+ *
+ * Clients of multi-range (podman's zstd:chunked) count on one part for each range: when one of several is not there, the
+ * whole body is the safe answer.
+ */
+export function parseRange(header: string, size: number): readonly ByteRange[] | 'unsatisfiable' | undefined {
+  if (!/^bytes=/i.test(header)) return undefined;
+  const parts = header.slice('bytes='.length, 16_384).split(',', maxRanges + 1);
+  if (parts.length > maxRanges) return undefined;
+  const ranges: ByteRange[] = [];
+  for (const part of parts) {
+    const match = spec.exec(part.trim());
+    if (match === null || (match[1] === '' && match[2] === '')) return undefined;
+    const range = resolve(match[1] as string, match[2] as string, size);
+    if (range !== undefined) ranges.push(range);
+  }
+  if (ranges.length === 0) return 'unsatisfiable';
+  return ranges.length === parts.length ? ranges : undefined;
+}
+
+function resolve(first: string, last: string, size: number): ByteRange | undefined {
+  const start = first === '' ? Math.max(size - Number(last), 0) : Number(first);
+  const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1);
+  return start <= end ? { start, end } : undefined;
+}
+
+const contentRange = /^(?:bytes )?(\d{1,15})-(\d{1,15})(?:\/(?:\d+|\*))?$/;
+
+/**
+ * The `Content-Range` of an upload's chunk. The spec's form is `<first>-<last>`; the HTTP form with unit and total, which
+ * some clients send, means the same. `undefined` when it is neither, or ends before it starts.
+ */
+export function parseContentRange(header: string): { first: number; last: number } | undefined {
+  const match = header.length <= 64 ? contentRange.exec(header.trim()) : null;
+  if (match === null) return undefined;
+  const first = Number(match[1]);
+  const last = Number(match[2]);
+  return last < first ? undefined : { first, last };
+}

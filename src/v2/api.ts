@@ -1,0 +1,117 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type AnonymousAccess, authorizeAnonymous } from '../access/anonymous.ts';
+import type { Blobs } from '../core/blobs.ts';
+import { asRegistryError } from '../core/faults.ts';
+import type { Manifests } from '../core/manifests.ts';
+import type { Uploads } from '../core/uploads.ts';
+import type { Database } from '../db/database.ts';
+import type { SlowTransfers } from '../http/slow-transfers.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { deleteBlob, getBlob } from './blobs.ts';
+import { listRepositories } from './catalog.ts';
+import { errorBody, statusOf } from './errors.ts';
+import { Exchange } from './exchange.ts';
+import { deleteManifest, getManifest, putManifest } from './manifests.ts';
+import { listReferrers } from './referrers.ts';
+import { MethodNotAllowed, parseRoute, type Route } from './routes.ts';
+import { listTags } from './tags.ts';
+import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
+
+/** What the API needs of the rest of the house. */
+export interface RegistryApiParts {
+  readonly database: Database;
+  readonly blobs: Blobs;
+  readonly uploads: Uploads;
+  readonly manifests: Manifests;
+  readonly slow: SlowTransfers;
+  readonly anonymous: AnonymousAccess;
+  readonly maxManifestSize: number;
+  readonly deletesEnabled: boolean;
+  /** Told of every request when it has been answered. */
+  readonly observe: (served: Served) => void;
+}
+
+/** A request that has been answered. */
+export interface Served {
+  readonly exchange: Exchange;
+  /** Absent when the URL named nothing. */
+  readonly route: Route | undefined;
+  readonly status: number;
+  /** Milliseconds. */
+  readonly duration: number;
+  /** What went wrong, for the log; `cause` is what the caller was not told. */
+  readonly error: RegistryError | undefined;
+}
+
+/** The OCI distribution API: one function that answers any request below `/v2`. It never rejects. */
+export function registryApi(parts: RegistryApiParts) {
+  return async (request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> => {
+    const start = performance.now();
+    const exchange = new Exchange({ request, response, requestId, slow: parts.slow });
+    let route: Route | undefined;
+    let failure: RegistryError | undefined;
+    try {
+      route = parseRoute(request.method as string, exchange.path);
+      authorizeAnonymous(parts.anonymous, route.right);
+      if (route.right === 'delete' && !parts.deletesEnabled) {
+        throw new RegistryError('UNSUPPORTED', 'deleting is switched off on this registry');
+      }
+      await handle(parts, exchange, route);
+    } catch (error) {
+      failure = asRegistryError(error);
+      replyError(exchange, failure);
+    }
+    const duration = performance.now() - start;
+    parts.observe({ exchange, route, status: response.statusCode, duration, error: failure });
+  };
+}
+
+function handle(parts: RegistryApiParts, exchange: Exchange, route: Route): Promise<void> | void {
+  const { database, blobs, uploads, manifests } = parts;
+  switch (route.action) {
+    case 'getManifest':
+      return getManifest(manifests, exchange, route);
+    case 'getBlob':
+      return getBlob(blobs, exchange, route);
+    case 'startUpload':
+      return startUpload(uploads, blobs, exchange, route);
+    case 'patchUpload':
+      return patchUpload(uploads, exchange, route);
+    case 'putUpload':
+      return putUpload(uploads, exchange, route);
+    case 'getUpload':
+      return getUpload(uploads, exchange, route);
+    case 'deleteUpload':
+      return deleteUpload(uploads, exchange, route);
+    case 'putManifest':
+      return putManifest(manifests, parts.maxManifestSize, exchange, route);
+    case 'deleteManifest':
+      return deleteManifest(manifests, exchange, route);
+    case 'deleteBlob':
+      return deleteBlob(blobs, exchange, route);
+    case 'listTags':
+      return listTags(database, exchange, route);
+    case 'listReferrers':
+      return listReferrers(database, exchange, route);
+    case 'listRepositories':
+      return listRepositories(database, exchange);
+    case 'getBase':
+      // end-1
+      return exchange.reply(200, { 'Content-Type': 'application/json' }, '{}');
+  }
+}
+
+function replyError(exchange: Exchange, error: RegistryError): void {
+  // Once the head is out, only a broken connection can say that something went wrong.
+  if (exchange.response.headersSent) return void exchange.response.destroy();
+  exchange.reply(
+    statusOf[error.code],
+    {
+      'Content-Type': 'application/json',
+      ...(error instanceof MethodNotAllowed && { Allow: error.allow }),
+      ...((error.code === 'UNAVAILABLE' || error.code === 'TOOMANYREQUESTS') && { 'Retry-After': '5' }),
+      ...exchange.errorHeaders,
+    },
+    errorBody(error),
+  );
+}

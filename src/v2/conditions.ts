@@ -1,0 +1,22 @@
+import type { Conditions } from '../core/manifests.ts';
+import type { Exchange } from './exchange.ts';
+
+/** The entity tags of an `If-Match` or `If-None-Match` (RFC 9110, 13.1); quotes are optional, as clients differ. */
+export function parseEntityTags(header: string | undefined): readonly string[] | '*' | undefined {
+  if (header === undefined) return undefined;
+  if (header.trim() === '*') return '*';
+  return header.split(',').map((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', ''));
+}
+
+export function conditionsOf(exchange: Exchange): Conditions {
+  return {
+    ifMatch: parseEntityTags(exchange.header('if-match')),
+    ifNoneMatch: parseEntityTags(exchange.header('if-none-match')),
+  };
+}
+
+/** Whether the client has this digest already, so that 304 is answer enough. */
+export function isNotModified(exchange: Exchange, digest: string): boolean {
+  const known = parseEntityTags(exchange.header('if-none-match'));
+  return known !== undefined && (known === '*' || known.includes(digest));
+}

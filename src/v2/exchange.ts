@@ -1,0 +1,150 @@
+import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
+import { acceptBody, announcesBody, closeAfterRefusal, type Intake } from '../http/body.ts';
+import type { ByteRange } from '../http/range.ts';
+import { sendFile } from '../http/send-file.ts';
+import type { SlowTransfers } from '../http/slow-transfers.ts';
+import { RegistryError } from '../oci/errors.ts';
+
+export type Headers = Readonly<Record<string, OutgoingHttpHeader>>;
+
+/** On every answer (2.1): old clients look for it before they speak to a registry at all. */
+const apiVersion = { 'Docker-Distribution-API-Version': 'registry/2.0' };
+
+/** One request and its answer, on the raw streams of node:http. Handlers decide what is sent, this sends it. */
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  readonly #slow: SlowTransfers;
+  #query: URLSearchParams | undefined;
+  #bodyTaken = false;
+  /** Bytes of the answer's body. */
+  sent = 0;
+  /** Bytes of the request's body that were read. */
+  received = 0;
+  /** What an error's answer carries besides its body. */
+  errorHeaders: Headers = {};
+
+  constructor(parts: {
+    request: IncomingMessage;
+    response: ServerResponse;
+    requestId: string;
+    slow: SlowTransfers;
+  }) {
+    this.request = parts.request;
+    this.response = parts.response;
+    this.requestId = parts.requestId;
+    this.#slow = parts.slow;
+  }
+
+  get isHead(): boolean {
+    return this.request.method === 'HEAD';
+  }
+
+  get path(): string {
+    const url = this.request.url as string;
+    const question = url.indexOf('?');
+    return question === -1 ? url : url.slice(0, question);
+  }
+
+  get query(): URLSearchParams {
+    if (this.#query === undefined) {
+      const url = this.request.url as string;
+      const question = url.indexOf('?');
+      this.#query = new URLSearchParams(question === -1 ? '' : url.slice(question));
+    }
+    return this.#query;
+  }
+
+  /** A header's value; repeated ones joined by commas. */
+  header(name: string): string | undefined {
+    const value = this.request.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  /**
+   * Lets the body come in, for as long as it comes fast enough.
+   * @throws RegistryError `UNSUPPORTED` for an encoded body: digests are of the bytes as they travel
+   */
+  async takeBody<T>(take: (intake: Intake) => Promise<T>): Promise<T> {
+    if (this.request.headers['content-encoding'] !== undefined) {
+      throw new RegistryError('UNSUPPORTED', 'an encoded body (Content-Encoding) is not accepted');
+    }
+    this.#bodyTaken = true;
+    const { request, response } = this;
+    const slow = new AbortController();
+    const received = (bytes: number): void => {
+      this.received += bytes;
+    };
+    if (!announcesBody(request)) return take({ signal: slow.signal, received });
+    acceptBody(request, response);
+    // While this side makes the client wait (a slow disk), the client is not the slow one.
+    let waited = 0;
+    const progress = (): number => {
+      if (request.isPaused()) waited += 1 << 20;
+      return this.received + waited;
+    };
+    const unwatch = this.#slow.watch(progress, (reason) => slow.abort(reason));
+    try {
+      return await take({ signal: slow.signal, received });
+    } finally {
+      unwatch();
+    }
+  }
+
+  /** Answers with a body of which the whole is in memory, or none. */
+  reply(status: number, headers: Headers, body?: Buffer | string): void {
+    const { response } = this;
+    const length = body === undefined ? 0 : Buffer.byteLength(body);
+    this.#beforeHead();
+    response.writeHead(status, {
+      ...apiVersion,
+      'X-Request-Id': this.requestId,
+      // 204 and 304 have no body, so no length of one; a HEAD says what the GET would.
+      ...(status !== 204 && status !== 304 && !('Content-Length' in headers) && { 'Content-Length': length }),
+      ...headers,
+    });
+    if (!this.isHead) this.sent = length;
+    response.end(body);
+  }
+
+  /** Answers with parts of a file, each after its own preamble (for multipart), which the caller closes. */
+  async replyFile(
+    status: number,
+    headers: Headers,
+    fd: number,
+    parts: readonly { readonly preamble?: string; readonly range: ByteRange }[],
+    epilogue = '',
+  ): Promise<void> {
+    const { response } = this;
+    this.#beforeHead();
+    response.writeHead(status, { ...apiVersion, 'X-Request-Id': this.requestId, ...headers });
+    const unwatch = this.#slow.watch(
+      () => this.sent,
+      (reason) => response.destroy(reason),
+    );
+    const progress = (bytes: number): void => {
+      this.sent += bytes;
+    };
+    try {
+      for (const { preamble, range } of parts) {
+        if (preamble !== undefined) response.write(preamble);
+        await sendFile(response, fd, range, progress);
+      }
+      response.end(epilogue);
+    } catch (error) {
+      // The head promised more bytes: only a broken connection tells the client that they will not come.
+      response.destroy();
+      throw error;
+    } finally {
+      unwatch();
+    }
+  }
+
+  /** An answer that comes before the body has been read ends the connection: what follows on it is no request. */
+  #beforeHead(): void {
+    const { request, response } = this;
+    if (announcesBody(request) && !(this.#bodyTaken && request.complete))
+      closeAfterRefusal(request, response);
+  }
+}

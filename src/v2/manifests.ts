@@ -1,0 +1,64 @@
+import type { Manifests } from '../core/manifests.ts';
+import { readBody } from '../http/body.ts';
+import { RegistryError } from '../oci/errors.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import { parseTag, type Reference } from '../oci/reference.ts';
+import { conditionsOf, isNotModified } from './conditions.ts';
+import type { Exchange } from './exchange.ts';
+
+const maxTags = 100;
+
+interface ManifestRoute {
+  readonly name: RepositoryName;
+  readonly reference: Reference;
+}
+
+/** end-3: the stored bytes and type, whatever `Accept` says; a digest stands for one thing. */
+export async function getManifest(
+  manifests: Manifests,
+  exchange: Exchange,
+  { name, reference }: ManifestRoute,
+): Promise<void> {
+  const { digest, mediaType, bytes } = await manifests.get(name, reference);
+  const headers = {
+    'Docker-Content-Digest': digest,
+    ETag: `"${digest}"`,
+    'X-Content-Type-Options': 'nosniff',
+  };
+  if (isNotModified(exchange, digest)) return exchange.reply(304, headers);
+  exchange.reply(200, { ...headers, 'Content-Type': mediaType, 'Content-Length': bytes.length }, bytes);
+}
+
+/** end-7 */
+export async function putManifest(
+  manifests: Manifests,
+  maxSize: number,
+  exchange: Exchange,
+  { name, reference }: ManifestRoute,
+): Promise<void> {
+  const tags = exchange.query.getAll('tag');
+  if (tags.length > maxTags) throw new RegistryError('TOO_MANY_TAGS', `at most ${maxTags} in one request`);
+  const push = {
+    tags: reference.kind === 'digest' ? tags.map(parseTag) : [],
+    contentType: exchange.header('content-type'),
+    conditions: conditionsOf(exchange),
+    bytes: await exchange.takeBody((intake) => readBody(exchange.request, maxSize, intake)),
+  };
+  const { digest, subject } = await manifests.put(name, reference, push);
+  exchange.reply(201, {
+    Location: `/v2/${name}/manifests/${digest}`,
+    'Docker-Content-Digest': digest,
+    ...(subject && { 'OCI-Subject': subject }),
+    ...(push.tags.length > 0 && { 'OCI-Tag': push.tags }),
+  });
+}
+
+/** end-9 */
+export async function deleteManifest(
+  manifests: Manifests,
+  exchange: Exchange,
+  { name, reference }: ManifestRoute,
+): Promise<void> {
+  await manifests.delete(name, reference, conditionsOf(exchange));
+  exchange.reply(202, {});
+}

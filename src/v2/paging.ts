@@ -1,0 +1,25 @@
+import type { PageRequest } from '../core/page.ts';
+import { quote } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
+import type { Exchange } from './exchange.ts';
+
+/** `n` and `last` of a listing. An `n` beyond the limit is cut to it; the `Link` leads on. @throws RegistryError `PAGINATION_NUMBER_INVALID` */
+export function pageRequest(exchange: Exchange, defaultSize: number, maxSize: number): PageRequest {
+  const { query } = exchange;
+  const n = query.get('n');
+  if (n !== null && !/^\d{1,18}$/.test(n)) {
+    throw new RegistryError('PAGINATION_NUMBER_INVALID', `n must be a whole number, found ${quote(n)}`);
+  }
+  return { last: query.get('last') ?? '', n: n === null ? defaultSize : Math.min(Number(n), maxSize) };
+}
+
+/** The header that leads to the next page: a path alone, as clients refuse other hosts, with the filters kept. */
+export function nextLink(
+  exchange: Exchange,
+  n: number,
+  last: string,
+  keep: Record<string, string> = {},
+): string {
+  const query = new URLSearchParams({ ...keep, n: String(n), last });
+  return `<${exchange.path}?${query}>; rel="next"`;
+}

@@ -1,0 +1,25 @@
+import { listTagPage } from '../core/tags.ts';
+import type { Database } from '../db/database.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import type { Exchange } from './exchange.ts';
+import { nextLink, pageRequest } from './paging.ts';
+
+const maxPage = 10_000;
+
+/** end-8: without `n` a page is as long as may be, which is the whole list for nearly everybody. */
+export async function listTags(
+  database: Database,
+  exchange: Exchange,
+  { name }: { name: RepositoryName },
+): Promise<void> {
+  const request = pageRequest(exchange, maxPage, maxPage);
+  const { items, more } = await listTagPage(database, name, request);
+  exchange.reply(
+    200,
+    {
+      'Content-Type': 'application/json',
+      ...(more && { Link: nextLink(exchange, request.n, items.at(-1) as string) }),
+    },
+    JSON.stringify({ name, tags: items }),
+  );
+}

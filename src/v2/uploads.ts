@@ -1,0 +1,144 @@
+import type { Blobs } from '../core/blobs.ts';
+import { type UploadBody, UploadOutOfOrder, type UploadStatus, type Uploads } from '../core/uploads.ts';
+import type { Intake } from '../http/body.ts';
+import { parseContentRange } from '../http/range.ts';
+import { type Digest, parseDigest, parseDigestAlgorithm, quote } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { parseName, type RepositoryName } from '../oci/name.ts';
+import type { Exchange, Headers } from './exchange.ts';
+
+interface UploadRoute {
+  readonly name: RepositoryName;
+  readonly id: string;
+}
+
+/** end-4 and end-11: open a session, push a whole blob, or mount one. */
+export async function startUpload(
+  uploads: Uploads,
+  blobs: Blobs,
+  exchange: Exchange,
+  { name }: { name: RepositoryName },
+): Promise<void> {
+  const { query } = exchange;
+  const mount = query.get('mount');
+  const from = query.get('from');
+  if (mount !== null) {
+    const digest = parseDigest(mount);
+    if (await blobs.mount(name, digest, from === null ? undefined : parseName(from))) {
+      return exchange.reply(201, blobHeaders(name, digest));
+    }
+    // end-11: what cannot be mounted is uploaded, in an ordinary session.
+  }
+  const wanted = query.get('digest');
+  const algorithm = query.get('digest-algorithm');
+  if (wanted === null || mount !== null) {
+    const status = await uploads.start(
+      name,
+      algorithm === null ? undefined : parseDigestAlgorithm(algorithm),
+    );
+    return exchange.reply(202, sessionHeaders(name, status));
+  }
+  await pushWhole(uploads, exchange, name, parseDigest(wanted));
+}
+
+/** end-4b: one request from nothing to a blob; its session is an implementation matter and ends with it. */
+async function pushWhole(
+  uploads: Uploads,
+  exchange: Exchange,
+  name: RepositoryName,
+  digest: Digest,
+): Promise<void> {
+  const { id } = await uploads.start(name);
+  try {
+    await exchange.takeBody((intake) =>
+      uploads.finish(name, id, digest, { stream: exchange.request, ...intake }),
+    );
+  } catch (error) {
+    await uploads.cancel(name, id).catch(() => {});
+    throw error;
+  }
+  exchange.reply(201, blobHeaders(name, digest));
+}
+
+/** end-13 */
+export async function getUpload(
+  uploads: Uploads,
+  exchange: Exchange,
+  { name, id }: UploadRoute,
+): Promise<void> {
+  exchange.reply(204, sessionHeaders(name, await uploads.status(name, id)));
+}
+
+/** end-5 */
+export async function patchUpload(
+  uploads: Uploads,
+  exchange: Exchange,
+  { name, id }: UploadRoute,
+): Promise<void> {
+  const status = await withState(exchange, name, () =>
+    exchange.takeBody((intake) => uploads.append(name, id, bodyOf(exchange, intake))),
+  );
+  exchange.reply(202, sessionHeaders(name, status));
+}
+
+/** end-6 */
+export async function putUpload(
+  uploads: Uploads,
+  exchange: Exchange,
+  { name, id }: UploadRoute,
+): Promise<void> {
+  const wanted = exchange.query.get('digest');
+  if (wanted === null)
+    throw new RegistryError('DIGEST_INVALID', 'the digest is missing: PUT …?digest=<digest>');
+  const digest = parseDigest(wanted);
+  await withState(exchange, name, () =>
+    exchange.takeBody((intake) => uploads.finish(name, id, digest, bodyOf(exchange, intake))),
+  );
+  exchange.reply(201, blobHeaders(name, digest));
+}
+
+/** end-14 */
+export async function deleteUpload(
+  uploads: Uploads,
+  exchange: Exchange,
+  { name, id }: UploadRoute,
+): Promise<void> {
+  await uploads.cancel(name, id);
+  exchange.reply(204, {});
+}
+
+function bodyOf(exchange: Exchange, intake: Intake): UploadBody {
+  const header = exchange.header('content-range');
+  if (header === undefined) return { stream: exchange.request, ...intake };
+  const range = parseContentRange(header);
+  if (range === undefined)
+    throw new RegistryError('RANGE_INVALID', `Content-Range is ${quote(header)}, not <first>-<last>`);
+  const length = exchange.header('content-length');
+  if (length !== undefined && Number(length) !== range.last - range.first + 1) {
+    throw new RegistryError('RANGE_INVALID', `Content-Range ${quote(header)} is not ${length} bytes`);
+  }
+  return { stream: exchange.request, range, ...intake };
+}
+
+/** A chunk out of order is told where the session stands, so that the client can go on at once. */
+async function withState<T>(exchange: Exchange, name: RepositoryName, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof UploadOutOfOrder) exchange.errorHeaders = sessionHeaders(name, error.status);
+    throw error;
+  }
+}
+
+function sessionHeaders(name: RepositoryName, { id, size }: UploadStatus): Headers {
+  return {
+    Location: `/v2/${name}/blobs/uploads/${id}`,
+    // Inclusive and without a unit; no bytes at all look like one, as clients want a range of any session.
+    Range: `0-${Math.max(size - 1, 0)}`,
+    'Docker-Upload-UUID': id,
+  };
+}
+
+function blobHeaders(name: RepositoryName, digest: Digest): Headers {
+  return { Location: `/v2/${name}/blobs/${digest}`, 'Docker-Content-Digest': digest };
+}
