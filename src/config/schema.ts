@@ -8,12 +8,10 @@ const settings = z.strictObject({
   listen: address()
     .prefault('127.0.0.1:5000')
     .meta({ description: 'Where the registry listens.', flag: '--listen <host:port>' }),
-  data: path()
-    .prefault('./data')
-    .meta({
-      description: 'The data directory, which holds the database and the blobs.',
-      flag: '--data <directory>',
-    }),
+  data: path().prefault('./data').meta({
+    description: 'The data directory, which holds the database and the blobs.',
+    flag: '--data <directory>',
+  }),
   anonymous: choice(['none', 'pull', 'push']).exactOptional().meta({
     description: "What callers without credentials may do on the registry's listener; push includes pull.",
     allowed: 'pull or push; none refuses every request and has to wait until there is a login',
@@ -64,8 +62,9 @@ const settings = z.strictObject({
       maxSize: size({ min: '4MiB', max: '64MiB' })
         .prefault('4MiB')
         .meta({ description: 'The largest manifest that may be pushed.' }),
-      allowSparseIndexes: toggle().prefault(true).meta({
-        description: 'Whether an index may name child manifests that its repository does not hold.',
+      missingReferences: choice(['none', 'children', 'all']).prefault('children').meta({
+        description:
+          "What a manifest may name that its repository does not hold: none, an index's children, or all (layers and config too).",
       }),
     })
     .readonly()

@@ -1,0 +1,399 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { z } from 'zod';
+import { load, loadConfig, type Sources } from './load.ts';
+import { ConfigError } from './mistake.ts';
+import { configSchema } from './schema.ts';
+import { settingsOf } from './settings.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'berth-config-'));
+const file = join(folder, 'berth.yaml');
+after(() => rmSync(folder, { recursive: true }));
+
+interface Case extends Omit<Sources, 'env'> {
+  readonly yaml?: string;
+  readonly env?: Sources['env'];
+}
+
+function sources({ yaml, env = {}, ...rest }: Case): Sources {
+  if (yaml === undefined) return { env, ...rest };
+  writeFileSync(file, yaml);
+  return { file, env, ...rest };
+}
+
+function mistakesOf(run: () => unknown): string[] {
+  try {
+    run();
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, String(error));
+    return error.mistakes.map((mistake) => mistake.replaceAll(file, 'berth.yaml'));
+  }
+  return [];
+}
+
+test('without a file, variables or flags everything is at its default', () => {
+  assert.deepEqual(loadConfig({ env: {} }), {
+    config: {
+      listen: { host: '127.0.0.1', port: 5000 },
+      data: resolve('data'),
+      anonymous: 'push',
+      log: { level: 'info', format: 'auto', access: true },
+      manifests: { maxSize: 4_194_304, allowSparseIndexes: true },
+      deletes: { enabled: true },
+      uploads: { expireAfter: 86_400_000 },
+      limits: { idleTimeout: 60_000, minimumRate: 1024, maxConnections: 10_000 },
+      shutdown: { drainTimeout: 30_000 },
+    },
+    origins: new Map(),
+  });
+});
+
+test('every key can be set in the file', () => {
+  const { config } = loadConfig(
+    sources({
+      yaml: `
+listen: "[::]:443"
+data: /srv/berth
+anonymous: pull
+tls: { certificate: /tls/tls.crt, key: /tls/tls.key }
+log:
+  level: warn
+  format: json
+  access: false
+operations:
+  listen: 0.0.0.0:9090
+manifests: { maxSize: 8388608, allowSparseIndexes: false }
+deletes: { enabled: false }
+uploads: { expireAfter: 90m }
+limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1 }
+shutdown: { drainTimeout: 0s }
+`,
+    }),
+  );
+  assert.deepEqual(config, {
+    listen: { host: '::', port: 443 },
+    data: '/srv/berth',
+    anonymous: 'pull',
+    tls: { certificate: '/tls/tls.crt', key: '/tls/tls.key' },
+    log: { level: 'warn', format: 'json', access: false },
+    operations: { listen: { host: '0.0.0.0', port: 9090 } },
+    manifests: { maxSize: 8_388_608, allowSparseIndexes: false },
+    deletes: { enabled: false },
+    uploads: { expireAfter: 5_400_000 },
+    limits: { idleTimeout: 500, minimumRate: 0, maxConnections: 1 },
+    shutdown: { drainTimeout: 0 },
+  });
+});
+
+test('every key has one variable, and the variable sets it', () => {
+  const examples: Record<string, string> = {
+    listen: '127.0.0.1:1',
+    data: '/data',
+    anonymous: 'pull',
+    'tls.certificate': '/crt',
+    'tls.key': '/key',
+    'log.level': 'debug',
+    'log.format': 'json',
+    'log.access': 'false',
+    'operations.listen': '127.0.0.1:2',
+    'manifests.maxSize': '5MiB',
+    'manifests.allowSparseIndexes': 'false',
+    'deletes.enabled': 'false',
+    'uploads.expireAfter': '2h',
+    'limits.idleTimeout': '2m',
+    'limits.minimumRate': '2048',
+    'limits.maxConnections': '5',
+    'shutdown.drainTimeout': '1s',
+  };
+  const { settings } = settingsOf(configSchema);
+  assert.deepEqual(settings.map(({ key }) => key).sort(), Object.keys(examples).sort());
+  const env = Object.fromEntries(settings.map(({ key, env }) => [env, examples[key]]));
+  assert.equal(Object.keys(env).length, settings.length, 'two keys share a variable');
+  const { config, origins } = loadConfig({ env });
+  assert.deepEqual(origins, new Map(settings.map(({ key, env }) => [key, env])));
+  assert.deepEqual(config.log, { level: 'debug', format: 'json', access: false });
+  assert.deepEqual(config.limits, { idleTimeout: 120_000, minimumRate: 2048, maxConnections: 5 });
+});
+
+test('a flag wins over a variable, a variable over the file, the file over the default', () => {
+  const yaml = 'log:\n  level: warn\n';
+  const env = { BERTH_LOG_LEVEL: 'error' };
+  const flags = { 'log.level': 'debug' };
+  const level = (given: Case) => loadConfig(sources(given)).config.log.level;
+  assert.equal(level({ yaml, env, flags }), 'debug');
+  assert.equal(level({ yaml, env }), 'error');
+  assert.equal(level({ yaml }), 'warn');
+  assert.equal(level({}), 'info');
+});
+
+test('the file named by the flag wins over the one named by BERTH_CONFIG', () => {
+  const named = join(folder, 'named.yaml');
+  writeFileSync(named, 'log: { level: warn }');
+  assert.equal(loadConfig({ env: { BERTH_CONFIG: named } }).config.log.level, 'warn');
+  const both = sources({ yaml: 'log: { level: error }', env: { BERTH_CONFIG: named } });
+  assert.equal(loadConfig(both).config.log.level, 'error');
+});
+
+test('the configuration is frozen all the way down', () => {
+  const frozen = (value: unknown): boolean =>
+    typeof value !== 'object' || (Object.isFrozen(value) && Object.values(value!).every(frozen));
+  const env = { BERTH_TLS_KEY: 'a', BERTH_TLS_CERTIFICATE: 'b', BERTH_OPERATIONS_LISTEN: '[::1]:1' };
+  assert.ok(frozen(loadConfig({ env }).config));
+  assert.ok(frozen(configSchema.parse({ listen: '127.0.0.1:0' })));
+});
+
+test('an empty file and an emptied section are no mistakes', () => {
+  for (const yaml of ['', '# nothing\n', 'log:\n  # level: debug\n', '---\n']) {
+    assert.equal(loadConfig(sources({ yaml })).config.log.level, 'info', yaml);
+  }
+});
+
+test('anchors and aliases are followed', () => {
+  const yaml = 'manifests: &on { allowSparseIndexes: &no false }\ndeletes: { enabled: *no }\n';
+  assert.equal(loadConfig(sources({ yaml })).config.deletes.enabled, false);
+});
+
+test('what Kubernetes tells about a Service named berth is not taken for settings', () => {
+  const env = {
+    BERTH_SERVICE_HOST: '10.0.0.11',
+    BERTH_SERVICE_PORT: '5000',
+    BERTH_SERVICE_PORT_HTTP: '5000',
+    BERTH_PORT: 'tcp://10.0.0.11:5000',
+    BERTH_PORT_5000_TCP: 'tcp://10.0.0.11:5000',
+    BERTH_PORT_5000_TCP_PROTO: 'tcp',
+    BERTH_PORT_5000_TCP_PORT: '5000',
+    BERTH_PORT_5000_TCP_ADDR: '10.0.0.11',
+    BERTH_METRICS_SERVICE_HOST: '10.0.0.12',
+    BERTH_METRICS_PORT: 'tcp://10.0.0.12:9090',
+  };
+  assert.deepEqual(loadConfig({ env }).origins, new Map());
+});
+
+const NOT_LOOPBACK =
+  ', which other machines may reach, and no login exists yet; allowed: a loopback address such as 127.0.0.1:5000, ' +
+  'or serving everyone on purpose with --allow-anonymous pull or push (key anonymous, environment BERTH_ANONYMOUS)';
+const LEVELS = 'trace, debug, info, warn, error or silent';
+const ADDRESS = 'HOST:PORT, such as 127.0.0.1:5000, localhost:5000 or "[::1]:5000"; port 0 is any free one';
+
+const MISTAKES: Record<string, Case & { expected: string[] }> = {
+  'a value in the file': {
+    yaml: 'listen: 127.0.0.1:5000\nlog:\n  level: loud\n',
+    expected: [`berth.yaml:3:10: log.level is "loud"; allowed: ${LEVELS}`],
+  },
+  'a value in the environment': {
+    env: { BERTH_LOG_LEVEL: 'loud' },
+    expected: [`BERTH_LOG_LEVEL: log.level is "loud"; allowed: ${LEVELS}`],
+  },
+  'an empty variable': {
+    env: { BERTH_LOG_LEVEL: '' },
+    expected: [`BERTH_LOG_LEVEL: log.level is ""; allowed: ${LEVELS}`],
+  },
+  'a value in a flag': {
+    flags: { 'log.level': 'loud' },
+    expected: [`--log-level: log.level is "loud"; allowed: ${LEVELS}`],
+  },
+  'a value that a stronger source hides': {
+    yaml: 'log: { level: loud }\n',
+    flags: { 'log.level': 'info' },
+    expected: [`berth.yaml:1:15: log.level is "loud"; allowed: ${LEVELS}`],
+  },
+  'a key without a value': {
+    yaml: 'listen:\n',
+    expected: [`berth.yaml:1:1: listen is null; allowed: ${ADDRESS}`],
+  },
+  'a port alone': {
+    yaml: 'listen: 5000\n',
+    expected: [`berth.yaml:1:9: listen is 5000; allowed: ${ADDRESS}`],
+  },
+  'a duration without its unit': {
+    yaml: 'uploads:\n  expireAfter: 30\n',
+    expected: [
+      'berth.yaml:2:16: uploads.expireAfter is 30; allowed: a duration from 1s to 365d with its unit, such as 500ms, 30s or 24h',
+    ],
+  },
+  'a size below what clients rely on': {
+    env: { BERTH_MANIFESTS_MAX_SIZE: '1MiB' },
+    expected: [
+      'BERTH_MANIFESTS_MAX_SIZE: manifests.maxSize is "1MiB"; allowed: a size from 4MiB to 64MiB, such as 16MiB, 512KiB or a plain number of bytes',
+    ],
+  },
+  'a toggle that is a word': {
+    env: { BERTH_DELETES_ENABLED: 'yes' },
+    expected: ['BERTH_DELETES_ENABLED: deletes.enabled is "yes"; allowed: true or false'],
+  },
+  'a number out of range': {
+    env: { BERTH_LIMITS_MAX_CONNECTIONS: '0' },
+    expected: [
+      'BERTH_LIMITS_MAX_CONNECTIONS: limits.maxConnections is 0; allowed: a whole number from 1 to 1000000',
+    ],
+  },
+  'a very long value': {
+    flags: { 'log.level': 'x'.repeat(100_000) },
+    expected: [`--log-level: log.level is "${'x'.repeat(79)}…; allowed: ${LEVELS}`],
+  },
+  'an unknown key, nearly a known one': {
+    yaml: 'uploads:\n  expireAftr: 24h\n',
+    expected: ['berth.yaml:2:3: unknown key uploads.expireAftr; did you mean uploads.expireAfter?'],
+  },
+  'an unknown key like no other': {
+    yaml: 'log:\n  destination: stderr\n',
+    expected: ['berth.yaml:2:3: unknown key log.destination; allowed: level, format, access'],
+  },
+  'a key of the prototype': {
+    yaml: '__proto__: { polluted: true }\n',
+    expected: [
+      'berth.yaml:1:1: unknown key __proto__; allowed: listen, data, anonymous, tls, log, operations, manifests, deletes, uploads, limits, shutdown',
+    ],
+  },
+  'an unknown variable, nearly a known one': {
+    env: { BERTH_LISTN: 'x' },
+    expected: ['BERTH_LISTN: unknown variable; did you mean BERTH_LISTEN?'],
+  },
+  'an unknown variable like no other': {
+    env: { BERTH_SOMETHING_ELSE: 'x' },
+    expected: ['BERTH_SOMETHING_ELSE: unknown variable'],
+  },
+  'a port as a variable': {
+    env: { BERTH_PORT: '5000' },
+    expected: ['BERTH_PORT: unknown variable'],
+  },
+  'a section that is a value': {
+    yaml: 'limits: 5\n',
+    expected: ['berth.yaml:1:9: limits is 5; allowed: the keys idleTimeout, minimumRate, maxConnections'],
+  },
+  'a file that is a list': {
+    yaml: '- listen\n',
+    expected: [
+      'berth.yaml:1:1: the file is ["listen"]; allowed: the keys listen, data, anonymous, tls, log, operations, manifests, deletes, uploads, limits, shutdown',
+    ],
+  },
+  'broken YAML': {
+    yaml: 'data: /srv\nlisten: [::1]:5000\n',
+    expected: ['berth.yaml:2:14: Unexpected scalar at node end'],
+  },
+  'the same key twice': {
+    yaml: 'data: /a\ndata: /b\n',
+    expected: ['berth.yaml:2:1: Map keys must be unique'],
+  },
+  'two documents': {
+    yaml: 'data: /a\n---\ndata: /b\n',
+    expected: ['berth.yaml:2:1: Source contains multiple documents; please use YAML.parseAllDocuments()'],
+  },
+  'a file that is not there': {
+    file: '/nowhere/berth.yaml',
+    expected: ['/nowhere/berth.yaml: the file cannot be read: there is no such file'],
+  },
+  'a file that is a directory': {
+    env: { BERTH_CONFIG: '/' },
+    expected: ['/: the file cannot be read: it is a directory'],
+  },
+  'a certificate without its key': {
+    env: { BERTH_TLS_CERTIFICATE: '/crt' },
+    expected: [
+      'BERTH_TLS_CERTIFICATE: tls.key is missing; allowed: a path, absolute or from the working directory',
+    ],
+  },
+  'all addresses, by flag': {
+    flags: { listen: '0.0.0.0:5000' },
+    expected: [`--listen: listen is "0.0.0.0:5000"${NOT_LOOPBACK}`],
+  },
+  'all IPv6 addresses, in the file': {
+    yaml: 'listen: "[::]:5000"\n',
+    expected: [`berth.yaml:1:9: listen is "[::]:5000"${NOT_LOOPBACK}`],
+  },
+  'a name, by variable': {
+    env: { BERTH_LISTEN: 'registry.lan:5000' },
+    expected: [`BERTH_LISTEN: listen is "registry.lan:5000"${NOT_LOOPBACK}`],
+  },
+  'none as the rights of everyone': {
+    flags: { anonymous: 'none' },
+    expected: [
+      '--allow-anonymous: anonymous is "none", which refuses every request, for no login exists yet; allowed: pull or push',
+    ],
+  },
+  'a decision about everyone that is itself wrong': {
+    flags: { listen: '0.0.0.0:5000', anonymous: 'admin' },
+    expected: [
+      '--allow-anonymous: anonymous is "admin"; allowed: pull or push; none refuses every request and has to wait until there is a login',
+    ],
+  },
+  'several sources at once': {
+    yaml: 'strange: 1\nlog:\n  format: xml\n  access: 1\nlimits:\n  idleTimeout: 0s\n',
+    env: { BERTH_LOG_LEVEL: 'loud', BERTH_LISTN: '', PATH: '/bin' },
+    flags: { listen: '10.0.0.1:5000' },
+    expected: [
+      'BERTH_LISTN: unknown variable; did you mean BERTH_LISTEN?',
+      `BERTH_LOG_LEVEL: log.level is "loud"; allowed: ${LEVELS}`,
+      'berth.yaml:1:1: unknown key strange; allowed: listen, data, anonymous, tls, log, operations, manifests, deletes, uploads, limits, shutdown',
+      'berth.yaml:3:11: log.format is "xml"; allowed: auto, json or pretty',
+      'berth.yaml:4:11: log.access is 1; allowed: true or false',
+      'berth.yaml:6:16: limits.idleTimeout is "0s"; allowed: a duration from 100ms to 24h with its unit, such as 500ms, 30s or 24h',
+      `--listen: listen is "10.0.0.1:5000"${NOT_LOOPBACK}`,
+    ],
+  },
+};
+
+describe('a mistake names where it is, what was found and what is allowed:', () => {
+  for (const [name, { expected, ...given }] of Object.entries(MISTAKES)) {
+    test(name, () => {
+      assert.deepEqual(
+        mistakesOf(() => loadConfig(sources(given))),
+        expected,
+      );
+    });
+  }
+});
+
+describe('what everyone may do', () => {
+  for (const [listen, anonymous, expected] of [
+    ['127.0.0.1:0', undefined, 'push'],
+    ['localhost:0', undefined, 'push'],
+    ['[::1]:0', undefined, 'push'],
+    ['127.0.0.1:0', 'pull', 'pull'],
+    ['0.0.0.0:0', 'pull', 'pull'],
+    ['[::]:0', 'push', 'push'],
+  ] as const) {
+    test(`on ${listen} is ${expected} when ${anonymous ?? 'nothing'} is asked for`, () => {
+      const flags = { listen, ...(anonymous && { anonymous }) };
+      assert.equal(loadConfig({ env: {}, flags }).config.anonymous, expected);
+    });
+  }
+});
+
+describe('a secret', () => {
+  const schema = z.strictObject({
+    database: z.strictObject({
+      url: z.url().meta({ description: 'The database.', allowed: 'a URL', writeOnly: true }),
+    }),
+  });
+
+  test('is not part of the mistake about it', () => {
+    const secret = 'postgres//user:hunter2@db';
+    for (const given of [
+      { env: { BERTH_DATABASE_URL: secret } },
+      { yaml: `database:\n  url: ${secret}\n` },
+      { yaml: `database: ${secret}\n` },
+      { yaml: `- ${secret}\n` },
+    ]) {
+      const [mistake, ...others] = mistakesOf(() => load(schema, sources(given)));
+      assert.match(mistake!, / is a hidden value; allowed: /);
+      assert.ok(![mistake, ...others].join().includes('hunter2'));
+    }
+  });
+
+  test('is read like any other value', () => {
+    const url = 'postgres://user:hunter2@db';
+    assert.equal(load(schema, { env: { BERTH_DATABASE_URL: url } }).config.database.url, url);
+  });
+
+  test('that is missing altogether is told without a place', () => {
+    const top = z.strictObject({ token: z.string().meta({ allowed: 'a token', writeOnly: true }) });
+    assert.deepEqual(
+      mistakesOf(() => load(top, { env: {} })),
+      ['token is missing; allowed: a token'],
+    );
+  });
+});

@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { jsonSchema, referencePage } from './reference.ts';
+import { configSchema } from './schema.ts';
+import { envName, settingsOf } from './settings.ts';
+
+for (const [page, command, made] of [
+  ['config.md', 'reference', referencePage(configSchema)],
+  ['config.schema.json', 'schema', jsonSchema(configSchema)],
+] as const) {
+  test(`docs/reference/${page} says what the schema says`, () => {
+    const written = readFileSync(new URL(`../../docs/reference/${page}`, import.meta.url), 'utf8');
+    assert.equal(written, made, `node src/main.ts config ${command} > docs/reference/${page}`);
+  });
+}
+
+test('every setting has one sentence that says what it does, and says what is allowed', () => {
+  for (const { key, description, allowed } of settingsOf(configSchema).settings) {
+    assert.match(description ?? '', /^[A-Z][^\n]+\.$/, key);
+    assert.ok(allowed, key);
+  }
+});
+
+test('a variable is named after its key', () => {
+  assert.equal(envName('listen'), 'BERTH_LISTEN');
+  assert.equal(envName('uploads.expireAfter'), 'BERTH_UPLOADS_EXPIRE_AFTER');
+  assert.equal(envName('storage.s3.accessKeyId'), 'BERTH_STORAGE_S3_ACCESS_KEY_ID');
+});

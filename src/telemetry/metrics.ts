@@ -1,0 +1,83 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Prometheus metrics of one registry. Every name is listed in `docs/reference/metrics.md`. */
+export interface Metrics {
+  readonly registry: Registry;
+  request(
+    labels: { route: string; method: string; status: number },
+    seconds: number,
+    received: number,
+    sent: number,
+  ): void;
+  /** Times an operation on the database or the store, whether it succeeds or not. */
+  time<T>(part: 'database' | 'store', operation: string, run: () => Promise<T>): Promise<T>;
+}
+
+const requestBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600];
+const operationBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
+
+/** @param gauges values that are asked for when Prometheus asks */
+export function createMetrics(gauges: { uploadsOpen: () => Promise<number> }): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 5 });
+  const registers = [registry];
+  const duration = new Histogram({
+    name: 'berth_http_request_duration_seconds',
+    help: 'Requests to the registry API, by route, method and status, until the answer was handed over',
+    labelNames: ['route', 'method', 'status'],
+    buckets: requestBuckets,
+    registers,
+  });
+  const received = new Counter({
+    name: 'berth_http_received_bytes_total',
+    help: 'Bytes of request bodies',
+    labelNames: ['route'],
+    registers,
+  });
+  const sent = new Counter({
+    name: 'berth_http_sent_bytes_total',
+    help: 'Bytes of response bodies',
+    labelNames: ['route'],
+    registers,
+  });
+  const operations = new Histogram({
+    name: 'berth_operation_duration_seconds',
+    help: 'Operations of the database (a transaction includes its sync) and the blob store',
+    labelNames: ['part', 'operation'],
+    buckets: operationBuckets,
+    registers,
+  });
+  new Gauge({
+    name: 'berth_uploads_open',
+    help: 'Upload sessions that have been opened and neither finished nor given up',
+    registers,
+    async collect() {
+      this.set(await gauges.uploadsOpen());
+    },
+  });
+
+  // Labels are looked up once for each combination; there are a few dozen.
+  const durations = new Map<string, { observe(value: number): void }>();
+  return {
+    registry,
+    request({ route, method, status }, seconds, receivedBytes, sentBytes) {
+      const key = `${route} ${method} ${status}`;
+      let child = durations.get(key);
+      if (child === undefined) {
+        child = duration.labels({ route, method, status: String(status) });
+        durations.set(key, child);
+      }
+      child.observe(seconds);
+      if (receivedBytes > 0) received.inc({ route }, receivedBytes);
+      if (sentBytes > 0) sent.inc({ route }, sentBytes);
+    },
+    async time(part, operation, run) {
+      const end = operations.startTimer({ part, operation });
+      try {
+        return await run();
+      } finally {
+        end();
+      }
+    },
+  };
+}

@@ -1,0 +1,26 @@
+import type { Database } from '../db/database.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import type { Metrics } from './metrics.ts';
+
+/** The same database, its transactions and pings timed. */
+export function timedDatabase(database: Database, { time }: Metrics): Database {
+  return {
+    read: database.read,
+    transaction: (work, options) =>
+      time('database', 'transaction', () => database.transaction(work, options)),
+    ping: () => time('database', 'ping', () => database.ping()),
+    close: () => database.close(),
+  };
+}
+
+/** The same store, the operations that requests wait for timed (an append lasts as long as its body comes). */
+export function timedStore(store: BlobStore, { time }: Metrics): BlobStore {
+  return {
+    ...store,
+    read: (key) => time('store', 'read', () => store.read(key)),
+    append: (upload, offset, body, options) =>
+      time('store', 'append', () => store.append(upload, offset, body, options)),
+    commit: (upload, key) => time('store', 'commit', () => store.commit(upload, key)),
+    abort: (upload) => time('store', 'abort', () => store.abort(upload)),
+  };
+}

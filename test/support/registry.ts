@@ -1,0 +1,35 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { type App, type AppParts, createApp } from '../../src/app.ts';
+import { type Config, configSchema } from '../../src/config/schema.ts';
+
+export interface TestRegistry {
+  readonly app: App;
+  readonly data: string;
+}
+
+/** Any part of the configuration, in the forms a file may use. */
+export type ConfigInput = Record<string, unknown>;
+
+/** A whole registry in this process, on a data directory of its own; both are gone when the test is over. */
+export async function testRegistry(
+  t: TestContext,
+  overrides: ConfigInput = {},
+  parts: (data: string) => Promise<AppParts> = async () => ({}),
+): Promise<TestRegistry> {
+  const data = await mkdtemp(join(tmpdir(), 'berth-test-'));
+  const config: Config = configSchema.parse({
+    data,
+    listen: '127.0.0.1:0',
+    log: { level: 'silent' },
+    ...overrides,
+  });
+  const app = await createApp(config, await parts(data));
+  t.after(async () => {
+    await app.close();
+    await rm(data, { recursive: true, force: true });
+  });
+  return { app, data };
+}
