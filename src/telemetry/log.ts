@@ -1,7 +1,7 @@
 // The process's log, on standard output: JSON lines for machines, coloured ones for a terminal.
 import { isatty } from 'node:tty';
 import { type DestinationStream, type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
-import pretty from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 import type { Config } from '../config/schema.ts';
 
 const STDOUT = 1;
@@ -37,20 +37,7 @@ export function createLogger(log: Config['log'], destination?: DestinationStream
     formatters: { level: (level) => ({ level }) },
     redact: { paths: credentialPaths(), censor: '(hidden)' },
   };
-  if (isPretty(log)) {
-    const stream = destination ?? STDOUT;
-    const colorize = destination === undefined && isatty(STDOUT);
-    return pino(
-      options,
-      pretty({
-        destination: stream,
-        sync: true,
-        colorize,
-        singleLine: true,
-        translateTime: 'SYS:HH:MM:ss.l',
-      }),
-    );
-  }
+  if (isPretty(log)) return pino(options, prettyLines(destination));
   const stdout = () =>
     pino.destination({
       dest: STDOUT,
@@ -61,6 +48,16 @@ export function createLogger(log: Config['log'], destination?: DestinationStream
       periodicFlush: FLUSH_EVERY,
     });
   return pino(options, destination ?? stdout());
+}
+
+/** Lines for people come slowly enough to be written at once. */
+function prettyLines(destination: DestinationStream = pino.destination({ dest: STDOUT, sync: true })) {
+  const prettify = prettyFactory({
+    colorize: isatty(STDOUT),
+    singleLine: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+  });
+  return { write: (line: string) => destination.write(prettify(line)) };
 }
 
 function credentialPaths(): string[] {

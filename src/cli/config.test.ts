@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { jsonSchema, referencePage } from '../config/reference.ts';
+import { configSchema } from '../config/schema.ts';
+import { run } from './program.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'berth-cli-'));
+const file = join(folder, 'berth.yaml');
+after(() => rmSync(folder, { recursive: true }));
+
+async function berth(argv: string[], env: Record<string, string> = {}) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const context = {
+    env,
+    out: (text: string) => void out.push(text),
+    err: (text: string) => void err.push(text),
+  };
+  return { exitCode: await run(argv, context), out: out.join(''), err: err.join('') };
+}
+
+test('check says that a right configuration is right', async () => {
+  assert.deepEqual(await berth(['config', 'check']), {
+    exitCode: 0,
+    out: 'the configuration is right\n',
+    err: '',
+  });
+});
+
+test('check names every mistake on standard error and exits 2', async () => {
+  writeFileSync(file, 'log:\n  level: loud\nuplods: {}\n');
+  assert.deepEqual(await berth(['config', 'check', '--config', file, '--log-format', 'xml']), {
+    exitCode: 2,
+    out: '',
+    err: `berth: the configuration has 3 mistakes:
+  --log-format: log.format is "xml"; allowed: auto, json or pretty
+  ${file}:3:1: unknown key uplods; did you mean uploads?
+  ${file}:2:10: log.level is "loud"; allowed: trace, debug, info, warn, error or silent
+`,
+  });
+});
+
+test('serve refuses a wrong configuration in the same words, before it starts anything', async () => {
+  const check = await berth(['config', 'check', '--listen', '0.0.0.0:5000']);
+  assert.equal(check.exitCode, 2);
+  assert.match(check.err, /--allow-anonymous pull or push/);
+  assert.deepEqual(await berth(['serve', '--listen', '0.0.0.0:5000']), check);
+});
+
+test('every common flag sets its key, over the environment', async () => {
+  const argv = Object.entries({
+    '--listen': '0.0.0.0:1',
+    '--data': '/data',
+    '--allow-anonymous': 'pull',
+    '--tls-certificate': '/crt',
+    '--tls-key': '/key',
+    '--log-level': 'debug',
+    '--log-format': 'json',
+    '--operations-listen': '127.0.0.1:2',
+  }).flat();
+  const { out } = await berth(['config', 'show', '--json', ...argv], { BERTH_LOG_LEVEL: 'warn' });
+  const { listen, data, anonymous, tls, log, operations } = JSON.parse(out);
+  assert.deepEqual(
+    { listen, data, anonymous, tls, log, operations },
+    {
+      listen: '0.0.0.0:1',
+      data: '/data',
+      anonymous: 'pull',
+      tls: { certificate: '/crt', key: '/key' },
+      log: { level: 'debug', format: 'json', access: true },
+      operations: { listen: '127.0.0.1:2' },
+    },
+  );
+});
+
+test('show prints YAML with the origin of each value', async () => {
+  const { out, exitCode } = await berth(['config', 'show'], { BERTH_LOG_LEVEL: 'warn' });
+  assert.equal(exitCode, 0);
+  assert.match(out, /^listen: 127\.0\.0\.1:5000 # default$/m);
+  assert.match(out, /^ {2}level: warn # BERTH_LOG_LEVEL$/m);
+});
+
+test('the reference and the JSON schema are printed as they are kept in the documentation', async () => {
+  assert.equal((await berth(['config', 'reference'])).out, referencePage(configSchema));
+  assert.equal((await berth(['config', 'schema'])).out, jsonSchema(configSchema));
+});
+
+for (const [argv, expected] of [
+  [['serv'], /unknown command 'serv'\n\(Did you mean serve\?\)/],
+  [['serve', '--lisen', 'x'], /unknown option '--lisen'\n\(Did you mean --listen\?\)/],
+  [['serve', '--listen'], /option '--listen <host:port>' argument missing/],
+  [['serve', 'now'], /too many arguments/],
+  [[], /Usage: berth/],
+] as const) {
+  test(`berth ${argv.join(' ')} is a mistake on the command line: exit code 2`, async () => {
+    const { exitCode, out, err } = await berth([...argv]);
+    assert.match(err, expected);
+    assert.deepEqual({ exitCode, out }, { exitCode: 2, out: '' });
+  });
+}
+
+test('help and version are no failures', async () => {
+  const help = await berth(['serve', '--help']);
+  assert.match(help.out, /--allow-anonymous <pull\|push>/);
+  assert.equal(help.exitCode, 0);
+  const version = await berth(['--version']);
+  assert.match(version.out, /^\d+\.\d+\.\d+\n$/);
+  assert.equal(version.exitCode, 0);
+});

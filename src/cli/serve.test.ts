@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type Config, configSchema } from '../config/schema.ts';
+import { type Listening, type ServeParts, serve } from './serve.ts';
+
+const LISTENING: Listening = { url: 'http://127.0.0.1:5000' };
+
+/** A process that takes signals and remembers how it was ended. */
+class FakeProcess extends EventEmitter {
+  readonly exits: number[] = [];
+
+  exit(code: number): void {
+    this.exits.push(code);
+  }
+}
+
+interface Options {
+  config?: object;
+  listen?: () => Promise<Listening>;
+  close?: () => Promise<void>;
+}
+
+function start({ config, listen = async () => LISTENING, close = async () => {} }: Options = {}) {
+  const events: string[] = [];
+  const process = new FakeProcess();
+  const out: string[] = [];
+  const createApp: ServeParts['createApp'] = async () => ({
+    listen: () => listen().finally(() => events.push('listen')),
+    close: () => {
+      events.push('close');
+      return close();
+    },
+  });
+  const parsed: Config = configSchema.parse({
+    data: '/srv/berth',
+    log: { level: 'silent', format: 'pretty' },
+    ...config,
+  });
+  const context = { out: (text: string) => void out.push(text) };
+  const ended = serve(parsed, { createApp, context, process });
+  return { ended, events, process, out };
+}
+
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  test(`${signal} closes the app, and then the command has ended`, async () => {
+    const { ended, events, process } = start();
+    await turn();
+    assert.deepEqual(events, ['listen']);
+    process.emit(signal, signal);
+    await ended;
+    assert.deepEqual(events, ['listen', 'close']);
+    assert.deepEqual(process.exits, []);
+    assert.deepEqual(process.eventNames(), [], 'nothing listens any more');
+  });
+}
+
+test('a second signal ends the process now, with exit code 1', async () => {
+  const { process } = start({ close: () => new Promise(() => {}) });
+  await turn();
+  process.emit('SIGINT', 'SIGINT');
+  await turn();
+  assert.deepEqual(process.exits, []);
+  process.emit('SIGTERM', 'SIGTERM');
+  assert.deepEqual(process.exits, [1]);
+});
+
+test('a signal that comes before the app listens is not lost', async () => {
+  const { promise, resolve } = Promise.withResolvers<Listening>();
+  const { ended, events, process } = start({ listen: () => promise });
+  process.emit('SIGTERM', 'SIGTERM');
+  await turn();
+  assert.deepEqual(events, []);
+  resolve(LISTENING);
+  await ended;
+  assert.deepEqual(events, ['listen', 'close']);
+});
+
+test('when listening fails, the app is closed and the command fails with the reason', async () => {
+  const { ended, events, process } = start({ listen: () => Promise.reject(new Error('in use')) });
+  await assert.rejects(ended, /in use/);
+  assert.deepEqual(events, ['listen', 'close']);
+  assert.deepEqual(process.eventNames(), []);
+});
+
+test('a fault that nobody caught ends the process with exit code 1', async () => {
+  const { process } = start();
+  process.emit('uncaughtException', new Error('bug'), 'unhandledRejection');
+  assert.deepEqual(process.exits, [1]);
+});
+
+for (const [name, config, listening, expected] of [
+  [
+    'a registry on this machine',
+    {},
+    LISTENING,
+    `listening on http://127.0.0.1:5000
+data in /srv/berth
+
+a first push:
+  docker pull hello-world
+  docker tag hello-world localhost:5000/hello
+  docker push localhost:5000/hello
+
+`,
+  ],
+  [
+    'a registry for everyone',
+    { listen: '10.0.0.1:443', anonymous: 'push' },
+    { url: 'https://10.0.0.1', operationsUrl: 'http://127.0.0.1:9090' },
+    `listening on https://10.0.0.1
+data in /srv/berth
+health and metrics on http://127.0.0.1:9090
+
+a first push:
+  docker pull hello-world
+  docker tag hello-world 10.0.0.1/hello
+  docker push 10.0.0.1/hello
+
+`,
+  ],
+  [
+    'a registry that takes no pushes',
+    { listen: '[::]:5000', anonymous: 'pull' },
+    { url: 'http://[::]:5000' },
+    'listening on http://[::]:5000\ndata in /srv/berth\n',
+  ],
+] as const) {
+  test(`${name} says where it listens, where the data is and what to try`, async () => {
+    const { out, process, ended } = start({ config, listen: async () => listening });
+    await turn();
+    assert.equal(out.join(''), expected);
+    process.emit('SIGTERM', 'SIGTERM');
+    await ended;
+  });
+}

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { nodeProblem } from '../bin/node-version.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'berth-main-'));
+after(() => rmSync(folder, { recursive: true }));
+
+/** Runs Node without any setting of Berth's that this process may have. */
+async function node(argv: string[], { binary = process.execPath, cwd = folder, env = {} } = {}) {
+  const child = spawn(binary, argv, { cwd, env: { PATH: process.env.PATH, ...env } });
+  const [out, err, [exitCode, signal]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ]);
+  return { out, err, exitCode, signal };
+}
+
+const RIGHT = { out: 'the configuration is right\n', err: '', exitCode: 0, signal: null };
+
+describe('main.ts', () => {
+  const main = join(root, 'src/main.ts');
+
+  test('runs the command that the arguments name', async () => {
+    assert.deepEqual(await node([main, 'config', 'check']), RIGHT);
+  });
+
+  test('reads berth.yaml of the working directory, and the environment', async () => {
+    const cwd = mkdtempSync(join(folder, 'cwd-'));
+    writeFileSync(join(cwd, 'berth.yaml'), 'listen: nowhere\n');
+    const { err, exitCode } = await node([main, 'config', 'check'], { cwd, env: { BERTH_LOG_LEVEL: 'x' } });
+    assert.equal(exitCode, 2);
+    assert.match(err, /^ {2}berth\.yaml:1:9: listen is "nowhere"; allowed: HOST:PORT/m);
+    assert.match(err, /^ {2}BERTH_LOG_LEVEL: log\.level is "x"; allowed: /m);
+  });
+});
+
+describe('the launcher', () => {
+  test('runs main.ts', async () => {
+    assert.deepEqual(await node([join(root, 'bin/berth.js'), 'config', 'check']), RIGHT);
+  });
+
+  test('runs below node_modules, where Node itself strips no types, and warns of nothing', async () => {
+    const installed = join(folder, 'node_modules/berth');
+    mkdirSync(installed, { recursive: true });
+    for (const part of ['bin', 'src', 'package.json']) {
+      cpSync(join(root, part), join(installed, part), { recursive: true });
+    }
+    symlinkSync(join(root, 'node_modules'), join(installed, 'node_modules'));
+    assert.deepEqual(await node([join(installed, 'bin/berth.js'), 'config', 'check']), RIGHT);
+
+    // npm puts a link into .bin, and so the launcher is started under another name.
+    mkdirSync(join(folder, 'node_modules/.bin'));
+    symlinkSync('../berth/bin/berth.js', join(folder, 'node_modules/.bin/berth'));
+    assert.deepEqual(await node([join(folder, 'node_modules/.bin/berth'), 'config', 'check']), RIGHT);
+  });
+});
+
+describe('an older Node', () => {
+  test('is told what is needed', () => {
+    assert.equal(nodeProblem('26.0.0'), undefined);
+    assert.equal(nodeProblem('100.1.2'), undefined);
+    for (const version of ['8.17.0', '20.20.2', '25.9.0']) {
+      assert.match(
+        nodeProblem(version)!,
+        new RegExp(`^Node\\.js 26 or newer is needed, and this is ${version}\\.`),
+      );
+    }
+  });
+
+  const old = ['/usr/bin/node', '/usr/bin/nodejs'].find((path) => existsSync(path));
+  const version = old && execFileSync(old, ['--version'], { encoding: 'utf8' }).slice(1);
+  const skip = !version || nodeProblem(version) === undefined ? 'this machine has no older Node' : false;
+
+  test('hands over to the one that npm has installed', { skip }, async () => {
+    assert.deepEqual(await node([join(root, 'bin/berth.js'), 'config', 'check'], { binary: old! }), RIGHT);
+    const { exitCode, err } = await node([join(root, 'bin/berth.js'), 'config', 'check', '--listen', 'x'], {
+      binary: old!,
+    });
+    assert.equal(exitCode, 2);
+    assert.match(err, /^ {2}--listen: listen is "x"/m);
+  });
+
+  test('passes signals on, and ends with the exit code of the newer one', { skip }, async () => {
+    const copy = join(folder, 'copy');
+    cpSync(join(root, 'bin'), join(copy, 'bin'), { recursive: true });
+    cpSync(join(root, 'package.json'), join(copy, 'package.json'));
+    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+    mkdirSync(join(copy, 'src'));
+    for (const [signal, answer] of [
+      ['SIGTERM', "process.on('SIGTERM', () => process.exit(7));"],
+      ['SIGINT', "process.on('SIGINT', () => process.exit(7));"],
+      ['SIGTERM', ''],
+    ] as const) {
+      const main = `${answer} setInterval(() => {}, 1000); process.stdout.write('ready');`;
+      writeFileSync(join(copy, 'src/main.ts'), main);
+      const child = spawn(old!, [join(copy, 'bin/berth.js')], { stdio: ['ignore', 'pipe', 'pipe'] });
+      await once(child.stdout, 'data');
+      child.kill(signal);
+      assert.deepEqual(await once(child, 'exit'), answer ? [7, null] : [null, signal]);
+    }
+  });
+
+  test('says what is needed when npm has installed none', { skip }, async () => {
+    const bare = join(folder, 'bare');
+    cpSync(join(root, 'bin'), join(bare, 'bin'), { recursive: true });
+    cpSync(join(root, 'package.json'), join(bare, 'package.json'));
+    const { exitCode, err } = await node([join(bare, 'bin/berth.js')], { binary: old! });
+    assert.equal(exitCode, 1);
+    assert.match(err, /^berth: Node\.js 26 or newer is needed/);
+  });
+});
