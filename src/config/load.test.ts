@@ -41,7 +41,7 @@ test('without a file, variables or flags everything is at its default', () => {
       data: resolve('data'),
       anonymous: 'push',
       log: { level: 'info', format: 'auto', access: true },
-      manifests: { maxSize: 4_194_304, allowSparseIndexes: true },
+      manifests: { maxSize: 4_194_304, missingReferences: 'children' },
       deletes: { enabled: true },
       uploads: { expireAfter: 86_400_000 },
       limits: { idleTimeout: 60_000, minimumRate: 1024, maxConnections: 10_000 },
@@ -65,7 +65,7 @@ log:
   access: false
 operations:
   listen: 0.0.0.0:9090
-manifests: { maxSize: 8388608, allowSparseIndexes: false }
+manifests: { maxSize: 8388608, missingReferences: none }
 deletes: { enabled: false }
 uploads: { expireAfter: 90m }
 limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1 }
@@ -80,7 +80,7 @@ shutdown: { drainTimeout: 0s }
     tls: { certificate: '/tls/tls.crt', key: '/tls/tls.key' },
     log: { level: 'warn', format: 'json', access: false },
     operations: { listen: { host: '0.0.0.0', port: 9090 } },
-    manifests: { maxSize: 8_388_608, allowSparseIndexes: false },
+    manifests: { maxSize: 8_388_608, missingReferences: 'none' },
     deletes: { enabled: false },
     uploads: { expireAfter: 5_400_000 },
     limits: { idleTimeout: 500, minimumRate: 0, maxConnections: 1 },
@@ -100,7 +100,7 @@ test('every key has one variable, and the variable sets it', () => {
     'log.access': 'false',
     'operations.listen': '127.0.0.1:2',
     'manifests.maxSize': '5MiB',
-    'manifests.allowSparseIndexes': 'false',
+    'manifests.missingReferences': 'all',
     'deletes.enabled': 'false',
     'uploads.expireAfter': '2h',
     'limits.idleTimeout': '2m',
@@ -152,7 +152,7 @@ test('an empty file and an emptied section are no mistakes', () => {
 });
 
 test('anchors and aliases are followed', () => {
-  const yaml = 'manifests: &on { allowSparseIndexes: &no false }\ndeletes: { enabled: *no }\n';
+  const yaml = 'log: { access: &no false }\ndeletes: { enabled: *no }\n';
   assert.equal(loadConfig(sources({ yaml })).config.deletes.enabled, false);
 });
 
