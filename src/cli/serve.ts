@@ -19,6 +19,12 @@ export function serveCommand(context: Context): Command {
     });
 }
 
+/**
+ * Milliseconds in which a second signal is the first one again: npm and timeout(1) pass on what the terminal
+ * or the process group has delivered already.
+ */
+const ECHO = 100;
+
 export interface Listening {
   readonly url: string;
   readonly operationsUrl?: string;
@@ -55,15 +61,16 @@ export async function serve(config: Config, { createApp, context, process }: Ser
 
 function supervise(logger: Logger, process: ServeParts['process']): Disposable & { signal: Promise<string> } {
   const { promise, resolve } = Promise.withResolvers<string>();
-  let stopping = false;
+  let asked: 'no' | 'just now' | 'before' = 'no';
   const onSignal = (signal: string) => {
-    if (!stopping) {
-      stopping = true;
+    if (asked === 'before') {
+      logger.fatal({ signal }, 'ended by a second signal');
+      process.exit(1);
+    } else if (asked === 'no') {
+      asked = 'just now';
+      setTimeout(() => (asked = 'before'), ECHO).unref();
       resolve(signal);
-      return;
     }
-    logger.fatal({ signal }, 'ended by a second signal');
-    process.exit(1);
   };
   // Unhandled rejections arrive here too, with their name as the origin.
   const onFault = (error: unknown, origin: string) => {
@@ -83,10 +90,11 @@ function supervise(logger: Logger, process: ServeParts['process']): Disposable &
 function announce(config: Config, listening: Listening, logger: Logger, { out }: Pick<Context, 'out'>): void {
   const { url, operationsUrl } = listening;
   if (!isPretty(config.log)) {
-    // Whatever the level: who starts a process waits for this line.
+    // Whatever the level, and at once: who starts a process waits for this line.
     logger
       .child({}, { level: 'info' })
       .info({ url, operationsUrl, data: config.data }, `listening on ${url}`);
+    logger.flush();
     return;
   }
   const lines = [`listening on ${url}`, `data in ${config.data}`];
