@@ -24,6 +24,15 @@ async function node(argv: string[], { binary = process.execPath, cwd = folder, e
   return { out, err, exitCode, signal };
 }
 
+/** Puts parts of this package, and all that it depends on, where npm would. */
+function install(to: string, parts: string[]) {
+  mkdirSync(join(to, 'src'), { recursive: true });
+  for (const part of [...parts, 'package.json']) {
+    cpSync(join(root, part), join(to, part), { recursive: true });
+  }
+  symlinkSync(join(root, 'node_modules'), join(to, 'node_modules'));
+}
+
 const RIGHT = { out: 'the configuration is right\n', err: '', exitCode: 0, signal: null };
 
 describe('main.ts', () => {
@@ -50,17 +59,29 @@ describe('the launcher', () => {
 
   test('runs below node_modules, where Node itself strips no types, and warns of nothing', async () => {
     const installed = join(folder, 'node_modules/berth');
-    mkdirSync(installed, { recursive: true });
-    for (const part of ['bin', 'src', 'package.json']) {
-      cpSync(join(root, part), join(installed, part), { recursive: true });
-    }
-    symlinkSync(join(root, 'node_modules'), join(installed, 'node_modules'));
+    install(installed, ['bin', 'src']);
     assert.deepEqual(await node([join(installed, 'bin/berth.js'), 'config', 'check']), RIGHT);
 
     // npm puts a link into .bin, and so the launcher is started under another name.
     mkdirSync(join(folder, 'node_modules/.bin'));
     symlinkSync('../berth/bin/berth.js', join(folder, 'node_modules/.bin/berth'));
     assert.deepEqual(await node([join(folder, 'node_modules/.bin/berth'), 'config', 'check']), RIGHT);
+  });
+
+  test('runs threads below node_modules too', async () => {
+    const installed = join(mkdtempSync(join(folder, 'threads-')), 'node_modules/berth');
+    install(installed, ['bin']);
+    const thread =
+      "import { parentPort } from 'node:worker_threads'; parentPort!.postMessage('thread' as string);";
+    writeFileSync(join(installed, 'src/thread.ts'), thread);
+    writeFileSync(
+      join(installed, 'src/main.ts'),
+      `import { Worker } from 'node:worker_threads';
+       const worker: Worker = new Worker(new URL('./thread.ts', import.meta.url));
+       worker.on('message', (text: string) => process.stdout.write(text));`,
+    );
+    const { out, err } = await node([join(installed, 'bin/berth.js')]);
+    assert.deepEqual({ out, err }, { out: 'thread', err: '' });
   });
 });
 
@@ -91,10 +112,7 @@ describe('an older Node', () => {
 
   test('passes signals on, and ends with the exit code of the newer one', { skip }, async () => {
     const copy = join(folder, 'copy');
-    cpSync(join(root, 'bin'), join(copy, 'bin'), { recursive: true });
-    cpSync(join(root, 'package.json'), join(copy, 'package.json'));
-    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-    mkdirSync(join(copy, 'src'));
+    install(copy, ['bin']);
     for (const [signal, answer] of [
       ['SIGTERM', "process.on('SIGTERM', () => process.exit(7));"],
       ['SIGINT', "process.on('SIGINT', () => process.exit(7));"],
