@@ -92,19 +92,17 @@ export class Blobs {
   async delete(name: RepositoryName, digest: Digest): Promise<void> {
     await this.#database.transaction(async (db) => {
       const repository = await findRepository(db, name);
-      if (repository === undefined) throw new RegistryError('NAME_UNKNOWN', { name });
+      if (repository === undefined || (await findBlob(db, name, digest)) === undefined) {
+        throw new RegistryError('BLOB_UNKNOWN', { name, digest });
+      }
       const manifest = await findReferring(db, repository, digest);
-      const held = manifest === undefined || (await findBlob(db, name, digest)) !== undefined;
-      if (!held) throw new RegistryError('BLOB_UNKNOWN', { name, digest });
       if (manifest !== undefined) {
         throw new RegistryError(
           'UNSUPPORTED',
           `manifest ${manifest} needs this blob; delete the manifest first`,
         );
       }
-      if (!(await unlinkBlob(db, repository, digest, this.#clock()))) {
-        throw new RegistryError('BLOB_UNKNOWN', { name, digest });
-      }
+      await unlinkBlob(db, repository, digest, this.#clock());
     });
   }
 }

@@ -7,7 +7,7 @@ import type { Digest } from '../oci/digest.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { fallbackTag, parseTag } from '../oci/reference.ts';
-import { type Page, type PageRequest, takePage } from './page.ts';
+import type { Page, PageRequest } from './page.ts';
 
 /** A descriptor of the referrers listing (end-12). */
 export interface Referrer {
@@ -17,6 +17,11 @@ export interface Referrer {
   readonly artifactType?: string;
   readonly annotations?: Readonly<Record<string, string>>;
 }
+
+/** A page ends after so many bytes, however few descriptors that are: annotations may be megabytes each. */
+const maxPageBytes = 1 << 20;
+/** Rows read at a time, for the same reason. */
+const batch = 10;
 
 /**
  * What refers to `subject` in this repository, by digest. Manifests that name it come from an index of the database; those
@@ -32,13 +37,26 @@ export async function listReferrerPage(
   if (repository === undefined) return { items: [], more: false };
   const { artifactType } = request;
   const listed = await listedByFallbackTag(read, name, subject);
-  const page = await takePage(request, async (after, limit) => {
-    const rows = await listReferrers(read, repository, subject, { after, limit, artifactType });
+  const list = async (after: string): Promise<ReferrerRow[]> => {
+    const page = { after, limit: batch, artifactType };
+    const rows = await listReferrers(read, repository, subject, page);
     if (listed.length === 0) return rows;
-    const extra = await rowsOf(read, repository, listed, { after, limit, artifactType });
-    return merge(rows, extra).slice(0, limit);
-  });
-  return { items: page.items.map(asReferrer), more: page.more };
+    return merge(rows, await rowsOf(read, repository, listed, page)).slice(0, batch);
+  };
+
+  const items: Referrer[] = [];
+  let bytes = 0;
+  for (let after = request.last; request.n > 0; after = items.at(-1)?.digest as string) {
+    const rows = await list(after);
+    for (const row of rows) {
+      bytes += row.annotations?.length ?? 0;
+      if (items.length === request.n || (bytes > maxPageBytes && items.length > 0))
+        return { items, more: true };
+      items.push(asReferrer(row));
+    }
+    if (rows.length < batch) break;
+  }
+  return { items, more: false };
 }
 
 async function listedByFallbackTag(db: Db, name: RepositoryName, subject: Digest): Promise<Digest[]> {

@@ -37,15 +37,6 @@ export interface UploadBody {
   readonly received?: ((bytes: number) => void) | undefined;
 }
 
-/** Thrown with the session's true state, from which the client can go on at once. */
-export class UploadOutOfOrder extends RegistryError {
-  readonly status: UploadStatus;
-  constructor(status: UploadStatus, detail: string) {
-    super('RANGE_INVALID', detail);
-    this.status = status;
-  }
-}
-
 /** Milliseconds a writer keeps a session without renewing; what a resume on another replica waits for after a crash. */
 const lease = 15_000;
 const maxRunningHashes = 10_000;
@@ -98,7 +89,7 @@ export class Uploads {
 
   /**
    * Takes a chunk, or the whole of a stream (end-5). What came before the client hung up is kept.
-   * @throws UploadOutOfOrder, RegistryError `BLOB_UPLOAD_UNKNOWN` | `SIZE_INVALID`
+   * @throws RegistryError `RANGE_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async append(name: RepositoryName, id: string, body: UploadBody): Promise<UploadStatus> {
     return this.#write(name, id, body, async (claim, hash) => {
@@ -110,7 +101,7 @@ export class Uploads {
   /**
    * Takes the last bytes, if any, and makes the upload a blob (end-6). A wrong digest ends the session: nothing is
    * stored, and its bytes are freed.
-   * @throws UploadOutOfOrder, RegistryError `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `SIZE_INVALID`
+   * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async finish(name: RepositoryName, id: string, digest: Digest, body: UploadBody): Promise<void> {
     await this.#write(name, id, body, async (claim, hash) => {
@@ -131,7 +122,7 @@ export class Uploads {
     });
   }
 
-  /** Gives up the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN`, UploadOutOfOrder */
+  /** Gives up the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN` | `RANGE_INVALID` */
   async cancel(name: RepositoryName, id: string): Promise<void> {
     await this.#end(await this.#claim(name, id));
   }
@@ -144,7 +135,7 @@ export class Uploads {
 
   /** One writer a session: two bodies would be interleaved (R16). */
   async #claim(name: RepositoryName, id: string): Promise<Claim> {
-    const found = await this.#find(name, id);
+    await this.#find(name, id);
     const writer = randomUUID();
     const now = this.#clock();
     const row = await this.#database.transaction(
@@ -154,7 +145,7 @@ export class Uploads {
     if (row !== undefined) return { row, writer };
     // Either another request writes, or the session ended since it was found.
     await this.#find(name, id);
-    throw new UploadOutOfOrder({ id, size: found.size }, 'another request is writing to this upload');
+    throw new RegistryError('RANGE_INVALID', 'another request is writing to this upload');
   }
 
   async #write<T>(
@@ -167,8 +158,8 @@ export class Uploads {
     const { size } = claim.row;
     if (body.range !== undefined && body.range.first !== size) {
       await this.#giveBack(claim);
-      throw new UploadOutOfOrder(
-        { id, size },
+      throw new RegistryError(
+        'RANGE_INVALID',
         `the next byte is ${size}, the chunk starts at ${body.range.first}`,
       );
     }
@@ -201,7 +192,7 @@ export class Uploads {
         this.#hashes.delete(id);
         await this.#giveBack(claim);
         throw new RegistryError(
-          'SIZE_INVALID',
+          'RANGE_INVALID',
           `Content-Range names other bytes than the ${hash.size - start} sent`,
         );
       }

@@ -78,17 +78,14 @@ const lingerMilliseconds = 2_000;
  */
 export function closeAfterRefusal(request: IncomingMessage, response: ServerResponse): void {
   response.shouldKeepAlive = false;
-  const { socket } = request;
-  const destroy = (): void => {
-    socket.destroy();
-  };
   response.once('finish', () => {
-    const start = socket.bytesRead ?? 0;
-    request.on('data', () => {
-      if ((socket.bytesRead ?? 0) - start > lingerBytes) destroy();
-    });
+    let dropped = 0;
     request.on('error', () => {});
+    request.on('data', (chunk: Buffer) => {
+      dropped += chunk.length;
+      if (dropped > lingerBytes) request.destroy();
+    });
     request.resume();
-    setTimeout(destroy, lingerMilliseconds).unref();
+    setTimeout(() => request.destroy(), lingerMilliseconds).unref();
   });
 }

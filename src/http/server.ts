@@ -47,10 +47,12 @@ export function createServer(options: {
     http.route({
       method: [...methods],
       url,
-      handler: (request, reply) => {
+      // In the first hook: what Fastify would check next (media types, lengths) the API judges in its own words.
+      onRequest: (request, reply) => {
         reply.hijack();
-        return options.api(request.raw, reply.raw, request.id);
+        void options.api(request.raw, reply.raw, request.id);
       },
+      handler: () => {},
     });
   }
 

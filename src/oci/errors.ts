@@ -8,6 +8,7 @@ export const errorMessages = {
   BLOB_UPLOAD_UNKNOWN: 'blob upload unknown to registry',
   DENIED: 'requested access to the resource is denied',
   DIGEST_INVALID: 'digest is malformed or does not match the content',
+  ENCODING_UNSUPPORTED: 'an encoded body (Content-Encoding) is not accepted',
   MANIFEST_BLOB_UNKNOWN: 'manifest references content unknown to the repository',
   MANIFEST_INVALID: 'manifest invalid',
   MANIFEST_TOO_LARGE: 'manifest is larger than this registry accepts',

@@ -30,7 +30,7 @@ const maxReferences = 10_000;
  * Reads a manifest: `bytes` is the body, `contentType` the request's header. Unknown fields are left alone; what
  * clients could read in two ways is refused (an image that is also an index, keys in another case, …).
  *
- * @throws RegistryError `MANIFEST_INVALID`
+ * @throws RegistryError `MANIFEST_INVALID`, or `DIGEST_INVALID` for a descriptor's digest
  */
 export function parseManifest(bytes: Uint8Array, contentType: string | undefined): Manifest {
   const document = asObject(parseStrictJson(bytes), 'the manifest');
@@ -124,7 +124,9 @@ function parseDescriptor(value: unknown, field: string): Descriptor {
   if (typeof mediaType !== 'string' || mediaType === '')
     throw invalid(`"${field}.mediaType" must be a media type`);
   const parsed = typeof digest === 'string' ? asDigest(digest) : undefined;
-  if (parsed === undefined) throw invalid(`"${field}.digest" is not a digest: ${show(digest)}`);
+  if (parsed === undefined) {
+    throw new RegistryError('DIGEST_INVALID', `"${field}.digest" is not a digest: ${show(digest)}`);
+  }
   if (!Number.isSafeInteger(size) || (size as number) < 0) {
     throw invalid(`"${field}.size" must be a whole number of bytes, found ${show(size)}`);
   }

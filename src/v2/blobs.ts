@@ -30,18 +30,18 @@ export async function getBlob(
   { name, digest }: { name: RepositoryName; digest: Digest },
 ): Promise<void> {
   const headers = headersOf(digest);
-  const range = exchange.header('range');
   if (isNotModified(exchange, digest)) {
     await blobs.size(name, digest);
     return exchange.reply(304, headers);
   }
-  if (exchange.isHead && range === undefined) {
+  // RFC 9110, 14.2: ranges are of a GET.
+  if (exchange.isHead) {
     const size = await blobs.size(name, digest);
     return exchange.reply(200, { ...headers, 'Content-Type': octets, 'Content-Length': size });
   }
   const file = await blobs.open(name, digest);
   try {
-    await sendRanges(exchange, file, headers, wantedRanges(exchange, digest, range, file.size));
+    await sendRanges(exchange, file, headers, wantedRanges(exchange, digest, file.size));
   } finally {
     file.close();
   }
@@ -60,9 +60,9 @@ export async function deleteBlob(
 function wantedRanges(
   exchange: Exchange,
   digest: Digest,
-  range: string | undefined,
   size: number,
 ): readonly ByteRange[] | 'unsatisfiable' | undefined {
+  const range = exchange.header('range');
   if (range === undefined) return undefined;
   // RFC 9110, 13.1.5: a range of something else than the client has seen is of no use to it.
   const ifRange = exchange.header('if-range');
@@ -87,7 +87,6 @@ async function sendRanges(
     'Content-Length': range.end - range.start + 1,
     ...(ranges && { 'Content-Range': contentRange(range, size) }),
   };
-  if (exchange.isHead) return exchange.reply(status, all);
   return exchange.replyFile(status, all, fd, [{ range }]);
 }
 
@@ -114,7 +113,6 @@ async function sendMultipart(
     'Content-Type': `multipart/byteranges; boundary=${boundary}`,
     'Content-Length': length,
   };
-  if (exchange.isHead) return exchange.reply(206, all);
   return exchange.replyFile(206, all, fd, parts, epilogue);
 }
 

@@ -7,9 +7,6 @@ import { RegistryError } from '../oci/errors.ts';
 
 export type Headers = Readonly<Record<string, OutgoingHttpHeader>>;
 
-/** On every answer (2.1): old clients look for it before they speak to a registry at all. */
-const apiVersion = { 'Docker-Distribution-API-Version': 'registry/2.0' };
-
 /** One request and its answer, on the raw streams of node:http. Handlers decide what is sent, this sends it. */
 export class Exchange {
   readonly request: IncomingMessage;
@@ -64,11 +61,11 @@ export class Exchange {
 
   /**
    * Lets the body come in, for as long as it comes fast enough.
-   * @throws RegistryError `UNSUPPORTED` for an encoded body: digests are of the bytes as they travel
+   * @throws RegistryError `ENCODING_UNSUPPORTED`: digests are of the bytes as they travel
    */
   async takeBody<T>(take: (intake: Intake) => Promise<T>): Promise<T> {
     if (this.request.headers['content-encoding'] !== undefined) {
-      throw new RegistryError('UNSUPPORTED', 'an encoded body (Content-Encoding) is not accepted');
+      throw new RegistryError('ENCODING_UNSUPPORTED');
     }
     this.#bodyTaken = true;
     const { request, response } = this;
@@ -97,13 +94,11 @@ export class Exchange {
     const { response } = this;
     const length = body === undefined ? 0 : Buffer.byteLength(body);
     this.#beforeHead();
-    response.writeHead(status, {
-      ...apiVersion,
-      'X-Request-Id': this.requestId,
-      // 204 and 304 have no body, so no length of one; a HEAD says what the GET would.
-      ...(status !== 204 && status !== 304 && !('Content-Length' in headers) && { 'Content-Length': length }),
-      ...headers,
-    });
+    const head = this.#head(headers);
+    // 204 and 304 have no body, so no length of one; a HEAD says what the GET would.
+    if (status !== 204 && status !== 304 && !('Content-Length' in headers))
+      head.push('Content-Length', `${length}`);
+    response.writeHead(status, head);
     if (!this.isHead) this.sent = length;
     response.end(body);
   }
@@ -118,7 +113,7 @@ export class Exchange {
   ): Promise<void> {
     const { response } = this;
     this.#beforeHead();
-    response.writeHead(status, { ...apiVersion, 'X-Request-Id': this.requestId, ...headers });
+    response.writeHead(status, this.#head(headers));
     const unwatch = this.#slow.watch(
       () => this.sent,
       (reason) => response.destroy(reason),
@@ -141,10 +136,22 @@ export class Exchange {
     }
   }
 
+  /** Names and values in turn, which node:http takes as they are. */
+  #head(headers: Headers): string[] {
+    // On every answer (2.1): old clients look for the version before they speak to a registry at all.
+    const head = ['Docker-Distribution-API-Version', 'registry/2.0', 'X-Request-Id', this.requestId];
+    for (const name in headers) {
+      const value = headers[name];
+      if (Array.isArray(value)) for (const one of value) head.push(name, one);
+      else head.push(name, `${value}`);
+    }
+    return head;
+  }
+
   /** An answer that comes before the body has been read ends the connection: what follows on it is no request. */
   #beforeHead(): void {
     const { request, response } = this;
-    if (announcesBody(request) && !(this.#bodyTaken && request.complete))
+    if (announcesBody(request) && !(this.#bodyTaken && request.readableEnded))
       closeAfterRefusal(request, response);
   }
 }

@@ -39,7 +39,7 @@ export async function putManifest(
   const tags = exchange.query.getAll('tag');
   if (tags.length > maxTags) throw new RegistryError('TOO_MANY_TAGS', `at most ${maxTags} in one request`);
   const push = {
-    tags: reference.kind === 'digest' ? tags.map(parseTag) : [],
+    tags: reference.kind === 'digest' ? [...new Set(tags.map(parseTag))] : [],
     contentType: exchange.header('content-type'),
     conditions: conditionsOf(exchange),
     bytes: await exchange.takeBody((intake) => readBody(exchange.request, maxSize, intake)),

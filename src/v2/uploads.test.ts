@@ -208,7 +208,7 @@ test('D6: an encoded body is 415', async (t) => {
     await registry.send('PATCH', await registry.openUpload('a'), encoded, 'bytes'),
     await registry.finish(await registry.openUpload('a'), digest, 'bytes', encoded),
   ];
-  for (const answer of answers) assertError(answer, 415, 'UNSUPPORTED');
+  for (const answer of answers) assertError(answer, 415, 'ENCODING_UNSUPPORTED');
 });
 
 test('end-13: the state of a session', async (t) => {

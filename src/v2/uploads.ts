@@ -1,5 +1,5 @@
 import type { Blobs } from '../core/blobs.ts';
-import { type UploadBody, UploadOutOfOrder, type UploadStatus, type Uploads } from '../core/uploads.ts';
+import type { UploadBody, UploadStatus, Uploads } from '../core/uploads.ts';
 import type { Intake } from '../http/body.ts';
 import { parseContentRange } from '../http/range.ts';
 import { type Digest, parseDigest, parseDigestAlgorithm, quote } from '../oci/digest.ts';
@@ -70,28 +70,22 @@ export async function getUpload(
 }
 
 /** end-5 */
-export async function patchUpload(
-  uploads: Uploads,
-  exchange: Exchange,
-  { name, id }: UploadRoute,
-): Promise<void> {
-  const status = await withState(exchange, name, () =>
+export async function patchUpload(uploads: Uploads, exchange: Exchange, route: UploadRoute): Promise<void> {
+  const { name, id } = route;
+  const status = await orState(uploads, exchange, route, () =>
     exchange.takeBody((intake) => uploads.append(name, id, bodyOf(exchange, intake))),
   );
   exchange.reply(202, sessionHeaders(name, status));
 }
 
 /** end-6 */
-export async function putUpload(
-  uploads: Uploads,
-  exchange: Exchange,
-  { name, id }: UploadRoute,
-): Promise<void> {
+export async function putUpload(uploads: Uploads, exchange: Exchange, route: UploadRoute): Promise<void> {
+  const { name, id } = route;
   const wanted = exchange.query.get('digest');
   if (wanted === null)
     throw new RegistryError('DIGEST_INVALID', 'the digest is missing: PUT …?digest=<digest>');
   const digest = parseDigest(wanted);
-  await withState(exchange, name, () =>
+  await orState(uploads, exchange, route, () =>
     exchange.takeBody((intake) => uploads.finish(name, id, digest, bodyOf(exchange, intake))),
   );
   exchange.reply(201, blobHeaders(name, digest));
@@ -120,12 +114,19 @@ function bodyOf(exchange: Exchange, intake: Intake): UploadBody {
   return { stream: exchange.request, range, ...intake };
 }
 
-/** A chunk out of order is told where the session stands, so that the client can go on at once. */
-async function withState<T>(exchange: Exchange, name: RepositoryName, run: () => Promise<T>): Promise<T> {
+/** A chunk out of order is told where the session stands (R16), so that the client can go on at once. */
+async function orState<T>(
+  uploads: Uploads,
+  exchange: Exchange,
+  { name, id }: UploadRoute,
+  run: () => Promise<T>,
+): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    if (error instanceof UploadOutOfOrder) exchange.errorHeaders = sessionHeaders(name, error.status);
+    if (error instanceof RegistryError && error.code === 'RANGE_INVALID') {
+      exchange.errorHeaders = sessionHeaders(name, await uploads.status(name, id));
+    }
     throw error;
   }
 }
