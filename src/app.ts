@@ -1,6 +1,7 @@
 import type { Server as TlsServer } from 'node:https';
 import { join } from 'node:path';
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
 import type { ListenAddress } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Blobs } from './core/blobs.ts';
@@ -37,7 +38,7 @@ export interface App {
 
 /** What tests put in the place of the real parts. */
 export interface AppParts {
-  readonly logger?: FastifyBaseLogger;
+  readonly logger?: Logger;
   readonly database?: Database;
   readonly store?: BlobStore;
   readonly clock?: Clock;

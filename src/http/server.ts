@@ -1,5 +1,7 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { createServer as createHttpServer } from 'node:http';
 import type { ServerOptions as TlsOptions } from 'node:https';
+import { createServer as createHttpsServer } from 'node:https';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { requestId } from './request-id.ts';
 
@@ -13,36 +15,52 @@ export type RawHandler = (
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 const maxUrl = 16_384;
 
-/** The Fastify instance: `/v2` goes to `api` on the raw streams, all else is added by routes of its own. */
+const timeouts = {
+  // A layer may take hours; SlowTransfers ends what does not move.
+  requestTimeout: 0,
+  headersTimeout: 30_000,
+  // Above what load balancers use (60 s as a rule), or they send into a connection that just closed.
+  keepAliveTimeout: 75_000,
+};
+
+/**
+ * The Fastify instance. Requests below `/v2` go to `api` on the raw streams: straight from the socket, as Fastify's own work for
+ * a request costs as much as a whole manifest GET, and through a route for `inject()`.
+ */
 export function createServer(options: {
   logger: FastifyBaseLogger;
   tls: TlsOptions | undefined;
   maxConnections: number;
   api: RawHandler;
 }): FastifyInstance {
+  const { api, tls } = options;
   const http = Fastify({
     // Fastify's own messages repeat what the access log and the start say.
     loggerInstance: options.logger.child({}, { level: 'warn' }),
     logController: new LogController({ disableRequestLogging: true }),
-    ...(options.tls && { https: options.tls }),
-    // A layer may take hours; SlowTransfers ends what does not move.
-    requestTimeout: 0,
-    // Above what load balancers use (60 s as a rule), or they send into a connection that just closed.
-    keepAliveTimeout: 75_000,
-    forceCloseConnections: false,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: maxUrl },
     // A URL that is not percent-encoded well: the API says what is wrong with it in its own words.
     frameworkErrors: (_error, request, reply) => {
       reply.hijack();
-      void options.api(request.raw, reply.raw, request.id);
+      void api(request.raw, reply.raw, requestId());
     },
     genReqId: requestId,
+    serverFactory: (handleOther) => {
+      const listener: RequestListener = (request, response) => {
+        if (isApiUrl(request.url as string)) void api(request, response, requestId());
+        else handleOther(request, response);
+      };
+      const server = tls
+        ? createHttpsServer({ ...timeouts, ...tls }, listener)
+        : createHttpServer(timeouts, listener);
+      server.maxConnections = options.maxConnections;
+      // Whether a body is wanted is known only when the request has been checked: `acceptBody` says so.
+      server.on('checkContinue', listener);
+      return server;
+    },
   }) as FastifyInstance;
 
-  // Bodies are streams that only their handlers read.
-  http.removeAllContentTypeParsers();
-  http.addContentTypeParser('*', (_request, _payload, done) => done(null));
   for (const url of ['/v2', '/v2/*']) {
     http.route({
       method: [...methods],
@@ -50,18 +68,16 @@ export function createServer(options: {
       // In the first hook: what Fastify would check next (media types, lengths) the API judges in its own words.
       onRequest: (request, reply) => {
         reply.hijack();
-        void options.api(request.raw, reply.raw, request.id);
+        void api(request.raw, reply.raw, request.id);
       },
       handler: () => {},
     });
   }
-
-  const server = http.server as Server;
-  server.maxConnections = options.maxConnections;
-  server.headersTimeout = 30_000;
-  // Whether a body is wanted is known only when the request has been checked: `acceptBody` says so.
-  server.on('checkContinue', (request, response) => server.emit('request', request, response));
   return http;
+}
+
+function isApiUrl(url: string): boolean {
+  return url.startsWith('/v2') && (url.length === 3 || url[3] === '/' || url[3] === '?');
 }
 
 /** A listener for health and metrics alone. */

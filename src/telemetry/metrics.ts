@@ -3,8 +3,11 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 /** Prometheus metrics of one registry. Every name is listed in `docs/reference/metrics.md`. */
 export interface Metrics {
   readonly registry: Registry;
+  /** Counts a request; `seconds` until its answer was handed over, bytes of the bodies. */
   request(
-    labels: { route: string; method: string; status: number },
+    route: string,
+    method: string,
+    status: number,
     seconds: number,
     received: number,
     sent: number,
@@ -60,7 +63,7 @@ export function createMetrics(gauges: { uploadsOpen: () => Promise<number> }): M
   const durations = new Map<string, { observe(value: number): void }>();
   return {
     registry,
-    request({ route, method, status }, seconds, receivedBytes, sentBytes) {
+    request(route, method, status, seconds, receivedBytes, sentBytes) {
       const key = `${route} ${method} ${status}`;
       let child = durations.get(key);
       if (child === undefined) {
