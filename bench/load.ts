@@ -1,0 +1,68 @@
+// The load generator: works against any OCI registry, prints one line of JSON with what it measured.
+import { randomBytes } from 'node:crypto';
+import { RegistryClient } from './load/client.ts';
+import { seedManifests, seedRepositories, seedTags, timeCatalog, timeTagLists } from './load/lists.ts';
+import { floodHead } from './load/raw-http.ts';
+import { hold, pullBig, pushBig, pushSmall, pushWhilePulling } from './load/transfers.ts';
+
+const USAGE = `node bench/load.ts MODE URL ARGUMENT…
+  push-small URL [IMAGES=400] [CONCURRENCY=8]    config 1 KiB, layers 4 KiB and 64 KiB, manifest: POST + PUT each
+  push-big URL [MIB=1024] [STREAMS=1]            POST, one streamed PATCH, PUT
+  pull-big BLOB_URL [STREAMS=1]
+  head URL [CONNECTIONS=16] [SECONDS=5]
+  tags URL [COUNT=2000] [TAGS_PER_REQUEST=1]     puts them, then first page, late page, whole list
+  seed-catalog URL [COUNT=10000]                 answers the PREFIX of their names
+  catalog URL PREFIX [COUNT=10000]               first page, late page
+  manifests URL [COUNT=100000]                   puts them by digest
+  push-while-pulling URL BLOB_PATH [MIB=1024]
+  hold URL BLOB_PATH [COUNT=100] [SECONDS=20]    as many uploads as slow readers, then cut off`;
+
+const [mode, url = '', ...rest] = process.argv.slice(2);
+if (!URL.canParse(url)) {
+  console.error(USAGE);
+  process.exit(2);
+}
+// Names of their own for each run, so that no run finds the blobs or tags of another.
+const prefix = `bench/${randomBytes(4).toString('hex')}`;
+using client = new RegistryClient(url);
+console.log(JSON.stringify(await run()));
+
+async function run(): Promise<object> {
+  switch (mode) {
+    case 'push-small':
+      return pushSmall(client, prefix, number(0, 400), number(1, 8));
+    case 'push-big':
+      return pushBig(client, prefix, number(0, 1024), number(1, 1));
+    case 'pull-big':
+      return pullBig(new URL(url), number(0, 1));
+    case 'head': {
+      const seconds = number(1, 5);
+      return { requestsPerSecond: (await floodHead(new URL(url), number(0, 16), seconds)) / seconds };
+    }
+    case 'tags': {
+      const count = number(0, 2000);
+      const seeded = await seedTags(client, prefix, count, number(1, 1));
+      return { ...seeded, ...(await timeTagLists(client, prefix, count)) };
+    }
+    case 'seed-catalog':
+      return { ...(await seedRepositories(client, prefix, number(0, 10_000))), prefix };
+    case 'catalog':
+      return timeCatalog(client, rest[0] ?? '', number(1, 10_000));
+    case 'manifests':
+      return seedManifests(client, prefix, number(0, 100_000));
+    case 'push-while-pulling':
+      return pushWhilePulling(client, prefix, number(1, 1024), blob());
+    case 'hold':
+      return hold(client, prefix, blob(), number(1, 100), number(2, 20));
+    default:
+      throw new Error(`no mode '${mode}'\n${USAGE}`);
+  }
+}
+
+function number(position: number, fallback: number): number {
+  return Number(rest[position] ?? fallback);
+}
+
+function blob(): URL {
+  return client.resolve(rest[0] ?? '');
+}

@@ -1,0 +1,59 @@
+import http from 'node:http';
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+export interface RequestOptions {
+  readonly headers?: http.OutgoingHttpHeaders;
+  /** Bytes sent whole, or a function that writes them and ends the request itself. */
+  readonly body?: Buffer | ((request: http.ClientRequest) => void);
+  /** Any other status is an error: a benchmark of refusals measures nothing. */
+  readonly expect: number;
+}
+
+/** Speaks to any OCI registry over kept connections. */
+export class RegistryClient implements Disposable {
+  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 256 });
+  readonly #base: string;
+
+  constructor(base: string) {
+    this.#base = base;
+  }
+
+  /** An absolute URL, or one that the registry gave relative to itself. */
+  resolve(location: string): URL {
+    return new URL(location, this.#base);
+  }
+
+  request(method: string, location: string | URL, options: RequestOptions): Promise<Reply> {
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+    const { headers = {}, body, expect } = options;
+    const request = http.request(this.resolve(String(location)), { method, agent: this.#agent, headers });
+    request.on('error', reject);
+    request.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        const reply = {
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body: Buffer.concat(chunks),
+        };
+        if (reply.status === expect) return resolve(reply);
+        const text = reply.body.toString().slice(0, 300);
+        reject(new Error(`${method} ${location}: ${reply.status}, not ${expect}: ${text}`));
+      });
+    });
+    if (typeof body === 'function') body(request);
+    else request.end(body);
+    return promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy();
+  }
+}

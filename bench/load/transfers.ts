@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto';
+import http from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { median } from '../median.ts';
+import type { RegistryClient } from './client.ts';
+import { pool } from './pool.ts';
+import { MIB, pushBigBlob, pushImage, startUpload, writeRepeated } from './push.ts';
+import { pull } from './raw-http.ts';
+
+const HELD_UPLOAD_MIB = 1024;
+/** What a response buffers at most is read once in each of these: some 64 KiB a second. */
+const SLOW_READ_INTERVAL_MS = 1000;
+
+export async function pushSmall(client: RegistryClient, prefix: string, images: number, concurrency: number) {
+  await pushImage(client, prefix, 'warm');
+  const begin = performance.now();
+  await pool(images, concurrency, (index) => pushImage(client, `${prefix}/r${index % 16}`, `t${index}`));
+  return { imagesPerSecond: images / secondsSince(begin) };
+}
+
+/** One stream is timed without making its bytes; with several, the making overlaps the pushing and is inside. */
+export async function pushBig(client: RegistryClient, prefix: string, mib: number, streams: number) {
+  const begin = performance.now();
+  const pushes = Array.from({ length: streams }, (_, i) => pushBigBlob(client, `${prefix}/big${i}`, mib));
+  const [first, ...others] = await Promise.all(pushes);
+  const seconds = others.length === 0 ? first!.seconds : secondsSince(begin);
+  return { mibPerSecond: (mib * streams) / seconds, blob: `/v2/${prefix}/big0/blobs/${first!.digest}` };
+}
+
+/** Three passes: the median is the rate, the bytes are those of all three. */
+export async function pullBig(url: URL, streams: number) {
+  const rates: number[] = [];
+  let bytes = 0;
+  for (let pass = 0; pass < 3; pass += 1) {
+    const begin = performance.now();
+    const sizes = await Promise.all(Array.from({ length: streams }, () => pull(url)));
+    const pulled = sizes.reduce((sum, size) => sum + size, 0);
+    rates.push(pulled / MIB / secondsSince(begin));
+    bytes += pulled;
+  }
+  return { mibPerSecond: median(rates), bytes };
+}
+
+/** Pulls again and again for as long as one push of the same size takes. */
+export async function pushWhilePulling(client: RegistryClient, prefix: string, mib: number, blob: URL) {
+  let pushing = true;
+  const push = pushBigBlob(client, `${prefix}/pushed`, mib).finally(() => {
+    pushing = false;
+  });
+  let pulls = 0;
+  while (pushing) {
+    await pull(blob);
+    pulls += 1;
+  }
+  return { pushSeconds: (await push).seconds, pulls };
+}
+
+/** Keeps `count` uploads and `count` slow readers of `blob` busy for `seconds`, then cuts them all off. */
+export async function hold(
+  client: RegistryClient,
+  prefix: string,
+  blob: URL,
+  count: number,
+  seconds: number,
+) {
+  const uploads = await Promise.all(
+    Array.from({ length: count }, async (_, i) => upload(await startUpload(client, `${prefix}/held${i}`))),
+  );
+  const readers = await Promise.all(Array.from({ length: count }, () => readSlowly(blob)));
+  await delay(seconds * 1000);
+  const held = { uploadsHeld: uploads.filter(isOpen).length, readersHeld: readers.filter(isOpen).length };
+  for (const request of [...uploads, ...readers]) request.destroy();
+  return held;
+}
+
+function upload(location: URL): http.ClientRequest {
+  const request = http.request(location, {
+    method: 'PATCH',
+    agent: false,
+    headers: { 'content-type': 'application/octet-stream' },
+  });
+  // One that is refused or fails is no longer open when the time is up, which is what gets counted.
+  request.on('response', () => request.destroy());
+  request.on('error', () => {});
+  writeRepeated(request, randomBytes(MIB), HELD_UPLOAD_MIB);
+  return request;
+}
+
+function readSlowly(blob: URL): Promise<http.ClientRequest> {
+  const { promise, resolve, reject } = Promise.withResolvers<http.ClientRequest>();
+  const request = http.get(blob, { agent: false });
+  request.on('error', reject);
+  request.on('response', (response) => {
+    response.on('error', () => {});
+    const timer = setInterval(() => response.read(), SLOW_READ_INTERVAL_MS);
+    response.on('close', () => clearInterval(timer));
+    resolve(request);
+  });
+  return promise;
+}
+
+function isOpen(request: http.ClientRequest): boolean {
+  return request.socket?.destroyed === false && !request.destroyed;
+}
+
+function secondsSince(begin: number): number {
+  return (performance.now() - begin) / 1000;
+}

@@ -1,0 +1,107 @@
+import { describeTarget, type Line, ratio, targetMet } from './line.ts';
+import { median } from './median.ts';
+import { berthArguments, dockerRegistryConfig, nginxConfig, type PeerName } from './peers.ts';
+
+const NOT_MEASURED = '–';
+const PEERS: readonly PeerName[] = ['berth', 'docker-registry', 'nginx'];
+
+/** What the terminal shows: columns in line. */
+export function renderTable(lines: readonly Line[]): string {
+  const rows = tableRows(lines);
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');
+}
+
+/** `results.md`: how it was measured, the table, and every run. */
+export function renderResults(lines: readonly Line[], machine: readonly string[], runs: number): string {
+  return `# Results
+
+Written by \`npm run bench\`; do not edit.
+
+${machine.map((fact) => `- ${fact}`).join('\n')}
+
+## How
+
+Every program runs on this machine, on loopback, alone with one load generator (\`bench/load.ts\`, or wrk for GET of
+manifests); the others are idle. Figures are medians of ${runs} runs, taken in turn: Berth, docker-registry, nginx, Berth, …;
+\`sync\` before each. 'Times as good' is Berth's figure against the other's, turned so that more is better. '± noise': a
+target of equality counts as met from 0.9 on. ${NOT_MEASURED}: not measured.
+
+- HEAD is sent by \`bench/load/raw-http.ts\`: wrk waits for the body that the answer's Content-Length announces.
+- Pulls read into one reused buffer a stream; the blob is in the page cache; each run is the median of three passes. CPU is
+  the server's user and system time from \`/proc\`, children included, for each 10⁹ bytes sent.
+- Big pushes are POST, one streamed PATCH, PUT, each run into an empty registry; with several streams the time includes the
+  generator's hashing. Small images are a config of 1 KiB, layers of 4 KiB and 64 KiB and a manifest.
+- docker-registry 2.8 does not page tags: its first and late page hold all of them. It takes one tag a request, so that
+  the long lists are Berth's alone, put with ten tags a request; likewise the start-up with many manifests.
+- The memory row holds its uploads (as fast as the server takes them) and readers (64 KiB/s each) for some seconds and then
+  cuts them off: a hundred whole gigabytes do not fit every disk. Peak memory is \`VmHWM\` of the process.
+- Event-loop delay is the p99 that Berth's \`/metrics\` gives for the time of one push, with pulls all along.
+
+Started as (\`DIR\` is an empty temporary directory, standard output and error go to a file in it):
+
+\`\`\`sh
+node ${berthArguments('DIR', 'PORT').join(' ')}
+docker-registry serve DIR/config.yml
+nginx -c DIR/nginx.conf
+\`\`\`
+
+\`\`\`yaml
+${dockerRegistryConfig('DIR', 'PORT').trimEnd()}
+\`\`\`
+
+\`\`\`nginx
+${nginxConfig('DIR', 'PORT').trimEnd()}
+\`\`\`
+
+## Table
+
+${markdownTable(tableRows(lines))}
+
+## Every run
+
+${markdownTable(sampleRows(lines))}
+`;
+}
+
+function tableRows(lines: readonly Line[]): string[][] {
+  const head = ['Measured', 'Unit', ...PEERS, '× docker-registry', '× nginx', 'Target', 'Met'];
+  const rows = lines.map((line) => [
+    line.title,
+    line.unit,
+    ...PEERS.map((peer) => formatMedian(line.samples[peer])),
+    format(ratio(line, line.samples['docker-registry'])),
+    format(ratio(line, line.samples.nginx)),
+    describeTarget(line.target),
+    formatVerdict(targetMet(line)),
+  ]);
+  return [head, ...rows];
+}
+
+function sampleRows(lines: readonly Line[]): string[][] {
+  const formatAll = (samples: readonly number[] | undefined) =>
+    samples?.map(format).join(' · ') ?? NOT_MEASURED;
+  const rows = lines.map((line) => [line.title, ...PEERS.map((peer) => formatAll(line.samples[peer]))]);
+  return [['Measured', ...PEERS], ...rows];
+}
+
+function markdownTable([head, ...rows]: readonly string[][]): string {
+  const separator = head!.map(() => '---');
+  return [head!, separator, ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
+}
+
+function formatMedian(samples: readonly number[] | undefined): string {
+  return format(samples && median(samples));
+}
+
+/** Three digits that mean something, and no more. */
+function format(value: number | undefined): string {
+  if (value === undefined) return NOT_MEASURED;
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function formatVerdict(met: boolean | undefined): string {
+  if (met === undefined) return '';
+  return met ? 'yes' : 'NO';
+}

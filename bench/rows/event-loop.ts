@@ -1,0 +1,38 @@
+import { inTurn, load, type Row, samplesOf } from '../bench.ts';
+import { RegistryClient } from '../load/client.ts';
+import { type Peer, startBerth, startFresh } from '../peers.ts';
+
+const DELAY_P99 = /^nodejs_eventloop_lag_p99_seconds(?:\{[^}]*\})? (\S+)$/m;
+
+/** Only Berth has an event loop; the delay is what its own `/metrics` says. */
+export const eventLoop: Row = {
+  name: 'event-loop',
+  async measure(bench) {
+    const { blobMib } = bench.sizes;
+    await using berth = await startFresh(startBerth, bench.disk, bench.signal);
+    const { blob } = await load<{ blob: string }>(bench, 'push-big', berth.url, blobMib);
+    const runs = await inTurn(bench, [berth], async (peer) => {
+      // A reading starts the next period: the first is thrown away.
+      await delayP99Ms(peer);
+      await load(bench, 'push-while-pulling', peer.url, blob, blobMib);
+      return delayP99Ms(peer);
+    });
+    return [
+      {
+        title: `Event-loop delay p99 while ${blobMib} MiB are pushed and pulled`,
+        unit: 'ms',
+        better: 'lower',
+        samples: samplesOf(runs, (delay) => delay),
+        target: { kind: 'limit', under: 50 },
+      },
+    ];
+  },
+};
+
+async function delayP99Ms(peer: Peer): Promise<number> {
+  using client = new RegistryClient(peer.url);
+  const { body } = await client.request('GET', '/metrics', { expect: 200 });
+  const seconds = DELAY_P99.exec(body.toString())?.[1];
+  if (seconds === undefined) throw new Error('no event-loop delay in /metrics');
+  return Number(seconds) * 1000;
+}

@@ -1,0 +1,86 @@
+// npm run bench: starts Berth and its peers on this machine, measures them in turn, prints the table.
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type Bench, FULL, QUICK, type Row } from './bench.ts';
+import type { Line } from './line.ts';
+import { describeMachine } from './machine.ts';
+import { renderResults, renderTable } from './report.ts';
+import { catalog } from './rows/catalog.ts';
+import { eventLoop } from './rows/event-loop.ts';
+import { memory } from './rows/memory.ts';
+import { pull } from './rows/pull.ts';
+import { pushBig } from './rows/push-big.ts';
+import { pushSmall } from './rows/push-small.ts';
+import { requests } from './rows/requests.ts';
+import { startup } from './rows/startup.ts';
+import { tags } from './rows/tags.ts';
+
+const ROWS: readonly Row[] = [requests, pull, pushBig, pushSmall, tags, catalog, memory, eventLoop, startup];
+const RESULTS = join(import.meta.dirname, 'results.md');
+const TIME_LIMIT_MINUTES = 40;
+const INTERRUPTED = 130;
+
+const USAGE = `npm run bench -- [--only ROW]… [--runs N] [--quick]
+  --only ROW  only this row, may be given several times: ${ROWS.map((row) => row.name).join(' ')}
+  --runs N    runs of each row, 3 by default
+  --quick     small sizes and one run, to see that it works
+A whole run at full size writes bench/results.md.`;
+
+const options = parseOptions();
+const rows = options.only === undefined ? ROWS : ROWS.filter((row) => options.only!.includes(row.name));
+const interrupt = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort());
+const bench: Bench = {
+  sizes: options.quick ? QUICK : FULL,
+  runs: options.runs,
+  disk: tmpdir(),
+  tmpfs: '/dev/shm',
+  signal: AbortSignal.any([interrupt.signal, AbortSignal.timeout(TIME_LIMIT_MINUTES * 60_000)]),
+};
+
+const machine = await describeMachine(bench.disk, bench.tmpfs, bench.signal);
+console.log(machine.join('\n'));
+const { lines, failed } = await measure(rows);
+console.log(`\n${renderTable(lines)}`);
+if (failed) process.exitCode = bench.signal.aborted ? INTERRUPTED : 1;
+else if (rows === ROWS && !options.quick) await writeFile(RESULTS, renderResults(lines, machine, bench.runs));
+
+/** A row that fails leaves its lines out; the others are still worth having. */
+async function measure(rows: readonly Row[]): Promise<{ lines: Line[]; failed: boolean }> {
+  const lines: Line[] = [];
+  let failed = false;
+  for (const row of rows) {
+    if (bench.signal.aborted) break;
+    const begin = performance.now();
+    try {
+      lines.push(...(await row.measure(bench)));
+      console.log(`${row.name}: ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+    } catch (error) {
+      failed = true;
+      console.error(`${row.name}: ${bench.signal.aborted ? 'interrupted' : (error as Error).stack}`);
+    }
+  }
+  return { lines, failed };
+}
+
+function parseOptions(): { only: string[] | undefined; runs: number; quick: boolean } {
+  try {
+    const { values } = parseArgs({
+      options: {
+        only: { type: 'string', multiple: true },
+        runs: { type: 'string' },
+        quick: { type: 'boolean', default: false },
+      },
+    });
+    const unknown = values.only?.find((name) => !ROWS.some((row) => row.name === name));
+    if (unknown !== undefined) throw new Error(`no row '${unknown}'`);
+    const runs = Number(values.runs ?? (values.quick ? 1 : 3));
+    if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs takes a count, not '${values.runs}'`);
+    return { only: values.only, runs, quick: values.quick };
+  } catch (error) {
+    console.error(`${(error as Error).message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
