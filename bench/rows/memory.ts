@@ -19,7 +19,7 @@ export const memory: Row = {
       if (uploadsHeld < held || readersHeld < held) {
         throw new Error(`${name} held ${uploadsHeld} uploads and ${readersHeld} readers of ${held} each`);
       }
-      return peakResidentMib(peer.pid);
+      return await peakResidentMib(peer.pid);
     });
     return [
       {

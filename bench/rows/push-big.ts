@@ -14,7 +14,7 @@ export const pushBig: Row = {
       const runs = await inTurn(bench, REGISTRIES, async ({ start }) => {
         await using peer = await startFresh(start, bench.disk, bench.signal);
         await load(bench, 'push-big', peer.url, WARM_UP_MIB, streams);
-        return load<{ mibPerSecond: number }>(bench, 'push-big', peer.url, blobMib, streams);
+        return await load<{ mibPerSecond: number }>(bench, 'push-big', peer.url, blobMib, streams);
       });
       lines.push({
         title: `Push of ${blobMib} MiB, ${streams} ${streams === 1 ? 'stream' : 'streams'}, disk`,
