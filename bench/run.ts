@@ -42,27 +42,26 @@ const bench: Bench = {
 
 const machine = await describeMachine(bench.disk, bench.tmpfs, bench.signal);
 console.log(machine.join('\n'));
-const { lines, failed } = await measure(rows);
+const { lines, complete } = await measure(rows);
 console.log(`\n${renderTable(lines)}`);
-if (failed) process.exitCode = bench.signal.aborted ? INTERRUPTED : 1;
+if (!complete) process.exitCode = interrupt.signal.aborted ? INTERRUPTED : 1;
 else if (rows === ROWS && !options.quick) await writeFile(RESULTS, renderResults(lines, machine, bench.runs));
 
 /** A row that fails leaves its lines out; the others are still worth having. */
-async function measure(rows: readonly Row[]): Promise<{ lines: Line[]; failed: boolean }> {
+async function measure(rows: readonly Row[]): Promise<{ lines: Line[]; complete: boolean }> {
   const lines: Line[] = [];
-  let failed = false;
+  let complete = true;
   for (const row of rows) {
-    if (bench.signal.aborted) break;
     const begin = performance.now();
     try {
       lines.push(...(await row.measure(bench)));
       console.log(`${row.name}: ${((performance.now() - begin) / 1000).toFixed(0)} s`);
     } catch (error) {
-      failed = true;
-      console.error(`${row.name}: ${bench.signal.aborted ? 'interrupted' : (error as Error).stack}`);
+      complete = false;
+      console.error(`${row.name}: ${bench.signal.aborted ? 'stopped' : (error as Error).stack}`);
     }
   }
-  return { lines, failed };
+  return { lines, complete };
 }
 
 function parseOptions(): { only: string[] | undefined; runs: number; quick: boolean } {
