@@ -40,7 +40,7 @@ const bench: Bench = {
   signal: AbortSignal.any([interrupt.signal, AbortSignal.timeout(TIME_LIMIT_MINUTES * 60_000)]),
 };
 
-const machine = await describeMachine(bench.disk, bench.tmpfs, bench.signal);
+const machine = await describeMachine(bench);
 console.log(machine.join('\n'));
 const { lines, complete } = await measure(rows);
 console.log(`\n${renderTable(lines)}`);
