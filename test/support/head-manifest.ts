@@ -1,0 +1,23 @@
+/** The four kinds of manifest, as clients ask for them. */
+const accept = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+].join(', ');
+
+export interface ManifestHead {
+  readonly status: number;
+  readonly mediaType: string | null;
+  readonly digest: string | null;
+}
+
+/** Asks the registry itself what a client pushed. */
+export async function headManifest(url: string, name: string, reference: string): Promise<ManifestHead> {
+  const response = await fetch(`${url}/v2/${name}/manifests/${reference}`, {
+    method: 'HEAD',
+    headers: { accept },
+  });
+  const { headers, status } = response;
+  return { status, mediaType: headers.get('content-type'), digest: headers.get('docker-content-digest') };
+}

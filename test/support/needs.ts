@@ -1,0 +1,46 @@
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { TestContext } from 'node:test';
+
+/** The programs that tests drive, and the Debian package each comes from. `npm test` installs what is missing. */
+export const debianPackages = {
+  buildah: 'buildah',
+  ctr: 'containerd',
+  curl: 'curl',
+  docker: 'docker.io',
+  dockerd: 'docker.io',
+  nginx: 'nginx',
+  podman: 'podman',
+  skopeo: 'skopeo',
+} as const;
+
+export type Tool = keyof typeof debianPackages;
+
+/** Container engines, and whatever runs in a sandbox of its own mounts. */
+const rootOnly: ReadonlySet<Tool> = new Set(['buildah', 'ctr', 'dockerd', 'podman', 'skopeo']);
+
+/** Whether the machine has all of them; if not, the test is skipped and says why: `if (!needs(t, 'podman')) return;` */
+export function needs(t: TestContext, ...tools: Tool[]): boolean {
+  const reasons = tools.map(whyUnusable).filter((reason) => reason !== undefined);
+  if (reasons.length > 0) t.skip(reasons.join('; '));
+  return reasons.length === 0;
+}
+
+function whyUnusable(tool: Tool): string | undefined {
+  if (!isInstalled(tool)) return `${tool} is not installed (Debian package ${debianPackages[tool]})`;
+  if (rootOnly.has(tool) && process.getuid?.() !== 0) return `${tool} needs root here`;
+  return undefined;
+}
+
+export function isInstalled(command: string): boolean {
+  // Daemons live in sbin, which is not on everybody's PATH.
+  const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return directories.some((directory) => {
+    try {
+      accessSync(join(directory, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

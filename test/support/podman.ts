@@ -1,0 +1,58 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { run } from './command.ts';
+import { sandboxed } from './sandbox.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+/** The tools of github.com/containers, which share their storage and their settings. Each gives its stdout. */
+export interface ContainersTools {
+  podman(...args: string[]): Promise<string>;
+  buildah(...args: string[]): Promise<string>;
+  skopeo(...args: string[]): Promise<string>;
+}
+
+/** Where the three keep images, locks and settings on a machine. */
+const places = ['/etc/containers', '/var/lib/containers', '/run', '/dev/shm'];
+
+/** Storage and settings of the test's own, in which `registry` (`HOST:PORT`) is spoken to without TLS. */
+export async function containersTools(t: TestContext, registry: string): Promise<ContainersTools> {
+  const directory = await temporaryDirectory(t, 'berth-podman');
+  const settings = join(directory, 'etc/containers');
+  await mkdir(settings, { recursive: true });
+  for (const [name, text] of Object.entries(files(registry))) await writeFile(join(settings, name), text);
+
+  const env = { PATH: process.env.PATH, HOME: directory, TMPDIR: directory };
+  const tool =
+    (name: string) =>
+    (...args: string[]) => {
+      const [command, ...rest] = sandboxed(directory, places, [name, ...args]);
+      return run(command!, rest, { env });
+    };
+  return { podman: tool('podman'), buildah: tool('buildah'), skopeo: tool('skopeo') };
+}
+
+const files = (registry: string) => ({
+  'policy.json': '{ "default": [{ "type": "insecureAcceptAnything" }] }',
+  'registries.conf': `[[registry]]\nlocation = "${registry}"\ninsecure = true\n`,
+  // Lets pulls take from a zstd:chunked layer only the files that the storage does not hold yet.
+  'storage.conf': [
+    '[storage]',
+    'driver = "overlay"',
+    'graphroot = "/var/lib/containers/storage"',
+    'runroot = "/run/containers/storage"',
+    '[storage.options]',
+    'pull_options = { enable_partial_images = "true", use_hard_links = "false", ostree_repos = "" }',
+    '',
+  ].join('\n'),
+  // Works without systemd, without a network, and where raising a process's limits is not allowed.
+  'containers.conf': [
+    '[containers]',
+    'netns = "none"',
+    'default_ulimits = []',
+    '[engine]',
+    'cgroup_manager = "cgroupfs"',
+    'events_logger = "none"',
+    '',
+  ].join('\n'),
+});

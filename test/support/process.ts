@@ -1,0 +1,40 @@
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { type Child, startChild } from './child.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** Berth itself, in a process of its own, on a free port of 127.0.0.1. */
+export interface BerthProcess extends Child {
+  /** `http://127.0.0.1:PORT`, without a slash at the end. */
+  readonly url: string;
+  /** `127.0.0.1:PORT`: what image names begin with. */
+  readonly host: string;
+  readonly data: string;
+}
+
+export interface BerthOptions {
+  /** The data directory, for a process that goes on with another's data; by default a new one that goes with the test. */
+  readonly data?: string;
+  readonly args?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export async function startBerth(t: TestContext, options: BerthOptions = {}): Promise<BerthProcess> {
+  const data = options.data ?? (await temporaryDirectory(t, 'berth-data'));
+  const flags = ['--listen', '127.0.0.1:0', '--data', data, '--log-format', 'json', ...(options.args ?? [])];
+  const child = await startChild(t, {
+    command: process.execPath,
+    args: [main, 'serve', ...flags],
+    env: { ...withoutBerthSettings(process.env), ...options.env },
+    ready: /listening on (http:\/\/[\d.]+:\d+)/,
+  });
+  const url = child.ready[1]!;
+  return { ...child, url, host: new URL(url).host, data };
+}
+
+/** Whoever runs the tests may have a Berth of their own configured in the environment. */
+function withoutBerthSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('BERTH_')));
+}
