@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -16,8 +17,8 @@ export const debianPackages = {
 
 export type Tool = keyof typeof debianPackages;
 
-/** Container engines, and whatever runs in a sandbox of its own mounts. */
-const rootOnly: ReadonlySet<Tool> = new Set(['buildah', 'ctr', 'dockerd', 'podman', 'skopeo']);
+/** Container engines, and what runs in a sandbox with mounts of its own. */
+const mounting: ReadonlySet<Tool> = new Set(['buildah', 'ctr', 'dockerd', 'podman', 'skopeo']);
 
 /** Whether the machine has all of them; if not, the test is skipped and says why: `if (!needs(t, 'podman')) return;` */
 export function needs(t: TestContext, ...tools: Tool[]): boolean {
@@ -28,8 +29,12 @@ export function needs(t: TestContext, ...tools: Tool[]): boolean {
 
 function whyUnusable(tool: Tool): string | undefined {
   if (!isInstalled(tool)) return `${tool} is not installed (Debian package ${debianPackages[tool]})`;
-  if (rootOnly.has(tool) && process.getuid?.() !== 0) return `${tool} needs root here`;
+  if (mounting.has(tool) && !mayMount()) return `${tool} needs root, with the right to mount`;
   return undefined;
+}
+
+function mayMount(): boolean {
+  return spawnSync('unshare', ['--mount', 'mount', '--bind', '/', '/mnt']).status === 0;
 }
 
 export function isInstalled(command: string): boolean {

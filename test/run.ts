@@ -1,0 +1,95 @@
+// What `npm test` runs: every *.test.ts of src/ and test/, or those whose path begins with one of the arguments
+// (`npm test -- test/clients src/oci`). It installs the clients they drive, and leaves nothing running.
+import { globSync, mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { run } from 'node:test';
+import { spec, type TestEvent } from 'node:test/reporters';
+import { fileURLToPath } from 'node:url';
+import { installTools } from './support/install-tools.ts';
+import { endLeftovers } from './support/leftovers.ts';
+
+const minute = 60_000;
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+
+const wanted = process.argv.slice(2).map((path) => path.replace(/^\.\//, ''));
+const files = globSync('{src,test}/**/*.test.ts')
+  .filter((file) => wanted.length === 0 || wanted.some((path) => file.startsWith(path)))
+  .sort();
+if (files.length === 0) {
+  console.error(`No test file's path begins with ${wanted.join(' or ')}`);
+  process.exit(1);
+}
+
+// The folders of test/ hold what starts processes and measures them: one file after another, and nothing beside it.
+const isHeavy = (file: string) => /^test\/(?!support\/)[^/]+\//.test(file);
+const phases = [
+  { files: files.filter((file) => !isHeavy(file)), concurrency: availableParallelism(), timeout: 2 * minute },
+  { files: files.filter(isHeavy), concurrency: 1, timeout: 5 * minute },
+];
+
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
+
+installTools(files);
+
+// All that a test starts inherits this directory in its environment, which is how it is found again.
+const temporary = mkdtempSync(join(tmpdir(), 'berth-test-'));
+process.env.TMPDIR = temporary;
+
+const sums = new Map<string, number>();
+const skipped: string[] = [];
+let success = true;
+
+/** The events of all phases as if they were one run: failures once, at the end, and no sums of a part. */
+async function* events(): AsyncGenerator<TestEvent> {
+  let summary: TestEvent | undefined;
+  for (const { files, ...options } of phases) {
+    if (files.length === 0 || interrupted.signal.aborted) continue;
+    // forceExit: a test that ran out of time would keep its file's process, and with it all the others, waiting.
+    const stream: AsyncIterable<TestEvent> = run({
+      files,
+      ...options,
+      forceExit: true,
+      signal: interrupted.signal,
+    });
+    for await (const event of stream) {
+      if (event.type === 'test:pass' && event.data.skip)
+        skipped.push(`${event.data.name}: ${event.data.skip}`);
+      const sum = parseSum(event);
+      if (sum) {
+        sums.set(sum.name, (sums.get(sum.name) ?? 0) + sum.value);
+      } else if (event.type === 'test:summary' && event.data.file === undefined) {
+        success &&= event.data.success;
+        summary = event;
+      } else {
+        yield event;
+      }
+    }
+  }
+  if (summary) yield summary; // on which the reporter lists the failures
+}
+
+/** `tests 12`, `pass 11`, …: how each run of node:test ends. */
+function parseSum(event: TestEvent): { name: string; value: number } | undefined {
+  if (event.type !== 'test:diagnostic' || event.data.nesting !== 0) return undefined;
+  const match = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/.exec(
+    event.data.message,
+  );
+  return match ? { name: match[1]!, value: Number(match[2]) } : undefined;
+}
+
+await pipeline(events(), new spec(), process.stdout, { end: false });
+
+const leftovers = await endLeftovers(temporary);
+await rm(temporary, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+
+const list = (title: string, lines: readonly string[]) => {
+  if (lines.length > 0) console.log(`\n${title}:\n${lines.map((line) => `  ${line}\n`).join('')}`);
+};
+list('Skipped', skipped);
+list('Still running after the tests', leftovers);
+for (const [name, value] of sums) console.log(`# ${name} ${value}`);
+process.exitCode = success && leftovers.length === 0 && !interrupted.signal.aborted ? 0 : 1;

@@ -1,0 +1,48 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { debianPackages, isInstalled, type Tool } from './needs.ts';
+
+/**
+ * Installs the Debian packages of the tools that `files` ask for with `needs(t, …)` and that are missing. Where that is
+ * not allowed (no root, no apt-get) or fails, those tests are skipped and say why.
+ */
+export function installTools(files: readonly string[]): void {
+  const missing = toolsNeeded(files).filter((tool) => !isInstalled(tool));
+  if (missing.length === 0) return;
+  const packages = [...new Set(missing.map((tool) => debianPackages[tool]))];
+  if (process.getuid?.() !== 0 || !isInstalled('apt-get')) {
+    console.log(
+      `Not installed, and npm test may not install them (no root or no apt-get): ${packages.join(', ')}`,
+    );
+    return;
+  }
+  console.log(`Installing ${packages.join(', ')} with apt-get …`);
+  const install = () => aptGet('install', '--yes', '--no-install-recommends', ...packages);
+  const withoutServices = keepServicesFromStarting();
+  // A machine without package lists does not know the names yet.
+  if (!install()) aptGet('update') && install();
+  withoutServices.undo();
+}
+
+function toolsNeeded(files: readonly string[]): Tool[] {
+  const sources = files.map((file) => readFileSync(file, 'utf8'));
+  const calls = sources.flatMap((source) => [...source.matchAll(/\bneeds\(t((?:, '[\w-]+')+)\)/g)]);
+  const names = calls.flatMap((call) => [...call[1]!.matchAll(/[\w-]+/g)].map(String));
+  return names.filter((name): name is Tool => name in debianPackages);
+}
+
+function aptGet(...args: string[]): boolean {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const options = ['--quiet=2', '-o', 'DPkg::Lock::Timeout=120'];
+  const { status, stdout, stderr } = spawnSync('apt-get', [...options, ...args], { env, encoding: 'utf8' });
+  if (status !== 0) console.log(`apt-get ${args.join(' ')} failed:\n${stdout}${stderr}`);
+  return status === 0;
+}
+
+/** Debian starts a daemon when its package arrives; the tests start their own. */
+function keepServicesFromStarting(): { undo(): void } {
+  const policy = '/usr/sbin/policy-rc.d';
+  if (existsSync(policy)) return { undo() {} };
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  return { undo: () => rmSync(policy) };
+}
