@@ -1,0 +1,152 @@
+// Imports point one way. This is the plan of the house; docs/explanation/architecture.md says why it is like this.
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { findCycles, findViolations, type Rules, type Sources } from './support/architecture.ts';
+import { readImports } from './support/imports.ts';
+
+const rules: Rules = {
+  rooms: {
+    oci: { from: [], packages: [] },
+    config: { from: ['oci'], packages: ['yaml', 'zod'] },
+    storage: { from: ['oci'], packages: [] },
+    db: { from: ['oci'], packages: ['kysely'] },
+    core: { from: ['db', 'storage', 'oci'], packages: [] },
+    access: { from: ['db', 'oci'], packages: [] },
+    jobs: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
+    events: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
+    upstream: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
+    http: { from: ['oci', 'telemetry'], packages: ['fastify', 'pino', 'prom-client'] },
+    // A handler passes the database handle and an open blob on; it asks nothing of either.
+    v2: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify'] },
+    api: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify', 'zod'] },
+    // It measures a store and a database from outside, by wrapping whatever it is given.
+    telemetry: {
+      from: [],
+      types: ['db', 'storage'],
+      packages: ['fastify', 'pino', 'pino-pretty', 'prom-client'],
+    },
+  },
+  entrances: ['main.ts', 'app.ts', 'cli'],
+  sharedTypes: 'config',
+  reserved: {
+    'node:sqlite': ['db'],
+    'node:fs': ['storage', 'db', 'config', 'http'],
+    'node:http': ['http', 'upstream', 'events'],
+    'node:https': ['http', 'upstream', 'events'],
+    'node:net': ['http', 'upstream', 'events', 'config'],
+    'node:child_process': [],
+  },
+};
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const sources: Sources = new Map(
+  globSync('src/**/*.ts', { cwd: root }).map((file) => [file, readFileSync(`${root}/${file}`, 'utf8')]),
+);
+
+test('every import of src/ points the right way', () => {
+  assert.ok(sources.size > 0);
+  assert.deepEqual(findViolations(sources, rules), []);
+});
+
+test('no files of src/ import each other in a ring', () => {
+  assert.deepEqual(findCycles(sources), []);
+});
+
+test('an import is read in every form it takes', () => {
+  const source = [
+    "import { a } from './a.ts';",
+    "import type { B } from './b.ts';",
+    'import {',
+    '  type C,',
+    '  type D,',
+    "} from './c.ts';",
+    "import e, { type E } from './e.ts';",
+    "import './f.ts';",
+    "export * from './g.ts';",
+    "const h = await import('./h.ts');",
+    "// import './comment.ts' and import('./comment.ts')",
+    "export const text = './text.ts';",
+  ].join('\n');
+  const read = readImports(source).map(({ specifier, line, typeOnly, reexport }) => {
+    return `${line} ${specifier}${typeOnly ? ' type' : ''}${reexport ? ' reexport' : ''}`;
+  });
+  assert.deepEqual(read, [
+    '1 ./a.ts',
+    '2 ./b.ts type',
+    '3 ./c.ts type',
+    '7 ./e.ts',
+    '8 ./f.ts',
+    '9 ./g.ts reexport',
+    '10 ./h.ts',
+  ]);
+});
+
+const violations: [what: string, file: string, source: string, expected: RegExp | undefined][] = [
+  [
+    'upwards',
+    'src/core/blobs.ts',
+    "\nimport { x } from '../v2/x.ts';",
+    /^src\/core\/blobs\.ts:2: imports '\.\.\/v2\/x\.ts', but core may/,
+  ],
+  ['past the middle', 'src/v2/blobs.ts', "import { find } from '../db/blobs.ts';", /v2 may import from core/],
+  [
+    'a type where types may go',
+    'src/v2/blobs.ts',
+    "import type { Database } from '../db/database.ts';",
+    undefined,
+  ],
+  [
+    'settings as a type',
+    'src/core/blobs.ts',
+    "import type { Config } from '../config/schema.ts';",
+    undefined,
+  ],
+  [
+    'settings as a value',
+    'src/core/blobs.ts',
+    "import { load } from '../config/load.ts';",
+    /core may import from db/,
+  ],
+  [
+    'later, in a function',
+    'src/oci/x.ts',
+    "const f = () => import('../db/x.ts');",
+    /oci may import from no folder/,
+  ],
+  ['a package', 'src/core/blobs.ts', "import fastify from 'fastify';", /core may use no package/],
+  ["a package's inner file", 'src/db/x.ts', "import { Migrator } from 'kysely/migration';", undefined],
+  [
+    'a reserved module',
+    'src/core/x.ts',
+    "import { open } from 'node:fs/promises';",
+    /only storage, db, .* may use node:fs/,
+  ],
+  ['an unknown folder', 'src/utils/x.ts', '', /"utils" is no room .* test\/architecture\.test\.ts/],
+  ['outside src', 'src/core/x.ts', "import { t } from '../../test/support/t.ts';", /core may import from/],
+  ['without .ts', 'src/oci/x.ts', "import { y } from './y';", /'\.\/y': must end in \.ts/],
+  ['a barrel', 'src/oci/index.ts', "export { y } from './y.ts';", /no barrels/],
+  ['a default export', 'src/oci/x.ts', '\nexport default 1;', /^src\/oci\/x\.ts:2: no default exports/],
+  ['anything, in a test', 'src/oci/x.test.ts', "import { y } from '../../test/support/y.ts';", undefined],
+];
+
+for (const [what, file, source, expected] of violations) {
+  test(`${expected ? 'refused' : 'allowed'}: ${what}`, () => {
+    const [first] = findViolations(new Map([[file, source]]), rules);
+    if (expected) assert.match(first ?? 'nothing found', expected);
+    else assert.equal(first, undefined);
+  });
+}
+
+test('a ring is found, and named file by file', () => {
+  const ring = new Map([
+    ['src/oci/a.ts', "import { b } from './b.ts';"],
+    ['src/oci/b.ts', "import { c } from './c.ts';"],
+    ['src/oci/c.ts', "import { a } from './a.ts';"],
+    ['src/oci/d.ts', "import { a } from './a.ts';"],
+    ['src/oci/a-type.ts', "import type { D } from './another-type.ts';"],
+    ['src/oci/another-type.ts', "import { A } from './a-type.ts';"],
+  ]);
+  assert.deepEqual(findCycles(ring), ['src/oci/a.ts → src/oci/b.ts → src/oci/c.ts → src/oci/a.ts']);
+});

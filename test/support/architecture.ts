@@ -1,0 +1,111 @@
+import { dirname, posix } from 'node:path';
+import { type Import, lineAt, readImports } from './imports.ts';
+
+/** What the files of one folder of src/ may import, besides each other. */
+export interface Room {
+  /** Folders. */
+  readonly from: readonly string[];
+  /** Folders of which it may import types, and nothing that runs. */
+  readonly types?: readonly string[];
+  /** npm packages. */
+  readonly packages: readonly string[];
+}
+
+export interface Rules {
+  readonly rooms: Readonly<Record<string, Room>>;
+  /** Files and folders of src/ that may import everything. */
+  readonly entrances: readonly string[];
+  /** A folder whose types any other may import. */
+  readonly sharedTypes: string;
+  /** Modules of Node's that only some rooms may use. */
+  readonly reserved: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The text of each file, by its path from the root of the repository. */
+export type Sources = ReadonlyMap<string, string>;
+
+/** A sentence for each thing that breaks a rule; empty when the house is in order. */
+export function findViolations(sources: Sources, rules: Rules): string[] {
+  return [...sources].flatMap(([file, source]) => [
+    ...findStyleViolations(file, source),
+    ...findWrongImports(file, source, rules),
+  ]);
+}
+
+function findStyleViolations(file: string, source: string): string[] {
+  const found: string[] = [];
+  if (file.endsWith('/index.ts')) {
+    found.push(`${file}: no barrels: import from the file that defines the thing`);
+  }
+  const standard = /^export default\b/m.exec(source);
+  if (standard) found.push(`${file}:${lineAt(source, standard.index)}: no default exports`);
+  for (const { specifier, line, reexport } of readImports(source)) {
+    const place = `${file}:${line}: '${specifier}'`;
+    if (reexport) found.push(`${place}: no re-exports: import from the file that defines the thing`);
+    const inside = specifier.startsWith('.') && resolve(file, specifier).startsWith('src/');
+    if (inside && !specifier.endsWith('.ts')) found.push(`${place}: must end in .ts`);
+  }
+  return found;
+}
+
+function findWrongImports(file: string, source: string, rules: Rules): string[] {
+  const folder = folderOf(file);
+  // Tests stand beside the code, and may use all of it.
+  if (/\.(test|contract)\.ts$/.test(file) || rules.entrances.includes(folder)) return [];
+  const room = rules.rooms[folder];
+  if (!room) return [`${file}: "${folder}" is no room of the house; add it to test/architecture.test.ts`];
+  return readImports(source).flatMap((entry) => {
+    const allowed = whatIsAllowed(file, folder, room, entry, rules);
+    return allowed ? [`${file}:${entry.line}: imports '${entry.specifier}', but ${allowed}`] : [];
+  });
+}
+
+/** For an import that is forbidden, what would not be. */
+function whatIsAllowed(
+  file: string,
+  folder: string,
+  room: Room,
+  entry: Import,
+  rules: Rules,
+): string | undefined {
+  const { specifier, typeOnly } = entry;
+  if (specifier.startsWith('node:')) {
+    const module = specifier.split('/')[0]!; // node:fs/promises is node:fs
+    const users = rules.reserved[module];
+    if (!users || users.includes(folder) || typeOnly) return undefined;
+    return `only ${listOf('folder', users)} may use ${module}`;
+  }
+  if (!specifier.startsWith('.')) {
+    const name = /^(@[^/]+\/)?[^/]+/.exec(specifier)![0];
+    return room.packages.includes(name) ? undefined : `${folder} may use ${listOf('package', room.packages)}`;
+  }
+  const target = resolve(file, specifier);
+  const targetFolder = target.startsWith('src/') ? folderOf(target) : target;
+  const types = [...(room.types ?? []), rules.sharedTypes];
+  const open = [folder, ...room.from, ...(typeOnly ? types : [])];
+  if (open.includes(targetFolder)) return undefined;
+  return `${folder} may import from ${listOf('folder', room.from)}, and types from ${types.join(', ')}`;
+}
+
+/** `src/core/blobs.ts` → `core`, `src/app.ts` → `app.ts` */
+const folderOf = (file: string) => file.split('/')[1]!;
+
+const resolve = (file: string, specifier: string) => posix.join(dirname(file), specifier);
+
+const listOf = (what: string, names: readonly string[]) => names.join(', ') || `no ${what}`;
+
+/** Files that import each other in a ring, each ring once: `a.ts → b.ts → a.ts`. Types alone make none. */
+export function findCycles(sources: Sources): string[] {
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (file: string, path: readonly string[]) => {
+    if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(' → '));
+    if (done.has(file) || path.includes(file)) return;
+    for (const { specifier, typeOnly } of readImports(sources.get(file) ?? '')) {
+      if (specifier.startsWith('.') && !typeOnly) visit(resolve(file, specifier), [...path, file]);
+    }
+    done.add(file);
+  };
+  for (const file of sources.keys()) visit(file, []);
+  return cycles;
+}
