@@ -11,7 +11,7 @@ import { Uploads } from './core/uploads.ts';
 import type { Database } from './db/database.ts';
 import { openSqlite } from './db/sqlite.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
-import { InFlight } from './http/in-flight.ts';
+import { Drain } from './http/drain.ts';
 import { addOperations } from './http/operations.ts';
 import { createOperationsServer, createServer } from './http/server.ts';
 import { SlowTransfers } from './http/slow-transfers.ts';
@@ -67,7 +67,7 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
   const manifests = new Manifests({ database, clock, missingReferences: config.manifests.missingReferences });
 
   const slow = new SlowTransfers(config.limits);
-  const inFlight = new InFlight();
+  const drain = new Drain();
   const api = registryApi({
     database,
     blobs,
@@ -83,14 +83,14 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
     logger,
     tls,
     maxConnections: config.limits.maxConnections,
-    api: inFlight.around(api),
+    api: drain.around(api),
   });
 
   const operations = config.operations && createOperationsServer(logger);
   addOperations(operations ?? http, {
     metrics: metrics.registry,
     async ready() {
-      if (inFlight.draining) throw new Error('shutting down');
+      if (drain.begun) throw new Error('shutting down');
       await Promise.all([database.ping(), store.ping()]);
     },
   });
@@ -114,7 +114,7 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
       return { url, operationsUrl: await listenOn(operations, config.operations.listen) };
     },
     async close() {
-      await inFlight.drain(http.server, config.shutdown.drainTimeout);
+      await drain.run(http.server, config.shutdown.drainTimeout);
       await sweeping.stop();
       slow.close();
       tlsWatch?.close();

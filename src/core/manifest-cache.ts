@@ -1,4 +1,11 @@
-import type { StoredManifest } from './manifests.ts';
+import type { Digest } from '../oci/digest.ts';
+
+/** A manifest as it was pushed. */
+export interface StoredManifest {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly bytes: Buffer;
+}
 
 const maxBytes = 64 << 20;
 /** What an entry costs beyond its bytes, roughly. */

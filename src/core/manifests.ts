@@ -20,15 +20,8 @@ import { type Manifest, parseManifest } from '../oci/manifest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { printReference, type Reference, type Tag } from '../oci/reference.ts';
 import type { Clock } from './clock.ts';
-import { ManifestCache } from './manifest-cache.ts';
+import { ManifestCache, type StoredManifest } from './manifest-cache.ts';
 import { digestBytes } from './running-hash.ts';
-
-/** A manifest as it was pushed. */
-export interface StoredManifest {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly bytes: Buffer;
-}
 
 /** Which missing references a manifest may be pushed with; a subject and foreign layers may always come later. */
 export type MissingReferences = 'none' | 'children' | 'all';

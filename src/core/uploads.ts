@@ -57,6 +57,8 @@ export class Uploads {
   readonly #blobs: Blobs;
   readonly #clock: Clock;
   readonly #hashes = new Map<string, RunningHash>();
+  /** Sessions that this process writes to; a lease that ran out while it slept does not let a second writer in. */
+  readonly #writing = new Set<string>();
 
   constructor(parts: { database: Database; store: BlobStore; blobs: Blobs; clock: Clock }) {
     this.#database = parts.database;
@@ -115,7 +117,7 @@ export class Uploads {
         await this.#blobs.commit(upload, digest, hash.size);
       } catch (error) {
         // The bytes may have moved already; a repeated PUT without a body finds them.
-        await this.#release(claim, hash).catch(() => {});
+        if (!(error instanceof UploadLost)) await this.#release(claim, hash).catch(() => {});
         throw error;
       }
       this.#hashes.delete(id);
@@ -124,7 +126,7 @@ export class Uploads {
 
   /** Gives up the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN` | `RANGE_INVALID` */
   async cancel(name: RepositoryName, id: string): Promise<void> {
-    await this.#end(await this.#claim(name, id));
+    await this.#exclusively(name, id, (claim) => this.#end(claim));
   }
 
   async #find(name: RepositoryName, id: string): Promise<UploadRow> {
@@ -134,43 +136,57 @@ export class Uploads {
   }
 
   /** One writer a session: two bodies would be interleaved (R16). */
-  async #claim(name: RepositoryName, id: string): Promise<Claim> {
+  async #exclusively<T>(name: RepositoryName, id: string, run: (claim: Claim) => Promise<T>): Promise<T> {
     await this.#find(name, id);
-    const writer = randomUUID();
-    const now = this.#clock();
-    const row = await this.#database.transaction(
-      (db) => claimUpload(db, id, { writer, until: now + lease, now }),
-      { durable: false },
-    );
-    if (row !== undefined) return { row, writer };
-    // Either another request writes, or the session ended since it was found.
-    await this.#find(name, id);
-    throw new RegistryError('RANGE_INVALID', 'another request is writing to this upload');
+    if (this.#writing.has(id)) throw busy();
+    this.#writing.add(id);
+    try {
+      const writer = randomUUID();
+      const now = this.#clock();
+      const row = await this.#database.transaction(
+        (db) => claimUpload(db, id, { writer, until: now + lease, now }),
+        { durable: false },
+      );
+      if (row !== undefined) return await this.#holding({ row, writer }, run);
+      // Either another process writes, or the session ended since it was found.
+      await this.#find(name, id);
+      throw busy();
+    } finally {
+      this.#writing.delete(id);
+    }
   }
 
-  async #write<T>(
+  /** Keeps the claim while `run` runs. When it fails, what it had not recorded is as if it had not been. */
+  async #holding<T>(claim: Claim, run: (claim: Claim) => Promise<T>): Promise<T> {
+    const renewal = setInterval(() => this.#renew(claim), lease / 3);
+    try {
+      return await run(claim);
+    } catch (error) {
+      if (error instanceof UploadLost) await this.#endLost(claim, error);
+      // Changes nothing where the claim was released, or went with its session. Where the database fails, the lease ends it.
+      await this.#giveBack(claim).catch(() => {});
+      throw error;
+    } finally {
+      clearInterval(renewal);
+    }
+  }
+
+  #write<T>(
     name: RepositoryName,
     id: string,
     body: UploadBody,
     then: (claim: Claim, hash: RunningHash) => Promise<T>,
   ): Promise<T> {
-    const claim = await this.#claim(name, id);
-    const { size } = claim.row;
-    if (body.range !== undefined && body.range.first !== size) {
-      await this.#giveBack(claim);
-      throw new RegistryError(
-        'RANGE_INVALID',
-        `the next byte is ${size}, the chunk starts at ${body.range.first}`,
-      );
-    }
-    const renewal = setInterval(() => this.#renew(claim), lease / 3);
-    try {
+    return this.#exclusively(name, id, async (claim) => {
+      const { size } = claim.row;
+      if (body.range !== undefined && body.range.first !== size) {
+        const detail = `the next byte is ${size}, the chunk starts at ${body.range.first}`;
+        throw new RegistryError('RANGE_INVALID', detail);
+      }
       const hash = await this.#hashOf(claim);
       await this.#receive(claim, hash, body);
-      return await then(claim, hash);
-    } finally {
-      clearInterval(renewal);
-    }
+      return then(claim, hash);
+    });
   }
 
   async #receive(claim: Claim, hash: RunningHash, body: UploadBody): Promise<void> {
@@ -190,7 +206,6 @@ export class Uploads {
       }
       if (range !== undefined && hash.size - start !== range.last - range.first + 1) {
         this.#hashes.delete(id);
-        await this.#giveBack(claim);
         throw new RegistryError(
           'RANGE_INVALID',
           `Content-Range names other bytes than the ${hash.size - start} sent`,
@@ -200,8 +215,6 @@ export class Uploads {
       if (error instanceof RegistryError) throw error;
       // The store failed: the hash is ahead of the file. What was recorded before this request still holds.
       this.#hashes.delete(id);
-      if (error instanceof UploadLost) await this.#endLost(claim, error);
-      await this.#giveBack(claim).catch(() => {});
       throw error;
     }
   }
@@ -212,15 +225,9 @@ export class Uploads {
     if (cached !== undefined && cached.size === size && cached.algorithm === algorithm) return cached;
     let hash = new RunningHash(algorithm);
     if (size > 0) {
-      try {
-        hash = await RunningHash.of(algorithm, await this.#store.readUpload(id, size));
-        // After a power cut the staged file may be as long as recorded and hold other bytes.
-        if (hash.digest() !== digest) throw new UploadLost(id);
-      } catch (error) {
-        if (error instanceof UploadLost) await this.#endLost(claim, error);
-        await this.#giveBack(claim).catch(() => {});
-        throw error;
-      }
+      hash = await RunningHash.of(algorithm, await this.#store.readUpload(id, size));
+      // After a power cut the staged file may be as long as recorded and hold other bytes.
+      if (hash.digest() !== digest) throw new UploadLost(id);
     }
     this.#remember(id, hash);
     return hash;
@@ -276,6 +283,10 @@ export class Uploads {
     await this.#end(claim);
     throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the bytes sent so far were lost; start again', { cause });
   }
+}
+
+function busy(): RegistryError {
+  return new RegistryError('RANGE_INVALID', 'another request is writing to this upload');
 }
 
 function unknownUpload(): RegistryError {

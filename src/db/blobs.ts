@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { inJsonList } from './dialect.ts';
@@ -139,6 +140,8 @@ export async function postponeReviews(db: Db, digests: Iterable<Digest>, now: nu
   await updateReviews(db, { digests: JSON.stringify([...digests]), now });
 }
 
+const isUnheld = sql<boolean>`not exists (select 1 from repository_blobs as held where held.digest = blobs.digest)`;
+
 const decideDeletion = prepare(
   (db, p: Params<{ digest: string; generation: number; next: number; now: number }>) =>
     db
@@ -146,16 +149,7 @@ const decideDeletion = prepare(
       .set({ state: 'deleting', generation: p('next') })
       .where('digest', '=', p('digest'))
       .where('generation', '=', p('generation'))
-      .where((where) =>
-        where.not(
-          where.exists(
-            where
-              .selectFrom('repository_blobs')
-              .select('repository_blobs.digest')
-              .whereRef('repository_blobs.digest', '=', 'blobs.digest'),
-          ),
-        ),
-      )
+      .where(isUnheld)
       .where('review_at', '<', p('now'))
       .returning('digest'),
 );
@@ -220,16 +214,7 @@ const selectUnheld = prepare((db, p: Params<{ before: number; after: string; lim
     .where('state', '=', 'stored')
     .where('review_at', '<', p('before'))
     .where('digest', '>', p('after'))
-    .where((where) =>
-      where.not(
-        where.exists(
-          where
-            .selectFrom('repository_blobs')
-            .select('repository_blobs.digest')
-            .whereRef('repository_blobs.digest', '=', 'blobs.digest'),
-        ),
-      ),
-    )
+    .where(isUnheld)
     .orderBy('digest')
     .limit(p('limit')),
 );
