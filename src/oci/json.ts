@@ -1,6 +1,8 @@
 import { RegistryError } from './errors.ts';
 
 const maxDepth = 64;
+/** Fields and list entries in all: ten for each of the references that a manifest may have (see manifest.ts). */
+const maxValues = 100_000;
 
 /**
  * Parses JSON that other programs will parse too, and refuses what parsers disagree about: duplicate keys
@@ -9,24 +11,27 @@ const maxDepth = 64;
  * @throws RegistryError `MANIFEST_INVALID`
  */
 export function parseStrictJson(bytes: Uint8Array): unknown {
-  let text: string;
-  let value: unknown;
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    value = JSON.parse(text);
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    checkStructure(text);
+    return JSON.parse(text);
   } catch (cause) {
+    if (cause instanceof RegistryError) throw cause;
     throw new RegistryError('MANIFEST_INVALID', 'not valid JSON in UTF-8', { cause });
   }
-  checkKeys(text);
-  return value;
 }
 
 const quoteMark = 0x22;
+const comma = 0x2c;
 const backslash = 0x5c;
 
-/** Walks the text of valid JSON once, with an explicit stack: recursion would be the overflow it guards against. */
-function checkKeys(text: string): void {
+/**
+ * Walks the text once, with an explicit stack: recursion would be the overflow it guards against. Before `JSON.parse`, which
+ * takes a second of the event loop for 4 MiB of brackets or of tiny fields; so the text may still be no JSON at all.
+ */
+function checkStructure(text: string): void {
   const objects: (Set<string> | undefined)[] = [];
+  let values = 0;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code === quoteMark) {
@@ -34,22 +39,25 @@ function checkKeys(text: string): void {
       if (isKey(text, end)) addKey(objects.at(-1), text.slice(i, end));
       i = end - 1;
     } else if (code === 0x7b /* { */ || code === 0x5b /* [ */) {
-      if (objects.length === maxDepth) {
-        throw new RegistryError('MANIFEST_INVALID', `nested deeper than ${maxDepth} levels`);
-      }
+      if (objects.length === maxDepth) throw invalid(`nested deeper than ${maxDepth} levels`);
       objects.push(code === 0x7b ? new Set() : undefined);
+      values++;
     } else if (code === 0x7d /* } */ || code === 0x5d /* ] */) {
       objects.pop();
+    } else if (code === comma) {
+      values++;
     }
+    if (values > maxValues) throw invalid(`more than ${maxValues} fields and list entries`);
   }
 }
 
 function endOfString(text: string, start: number): number {
-  for (let i = start + 1; ; i++) {
+  for (let i = start + 1; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code === backslash) i++;
     else if (code === quoteMark) return i + 1;
   }
+  return text.length;
 }
 
 function isKey(text: string, after: number): boolean {
@@ -60,12 +68,11 @@ function isKey(text: string, after: number): boolean {
 
 function addKey(keys: Set<string> | undefined, literal: string): void {
   const key = literal.includes('\\') ? (JSON.parse(literal) as string) : literal.slice(1, -1);
-  if (key === '__proto__') throw new RegistryError('MANIFEST_INVALID', 'the key "__proto__" is not accepted');
-  if (keys?.has(key)) {
-    throw new RegistryError(
-      'MANIFEST_INVALID',
-      `the key ${JSON.stringify(key.slice(0, 80))} stands twice in one object`,
-    );
-  }
+  if (key === '__proto__') throw invalid('the key "__proto__" is not accepted');
+  if (keys?.has(key)) throw invalid(`the key ${JSON.stringify(key.slice(0, 80))} stands twice in one object`);
   keys?.add(key);
+}
+
+function invalid(detail: string): RegistryError {
+  return new RegistryError('MANIFEST_INVALID', detail);
 }
