@@ -35,7 +35,7 @@ const maxReferences = 10_000;
 export function parseManifest(bytes: Uint8Array, contentType: string | undefined): Manifest {
   const document = asObject(parseStrictJson(bytes), 'the manifest');
   refuseFoldedKeys(document, documentFields, 'the manifest');
-  const mediaType = agreeOnMediaType(contentType, document.mediaType);
+  const mediaType = agreeOnMediaType(contentType, document.mediaType ?? undefined);
   const kind = manifestKind(mediaType);
   if (kind === undefined) throw invalid(mediaTypeProblem(mediaType));
   // CVE-2021-41190: a document that clients could take for either must not exist.
@@ -55,7 +55,8 @@ export function parseManifest(bytes: Uint8Array, contentType: string | undefined
     kind,
     blobs: [...(config ? [config] : []), ...layers.filter((layer) => !isNonDistributable(layer.mediaType))],
     children,
-    subject: document.subject === undefined ? undefined : parseDescriptor(document.subject, 'subject'),
+    // An optional field that is null is absent: so Go reads it, and so some clients write it.
+    subject: document.subject == null ? undefined : parseDescriptor(document.subject, 'subject'),
     artifactType: parseArtifactType(document.artifactType) ?? config?.mediaType,
     annotations: parseAnnotations(document.annotations),
   };
@@ -83,7 +84,12 @@ const descriptorFields = byFoldedName([
 ]);
 
 function byFoldedName(fields: readonly string[]): ReadonlyMap<string, string> {
-  return new Map(fields.map((field) => [field.toLowerCase(), field]));
+  return new Map(fields.map((field) => [foldCase(field), field]));
+}
+
+/** As Go folds: its decoder takes `ſ` (U+017F) for `s` too, which `toLowerCase` alone leaves as it is. */
+function foldCase(key: string): string {
+  return key.toUpperCase().toLowerCase();
 }
 
 /** `Content-Type` (without parameters) and the inner `mediaType` must be one and the same. */
@@ -134,7 +140,7 @@ function parseDescriptor(value: unknown, field: string): Descriptor {
 }
 
 function parseArtifactType(value: unknown): string | undefined {
-  if (value === undefined || value === '') return undefined;
+  if (value === undefined || value === null || value === '') return undefined;
   if (typeof value !== 'string') throw invalid('"artifactType" must be a media type');
   return value;
 }
@@ -162,7 +168,7 @@ function refuseFoldedKeys(
   what: string,
 ): void {
   for (const key of Object.keys(object)) {
-    const field = fields.get(key.toLowerCase());
+    const field = fields.get(foldCase(key));
     if (field !== undefined && field !== key)
       throw invalid(`${what} has ${quote(key)} where the field is "${field}"`);
   }
