@@ -5,18 +5,20 @@ export interface ByteRange {
 }
 
 const maxRanges = 256;
+const maxHeader = 16_384;
 const spec = /^(\d{0,15})-(\d{0,15})$/;
 
 /**
  * What a `Range` header asks of `size` bytes (RFC 9110, 14.2): the ranges in the order asked; `undefined` when the header is to
- * be ignored (another unit, not a range, too many); `'unsatisfiable'` when nothing of it is there.
+ * be ignored (another unit, not a range, too many, more bytes in all than the whole); `'unsatisfiable'` when nothing of it is
+ * there.
  *
  * Clients of multi-range (podman's zstd:chunked) count on one part for each range: when one of several is not there, the
  * whole body is the safe answer.
  */
 export function parseRange(header: string, size: number): readonly ByteRange[] | 'unsatisfiable' | undefined {
-  if (!/^bytes=/i.test(header)) return undefined;
-  const parts = header.slice('bytes='.length, 16_384).split(',', maxRanges + 1);
+  if (header.length > maxHeader || !/^bytes=/i.test(header)) return undefined;
+  const parts = header.slice('bytes='.length).split(',', maxRanges + 1);
   if (parts.length > maxRanges) return undefined;
   const ranges: ByteRange[] = [];
   for (const part of parts) {
@@ -26,7 +28,9 @@ export function parseRange(header: string, size: number): readonly ByteRange[] |
     if (range !== undefined) ranges.push(range);
   }
   if (ranges.length === 0) return 'unsatisfiable';
-  return ranges.length === parts.length ? ranges : undefined;
+  // Overlaps would have a blob sent hundreds of times for one request (RFC 9110, 14.2 and 17.15).
+  const total = ranges.reduce((sum, { start, end }) => sum + end - start + 1, 0);
+  return ranges.length === parts.length && total <= size ? ranges : undefined;
 }
 
 function resolve(first: string, last: string, size: number): ByteRange | undefined {
