@@ -52,7 +52,7 @@ export class Blobs {
     size: number,
   ): Promise<void> {
     const generation = (await findBytes(this.#database.read, digest))?.generation ?? 0;
-    await this.#store.commit(upload.id, blobKey(digest, generation));
+    await this.#store.commit(upload.id, blobKey(digest, generation), size);
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
       const bytes = await findBytes(db, digest);

@@ -116,6 +116,7 @@ export class Uploads {
       try {
         await this.#blobs.commit(upload, digest, hash.size);
       } catch (error) {
+        if (error instanceof UploadLost) await this.#endLost(claim, error);
         // The bytes may have moved already; a repeated PUT without a body finds them.
         if (!(error instanceof UploadLost)) await this.#release(claim, hash).catch(() => {});
         throw error;

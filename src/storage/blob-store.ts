@@ -71,16 +71,20 @@ export interface BlobStore {
 
   /**
    * Appends `body` at `offset`, cutting off what an earlier, unfinished append may have left behind it. Resolves when the
-   * body has ended, in one way or another, and its bytes are written (not yet synced).
-   * @throws UploadLost when fewer than `offset` bytes are staged
+   * body has ended, in one way or another, and its bytes are written (not yet synced). A body without bytes changes nothing.
+   * @throws UploadLost when fewer than `offset` bytes are staged and there is one to append
    */
   append(upload: string, offset: number, body: Readable, options: AppendOptions): Promise<AppendResult>;
 
   /** The first `size` staged bytes, to hash them again. @throws UploadLost when there are fewer */
   readUpload(upload: string, size: number): Promise<Readable>;
 
-  /** Makes the staged bytes those of `key`, durably; they replace what is there. Safe to repeat. */
-  commit(upload: string, key: BlobKey): Promise<void>;
+  /**
+   * Makes the first `size` staged bytes those of `key`, durably; they replace what is there. What an unfinished append left
+   * behind them is cut off. Safe to repeat.
+   * @throws UploadLost when fewer than `size` bytes are staged
+   */
+  commit(upload: string, key: BlobKey, size: number): Promise<void>;
 
   /** Forgets the staged bytes; done already is done. */
   abort(upload: string): Promise<void>;

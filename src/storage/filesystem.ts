@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { type BlobFile, type BlobKey, type BlobStore, type StoredFile, UploadLost } from './blob-store.ts';
 import { files as nodeFiles } from './files.ts';
 import { writeBody } from './write-body.ts';
@@ -108,17 +108,19 @@ export async function openFilesystemStore(root: string, files = nodeFiles): Prom
     async readUpload(upload, size): Promise<Readable> {
       const found = await presentOr(undefined, files.stat(stagedPath(upload)));
       if (found === undefined || found.size < size) throw new UploadLost(upload);
-      return fs.createReadStream(stagedPath(upload), { end: Math.max(size - 1, 0), highWaterMark: 1 << 20 });
+      if (size === 0) return Readable.from([]);
+      return fs.createReadStream(stagedPath(upload), { end: size - 1, highWaterMark: 1 << 20 });
     },
 
-    async commit(upload, key) {
+    async commit(upload, key, size) {
       const path = pathOf(key);
       const fd = await presentOr(undefined, files.open(stagedPath(upload), O_RDWR));
       if (fd === undefined) {
         // A repeat: the rename of the first time is all there was to do, but for its sync.
-        if ((await presentOr(undefined, files.stat(path))) === undefined) throw new UploadLost(upload);
+        if ((await presentOr(undefined, files.stat(path)))?.size !== size) throw new UploadLost(upload);
       } else {
         try {
+          await cutTo(upload, fd, size);
           await files.fsync(fd);
         } finally {
           await files.close(fd);
@@ -152,14 +154,19 @@ export async function openFilesystemStore(root: string, files = nodeFiles): Prom
     const fd = await presentOr(undefined, files.open(stagedPath(upload), O_RDWR));
     if (fd === undefined) throw new UploadLost(upload);
     try {
-      const { size } = await files.fstat(fd);
-      if (size < offset) throw new UploadLost(upload);
-      if (size > offset) await files.ftruncate(fd, offset);
+      await cutTo(upload, fd, offset);
       return fd;
     } catch (error) {
       await files.close(fd);
       throw error;
     }
+  }
+
+  /** Leaves the staged file with `size` bytes: an append that failed, or died, may have written more than was recorded. */
+  async function cutTo(upload: string, fd: number, size: number): Promise<void> {
+    const found = (await files.fstat(fd)).size;
+    if (found < size) throw new UploadLost(upload);
+    if (found > size) await files.ftruncate(fd, size);
   }
 }
 

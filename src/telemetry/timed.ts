@@ -20,7 +20,7 @@ export function timedStore(store: BlobStore, { time }: Metrics): BlobStore {
     read: (key) => time('store', 'read', () => store.read(key)),
     append: (upload, offset, body, options) =>
       time('store', 'append', () => store.append(upload, offset, body, options)),
-    commit: (upload, key) => time('store', 'commit', () => store.commit(upload, key)),
+    commit: (upload, key, size) => time('store', 'commit', () => store.commit(upload, key, size)),
     abort: (upload) => time('store', 'abort', () => store.abort(upload)),
   };
 }
