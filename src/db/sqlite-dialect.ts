@@ -5,7 +5,11 @@ import { SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
 import type { DirectAdapter } from './prepare.ts';
 
 const maxStatements = 500;
-const busy = 5;
+
+/** Another process holds the lock; extended codes (recovery, snapshot) carry SQLITE_BUSY, 5, in their lowest byte. */
+export function isBusy(error: unknown): boolean {
+  return (((error as { errcode?: number }).errcode ?? 0) & 0xff) === 5;
+}
 
 /** One connection of `node:sqlite` that keeps its statements prepared. */
 export class SqliteConnection implements DatabaseConnection {
@@ -77,6 +81,8 @@ class DirectSqliteAdapter extends SqliteAdapter implements DirectAdapter {
 class SqliteDriver implements Driver {
   readonly #connection: SqliteConnection;
   readonly #busyTimeout: number;
+  /** When waiting for another process's lock ends; one wait is shared by all who queue behind it. */
+  #giveUpAt = Number.NEGATIVE_INFINITY;
 
   constructor(connection: SqliteConnection, busyTimeout: number) {
     this.#connection = connection;
@@ -94,13 +100,16 @@ class SqliteDriver implements Driver {
    * between. While another process holds the lock, this one waits on a timer: SQLite's own wait stops the event loop.
    */
   async beginTransaction(connection: SqliteConnection): Promise<void> {
-    const deadline = performance.now() + this.#busyTimeout;
     for (let wait = 1; ; wait = Math.min(wait * 2, 50)) {
       try {
         connection.all('begin immediate', []);
+        this.#giveUpAt = Number.NEGATIVE_INFINITY;
         return;
       } catch (error) {
-        if ((error as { errcode?: number }).errcode !== busy || performance.now() > deadline) throw error;
+        if (!isBusy(error)) throw error;
+        const now = performance.now();
+        if (now > this.#giveUpAt + this.#busyTimeout) this.#giveUpAt = now + this.#busyTimeout;
+        if (now > this.#giveUpAt) throw error;
       }
       await delay(wait);
     }

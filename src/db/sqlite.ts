@@ -7,7 +7,7 @@ import { type Database, DatabaseUnavailable } from './database.ts';
 import { migrate } from './migrate.ts';
 import type { Db } from './prepare.ts';
 import type { Schema } from './schema.ts';
-import { SqliteConnection, sqliteDialect } from './sqlite-dialect.ts';
+import { isBusy, SqliteConnection, sqliteDialect } from './sqlite-dialect.ts';
 import { WalSync } from './wal-sync.ts';
 
 /** Milliseconds to wait for another process that writes to the same file. */
@@ -26,6 +26,8 @@ export async function openSqlite(path: string): Promise<Database> {
   try {
     await migrate(write);
     await syncFolder(dirname(path));
+    // From here on only `begin` meets another process's lock, and it waits without stopping the event loop.
+    writer.database.exec('pragma busy_timeout = 0');
   } catch (error) {
     await write.destroy();
     throw error;
@@ -79,7 +81,7 @@ async function unavailableWhenBusy<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    if ((error as { errcode?: number }).errcode === 5) {
+    if (isBusy(error)) {
       throw new DatabaseUnavailable('another process holds the database', { cause: error });
     }
     throw error;
