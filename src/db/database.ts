@@ -13,7 +13,7 @@ export interface Database {
    */
   transaction<T>(work: (db: Db) => Promise<T>, options?: { durable?: boolean }): Promise<T>;
 
-  /** Resolves when the database answers. */
+  /** Resolves when the database answers and can still make commits durable. */
   ping(): Promise<void>;
 
   close(): Promise<void>;

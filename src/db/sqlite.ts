@@ -50,6 +50,7 @@ export async function openSqlite(path: string): Promise<Database> {
     },
     async ping() {
       reader.all('select 1', []);
+      wal.throwIfFailed();
     },
     async close() {
       await checkpointer.terminate();

@@ -30,6 +30,11 @@ export class WalSync {
     return this.#next;
   }
 
+  /** Throws what made every further sync fail, if something did. */
+  throwIfFailed(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
   async close(): Promise<void> {
     await Promise.allSettled([this.#running, this.#next]);
     await this.#file?.close();
