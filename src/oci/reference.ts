@@ -1,4 +1,4 @@
-import { asDigest, type Digest, parseDigest, quote } from './digest.ts';
+import { type Digest, parseDigest, quote } from './digest.ts';
 import { RegistryError } from './errors.ts';
 
 /** A tag's name; made only by {@link parseTag}. */
@@ -47,8 +47,4 @@ export function fallbackTag(digest: Digest): string {
 
 export function printReference(reference: Reference): string {
   return reference.kind === 'tag' ? reference.tag : reference.digest;
-}
-
-export function isDigestText(text: string): boolean {
-  return asDigest(text) !== undefined;
 }
