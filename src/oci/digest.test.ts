@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  asDigest,
+  digestAlgorithm,
+  digestHex,
+  digestOf,
+  parseDigest,
+  parseDigestAlgorithm,
+  quote,
+} from './digest.ts';
+
+const hex64 = '0123456789abcdef'.repeat(4);
+const hex128 = hex64.repeat(2);
+
+/** The grammar read by hand. */
+function isDigestByHand(text: string): boolean {
+  const lengths: [string, number][] = [
+    ['sha256:', 64],
+    ['sha512:', 128],
+  ];
+  return lengths.some(([prefix, length]) => {
+    const hex = text.slice(prefix.length);
+    return (
+      text.startsWith(prefix) &&
+      hex.length === length &&
+      [...hex].every((c) => '0123456789abcdef'.includes(c))
+    );
+  });
+}
+
+for (const digest of [`sha256:${hex64}`, `sha512:${hex128}`]) {
+  test(`${digest.slice(0, 10)}… is a digest and falls into its parts`, () => {
+    const parsed = parseDigest(digest);
+    assert.equal(parsed, digest);
+    assert.equal(digestOf(digestAlgorithm(parsed), digestHex(parsed)), digest);
+  });
+}
+
+const invalid = [
+  ['nothing', ''],
+  ['an algorithm alone', 'sha256'],
+  ['no hex', 'sha256:'],
+  ['63 digits', `sha256:${hex64.slice(1)}`],
+  ['65 digits', `sha256:${hex64}0`],
+  ['upper-case hex', `sha256:${hex64.toUpperCase()}`],
+  ['an upper-case algorithm', `SHA256:${hex64}`],
+  ['another algorithm', `md5:${hex64.slice(32)}`],
+  ['sha512 with 64 digits', `sha512:${hex64}`],
+  ['sha256 with 128 digits', `sha256:${hex128}`],
+  ['a path above', 'sha256:../../x'],
+  ['a path above, as long as a digest', `sha256:${'../'.repeat(21)}x`],
+  ['a path behind', `sha256:${hex64}/..`],
+  ['a NUL behind', `sha256:${hex64}\0`],
+  ['a line break for the last digit', `sha256:${hex64.slice(1)}\n`],
+  ['a second colon', `sha256::${hex64.slice(1)}`],
+  ['an inherited property for the algorithm', `constructor:${hex64}`],
+  ['__proto__ for the algorithm', `__proto__:${hex64}`],
+  ['full-width digits', `sha256:${'０'.repeat(64)}`],
+  ['a space in front', ` sha256:${hex64}`],
+] as const;
+
+for (const [what, text] of invalid) {
+  test(`a digest with ${what} is DIGEST_INVALID`, () => {
+    assert.equal(asDigest(text), undefined);
+    assert.throws(() => parseDigest(text), { code: 'DIGEST_INVALID' });
+  });
+}
+
+test('the parser and the grammar read by hand agree on every text', () => {
+  const algorithm = fc.constantFrom('sha256', 'sha512', 'sha384', 'SHA256', 'sha256:', '');
+  const encoded = fc.oneof(
+    fc.constantFrom(hex64, hex128, hex64.toUpperCase()),
+    fc.string({ unit: fc.constantFrom(...'0123456789abcdefgG./:\n'), minLength: 62, maxLength: 66 }),
+  );
+  const near = fc.tuple(algorithm, encoded).map(([name, hex]) => `${name}:${hex}`);
+  fc.assert(
+    fc.property(fc.oneof(near, fc.string({ unit: 'binary' })), (text) => {
+      assert.equal(asDigest(text) !== undefined, isDigestByHand(text));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('an algorithm is one of two words, and no inherited property', () => {
+  assert.equal(parseDigestAlgorithm('sha512'), 'sha512');
+  for (const text of ['', 'md5', 'SHA256', 'sha256 ', 'toString', '__proto__']) {
+    assert.throws(() => parseDigestAlgorithm(text), { code: 'DIGEST_INVALID' });
+  }
+});
+
+test('what a caller sent is quoted short, on one line and in well-formed text', () => {
+  assert.equal(quote('a"b\r\n\0'), String.raw`"a\"b\r\n\u0000"`);
+  assert.ok(quote('x'.repeat(1_000_000)).length < 100);
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
+      const quoted = quote(text);
+      assert.ok(quoted.isWellFormed() && !/[\u0000-\u001f]/.test(quoted));
+    }),
+  );
+});
