@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import { parseDigest } from '../oci/digest.ts';
+import { anyKey, append, committed, describeBlobStore, store } from './blob-store.contract.ts';
+import { type BlobStore, blobKey } from './blob-store.ts';
+import { type Files, files as nodeFiles } from './files.ts';
+import { openFilesystemStore } from './filesystem.ts';
+
+const upload = '6f1c0a52-6f0b-4a7c-9a3e-2f1f3d5b7c99';
+
+describeBlobStore('filesystem', async (t) => openFilesystemStore(await temporaryDirectory(t)));
+
+async function openWith(t: TestContext, calls: Partial<Files>): Promise<{ blobs: BlobStore; root: string }> {
+  const root = await temporaryDirectory(t);
+  return { root, blobs: await openFilesystemStore(root, { ...nodeFiles, ...calls }) };
+}
+
+function failing(code: string): () => Promise<never> {
+  return async () => {
+    throw Object.assign(new Error(code), { code });
+  };
+}
+
+test('a blob lies where CNCF distribution looks for it', async (t) => {
+  const { blobs, root } = await openWith(t, {});
+  const digest = parseDigest(`sha256:ab${'0'.repeat(62)}`);
+  await append(blobs, upload, 0, 'bytes');
+  await blobs.commit(upload, blobKey(digest, 0), 5);
+  const path = join(root, 'docker/registry/v2/blobs/sha256/ab', `ab${'0'.repeat(62)}`, 'data');
+  assert.equal(await readFile(path, 'utf8'), 'bytes');
+});
+
+test('a store is opened again with all that it held', async (t) => {
+  const { blobs, root } = await openWith(t, {});
+  const key = await store(blobs, 'bytes');
+  await append(blobs, upload, 0, 'one');
+  const again = await openFilesystemStore(root);
+  assert.equal((await committed(again, key))?.toString(), 'bytes');
+  assert.deepEqual(await append(again, upload, 3, 'two'), { size: 6 });
+});
+
+test('files that are no blobs are listed as what they are and do not end the listing', async (t) => {
+  const { blobs, root } = await openWith(t, {});
+  const key = await store(blobs, 'bytes');
+  await writeFile(join(root, 'docker/registry/v2/blobs/.DS_Store'), '');
+  await mkdir(join(root, 'docker/registry/v2/blobs/sha256/empty'), { recursive: true });
+  const names: string[] = [];
+  for await (const { name } of blobs.list()) names.push(name);
+  assert.deepEqual(names.sort(), ['docker/registry/v2/blobs/.DS_Store', key].sort());
+});
+
+for (const code of ['EACCES', 'EIO', 'EMFILE', 'ENOTDIR']) {
+  test(`a failure to look (${code}) is thrown, never taken for absence`, async (t) => {
+    const { blobs } = await openWith(t, { stat: failing(code) as never });
+    await assert.rejects(blobs.stat(anyKey()), { code });
+    await assert.rejects(blobs.readUpload(upload, 1), { code });
+  });
+}
+
+test('a blob that cannot be measured is not left open', async (t) => {
+  const closed: number[] = [];
+  const { blobs } = await openWith(t, {
+    fstat: failing('EIO') as never,
+    close: async (fd) => {
+      closed.push(fd);
+      await nodeFiles.close(fd);
+    },
+  });
+  await append(blobs, upload, 0, 'x');
+  closed.length = 0;
+  await assert.rejects(append(blobs, upload, 1, 'y'), { code: 'EIO' });
+  await assert.rejects(blobs.commit(upload, anyKey(), 1), { code: 'EIO' });
+  assert.equal(closed.length, 2);
+});
+
+test('a full disk rejects the append at once, with what the system said, and does not read on', async (t) => {
+  const { blobs } = await openWith(t, { writev: failing('ENOSPC') as never });
+  const chunk = Buffer.alloc(64 << 10);
+  let read = 0;
+  const endless = new Readable({
+    read() {
+      read += chunk.length;
+      this.push(chunk);
+    },
+  });
+  await assert.rejects(append(blobs, upload, 0, endless), { code: 'ENOSPC' });
+  assert.ok(read < 16 << 20, `${read} bytes`);
+  assert.equal(endless.listenerCount('data'), 0);
+});
+
+test('short writes are gone on with where they stopped', async (t) => {
+  const { blobs } = await openWith(t, {
+    writev: (fd, buffers, position) => {
+      const bytes = Buffer.concat(buffers);
+      return nodeFiles.writev(fd, [bytes.subarray(0, Math.ceil(bytes.length / 3))], position);
+    },
+  });
+  const bytes = randomBytes(3 << 20);
+  assert.ok((await committed(blobs, await store(blobs, bytes)))?.equals(bytes));
+});
+
+test('a disk that does not answer stops the sender: memory is bounded, and nothing is lost', async (t) => {
+  const held: (() => void)[] = [];
+  const began = Promise.withResolvers<void>();
+  let slow = true;
+  const { blobs } = await openWith(t, {
+    writev: async (fd, buffers, position) => {
+      began.resolve();
+      if (slow) await new Promise<void>((resolve) => held.push(resolve));
+      return nodeFiles.writev(fd, buffers, position);
+    },
+  });
+  const chunk = randomBytes(64 << 10);
+  const total = 64 << 20;
+  let read = 0;
+  const body = new Readable({
+    highWaterMark: 64 << 10,
+    read() {
+      if (read === total) return void this.push(null);
+      read += chunk.length;
+      this.push(chunk);
+    },
+  });
+  let tapped = 0;
+  const appending = blobs.append(upload, 0, body, {
+    tap: (bytes) => {
+      tapped += bytes.length;
+    },
+  });
+  await began.promise;
+  // A sender that nobody stopped would be through by then.
+  for (let turn = 0; turn < 5_000; turn++) await new Promise(setImmediate);
+  assert.ok(body.isPaused());
+  assert.ok(tapped <= 6 << 20, `${tapped} bytes wait for the disk`);
+  slow = false;
+  for (const go of held) go();
+  assert.deepEqual(await appending, { size: total });
+  assert.equal(tapped, total);
+});
+
+test('a store whose folder cannot be written to does not answer a ping', async (t) => {
+  const { blobs, root } = await openWith(t, {});
+  await rm(join(root, 'uploads'), { recursive: true });
+  await assert.rejects(blobs.ping(), { code: 'ENOENT' });
+});
+
+test('folders are made once and only as deep as needed', async (t) => {
+  const { blobs, root } = await openWith(t, {});
+  const key = await store(blobs, 'x');
+  assert.ok((await stat(join(root, dirname(key)))).isDirectory());
+  assert.deepEqual((await readdir(root)).sort(), ['docker', 'uploads']);
+});
