@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dialects, digestNumber, makeRepository, repositoryName } from '../../test/support/databases.ts';
+import type { Digest } from '../oci/digest.ts';
+import { parseName } from '../oci/name.ts';
+import {
+  fenceDeletion,
+  fenceOrphan,
+  findBlob,
+  findBytes,
+  heldBlobs,
+  isHeldAnywhere,
+  linkBlob,
+  listDeletions,
+  listUnheldBlobs,
+  postponeReviews,
+  recordDeleted,
+  recordStored,
+  unlinkBlob,
+} from './blobs.ts';
+import type { Database } from './database.ts';
+import type { Db } from './prepare.ts';
+import { findOrCreateRepository } from './repositories.ts';
+
+const other = parseName('other');
+const digest = digestNumber(1);
+
+/** Blobs of one repository, all recorded at the time 100. */
+async function withBlobs(database: Database, digests: readonly Digest[] = [digest]): Promise<number> {
+  const repository = await makeRepository(database);
+  await database.transaction(async (db) => {
+    for (const each of digests) {
+      await recordStored(db, { digest: each, size: 5, generation: 0 }, 100);
+      await linkBlob(db, repository, each, 100);
+    }
+  });
+  return repository;
+}
+
+for (const { name, open } of dialects) {
+  test(`${name}: a blob is found in the repository that holds it, and nowhere else`, async (t) => {
+    const database = await open(t);
+    const { read } = database;
+    const repository = await withBlobs(database);
+    const elsewhere = await makeRepository(database, other);
+    assert.deepEqual({ ...(await findBlob(read, repositoryName, digest)) }, { size: 5, generation: 0 });
+    assert.equal(await findBlob(read, other, digest), undefined);
+    assert.equal(await findBlob(read, repositoryName, digestNumber(2)), undefined);
+    assert.equal(await isHeldAnywhere(read, digest), true);
+    assert.equal(await isHeldAnywhere(read, digestNumber(2)), false);
+    assert.deepEqual(await heldBlobs(read, repository, [digest, digestNumber(2)]), new Set([digest]));
+    assert.deepEqual(await heldBlobs(read, elsewhere, [digest]), new Set());
+  });
+
+  test(`${name}: a blob is taken from one repository and stays in the others`, async (t) => {
+    const database = await open(t);
+    const repository = await withBlobs(database);
+    const elsewhere = await makeRepository(database, other);
+    await database.transaction((db) => linkBlob(db, elsewhere, digest, 100));
+    await database.transaction((db) => linkBlob(db, elsewhere, digest, 100));
+    const unlink = () => database.transaction((db) => unlinkBlob(db, repository, digest, 200));
+    assert.deepEqual([await unlink(), await unlink()], [true, false]);
+    assert.equal(await findBlob(database.read, repositoryName, digest), undefined);
+    assert.ok(await findBlob(database.read, other, digest));
+  });
+
+  test(`${name}: a blob that nobody holds is due after its review, in digest order`, async (t) => {
+    const database = await open(t);
+    const repository = await withBlobs(database, [3, 1, 2, 4].map(digestNumber));
+    await database.transaction(async (db) => {
+      for (const number of [1, 2, 3]) await unlinkBlob(db, repository, digestNumber(number), 200);
+    });
+    const due = async (before: number, after: Digest | '' = '', limit = 10) =>
+      (await listUnheldBlobs(database.read, before, after, limit)).map((blob) => blob.digest);
+    assert.deepEqual(await due(200), []);
+    assert.deepEqual(await due(201), [1, 2, 3].map(digestNumber));
+    assert.deepEqual(await due(201, digestNumber(1), 1), [digestNumber(2)]);
+  });
+
+  const interests = {
+    'bytes that come again': (db: Db) => recordStored(db, { digest, size: 5, generation: 0 }, 300),
+    'a manifest that needs it': (db: Db) => postponeReviews(db, [digest, digestNumber(9)], 300),
+    'a mount': async (db: Db) => linkBlob(db, await findOrCreateRepository(db, other, 1), digest, 300),
+  };
+  for (const [what, show] of Object.entries(interests)) {
+    test(`${name}: ${what} keeps a blob from being deleted`, async (t) => {
+      const database = await open(t);
+      const repository = await withBlobs(database);
+      await database.transaction((db) => unlinkBlob(db, repository, digest, 100));
+      await database.transaction(show);
+      assert.equal(await database.transaction((db) => fenceDeletion(db, digest, 0, 200)), false);
+      assert.deepEqual(await listDeletions(database.read, '', 10), []);
+    });
+  }
+
+  test(`${name}: a blob that a repository holds cannot be fenced, however old`, async (t) => {
+    const database = await open(t);
+    await withBlobs(database);
+    assert.equal(await database.transaction((db) => fenceDeletion(db, digest, 0, 1e15)), false);
+    assert.ok(await findBlob(database.read, repositoryName, digest));
+  });
+
+  test(`${name}: a deletion is decided once, then carried out; new bytes go to the next generation`, async (t) => {
+    const database = await open(t);
+    const repository = await withBlobs(database);
+    await database.transaction((db) => unlinkBlob(db, repository, digest, 100));
+    const fence = (generation: number) =>
+      database.transaction((db) => fenceDeletion(db, digest, generation, 200));
+    assert.deepEqual([await fence(1), await fence(0), await fence(0)], [false, true, false]);
+    assert.deepEqual(
+      { ...(await findBytes(database.read, digest)) },
+      { size: 5, generation: 1, state: 'deleting' },
+    );
+    assert.deepEqual(
+      (await listDeletions(database.read, '', 10)).map((blob) => ({ ...blob })),
+      [{ digest, generation: 1 }],
+    );
+    // Deleted bytes are no blob, even for a repository that comes to be linked.
+    await database.transaction((db) => linkBlob(db, repository, digest, 300));
+    assert.equal(await findBlob(database.read, repositoryName, digest), undefined);
+    assert.equal(await isHeldAnywhere(database.read, digest), false);
+    assert.deepEqual(await heldBlobs(database.read, repository, [digest]), new Set());
+    await database.transaction((db) => recordDeleted(db, digest, 1));
+    assert.deepEqual(await listDeletions(database.read, '', 10), []);
+    assert.equal((await findBytes(database.read, digest))?.state, 'deleted');
+    await database.transaction((db) => recordStored(db, { digest, size: 5, generation: 1 }, 400));
+    assert.deepEqual(
+      { ...(await findBlob(database.read, repositoryName, digest)) },
+      { size: 5, generation: 1 },
+    );
+  });
+
+  test(`${name}: a late end of a deletion does not touch bytes that came meanwhile`, async (t) => {
+    const database = await open(t);
+    const repository = await withBlobs(database);
+    await database.transaction((db) => unlinkBlob(db, repository, digest, 100));
+    await database.transaction((db) => fenceDeletion(db, digest, 0, 200));
+    await database.transaction((db) => recordStored(db, { digest, size: 5, generation: 1 }, 300));
+    await database.transaction((db) => recordDeleted(db, digest, 1));
+    assert.equal((await findBytes(database.read, digest))?.state, 'stored');
+  });
+
+  test(`${name}: bytes without a row are fenced, unless a row has come to know them`, async (t) => {
+    const database = await open(t);
+    const fence = () => database.transaction((db) => fenceOrphan(db, digest, 4, 100));
+    assert.deepEqual([await fence(), await fence()], [true, false]);
+    assert.deepEqual(
+      { ...(await findBytes(database.read, digest)) },
+      { size: 0, generation: 5, state: 'deleting' },
+    );
+    await database.transaction((db) =>
+      recordStored(db, { digest: digestNumber(2), size: 1, generation: 0 }, 1),
+    );
+    assert.equal(await database.transaction((db) => fenceOrphan(db, digestNumber(2), 0, 100)), false);
+  });
+}

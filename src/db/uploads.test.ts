@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dialects, digestNumber, makeRepository, repositoryName } from '../../test/support/databases.ts';
+import { parseName } from '../oci/name.ts';
+import type { Database } from './database.ts';
+import {
+  claimUpload,
+  countUploads,
+  deleteUpload,
+  findUpload,
+  insertUpload,
+  listExpiredUploads,
+  releaseAllClaims,
+  releaseUpload,
+  renewClaim,
+  uploadExists,
+} from './uploads.ts';
+
+const id = '6f1c0a52-6f0b-4a7c-9a3e-2f1f3d5b7c99';
+const digest = digestNumber(1);
+
+/** A session that was opened at the time 100. */
+async function withUpload(database: Database, upload = id): Promise<number> {
+  const repository = await makeRepository(database);
+  await database.transaction((db) =>
+    insertUpload(db, { id: upload, repository, algorithm: 'sha256', digest }, 100),
+  );
+  return repository;
+}
+
+function claim(database: Database, writer: string, now: number, until = now + 50) {
+  return database.transaction((db) => claimUpload(db, id, { writer, until, now }));
+}
+
+for (const { name, open } of dialects) {
+  test(`${name}: a session is found in its own repository only`, async (t) => {
+    const database = await open(t);
+    const repository_id = await withUpload(database);
+    await makeRepository(database, parseName('other'));
+    const session = { id, repository_id, algorithm: 'sha256', size: 0, digest };
+    assert.deepEqual({ ...(await findUpload(database.read, repositoryName, id)) }, session);
+    assert.equal(await findUpload(database.read, parseName('other'), id), undefined);
+    assert.equal(await findUpload(database.read, repositoryName, id.replace('6', '7')), undefined);
+    assert.deepEqual([await uploadExists(database.read, id), await countUploads(database.read)], [true, 1]);
+  });
+
+  test(`${name}: one writer at a time, until its lease is over`, async (t) => {
+    const database = await open(t);
+    await withUpload(database);
+    assert.equal((await claim(database, 'a', 1000))?.id, id);
+    assert.equal(await claim(database, 'b', 1050), undefined);
+    assert.equal(
+      await claim(database, 'a', 1050),
+      undefined,
+      'not even the same name: a writer is one request',
+    );
+    assert.equal((await claim(database, 'b', 1051))?.id, id);
+  });
+
+  test(`${name}: of many who want to write at once, one may`, async (t) => {
+    const database = await open(t);
+    await withUpload(database);
+    const claims = await Promise.all(Array.from({ length: 20 }, (_, i) => claim(database, `w${i}`, 1000)));
+    assert.equal(claims.filter((row) => row !== undefined).length, 1);
+  });
+
+  test(`${name}: a lease is renewed by who has it, and by nobody else`, async (t) => {
+    const database = await open(t);
+    await withUpload(database);
+    await claim(database, 'a', 1000);
+    const renew = (writer: string) =>
+      database.transaction((db) => renewClaim(db, id, { writer, until: 2000, now: 1040 }));
+    assert.deepEqual([await renew('a'), await renew('b')], [true, false]);
+    assert.equal(await claim(database, 'b', 1999), undefined);
+    await claim(database, 'b', 2001);
+    assert.equal(await renew('a'), false, 'taken over');
+  });
+
+  test(`${name}: who releases a session records how far it came; who lost it records nothing`, async (t) => {
+    const database = await open(t);
+    await withUpload(database);
+    await claim(database, 'a', 1000);
+    const release = (writer: string, size: number) =>
+      database.transaction((db) =>
+        releaseUpload(db, { id, writer, size, digest: digestNumber(size), algorithm: 'sha512' }, 1100),
+      );
+    assert.deepEqual(
+      [await release('b', 7), await release('a', 5), await release('a', 6)],
+      [false, true, false],
+    );
+    const row = await findUpload(database.read, repositoryName, id);
+    assert.deepEqual([row?.size, row?.digest, row?.algorithm], [5, digestNumber(5), 'sha512']);
+    assert.ok(await claim(database, 'b', 1101), 'free again');
+  });
+
+  test(`${name}: a session is ended by who holds it`, async (t) => {
+    const database = await open(t);
+    await withUpload(database);
+    await claim(database, 'a', 1000);
+    const end = (writer: string) => database.transaction((db) => deleteUpload(db, id, writer));
+    assert.deepEqual([await end('b'), await end('a'), await end('a')], [false, true, false]);
+    assert.deepEqual([await uploadExists(database.read, id), await countUploads(database.read)], [false, 0]);
+  });
+
+  test(`${name}: sessions expire when nobody has touched them, the oldest first, and never under a writer`, async (t) => {
+    const database = await open(t);
+    await withUpload(database);
+    const older = id.replace('6', '5');
+    await withUpload(database, older);
+    const expired = (before: number, now: number, limit = 10) =>
+      listExpiredUploads(database.read, before, now, limit);
+    assert.deepEqual(await expired(100, 5000), []);
+    assert.deepEqual((await expired(101, 5000)).sort(), [older, id]);
+    await claim(database, 'a', 1000, 1050);
+    assert.deepEqual(await expired(101, 5000), [older]);
+    assert.deepEqual(await expired(1001, 1040), [older], 'being written to');
+    assert.deepEqual(await expired(1001, 1051), [older, id]);
+    assert.deepEqual(await expired(1001, 1051, 1), [older]);
+  });
+
+  test(`${name}: the claims of a process that died are given up at the start`, async (t) => {
+    const database = await open(t);
+    await withUpload(database);
+    await claim(database, 'a', 1000, 1e15);
+    await database.transaction((db) => releaseAllClaims(db));
+    assert.ok(await claim(database, 'b', 1001));
+  });
+}
