@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { parseEntityTags } from './conditions.ts';
+
+for (const [header, tags] of [
+  [undefined, undefined],
+  ['*', '*'],
+  [' * ', '*'],
+  ['"x"', ['x']],
+  ['x', ['x']],
+  ['W/"x"', ['x']],
+  ['"x","y"', ['x', 'y']],
+  [' "x" ,\tW/"y" , z', ['x', 'y', 'z']],
+  ['"*"', ['*']],
+  ['*, "x"', ['*', 'x']],
+  ['', ['']],
+] as const) {
+  test(`the entity tags of ${JSON.stringify(header)}`, () => {
+    assert.deepEqual(parseEntityTags(header), tags);
+  });
+}
+
+test('any header is read as a list, and throws nothing', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (header) => assert.ok(parseEntityTags(header)?.length)),
+  );
+});

@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  unknownDigest as digest,
+  unknownUpload as id,
+  unknownSha512 as sha512,
+} from '../../test/support/inject.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { MethodNotAllowed, parseRoute, type Route } from './routes.ts';
+
+const methods = [
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'OPTIONS',
+  'get',
+  '',
+  '__proto__',
+  'toString',
+];
+
+interface Resource {
+  readonly path: (name: string) => string;
+  /** What each method that it has does; HEAD is GET's. */
+  readonly routes: Readonly<Record<string, readonly [Route['action'], Route['right']]>>;
+  readonly fields?: Readonly<Record<string, unknown>>;
+}
+
+const inRepository: readonly Resource[] = [
+  {
+    path: (name) => `/v2/${name}/manifests/latest`,
+    routes: {
+      GET: ['getManifest', 'pull'],
+      PUT: ['putManifest', 'push'],
+      DELETE: ['deleteManifest', 'delete'],
+    },
+    fields: { reference: { kind: 'tag', tag: 'latest' } },
+  },
+  {
+    path: (name) => `/v2/${name}/manifests/${sha512}`,
+    routes: {
+      GET: ['getManifest', 'pull'],
+      PUT: ['putManifest', 'push'],
+      DELETE: ['deleteManifest', 'delete'],
+    },
+    fields: { reference: { kind: 'digest', digest: sha512 } },
+  },
+  {
+    path: (name) => `/v2/${name}/blobs/${digest}`,
+    routes: { GET: ['getBlob', 'pull'], DELETE: ['deleteBlob', 'delete'] },
+    fields: { digest },
+  },
+  { path: (name) => `/v2/${name}/blobs/uploads/`, routes: { POST: ['startUpload', 'push'] } },
+  { path: (name) => `/v2/${name}/blobs/uploads`, routes: { POST: ['startUpload', 'push'] } },
+  {
+    path: (name) => `/v2/${name}/blobs/uploads/${id}`,
+    routes: {
+      GET: ['getUpload', 'push'],
+      PATCH: ['patchUpload', 'push'],
+      PUT: ['putUpload', 'push'],
+      DELETE: ['deleteUpload', 'push'],
+    },
+    fields: { id },
+  },
+  { path: (name) => `/v2/${name}/tags/list`, routes: { GET: ['listTags', 'pull'] } },
+  {
+    path: (name) => `/v2/${name}/referrers/${digest}`,
+    routes: { GET: ['listReferrers', 'pull'] },
+    fields: { digest },
+  },
+];
+const others: readonly Resource[] = [
+  { path: () => '/v2/', routes: { GET: ['getBase', 'base'] } },
+  { path: () => '/v2', routes: { GET: ['getBase', 'base'] } },
+  { path: () => '/v2/_catalog', routes: { GET: ['listRepositories', 'catalog'] } },
+];
+
+/** Names that are spelt like a part of a route, or like a whole one. */
+const names = [
+  'a',
+  'library/app',
+  'manifests',
+  'blobs',
+  'uploads',
+  'blobs/uploads',
+  'tags/list',
+  'referrers',
+  'v2',
+  'a/manifests',
+  'a/manifests/latest',
+  'a/blobs/uploads',
+  'a/uploads/blobs',
+  'a/tags/list/tags',
+  'manifests/manifests',
+  'a'.repeat(255),
+];
+
+for (const method of methods) {
+  test(`${method || 'no method'}: every resource has its actions and rights, under every name`, () => {
+    for (const { path, routes, fields } of [...inRepository, ...others]) {
+      for (const name of names) {
+        const url = path(name);
+        const wanted = Object.hasOwn(routes, method === 'HEAD' ? 'GET' : method)
+          ? routes[method === 'HEAD' ? 'GET' : method]
+          : undefined;
+        if (wanted) {
+          const named = url.includes(name) && url !== path('') ? { name } : {};
+          assert.deepEqual(
+            parseRoute(method, url),
+            { action: wanted[0], right: wanted[1], ...named, ...fields },
+            url,
+          );
+        } else {
+          assert.throws(
+            () => parseRoute(method, url),
+            (error) =>
+              error instanceof MethodNotAllowed &&
+              error.code === 'UNSUPPORTED' &&
+              error.allow
+                .split(', ')
+                .filter((allowed) => allowed !== 'HEAD')
+                .join() === Object.keys(routes).join(),
+            `${method} ${url}`,
+          );
+        }
+      }
+    }
+  });
+}
+
+test('the colon of a digest may be encoded', () => {
+  for (const colon of ['%3A', '%3a']) {
+    const encoded = digest.replace(':', colon);
+    assert.deepEqual(parseRoute('GET', `/v2/a/blobs/${encoded}`), parseRoute('GET', `/v2/a/blobs/${digest}`));
+    assert.deepEqual(
+      parseRoute('PUT', `/v2/a/manifests/${encoded}`),
+      parseRoute('PUT', `/v2/a/manifests/${digest}`),
+    );
+    assert.deepEqual(
+      parseRoute('GET', `/v2/a/referrers/${encoded}`),
+      parseRoute('GET', `/v2/a/referrers/${digest}`),
+    );
+  }
+});
+
+const refused: [string, string, string][] = [
+  // C1: nothing hides in an encoding, and no path leads above.
+  ['GET', '/v2/..%2f..%2fetc/manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2/../../etc/manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2/a/%2e%2e/b/manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2/a%00b/manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2/a\\b/manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2/%61/manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2/./manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2//manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2/manifests/latest', 'NAME_INVALID'],
+  ['GET', `/v2/blobs/${digest}`, 'NAME_INVALID'],
+  ['POST', '/v2/blobs/uploads/', 'NAME_INVALID'],
+  ['PUT', `/v2/blobs/uploads/${id}`, 'NAME_INVALID'],
+  ['GET', '/v2/tags/list', 'NAME_INVALID'],
+  ['GET', '/v2/_uploads/manifests/latest', 'NAME_INVALID'],
+  ['GET', `/v2/${'a'.repeat(256)}/manifests/latest`, 'NAME_INVALID'],
+  // C2: whatever enters as a digest is one.
+  ['GET', '/v2/a/blobs/sha256:..%2f..%2fx', 'DIGEST_INVALID'],
+  ['GET', `/v2/a/blobs/${digest}0`, 'DIGEST_INVALID'],
+  ['GET', `/v2/a/blobs/${digest.toUpperCase()}`, 'DIGEST_INVALID'],
+  ['GET', `/v2/a/blobs/${digest}%2f..`, 'DIGEST_INVALID'],
+  ['GET', '/v2/a/blobs/', 'DIGEST_INVALID'],
+  ['DELETE', '/v2/a/blobs/latest', 'DIGEST_INVALID'],
+  ['GET', '/v2/a/manifests/md5:d41d8cd98f00b204e9800998ecf8427e', 'DIGEST_INVALID'],
+  ['GET', '/v2/a/referrers/latest', 'DIGEST_INVALID'],
+  // A write to what cannot be a tag is a mistake, a read of it a miss.
+  ['PUT', '/v2/a/manifests/.a', 'TAG_INVALID'],
+  ['DELETE', '/v2/a/manifests/a%2fb', 'TAG_INVALID'],
+  ['PUT', '/v2/a/manifests/%zz', 'TAG_INVALID'],
+  ['PUT', '/v2/a/manifests/', 'TAG_INVALID'],
+  ['GET', '/v2/a/manifests/.a', 'MANIFEST_UNKNOWN'],
+  ['HEAD', '/v2/a/manifests/..%2f..%2fetc', 'MANIFEST_UNKNOWN'],
+  // C3: an upload's id is the one form that Berth gives out.
+  ['GET', '/v2/a/blobs/uploads/..%2f..%2fx', 'BLOB_UPLOAD_UNKNOWN'],
+  ['PATCH', `/v2/a/blobs/uploads/{${id}}`, 'BLOB_UPLOAD_UNKNOWN'],
+  ['PUT', `/v2/a/blobs/uploads/urn:uuid:${id}`, 'BLOB_UPLOAD_UNKNOWN'],
+  ['PUT', `/v2/a/blobs/uploads/${id.toUpperCase()}`, 'BLOB_UPLOAD_UNKNOWN'],
+  ['PUT', `/v2/a/blobs/uploads/${id.replaceAll('-', '')}`, 'BLOB_UPLOAD_UNKNOWN'],
+  ['DELETE', '/v2/a/blobs/uploads/.', 'BLOB_UPLOAD_UNKNOWN'],
+  // No such resource.
+  ['GET', '/v2/a', 'NAME_UNKNOWN'],
+  ['GET', '/v2/a/', 'NAME_UNKNOWN'],
+  ['GET', '/v2//', 'NAME_UNKNOWN'],
+  ['GET', '/v2/_catalog/', 'NAME_UNKNOWN'],
+  ['GET', '/v2/a/tags', 'NAME_UNKNOWN'],
+  ['GET', '/v2/a/tags/latest', 'NAME_UNKNOWN'],
+  ['GET', '/v2/a/tags/list/', 'NAME_UNKNOWN'],
+  ['GET', `/v2/a/uploads/${id}`, 'NAME_UNKNOWN'],
+  ['GET', '/v2/a/manifests/latest/', 'NAME_UNKNOWN'],
+  ['GET', '/v1/a/manifests/latest', 'NAME_UNKNOWN'],
+  ['GET', '/V2/a/manifests/latest', 'NAME_UNKNOWN'],
+  ['GET', '/v2a/manifests/latest', 'NAME_UNKNOWN'],
+  ['GET', 'http://host/v2/a/manifests/latest', 'NAME_UNKNOWN'],
+  ['GET', '', 'NAME_UNKNOWN'],
+];
+
+for (const [method, path, code] of refused) {
+  test(`${method} ${path.slice(0, 60)} is ${code}`, () => {
+    assert.throws(() => parseRoute(method, path), { code });
+  });
+}
+
+test('any method and path give a route or a RegistryError, at once', () => {
+  const segment = fc.constantFrom(
+    ...[
+      'v2',
+      'a',
+      'A',
+      '',
+      '.',
+      '..',
+      '%2f',
+      '%',
+      '_catalog',
+      'manifests',
+      'blobs',
+      'uploads',
+      'tags',
+      'list',
+    ],
+    ...[
+      'referrers',
+      'latest',
+      digest,
+      sha512,
+      id,
+      digest.replace(':', '%3A'),
+      'a'.repeat(300),
+      'a-'.repeat(8_000),
+    ],
+  );
+  const near = fc.array(segment, { maxLength: 9 }).map((segments) => `/v2/${segments.join('/')}`);
+  const any = fc.oneof(
+    near,
+    fc.string({ unit: 'binary' }).map((text) => `/v2/${text}`),
+    fc.string(),
+  );
+  fc.assert(
+    fc.property(fc.oneof(fc.constantFrom(...methods), fc.string()), any, (method, path) => {
+      const start = performance.now();
+      try {
+        const route = parseRoute(method, path);
+        assert.ok(route.action && route.right);
+        if ('name' in route) assert.ok(path.startsWith(`/v2/${route.name}/`));
+      } catch (error) {
+        assert.ok(error instanceof RegistryError, `${method} ${path}: ${error}`);
+        assert.notEqual(error.code, 'UNKNOWN');
+      }
+      const elapsed = performance.now() - start;
+      // A pause of the process is not the parser's: what is slow is slow again.
+      if (elapsed >= 5)
+        assert.ok(secondTime(method, path) < 5, `${elapsed} ms for ${method} ${path.slice(0, 80)}`);
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+function secondTime(method: string, path: string): number {
+  const start = performance.now();
+  try {
+    parseRoute(method, path);
+  } catch {
+    // Only its time is asked for.
+  }
+  return performance.now() - start;
+}
