@@ -1,6 +1,7 @@
 // How a command ends that did not do what it was asked.
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config/mistake.ts';
+import { SchemaMismatch } from '../db/database.ts';
 import { TlsError } from '../http/tls.ts';
 
 /** Ends the command with one line and exit code 1. */
@@ -41,7 +42,9 @@ const REASONS: Record<string, string> = {
 };
 
 function explain(error: unknown): string | undefined {
-  if (error instanceof Failure || error instanceof TlsError) return error.message;
+  if (error instanceof Failure || error instanceof TlsError || error instanceof SchemaMismatch) {
+    return error.message;
+  }
   const { code, syscall, path, address, port, hostname } = error as SystemError;
   if (code === 'ERR_SQLITE_ERROR') return `the database cannot be used: ${(error as Error).message}`;
   if (!code || !syscall) return undefined;

@@ -4,6 +4,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { configCommand } from './config.ts';
 import type { Context } from './context.ts';
 import { endingOf } from './failure.ts';
+import { fsckCommand } from './fsck.ts';
 import { serveCommand } from './serve.ts';
 
 /** Runs the command that the arguments name; the answer is the process's exit code. */
@@ -21,6 +22,7 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
 function program(context: Context): Command {
   const root = new Command('berth').description(manifest.description).version(manifest.version);
   root.addCommand(serveCommand(context));
+  root.addCommand(fsckCommand(context));
   root.addCommand(configCommand(context));
   for (const command of everyCommand(root)) {
     command.exitOverride().configureOutput({ writeOut: context.out, writeErr: context.err });

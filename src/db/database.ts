@@ -26,3 +26,8 @@ export class DatabaseUnavailable extends Error {
     this.name = 'DatabaseUnavailable';
   }
 }
+
+/** The database has another version's schema. The message is for whoever starts Berth. */
+export class SchemaMismatch extends Error {
+  override readonly name = 'SchemaMismatch';
+}

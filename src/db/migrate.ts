@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
+import { SchemaMismatch } from './database.ts';
 import * as registry from './migrations/0001-registry.ts';
 import type { Schema } from './schema.ts';
 
@@ -12,19 +13,39 @@ const migrations: Readonly<Record<string, Migration>> = {
  * Brings the database to this version's schema, forward only, each step in a transaction of its own: a kill in the middle
  * leaves the step before, and the next start goes on.
  *
- * @throws Error when a newer Berth has been here
+ * @throws SchemaMismatch when a newer Berth has been here
  */
 export async function migrate(db: Kysely<Schema>, known = migrations): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => known } });
-  const newer = (await appliedNames(db)).filter((name) => !Object.hasOwn(known, name));
-  if (newer.length > 0) {
-    throw new Error(
-      `the database was written by a newer Berth (it has ${newer.join(', ')}); start that version, or restore a backup`,
-    );
-  }
+  refuseNewer(await appliedNames(db), known);
   for (const name of Object.keys(known)) {
     const { error } = await migrator.migrateTo(name);
     if (error) throw new Error(`migrating the database to ${name} failed; it is as it was`, { cause: error });
+  }
+}
+
+/**
+ * Whether the database has exactly this version's schema, for whoever may only look.
+ *
+ * @throws SchemaMismatch when an older or a newer Berth has been here last
+ */
+export async function requireCurrentSchema(db: Kysely<Schema>, known = migrations): Promise<void> {
+  const applied = await appliedNames(db);
+  refuseNewer(applied, known);
+  const missing = Object.keys(known).filter((name) => !applied.includes(name));
+  if (missing.length > 0) {
+    throw new SchemaMismatch(
+      `the database was written by an older Berth (it lacks ${missing.join(', ')}); start this version once to migrate it`,
+    );
+  }
+}
+
+function refuseNewer(applied: readonly string[], known: Readonly<Record<string, Migration>>): void {
+  const newer = applied.filter((name) => !Object.hasOwn(known, name));
+  if (newer.length > 0) {
+    throw new SchemaMismatch(
+      `the database was written by a newer Berth (it has ${newer.join(', ')}); start that version, or restore a backup`,
+    );
   }
 }
 

@@ -12,13 +12,20 @@ const blobsFolder = join('docker', 'registry', 'v2', 'blobs');
  * Blobs as files below `root`, uploads staged in `root/uploads` on the same filesystem, so that a commit is a rename.
  * A commit syncs the file before the rename and the folders after it: bytes that were acknowledged survive a power cut.
  */
-export async function openFilesystemStore(root: string, files = nodeFiles): Promise<BlobStore> {
+export async function openFilesystemStore(
+  root: string,
+  files = nodeFiles,
+  { inspectOnly = false } = {},
+): Promise<BlobStore> {
   const uploadsFolder = join(root, 'uploads');
   /** Folders known to be on disk, each with the sync that made it so; two hex digits deep, so at most some hundreds. */
   const durableFolders = new Map<string, Promise<void>>();
-  await files.mkdir(root, { recursive: true });
-  await ensureFolder(uploadsFolder);
-  await ensureFolder(join(root, blobsFolder));
+  // Who only looks takes the folders as they are: a missing one is an answer.
+  if (!inspectOnly) {
+    await files.mkdir(root, { recursive: true });
+    await ensureFolder(uploadsFolder);
+    await ensureFolder(join(root, blobsFolder));
+  }
 
   const pathOf = (key: BlobKey): string => join(root, key);
   const stagedPath = (upload: string): string => join(uploadsFolder, upload);

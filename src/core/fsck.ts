@@ -1,0 +1,68 @@
+import { countRepositories } from '../db/fsck.ts';
+import type { SqliteInspection } from '../db/sqlite-inspect.ts';
+import { checkBlobFiles, checkBlobs, checkLinks } from './fsck/blobs.ts';
+import { checkManifests, checkTags } from './fsck/manifests.ts';
+import { checkStagedFiles, checkUploads } from './fsck/uploads.ts';
+import type { Finding, Walk, Walked } from './fsck/walk.ts';
+
+export interface FsckParts extends Pick<Walk, 'store' | 'clock' | 'readData' | 'missingReferences'> {
+  readonly database: SqliteInspection;
+}
+
+/**
+ * Compares everything that is stored with what was promised, and changes nothing. A registry may be running meanwhile. Holds a
+ * page of rows at a time.
+ */
+export async function fsck(
+  { database, ...parts }: FsckParts,
+  report: (finding: Finding) => void,
+): Promise<Walked> {
+  const walked: Walked = {
+    repositories: 0,
+    blobs: 0,
+    bytes: 0,
+    links: 0,
+    manifests: 0,
+    tags: 0,
+    uploads: 0,
+    files: 0,
+  };
+  // What the rows of a damaged database say proves nothing about the rest.
+  if (reportDamage(database, report)) return walked;
+  const walk: Walk = { ...parts, read: database.read, walked, report };
+  walked.repositories = await countRepositories(walk.read);
+  reportBrokenRows(database, report);
+  await checkTags(walk);
+  await checkManifests(walk);
+  await checkLinks(walk);
+  await checkBlobs(walk);
+  await checkUploads(walk);
+  await checkBlobFiles(walk);
+  await checkStagedFiles(walk);
+  return walked;
+}
+
+function reportDamage(database: SqliteInspection, report: (finding: Finding) => void): boolean {
+  const problems = database.integrityProblems();
+  for (const problem of problems) {
+    const affects = ['everything'];
+    report({ severity: 'error', kind: 'database-damaged', subject: 'the database', problem, affects });
+  }
+  return problems.length > 0;
+}
+
+/** What the walk itself says better: what suffers when a tag or a link leads nowhere. */
+const walkedKeys = new Set(['tags.manifest_id', 'repository_blobs.digest']);
+
+function reportBrokenRows(database: SqliteInspection, report: (finding: Finding) => void): void {
+  for (const { table, row, column, parent } of database.brokenForeignKeys()) {
+    if (walkedKeys.has(`${table}.${column}`)) continue;
+    report({
+      severity: 'error',
+      kind: 'row-broken',
+      subject: `row ${row} of ${table}`,
+      problem: `its ${column} names a row that ${parent} does not have`,
+      affects: [],
+    });
+  }
+}

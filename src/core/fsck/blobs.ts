@@ -1,0 +1,107 @@
+import { createReadStream } from 'node:fs';
+import { findBytes } from '../../db/blobs.ts';
+import { everyLink, everyStoredBlob, type StoredBlobRow } from '../../db/fsck.ts';
+import { asDigest, type Digest, digestAlgorithm } from '../../oci/digest.ts';
+import { type BlobFile, type BlobKey, blobKey, parseBlobKey } from '../../storage/blob-store.ts';
+import { RunningHash } from '../running-hash.ts';
+import { affectedByBlob } from './affected.ts';
+import { checkRow, type Finding, type FindingKind, type Walk } from './walk.ts';
+
+/** Every stored blob has its bytes under its generation's key. */
+export async function checkBlobs(walk: Walk): Promise<void> {
+  for await (const row of everyStoredBlob(walk.read)) {
+    await checkRow(
+      { ...row },
+      () => storedRow(walk, row.digest),
+      (row) => problemsOf(walk, row),
+      walk.report,
+    );
+    walk.walked.blobs += 1;
+  }
+}
+
+async function storedRow({ read }: Walk, digest: string): Promise<StoredBlobRow | undefined> {
+  const bytes = await findBytes(read, digest as Digest);
+  return bytes?.state === 'stored' ? { digest, size: bytes.size, generation: bytes.generation } : undefined;
+}
+
+async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
+  const finding = async (kind: FindingKind, problem: string): Promise<Finding[]> => [
+    {
+      severity: 'error',
+      kind,
+      subject: `blob ${row.digest}`,
+      problem,
+      affects: await affectedByBlob(walk.read, row.digest),
+    },
+  ];
+  const digest = asDigest(row.digest);
+  if (digest === undefined) return finding('row-broken', 'its row has no valid digest');
+  const key = blobKey(digest, row.generation);
+  try {
+    const file = walk.readData ? await walk.store.read(key) : await walk.store.stat(key);
+    if (file === undefined) return finding('blob-missing', `${key} is missing`);
+    const actual = 'fd' in file ? await digestOfFile(walk, file, digest) : digest;
+    if (file.size !== row.size) {
+      return finding('blob-size', `${key} has ${file.size} bytes, ${row.size} were pushed`);
+    }
+    if (actual !== digest) return finding('blob-content', `${key} has other bytes, of ${actual}`);
+    return [];
+  } catch (error) {
+    return finding('blob-unreadable', `${key} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+async function digestOfFile({ walked }: Walk, file: BlobFile, digest: Digest): Promise<Digest> {
+  try {
+    const bytes = createReadStream('', { fd: file.fd, autoClose: false, highWaterMark: 1 << 20 });
+    const hash = await RunningHash.of(digestAlgorithm(digest), bytes);
+    walked.bytes += hash.size;
+    return hash.digest();
+  } finally {
+    file.close();
+  }
+}
+
+/** Every blob that a repository holds is stored. */
+export async function checkLinks({ read, walked, report }: Walk): Promise<void> {
+  for await (const { name, digest, state } of everyLink(read)) {
+    walked.links += 1;
+    if (state === 'stored') continue;
+    report({
+      severity: 'error',
+      kind: 'link-broken',
+      subject: `blob ${digest} of ${name}`,
+      problem: state === null ? 'nothing is known of its bytes' : `its bytes are ${state}`,
+      affects: await affectedByBlob(read, digest),
+    });
+  }
+}
+
+/** Every file is some row's. Others harm nobody: pushes on their way, or what a crash left. */
+export async function checkBlobFiles(walk: Walk): Promise<void> {
+  for await (const { name } of walk.store.list()) {
+    walk.walked.files += 1;
+    const parsed = parseBlobKey(name);
+    if (parsed === undefined) {
+      walk.report(note('file-unknown', name, 'it is no blob; Berth leaves it alone'));
+    } else if (!(await isKnown(walk, parsed)) && (await isThere(walk, name))) {
+      const problem = 'no row knows it; a push may be on its way, or the sweeper takes it';
+      walk.report(note('blob-orphan', name, problem));
+    }
+  }
+}
+
+async function isKnown({ read }: Walk, { digest, generation }: { digest: Digest; generation: number }) {
+  const row = await findBytes(read, digest);
+  if (row?.state === 'stored') return generation === row.generation;
+  return row?.state === 'deleting' && generation === row.generation - 1;
+}
+
+async function isThere({ store }: Walk, key: BlobKey): Promise<boolean> {
+  return (await store.stat(key)) !== undefined;
+}
+
+function note(kind: FindingKind, file: string, problem: string): Finding {
+  return { severity: 'note', kind, subject: `file ${file}`, problem, affects: [] };
+}

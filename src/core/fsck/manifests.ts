@@ -1,0 +1,125 @@
+import {
+  everyManifestId,
+  everyTag,
+  findWholeManifest,
+  linkedBlobs,
+  listReferences,
+  type WholeManifestRow,
+} from '../../db/fsck.ts';
+import { heldManifests } from '../../db/manifests.ts';
+import { asDigest, type Digest, digestAlgorithm } from '../../oci/digest.ts';
+import { RegistryError } from '../../oci/errors.ts';
+import { type Manifest, parseManifest } from '../../oci/manifest.ts';
+import { digestBytes } from '../running-hash.ts';
+import { affectedByManifest } from './affected.ts';
+import { checkRow, type Finding, type FindingKind, type Walk } from './walk.ts';
+
+/** Every manifest is what its digest says, is recorded as what it is, and has what it needs. */
+export async function checkManifests(walk: Walk): Promise<void> {
+  for await (const id of everyManifestId(walk.read)) {
+    const readAgain = () => wholeRow(walk, id);
+    const row = await readAgain();
+    if (row === undefined) continue;
+    await checkRow(row, readAgain, (row) => problemsOf(walk, row), walk.report);
+    walk.walked.manifests += 1;
+  }
+}
+
+async function wholeRow({ read }: Walk, id: number): Promise<WholeManifestRow | undefined> {
+  const row = await findWholeManifest(read, id);
+  return row && { ...row };
+}
+
+type Problem = Pick<Finding, 'severity' | 'kind' | 'problem'>;
+
+async function problemsOf(walk: Walk, row: WholeManifestRow): Promise<Finding[]> {
+  const problems = await listProblems(walk, row);
+  if (problems.length === 0) return [];
+  const subject = `manifest ${row.digest} of ${row.name}`;
+  const affects = await affectedByManifest(walk.read, row);
+  return problems.map((problem) => ({ ...problem, subject, affects }));
+}
+
+async function listProblems(walk: Walk, row: WholeManifestRow): Promise<Problem[]> {
+  const digest = asDigest(row.digest);
+  if (digest === undefined) return [error('row-broken', 'its row has no valid digest')];
+  const actual = digestBytes(digestAlgorithm(digest), row.bytes);
+  if (actual !== digest) return [error('manifest-content', `its bytes are those of ${actual}`)];
+  const problems: Problem[] = [];
+  if (row.size !== row.bytes.length) {
+    problems.push(error('manifest-size', `${row.size} is recorded, it has ${row.bytes.length} bytes`));
+  }
+  try {
+    const manifest = parseManifest(row.bytes, row.media_type);
+    problems.push(...(await recordProblems(walk, row, manifest)), ...(await missing(walk, row, manifest)));
+  } catch (cause) {
+    if (!(cause instanceof RegistryError)) throw cause;
+    problems.push(error('manifest-invalid', `it is not a valid ${row.media_type}: ${cause.detail}`));
+  }
+  return problems;
+}
+
+/** What was copied out of the bytes, so that queries can ask for it, is what the bytes say. */
+async function recordProblems(walk: Walk, row: WholeManifestRow, manifest: Manifest): Promise<Problem[]> {
+  const references = await listReferences(walk.read, row.id);
+  const recorded = (kind: 'blob' | 'child') =>
+    sorted(references.filter((reference) => reference.kind === kind));
+  const says: readonly [what: string, recorded: string | null, said: string | null][] = [
+    ['blobs', recorded('blob'), sorted(manifest.blobs)],
+    ['children', recorded('child'), sorted(manifest.children)],
+    ['subject', row.subject_digest, manifest.subject?.digest ?? null],
+    ['artifact type', row.artifact_type, manifest.artifactType ?? null],
+    ['annotations', row.annotations, manifest.annotations ? JSON.stringify(manifest.annotations) : null],
+  ];
+  const wrong = says.filter(([, recorded, said]) => recorded !== said).map(([what]) => what);
+  return wrong.length === 0
+    ? []
+    : [error('manifest-record', `its recorded ${wrong.join(', ')} differ from what its bytes say`)];
+}
+
+function sorted(references: readonly { digest: string }[]): string {
+  return [...new Set(references.map((reference) => reference.digest))].sort().join(' ');
+}
+
+/** The repository holds what the manifest needs. (Whether a held blob is stored is the link's own matter.) */
+async function missing(
+  { read, missingReferences }: Walk,
+  row: WholeManifestRow,
+  { blobs, children }: Manifest,
+): Promise<Problem[]> {
+  const digests = (list: Manifest['blobs']): Digest[] => [...new Set(list.map(({ digest }) => digest))];
+  const held = await linkedBlobs(read, row.repository_id, digests([...blobs, ...children]));
+  for (const digest of await heldManifests(read, row.repository_id, digests(children))) held.add(digest);
+  const absent = (list: Manifest['blobs']) => digests(list).filter((digest) => !held.has(digest));
+  return [
+    ...absent(blobs).map((digest): Problem => {
+      const severity = missingReferences === 'all' ? 'note' : 'error';
+      return { severity, kind: 'manifest-blob', problem: `its repository does not hold blob ${digest}` };
+    }),
+    ...absent(children).map((digest): Problem => {
+      // A child may be deleted while an index still names it, and pushed later where the settings allow it.
+      return { severity: 'note', kind: 'manifest-child', problem: `its repository does not hold ${digest}` };
+    }),
+  ];
+}
+
+function error(kind: FindingKind, problem: string): Problem {
+  return { severity: 'error', kind, problem };
+}
+
+/** Every tag stands on a manifest of its own repository. */
+export async function checkTags({ read, walked, report }: Walk): Promise<void> {
+  for await (const { name, repository_id, tag, manifest_repository_id } of everyTag(read)) {
+    walked.tags += 1;
+    if (manifest_repository_id === repository_id) continue;
+    const subject = `${name}:${tag}`;
+    const where = manifest_repository_id === null ? 'that does not exist' : 'of another repository';
+    report({
+      severity: 'error',
+      kind: 'tag-broken',
+      subject: `tag ${subject}`,
+      problem: `it stands on a manifest ${where}`,
+      affects: [subject],
+    });
+  }
+}

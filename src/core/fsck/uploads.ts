@@ -1,0 +1,70 @@
+import { everyUpload, findUploadSession, type UploadSessionRow } from '../../db/fsck.ts';
+import { uploadExists } from '../../db/uploads.ts';
+import { type BlobStore, UploadLost } from '../../storage/blob-store.ts';
+import { checkRow, type Finding, type Walk } from './walk.ts';
+
+/** Every upload session has at least its recorded bytes staged. */
+export async function checkUploads(walk: Walk): Promise<void> {
+  for await (const row of everyUpload(walk.read)) {
+    await checkRow(
+      { ...row },
+      () => sessionRow(walk, row.id),
+      (row) => problemsOf(walk, row),
+      walk.report,
+    );
+    walk.walked.uploads += 1;
+  }
+}
+
+async function sessionRow({ read }: Walk, id: string): Promise<UploadSessionRow | undefined> {
+  const row = await findUploadSession(read, id);
+  return row && { ...row };
+}
+
+async function problemsOf({ store, clock }: Walk, row: UploadSessionRow): Promise<Finding[]> {
+  const { id, name, size } = row;
+  if (size === 0 || (await isStaged(store, id, size))) return [];
+  const finding = { subject: `upload ${id} of ${name}`, affects: [name] };
+  if (await isStaged(store, id, 0)) {
+    return [
+      {
+        ...finding,
+        severity: 'error',
+        kind: 'upload-short',
+        problem: `fewer than its ${size} bytes are staged; its client has to start again`,
+      },
+    ];
+  }
+  // Its writer may be moving the bytes to their key at this moment.
+  if (row.writer !== null && row.writer_until > clock()) return [];
+  const problem = 'its bytes moved on when it was interrupted; its client starts again';
+  return [{ ...finding, severity: 'note', kind: 'upload-lost', problem }];
+}
+
+/** Every staged file has a session. Others are what a crash left, and the sweeper takes them. */
+export async function checkStagedFiles({ read, store, walked, report }: Walk): Promise<void> {
+  for await (const { name } of store.listUploads()) {
+    walked.files += 1;
+    if ((await uploadExists(read, name)) || !(await isStaged(store, name, 0))) continue;
+    const problem = 'no upload session knows it; the sweeper takes it';
+    report({
+      severity: 'note',
+      kind: 'upload-orphan',
+      subject: `file uploads/${name}`,
+      problem,
+      affects: [],
+    });
+  }
+}
+
+async function isStaged(store: BlobStore, id: string, size: number): Promise<boolean> {
+  try {
+    const bytes = await store.readUpload(id, size);
+    // It is enough that there is something to read; a stream that ends before it was opened is no error.
+    bytes.on('error', () => {}).destroy();
+    return true;
+  } catch (error) {
+    if (error instanceof UploadLost) return false;
+    throw error;
+  }
+}

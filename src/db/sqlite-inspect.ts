@@ -1,0 +1,62 @@
+import { stat } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
+import { Kysely } from 'kysely';
+import { requireCurrentSchema } from './migrate.ts';
+import type { Db } from './prepare.ts';
+import type { Schema } from './schema.ts';
+import { SqliteConnection, sqliteDialect } from './sqlite-dialect.ts';
+
+/** An embedded database that is looked at and not changed, whether a process uses it or not. */
+export interface SqliteInspection {
+  readonly read: Db;
+  /** What SQLite itself finds wrong with the file: pages, indexes, constraints. Reads all of it. */
+  integrityProblems(): string[];
+  /** Rows that name another one that is not there. */
+  brokenForeignKeys(): BrokenForeignKey[];
+  close(): Promise<void>;
+}
+
+export interface BrokenForeignKey {
+  readonly table: string;
+  readonly row: number;
+  readonly column: string;
+  readonly parent: string;
+}
+
+const maxProblems = 100;
+
+/** @throws Error when there is no database at `path`, or it has another version's schema */
+export async function inspectSqlite(path: string): Promise<SqliteInspection> {
+  // SQLite's own word for it would be 'unable to open database file'.
+  await stat(path);
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+  const connection = new SqliteConnection(database);
+  const read = new Kysely<Schema>({ dialect: sqliteDialect(connection, { busyTimeout: 0 }) });
+  try {
+    await requireCurrentSchema(read);
+  } catch (error) {
+    await read.destroy();
+    throw error;
+  }
+  return {
+    read,
+    integrityProblems() {
+      const rows = connection.all(`pragma integrity_check(${maxProblems})`, []);
+      return (rows as { integrity_check: string }[])
+        .map((row) => row.integrity_check)
+        .filter((text) => text !== 'ok');
+    },
+    brokenForeignKeys() {
+      return connection.all(
+        `select broken."table", broken.rowid as "row", key."from" as "column", broken.parent
+         from pragma_foreign_key_check as broken
+         join pragma_foreign_key_list(broken."table") as key on key.id = broken.fkid
+         limit ?`,
+        [maxProblems],
+      ) as BrokenForeignKey[];
+    },
+    async close() {
+      await read.destroy();
+    },
+  };
+}

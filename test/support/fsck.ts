@@ -1,0 +1,35 @@
+import { run } from '../../src/cli/program.ts';
+import type { Finding, Walked } from '../../src/core/fsck/walk.ts';
+
+export interface Examination {
+  readonly exitCode: number;
+  readonly findings: readonly Finding[];
+  readonly walked: Walked;
+  /** What went to standard error. */
+  readonly complaint: string;
+}
+
+/** `berth fsck --json --read-data` over a data directory, in use or not. */
+export async function examine(data: string, ...flags: string[]): Promise<Examination> {
+  const { exitCode, out, err } = await fsck('--data', data, '--json', '--read-data', ...flags);
+  const lines = out.split('\n').filter((line) => line !== '');
+  const summary = JSON.parse(lines.pop() ?? '{}') as { walked: Walked };
+  const findings = lines.map((line) => JSON.parse(line) as Finding);
+  return { exitCode, findings, walked: summary.walked, complaint: err };
+}
+
+/** What the command `berth fsck` prints, and how it ends. */
+export async function fsck(...args: string[]): Promise<{ exitCode: number; out: string; err: string }> {
+  let out = '';
+  let err = '';
+  const exitCode = await run(['fsck', ...args], {
+    env: {},
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+  });
+  return { exitCode, out, err };
+}
