@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { dirname, join, relative, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { type BlobFile, type BlobKey, type BlobStore, type StoredFile, UploadLost } from './blob-store.ts';
 import { files as nodeFiles } from './files.ts';
@@ -22,13 +22,22 @@ export async function openFilesystemStore(
   const durableFolders = new Map<string, Promise<void>>();
   // Who only looks takes the folders as they are: a missing one is an answer.
   if (!inspectOnly) {
-    await files.mkdir(root, { recursive: true });
+    await makeRoot();
     await ensureFolder(uploadsFolder);
     await ensureFolder(join(root, blobsFolder));
   }
 
   const pathOf = (key: BlobKey): string => join(root, key);
   const stagedPath = (upload: string): string => join(uploadsFolder, upload);
+
+  /** What is above the root is not Berth's; folders that it makes there are as much in the way of a power cut. */
+  async function makeRoot(): Promise<void> {
+    const topmost = await files.mkdir(root, { recursive: true });
+    if (topmost === undefined) return;
+    for (let path = resolve(root); path !== dirname(resolve(topmost)); path = dirname(path)) {
+      await syncPath(dirname(path));
+    }
+  }
 
   /** Resolves when `path` and all above it, down from the root, would survive a power cut, whoever made them. */
   function ensureFolder(path: string): Promise<void> {
