@@ -138,6 +138,11 @@ export async function openFilesystemStore(
         try {
           await cutTo(upload, fd, size);
           await files.fsync(fd);
+        } catch (error) {
+          // The kernel may have dropped the bytes it could not write, and call the next sync a success: they are not
+          // to be committed by a repeat.
+          await files.unlink(stagedPath(upload)).catch(() => {});
+          throw error;
         } finally {
           await files.close(fd);
         }
