@@ -1,0 +1,48 @@
+import { type OutgoingHttpHeaders, request } from 'node:http';
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { Client } from '../support/inject.ts';
+
+/** The request went out and no whole answer came: nobody knows whether it was done. */
+export class NoAnswer extends Error {
+  constructor(cause: unknown) {
+    super('no answer', { cause });
+    this.name = 'NoAnswer';
+  }
+}
+
+/** The tests' registry client, of a process instead of an app; each request has a connection of its own. */
+export function clientOf(url: string): Client {
+  const inject = ({ method, url: path, headers, payload }: InjectOptions) =>
+    exchange(
+      new URL(String(path), url),
+      String(method),
+      headers ?? {},
+      payload as Buffer | string | undefined,
+    );
+  return new Client({ inject } as unknown as FastifyInstance);
+}
+
+function exchange(url: URL, method: string, headers: OutgoingHttpHeaders, body: Buffer | string | undefined) {
+  const length = body === undefined ? 0 : Buffer.byteLength(body);
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) => reject(new NoAnswer(error));
+    const sent = request(
+      url,
+      { method, agent: false, headers: { ...headers, 'content-length': length } },
+      async (response) => {
+        try {
+          const chunks: Buffer[] = [];
+          for await (const chunk of response) chunks.push(chunk as Buffer);
+          resolve({
+            statusCode: response.statusCode,
+            headers: response.headers,
+            rawPayload: Buffer.concat(chunks),
+          });
+        } catch (error) {
+          fail(error);
+        }
+      },
+    );
+    sent.on('error', fail).end(body);
+  });
+}

@@ -1,0 +1,297 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { createApp } from '../../src/app.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { startChild } from '../support/child.ts';
+import { examine } from '../support/fsck.ts';
+import { Client, digestOf, imageOf, ociConfig, type Pushed } from '../support/inject.ts';
+import { startBerth } from '../support/process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { clientOf, NoAnswer } from './http-client.ts';
+import { Kept } from './kept.ts';
+
+const main = fileURLToPath(new URL('serve-and-die.ts', import.meta.url));
+
+/** What stood in the registry before the request that is cut short. */
+interface Before {
+  readonly data: string;
+  readonly kept: Kept;
+  readonly config: string;
+  /** `doomed:v1` and its manifest are what deletes are sent for. */
+  readonly doomed: Pushed;
+  /** A blob of `doomed` that no manifest needs. */
+  readonly loose: string;
+}
+
+let registry: Before;
+
+async function makeRegistry(data: string): Promise<Before> {
+  const config = configSchema.parse({ data, log: { level: 'silent' } });
+  const app = await createApp(config);
+  const client = new Client(app.http);
+  const kept = new Kept();
+  const layer = await client.pushContent('app', randomBytes(100_000));
+  const imageConfig = await client.pushContent('app', '{}', ociConfig);
+  kept.blob('app', imageConfig.digest, Buffer.from('{}'));
+  kept.manifest('app', await client.pushManifest('app', imageOf(imageConfig, [layer]), 'v1'), 'v1');
+  const doomed = await client.pushImage('doomed', 'v1');
+  const loose = await client.pushBlob('doomed', 'needed by no manifest');
+  await app.close();
+  return { data, kept, config: imageConfig.digest, doomed, loose };
+}
+
+/** A request that changes something, or a few of them, and how to tell whether it did. */
+interface Action {
+  readonly name: string;
+  /** Where it is cut short: `before` or `after`, a step of `watched.ts`, and which one, if there are several. */
+  readonly points: readonly string[];
+  /** Whether it counts at the point; by default once its transaction was committed. */
+  isDoneAt?(point: string): boolean;
+  perform(client: Client): Promise<void>;
+  isDone(client: Client): Promise<boolean>;
+  /** What a client does that got no answer; by default all of it again. */
+  retry?(client: Client): Promise<void>;
+}
+
+const commitPoints = ['before commit', 'after commit', 'after sync log'];
+const blobPoints = [
+  'before write staged file',
+  'after write staged file',
+  'before sync staged file',
+  'after sync staged file',
+  'after make prefix folder',
+  'after sync algorithm folder',
+  'after make digest folder',
+  'before rename',
+  'after rename',
+  'after sync prefix folder',
+  'after sync digest folder',
+  ...commitPoints,
+];
+
+function isCommittedAt(point: string): boolean {
+  return point === 'after commit' || point === 'after sync log';
+}
+
+const bytes = randomBytes(300_000);
+const digest = digestOf(bytes);
+
+async function holdsBlob(client: Client, name: string, digest: string, bytes?: Buffer): Promise<boolean> {
+  const answer = await client.get(`/v2/${name}/blobs/${digest}`);
+  if (answer.status === 200 && bytes) assert.ok(answer.body.equals(bytes), 'a part of a blob');
+  assert.match(String(answer.status), /^(200|404)$/);
+  return answer.status === 200;
+}
+
+async function holdsManifest(client: Client, name: string, reference: string): Promise<boolean> {
+  const { status } = await client.get(`/v2/${name}/manifests/${reference}`);
+  assert.match(String(status), /^(200|404)$/);
+  return status === 200;
+}
+
+async function remove(client: Client, url: string): Promise<void> {
+  const { status } = await client.delete(url);
+  assert.match(String(status), /^(202|404)$/);
+}
+
+function pushInChunks(): Pick<Action, 'perform' | 'retry'> {
+  let location: string | undefined;
+  let sent = 0;
+  const chunk = 100_000;
+  const sendFrom = async (client: Client, from: number): Promise<boolean> => {
+    for (let at = from; at < bytes.length; at += chunk) {
+      sent = Math.min(at + chunk, bytes.length);
+      const { status } = await client.patch(location!, bytes.subarray(at, at + chunk));
+      if (status === 404) return false;
+      assert.equal(status, 202);
+    }
+    const { status } = await client.finish(location!, digest);
+    assert.match(String(status), /^(201|404)$/);
+    return status === 201;
+  };
+  return {
+    async perform(client) {
+      location = await client.openUpload('app');
+      assert.ok(await sendFrom(client, 0));
+    },
+    /** Goes on where the session stands; where it is gone, starts again. */
+    async retry(client) {
+      const status = location === undefined ? undefined : await client.get(location);
+      if (status?.status === 204) {
+        const last = Number(/^0-(\d+)$/.exec(status.headers.range!)![1]);
+        const stored = last === 0 ? 0 : last + 1;
+        assert.ok(stored <= sent, `${stored} bytes are said to be stored, ${sent} were sent`);
+        if (await sendFrom(client, stored)) return;
+      }
+      await client.pushBlob('app', bytes);
+    },
+  };
+}
+
+function cancelUpload(): Action {
+  let location: string;
+  const cancel = async (client: Client): Promise<void> => {
+    const { status } = await client.delete(location);
+    assert.match(String(status), /^(204|404)$/);
+  };
+  return {
+    name: 'a cancelled upload',
+    points: ['after session 4', 'after session 5', 'before unlink staged file', 'after unlink staged file'],
+    isDoneAt: (point) => point !== 'after session 4',
+    async perform(client) {
+      location = await client.openUpload('app');
+      await client.patch(location, bytes);
+      await cancel(client);
+    },
+    isDone: async (client) => (await client.get(location)).status === 404,
+    retry: cancel,
+  };
+}
+
+/** Each makes an action of its own for each test, as some remember where they were. */
+const actions: readonly (() => Action)[] = [
+  () => ({
+    name: 'a blob by POST and PUT',
+    points: blobPoints,
+    perform: async (client) => void (await client.pushBlob('app', bytes)),
+    isDone: (client) => holdsBlob(client, 'app', digest, bytes),
+  }),
+  () => ({
+    name: 'a blob by one POST',
+    points: ['after write staged file', 'after rename', 'after commit'],
+    async perform(client) {
+      const answer = await client.send('POST', `/v2/app/blobs/uploads/?digest=${digest}`, {}, bytes);
+      assert.equal(answer.status, 201);
+    },
+    isDone: (client) => holdsBlob(client, 'app', digest, bytes),
+  }),
+  () => ({
+    name: 'a blob in chunks',
+    points: [
+      'after session 1',
+      'after session 2',
+      'after write staged file 1',
+      'after session 3',
+      'before write staged file 2',
+      'after write staged file 2',
+      'after session 5',
+      'after write staged file 3',
+      'after session 8',
+      'after sync staged file',
+      'after rename',
+      ...commitPoints,
+    ],
+    ...pushInChunks(),
+    isDone: (client) => holdsBlob(client, 'app', digest, bytes),
+  }),
+  cancelUpload,
+  () => ({
+    name: 'a manifest and its tag',
+    points: commitPoints,
+    async perform(client) {
+      await client.pushManifest(
+        'app',
+        imageOf({ mediaType: ociConfig, digest: registry.config, size: 2 }, []),
+        'new',
+      );
+    },
+    isDone: (client) => holdsManifest(client, 'app', 'new'),
+  }),
+  () => ({
+    name: 'a mount',
+    points: commitPoints,
+    async perform(client) {
+      const url = `/v2/other/blobs/uploads/?mount=${registry.config}&from=app`;
+      assert.equal((await client.send('POST', url)).status, 201);
+    },
+    isDone: (client) => holdsBlob(client, 'other', registry.config),
+  }),
+  () => ({
+    name: 'the deletion of a tag',
+    points: commitPoints,
+    perform: (client) => remove(client, '/v2/doomed/manifests/v1'),
+    isDone: async (client) => !(await holdsManifest(client, 'doomed', 'v1')),
+  }),
+  () => ({
+    name: 'the deletion of a manifest',
+    points: commitPoints,
+    perform: (client) => remove(client, `/v2/doomed/manifests/${registry.doomed.digest}`),
+    async isDone(client) {
+      const there = await holdsManifest(client, 'doomed', registry.doomed.digest);
+      assert.equal(
+        await holdsManifest(client, 'doomed', 'v1'),
+        there,
+        'a tag without its manifest, or the reverse',
+      );
+      return !there;
+    },
+  }),
+  () => ({
+    name: 'the deletion of a blob',
+    points: commitPoints,
+    perform: (client) => remove(client, `/v2/doomed/blobs/${registry.loose}`),
+    isDone: async (client) => !(await holdsBlob(client, 'doomed', registry.loose)),
+  }),
+];
+
+/** Performs the action in a process that dies at the point. */
+async function performAndDie(t: TestContext, data: string, point: string, action: Action): Promise<void> {
+  const [, moment, step, nth = '1'] = /^(before|after) (.+?)(?: (\d+))?$/.exec(point)!;
+  const child = await startChild(t, {
+    command: process.execPath,
+    args: [main, data, moment!, step!, nth],
+    env: process.env,
+    ready: /listening on (http:\S+)/,
+  });
+  await assert.rejects(
+    action.perform(clientOf(child.ready[1]!)),
+    NoAnswer,
+    `it was answered: ${point} was never reached`,
+  );
+  assert.equal((await child.exited).signal, 'SIGKILL', child.output());
+}
+
+describe('killed at any step', { concurrency: 3 }, () => {
+  let template: string;
+  before(async () => {
+    template = await mkdtemp(join(tmpdir(), 'berth-crash-'));
+    registry = await makeRegistry(template);
+  });
+  after(() => rm(template, { recursive: true, force: true }));
+
+  for (const makeAction of actions) {
+    const { name, points } = makeAction();
+    for (const point of points) {
+      test(`${name}, ${point}: all or nothing, and it can be done again`, async (t) => {
+        const action = makeAction();
+        const data = await temporaryDirectory(t);
+        await cp(registry.data, data, { recursive: true });
+        await performAndDie(t, data, point, action);
+
+        const found = await examine(data);
+        assert.deepEqual(
+          [found.exitCode, found.findings.filter(({ severity }) => severity === 'error')],
+          [0, []],
+        );
+        assert.ok(found.walked.blobs >= 5 && found.walked.manifests >= 1 && found.walked.tags >= 1);
+
+        const berth = await startBerth(t, { data });
+        const client = clientOf(berth.url);
+        assert.equal(await action.isDone(client), (action.isDoneAt ?? isCommittedAt)(point));
+        await (action.retry ?? action.perform)(client);
+        assert.equal(await action.isDone(client), true);
+        await registry.kept.assertAllThere(client);
+        await berth.stop();
+        assert.deepEqual(
+          (await examine(data)).findings.filter(({ severity }) => severity === 'error'),
+          [],
+        );
+      });
+    }
+  }
+});
