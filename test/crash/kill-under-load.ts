@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { examine } from '../support/fsck.ts';
+import { type BerthProcess, startBerth } from '../support/process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { clientOf } from './http-client.ts';
+import { Ledger } from './ledger.ts';
+import { Writer } from './writer.ts';
+
+const writers = 6;
+const longestRound = 500;
+
+/**
+ * Kills the registry at random times while several clients write, again and again over one data directory. After each kill the
+ * directory is clean, and the next process holds everything that was acknowledged.
+ */
+export async function killUnderLoad(t: TestContext, goOn: (round: number) => boolean): Promise<void> {
+  const data = await temporaryDirectory(t);
+  const ledger = new Ledger();
+  const clients = Array.from({ length: writers }, (_, i) => new Writer(`writer/${i}`, ledger));
+  let round = 0;
+  for (; goOn(round); round++) {
+    const berth = await startBerth(t, { data });
+    await ledger.check(clientOf(berth.url), 'recent');
+    await writeAndKill(berth, clients);
+    await assertClean(data);
+  }
+  const berth = await startBerth(t, { data });
+  await ledger.check(clientOf(berth.url), 'everything');
+  await berth.stop();
+  const { walked } = await assertClean(data);
+  const resumed = clients.reduce((sum, client) => sum + client.resumed, 0);
+  t.diagnostic(
+    `${round} kills: ${ledger.acknowledged} acknowledged writes, ${ledger.unknown} cut short, ${resumed} uploads resumed`,
+  );
+  assert.ok(ledger.acknowledged > round * writers, 'hardly anything was written');
+  assert.ok(ledger.unknown > 0, 'no write was ever cut short');
+  assert.ok(walked.blobs > round && walked.manifests > round);
+}
+
+async function writeAndKill(berth: BerthProcess, clients: readonly Writer[]): Promise<void> {
+  const writing = Promise.all(clients.map((client) => client.run(clientOf(berth.url))));
+  // A writer ends when nobody answers; one that ends earlier has seen what must not be.
+  await Promise.race([writing, delay(randomInt(longestRound))]);
+  const { signal } = await berth.stop('SIGKILL');
+  await writing;
+  assert.equal(signal, 'SIGKILL', berth.output());
+}
+
+async function assertClean(data: string) {
+  const examination = await examine(data);
+  const errors = examination.findings.filter((finding) => finding.severity === 'error');
+  assert.deepEqual([examination.exitCode, errors], [0, []]);
+  return examination;
+}
