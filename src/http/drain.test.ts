@@ -4,10 +4,10 @@ import { Agent, createServer, get, type IncomingMessage, type Server, type Serve
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { InFlight } from './in-flight.ts';
+import { Drain } from './drain.ts';
 
 interface Served {
-  readonly inFlight: InFlight;
+  readonly drain: Drain;
   readonly server: Server;
   readonly agent: Agent;
   /** Sends a request; resolves with its response. */
@@ -17,9 +17,9 @@ interface Served {
 }
 
 async function serve(t: TestContext): Promise<Served> {
-  const inFlight = new InFlight();
+  const drain = new Drain();
   const arrivals = Promise.withResolvers<(body: string) => void>();
-  const answer = inFlight.around(async (request: IncomingMessage, response: ServerResponse) => {
+  const answer = drain.around(async (request: IncomingMessage, response: ServerResponse) => {
     if (request.url === '/failing') {
       response.end();
       throw new Error('the handler failed');
@@ -40,7 +40,7 @@ async function serve(t: TestContext): Promise<Served> {
     server.close();
   });
   return {
-    inFlight,
+    drain,
     server,
     agent,
     async get(path) {
@@ -52,21 +52,21 @@ async function serve(t: TestContext): Promise<Served> {
 }
 
 test('a drain without requests ends at once, and nobody can connect any more', async (t) => {
-  const { inFlight, server, agent, get } = await serve(t);
+  const { drain, server, agent, get } = await serve(t);
   assert.equal(await text(await get('/')), 'at once');
-  assert.equal(inFlight.draining, false);
-  await inFlight.drain(server, 60_000);
-  assert.equal(inFlight.draining, true);
+  assert.equal(drain.begun, false);
+  await drain.run(server, 60_000);
+  assert.equal(drain.begun, true);
   agent.destroy();
   await assert.rejects(get('/'), { code: 'ECONNREFUSED' });
 });
 
 test('a drain waits for the request that runs, which ends as if nothing had happened', async (t) => {
-  const { inFlight, server, get, held } = await serve(t);
+  const { drain, server, get, held } = await serve(t);
   const response = get('/held');
   const answer = await held();
   let drained = false;
-  const draining = inFlight.drain(server, 60_000).then(() => {
+  const draining = drain.run(server, 60_000).then(() => {
     drained = true;
   });
   await new Promise(setImmediate);
@@ -77,14 +77,14 @@ test('a drain waits for the request that runs, which ends as if nothing had happ
 });
 
 test('a request that outlasts the limit is cut', async (t) => {
-  const { inFlight, server, get, held } = await serve(t);
+  const { drain, server, get, held } = await serve(t);
   const response = get('/held');
   await held();
-  await Promise.all([assert.rejects(response, { code: 'ECONNRESET' }), inFlight.drain(server, 10)]);
+  await Promise.all([assert.rejects(response, { code: 'ECONNRESET' }), drain.run(server, 10)]);
 });
 
 test('a handler that fails is not waited for', async (t) => {
-  const { inFlight, server, get } = await serve(t);
+  const { drain, server, get } = await serve(t);
   await text(await get('/failing'));
-  await inFlight.drain(server, 60_000);
+  await drain.run(server, 60_000);
 });
