@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+
+/** A request, and the answers that mean that it was done. */
+export interface Step {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  readonly url: string;
+  readonly headers?: Record<string, string>;
+  /** A list of chunks is sent chunked. */
+  readonly body?: Buffer | Buffer[];
+  readonly ok: number;
+  /** What a client that asks once more, not knowing whether it was heard, may be told besides. */
+  readonly again?: readonly string[];
+  readonly check?: (reply: Reply) => void;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Buffer;
+}
+
+/** The registry said that it has failed. */
+export class ServerFault extends Error {
+  readonly step: Step;
+  constructor(step: Step, reply: Reply) {
+    super(`${step.method} ${step.url}: ${reply.status} ${reply.body}`);
+    this.step = step;
+  }
+}
+
+/** Sends a step; its answer is the one wanted, or a fault of the server's with an OCI error body: nothing else. */
+export async function send(url: string, step: Step): Promise<Reply> {
+  const reply = await exchange(url, step);
+  const what = `${step.method} ${step.url}: ${reply.status} ${reply.body}`;
+  if (reply.status >= 500) {
+    if (step.method !== 'HEAD') assert.match(codeOf(reply), /^(UNAVAILABLE|STORAGE_FULL|UNKNOWN)$/, what);
+    throw new ServerFault(step, reply);
+  }
+  assert.equal(reply.status, step.ok, what);
+  step.check?.(reply);
+  return reply;
+}
+
+/** Sends a step that failed before, unchanged. */
+export async function repeat(url: string, step: Step): Promise<void> {
+  const reply = await exchange(url, step);
+  if (reply.status === step.ok) return step.check?.(reply);
+  const what = `again ${step.method} ${step.url}: ${reply.status} ${reply.body}`;
+  assert.ok(step.again?.includes(codeOf(reply)), what);
+}
+
+async function exchange(url: string, { method, url: path, headers = {}, body }: Step): Promise<Reply> {
+  const chunked = Array.isArray(body);
+  const response = await fetch(url + path, {
+    method,
+    headers,
+    ...(body !== undefined && { body: chunked ? ReadableStream.from(body) : body }),
+    ...(chunked && { duplex: 'half' }),
+  } as RequestInit);
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: Buffer.from(await response.arrayBuffer()),
+  };
+}
+
+function codeOf({ body }: Reply): string {
+  return String(JSON.parse(body.toString()).errors[0].code);
+}

@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+
+/** What a data directory holds, judged without the code under test. */
+export interface Findings {
+  /** What breaks a promise. */
+  readonly problems: string[];
+  /** Staged files whose session is gone. */
+  readonly orphanUploads: string[];
+  /** Blob files that no row knows of. */
+  readonly orphanBlobs: string[];
+}
+
+interface BlobRow {
+  digest: string;
+  size: number;
+  generation: number;
+  state: string;
+}
+
+const blobsFolder = 'docker/registry/v2/blobs';
+
+/** Reads every row and every file of `data`, which a registry may be using, as long as no request is running. */
+export function examine(data: string): Findings {
+  const database = new DatabaseSync(join(data, 'berth.db'), { readOnly: true });
+  try {
+    const all = <T>(query: string): T[] => database.prepare(query).all() as T[];
+    const blobs = all<BlobRow>('select digest, size, generation, state from blobs');
+    const uploads = all<{ id: string; size: number; digest: string }>('select id, size, digest from uploads');
+    return {
+      problems: [
+        ...all<{ integrity_check: string }>('pragma integrity_check')
+          .map((row) => row.integrity_check)
+          .filter((text) => text !== 'ok'),
+        ...all('pragma foreign_key_check').map((row) => `foreign key: ${JSON.stringify(row)}`),
+        ...blobs.flatMap((row) => blobProblems(data, row)),
+        ...uploads.flatMap((row) => uploadProblems(data, row)),
+        ...all<{ digest: string; bytes: Uint8Array; size: number }>(
+          'select digest, bytes, size from manifests',
+        ).flatMap(manifestProblems),
+        ...danglingRows(all),
+      ],
+      orphanUploads: filesBelow(join(data, 'uploads')).filter((id) => !uploads.some((row) => row.id === id)),
+      orphanBlobs: filesBelow(join(data, blobsFolder)).filter(
+        (path) => !blobs.some((row) => pathsOf(row).includes(path)),
+      ),
+    };
+  } finally {
+    database.close();
+  }
+}
+
+/** Where the row's bytes are: those promised, and those about to be deleted. */
+function pathsOf({ digest, generation, state }: BlobRow): string[] {
+  const generations = state === 'stored' ? [generation] : [generation - 1];
+  return generations.map((number) => pathOf(digest, number));
+}
+
+/** A blob's file, below the folder of all blobs. */
+export function pathOf(digest: string, generation = 0): string {
+  const [algorithm, hex] = digest.split(':') as [string, string];
+  return `${algorithm}/${hex.slice(0, 2)}/${hex}/data${generation === 0 ? '' : `.${generation}`}`;
+}
+
+/** A blob's file, from the root. */
+export function blobFile(data: string, digest: string, generation = 0): string {
+  return join(data, blobsFolder, pathOf(digest, generation));
+}
+
+export function digestOf(bytes: Uint8Array, algorithm = 'sha256'): string {
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
+}
+
+export function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+}
+
+function blobProblems(data: string, { digest, size, generation, state }: BlobRow): string[] {
+  if (state !== 'stored') return [];
+  const path = blobFile(data, digest, generation);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return [`blob ${digest}: no file`];
+  if (found.size !== size) return [`blob ${digest}: ${found.size} bytes, the row says ${size}`];
+  const actual = digestOf(readFileSync(path), digest.split(':')[0]);
+  return actual === digest ? [] : [`blob ${digest}: the file hashes to ${actual}`];
+}
+
+function uploadProblems(data: string, { id, size, digest }: { id: string; size: number; digest: string }) {
+  if (size === 0) return [];
+  const path = join(data, 'uploads', id);
+  // A commit that failed half-way has moved the bytes; the session's next request finds out.
+  if (!existsSync(path)) return [];
+  const bytes = readFileSync(path).subarray(0, size);
+  const algorithm = digest.split(':')[0];
+  return bytes.length === size && digestOf(bytes, algorithm) === digest
+    ? []
+    : [`upload ${id}: the first ${size} staged bytes are not ${digest}`];
+}
+
+function manifestProblems(row: { digest: string; bytes: Uint8Array; size: number }): string[] {
+  const actual = digestOf(row.bytes, row.digest.split(':')[0]);
+  if (actual !== row.digest) return [`manifest ${row.digest}: its bytes hash to ${actual}`];
+  return row.bytes.length === row.size ? [] : [`manifest ${row.digest}: ${row.bytes.length} bytes`];
+}
+
+function danglingRows(all: <T>(query: string) => T[]): string[] {
+  const checks = {
+    'held, but not stored': `
+      select digest from repository_blobs join blobs using (digest) where state <> 'stored'`,
+    'needed by a manifest, but not held by its repository': `
+      select r.digest from manifest_references r join manifests m on m.id = r.manifest_id
+      where r.kind = 'blob' and not exists (
+        select 1 from repository_blobs b where b.repository_id = m.repository_id and b.digest = r.digest)`,
+    'tagged in another repository': `
+      select m.digest from tags t join manifests m on m.id = t.manifest_id
+      where m.repository_id <> t.repository_id`,
+  };
+  return Object.entries(checks).flatMap(([problem, query]) =>
+    all<{ digest: string }>(query).map(({ digest }) => `${digest}: ${problem}`),
+  );
+}

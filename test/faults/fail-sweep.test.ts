@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openSqlite } from '../../src/db/sqlite.ts';
+import { type SweepParts, sweep } from '../../src/jobs/sweep.ts';
+import { openFilesystemStore } from '../../src/storage/filesystem.ts';
+import { testRegistry } from '../support/registry.ts';
+import { send } from './client.ts';
+import { blobFile, digestOf, examine, filesBelow } from './consistency.ts';
+import { failingDatabase } from './failing-database.ts';
+import { failingStore } from './failing-store.ts';
+import { Faults } from './faults.ts';
+
+const day = 24 * 3_600_000;
+
+for (const moment of ['before', 'after'] as const) {
+  test(`a sweep of which any one call fails ${moment} its work takes nothing that is held, and the next one ends it`, async (t) => {
+    const faults = new Faults();
+    let parts: SweepParts | undefined;
+    const { app, data } = await testRegistry(t, {}, async (data) => {
+      const database = failingDatabase(await openSqlite(join(data, 'berth.db')), faults);
+      const store = failingStore(await openFilesystemStore(data), faults);
+      parts = { database, store, clock: () => Date.now() + day, expireAfter: 1_000, grace: 1_000 };
+      return { database, store };
+    });
+    const { url } = await app.listen();
+    const push = async (content: string): Promise<string> => {
+      const digest = digestOf(Buffer.from(content));
+      const path = `/v2/a/blobs/uploads/?digest=${digest}`;
+      await send(url, { method: 'POST', url: path, body: Buffer.from(content), ok: 201 });
+      return digest;
+    };
+    const held = await push('held');
+    let at = 0;
+    for (let hit: string | undefined = 'first'; hit !== undefined; hit = faults.hit) {
+      at += 1;
+      const unheld = await push(`unheld ${at}`);
+      await send(url, { method: 'DELETE', url: `/v2/a/blobs/${unheld}`, ok: 202 });
+      const session = await send(url, { method: 'POST', url: '/v2/a/blobs/uploads/', ok: 202 });
+      const location = session.headers.get('location') as string;
+      await send(url, { method: 'PATCH', url: location, body: Buffer.from('never ended'), ok: 202 });
+      await writeFile(join(data, 'uploads', `orphan-${at}`), 'no session');
+
+      faults.arm({ at, code: 'EIO', moment });
+      await sweep(parts as SweepParts).catch((error: Error) => assert.match(error.message, /injected/));
+      faults.disarm();
+      assert.deepEqual(examine(data).problems, []);
+
+      await sweep(parts as SweepParts);
+      assert.deepEqual(filesBelow(join(data, 'uploads')), [], `call ${at}, ${faults.hit}`);
+      assert.deepEqual(examine(data).orphanBlobs, [], `call ${at}, ${faults.hit}`);
+      assert.deepEqual(
+        filesBelow(join(data, 'docker')).map((path) => join(data, 'docker', path)),
+        [blobFile(data, held)],
+      );
+      await send(url, { method: 'GET', url: `/v2/a/blobs/${held}`, ok: 200 });
+    }
+    t.diagnostic(`${at - 1} calls failed, one at a time`);
+    assert.ok(at > 5);
+  });
+}

@@ -1,0 +1,41 @@
+import type { Database } from '../../src/db/database.ts';
+import type { Db, DirectAdapter } from '../../src/db/prepare.ts';
+import type { Faults } from './faults.ts';
+
+/**
+ * A database of which one call fails: a read, a statement inside a transaction, or the transaction as a whole, which may
+ * have been committed when it does (as when the sync after it fails).
+ */
+export function failingDatabase(database: Database, faults: Faults): Database {
+  return {
+    read: failingHandle(database.read, 'read', faults),
+    transaction: (work, options) =>
+      faults.around('transaction', () =>
+        database.transaction((db) => work(failingHandle(db, 'statement', faults)), options),
+      ),
+    ping: () => faults.around('ping', () => database.ping()),
+    close: () => database.close(),
+  };
+}
+
+/** The same handle, whose prepared queries go through `faults`. */
+function failingHandle(db: Db, call: string, faults: Faults): Db {
+  const executor = db.getExecutor();
+  const adapter = executor.adapter as typeof executor.adapter & DirectAdapter;
+  const failingAdapter = Object.create(adapter, {
+    runDirect: {
+      value: (query: string, parameters: readonly unknown[]) => {
+        faults.check(`${call}: ${query}`);
+        return adapter.runDirect(query, parameters);
+      },
+    },
+  });
+  const failingExecutor = Object.create(executor, { adapter: { value: failingAdapter } });
+  return new Proxy(db, {
+    get(target, key) {
+      if (key === 'getExecutor') return () => failingExecutor;
+      const value = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}

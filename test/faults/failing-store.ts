@@ -1,0 +1,33 @@
+import type { BlobStore } from '../../src/storage/blob-store.ts';
+import type { Faults } from './faults.ts';
+
+/** A store of which one call fails; a listing also half-way. */
+export function failingStore(store: BlobStore, faults: Faults): BlobStore {
+  async function* listing<T>(call: string, entries: AsyncIterable<T>): AsyncIterable<T> {
+    faults.check(call);
+    for await (const entry of entries) {
+      yield entry;
+      faults.check(call);
+    }
+  }
+  return {
+    // Failing after the file was opened would lose the descriptor, which no store may do.
+    async read(key) {
+      faults.check('read');
+      return store.read(key);
+    },
+    stat: (key) => faults.around('stat', () => store.stat(key)),
+    delete: (key) => faults.around('delete', () => store.delete(key)),
+    list: () => listing('list', store.list()),
+    append: (upload, offset, body, options) =>
+      faults.around('append', () => store.append(upload, offset, body, options)),
+    async readUpload(upload, size) {
+      faults.check('readUpload');
+      return store.readUpload(upload, size);
+    },
+    commit: (upload, key) => faults.around('commit', () => store.commit(upload, key)),
+    abort: (upload) => faults.around('abort', () => store.abort(upload)),
+    listUploads: () => listing('listUploads', store.listUploads()),
+    ping: () => faults.around('ping', () => store.ping()),
+  };
+}
