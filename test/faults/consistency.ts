@@ -52,6 +52,19 @@ export function examine(data: string): Findings {
   }
 }
 
+/** The upload sessions there are. */
+export function openSessions(data: string): string[] {
+  const database = new DatabaseSync(join(data, 'berth.db'), { readOnly: true });
+  try {
+    return database
+      .prepare('select id from uploads')
+      .all()
+      .map((row) => String(row.id));
+  } finally {
+    database.close();
+  }
+}
+
 /** Where the row's bytes are: those promised, and those about to be deleted. */
 function pathsOf({ digest, generation, state }: BlobRow): string[] {
   const generations = state === 'stored' ? [generation] : [generation - 1];

@@ -1,0 +1,88 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+export interface RawResponse {
+  readonly status: number;
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+const headEnd = Buffer.from('\r\n\r\n');
+
+/** A connection on which a test says and sees each byte: half a body, two requests at once, nothing at all. */
+export class RawConnection {
+  readonly socket: Socket;
+  /** Resolves when the connection has ended, in whichever way. */
+  readonly closed: Promise<void>;
+  #received = Buffer.alloc(0);
+  #open = true;
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    // A reset is one of the ways.
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => {
+      this.#received = Buffer.concat([this.#received, chunk]);
+    });
+    this.closed = once(socket, 'close').then(() => {
+      this.#open = false;
+    });
+  }
+
+  static async to(url: string): Promise<RawConnection> {
+    const { hostname, port } = new URL(url);
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true, allowHalfOpen: true });
+    const connection = new RawConnection(socket);
+    await once(socket, 'connect');
+    return connection;
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  send(data: string | Buffer): void {
+    this.socket.write(data);
+  }
+
+  /** Sends the head of a request; `Content-Length` and the like are the caller's. */
+  request(method: string, path: string, headers: Record<string, string | number> = {}): void {
+    const lines = Object.entries({ host: 'registry.test', ...headers }).map(
+      ([name, value]) => `${name}: ${value}`,
+    );
+    this.send(`${method} ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
+  }
+
+  /** The next answer, an informational one (100) too; `undefined` when the connection ends before it is whole. */
+  async response(options: { head?: boolean } = {}): Promise<RawResponse | undefined> {
+    for (;;) {
+      const response = this.#parse(options.head ?? false);
+      if (response !== undefined) return response;
+      if (!this.#open || this.socket.readableEnded) return undefined;
+      await Promise.race([once(this.socket, 'data'), once(this.socket, 'end'), this.closed]).catch(() => {});
+    }
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  #parse(isHead: boolean): RawResponse | undefined {
+    const end = this.#received.indexOf(headEnd);
+    if (end === -1) return undefined;
+    const [first = '', ...lines] = this.#received.subarray(0, end).toString('latin1').split('\r\n');
+    const headers = Object.fromEntries(
+      lines.map((line) => {
+        const colon = line.indexOf(':');
+        return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+      }),
+    );
+    const start = end + headEnd.length;
+    const length = isHead ? 0 : Number(headers['content-length'] ?? 0);
+    if (this.#received.length < start + length) return undefined;
+    const body = this.#received.subarray(start, start + length);
+    this.#received = this.#received.subarray(start + length);
+    return { status: Number(first.split(' ')[1]), headers, body };
+  }
+}
