@@ -17,6 +17,7 @@ export class RawConnection {
   readonly closed: Promise<void>;
   #received = Buffer.alloc(0);
   #open = true;
+  #wake = (): void => {};
 
   private constructor(socket: Socket) {
     this.socket = socket;
@@ -24,9 +25,12 @@ export class RawConnection {
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
       this.#received = Buffer.concat([this.#received, chunk]);
+      this.#wake();
     });
+    socket.on('end', () => this.#wake());
     this.closed = once(socket, 'close').then(() => {
       this.#open = false;
+      this.#wake();
     });
   }
 
@@ -60,7 +64,9 @@ export class RawConnection {
       const response = this.#parse(options.head ?? false);
       if (response !== undefined) return response;
       if (!this.#open || this.socket.readableEnded) return undefined;
-      await Promise.race([once(this.socket, 'data'), once(this.socket, 'end'), this.closed]).catch(() => {});
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
     }
   }
 
