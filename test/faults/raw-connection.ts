@@ -15,7 +15,10 @@ export class RawConnection {
   readonly socket: Socket;
   /** Resolves when the connection has ended, in whichever way. */
   readonly closed: Promise<void>;
-  #received = Buffer.alloc(0);
+  #received: Buffer[] = [];
+  #size = 0;
+  /** How many bytes there must be for an answer to be whole; a guess until its head is known. */
+  #wanted = 0;
   #open = true;
   #wake = (): void => {};
 
@@ -24,8 +27,9 @@ export class RawConnection {
     // A reset is one of the ways.
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
-      this.#received = Buffer.concat([this.#received, chunk]);
-      this.#wake();
+      this.#received.push(chunk);
+      this.#size += chunk.length;
+      if (this.#size >= this.#wanted) this.#wake();
     });
     socket.on('end', () => this.#wake());
     this.closed = once(socket, 'close').then(() => {
@@ -75,9 +79,11 @@ export class RawConnection {
   }
 
   #parse(isHead: boolean): RawResponse | undefined {
-    const end = this.#received.indexOf(headEnd);
+    const received = Buffer.concat(this.#received);
+    this.#received = [received];
+    const end = received.indexOf(headEnd);
     if (end === -1) return undefined;
-    const [first = '', ...lines] = this.#received.subarray(0, end).toString('latin1').split('\r\n');
+    const [first = '', ...lines] = received.subarray(0, end).toString('latin1').split('\r\n');
     const headers = Object.fromEntries(
       lines.map((line) => {
         const colon = line.indexOf(':');
@@ -86,9 +92,11 @@ export class RawConnection {
     );
     const start = end + headEnd.length;
     const length = isHead ? 0 : Number(headers['content-length'] ?? 0);
-    if (this.#received.length < start + length) return undefined;
-    const body = this.#received.subarray(start, start + length);
-    this.#received = this.#received.subarray(start + length);
-    return { status: Number(first.split(' ')[1]), headers, body };
+    this.#wanted = start + length;
+    if (received.length < this.#wanted) return undefined;
+    this.#received = [received.subarray(this.#wanted)];
+    this.#size -= this.#wanted;
+    this.#wanted = 0;
+    return { status: Number(first.split(' ')[1]), headers, body: received.subarray(start, start + length) };
   }
 }
