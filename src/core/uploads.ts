@@ -28,7 +28,8 @@ export interface UploadStatus {
 
 /** A request's bytes, and where it says that they belong. */
 export interface UploadBody {
-  readonly stream: Readable;
+  /** Lets the bytes come; called when nothing stands against them any more. */
+  readonly open: () => Readable;
   /** First and last byte by `Content-Range`; absent: append. */
   readonly range?: { readonly first: number; readonly last: number } | undefined;
   /** Ends the body early, as if the client had hung up. */
@@ -116,7 +117,6 @@ export class Uploads {
       try {
         await this.#blobs.commit(upload, digest, hash.size);
       } catch (error) {
-        if (error instanceof UploadLost) await this.#endLost(claim, error);
         // The bytes may have moved already; a repeated PUT without a body finds them.
         if (!(error instanceof UploadLost)) await this.#release(claim, hash).catch(() => {});
         throw error;
@@ -198,7 +198,7 @@ export class Uploads {
         hash.update(chunk);
         body.received?.(chunk.length);
       };
-      const { interrupted } = await this.#store.append(id, start, body.stream, { tap, signal });
+      const { interrupted } = await this.#store.append(id, start, body.open(), { tap, signal });
       if (interrupted) {
         await this.#release(claim, hash);
         throw interrupted instanceof RegistryError

@@ -17,6 +17,7 @@ function request(headers: Record<string, string> = {}): PassThrough & IncomingMe
 function read(from: IncomingMessage, signal = new AbortController().signal) {
   let received = 0;
   const body = readBody(from, limit, {
+    open: () => from,
     signal,
     received: (bytes) => {
       received += bytes;
@@ -144,7 +145,11 @@ async function connected(
 test('a client that waits for 100 Continue gets it when its body is wanted', async (t) => {
   const socket = await connected(t, async (request, response) => {
     acceptBody(request, response);
-    const body = await readBody(request, limit, { signal: new AbortController().signal, received: () => {} });
+    const body = await readBody(request, limit, {
+      open: () => request,
+      signal: new AbortController().signal,
+      received: () => {},
+    });
     response.end(body);
   });
   socket.write('PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n');

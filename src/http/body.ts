@@ -14,6 +14,8 @@ export function acceptBody(request: IncomingMessage, response: ServerResponse): 
 
 /** How a handler takes a body in. */
 export interface Intake {
+  /** Lets the body come; for when all checks are done, as some clients wait for it (`Expect: 100-continue`). */
+  readonly open: () => IncomingMessage;
   /** Aborted when the body comes too slowly. */
   readonly signal: AbortSignal;
   /** To be told of each chunk's bytes: what makes progress is not cut. */
@@ -27,7 +29,7 @@ export interface Intake {
 export function readBody(
   request: IncomingMessage,
   limit: number,
-  { signal, received }: Intake,
+  { open, signal, received }: Intake,
 ): Promise<Buffer> {
   const tooLarge = (): RegistryError =>
     new RegistryError('MANIFEST_TOO_LARGE', `at most ${limit} bytes are accepted`);
@@ -62,6 +64,7 @@ export function readBody(
       leave();
       reject(signal.reason);
     };
+    open();
     if (request.readableEnded) return onEnd();
     if (request.destroyed) return onBroken();
     signal.addEventListener('abort', onAbort, { once: true });

@@ -91,7 +91,7 @@ test('an escaped lone surrogate is text, as JSON allows it', () => {
 test('nesting is accepted to 64 levels and refused beyond', () => {
   assert.ok(parse('['.repeat(64) + ']'.repeat(64)));
   refused('['.repeat(65) + ']'.repeat(65), /nested deeper than 64/);
-  refused('{"a":'.repeat(65) + '1' + '}'.repeat(65), /nested deeper than 64/);
+  refused(`${'{"a":'.repeat(65)}1${'}'.repeat(65)}`, /nested deeper than 64/);
   assert.ok(parse(`[[]${',[]'.repeat(500)}]`), 'brackets beside each other do not add up');
   assert.equal(parse(`"${'['.repeat(1000)}"`), '['.repeat(1000));
 });

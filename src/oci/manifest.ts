@@ -129,7 +129,8 @@ function parseDescriptor(value: unknown, field: string): Descriptor {
   const { mediaType, digest, size } = descriptor;
   if (typeof mediaType !== 'string' || mediaType === '')
     throw invalid(`"${field}.mediaType" must be a media type`);
-  const parsed = typeof digest === 'string' ? asDigest(digest) : undefined;
+  if (typeof digest !== 'string') throw invalid(`"${field}.digest" must be a digest`);
+  const parsed = asDigest(digest);
   if (parsed === undefined) {
     throw new RegistryError('DIGEST_INVALID', `"${field}.digest" is not a digest: ${show(digest)}`);
   }

@@ -113,8 +113,8 @@ export async function openFilesystemStore(
         return fd;
       };
       try {
-        if (offset === 0) await open();
         const { written, interrupted } = await writeBody(files, open, offset, body, options);
+        if (offset === 0) await open();
         return { size: offset + written, ...(interrupted && { interrupted }) };
       } finally {
         if (fd !== undefined) await files.close(fd);

@@ -73,8 +73,11 @@ export class Exchange {
     const received = (bytes: number): void => {
       this.received += bytes;
     };
-    if (!announcesBody(request)) return take({ signal: slow.signal, received });
-    acceptBody(request, response);
+    const open = (): IncomingMessage => {
+      acceptBody(request, response);
+      return request;
+    };
+    if (!announcesBody(request)) return take({ open, signal: slow.signal, received });
     // While this side makes the client wait (a slow disk), the client is not the slow one.
     let waited = 0;
     const progress = (): number => {
@@ -83,7 +86,7 @@ export class Exchange {
     };
     const unwatch = this.#slow.watch(progress, (reason) => slow.abort(reason));
     try {
-      return await take({ signal: slow.signal, received });
+      return await take({ open, signal: slow.signal, received });
     } finally {
       unwatch();
     }

@@ -50,9 +50,7 @@ async function pushWhole(
 ): Promise<void> {
   const { id } = await uploads.start(name);
   try {
-    await exchange.takeBody((intake) =>
-      uploads.finish(name, id, digest, { stream: exchange.request, ...intake }),
-    );
+    await exchange.takeBody((intake) => uploads.finish(name, id, digest, intake));
   } catch (error) {
     await uploads.cancel(name, id).catch(() => {});
     throw error;
@@ -103,7 +101,7 @@ export async function deleteUpload(
 
 function bodyOf(exchange: Exchange, intake: Intake): UploadBody {
   const header = exchange.header('content-range');
-  if (header === undefined) return { stream: exchange.request, ...intake };
+  if (header === undefined) return intake;
   const range = parseContentRange(header);
   if (range === undefined)
     throw new RegistryError('RANGE_INVALID', `Content-Range is ${quote(header)}, not <first>-<last>`);
@@ -111,7 +109,7 @@ function bodyOf(exchange: Exchange, intake: Intake): UploadBody {
   if (length !== undefined && Number(length) !== range.last - range.first + 1) {
     throw new RegistryError('RANGE_INVALID', `Content-Range ${quote(header)} is not ${length} bytes`);
   }
-  return { stream: exchange.request, range, ...intake };
+  return { ...intake, range };
 }
 
 /** A chunk out of order is told where the session stands (R16), so that the client can go on at once. */

@@ -62,8 +62,8 @@ test('a chunked body of other than its Content-Range is refused, and its bytes a
       body: ReadableStream.from([part(0, wrong)]),
       duplex: 'half',
     } as RequestInit);
-    assert.equal(response.status, 400);
-    assert.equal(await errorCode(response), 'SIZE_INVALID');
+    assert.equal(response.status, 416);
+    assert.equal(await errorCode(response), 'RANGE_INVALID');
     assert.equal(await received(session), 0);
   }
   assert.equal((await finish(session, digest, bytes)).status, 201);

@@ -25,7 +25,7 @@ export function failingStore(store: BlobStore, faults: Faults): BlobStore {
       faults.check('readUpload');
       return store.readUpload(upload, size);
     },
-    commit: (upload, key) => faults.around('commit', () => store.commit(upload, key)),
+    commit: (upload, key, size) => faults.around('commit', () => store.commit(upload, key, size)),
     abort: (upload) => faults.around('abort', () => store.abort(upload)),
     listUploads: () => listing('listUploads', store.listUploads()),
     ping: () => faults.around('ping', () => store.ping()),

@@ -1,8 +1,8 @@
-import { createReadStream } from 'node:fs';
 import { findBytes } from '../../db/blobs.ts';
 import { everyLink, everyStoredBlob, type StoredBlobRow } from '../../db/fsck.ts';
 import { asDigest, type Digest, digestAlgorithm } from '../../oci/digest.ts';
 import { type BlobFile, type BlobKey, blobKey, parseBlobKey } from '../../storage/blob-store.ts';
+import { streamBlob } from '../../storage/stream-blob.ts';
 import { RunningHash } from '../running-hash.ts';
 import { affectedByBlob } from './affected.ts';
 import { checkRow, type Finding, type FindingKind, type Walk } from './walk.ts';
@@ -54,8 +54,7 @@ async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
 
 async function digestOfFile({ walked }: Walk, file: BlobFile, digest: Digest): Promise<Digest> {
   try {
-    const bytes = createReadStream('', { fd: file.fd, autoClose: false, highWaterMark: 1 << 20 });
-    const hash = await RunningHash.of(digestAlgorithm(digest), bytes);
+    const hash = await RunningHash.of(digestAlgorithm(digest), streamBlob(file));
     walked.bytes += hash.size;
     return hash.digest();
   } finally {
