@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import manifest from '../package.json' with { type: 'json' };
+import { run } from '../src/cli/program.ts';
+import { configSchema } from '../src/config/schema.ts';
+import { settingsOf } from '../src/config/settings.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+/** What is not of the repository (.gitignore). A downloaded archive has no git to ask. */
+const ignored = /^(?:\.git|node_modules|data|bench\/out|.*\.log|.*\.DS_Store)$/;
+const tracked = filesBelow('');
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (ignored.test(path)) return [];
+    return entry.isDirectory() ? filesBelow(path) : [path];
+  });
+}
+
+const read = (file: string): string => readFileSync(join(root, file), 'utf8');
+const pages = tracked.filter((file) => file.endsWith('.md'));
+
+interface Fence {
+  readonly page: string;
+  readonly language: string;
+  readonly text: string;
+}
+
+const fences = pages.flatMap((page) =>
+  [...read(page).matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(
+    ([, language = '', text = '']): Fence => ({ page, language, text }),
+  ),
+);
+
+/** The commands of the pages: the lines of shell blocks, continued ones joined, and what stands in a sentence. */
+const commands = [
+  ...fences
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ page, text }) =>
+      text
+        .replaceAll(/\\\n\s*/g, '')
+        .split(/\n|&&/)
+        .map((line) => ({ page, line: line.trim() })),
+    ),
+  ...pages.flatMap((page) =>
+    [...read(page).matchAll(/(?<!`)`(np[mx] [^`]+)`(?!`)/g)].map(([, text = '']) => ({
+      page,
+      line: text.replaceAll('\n', ' '),
+    })),
+  ),
+];
+
+describe('links between pages', () => {
+  for (const page of pages) {
+    test(page, () => {
+      const text = read(page).replace(/^```.*?^```$/gms, '');
+      for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+        if (/^[a-z]+:/.test(target)) continue;
+        const [path = '', anchor] = target.split('#');
+        const file = path === '' ? page : join(dirname(page), path);
+        assert.ok(existsSync(join(root, file)), `${target} leads nowhere`);
+        if (anchor !== undefined) assert.ok(anchorsOf(file).has(anchor), `${target}: no such heading`);
+      }
+    });
+  }
+});
+
+/** As GitHub makes them: lowercase, punctuation gone, spaces to dashes. */
+function anchorsOf(file: string): Set<string> {
+  const headings = [...read(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
+  return new Set(
+    headings.map((heading) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
+
+describe('commands in the pages', () => {
+  const helps = new Map<string, string>();
+  const help = async (...words: string[]): Promise<string | undefined> => {
+    let text = '';
+    const out = (part: string): void => {
+      text += part;
+    };
+    const exitCode = await run([...words, '--help'], { env: {}, out, err: () => {} });
+    return exitCode === 0 ? text : undefined;
+  };
+  before(async () => {
+    for (const words of [['serve'], ['fsck'], ['config', 'check'], ['config', 'show']]) {
+      helps.set(words.join(' '), (await help(...words)) ?? '');
+    }
+  });
+
+  test('README has the two that it is about', () => {
+    for (const command of ['npm install && npm start', 'npm install && npm test']) {
+      assert.ok(fences.some(({ page, text }) => page === 'README.md' && text.trim() === command));
+    }
+  });
+
+  for (const { page, line } of commands) {
+    const npm = /^npm (?:run )?([\w:-]+)/.exec(line);
+    if (npm) {
+      test(`${page}: ${line}`, () => {
+        const known = ['install', 'ci', ...Object.keys(manifest.scripts)];
+        assert.ok(known.includes(npm[1] as string), `package.json has no script ${npm[1]}`);
+      });
+    }
+    const berth = /^npm start -- (?<serve>.*)|(?:src\/main\.ts|npx berth) (?<any>.*)/.exec(line)?.groups;
+    if (berth) {
+      test(`${page}: ${line} has flags that exist`, () => {
+        const given = berth.serve === undefined ? (berth.any as string) : `serve ${berth.serve}`;
+        const command = [...helps.keys()].find((words) => given.startsWith(words));
+        assert.ok(command, 'no such command');
+        for (const [flag] of given.matchAll(/--[\w-]+/g)) {
+          assert.match(helps.get(command) as string, new RegExp(`${flag}\\b`));
+        }
+      });
+    }
+  }
+
+  test('are looked at, not passed over', () => {
+    assert.ok(commands.filter(({ line }) => /npm start|npx berth|src\/main\.ts/.test(line)).length >= 6);
+  });
+});
+
+describe('settings in the pages', () => {
+  const { settings } = settingsOf(configSchema);
+  const variables = new Set(['BERTH_CONFIG', ...settings.map(({ env }) => env)]);
+
+  test('every variable exists', () => {
+    for (const file of [...pages, ...tracked.filter((file) => file.startsWith('.github/'))]) {
+      for (const [name] of read(file).matchAll(/\bBERTH_[A-Z_]*[A-Z]\b/g)) {
+        assert.ok(variables.has(name), `${file}: ${name}`);
+      }
+    }
+  });
+
+  for (const { page, text } of fences.filter(({ language }) => language === 'yaml')) {
+    if (parse(text) === null) continue;
+    test(`${page}: this file would do: ${text.split('\n', 1)[0]} …`, () => {
+      configSchema.parse(parse(text));
+    });
+  }
+});
+
+test('no file names a folder of somebody’s machine or a host that only they can reach', () => {
+  const folder = /(?<![\w.~)-])\/(?:root|home|Users|work)\/[\w.-]/;
+  const host = /\b[\w-]+\.(?:internal|intranet|corp|lan)\b(?!\()/;
+  for (const file of tracked) {
+    if (file === 'LICENSE' || file === 'package-lock.json') continue;
+    assert.doesNotMatch(read(file), folder, file);
+    if (file.endsWith('.md') || file.startsWith('.github/')) assert.doesNotMatch(read(file), host, file);
+  }
+});
