@@ -8,6 +8,7 @@ import { Blobs } from './core/blobs.ts';
 import type { Clock } from './core/clock.ts';
 import { Manifests } from './core/manifests.ts';
 import { Uploads } from './core/uploads.ts';
+import { lockDataDirectory } from './db/data-lock.ts';
 import type { Database } from './db/database.ts';
 import { openSqlite } from './db/sqlite.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
@@ -48,8 +49,19 @@ export interface AppParts {
 const orphanGrace = 24 * 3_600_000;
 const sweepEvery = 3_600_000;
 
-/** The wiring of the whole house, top to bottom. */
+/** @throws DataDirectoryInUse, TlsError, SchemaMismatch, or what the operating system says of a file */
 export async function createApp(config: Config, parts: AppParts = {}): Promise<App> {
+  const lock = await lockDataDirectory(config.data);
+  try {
+    return await assemble(config, parts, lock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+/** The wiring of the whole house, top to bottom. */
+async function assemble(config: Config, parts: AppParts, lock: { release(): void }): Promise<App> {
   const logger = parts.logger ?? createLogger(config.log);
   const clock = parts.clock ?? Date.now;
   const tls = config.tls && (await loadTls(config.tls));
@@ -59,7 +71,7 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
   const metrics = createMetrics({ uploadsOpen: () => countUploads(rawDatabase.read) });
   const database = timedDatabase(rawDatabase, metrics);
   const store = timedStore(rawStore, metrics);
-  // The embedded database is this process's alone: who had claimed an upload before is dead.
+  // The data directory is this process's alone: who had claimed an upload before is dead.
   await database.transaction((db) => releaseAllClaims(db));
 
   const blobs = new Blobs({ database, store, clock });
@@ -121,6 +133,7 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
       await http.close();
       await operations?.close();
       await database.close();
+      lock.release();
     },
   };
 }

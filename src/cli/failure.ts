@@ -1,6 +1,7 @@
 // How a command ends that did not do what it was asked.
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config/mistake.ts';
+import { DataDirectoryInUse } from '../db/data-lock.ts';
 import { SchemaMismatch } from '../db/database.ts';
 import { TlsError } from '../http/tls.ts';
 
@@ -42,7 +43,12 @@ const REASONS: Record<string, string> = {
 };
 
 function explain(error: unknown): string | undefined {
-  if (error instanceof Failure || error instanceof TlsError || error instanceof SchemaMismatch) {
+  if (
+    error instanceof Failure ||
+    error instanceof TlsError ||
+    error instanceof SchemaMismatch ||
+    error instanceof DataDirectoryInUse
+  ) {
     return error.message;
   }
   const { code, syscall, path, address, port, hostname } = error as SystemError;
