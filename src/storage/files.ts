@@ -13,6 +13,7 @@ export const files = {
   readdir: promisify(fs.readdir),
   rename: promisify(fs.rename),
   stat: promisify(fs.stat),
+  statfs: promisify(fs.statfs),
   unlink: promisify(fs.unlink),
   /** Bytes written, which may be fewer than given. */
   writev: (fd: number, buffers: Buffer[], position: number): Promise<number> =>

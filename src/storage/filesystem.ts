@@ -6,6 +6,8 @@ import { files as nodeFiles } from './files.ts';
 import { writeBody } from './write-body.ts';
 
 const { O_CREAT, O_RDONLY, O_RDWR, O_TRUNC, W_OK } = fs.constants;
+/** Bytes of the disk that blobs leave to the database; of a small disk, an eighth. */
+const maxKept = 64 << 20;
 const blobsFolder = join('docker', 'registry', 'v2', 'blobs');
 
 /**
@@ -68,6 +70,16 @@ export async function openFilesystemStore(
     }
   }
 
+  /** A disk that blobs filled to the last byte would take no delete either: the database needs room to forget something. */
+  async function requireRoom(): Promise<void> {
+    const { bavail, blocks, bsize } = await files.statfs(uploadsFolder);
+    const kept = Math.min(maxKept, (blocks * bsize) / 8);
+    if (bavail * bsize >= kept) return;
+    throw Object.assign(new Error(`less than ${Math.round(kept)} bytes are free in ${root}`), {
+      code: 'ENOSPC',
+    });
+  }
+
   async function* walk(folder: string): AsyncIterable<StoredFile<string>> {
     for (const entry of await presentOr([], files.readdir(folder, { withFileTypes: true }))) {
       const path = join(folder, entry.name);
@@ -109,13 +121,20 @@ export async function openFilesystemStore(
       let fd: number | undefined;
       // Opened when the first bytes are written: a PUT that only ends an upload touches no file here.
       const open = async (): Promise<number> => {
-        fd ??= await openStaged(upload, offset);
+        if (fd === undefined) {
+          await requireRoom();
+          fd = await openStaged(upload, offset);
+        }
         return fd;
       };
       try {
         const { written, interrupted } = await writeBody(files, open, offset, body, options);
         if (offset === 0) await open();
         return { size: offset + written, ...(interrupted && { interrupted }) };
+      } catch (error) {
+        // Nobody knows the hash of what was written, so it is of no use; it may be all that fills the disk.
+        if (fd !== undefined) await files.ftruncate(fd, offset).catch(() => {});
+        throw error;
       } finally {
         if (fd !== undefined) await files.close(fd);
       }
