@@ -159,6 +159,20 @@ export async function listExpiredUploads(
   return (await selectExpired(db, { before, now, limit })).map((row) => row.id);
 }
 
+const deleteIfExpired = prepare((db, p: Params<{ id: string; before: number; now: number }>) =>
+  db
+    .deleteFrom('uploads')
+    .where('id', '=', p('id'))
+    .where('updated_at', '<', p('before'))
+    .where('writer_until', '<', p('now'))
+    .returning('id'),
+);
+
+/** Gives up a session, if it is expired still; false when its client came back. */
+export async function deleteExpiredUpload(db: Db, id: string, before: number, now: number): Promise<boolean> {
+  return (await deleteIfExpired(db, { id, before, now })).length > 0;
+}
+
 const selectExists = prepare((db, p: Params<{ id: string }>) =>
   db.selectFrom('uploads').select('id').where('id', '=', p('id')),
 );

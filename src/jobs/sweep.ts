@@ -8,8 +8,8 @@ import {
   recordDeleted,
 } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
-import { claimUpload, deleteUpload, listExpiredUploads, uploadExists } from '../db/uploads.ts';
-import { type BlobStore, blobKey, parseBlobKey } from '../storage/blob-store.ts';
+import { deleteExpiredUpload, listExpiredUploads, uploadExists } from '../db/uploads.ts';
+import { type BlobKey, type BlobStore, blobKey, parseBlobKey } from '../storage/blob-store.ts';
 
 /** What a sweep took away. */
 export interface Swept {
@@ -36,20 +36,63 @@ const batch = 100;
 /**
  * Takes away what nobody owns: expired upload sessions, files that a crash left without a row, blobs that the last repository
  * let go. What is in use is known from rows alone: a listing only proposes, and each deletion is decided in the database
- * first. Safe to kill anywhere, and to run in several processes.
+ * first. Safe to kill anywhere, and to run in several processes. A file that cannot be deleted does not keep the others.
+ *
+ * @throws AggregateError when files could not be deleted; all else was done
  */
 export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Swept> {
   const swept = { uploads: 0, orphans: 0, blobs: 0 };
-  await sweepUploads(parts, swept, signal);
-  await sweepStagedFiles(parts, swept, signal);
+  const deletions = new Deletions(parts.store);
+  await sweepUploads(parts, deletions, swept, signal);
+  await sweepStagedFiles(parts, deletions, swept, signal);
   await fenceUnheldBlobs(parts, signal);
-  await fenceOrphanFiles(parts, swept, signal);
-  await carryOutDeletions(parts, swept, signal);
+  await fenceOrphanFiles(parts, deletions, swept, signal);
+  await carryOutDeletions(parts, deletions, swept, signal);
+  deletions.throwFailures();
   return swept;
 }
 
+/** Deletes files, and goes on when one cannot be. */
+class Deletions {
+  readonly #store: BlobStore;
+  /** The first of them; a disk that takes no deletes at all would give as many as there are files. */
+  readonly #failures: unknown[] = [];
+  #failed = 0;
+
+  constructor(store: BlobStore) {
+    this.#store = store;
+  }
+
+  staged(upload: string): Promise<boolean> {
+    return this.#attempt(() => this.#store.abort(upload));
+  }
+
+  committed(key: BlobKey): Promise<boolean> {
+    return this.#attempt(() => this.#store.delete(key));
+  }
+
+  throwFailures(): void {
+    if (this.#failed === 0) return;
+    const [first] = this.#failures as Error[];
+    const message = `${this.#failed} files could not be deleted, the first because of ${first?.message}`;
+    throw new AggregateError(this.#failures, message);
+  }
+
+  async #attempt(deletion: () => Promise<void>): Promise<boolean> {
+    try {
+      await deletion();
+      return true;
+    } catch (error) {
+      this.#failed += 1;
+      if (this.#failures.length < batch) this.#failures.push(error);
+      return false;
+    }
+  }
+}
+
 async function sweepUploads(
-  { database, store, clock, expireAfter }: SweepParts,
+  { database, clock, expireAfter }: SweepParts,
+  deletions: Deletions,
   swept: Swept,
   signal?: AbortSignal,
 ) {
@@ -59,13 +102,9 @@ async function sweepUploads(
     const ids = await listExpiredUploads(database.read, before, now, batch);
     for (const id of ids) {
       signal?.throwIfAborted();
-      const ended = await database.transaction(async (db) => {
-        // The claim keeps out a client that comes back at this moment; it finds the session gone.
-        const row = await claimUpload(db, id, { writer: 'sweep', until: now, now });
-        return row !== undefined && (await deleteUpload(db, id, 'sweep'));
-      });
-      if (!ended) continue;
-      await store.abort(id);
+      // Its client may have come back since.
+      if (!(await database.transaction((db) => deleteExpiredUpload(db, id, before, now)))) continue;
+      await deletions.staged(id);
       swept.uploads += 1;
     }
     if (ids.length < batch) return;
@@ -74,6 +113,7 @@ async function sweepUploads(
 
 async function sweepStagedFiles(
   { database, store, clock, grace }: SweepParts,
+  deletions: Deletions,
   swept: Swept,
   signal?: AbortSignal,
 ) {
@@ -81,8 +121,7 @@ async function sweepStagedFiles(
     signal?.throwIfAborted();
     // A session's row is there before its file, so an old file without a row has lost its session for good.
     if (modifiedAt > clock() - grace || (await uploadExists(database.read, name))) continue;
-    await store.abort(name);
-    swept.orphans += 1;
+    if (await deletions.staged(name)) swept.orphans += 1;
   }
 }
 
@@ -102,35 +141,46 @@ async function fenceUnheldBlobs({ database, clock, grace }: SweepParts, signal?:
 /** Files that a crash between rename and commit left behind, and old generations that a crash kept from being deleted. */
 async function fenceOrphanFiles(
   { database, store, clock, grace }: SweepParts,
+  deletions: Deletions,
   swept: Swept,
   signal?: AbortSignal,
 ) {
   for await (const { name, modifiedAt } of store.list()) {
     signal?.throwIfAborted();
     const parsed = parseBlobKey(name);
-    if (parsed === undefined || modifiedAt > clock() - grace) continue;
+    const before = clock() - grace;
+    if (parsed === undefined || modifiedAt > before) continue;
     const { digest, generation } = parsed;
     const row = await findBytes(database.read, digest);
     if (row === undefined) {
       const fenced = await database.transaction((db) => fenceOrphan(db, digest, generation, clock()));
       if (fenced) swept.orphans += 1;
     } else if (generation < row.generation) {
+      // Decided already, and carried out with the other decisions.
+      if (row.state === 'deleting' && generation === row.generation - 1) continue;
       // New bytes go to later keys only, so nobody can come to want this one again.
-      await store.delete(name);
-      if (row.state !== 'deleting') swept.orphans += 1;
+      if (await deletions.committed(name)) swept.orphans += 1;
+    } else if (generation === row.generation && row.state === 'deleted') {
+      // Pushed once more after its deletion, and never recorded.
+      await database.transaction((db) => fenceDeletion(db, digest, generation, before));
     }
   }
 }
 
-async function carryOutDeletions({ database, store }: SweepParts, swept: Swept, signal?: AbortSignal) {
+async function carryOutDeletions(
+  { database }: SweepParts,
+  deletions: Deletions,
+  swept: Swept,
+  signal?: AbortSignal,
+) {
   for (let after = ''; ; ) {
     const decided = await listDeletions(database.read, after, batch);
     for (const { digest, generation } of decided) {
       signal?.throwIfAborted();
-      await store.delete(blobKey(digest, generation - 1));
+      after = digest;
+      if (!(await deletions.committed(blobKey(digest, generation - 1)))) continue;
       await database.transaction((db) => recordDeleted(db, digest, generation));
       swept.blobs += 1;
-      after = digest;
     }
     if (decided.length < batch) return;
   }

@@ -1,0 +1,431 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { describe, type TestContext, test } from 'node:test';
+import { examine } from '../../test/support/fsck.ts';
+import { Client, digestOf, imageOf, ociConfig } from '../../test/support/inject.ts';
+import { testRegistry } from '../../test/support/registry.ts';
+import type { Database } from '../db/database.ts';
+import { openSqlite } from '../db/sqlite.ts';
+import { asDigest } from '../oci/digest.ts';
+import { type BlobStore, blobKey } from '../storage/blob-store.ts';
+import { openFilesystemStore } from '../storage/filesystem.ts';
+import { type SweepParts, type Swept, sweep } from './sweep.ts';
+
+const minute = 60_000;
+const expireAfter = 60 * minute;
+const grace = 30 * minute;
+
+/** A registry, its parts, and a clock that only the test moves. */
+interface Fixture {
+  readonly data: string;
+  readonly client: Client;
+  readonly database: Database;
+  readonly store: BlobStore;
+  /** Milliseconds by which registry and sweeper are ahead of the machine's clock. */
+  advance(milliseconds: number): void;
+  sweep(changed?: Partial<SweepParts>): Promise<Swept>;
+}
+
+async function registry(
+  t: TestContext,
+  wrapStore: (store: BlobStore) => BlobStore = (store) => store,
+): Promise<Fixture> {
+  let ahead = 0;
+  const clock = () => Date.now() + ahead;
+  let database!: Database;
+  let store!: BlobStore;
+  const { app, data } = await testRegistry(t, {}, async (data) => {
+    store = await openFilesystemStore(data);
+    database = await openSqlite(join(data, 'berth.db'));
+    return { clock, database, store: wrapStore(store) };
+  });
+  return {
+    data,
+    client: new Client(app.http),
+    database,
+    store,
+    advance(milliseconds) {
+      ahead += milliseconds;
+    },
+    sweep: (changed) => sweep({ database, store, clock, expireAfter, grace, ...changed }),
+  };
+}
+
+/** Every staged and committed file, below the data directory. */
+async function filesOf(data: string): Promise<string[]> {
+  const entries = await Promise.all(
+    ['uploads', 'docker'].map((folder) =>
+      readdir(join(data, folder), { recursive: true, withFileTypes: true }),
+    ),
+  );
+  return entries
+    .flat()
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(data.length + 1))
+    .sort();
+}
+
+function fileOf(digest: string, generation = 0): string {
+  return blobKey(asDigest(digest)!, generation);
+}
+
+/** Puts a file where a crash could have left it, as old as `age`. */
+async function leave(data: string, path: string, age: number): Promise<void> {
+  await mkdir(dirname(join(data, path)), { recursive: true });
+  await writeFile(join(data, path), 'left behind');
+  const then = new Date(Date.now() - age);
+  await utimes(join(data, path), then, then);
+}
+
+async function assertClean(data: string): Promise<void> {
+  assert.deepEqual((await examine(data)).findings, []);
+}
+
+const nothing: Swept = { uploads: 0, orphans: 0, blobs: 0 };
+
+describe('an upload session', () => {
+  test('is given up with its bytes once nobody has touched it for the time set', async (t) => {
+    const { client, data, advance, sweep } = await registry(t);
+    const abandoned = await client.openUpload('app');
+    await client.patch(abandoned, 'bytes');
+    advance(expireAfter - minute);
+    const active = await client.openUpload('app');
+    await client.patch(active, 'more bytes');
+    assert.deepEqual(await sweep(), nothing);
+    advance(2 * minute);
+    assert.deepEqual(await sweep(), { ...nothing, uploads: 1 });
+    assert.equal((await client.get(abandoned)).status, 404);
+    assert.equal((await client.finish(active, digestOf('more bytes'))).status, 201);
+    assert.deepEqual(await filesOf(data), [fileOf(digestOf('more bytes'))]);
+  });
+
+  test('stays when a chunk came in time, however old it is', async (t) => {
+    const { client, advance, sweep } = await registry(t);
+    const location = await client.openUpload('app');
+    for (let i = 0; i < 3; i++) {
+      advance(expireAfter - minute);
+      await client.patch(location, 'x');
+      assert.deepEqual(await sweep(), nothing);
+    }
+    assert.equal((await client.finish(location, digestOf('xxx'))).status, 201);
+  });
+
+  test('stays while a request writes to it', async (t) => {
+    const { client, advance, sweep } = await registry(t);
+    const location = await client.openUpload('app');
+    const body = new PassThrough();
+    const patch = client.patch(location, body);
+    body.write('by');
+    await claimed(client, location);
+    // The writer's lease is longer than this time without a request would be.
+    advance(2_000);
+    assert.deepEqual(await sweep({ expireAfter: 1_000 }), nothing);
+    body.end('tes');
+    assert.equal((await patch).status, 202);
+    assert.equal((await client.finish(location, digestOf('bytes'))).status, 201);
+  });
+
+  test('stays when its client comes back between the look and the decision', async (t) => {
+    const { client, database, advance, sweep } = await registry(t);
+    const location = await client.openUpload('app');
+    await client.patch(location, 'by');
+    advance(expireAfter + minute);
+    let cameBack = false;
+    const transaction: Database['transaction'] = async (work, options) => {
+      if (!cameBack) {
+        cameBack = true;
+        assert.equal((await client.patch(location, 'tes')).status, 202);
+      }
+      return database.transaction(work, options);
+    };
+    assert.deepEqual(await sweep({ database: { ...database, transaction } }), nothing);
+    assert.ok(cameBack);
+    assert.equal((await client.finish(location, digestOf('bytes'))).status, 201);
+  });
+
+  test('of a thousand abandoned ones none leaves anything', async (t) => {
+    const { client, data, advance, sweep } = await registry(t);
+    await client.pushImage('app', 'v1');
+    const before = await filesOf(data);
+    for (let i = 0; i < 1000; i++) {
+      const location = await client.openUpload('app');
+      if (i % 2 === 0) await client.patch(location, 'a chunk');
+      else await client.breakOff('PATCH', location, { 'content-length': '100' }, 'a part of a chunk');
+    }
+    advance(expireAfter + minute);
+    assert.deepEqual(await sweep(), { ...nothing, uploads: 1000 });
+    assert.deepEqual(await filesOf(data), before);
+    assert.deepEqual(openFilesBelow(data), []);
+    const { walked } = await examine(data);
+    assert.equal(walked.uploads, 0);
+  });
+});
+
+/** Staged and committed files that this process has open. */
+function openFilesBelow(data: string): string[] {
+  const open = readdirSync('/proc/self/fd').map((fd) => {
+    // The descriptor of this very listing is closed by now.
+    const link = join('/proc/self/fd', fd);
+    return existsSync(link) ? readlinkSync(link) : '';
+  });
+  return open.filter(
+    (path) => path.startsWith(join(data, 'uploads')) || path.startsWith(join(data, 'docker')),
+  );
+}
+
+/** Resolves when another request writes to the session, which is when a second one is refused. */
+async function claimed(client: Client, location: string): Promise<void> {
+  while ((await client.patch(location, '')).status !== 416);
+}
+
+describe('a file without a row', () => {
+  test('goes once it is older than the grace, staged or committed', async (t) => {
+    const { client, data, sweep } = await registry(t);
+    const { digest } = await client.pushImage('app', 'v1');
+    const kept = await filesOf(data);
+    const young = ['uploads/young', fileOf(digestOf('young'))].sort();
+    for (const path of ['uploads/old', fileOf(digestOf('old')), fileOf(digestOf('old too'), 3)]) {
+      await leave(data, path, grace + minute);
+    }
+    for (const path of young) await leave(data, path, grace - minute);
+    assert.equal((await sweep()).orphans, 3);
+    assert.deepEqual(await filesOf(data), [...kept, ...young].sort());
+    assert.equal((await client.get(`/v2/app/manifests/${digest}`)).status, 200);
+    assert.deepEqual(await sweep(), nothing);
+  });
+
+  test('goes when it is of a generation that a crash kept from being deleted', async (t) => {
+    const { client, data, database, sweep } = await registry(t);
+    const digest = await client.pushBlob('app', 'bytes');
+    await database.transaction((db) => db.updateTable('blobs').set({ generation: 1 }).execute());
+    await leave(data, fileOf(digest), grace + minute);
+    await writeFile(join(data, fileOf(digest, 1)), 'bytes');
+    assert.deepEqual(await sweep(), { ...nothing, orphans: 1 });
+    assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
+    assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'bytes');
+  });
+
+  test('goes when a push of a blob deleted before was cut short', async (t) => {
+    const { client, data, advance, sweep } = await registry(t);
+    const digest = await client.pushBlob('app', 'bytes');
+    await client.delete(`/v2/app/blobs/${digest}`);
+    advance(grace + minute);
+    assert.equal((await sweep()).blobs, 1);
+    await leave(data, fileOf(digest, 1), grace + minute);
+    await sweep();
+    assert.deepEqual(await filesOf(data), []);
+    await client.pushBlob('app', 'bytes');
+    assert.deepEqual(await filesOf(data), [fileOf(digest, 2)]);
+    await assertClean(data);
+  });
+});
+
+describe('a blob that no repository holds', () => {
+  test('goes once its grace is over; one that is held stays', async (t) => {
+    const { client, data, advance, sweep } = await registry(t);
+    const digest = await client.pushBlob('app', 'let go');
+    const held = await client.pushBlob('app', 'held');
+    await client.delete(`/v2/app/blobs/${digest}`);
+    advance(grace - minute);
+    assert.deepEqual(await sweep(), nothing);
+    advance(2 * minute);
+    assert.deepEqual(await sweep(), { ...nothing, blobs: 1 });
+    assert.deepEqual(await filesOf(data), [fileOf(held)]);
+    assert.deepEqual(await sweep(), nothing);
+    await assertClean(data);
+  });
+
+  test('stays as long as one of two repositories holds it', async (t) => {
+    const { client, advance, sweep } = await registry(t);
+    const digest = await client.pushBlob('app', 'shared');
+    await client.send('POST', `/v2/other/blobs/uploads/?mount=${digest}&from=app`);
+    await client.delete(`/v2/app/blobs/${digest}`);
+    advance(grace + minute);
+    assert.deepEqual(await sweep(), nothing);
+    assert.equal((await client.get(`/v2/other/blobs/${digest}`)).status, 200);
+  });
+
+  test('stays when it is pushed again just before its time', async (t) => {
+    const { client, advance, sweep } = await registry(t);
+    const digest = await client.pushBlob('app', 'again');
+    await client.delete(`/v2/app/blobs/${digest}`);
+    advance(grace - minute);
+    await client.pushBlob('app', 'again');
+    await client.delete(`/v2/app/blobs/${digest}`);
+    advance(2 * minute);
+    assert.deepEqual(await sweep(), nothing);
+    advance(grace);
+    assert.deepEqual(await sweep(), { ...nothing, blobs: 1 });
+  });
+
+  test('that is pushed again between decision and deletion has new bytes that stay', async (t) => {
+    const { client, data, store, advance, sweep } = await registry(t);
+    const digest = await client.pushBlob('app', 'wanted again');
+    await client.delete(`/v2/app/blobs/${digest}`);
+    advance(grace + minute);
+    const deleted: string[] = [];
+    const racing: BlobStore = {
+      ...store,
+      async delete(key) {
+        await client.pushBlob('app', 'wanted again');
+        await store.delete(key);
+        // A deletion that is repeated, however late, does not find the new bytes either.
+        await store.delete(key);
+        deleted.push(key);
+      },
+    };
+    await sweep({ store: racing });
+    assert.deepEqual(deleted, [fileOf(digest)]);
+    assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'wanted again');
+    assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
+    advance(grace + minute);
+    assert.deepEqual(await sweep(), nothing);
+    await assertClean(data);
+  });
+
+  test('whose bytes were about to be recorded again when the decision fell is not acknowledged', async (t) => {
+    let decide: (() => Promise<unknown>) | undefined;
+    const { client, data, advance, sweep } = await registry(t, (store) => ({
+      ...store,
+      async commit(...parameters) {
+        await store.commit(...parameters);
+        await decide?.();
+      },
+    }));
+    const digest = await client.pushBlob('app', 'too late');
+    await client.delete(`/v2/app/blobs/${digest}`);
+    advance(grace + minute);
+    decide = () => sweep();
+    const url = `/v2/app/blobs/uploads/?digest=${digest}`;
+    assert.equal((await client.send('POST', url, {}, 'too late')).status, 503);
+    decide = undefined;
+    assert.equal((await client.get(`/v2/app/blobs/${digest}`)).status, 404);
+    await client.pushBlob('app', 'too late');
+    assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'too late');
+    assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
+  });
+});
+
+describe('a sweep', () => {
+  /** Something of everything that a sweep takes, beside an image that it does not. */
+  async function litter({ client, data, advance }: Fixture): Promise<string[]> {
+    await client.pushImage('app', 'v1');
+    const kept = await filesOf(data);
+    for (let i = 0; i < 2; i++) {
+      await client.patch(await client.openUpload('app'), 'abandoned');
+      const digest = await client.pushBlob('app', `let go ${i}`);
+      await client.delete(`/v2/app/blobs/${digest}`);
+      await leave(data, `uploads/orphan-${i}`, expireAfter);
+      await leave(data, fileOf(digestOf(`orphan ${i}`)), expireAfter);
+    }
+    advance(expireAfter + minute);
+    return kept;
+  }
+
+  test('that is killed at any step is finished by the next one', async (t) => {
+    for (let step = 1, finished = false; !finished; step++) {
+      const parts = await registry(t);
+      const kept = await litter(parts);
+      let steps = 0;
+      const live = async <T>(call: () => Promise<T>): Promise<T> => {
+        if (steps >= step) throw new Error('killed');
+        steps += 1;
+        return call();
+      };
+      const { database, store } = parts;
+      const dying = {
+        database: {
+          ...database,
+          transaction: (work, options) => live(() => database.transaction(work, options)),
+        },
+        store: {
+          ...store,
+          delete: (key) => live(() => store.delete(key)),
+          abort: (upload) => live(() => store.abort(upload)),
+        },
+      } satisfies { database: Database; store: BlobStore };
+      finished = await parts.sweep(dying).then(
+        () => true,
+        () => false,
+      );
+      assert.deepEqual(
+        (await examine(parts.data)).findings.filter(({ severity }) => severity === 'error'),
+        [],
+      );
+      await parts.sweep();
+      await parts.sweep();
+      assert.deepEqual(await filesOf(parts.data), kept, `killed at step ${step}`);
+      assert.deepEqual(await parts.sweep(), nothing);
+      await assertClean(parts.data);
+      if (finished) assert.ok(step > 12, `only ${step} steps`);
+    }
+  });
+
+  test('leaves alone what is no blob, and does the rest', async (t) => {
+    const parts = await registry(t);
+    const kept = await litter(parts);
+    const garbage = [
+      'docker/registry/v2/blobs/README',
+      'docker/registry/v2/blobs/sha256/zz/data',
+      `${dirname(fileOf(digestOf('x')))}/data.x`,
+      'docker/registry/v2/repositories/app/_layers/sha256/link',
+    ];
+    for (const path of garbage) await leave(parts.data, path, expireAfter);
+    await parts.sweep();
+    assert.deepEqual(await filesOf(parts.data), [...kept, ...garbage].sort());
+  });
+
+  test('that cannot delete one file deletes the others, and says so', async (t) => {
+    const parts = await registry(t);
+    const kept = await litter(parts);
+    const stuck = fileOf(digestOf('let go 0'));
+    const refuse = (name: string): void => {
+      if (name === stuck || name === 'orphan-0') throw Object.assign(new Error('EPERM'), { code: 'EPERM' });
+    };
+    const store: BlobStore = {
+      ...parts.store,
+      async delete(key) {
+        refuse(key);
+        await parts.store.delete(key);
+      },
+      async abort(upload) {
+        refuse(upload);
+        await parts.store.abort(upload);
+      },
+    };
+    await assert.rejects(parts.sweep({ store }), /2 files could not be deleted/);
+    assert.deepEqual(await filesOf(parts.data), [...kept, stuck, 'uploads/orphan-0'].sort());
+    await parts.sweep();
+    assert.deepEqual(await filesOf(parts.data), kept);
+  });
+
+  test('ends at the next step when it is told to', async (t) => {
+    const parts = await registry(t);
+    await litter(parts);
+    const before = await filesOf(parts.data);
+    const { database, store } = parts;
+    const swept = sweep(
+      { database, store, clock: () => Date.now() + expireAfter, expireAfter, grace },
+      AbortSignal.abort(),
+    );
+    await assert.rejects(swept, { name: 'AbortError' });
+    assert.deepEqual(await filesOf(parts.data), before);
+  });
+
+  test('takes nothing from a registry that is in use', async (t) => {
+    const { client, data, advance, sweep } = await registry(t);
+    const pushed: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      const config = await client.pushContent('app', randomBytes(100), ociConfig);
+      pushed.push((await client.pushManifest('app', imageOf(config, []), `v${i}`)).digest, config.digest);
+      advance(expireAfter);
+      assert.deepEqual(await sweep(), nothing);
+    }
+    assert.equal((await examine(data)).walked.blobs, 5);
+    await assertClean(data);
+  });
+});
