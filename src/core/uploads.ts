@@ -70,6 +70,7 @@ export class Uploads {
 
   /** Opens a session; the repository comes to be with its first one. */
   async start(name: RepositoryName, algorithm: DigestAlgorithm = 'sha256'): Promise<UploadStatus> {
+    await this.#store.checkRoom();
     const id = randomUUID();
     const digest = new RunningHash(algorithm).digest();
     await this.#database.transaction(
@@ -95,6 +96,7 @@ export class Uploads {
    * @throws RegistryError `RANGE_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async append(name: RepositoryName, id: string, body: UploadBody): Promise<UploadStatus> {
+    await this.#store.checkRoom();
     return this.#write(name, id, body, async (claim, hash) => {
       await this.#release(claim, hash);
       return { id, size: hash.size };

@@ -91,6 +91,13 @@ export interface BlobStore {
 
   listUploads(): AsyncIterable<StoredFile<string>>;
 
+  /**
+   * Resolves when there is room for more bytes. Asked before anything is written for them: who tries again and again on a
+   * full disk must not fill it further.
+   * @throws an error with the code ENOSPC
+   */
+  checkRoom(): Promise<void>;
+
   /** Resolves when the store can be written to. */
   ping(): Promise<void>;
 }

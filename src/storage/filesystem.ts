@@ -70,16 +70,6 @@ export async function openFilesystemStore(
     }
   }
 
-  /** A disk that blobs filled to the last byte would take no delete either: the database needs room to forget something. */
-  async function requireRoom(): Promise<void> {
-    const { bavail, blocks, bsize } = await files.statfs(uploadsFolder);
-    const kept = Math.min(maxKept, (blocks * bsize) / 8);
-    if (bavail * bsize >= kept) return;
-    throw Object.assign(new Error(`less than ${Math.round(kept)} bytes are free in ${root}`), {
-      code: 'ENOSPC',
-    });
-  }
-
   async function* walk(folder: string): AsyncIterable<StoredFile<string>> {
     for (const entry of await presentOr([], files.readdir(folder, { withFileTypes: true }))) {
       const path = join(folder, entry.name);
@@ -122,7 +112,7 @@ export async function openFilesystemStore(
       // Opened when the first bytes are written: a PUT that only ends an upload touches no file here.
       const open = async (): Promise<number> => {
         if (fd === undefined) {
-          await requireRoom();
+          await checkRoom();
           fd = await openStaged(upload, offset);
         }
         return fd;
@@ -184,10 +174,21 @@ export async function openFilesystemStore(
       }
     },
 
+    checkRoom,
+
     async ping() {
       await files.access(uploadsFolder, W_OK);
     },
   };
+
+  /** A disk that blobs filled to the last byte would take no delete either: the database needs room to forget something. */
+  async function checkRoom(): Promise<void> {
+    const { bavail, blocks, bsize } = await files.statfs(uploadsFolder);
+    const kept = Math.min(maxKept, (blocks * bsize) / 8);
+    if (bavail * bsize >= kept) return;
+    const message = `less than ${Math.round(kept)} bytes are free in ${root}`;
+    throw Object.assign(new Error(message), { code: 'ENOSPC' });
+  }
 
   async function openStaged(upload: string, offset: number): Promise<number> {
     if (offset === 0) return files.open(stagedPath(upload), O_CREAT | O_RDWR | O_TRUNC, 0o644);
