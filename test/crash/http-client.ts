@@ -10,6 +10,9 @@ export class NoAnswer extends Error {
   }
 }
 
+/** Bytes above which a client asks before it sends them, as curl does. */
+const waitsAbove = 256 << 10;
+
 /** The tests' registry client, of a process instead of an app; each request has a connection of its own. */
 export function clientOf(url: string): Client {
   const inject = ({ method, url: path, headers, payload }: InjectOptions) =>
@@ -24,11 +27,13 @@ export function clientOf(url: string): Client {
 
 function exchange(url: URL, method: string, headers: OutgoingHttpHeaders, body: Buffer | string | undefined) {
   const length = body === undefined ? 0 : Buffer.byteLength(body);
+  // Who is refused while it sends a lot may lose the answer with the connection.
+  const expect = length > waitsAbove ? { expect: '100-continue' } : {};
   return new Promise((resolve, reject) => {
     const fail = (error: unknown) => reject(new NoAnswer(error));
     const sent = request(
       url,
-      { method, agent: false, headers: { ...headers, 'content-length': length } },
+      { method, agent: false, headers: { ...headers, ...expect, 'content-length': length } },
       async (response) => {
         try {
           const chunks: Buffer[] = [];
@@ -43,6 +48,8 @@ function exchange(url: URL, method: string, headers: OutgoingHttpHeaders, body: 
         }
       },
     );
-    sent.on('error', fail).end(body);
+    sent.on('error', fail);
+    if (length > waitsAbove) sent.on('continue', () => sent.end(body)).flushHeaders();
+    else sent.end(body);
   });
 }
