@@ -28,6 +28,7 @@ export function failingStore(store: BlobStore, faults: Faults): BlobStore {
     commit: (upload, key, size) => faults.around('commit', () => store.commit(upload, key, size)),
     abort: (upload) => faults.around('abort', () => store.abort(upload)),
     listUploads: () => listing('listUploads', store.listUploads()),
+    checkRoom: () => faults.around('checkRoom', () => store.checkRoom()),
     ping: () => faults.around('ping', () => store.ping()),
   };
 }
