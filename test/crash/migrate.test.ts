@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { createApp } from '../../src/app.ts';
+import { configSchema } from '../../src/config/schema.ts';
+import { run } from '../support/command.ts';
+import { examine } from '../support/fsck.ts';
+import { Client } from '../support/inject.ts';
+import { startBerth } from '../support/process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { clientOf } from './http-client.ts';
+import { Kept } from './kept.ts';
+
+const execute = promisify(execFile);
+const migrateAndDie = fileURLToPath(new URL('migrate-and-die.ts', import.meta.url));
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** Migrates up to `last` in a process that dies before that one is committed. */
+async function dieIn(data: string, last: string): Promise<void> {
+  const dying = execute(process.execPath, [migrateAndDie, join(data, 'berth.db'), last]);
+  await assert.rejects(dying, { signal: 'SIGKILL' });
+}
+
+function migrationsOf(data: string): string[] {
+  const database = new DatabaseSync(join(data, 'berth.db'), { readOnly: true });
+  try {
+    return database
+      .prepare('select name from kysely_migration')
+      .all()
+      .map(({ name }) => String(name));
+  } finally {
+    database.close();
+  }
+}
+
+/** A data directory with an image in it. */
+async function filled(t: TestContext): Promise<{ data: string; kept: Kept }> {
+  const data = await temporaryDirectory(t);
+  const app = await createApp(configSchema.parse({ data, log: { level: 'silent' } }));
+  const kept = new Kept();
+  kept.manifest('app', await new Client(app.http).pushImage('app', 'v1'), 'v1');
+  await app.close();
+  return { data, kept };
+}
+
+describe('a process killed in the middle of a migration', () => {
+  test('of the first one leaves a directory that the next start makes whole', async (t) => {
+    const data = await temporaryDirectory(t);
+    await dieIn(data, '0001-registry');
+    const berth = await startBerth(t, { data });
+    await clientOf(berth.url).pushImage('app', 'v1');
+    const { findings, walked } = await examine(data);
+    assert.deepEqual([findings, walked.manifests], [[], 1]);
+  });
+
+  test('of a later one leaves everything as it was before it', async (t) => {
+    const { data, kept } = await filled(t);
+    const before = migrationsOf(data);
+    await dieIn(data, '9999-slow');
+    assert.deepEqual(migrationsOf(data), before);
+    const berth = await startBerth(t, { data });
+    await kept.assertAllThere(clientOf(berth.url));
+    assert.deepEqual((await examine(data)).findings, []);
+  });
+});
+
+test('a database of a newer version stops the start with one line, and stays as it is', async (t) => {
+  const { data, kept } = await filled(t);
+  const database = new DatabaseSync(join(data, 'berth.db'));
+  t.after(() => database.close());
+  database.exec(`insert into kysely_migration values ('9999-future', '2099-01-01')`);
+  const serve = execute(process.execPath, [main, 'serve', '--data', data, '--listen', '127.0.0.1:0']);
+  await assert.rejects(serve, (error: { code: number; stderr: string }) => {
+    assert.equal(error.code, 1);
+    assert.match(
+      error.stderr,
+      /^berth: the database was written by a newer Berth \(it has 9999-future\).*\n$/,
+    );
+    return true;
+  });
+  database.exec(`delete from kysely_migration where name = '9999-future'`);
+  const berth = await startBerth(t, { data });
+  await kept.assertAllThere(clientOf(berth.url));
+});
+
+test('processes that open a new database at once migrate it once', async (t) => {
+  const data = await temporaryDirectory(t);
+  const open = `import { openSqlite } from ${JSON.stringify(new URL('../../src/db/sqlite.ts', import.meta.url).href)};
+    await (await openSqlite(${JSON.stringify(join(data, 'berth.db'))})).close();`;
+  await Promise.all(
+    Array.from({ length: 4 }, () =>
+      run(process.execPath, ['--input-type=module-typescript', '--eval', open]),
+    ),
+  );
+  assert.equal(new Set(migrationsOf(data)).size, migrationsOf(data).length);
+  assert.deepEqual((await examine(data)).findings, []);
+});
