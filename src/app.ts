@@ -49,11 +49,12 @@ export interface AppParts {
 const orphanGrace = 24 * 3_600_000;
 const sweepEvery = 3_600_000;
 
-/** @throws DataDirectoryInUse, TlsError, SchemaMismatch, or what the operating system says of a file */
+/** @throws DataDirectoryInUse, ForeignRegistry, TlsError, SchemaMismatch, or what the operating system says of a file */
 export async function createApp(config: Config, parts: AppParts = {}): Promise<App> {
+  const store = parts.store ?? (await openFilesystemStore(config.data));
   const lock = await lockDataDirectory(config.data);
   try {
-    return await assemble(config, parts, lock);
+    return await assemble(config, parts, store, lock);
   } catch (error) {
     lock.release();
     throw error;
@@ -61,12 +62,16 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
 }
 
 /** The wiring of the whole house, top to bottom. */
-async function assemble(config: Config, parts: AppParts, lock: { release(): void }): Promise<App> {
+async function assemble(
+  config: Config,
+  parts: AppParts,
+  rawStore: BlobStore,
+  lock: { release(): void },
+): Promise<App> {
   const logger = parts.logger ?? createLogger(config.log);
   const clock = parts.clock ?? Date.now;
   const tls = config.tls && (await loadTls(config.tls));
 
-  const rawStore = parts.store ?? (await openFilesystemStore(config.data));
   const rawDatabase = parts.database ?? (await openSqlite(join(config.data, 'berth.db')));
   const metrics = createMetrics({ uploadsOpen: () => countUploads(rawDatabase.read) });
   const database = timedDatabase(rawDatabase, metrics);

@@ -4,6 +4,7 @@ import { ConfigError } from '../config/mistake.ts';
 import { DataDirectoryInUse } from '../db/data-lock.ts';
 import { SchemaMismatch } from '../db/database.ts';
 import { TlsError } from '../http/tls.ts';
+import { ForeignRegistry } from '../storage/filesystem.ts';
 
 /** Ends the command with one line and exit code 1. */
 export class Failure extends Error {
@@ -42,15 +43,11 @@ const REASONS: Record<string, string> = {
   EMFILE: 'too many open files; raise the limit (ulimit -n)',
 };
 
+/** Errors whose messages are made for whoever typed the command. */
+const spoken = [Failure, TlsError, SchemaMismatch, DataDirectoryInUse, ForeignRegistry] as const;
+
 function explain(error: unknown): string | undefined {
-  if (
-    error instanceof Failure ||
-    error instanceof TlsError ||
-    error instanceof SchemaMismatch ||
-    error instanceof DataDirectoryInUse
-  ) {
-    return error.message;
-  }
+  if (spoken.some((kind) => error instanceof kind)) return (error as Error).message;
   const { code, syscall, path, address, port, hostname } = error as SystemError;
   if (code === 'ERR_SQLITE_ERROR') return `the database cannot be used: ${(error as Error).message}`;
   if (!code || !syscall) return undefined;

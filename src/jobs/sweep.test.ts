@@ -13,7 +13,7 @@ import { openSqlite } from '../db/sqlite.ts';
 import { asDigest } from '../oci/digest.ts';
 import { type BlobStore, blobKey } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
-import { type SweepParts, type Swept, sweep } from './sweep.ts';
+import { type SweepParts, type Swept, sweep, TooManyOrphans } from './sweep.ts';
 
 const minute = 60_000;
 const expireAfter = 60 * minute;
@@ -221,6 +221,25 @@ describe('a file without a row', () => {
     await client.pushBlob('app', 'bytes');
     assert.deepEqual(await filesOf(data), [fileOf(digest, 2)]);
     await assertClean(data);
+  });
+});
+
+describe('blob files in numbers', () => {
+  test('that the database does not know stay, and the sweep says so', async (t) => {
+    const { data, client, store, advance, sweep } = await registry(t);
+    await client.pushImage('app', 'v1');
+    for (let i = 0; i < 101; i++) {
+      const path = join(data, fileOf(digestOf(`of another database ${i}`)));
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, 'bytes');
+    }
+    advance(2 * grace);
+    const before = await filesOf(data);
+    await assert.rejects(sweep(), TooManyOrphans);
+    assert.deepEqual(await filesOf(data), before);
+    // One less is what a crash may leave.
+    await store.delete(blobKey(asDigest(digestOf('of another database 0'))!, 0));
+    assert.equal((await sweep()).orphans, 100);
   });
 });
 

@@ -9,6 +9,7 @@ import {
 } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { deleteExpiredUpload, listExpiredUploads, uploadExists } from '../db/uploads.ts';
+import type { Digest } from '../oci/digest.ts';
 import { type BlobKey, type BlobStore, blobKey, parseBlobKey } from '../storage/blob-store.ts';
 
 /** What a sweep took away. */
@@ -38,18 +39,29 @@ const batch = 100;
  * let go. What is in use is known from rows alone: a listing only proposes, and each deletion is decided in the database
  * first. Safe to kill anywhere, and to run in several processes. A file that cannot be deleted does not keep the others.
  *
- * @throws AggregateError when files could not be deleted; all else was done
+ * @throws AggregateError when files could not be deleted; all else was done. TooManyOrphans when the database looks older than
+ *   the files
  */
 export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Swept> {
   const swept = { uploads: 0, orphans: 0, blobs: 0 };
   const deletions = new Deletions(parts.store);
   await sweepUploads(parts, deletions, swept, signal);
   await sweepStagedFiles(parts, deletions, swept, signal);
-  await fenceUnheldBlobs(parts, signal);
   await fenceOrphanFiles(parts, deletions, swept, signal);
+  await fenceUnheldBlobs(parts, signal);
   await carryOutDeletions(parts, deletions, swept, signal);
   deletions.throwFailures();
   return swept;
+}
+
+/** The database and the files do not belong together: no blob is deleted. */
+export class TooManyOrphans extends Error {
+  constructor(orphans: number, files: number) {
+    super(
+      `${orphans} of ${files} blob files are unknown to the database and were left alone: is it an older copy?`,
+    );
+    this.name = 'TooManyOrphans';
+  }
 }
 
 /** Deletes files, and goes on when one cannot be. */
@@ -138,6 +150,11 @@ async function fenceUnheldBlobs({ database, clock, grace }: SweepParts, signal?:
   }
 }
 
+/** Orphans that a sweep takes at most, the rest being the next one's. */
+const maxOrphans = 10_000;
+/** Crashes leave a few orphans. More than these, and more than a tenth of all files, are somebody's. */
+const suspicious = 100;
+
 /** Files that a crash between rename and commit left behind, and old generations that a crash kept from being deleted. */
 async function fenceOrphanFiles(
   { database, store, clock, grace }: SweepParts,
@@ -145,16 +162,20 @@ async function fenceOrphanFiles(
   swept: Swept,
   signal?: AbortSignal,
 ) {
+  const orphans: { digest: Digest; generation: number }[] = [];
+  let files = 0;
+  let unknown = 0;
   for await (const { name, modifiedAt } of store.list()) {
     signal?.throwIfAborted();
+    files += 1;
     const parsed = parseBlobKey(name);
     const before = clock() - grace;
     if (parsed === undefined || modifiedAt > before) continue;
     const { digest, generation } = parsed;
     const row = await findBytes(database.read, digest);
     if (row === undefined) {
-      const fenced = await database.transaction((db) => fenceOrphan(db, digest, generation, clock()));
-      if (fenced) swept.orphans += 1;
+      unknown += 1;
+      if (orphans.length < maxOrphans) orphans.push(parsed);
     } else if (generation < row.generation) {
       // Decided already, and carried out with the other decisions.
       if (row.state === 'deleting' && generation === row.generation - 1) continue;
@@ -164,6 +185,12 @@ async function fenceOrphanFiles(
       // Pushed once more after its deletion, and never recorded.
       await database.transaction((db) => fenceDeletion(db, digest, generation, before));
     }
+  }
+  if (unknown > suspicious && unknown > files / 10) throw new TooManyOrphans(unknown, files);
+  for (const { digest, generation } of orphans) {
+    signal?.throwIfAborted();
+    const fenced = await database.transaction((db) => fenceOrphan(db, digest, generation, clock()));
+    if (fenced) swept.orphans += 1;
   }
 }
 

@@ -9,7 +9,7 @@ import { parseDigest } from '../oci/digest.ts';
 import { anyKey, append, committed, describeBlobStore, store } from './blob-store.contract.ts';
 import { type BlobStore, blobKey } from './blob-store.ts';
 import { type Files, files as nodeFiles } from './files.ts';
-import { openFilesystemStore } from './filesystem.ts';
+import { ForeignRegistry, openFilesystemStore } from './filesystem.ts';
 
 const upload = '6f1c0a52-6f0b-4a7c-9a3e-2f1f3d5b7c99';
 
@@ -141,6 +141,13 @@ test('a disk that does not answer stops the sender: memory is bounded, and nothi
   for (const go of held) go();
   assert.deepEqual(await appending, { size: total });
   assert.equal(tapped, total);
+});
+
+test("another registry's directory is not opened, and stays as it is", async (t) => {
+  const root = await temporaryDirectory(t);
+  await mkdir(join(root, 'docker/registry/v2/repositories/app'), { recursive: true });
+  await assert.rejects(openFilesystemStore(root), ForeignRegistry);
+  assert.deepEqual(await readdir(root), ['docker']);
 });
 
 test('a store whose folder cannot be written to does not answer a ping', async (t) => {

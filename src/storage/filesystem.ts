@@ -8,7 +8,19 @@ import { writeBody } from './write-body.ts';
 const { O_CREAT, O_RDONLY, O_RDWR, O_TRUNC, W_OK } = fs.constants;
 /** Bytes of the disk that blobs leave to the database; of a small disk, an eighth. */
 const maxKept = 64 << 20;
+/** Milliseconds for which an answer about free space is good enough; hundreds of small pushes share it. */
+const roomKnownFor = 10;
 const blobsFolder = join('docker', 'registry', 'v2', 'blobs');
+
+/** The directory is another registry's. */
+export class ForeignRegistry extends Error {
+  constructor(root: string) {
+    super(
+      `${root} holds the images of another registry, which Berth cannot take over; choose another directory (--data)`,
+    );
+    this.name = 'ForeignRegistry';
+  }
+}
 
 /**
  * Blobs as files below `root`, uploads staged in `root/uploads` on the same filesystem, so that a commit is a rename.
@@ -22,8 +34,10 @@ export async function openFilesystemStore(
   const uploadsFolder = join(root, 'uploads');
   /** Folders known to be on disk, each with the sync that made it so; two hex digits deep, so at most some hundreds. */
   const durableFolders = new Map<string, Promise<void>>();
+  let roomSeenAt = Number.NEGATIVE_INFINITY;
   // Who only looks takes the folders as they are: a missing one is an answer.
   if (!inspectOnly) {
+    await refuseForeign();
     await makeRoot();
     await ensureFolder(uploadsFolder);
     await ensureFolder(join(root, blobsFolder));
@@ -31,6 +45,12 @@ export async function openFilesystemStore(
 
   const pathOf = (key: BlobKey): string => join(root, key);
   const stagedPath = (upload: string): string => join(uploadsFolder, upload);
+
+  /** Its blobs have no rows here: the sweeper would take them for what a crash left behind. */
+  async function refuseForeign(): Promise<void> {
+    const found = await presentOr([], files.readdir(join(root, 'docker', 'registry', 'v2')));
+    if (found.includes('repositories')) throw new ForeignRegistry(root);
+  }
 
   /** What is above the root is not Berth's; folders that it makes there are as much in the way of a power cut. */
   async function makeRoot(): Promise<void> {
@@ -183,9 +203,14 @@ export async function openFilesystemStore(
 
   /** A disk that blobs filled to the last byte would take no delete either: the database needs room to forget something. */
   async function checkRoom(): Promise<void> {
+    const now = performance.now();
+    if (now - roomSeenAt < roomKnownFor) return;
     const { bavail, blocks, bsize } = await files.statfs(uploadsFolder);
     const kept = Math.min(maxKept, (blocks * bsize) / 8);
-    if (bavail * bsize >= kept) return;
+    if (bavail * bsize >= kept) {
+      roomSeenAt = now;
+      return;
+    }
     const message = `less than ${Math.round(kept)} bytes are free in ${root}`;
     throw Object.assign(new Error(message), { code: 'ENOSPC' });
   }
