@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DatabaseUnavailable } from '../db/database.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { UploadLost } from '../storage/blob-store.ts';
+import { asRegistryError } from './faults.ts';
+
+const system = (code: string): Error => Object.assign(new Error(`${code}: /var/lib/secret`), { code });
+const sqlite = (errcode: number): Error =>
+  Object.assign(new Error('sqlite'), { code: 'ERR_SQLITE_ERROR', errcode });
+
+for (const [what, error, code] of [
+  ['a full disk', system('ENOSPC'), 'STORAGE_FULL'],
+  ['a full quota', system('EDQUOT'), 'STORAGE_FULL'],
+  ['a full disk below SQLite', sqlite(13), 'STORAGE_FULL'],
+  ['too many open files', system('EMFILE'), 'UNAVAILABLE'],
+  ['a disk that fails', system('EIO'), 'UNAVAILABLE'],
+  ['a disk mounted read-only', system('EROFS'), 'UNAVAILABLE'],
+  ['a database that waits for a lock', new DatabaseUnavailable('locked'), 'UNAVAILABLE'],
+  ['a locked database', sqlite(5), 'UNAVAILABLE'],
+  ['an extended code of a locked database', sqlite(261), 'UNAVAILABLE'],
+  ['a disk that fails below SQLite', sqlite(10), 'UNAVAILABLE'],
+  ['a database that became read-only', sqlite(8 | (4 << 8)), 'UNAVAILABLE'],
+  ['a broken database', sqlite(11), 'UNKNOWN'],
+  ['a constraint of the database', sqlite(787), 'UNKNOWN'],
+  // A fault of the storage is never 'not found'.
+  ['a file that should be there', system('ENOENT'), 'UNKNOWN'],
+  ['a forbidden file', system('EACCES'), 'UNKNOWN'],
+  ['staged bytes that are gone', new UploadLost('x'), 'UNKNOWN'],
+  ['a bug', new TypeError('x is not a function'), 'UNKNOWN'],
+  ['a thrown text', 'text', 'UNKNOWN'],
+  ['nothing thrown', undefined, 'UNKNOWN'],
+  ['null thrown', null, 'UNKNOWN'],
+] as const) {
+  test(`${what} is ${code}; the caller hears no more, the log all`, () => {
+    const told = asRegistryError(error);
+    assert.deepEqual([told.code, told.detail, told.cause], [code, undefined, error]);
+    assert.doesNotMatch(told.message, /secret|sqlite/i);
+  });
+}
+
+test('an error that is meant for the caller passes as it is', () => {
+  const error = new RegistryError('TAG_INVALID', 'detail');
+  assert.equal(asRegistryError(error), error);
+});

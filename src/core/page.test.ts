@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { takePage } from './page.ts';
+
+const sorted = ['a', 'b', 'c', 'd'];
+const list = async (after: string, limit: number) => sorted.filter((item) => item > after).slice(0, limit);
+
+for (const [last, n, items, more] of [
+  ['', 2, ['a', 'b'], true],
+  ['b', 2, ['c', 'd'], false],
+  ['', 4, ['a', 'b', 'c', 'd'], false],
+  ['', 3, ['a', 'b', 'c'], true],
+  ['bb', 9, ['c', 'd'], false],
+  ['d', 1, [], false],
+  ['', 0, [], false],
+] as const) {
+  test(`${n} after ${JSON.stringify(last)} of four`, async () => {
+    assert.deepEqual(await takePage({ last, n }, list), { items, more });
+  });
+}
+
+test('a page of none asks for nothing', async () => {
+  await takePage({ last: '', n: 0 }, () => assert.fail('asked'));
+});
+
+test('whatever the page size, walking sees every item once, in order', async () => {
+  const items = fc.uniqueArray(fc.string({ minLength: 1 })).map((all) => all.sort());
+  await fc.assert(
+    fc.asyncProperty(items, fc.integer({ min: 1, max: 5 }), async (all, n) => {
+      const walked: string[] = [];
+      for (let more = true; more; ) {
+        const page = await takePage({ last: walked.at(-1) ?? '', n }, async (after, limit) =>
+          all.filter((item) => item > after).slice(0, limit),
+        );
+        assert.ok(page.items.length <= n);
+        walked.push(...page.items);
+        more = page.more;
+      }
+      assert.deepEqual(walked, all);
+    }),
+  );
+});
