@@ -89,13 +89,14 @@ function fieldsOf({ exchange, route, status, duration, error }: Answered): Recor
 function lineOf({ exchange, route, status, duration, error }: Answered): string {
   const { request, requestId, sent, received } = exchange;
   const userAgent = request.headers['user-agent'];
+  const remote = request.socket.remoteAddress;
   return `{"level":"info","time":"${isoTime()}","requestId":"${requestId}","method":"${request.method}","url":${JSON.stringify(
     request.url,
   )}${route ? `,"action":"${route.action}"` : ''}${
     route?.name ? `,"repository":"${route.name}"` : ''
-  },"status":${status},"received":${received},"sent":${sent},"milliseconds":${rounded(duration)},"remote":"${
-    request.socket.remoteAddress
-  }"${userAgent === undefined ? '' : `,"userAgent":${JSON.stringify(userAgent)}`}${
+  },"status":${status},"received":${received},"sent":${sent},"milliseconds":${rounded(duration)}${
+    remote === undefined ? '' : `,"remote":"${remote}"`
+  }${userAgent === undefined ? '' : `,"userAgent":${JSON.stringify(userAgent)}`}${
     error ? `,"error":"${error.code}"` : ''
   }}\n`;
 }

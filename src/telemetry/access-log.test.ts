@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Config } from '../config/schema.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { observeRequests } from './access-log.ts';
+import { createLogger } from './log.ts';
+import { createMetrics } from './metrics.ts';
+
+type Answered = Parameters<ReturnType<typeof observeRequests>>[0];
+
+const pull: Answered = {
+  exchange: {
+    request: {
+      method: 'GET',
+      url: '/v2/library/app/manifests/latest',
+      headers: { 'user-agent': 'docker/29', authorization: 'Basic c2VjcmV0' },
+      socket: { remoteAddress: '192.0.2.1' },
+    },
+    requestId: 'id-1',
+    sent: 1234,
+    received: 0,
+  },
+  route: { action: 'getManifest', name: 'library/app' },
+  status: 200,
+  duration: 1.23456,
+  error: undefined,
+};
+
+type Line = Record<string, unknown>;
+
+const json: Config['log'] = { level: 'info', format: 'json', access: true };
+
+/**
+ * What is logged and counted of a request. The fast way to pino's own file stream (which has a `minLength`) and pino's general way
+ * are different code for the same lines.
+ */
+function observe(answered: Answered, log = json, fast = true) {
+  const written: string[] = [];
+  const stream = { write: (line: string) => written.push(line), ...(fast && { minLength: 0 }) };
+  const metrics = createMetrics({ uploadsOpen: async () => 0 });
+  observeRequests(createLogger(log, stream), metrics, log)(answered);
+  const text = written.join('');
+  const lines = () =>
+    text
+      .trimEnd()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as Line);
+  return { metrics, text, lines };
+}
+
+for (const fast of [true, false]) {
+  const way = fast ? 'put together here' : 'by pino';
+
+  test(`a line ${way} says who did what to which repository, how much, how long and how it ended`, () => {
+    const [line, ...more] = observe(pull, json, fast).lines();
+    const { time, ...fields } = line as Line;
+    assert.match(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    assert.deepEqual(more, []);
+    assert.deepEqual(fields, {
+      level: 'info',
+      requestId: 'id-1',
+      method: 'GET',
+      url: '/v2/library/app/manifests/latest',
+      action: 'getManifest',
+      repository: 'library/app',
+      status: 200,
+      received: 0,
+      sent: 1234,
+      milliseconds: 1.235,
+      remote: '192.0.2.1',
+      userAgent: 'docker/29',
+    });
+  });
+
+  test(`in a line ${way} what is not known is left away`, () => {
+    const request = { method: 'GET', url: '/v2/nothing', headers: {}, socket: {} };
+    const error = new RegistryError('NAME_UNKNOWN');
+    const [line] = observe(
+      { ...pull, route: undefined, status: 404, error, exchange: { ...pull.exchange, request } },
+      json,
+      fast,
+    ).lines();
+    assert.deepEqual(Object.keys(line as Line), [
+      ...[
+        'level',
+        'time',
+        'requestId',
+        'method',
+        'url',
+        'status',
+        'received',
+        'sent',
+        'milliseconds',
+        'error',
+      ],
+    ]);
+  });
+
+  test(`in a line ${way} whatever the caller wrote stays in its field, and credentials stay out`, () => {
+    const hostile = fc.string({ unit: 'binary' });
+    fc.assert(
+      fc.property(hostile, hostile, (url, userAgent) => {
+        const headers = { authorization: 'Basic c2VjcmV0', 'user-agent': userAgent };
+        const request = { ...pull.exchange.request, url, headers };
+        const { text, lines } = observe({ ...pull, exchange: { ...pull.exchange, request } }, json, fast);
+        const [line] = lines() as [Line];
+        assert.equal(text.indexOf('\n'), text.length - 1, 'one line');
+        assert.deepEqual([line.url, line.userAgent, line.level], [url, userAgent, 'info']);
+        assert.ok(!text.includes('c2VjcmV0') && !text.includes('\u001b'));
+      }),
+    );
+  });
+}
+
+test('a caller’s mistake is in its line by code; nothing is logged as the registry’s error', () => {
+  const error = new RegistryError('MANIFEST_UNKNOWN', { name: 'library/app' });
+  const lines = observe({ ...pull, status: 404, error }).lines();
+  assert.deepEqual(
+    lines.map((line) => [line.level, line.error]),
+    [['info', 'MANIFEST_UNKNOWN']],
+  );
+});
+
+test('what was the registry’s own fault is logged with its cause and the request’s id, also without access lines', () => {
+  const error = new RegistryError('UNAVAILABLE', undefined, { cause: new Error('disk on fire') });
+  for (const access of [true, false]) {
+    const lines = observe({ ...pull, status: 503, error }, { ...json, access }).lines();
+    assert.equal(lines.length, access ? 2 : 1);
+    const [first] = lines as [Line & { err: { message: string; stack: string } }];
+    assert.deepEqual([first.level, first.requestId, first.err.message], ['error', 'id-1', 'disk on fire']);
+    assert.match(first.err.stack, /access-log\.test/);
+  }
+});
+
+for (const quiet of [
+  { ...json, access: false },
+  { ...json, level: 'warn' },
+] as const) {
+  test(`without access lines (${JSON.stringify(quiet)}) a request is counted all the same`, async () => {
+    const { text, metrics } = observe(pull, quiet);
+    assert.equal(text, '');
+    const counted = await metrics.registry.metrics();
+    assert.match(counted, /duration_seconds_count\{route="getManifest",method="GET",status="200"\} 1/);
+  });
+}
+
+test('at a terminal a request is a sentence', () => {
+  const { text } = observe(pull, { ...json, format: 'pretty' }, false);
+  assert.match(text, /GET getManifest library\/app: 200, 0 bytes in, 1234 out, 1\.2 ms/);
+});
+
+test('a URL that names nothing is counted as unknown, not under what the caller wrote', async () => {
+  const request = { ...pull.exchange.request, url: '/v2/attacker-chosen' };
+  const { metrics } = observe({
+    ...pull,
+    route: undefined,
+    status: 404,
+    exchange: { ...pull.exchange, request },
+  });
+  const text = await metrics.registry.metrics();
+  assert.match(text, /route="unknown"/);
+  assert.doesNotMatch(text, /attacker/);
+});
