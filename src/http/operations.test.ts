@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { testRegistry } from '../../test/support/registry.ts';
+import type { Database } from '../db/database.ts';
+import { openSqlite } from '../db/sqlite.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import { openFilesystemStore } from '../storage/filesystem.ts';
+
+const paths = ['/healthz', '/readyz', '/metrics'];
+
+/** A registry over parts of which `break` gives some that fail. */
+async function registryWith(
+  t: TestContext,
+  broken: { database?: Partial<Database>; store?: Partial<BlobStore> },
+) {
+  return testRegistry(t, {}, async (data) => ({
+    database: { ...(await openSqlite(join(data, 'berth.db'))), ...broken.database },
+    store: { ...(await openFilesystemStore(data)), ...broken.store },
+  }));
+}
+
+const failing = async (): Promise<never> => {
+  throw new Error('EIO at /var/lib/secret');
+};
+
+test('health, readiness and metrics are on the registry’s own listener', async (t) => {
+  const { app } = await testRegistry(t);
+  const [health, ready, metrics] = await Promise.all(paths.map((url) => app.http.inject({ url })));
+  assert.deepEqual([health?.statusCode, health?.json()], [200, { status: 'ok' }]);
+  assert.deepEqual([ready?.statusCode, ready?.json()], [200, { status: 'ready' }]);
+  assert.equal(metrics?.statusCode, 200);
+  assert.match(String(metrics?.headers['content-type']), /^text\/plain; version=0\.0\.4/);
+  assert.match(metrics?.body ?? '', /^berth_uploads_open 0$/m);
+});
+
+test('requests that were served show in the metrics, uploads that are open too', async (t) => {
+  const { app } = await testRegistry(t);
+  await app.http.inject({ url: '/v2/' });
+  await app.http.inject({ method: 'POST', url: '/v2/a/blobs/uploads/' });
+  const { body } = await app.http.inject({ url: '/metrics' });
+  assert.match(body, /duration_seconds_count\{route="getBase",method="GET",status="200"\} 1/);
+  assert.match(body, /duration_seconds_count\{route="startUpload",method="POST",status="202"\} 1/);
+  assert.match(body, /^berth_uploads_open 1$/m);
+  assert.match(body, /part="database",operation="transaction"/);
+});
+
+test('with a listener of their own they are there and nowhere else', async (t) => {
+  const { app } = await testRegistry(t, { operations: { listen: '127.0.0.1:0' } });
+  const { url, operationsUrl } = await app.listen();
+  for (const path of paths) {
+    assert.equal((await fetch(`${operationsUrl}${path}`)).status, 200);
+    assert.equal((await fetch(`${url}${path}`)).status, 404);
+  }
+  assert.equal((await fetch(`${operationsUrl}/v2/`)).status, 404);
+  assert.equal((await fetch(`${url}/v2/`)).status, 200);
+});
+
+for (const [part, broken] of [
+  ['database', { database: { ping: failing } }],
+  ['store', { store: { ping: failing } }],
+] as const) {
+  test(`a ${part} that fails: alive, not ready, and no internal text`, async (t) => {
+    const { app } = await registryWith(t, broken);
+    const ready = await app.http.inject({ url: '/readyz' });
+    assert.deepEqual([ready.statusCode, ready.json()], [503, { status: 'not ready' }]);
+    assert.equal(ready.headers['retry-after'], '5');
+    assert.equal((await app.http.inject({ url: '/healthz' })).statusCode, 200);
+  });
+}
+
+test('while it drains: alive on its own listener, and not ready at once', async (t) => {
+  const { app } = await testRegistry(t, { operations: { listen: '127.0.0.1:0' } });
+  const { url, operationsUrl } = await app.listen();
+  const upload = await fetch(`${url}/v2/a/blobs/uploads/`, { method: 'POST' });
+  const running = Promise.withResolvers<void>();
+  // A body that does not end yet keeps the drain waiting.
+  const body = new ReadableStream({
+    async pull(controller) {
+      controller.enqueue(Buffer.from('bytes'));
+      await running.promise;
+      controller.close();
+    },
+  });
+  const init = { method: 'PATCH', body, duplex: 'half' } as RequestInit;
+  const patch = fetch(new URL(upload.headers.get('location') as string, url), init);
+  while (!(await metric(`${operationsUrl}/metrics`, 'startUpload'))) await new Promise(setImmediate);
+  const closing = app.close();
+  assert.equal((await fetch(`${operationsUrl}/readyz`)).status, 503);
+  assert.equal((await fetch(`${operationsUrl}/healthz`)).status, 200);
+  running.resolve();
+  assert.equal((await patch).status, 202);
+  await closing;
+});
+
+async function metric(url: string, text: string): Promise<boolean> {
+  return (await (await fetch(url)).text()).includes(text);
+}

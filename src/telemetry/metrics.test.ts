@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { createMetrics } from './metrics.ts';
+
+const none = { uploadsOpen: async () => 0 };
+const page = readFileSync(new URL('../../docs/reference/metrics.md', import.meta.url), 'utf8');
+
+test('a request is counted with its route, method and status, and its bytes with its route', async () => {
+  const metrics = createMetrics(none);
+  metrics.request('getBlob', 'GET', 200, 0.002, 0, 1000);
+  metrics.request('getBlob', 'GET', 200, 20, 0, 24);
+  metrics.request('putUpload', 'PUT', 201, 0.1, 512, 0);
+  const text = await metrics.registry.metrics();
+  const labels = 'route="getBlob",method="GET",status="200"';
+  for (const line of [
+    `berth_http_request_duration_seconds_bucket{le="0.0025",${labels}} 1`,
+    `berth_http_request_duration_seconds_bucket{le="60",${labels}} 2`,
+    `berth_http_request_duration_seconds_count{${labels}} 2`,
+    'berth_http_sent_bytes_total{route="getBlob"} 1024',
+    'berth_http_received_bytes_total{route="putUpload"} 512',
+  ]) {
+    assert.ok(text.includes(`${line}\n`), `${line} is not in\n${text}`);
+  }
+  assert.ok(!text.includes('berth_http_sent_bytes_total{route="putUpload"}'));
+});
+
+test('an operation is timed whether it succeeds or not, and its outcome passes', async () => {
+  const metrics = createMetrics(none);
+  assert.equal(await metrics.time('store', 'read', async () => 5), 5);
+  const reason = new Error('broken');
+  const failing = metrics.time('store', 'read', () => Promise.reject(reason));
+  await assert.rejects(failing, (error) => error === reason);
+  const text = await metrics.registry.metrics();
+  assert.match(text, /berth_operation_duration_seconds_count\{part="store",operation="read"\} 2\n/);
+});
+
+test('the uploads that are open are asked for when Prometheus asks', async () => {
+  let open = 3;
+  const metrics = createMetrics({ uploadsOpen: async () => open });
+  assert.match(await metrics.registry.metrics(), /^berth_uploads_open 3$/m);
+  open = 4;
+  assert.match(await metrics.registry.metrics(), /^berth_uploads_open 4$/m);
+});
+
+test('two registries in one process count apart', async () => {
+  const [one, two] = [createMetrics(none), createMetrics(none)];
+  one.request('getBase', 'GET', 200, 0.1, 0, 0);
+  assert.match(await one.registry.metrics(), /route="getBase"/);
+  assert.doesNotMatch(await two.registry.metrics(), /route="getBase"/);
+});
+
+/** Each metric of Berth's own: its name, type, labels and help, as the registry has it. */
+async function exported() {
+  const { registry } = createMetrics(none);
+  return (await registry.getMetricsAsJSON())
+    .filter(({ name }) => name.startsWith('berth_'))
+    .map(({ name, type, help }) => {
+      const { labelNames } = registry.getSingleMetric(name) as unknown as { labelNames: readonly string[] };
+      const labels = labelNames.filter((label) => label !== 'le').map((label) => `\`${label}\``);
+      return { name, type: String(type), labels: labels.join(', '), help };
+    });
+}
+
+/** The rows of the page's first table. */
+function documented() {
+  const rows = page.split('\n').filter((line) => line.startsWith('| `berth_'));
+  return rows.map((row) => {
+    const [, name = '', type = '', labels = '', help = ''] = row.split('|').map((cell) => cell.trim());
+    return { name: name.replaceAll('`', ''), type, labels, help: help.replace(/\.$/, '') };
+  });
+}
+
+test('docs/reference/metrics.md lists every metric with its type, labels and meaning', async () => {
+  const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
+  assert.deepEqual(documented().sort(byName), (await exported()).sort(byName));
+});
+
+test('docs/reference/metrics.md names process metrics that there are', async () => {
+  const text = await createMetrics(none).registry.metrics();
+  const named = [...page.matchAll(/`((?:process|nodejs)_\w+)`/g)].map(([, name]) => name as string);
+  assert.ok(named.length > 0);
+  for (const name of named) assert.ok(text.includes(`# TYPE ${name} `), name);
+});
