@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { type ErrorCode, errorMessages, RegistryError } from '../oci/errors.ts';
+import { errorBody, statusOf } from './errors.ts';
+
+const codes = Object.keys(errorMessages) as ErrorCode[];
+const page = readFileSync(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8');
+const rows = page
+  .split('\n')
+  .filter((line) => /^\| `[A-Z_]+` +\|/.test(line))
+  .map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+
+test('docs/reference/errors.md lists every code once, in order, with the status it is answered with', () => {
+  assert.deepEqual(
+    rows.map(([code, status]) => [code, status]),
+    codes.map((code) => [`\`${code}\``, String(statusOf[code])]),
+  );
+});
+
+test('docs/reference/errors.md says of every code what it means and what to do', () => {
+  for (const [code, , meaning = '', remedy = ''] of rows) {
+    for (const sentence of [meaning, remedy]) assert.match(sentence, /^[A-Z`].+\.$/, `${code}`);
+  }
+});
+
+test('every code has a status of an error, and a message', () => {
+  for (const code of codes) {
+    assert.ok(statusOf[code] >= 400 && statusOf[code] <= 599, code);
+    assert.match(errorMessages[code], /^[a-z].*[^.]$/);
+  }
+});
+
+test('an error’s body is the spec’s, with a detail only where there is one, and never a cause', () => {
+  const cause = new Error('internal');
+  const bare = { code: 'NAME_UNKNOWN', message: errorMessages.NAME_UNKNOWN };
+  assert.deepEqual(JSON.parse(errorBody(new RegistryError('NAME_UNKNOWN', undefined, { cause }))), {
+    errors: [bare],
+  });
+  for (const detail of ['text', { name: 'a' }, [{ digest: 'x' }], null, 0, '']) {
+    const body = errorBody(new RegistryError('NAME_UNKNOWN', detail, { cause }));
+    assert.deepEqual(JSON.parse(body), { errors: [{ ...bare, detail }] });
+  }
+});
