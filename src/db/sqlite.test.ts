@@ -137,8 +137,9 @@ test('a transaction is not answered before a sync that began after its commit ha
   const holdNext = syncs.hold();
   release();
   await first;
-  while (syncs.count() < 2) await new Promise(setImmediate);
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
   assert.deepEqual(answered, ['first']);
+  while (syncs.count() < 2) await new Promise(setImmediate);
   holdNext();
   await second;
 });
