@@ -48,7 +48,10 @@ export async function openFilesystemStore(
 
   /** Its blobs have no rows here: the sweeper would take them for what a crash left behind. */
   async function refuseForeign(): Promise<void> {
-    const found = await presentOr([], files.readdir(join(root, 'docker', 'registry', 'v2')));
+    const found = await presentOr<string[], string[]>(
+      [],
+      files.readdir(join(root, 'docker', 'registry', 'v2')),
+    );
     if (found.includes('repositories')) throw new ForeignRegistry(root);
   }
 
