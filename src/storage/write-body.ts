@@ -90,15 +90,15 @@ export function writeBody(
       if (pendingBytes >= highWater()) body.pause();
     };
     const onEnd = (): void => end();
+    // What happens after the last byte has come (the disk is slow, the client hangs up) takes nothing away from it.
     const onBroken = (error: Error): void => {
-      interrupted ??= error;
+      if (!ended) interrupted = error;
       end();
     };
     const onAbort = (): void => onBroken(signal?.reason as Error);
     const onClose = (): void => {
-      if (!ended && !body.readableEnded)
-        interrupted ??= new Error('the connection closed before the body ended');
-      end();
+      if (body.readableEnded) end();
+      else onBroken(new Error('the connection closed before the body ended'));
     };
 
     // It may be over before anybody listened.
