@@ -3,6 +3,7 @@ import { createServer as createHttpServer } from 'node:http';
 import type { ServerOptions as TlsOptions } from 'node:https';
 import { createServer as createHttpsServer } from 'node:https';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { announcesBody, closeAfterRefusal } from './body.ts';
 import { requestId } from './request-id.ts';
 
 /** Answers everything below `/v2`; see `v2/api.ts`. */
@@ -61,6 +62,10 @@ export function createServer(options: {
     },
   }) as FastifyInstance;
 
+  // Pages read no body; what comes with one is neither kept nor waited for. (/v2 answers by itself and sees to its own.)
+  http.addHook('onSend', async (request, reply) => {
+    if (announcesBody(request.raw) && !request.raw.complete) closeAfterRefusal(request.raw, reply.raw);
+  });
   for (const url of ['/v2', '/v2/*']) {
     http.route({
       method: [...methods],
