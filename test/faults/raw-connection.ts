@@ -32,15 +32,18 @@ export class RawConnection {
       if (this.#size >= this.#wanted) this.#wake();
     });
     socket.on('end', () => this.#wake());
-    this.closed = once(socket, 'close').then(() => {
-      this.#open = false;
-      this.#wake();
+    this.closed = new Promise((resolve) => {
+      socket.on('close', () => {
+        this.#open = false;
+        this.#wake();
+        resolve();
+      });
     });
   }
 
   static async to(url: string): Promise<RawConnection> {
     const { hostname, port } = new URL(url);
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true, allowHalfOpen: true });
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true });
     const connection = new RawConnection(socket);
     await once(socket, 'connect');
     return connection;
