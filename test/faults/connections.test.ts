@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { testRegistry } from '../support/registry.ts';
+import { digestOf, examine } from './consistency.ts';
+import { eventually } from './descriptors.ts';
+import { RawConnection } from './raw-connection.ts';
+import { errorCode, pullBlob, pushBlob } from './uploading.ts';
+
+test('2,000 connections that say nothing, or half a request, keep nobody from pushing and pulling', async (t) => {
+  const { app } = await testRegistry(t);
+  const { url } = await app.listen();
+  const silent = await Promise.all(Array.from({ length: 2_000 }, () => RawConnection.to(url)));
+  for (const connection of silent.slice(0, 500)) connection.send('GET /v2/ HTTP/1.1\r\nHost: registry');
+  const digest = await pushBlob(url, 'a', Buffer.alloc(1 << 20, 'served'));
+  await pullBlob(url, 'a', digest);
+  for (const connection of silent) connection.destroy();
+});
+
+test('connections beyond the limit are closed as they arrive, and taken again when others have left', async (t) => {
+  const { app } = await testRegistry(t, { limits: { maxConnections: 10 } });
+  const { url } = await app.listen();
+  const taken = await Promise.all(Array.from({ length: 10 }, () => RawConnection.to(url)));
+  const refused = await RawConnection.to(url);
+  await refused.closed;
+  for (const connection of taken) {
+    connection.request('GET', '/v2/');
+    assert.equal((await connection.response())?.status, 200);
+    connection.destroy();
+  }
+  const served = async (): Promise<boolean> => {
+    const connection = await RawConnection.to(url);
+    connection.request('GET', '/v2/');
+    const response = await connection.response();
+    connection.destroy();
+    return response?.status === 200;
+  };
+  assert.ok(await eventually(served));
+});
+
+test('a connection is usable after an error, with or without a body', async (t) => {
+  const { app } = await testRegistry(t);
+  const { url } = await app.listen();
+  const connection = await RawConnection.to(url);
+  const requests: [method: string, path: string, body: string, status: number][] = [
+    ['GET', '/v2/a/manifests/none', '', 404],
+    ['HEAD', '/v2/a/manifests/none', '', 404],
+    ['GET', '/v2/a/blobs/sha256:short', '', 400],
+    ['PUT', '/v2/a/manifests/latest', '{"not":"a manifest"}', 400],
+    ['POST', `/v2/a/blobs/uploads/?digest=${digestOf(Buffer.from('x'))}`, 'not x', 400],
+    ['DELETE', '/v2/a/manifests/none', '', 404],
+    ['GET', '/v2/', '', 200],
+  ];
+  for (const [method, path, body, status] of requests) {
+    connection.request(method, path, body === '' ? {} : { 'content-length': body.length });
+    connection.send(body);
+    const response = await connection.response({ head: method === 'HEAD' });
+    assert.equal(response?.status, status, `${method} ${path}`);
+    assert.equal(response.headers.connection, 'keep-alive', `${method} ${path}`);
+  }
+  connection.destroy();
+});
+
+test('requests that are sent at once are answered in their order', async (t) => {
+  const { app } = await testRegistry(t);
+  const { url } = await app.listen();
+  const bytes = Buffer.alloc(3 << 20, 'long');
+  const digest = await pushBlob(url, 'a', bytes);
+  const connection = await RawConnection.to(url);
+  connection.request('GET', `/v2/a/blobs/${digest}`);
+  connection.request('GET', '/v2/a/manifests/none');
+  connection.request('HEAD', `/v2/a/blobs/${digest}`);
+  connection.request('GET', `/v2/a/blobs/${digest}`, { range: 'bytes=0-3' });
+  connection.request('GET', '/v2/');
+  assert.ok((await connection.response())?.body.equals(bytes));
+  assert.equal((await connection.response())?.status, 404);
+  assert.equal((await connection.response({ head: true }))?.headers['content-length'], String(bytes.length));
+  assert.equal((await connection.response())?.body.toString(), 'long');
+  assert.equal((await connection.response())?.body.toString(), '{}');
+  connection.destroy();
+});
+
+/** Each is one request to a strict reader and two, or another one, to a lax one. */
+const ambiguous: [what: string, head: string[]][] = [
+  ['both a length and chunks', ['Content-Length: 6', 'Transfer-Encoding: chunked']],
+  ['both, the other way round', ['Transfer-Encoding: chunked', 'Content-Length: 6']],
+  ['two lengths', ['Content-Length: 0', 'Content-Length: 6']],
+  ['the same length twice', ['Content-Length: 6', 'Content-Length: 6']],
+  ['a list of lengths', ['Content-Length: 6, 6']],
+  ['a signed length', ['Content-Length: +6']],
+  ['a hexadecimal length', ['Content-Length: 0x6']],
+  ['a space before the colon', ['Transfer-Encoding : chunked']],
+  ['an unknown transfer coding', ['Transfer-Encoding: xchunked']],
+  ['chunked, and then something else', ['Transfer-Encoding: chunked, identity']],
+  ['a folded header', ['Transfer-Encoding:\r\n chunked']],
+  ['a NUL in a header', ['X-Header: a\0b']],
+];
+
+for (const [what, head] of ambiguous) {
+  test(`a request with ${what} is refused, and what follows it is no request`, async (t) => {
+    const { app } = await testRegistry(t);
+    const { url } = await app.listen();
+    const connection = await RawConnection.to(url);
+    connection.send(
+      `POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: registry.test\r\n${head.join('\r\n')}\r\n\r\n` +
+        '0\r\n\r\nGPOST /v2/smuggled/blobs/uploads/ HTTP/1.1\r\nHost: registry.test\r\n\r\n',
+    );
+    assert.equal((await connection.response())?.status, 400);
+    assert.equal(await connection.response(), undefined);
+    await connection.closed;
+    assert.equal((await fetch(`${url}/v2/smuggled/tags/list`)).status, 404);
+  });
+}
+
+test('headers or a URL over the limit are answered 431', async (t) => {
+  const { app } = await testRegistry(t);
+  const { url } = await app.listen();
+  for (const [path, headers] of [
+    ['/v2/', { authorization: `Bearer ${'x'.repeat(1 << 20)}` }],
+    [`/v2/${'a'.repeat(64 << 10)}/tags/list`, {}],
+  ] as const) {
+    const connection = await RawConnection.to(url);
+    connection.request('GET', path, headers);
+    assert.equal((await connection.response())?.status, 431);
+    connection.destroy();
+  }
+  assert.equal((await fetch(`${url}/v2/`)).status, 200);
+});
+
+test('a compressed request body is refused, not stored under either digest', async (t) => {
+  const { app, data } = await testRegistry(t);
+  const { url } = await app.listen();
+  const plain = Buffer.from('plain');
+  const body = gzipSync(plain);
+  for (const digest of [digestOf(plain), digestOf(body)]) {
+    const path = `/v2/a/blobs/uploads/?digest=${digest}`;
+    const headers = { 'content-encoding': 'gzip' };
+    const response = await fetch(url + path, { method: 'POST', headers, body });
+    assert.equal(response.status, 405);
+    assert.equal(await errorCode(response), 'UNSUPPORTED');
+  }
+  assert.deepEqual(examine(data), { problems: [], orphanUploads: [], orphanBlobs: [] });
+});
