@@ -4,19 +4,22 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type App, createApp } from '../../src/app.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import type { ConfigInput } from '../support/registry.ts';
 
 /** A registry on a real socket that can be closed and opened again on the same data, at another URL. */
 export class RestartableRegistry {
   readonly data: string;
+  readonly #overrides: ConfigInput;
   #app: App | undefined;
   #url = '';
 
-  private constructor(data: string) {
+  private constructor(data: string, overrides: ConfigInput) {
     this.data = data;
+    this.#overrides = overrides;
   }
 
-  static async open(t: TestContext): Promise<RestartableRegistry> {
-    const registry = new RestartableRegistry(await mkdtemp(join(tmpdir(), 'berth-test-')));
+  static async open(t: TestContext, overrides: ConfigInput = {}): Promise<RestartableRegistry> {
+    const registry = new RestartableRegistry(await mkdtemp(join(tmpdir(), 'berth-test-')), overrides);
     t.after(async () => {
       await registry.#app?.close();
       await rm(registry.data, { recursive: true, force: true });
@@ -37,10 +40,8 @@ export class RestartableRegistry {
   }
 
   async #start(): Promise<void> {
-    const { data } = this;
-    this.#app = await createApp(
-      configSchema.parse({ data, listen: '127.0.0.1:0', log: { level: 'silent' } }),
-    );
+    const always = { data: this.data, listen: '127.0.0.1:0', log: { level: 'silent' } };
+    this.#app = await createApp(configSchema.parse({ ...always, ...this.#overrides }));
     this.#url = (await this.#app.listen()).url;
   }
 }

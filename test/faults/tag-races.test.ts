@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { test } from 'node:test';
 import { testRegistry } from '../support/registry.ts';
 import { digestOf, examine } from './consistency.ts';
-import { RawConnection } from './raw-connection.ts';
+import { beginPull, largeBlob } from './stalled-pull.ts';
 import { pushBlob } from './uploading.ts';
 
 const mediaType = 'application/vnd.oci.image.manifest.v1+json';
@@ -85,14 +84,11 @@ test('of 20 that create one tag, with If-None-Match, one does', async (t) => {
 });
 
 test('a pull that runs when its blob is deleted ends whole', async (t) => {
-  const { app } = await testRegistry(t);
+  const { app, data } = await testRegistry(t);
   const { url } = await app.listen();
-  const bytes = Buffer.alloc(32 << 20, 'whole');
+  const bytes = Buffer.alloc(largeBlob, 'whole');
   const digest = await pushBlob(url, 'a', bytes);
-  const connection = await RawConnection.to(url);
-  connection.socket.pause();
-  connection.request('GET', `/v2/a/blobs/${digest}`);
-  await once(connection.socket, 'readable');
+  const connection = await beginPull(url, data, `/v2/a/blobs/${digest}`);
   assert.equal((await fetch(`${url}/v2/a/blobs/${digest}`, { method: 'DELETE' })).status, 202);
   assert.equal((await fetch(`${url}/v2/a/blobs/${digest}`)).status, 404);
   connection.socket.resume();
