@@ -5,7 +5,7 @@ import { testRegistry } from '../support/registry.ts';
 import { digestOf, examine } from './consistency.ts';
 import { eventually } from './descriptors.ts';
 import { RawConnection } from './raw-connection.ts';
-import { errorCode, pullBlob, pushBlob } from './uploading.ts';
+import { pullBlob, pushBlob } from './uploading.ts';
 
 test('2,000 connections that say nothing, or half a request, keep nobody from pushing and pulling', async (t) => {
   const { app } = await testRegistry(t);
@@ -136,8 +136,7 @@ test('a compressed request body is refused, not stored under either digest', asy
     const path = `/v2/a/blobs/uploads/?digest=${digest}`;
     const headers = { 'content-encoding': 'gzip' };
     const response = await fetch(url + path, { method: 'POST', headers, body });
-    assert.equal(response.status, 405);
-    assert.equal(await errorCode(response), 'UNSUPPORTED');
+    assert.equal(response.status, 415);
   }
   assert.deepEqual(examine(data), { problems: [], orphanUploads: [], orphanBlobs: [] });
 });

@@ -52,7 +52,7 @@ const refusals: readonly Refusal[] = [
     method: 'POST',
     path: `/v2/a/blobs/uploads/?digest=${digest}`,
     headers: { 'content-encoding': 'gzip' },
-    status: 405,
+    status: 415,
   },
   {
     what: 'a caller who may only pull',

@@ -1,10 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type App, createApp } from '../../src/app.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import { cleanUp } from '../support/cleanup.ts';
 import type { ConfigInput } from '../support/registry.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /** A registry on a real socket that can be closed and opened again on the same data, at another URL. */
 export class RestartableRegistry {
@@ -19,11 +18,8 @@ export class RestartableRegistry {
   }
 
   static async open(t: TestContext, overrides: ConfigInput = {}): Promise<RestartableRegistry> {
-    const registry = new RestartableRegistry(await mkdtemp(join(tmpdir(), 'berth-test-')), overrides);
-    t.after(async () => {
-      await registry.#app?.close();
-      await rm(registry.data, { recursive: true, force: true });
-    });
+    const registry = new RestartableRegistry(await temporaryDirectory(t), overrides);
+    cleanUp(t, async () => registry.#app?.close());
     await registry.#start();
     return registry;
   }
