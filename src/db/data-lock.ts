@@ -28,5 +28,9 @@ export async function lockDataDirectory(data: string): Promise<{ release(): void
     database.close();
     throw isBusy(error) ? new DataDirectoryInUse(data) : error;
   }
-  return { release: () => database.close() };
+  return {
+    release() {
+      if (database.isOpen) database.close();
+    },
+  };
 }
