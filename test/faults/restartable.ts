@@ -1,16 +1,29 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type App, createApp } from '../../src/app.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import type { Database } from '../../src/db/database.ts';
+import { openSqlite } from '../../src/db/sqlite.ts';
+import { sweep } from '../../src/jobs/sweep.ts';
+import type { BlobStore } from '../../src/storage/blob-store.ts';
+import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import type { ConfigInput } from '../support/registry.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+interface Running {
+  readonly app: App;
+  readonly url: string;
+  readonly database: Database;
+  readonly store: BlobStore;
+}
 
 /** A registry on a real socket that can be closed and opened again on the same data, at another URL. */
 export class RestartableRegistry {
   readonly data: string;
   readonly #overrides: ConfigInput;
-  #app: App | undefined;
-  #url = '';
+  #running: Running | undefined;
 
   private constructor(data: string, overrides: ConfigInput) {
     this.data = data;
@@ -19,25 +32,52 @@ export class RestartableRegistry {
 
   static async open(t: TestContext, overrides: ConfigInput = {}): Promise<RestartableRegistry> {
     const registry = new RestartableRegistry(await temporaryDirectory(t), overrides);
-    cleanUp(t, async () => registry.#app?.close());
+    cleanUp(t, () => registry.#stop());
     await registry.#start();
     return registry;
   }
 
   get url(): string {
-    return this.#url;
+    return this.#now.url;
   }
 
   /** @param whileDown what happens to the data meanwhile */
   async restart(whileDown: () => void = () => {}): Promise<void> {
-    await this.#app?.close();
+    await this.#stop();
     whileDown();
     await this.#start();
   }
 
+  /** Takes away what nobody owns, as if it had been left alone for long enough; sessions stay. */
+  async sweep(): Promise<void> {
+    const { database, store } = this.#now;
+    await sweep({ database, store, clock: () => Date.now() + 1_000, expireAfter: 3_600_000, grace: 0 });
+  }
+
+  /** For those that are many in one test: its data goes now, not at the test's end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stop();
+    await rm(this.data, { recursive: true, force: true });
+  }
+
+  get #now(): Running {
+    if (this.#running === undefined) throw new Error('the registry is closed');
+    return this.#running;
+  }
+
   async #start(): Promise<void> {
-    const always = { data: this.data, listen: '127.0.0.1:0', log: { level: 'silent' } };
-    this.#app = await createApp(configSchema.parse({ ...always, ...this.#overrides }));
-    this.#url = (await this.#app.listen()).url;
+    const { data } = this;
+    const always = { data, listen: '127.0.0.1:0', log: { level: 'silent' } };
+    const store = await openFilesystemStore(data);
+    const database = await openSqlite(join(data, 'berth.db'));
+    const app = await createApp(configSchema.parse({ ...always, ...this.#overrides }), { store, database });
+    const { url } = await app.listen();
+    this.#running = { app, url, store, database };
+  }
+
+  async #stop(): Promise<void> {
+    const app = this.#running?.app;
+    this.#running = undefined;
+    await app?.close();
   }
 }

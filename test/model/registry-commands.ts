@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { manifests } from './content.ts';
+import { anyOf, command, pick } from './model.ts';
+
+/** Walks a listing by its `Link`s, `n` at a time. */
+async function walk<T>(
+  url: string,
+  path: string,
+  n: number,
+  items: (page: Response) => Promise<T[]>,
+): Promise<T[]> {
+  const all: T[] = [];
+  const separator = path.includes('?') ? '&' : '?';
+  for (let next: string | undefined = `${path}${separator}n=${n}`; next !== undefined; ) {
+    const response: Response = await fetch(url + next);
+    assert.equal(response.status, 200);
+    // More than there ever is, when pages repeat.
+    assert.ok(all.length < 100);
+    all.push(...(await items(response)));
+    next = /^<(.+)>; rel="next"$/.exec(response.headers.get('link') ?? '')?.[1];
+  }
+  return all;
+}
+
+const pageSize = fc.integer({ min: 1, max: 3 });
+
+export const registryCommands = [
+  command('listTags', fc.record({ name: anyOf, n: pageSize }), async (model, { url }, given) => {
+    const repository = pick(model.repositories, given.name);
+    const path = `/v2/${repository.name}/tags/list`;
+    if (!repository.exists) return assert.equal((await fetch(url + path)).status, 404);
+    const tags = await walk(
+      url,
+      path,
+      given.n,
+      async (page) => ((await page.json()) as { tags: string[] }).tags,
+    );
+    assert.deepEqual(tags, [...repository.tags.keys()].sort());
+  }),
+
+  command('listRepositories', pageSize, async (model, { url }, n) => {
+    const names = await walk(url, '/v2/_catalog', n, async (page) => {
+      return ((await page.json()) as { repositories: string[] }).repositories;
+    });
+    const listed = model.repositories.filter(({ manifests }) => manifests.size > 0).map(({ name }) => name);
+    assert.deepEqual(names, listed.sort());
+  }),
+
+  command(
+    'listReferrers',
+    fc.record({ name: anyOf, subject: anyOf, filtered: fc.boolean(), n: pageSize }),
+    async (model, { url }, given) => {
+      const repository = pick(model.repositories, given.name);
+      const subject = pick(manifests, given.subject);
+      const type = given.filtered ? 'application/vnd.example.signature' : undefined;
+      const path = `/v2/${repository.name}/referrers/${subject.digest}${type ? `?artifactType=${type}` : ''}`;
+      const listed = await walk(url, path, given.n, async (page) => {
+        return ((await page.json()) as { manifests: { digest: string; artifactType?: string }[] }).manifests;
+      });
+      const expected = [...repository.manifests.values()]
+        .filter(
+          (manifest) => manifest.subject === subject.digest && (!type || manifest.artifactType === type),
+        )
+        .sort((a, b) => (a.digest < b.digest ? -1 : 1));
+      assert.deepEqual(
+        listed.map(({ digest, artifactType }) => [digest, artifactType]),
+        expected.map(({ digest, artifactType }) => [digest, artifactType]),
+      );
+    },
+  ),
+
+  command('restart', fc.constant(null), async (_model, registry) => registry.restart()),
+
+  // Nothing that a client could see goes.
+  command('sweep', fc.constant(null), async (_model, registry) => registry.sweep()),
+];

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { examine } from '../faults/consistency.ts';
+import { RestartableRegistry } from '../faults/restartable.ts';
+import { blobCommands } from './blob-commands.ts';
+import { manifestCommands } from './manifest-commands.ts';
+import { counts, emptyModel } from './model.ts';
+import { registryCommands } from './registry-commands.ts';
+import { uploadCommands } from './upload-commands.ts';
+
+/** BERTH_MODEL_SECONDS=3600 makes a soak of it; BERTH_MODEL_SEED goes over a printed run again. */
+const seconds = Number(process.env.BERTH_MODEL_SECONDS ?? 15);
+const seed = process.env.BERTH_MODEL_SEED;
+
+const commands = [...blobCommands, ...uploadCommands, ...manifestCommands, ...registryCommands];
+/** What fills a registry comes more often, or there would be little to list and to delete. */
+const [pushBlob] = blobCommands;
+const [putManifest] = manifestCommands;
+const mixed = [...commands, ...Array(3).fill(pushBlob), ...Array(3).fill(putManifest)] as typeof commands;
+
+test('whatever clients do, in whatever order, over restarts: the registry answers as its model does', async (t) => {
+  let runs = 0;
+  const property = fc.asyncProperty(
+    fc.commands(mixed, { size: 'max', maxCommands: 80 }),
+    async (sequence) => {
+      await using registry = await RestartableRegistry.open(t);
+      await fc.asyncModelRun(() => ({ model: emptyModel(), real: registry }), sequence);
+      assert.deepEqual(examine(registry.data).problems, []);
+      runs += 1;
+    },
+  );
+  await fc.assert(property, {
+    numRuns: Number.MAX_SAFE_INTEGER,
+    interruptAfterTimeLimit: seconds * 1_000,
+    markInterruptAsFailure: false,
+    ...(seed !== undefined && { seed: Number(seed) }),
+  });
+  const ran = [...counts].map(([name, count]) => `${name} ${count}`).join(', ');
+  t.diagnostic(`${runs} sequences: ${ran}`);
+  assert.ok(runs >= 3);
+  // A kind that never ran would pass whatever it compares.
+  assert.equal(counts.size, commands.length, ran);
+});
