@@ -33,7 +33,10 @@ export interface App {
   readonly http: FastifyInstance;
   /** Listens on the configured addresses. */
   listen(): Promise<{ url: string; operationsUrl?: string }>;
-  /** Not ready at once; running transfers may end, up to the drain limit; then everything is closed, in order. */
+  /**
+   * Not ready at once; running transfers may end, up to the drain limit; then everything is closed, in order. It happens once,
+   * however often it is asked for.
+   */
   close(): Promise<void>;
 }
 
@@ -123,6 +126,18 @@ async function assemble(
     (error) => logger.error({ err: error }, 'sweeping failed'),
   );
 
+  const close = async (): Promise<void> => {
+    await drain.run(http.server, config.shutdown.drainTimeout);
+    await sweeping.stop();
+    slow.close();
+    tlsWatch?.close();
+    await http.close();
+    await operations?.close();
+    await database.close();
+    lock.release();
+  };
+  let closing: Promise<void> | undefined;
+
   return {
     http,
     async listen() {
@@ -130,15 +145,9 @@ async function assemble(
       if (!operations || !config.operations) return { url };
       return { url, operationsUrl: await listenOn(operations, config.operations.listen) };
     },
-    async close() {
-      await drain.run(http.server, config.shutdown.drainTimeout);
-      await sweeping.stop();
-      slow.close();
-      tlsWatch?.close();
-      await http.close();
-      await operations?.close();
-      await database.close();
-      lock.release();
+    close() {
+      closing ??= close();
+      return closing;
     },
   };
 }
