@@ -56,7 +56,7 @@ async function watchSyncs(t: TestContext): Promise<{ count: () => number; hold: 
       const { promise, resolve } = Promise.withResolvers<void>();
       held = promise;
       return () => {
-        held = undefined;
+        if (held === promise) held = undefined;
         resolve();
       };
     },

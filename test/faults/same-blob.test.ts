@@ -93,7 +93,8 @@ test('a file that is cut while it is sent breaks the transfer', async (t) => {
   const connection = await beginPull(url, data, `/v2/a/blobs/${digest}`);
   truncateSync(blobFile(data, digest), 1_000);
   connection.socket.resume();
-  assert.equal((await connection.response())?.status, undefined);
+  // No whole answer, or, when the cut came between open and look, the registry's own fault.
+  assert.ok([undefined, 500].includes((await connection.response())?.status));
 });
 
 test('what was deleted can be pushed again', async (t) => {
