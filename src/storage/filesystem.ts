@@ -5,7 +5,7 @@ import { type BlobFile, type BlobKey, type BlobStore, type StoredFile, UploadLos
 import { files as nodeFiles } from './files.ts';
 import { writeBody } from './write-body.ts';
 
-const { O_CREAT, O_RDONLY, O_RDWR, O_TRUNC, W_OK } = fs.constants;
+const { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, W_OK } = fs.constants;
 /** Bytes of the disk that blobs leave to the database; of a small disk, an eighth. */
 const maxKept = 64 << 20;
 /** Milliseconds for which an answer about free space is good enough; hundreds of small pushes share it. */
@@ -85,7 +85,7 @@ export async function openFilesystemStore(
   }
 
   async function syncPath(path: string): Promise<void> {
-    const fd = await files.open(path, O_RDONLY);
+    const fd = await files.open(path, O_RDONLY | O_DIRECTORY);
     try {
       await files.fsync(fd);
     } finally {
