@@ -8,7 +8,7 @@ const maxFree = 16;
 
 /** Large buffers make a few transfers fast; hundreds of slow readers must not hold a megabyte each. */
 function bufferSize(): number {
-  return transfers <= 8 ? 256 << 10 : transfers <= 32 ? 128 << 10 : 64 << 10;
+  return transfers <= 8 ? 1024 << 10 : transfers <= 32 ? 256 << 10 : 64 << 10;
 }
 
 function take(size: number): Buffer {
