@@ -30,8 +30,8 @@ target of equality counts as met from 0.9 on. ${NOT_MEASURED}: not measured.
 - HEAD is sent by \`bench/load/raw-http.ts\`: wrk waits for the body that the answer's Content-Length announces.
 - Pulls read into one reused buffer a stream; the blob is in the page cache; each run is the median of three passes. CPU is
   the server's user and system time from \`/proc\`, children included, for each 10⁹ bytes sent.
-- Big pushes are POST, one streamed PATCH, PUT, each run into an empty registry; with several streams the time includes the
-  generator's hashing. Small images are a config of 1 KiB, layers of 4 KiB and 64 KiB and a manifest.
+- Big pushes are POST, one streamed PATCH, PUT, each run into an empty registry; the bytes are made and hashed before the
+  clock starts. Small images are a config of 1 KiB, layers of 4 KiB and 64 KiB and a manifest.
 - docker-registry 2.8 does not page tags: its first and late page hold all of them. It takes one tag a request, so that
   the long lists are Berth's alone, put with ten tags a request; likewise the start-up with many manifests.
 - The memory row holds its uploads (as fast as the server takes them) and readers (64 KiB/s each) for some seconds and then

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { median } from '../median.ts';
 import type { RegistryClient } from './client.ts';
 import { pool } from './pool.ts';
-import { MIB, pushBigBlob, pushImage, startUpload, writeRepeated } from './push.ts';
+import { MIB, makeBigBlob, pushBigBlob, pushImage, startUpload, writeRepeated } from './push.ts';
 import { pull } from './raw-http.ts';
 
 const HELD_UPLOAD_MIB = 1024;
@@ -18,13 +18,12 @@ export async function pushSmall(client: RegistryClient, prefix: string, images: 
   return { imagesPerSecond: images / secondsSince(begin) };
 }
 
-/** One stream is timed without making its bytes; with several, the making overlaps the pushing and is inside. */
 export async function pushBig(client: RegistryClient, prefix: string, mib: number, streams: number) {
+  const blobs = Array.from({ length: streams }, () => makeBigBlob(mib));
   const begin = performance.now();
-  const pushes = Array.from({ length: streams }, (_, i) => pushBigBlob(client, `${prefix}/big${i}`, mib));
-  const [first, ...others] = await Promise.all(pushes);
-  const seconds = others.length === 0 ? first!.seconds : secondsSince(begin);
-  return { mibPerSecond: (mib * streams) / seconds, blob: `/v2/${prefix}/big0/blobs/${first!.digest}` };
+  await Promise.all(blobs.map((blob, i) => pushBigBlob(client, `${prefix}/big${i}`, blob)));
+  const seconds = secondsSince(begin);
+  return { mibPerSecond: (mib * streams) / seconds, blob: `/v2/${prefix}/big0/blobs/${blobs[0]!.digest}` };
 }
 
 /** Three passes: the median is the rate, the bytes are those of all three. */
@@ -43,8 +42,9 @@ export async function pullBig(url: URL, streams: number) {
 
 /** Pulls again and again for as long as one push of the same size takes. */
 export async function pushWhilePulling(client: RegistryClient, prefix: string, mib: number, blob: URL) {
+  const pushed = makeBigBlob(mib);
   let pushing = true;
-  const push = pushBigBlob(client, `${prefix}/pushed`, mib).finally(() => {
+  const push = pushBigBlob(client, `${prefix}/pushed`, pushed).finally(() => {
     pushing = false;
   });
   let pulls = 0;
@@ -52,7 +52,7 @@ export async function pushWhilePulling(client: RegistryClient, prefix: string, m
     await pull(blob);
     pulls += 1;
   }
-  return { pushSeconds: (await push).seconds, pulls };
+  return { pushSeconds: await push, pulls };
 }
 
 /** Keeps `count` uploads and `count` slow readers of `blob` busy for `seconds`, then cuts them all off. */
