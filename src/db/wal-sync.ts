@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { DatabaseUnavailable } from './database.ts';
 
 /**
  * Group commit. SQLite (WAL, `synchronous=NORMAL`) leaves a commit in the page cache; one `fdatasync` of the WAL file, off
@@ -11,7 +12,7 @@ export class WalSync {
   #file: FileHandle | undefined;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
-  #failure: Error | undefined;
+  #failure: DatabaseUnavailable | undefined;
 
   constructor(path: string) {
     this.#path = path;
@@ -58,7 +59,7 @@ export class WalSync {
       this.#file ??= await open(this.#path, constants.O_RDWR);
       await this.#file.datasync();
     } catch (cause) {
-      this.#failure = new Error(`syncing ${this.#path} failed; restart to recover`, { cause });
+      this.#failure = new DatabaseUnavailable(`syncing ${this.#path} failed; restart to recover`, { cause });
       throw this.#failure;
     }
   }
