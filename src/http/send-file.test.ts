@@ -10,10 +10,10 @@ import { Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { sendFile } from './send-file.ts';
+import { largestBuffer, sendFile } from './send-file.ts';
 
 /** As large as the buffers of a server with few transfers. */
-const largest = 256 << 10;
+const largest = largestBuffer;
 
 async function fileOf(t: TestContext, bytes: Buffer): Promise<number> {
   const path = join(await temporaryDirectory(t), 'file');

@@ -6,9 +6,12 @@ let transfers = 0;
 const free = new Map<number, Buffer[]>();
 const maxFree = 16;
 
+/** Bytes of the buffers that a transfer gets while there are few. */
+export const largestBuffer = 1 << 20;
+
 /** Large buffers make a few transfers fast; hundreds of slow readers must not hold a megabyte each. */
 function bufferSize(): number {
-  return transfers <= 8 ? 1024 << 10 : transfers <= 32 ? 256 << 10 : 64 << 10;
+  return transfers <= 8 ? largestBuffer : transfers <= 32 ? 256 << 10 : 64 << 10;
 }
 
 function take(size: number): Buffer {
