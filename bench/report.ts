@@ -46,7 +46,7 @@ docker-registry serve DIR/config.yml
 nginx -c DIR/nginx.conf
 \`\`\`
 
-\`\`\`yaml
+\`\`\`text
 ${dockerRegistryConfig('DIR', 'PORT').trimEnd()}
 \`\`\`
 
