@@ -17,13 +17,14 @@ export function parseName(text: string): RepositoryName {
       `a name has at most ${maxNameLength} characters, this one ${text.length}`,
     );
   }
-  if (!namePattern.test(text)) {
+  const name = asName(text);
+  if (name === undefined) {
     throw new RegistryError(
       'NAME_INVALID',
       `${quote(text)}: components of lowercase letters and digits, parted by '.', '_', '__' or '-', joined by '/'`,
     );
   }
-  return text as RepositoryName;
+  return name;
 }
 
 /** The name that `text` spells, or `undefined`. */
