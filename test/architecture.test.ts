@@ -17,7 +17,7 @@ const rules: Rules = {
     jobs: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     events: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     upstream: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
-    http: { from: ['oci', 'telemetry'], packages: ['fastify', 'pino', 'prom-client'] },
+    http: { from: ['oci', 'telemetry'], types: ['storage'], packages: ['fastify', 'pino', 'prom-client'] },
     // A handler passes the database handle and an open blob on; it asks nothing of either.
     v2: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify'] },
     api: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify', 'zod'] },

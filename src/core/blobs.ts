@@ -6,8 +6,21 @@ import { deleteUpload } from '../db/uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import { type BlobFile, type BlobStore, blobKey } from '../storage/blob-store.ts';
+import {
+  type BlobStore,
+  type ByteRange,
+  blobKey,
+  type OpenBlob,
+  type StagedUpload,
+} from '../storage/blob-store.ts';
 import type { Clock } from './clock.ts';
+
+/** A blob that a repository holds. */
+export interface Blob {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly generation: number;
+}
 
 /** Bytes by digest, and which repository holds them. */
 export class Blobs {
@@ -21,22 +34,25 @@ export class Blobs {
     this.#clock = parts.clock;
   }
 
-  /** Bytes of the blob. @throws RegistryError `BLOB_UNKNOWN` when this repository does not hold it */
-  async size(name: RepositoryName, digest: Digest): Promise<number> {
+  /** @throws RegistryError `BLOB_UNKNOWN` when this repository does not hold it */
+  async find(name: RepositoryName, digest: Digest): Promise<Blob> {
     const blob = await findBlob(this.#database.read, name, digest);
     if (blob === undefined) throw new RegistryError('BLOB_UNKNOWN', { name, digest });
-    return blob.size;
+    return { digest, size: blob.size, generation: blob.generation };
   }
 
-  /** The blob's open file, which the caller closes. @throws RegistryError `BLOB_UNKNOWN` */
-  async open(name: RepositoryName, digest: Digest): Promise<BlobFile> {
-    const blob = await findBlob(this.#database.read, name, digest);
-    if (blob === undefined) throw new RegistryError('BLOB_UNKNOWN', { name, digest });
-    const file = await this.#store.read(blobKey(digest, blob.generation));
-    if (file?.size === blob.size) return file;
+  /** The blob's bytes, or a range of them; the caller closes them. */
+  async open({ digest, size, generation }: Blob, range?: ByteRange): Promise<OpenBlob> {
+    const opened = await this.#store.read(blobKey(digest, generation), range);
+    if (opened?.size === size) return opened;
     // The row promises bytes that are not there: a fault of the storage, never 'unknown', and never wrong bytes.
-    file?.close();
-    throw new Error(`${digest} should have ${blob.size} bytes, the store has ${file?.size ?? 'none'}`);
+    opened?.close();
+    throw new Error(`${digest} should have ${size} bytes, the store has ${opened?.size ?? 'none'}`);
+  }
+
+  /** Where the client can fetch the bytes itself, if the store has such a place. */
+  async redirectUrl({ digest, generation }: Blob): Promise<string | undefined> {
+    return this.#store.redirectUrl?.(blobKey(digest, generation));
   }
 
   /**
@@ -47,12 +63,12 @@ export class Blobs {
    * take the bytes under the old key with it.
    */
   async commit(
-    upload: { id: string; writer: string; repository: number },
+    upload: StagedUpload & { readonly writer: string; readonly repository: number },
     digest: Digest,
-    size: number,
   ): Promise<void> {
+    const { size } = upload;
     const generation = (await findBytes(this.#database.read, digest))?.generation ?? 0;
-    await this.#store.commit(upload.id, blobKey(digest, generation), size);
+    await this.#store.commit(upload, blobKey(digest, generation));
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
       const bytes = await findBytes(db, digest);

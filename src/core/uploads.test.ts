@@ -31,9 +31,9 @@ async function uploadsOf(t: TestContext) {
   const blobs = new Blobs({ database, store, clock });
   const make = () => new Uploads({ database, store, blobs, clock });
   const stored = async (digest: string): Promise<number> => {
-    const file = await blobs.open(repositoryName, parseDigest(digest));
-    file.close();
-    return file.size;
+    const opened = await blobs.open(await blobs.find(repositoryName, parseDigest(digest)));
+    opened.close();
+    return opened.size;
   };
   return {
     uploads: make(),
@@ -120,4 +120,34 @@ test('the lease of a writer that died is taken over, and what it does late count
   stream.end('late');
   await assert.rejects(dead, { code: 'BLOB_UPLOAD_UNKNOWN' });
   assert.deepEqual(await uploads.status(repositoryName, id), { id, size: 3 });
+});
+
+test("a writer that wakes after it was taken over writes into nobody's blob", async (t) => {
+  const { uploads, otherProcess, disk, stored } = await uploadsOf(t);
+  const { id } = await uploads.start(repositoryName);
+  await uploads.append(repositoryName, id, body('one'));
+  const stream = new PassThrough();
+  const stalled = uploads.append(repositoryName, id, { open: () => stream });
+  await assert.rejects(otherProcess().append(repositoryName, id, body('x')), { code: 'RANGE_INVALID' });
+  disk.now += 60_000;
+  const successor = otherProcess();
+  await successor.append(repositoryName, id, body('two'));
+  stream.end('late');
+  await assert.rejects(stalled, { code: 'BLOB_UPLOAD_UNKNOWN' });
+  await successor.finish(repositoryName, id, digestOf('onetwo'), nothing());
+  assert.equal(await stored(digestOf('onetwo')), 6);
+});
+
+test('a hash that is kept here is not taken for that of other bytes, as many, that came elsewhere', async (t) => {
+  const { uploads, otherProcess, disk, stored } = await uploadsOf(t);
+  const { id } = await uploads.start(repositoryName);
+  const stream = new PassThrough();
+  const stalled = uploads.append(repositoryName, id, { open: () => stream });
+  await assert.rejects(otherProcess().append(repositoryName, id, body('x')), { code: 'RANGE_INVALID' });
+  disk.now += 60_000;
+  await otherProcess().append(repositoryName, id, body('new'));
+  stream.end('old');
+  await assert.rejects(stalled, { code: 'BLOB_UPLOAD_UNKNOWN' });
+  await uploads.finish(repositoryName, id, digestOf('new'), nothing());
+  assert.equal(await stored(digestOf('new')), 3);
 });

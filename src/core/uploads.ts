@@ -3,10 +3,12 @@ import type { Readable } from 'node:stream';
 import type { Database } from '../db/database.ts';
 import { findOrCreateRepository } from '../db/repositories.ts';
 import {
+  type ClaimableUpload,
   claimUpload,
   deleteUpload,
   findUpload,
   insertUpload,
+  moveStaged,
   releaseUpload,
   renewClaim,
   type UploadRow,
@@ -14,7 +16,7 @@ import {
 import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import { type BlobStore, UploadLost } from '../storage/blob-store.ts';
+import { type BlobStore, type StagedUpload, UploadLost } from '../storage/blob-store.ts';
 import type { Blobs } from './blobs.ts';
 import type { Clock } from './clock.ts';
 import { RunningHash } from './running-hash.ts';
@@ -46,6 +48,14 @@ const maxRunningHashes = 10_000;
 interface Claim {
   readonly row: UploadRow;
   readonly writer: string;
+}
+
+/** A claimed session with the bytes of this request. */
+interface Received {
+  readonly claim: Claim;
+  readonly hash: RunningHash;
+  /** Where the store has them. */
+  readonly staged: string;
 }
 
 /**
@@ -97,9 +107,9 @@ export class Uploads {
    */
   async append(name: RepositoryName, id: string, body: UploadBody): Promise<UploadStatus> {
     await this.#store.checkRoom();
-    return this.#write(name, id, body, async (claim, hash) => {
-      await this.#release(claim, hash);
-      return { id, size: hash.size };
+    return this.#write(name, id, body, async (received) => {
+      await this.#release(received);
+      return { id, size: received.hash.size };
     });
   }
 
@@ -109,18 +119,20 @@ export class Uploads {
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async finish(name: RepositoryName, id: string, digest: Digest, body: UploadBody): Promise<void> {
-    await this.#write(name, id, body, async (claim, hash) => {
-      const computed = await this.#digest(hash, id, digestAlgorithm(digest));
+    await this.#write(name, id, body, async (received) => {
+      const { claim } = received;
+      const upload = { id, size: received.hash.size, staged: received.staged };
+      const computed = await this.#digest(received.hash, upload, digestAlgorithm(digest));
       if (computed !== digest) {
         await this.#end(claim);
         throw new RegistryError('DIGEST_INVALID', `the content's digest is ${computed}, not ${digest}`);
       }
-      const upload = { id, writer: claim.writer, repository: claim.row.repository_id };
       try {
-        await this.#blobs.commit(upload, digest, hash.size);
+        const { writer, row } = claim;
+        await this.#blobs.commit({ ...upload, writer, repository: row.repository_id }, digest);
       } catch (error) {
         // The bytes may have moved already; a repeated PUT without a body finds them.
-        if (!(error instanceof UploadLost)) await this.#release(claim, hash).catch(() => {});
+        if (!(error instanceof UploadLost)) await this.#release(received).catch(() => {});
         throw error;
       }
       this.#hashes.delete(id);
@@ -132,7 +144,7 @@ export class Uploads {
     await this.#exclusively(name, id, (claim) => this.#end(claim));
   }
 
-  async #find(name: RepositoryName, id: string): Promise<UploadRow> {
+  async #find(name: RepositoryName, id: string): Promise<ClaimableUpload> {
     const row = await findUpload(this.#database.read, name, id);
     if (row === undefined) throw unknownUpload();
     return row;
@@ -140,22 +152,44 @@ export class Uploads {
 
   /** One writer a session: two bodies would be interleaved (R16). */
   async #exclusively<T>(name: RepositoryName, id: string, run: (claim: Claim) => Promise<T>): Promise<T> {
-    await this.#find(name, id);
+    const { writer: before } = await this.#find(name, id);
     if (this.#writing.has(id)) throw busy();
     this.#writing.add(id);
     try {
       const writer = randomUUID();
       const now = this.#clock();
       const row = await this.#database.transaction(
-        (db) => claimUpload(db, id, { writer, until: now + lease, now }),
+        (db) => claimUpload(db, id, { before, writer, until: now + lease, now }),
         { durable: false },
       );
-      if (row !== undefined) return await this.#holding({ row, writer }, run);
+      if (row !== undefined) {
+        const claim = { row, writer };
+        return await this.#holding(before === null ? claim : await this.#adopt(claim), run);
+      }
       // Either another process writes, or the session ended since it was found.
       await this.#find(name, id);
       throw busy();
     } finally {
       this.#writing.delete(id);
+    }
+  }
+
+  /**
+   * The writer before did not release its claim: it died, or sleeps, or runs behind a network that is cut. Whatever it writes
+   * when it wakes must not be among the bytes that count. When this fails the claim is left to run out, so that the next
+   * writer has to do it.
+   */
+  async #adopt({ row, writer }: Claim): Promise<Claim> {
+    try {
+      const staged = await this.#store.adopt(row);
+      const held = await this.#database.transaction((db) => moveStaged(db, { id: row.id, writer, staged }), {
+        durable: false,
+      });
+      if (!held) throw unknownUpload();
+      return { row: { ...row, staged }, writer };
+    } catch (error) {
+      if (error instanceof UploadLost) await this.#endLost({ row, writer }, error);
+      throw error;
     }
   }
 
@@ -178,7 +212,7 @@ export class Uploads {
     name: RepositoryName,
     id: string,
     body: UploadBody,
-    then: (claim: Claim, hash: RunningHash) => Promise<T>,
+    then: (received: Received) => Promise<T>,
   ): Promise<T> {
     return this.#exclusively(name, id, async (claim) => {
       const { size } = claim.row;
@@ -187,12 +221,11 @@ export class Uploads {
         throw new RegistryError('RANGE_INVALID', detail);
       }
       const hash = await this.#hashOf(claim);
-      await this.#receive(claim, hash, body);
-      return then(claim, hash);
+      return then(await this.#receive(claim, hash, body));
     });
   }
 
-  async #receive(claim: Claim, hash: RunningHash, body: UploadBody): Promise<void> {
+  async #receive(claim: Claim, hash: RunningHash, body: UploadBody): Promise<Received> {
     const { id, size: start } = claim.row;
     const { range, signal } = body;
     try {
@@ -200,9 +233,10 @@ export class Uploads {
         hash.update(chunk);
         body.received?.(chunk.length);
       };
-      const { interrupted } = await this.#store.append(id, start, body.open(), { tap, signal });
+      const { staged, interrupted } = await this.#store.append(claim.row, body.open(), { tap, signal });
+      const received = { claim, hash, staged };
       if (interrupted) {
-        await this.#release(claim, hash);
+        await this.#release(received);
         throw interrupted instanceof RegistryError
           ? interrupted
           : new RegistryError('BLOB_UPLOAD_INVALID', 'the body ended before its end', { cause: interrupted });
@@ -214,6 +248,7 @@ export class Uploads {
           `Content-Range names other bytes than the ${hash.size - start} sent`,
         );
       }
+      return received;
     } catch (error) {
       if (error instanceof RegistryError) throw error;
       // The store failed: the hash is ahead of the file. What was recorded before this request still holds.
@@ -225,10 +260,11 @@ export class Uploads {
   async #hashOf(claim: Claim): Promise<RunningHash> {
     const { id, size, algorithm, digest } = claim.row;
     const cached = this.#hashes.get(id);
-    if (cached !== undefined && cached.size === size && cached.algorithm === algorithm) return cached;
+    // The digest as well: another replica may have come as far with other bytes.
+    if (cached?.size === size && cached.algorithm === algorithm && cached.digest() === digest) return cached;
     let hash = new RunningHash(algorithm);
     if (size > 0) {
-      hash = await RunningHash.of(algorithm, await this.#store.readUpload(id, size));
+      hash = await RunningHash.of(algorithm, await this.#store.readUpload(claim.row));
       // After a power cut the staged file may be as long as recorded and hold other bytes.
       if (hash.digest() !== digest) throw new UploadLost(id);
     }
@@ -245,10 +281,10 @@ export class Uploads {
   }
 
   /** The digest asked for may be in another algorithm than the session hashed with; then the bytes are read again. */
-  async #digest(hash: RunningHash, id: string, algorithm: DigestAlgorithm): Promise<Digest> {
+  async #digest(hash: RunningHash, upload: StagedUpload, algorithm: DigestAlgorithm): Promise<Digest> {
     if (hash.algorithm === algorithm) return hash.digest();
     if (hash.size === 0) return new RunningHash(algorithm).digest();
-    return (await RunningHash.of(algorithm, await this.#store.readUpload(id, hash.size))).digest();
+    return (await RunningHash.of(algorithm, await this.#store.readUpload(upload))).digest();
   }
 
   async #renew({ row, writer }: Claim): Promise<void> {
@@ -259,9 +295,10 @@ export class Uploads {
       .catch(() => {});
   }
 
-  async #release({ row, writer }: Claim, hash: RunningHash): Promise<void> {
+  async #release({ claim, hash, staged }: Received): Promise<void> {
     const { algorithm, size } = hash;
-    const upload = { id: row.id, writer, algorithm, size, digest: hash.digest() };
+    const { row, writer } = claim;
+    const upload = { id: row.id, writer, algorithm, size, digest: hash.digest(), staged };
     const held = await this.#database.transaction((db) => releaseUpload(db, upload, this.#clock()), {
       durable: false,
     });
@@ -279,7 +316,7 @@ export class Uploads {
     this.#hashes.delete(row.id);
     // The row first: staged bytes without a session are swept, a session without its bytes would mislead.
     await this.#database.transaction((db) => deleteUpload(db, row.id, writer), { durable: false });
-    await this.#store.abort(row.id);
+    await this.#store.abort(row);
   }
 
   async #endLost(claim: Claim, cause: UploadLost): Promise<never> {

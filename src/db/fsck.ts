@@ -187,10 +187,18 @@ function uploads(db: Db) {
   return db
     .selectFrom('uploads')
     .innerJoin('repositories', 'repositories.id', 'uploads.repository_id')
-    .select(['uploads.id', 'repositories.name', 'uploads.size', 'uploads.writer', 'uploads.writer_until']);
+    .select([
+      'uploads.id',
+      'repositories.name',
+      'uploads.size',
+      'uploads.staged',
+      'uploads.writer',
+      'uploads.writer_until',
+    ]);
 }
 
 export interface UploadSessionRow {
+  readonly staged: string;
   readonly id: string;
   readonly name: string;
   readonly size: number;

@@ -9,6 +9,8 @@ export interface Schema {
   manifest_references: ManifestReferencesTable;
   tags: TagsTable;
   uploads: UploadsTable;
+  leases: LeasesTable;
+  properties: PropertiesTable;
 }
 
 interface RepositoriesTable {
@@ -79,4 +81,19 @@ interface UploadsTable {
   /** Who writes now, until when; null: nobody. */
   writer: string | null;
   writer_until: number;
+  /** Where the store has the bytes; only the store reads it. */
+  staged: string;
+}
+
+/** Background work that one process does for all. */
+interface LeasesTable {
+  name: string;
+  holder: string;
+  held_until: number;
+}
+
+/** What is true of the registry as a whole. */
+interface PropertiesTable {
+  name: string;
+  value: string;
 }

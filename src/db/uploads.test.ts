@@ -10,6 +10,7 @@ import {
   findUpload,
   insertUpload,
   listExpiredUploads,
+  moveStaged,
   releaseAllClaims,
   releaseUpload,
   renewClaim,
@@ -28,8 +29,10 @@ async function withUpload(database: Database, upload = id): Promise<number> {
   return repository;
 }
 
-function claim(database: Database, writer: string, now: number, until = now + 50) {
-  return database.transaction((db) => claimUpload(db, id, { writer, until, now }));
+/** As a writer does that has just looked at the session. */
+async function claim(database: Database, writer: string, now: number, until = now + 50) {
+  const before = (await findUpload(database.read, repositoryName, id))?.writer ?? null;
+  return database.transaction((db) => claimUpload(db, id, { before, writer, until, now }));
 }
 
 for (const { name, open } of dialects) {
@@ -37,7 +40,7 @@ for (const { name, open } of dialects) {
     const database = await open(t);
     const repository_id = await withUpload(database);
     await makeRepository(database, parseName('other'));
-    const session = { id, repository_id, algorithm: 'sha256', size: 0, digest };
+    const session = { id, repository_id, algorithm: 'sha256', size: 0, digest, staged: '', writer: null };
     assert.deepEqual({ ...(await findUpload(database.read, repositoryName, id)) }, session);
     assert.equal(await findUpload(database.read, parseName('other'), id), undefined);
     assert.equal(await findUpload(database.read, repositoryName, id.replace('6', '7')), undefined);
@@ -55,6 +58,27 @@ for (const { name, open } of dialects) {
       'not even the same name: a writer is one request',
     );
     assert.equal((await claim(database, 'b', 1051))?.id, id);
+  });
+
+  test(`${name}: who takes a session over must have seen from whom`, async (t) => {
+    const database = await open(t);
+    await withUpload(database);
+    await claim(database, 'a', 1000);
+    const take = (before: string | null) =>
+      database.transaction((db) => claimUpload(db, id, { before, writer: 'c', until: 3000, now: 2000 }));
+    assert.equal(await take(null), undefined);
+    assert.equal(await take('b'), undefined);
+    assert.equal((await take('a'))?.id, id);
+  });
+
+  test(`${name}: its writer moves the staged bytes, nobody else`, async (t) => {
+    const database = await open(t);
+    await withUpload(database);
+    await claim(database, 'a', 1000);
+    const move = (writer: string, staged: string) =>
+      database.transaction((db) => moveStaged(db, { id, writer, staged }));
+    assert.deepEqual([await move('a', 'here'), await move('b', 'there')], [true, false]);
+    assert.equal((await findUpload(database.read, repositoryName, id))?.staged, 'here');
   });
 
   test(`${name}: of many who want to write at once, one may`, async (t) => {
@@ -82,14 +106,21 @@ for (const { name, open } of dialects) {
     await claim(database, 'a', 1000);
     const release = (writer: string, size: number) =>
       database.transaction((db) =>
-        releaseUpload(db, { id, writer, size, digest: digestNumber(size), algorithm: 'sha512' }, 1100),
+        releaseUpload(
+          db,
+          { id, writer, size, digest: digestNumber(size), algorithm: 'sha512', staged: `at ${size}` },
+          1100,
+        ),
       );
     assert.deepEqual(
       [await release('b', 7), await release('a', 5), await release('a', 6)],
       [false, true, false],
     );
     const row = await findUpload(database.read, repositoryName, id);
-    assert.deepEqual([row?.size, row?.digest, row?.algorithm], [5, digestNumber(5), 'sha512']);
+    assert.deepEqual(
+      [row?.size, row?.digest, row?.algorithm, row?.staged],
+      [5, digestNumber(5), 'sha512', 'at 5'],
+    );
     assert.ok(await claim(database, 'b', 1101), 'free again');
   });
 
@@ -107,8 +138,8 @@ for (const { name, open } of dialects) {
     await withUpload(database);
     const older = id.replace('6', '5');
     await withUpload(database, older);
-    const expired = (before: number, now: number, limit = 10) =>
-      listExpiredUploads(database.read, before, now, limit);
+    const expired = async (before: number, now: number, limit = 10) =>
+      (await listExpiredUploads(database.read, before, now, limit)).map((upload) => upload.id);
     assert.deepEqual(await expired(100, 5000), []);
     assert.deepEqual((await expired(101, 5000)).sort(), [older, id]);
     await claim(database, 'a', 1000, 1050);

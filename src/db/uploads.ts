@@ -11,6 +11,14 @@ export interface UploadRow {
   readonly size: number;
   /** Digest of exactly these bytes. */
   readonly digest: Digest;
+  /** Where the store has them. */
+  readonly staged: string;
+}
+
+/** The session with its claim. */
+export interface ClaimableUpload extends UploadRow {
+  /** Who writes, or died writing, if anybody. */
+  readonly writer: string | null;
 }
 
 const columns = [
@@ -19,6 +27,7 @@ const columns = [
   'uploads.algorithm',
   'uploads.size',
   'uploads.digest',
+  'uploads.staged',
 ] as const;
 
 interface NewUpload {
@@ -40,6 +49,7 @@ const insert = prepare((db, p: Params<NewUpload>) =>
     updated_at: p('now'),
     writer: null,
     writer_until: 0,
+    staged: '',
   }),
 );
 
@@ -55,32 +65,54 @@ const selectOne = prepare((db, p: Params<{ id: string; name: string }>) =>
   db
     .selectFrom('uploads')
     .innerJoin('repositories', 'repositories.id', 'uploads.repository_id')
-    .select(columns)
+    .select([...columns, 'uploads.writer'])
     .where('uploads.id', '=', p('id'))
     .where('repositories.name', '=', p('name')),
 );
 
 /** The session, if it is one of this repository's. */
-export function findUpload(db: Db, name: RepositoryName, id: string): Promise<UploadRow | undefined> {
-  return first(selectOne(db, { id, name })) as Promise<UploadRow | undefined>;
+export function findUpload(db: Db, name: RepositoryName, id: string): Promise<ClaimableUpload | undefined> {
+  return first(selectOne(db, { id, name })) as Promise<ClaimableUpload | undefined>;
 }
 
-const takeLease = prepare((db, p: Params<{ id: string; writer: string; until: number; now: number }>) =>
-  db
-    .updateTable('uploads')
-    .set({ writer: p('writer'), writer_until: p('until'), updated_at: p('now') })
-    .where('id', '=', p('id'))
-    .where((where) => where.or([where('writer', 'is', null), where('writer_until', '<', p('now'))]))
-    .returning(columns),
+const takeLease = prepare(
+  (db, p: Params<{ id: string; before: string | null; writer: string; until: number; now: number }>) =>
+    db
+      .updateTable('uploads')
+      .set({ writer: p('writer'), writer_until: p('until'), updated_at: p('now') })
+      .where('id', '=', p('id'))
+      .where('writer', 'is not distinct from', p('before'))
+      .where((where) => where.or([where('writer', 'is', null), where('writer_until', '<', p('now'))]))
+      .returning(columns),
 );
 
-/** Makes `writer` the session's only writer until `until`; `undefined` while there is another. */
+/**
+ * Makes `writer` the session's only writer until `until`; `undefined` while there is another. `before` is the writer that the
+ * session was seen with: who takes over from one knows that it did.
+ */
 export function claimUpload(
   db: Db,
   id: string,
-  lease: { writer: string; until: number; now: number },
+  lease: { before: string | null; writer: string; until: number; now: number },
 ): Promise<UploadRow | undefined> {
   return first(takeLease(db, { id, ...lease })) as Promise<UploadRow | undefined>;
+}
+
+const setStaged = prepare((db, p: Params<{ id: string; writer: string; staged: string }>) =>
+  db
+    .updateTable('uploads')
+    .set({ staged: p('staged') })
+    .where('id', '=', p('id'))
+    .where('writer', '=', p('writer'))
+    .returning('id'),
+);
+
+/** Records where the staged bytes are from now on; false when the claim was lost. */
+export async function moveStaged(
+  db: Db,
+  upload: { id: string; writer: string; staged: string },
+): Promise<boolean> {
+  return (await setStaged(db, upload)).length > 0;
 }
 
 const extendLease = prepare((db, p: Params<{ id: string; writer: string; until: number; now: number }>) =>
@@ -101,30 +133,36 @@ export async function renewClaim(
   return (await extendLease(db, { id, ...lease })).length > 0;
 }
 
-const saveAndRelease = prepare(
-  (
-    db,
-    p: Params<{ id: string; writer: string; size: number; digest: string; algorithm: string; now: number }>,
-  ) =>
-    db
-      .updateTable('uploads')
-      .set({
-        size: p('size'),
-        digest: p('digest'),
-        algorithm: p('algorithm'),
-        writer: null,
-        writer_until: 0,
-        updated_at: p('now'),
-      })
-      .where('id', '=', p('id'))
-      .where('writer', '=', p('writer'))
-      .returning('id'),
+interface Progress {
+  id: string;
+  writer: string;
+  size: number;
+  digest: string;
+  algorithm: string;
+  staged: string;
+}
+
+const saveAndRelease = prepare((db, p: Params<Progress & { now: number }>) =>
+  db
+    .updateTable('uploads')
+    .set({
+      size: p('size'),
+      digest: p('digest'),
+      algorithm: p('algorithm'),
+      staged: p('staged'),
+      writer: null,
+      writer_until: 0,
+      updated_at: p('now'),
+    })
+    .where('id', '=', p('id'))
+    .where('writer', '=', p('writer'))
+    .returning('id'),
 );
 
 /** Records how far the session has come and gives up the claim; false when the claim was lost. */
 export async function releaseUpload(
   db: Db,
-  upload: { id: string; writer: string; size: number; digest: Digest; algorithm: DigestAlgorithm },
+  upload: Progress & { digest: Digest; algorithm: DigestAlgorithm },
   now: number,
 ): Promise<boolean> {
   return (await saveAndRelease(db, { ...upload, now })).length > 0;
@@ -142,7 +180,7 @@ export async function deleteUpload(db: Db, id: string, writer: string): Promise<
 const selectExpired = prepare((db, p: Params<{ before: number; now: number; limit: number }>) =>
   db
     .selectFrom('uploads')
-    .select('id')
+    .select(['id', 'size', 'staged'])
     .where('updated_at', '<', p('before'))
     .where('writer_until', '<', p('now'))
     .orderBy('updated_at')
@@ -150,13 +188,13 @@ const selectExpired = prepare((db, p: Params<{ before: number; now: number; limi
 );
 
 /** Sessions that nobody has touched since `before` and nobody writes to. */
-export async function listExpiredUploads(
+export function listExpiredUploads(
   db: Db,
   before: number,
   now: number,
   limit: number,
-): Promise<string[]> {
-  return (await selectExpired(db, { before, now, limit })).map((row) => row.id);
+): Promise<Pick<UploadRow, 'id' | 'size' | 'staged'>[]> {
+  return selectExpired(db, { before, now, limit });
 }
 
 const deleteIfExpired = prepare((db, p: Params<{ id: string; before: number; now: number }>) =>

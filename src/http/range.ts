@@ -1,8 +1,4 @@
-/** Bytes `start` to `end`, both included. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end: number;
-}
+import type { ByteRange } from '../storage/blob-store.ts';
 
 const maxRanges = 256;
 const maxHeader = 16_384;

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import type { Writable } from 'node:stream';
-import type { ByteRange } from './range.ts';
+import type { ByteRange } from '../storage/blob-store.ts';
 
 let transfers = 0;
 const free = new Map<number, Buffer[]>();

@@ -365,6 +365,7 @@ describe('a sweep', () => {
           ...store,
           delete: (key) => live(() => store.delete(key)),
           abort: (upload) => live(() => store.abort(upload)),
+          deleteStaged: (name) => live(() => store.deleteStaged(name)),
         },
       } satisfies { database: Database; store: BlobStore };
       finished = await parts.sweep(dying).then(
@@ -411,9 +412,9 @@ describe('a sweep', () => {
         refuse(key);
         await parts.store.delete(key);
       },
-      async abort(upload) {
-        refuse(upload);
-        await parts.store.abort(upload);
+      async deleteStaged(name) {
+        refuse(name);
+        await parts.store.deleteStaged(name);
       },
     };
     await assert.rejects(parts.sweep({ store }), /2 files could not be deleted/);

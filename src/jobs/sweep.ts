@@ -10,7 +10,13 @@ import {
 import type { Database } from '../db/database.ts';
 import { deleteExpiredUpload, listExpiredUploads, uploadExists } from '../db/uploads.ts';
 import type { Digest } from '../oci/digest.ts';
-import { type BlobKey, type BlobStore, blobKey, parseBlobKey } from '../storage/blob-store.ts';
+import {
+  type BlobKey,
+  type BlobStore,
+  blobKey,
+  parseBlobKey,
+  type StagedUpload,
+} from '../storage/blob-store.ts';
 
 /** What a sweep took away. */
 export interface Swept {
@@ -75,8 +81,12 @@ class Deletions {
     this.#store = store;
   }
 
-  staged(upload: string): Promise<boolean> {
+  upload(upload: StagedUpload): Promise<boolean> {
     return this.#attempt(() => this.#store.abort(upload));
+  }
+
+  staged(name: string): Promise<boolean> {
+    return this.#attempt(() => this.#store.deleteStaged(name));
   }
 
   committed(key: BlobKey): Promise<boolean> {
@@ -111,15 +121,15 @@ async function sweepUploads(
   for (;;) {
     const now = clock();
     const before = now - expireAfter;
-    const ids = await listExpiredUploads(database.read, before, now, batch);
-    for (const id of ids) {
+    const expired = await listExpiredUploads(database.read, before, now, batch);
+    for (const upload of expired) {
       signal?.throwIfAborted();
       // Its client may have come back since.
-      if (!(await database.transaction((db) => deleteExpiredUpload(db, id, before, now)))) continue;
-      await deletions.staged(id);
+      if (!(await database.transaction((db) => deleteExpiredUpload(db, upload.id, before, now)))) continue;
+      await deletions.upload(upload);
       swept.uploads += 1;
     }
-    if (ids.length < batch) return;
+    if (expired.length < batch) return;
   }
 }
 
@@ -129,10 +139,10 @@ async function sweepStagedFiles(
   swept: Swept,
   signal?: AbortSignal,
 ) {
-  for await (const { name, modifiedAt } of store.listUploads()) {
+  for await (const { name, upload, modifiedAt } of store.listUploads()) {
     signal?.throwIfAborted();
     // A session's row is there before its file, so an old file without a row has lost its session for good.
-    if (modifiedAt > clock() - grace || (await uploadExists(database.read, name))) continue;
+    if (modifiedAt > clock() - grace || (await uploadExists(database.read, upload))) continue;
     if (await deletions.staged(name)) swept.orphans += 1;
   }
 }

@@ -25,18 +25,51 @@ export function parseBlobKey(key: string): { digest: Digest; generation: number 
   return digest && { digest, generation: Number(generation ?? 0) };
 }
 
-/** An open file and how many bytes it has. Whoever got it closes it. */
+/** Bytes `start` to `end`, both included. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** An open file. */
 export interface BlobFile {
   readonly fd: number;
+  /** Bytes of the whole blob. */
   readonly size: number;
   close(): void;
 }
+
+/** Bytes that come from elsewhere: exactly the range that was asked for. */
+export interface BlobStream {
+  readonly stream: Readable;
+  /** Bytes of the whole blob. */
+  readonly size: number;
+  close(): void;
+}
+
+/** Committed bytes, opened. Whoever got them closes them. */
+export type OpenBlob = BlobFile | BlobStream;
 
 /** Something found by listing. */
 export interface StoredFile<Name extends string> {
   readonly name: Name;
   /** Milliseconds since 1970 of the last write. */
   readonly modifiedAt: number;
+}
+
+/** Bytes that an upload has, or had, in the store. */
+export interface StagedFile extends StoredFile<string> {
+  /** The id of the upload. */
+  readonly upload: string;
+}
+
+/** An upload, as its session's row has it. */
+export interface StagedUpload {
+  readonly id: string;
+  /** Bytes of it that count; there may be more behind them, of an append that nobody recorded. */
+  readonly size: number;
+  /** Where they are: what {@link BlobStore.append} or {@link BlobStore.adopt} said last, empty before. The store's secret. */
+  readonly staged: string;
 }
 
 export interface AppendOptions {
@@ -46,20 +79,18 @@ export interface AppendOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface AppendResult {
-  /** Bytes of the upload that the store holds now; all of them went through `tap` or were there before. */
-  readonly size: number;
+export interface AppendResult extends Pick<StagedUpload, 'size' | 'staged'> {
   /** Why the body ended early, if it did: the client hung up, or was too slow. */
   readonly interrupted?: Error;
 }
 
 /**
- * Holds bytes and knows nothing of repositories, tags or requests. Uploads are staged under their id until they are
- * committed to a key. Any failure of the storage below is thrown as it came.
+ * Holds bytes and knows nothing of repositories, tags or requests. Uploads are staged until they are committed to a key.
+ * Any failure of the storage below is thrown as it came.
  */
 export interface BlobStore {
-  /** Opens committed bytes. Absent bytes are `undefined`; a failure to look is thrown. */
-  read(key: BlobKey): Promise<BlobFile | undefined>;
+  /** Opens committed bytes, all or a range of them. Absent bytes are `undefined`; a failure to look is thrown. */
+  read(key: BlobKey, range?: ByteRange): Promise<OpenBlob | undefined>;
 
   stat(key: BlobKey): Promise<{ size: number } | undefined>;
 
@@ -70,26 +101,39 @@ export interface BlobStore {
   list(): AsyncIterable<StoredFile<BlobKey>>;
 
   /**
-   * Appends `body` at `offset`, cutting off what an earlier, unfinished append may have left behind it. Resolves when the
-   * body has ended, in one way or another, and its bytes are written (not yet synced). A body without bytes changes nothing.
-   * @throws UploadLost when fewer than `offset` bytes are staged and there is one to append
+   * Appends `body` to the upload's first `size` bytes, cutting off what an earlier, unfinished append may have left behind
+   * them. Resolves when the body has ended, in one way or another, and its bytes are written (where a rename commits them, not
+   * yet synced): they count once the session's row says so. A body without bytes changes nothing.
+   * @throws UploadLost when fewer bytes are staged than the upload's size and there is one to append
    */
-  append(upload: string, offset: number, body: Readable, options: AppendOptions): Promise<AppendResult>;
-
-  /** The first `size` staged bytes, to hash them again. @throws UploadLost when there are fewer */
-  readUpload(upload: string, size: number): Promise<Readable>;
+  append(upload: StagedUpload, body: Readable, options: AppendOptions): Promise<AppendResult>;
 
   /**
-   * Makes the first `size` staged bytes those of `key`, durably; they replace what is there. What an unfinished append left
-   * behind them is cut off. Safe to repeat.
-   * @throws UploadLost when fewer than `size` bytes are staged
+   * Takes the upload over from a writer that may be alive still: whatever that one does from now on does not touch the bytes
+   * at the place that this answers, the new `staged`. @throws UploadLost
    */
-  commit(upload: string, key: BlobKey, size: number): Promise<void>;
+  adopt(upload: StagedUpload): Promise<string>;
+
+  /** The upload's bytes, to hash them again. @throws UploadLost when there are fewer */
+  readUpload(upload: StagedUpload): Promise<Readable>;
+
+  /**
+   * Makes the upload's bytes those of `key`, durably; they replace what is there. What an unfinished append left behind them
+   * is cut off. Safe to repeat.
+   * @throws UploadLost when fewer are staged
+   */
+  commit(upload: StagedUpload, key: BlobKey): Promise<void>;
 
   /** Forgets the staged bytes; done already is done. */
-  abort(upload: string): Promise<void>;
+  abort(upload: StagedUpload): Promise<void>;
 
-  listUploads(): AsyncIterable<StoredFile<string>>;
+  listUploads(): AsyncIterable<StagedFile>;
+
+  /** Deletes a file that {@link listUploads} named; done already is done. */
+  deleteStaged(name: string): Promise<void>;
+
+  /** A URL at which whoever has it may GET exactly these bytes for some minutes; only of stores that can. */
+  redirectUrl?(key: BlobKey): Promise<string>;
 
   /**
    * Resolves when there is room for more bytes. Asked before anything is written for them: who tries again and again on a
@@ -100,12 +144,18 @@ export interface BlobStore {
 
   /** Resolves when the store can be written to. */
   ping(): Promise<void>;
+
+  close(): Promise<void>;
 }
 
 /** The staged bytes of an upload are not what its session says. */
 export class UploadLost extends Error {
-  constructor(upload: string) {
+  /** Bytes that are there; `undefined`: nothing is. */
+  readonly found: number | undefined;
+
+  constructor(upload: string, found?: number) {
     super(`the staged bytes of upload ${upload} are gone or short`);
     this.name = 'UploadLost';
+    this.found = found;
   }
 }

@@ -12,6 +12,7 @@ const openFile = promisify(fs.open);
  */
 export const files = {
   access: promisify(fs.access),
+  copyFile: promisify(fs.copyFile),
   close: async (fd: number): Promise<void> => fs.closeSync(fd),
   fstat: async (fd: number): Promise<fs.Stats> => fs.fstatSync(fd),
   fsync: promisify(fs.fsync),

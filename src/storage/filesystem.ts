@@ -1,7 +1,15 @@
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { Readable } from 'node:stream';
-import { type BlobFile, type BlobKey, type BlobStore, type StoredFile, UploadLost } from './blob-store.ts';
+import {
+  type BlobFile,
+  type BlobKey,
+  type BlobStore,
+  type StagedUpload,
+  type StoredFile,
+  UploadLost,
+} from './blob-store.ts';
 import { files as nodeFiles } from './files.ts';
 import { writeBody } from './write-body.ts';
 
@@ -44,7 +52,9 @@ export async function openFilesystemStore(
   }
 
   const pathOf = (key: BlobKey): string => join(root, key);
-  const stagedPath = (upload: string): string => join(uploadsFolder, upload);
+  /** The first writer's file, or the copy of whoever took the upload over. */
+  const stagedPath = ({ id, staged }: Pick<StagedUpload, 'id' | 'staged'>): string =>
+    join(uploadsFolder, staged === '' ? id : `${id}.${staged}`);
 
   /** Its blobs have no rows here: the sweeper would take them for what a crash left behind. */
   async function refuseForeign(): Promise<void> {
@@ -130,45 +140,59 @@ export async function openFilesystemStore(
       }
     },
 
-    async append(upload, offset, body, options) {
+    async append(upload, body, options) {
+      const { size, staged } = upload;
       let fd: number | undefined;
       // Opened when the first bytes are written: a PUT that only ends an upload touches no file here.
       const open = async (): Promise<number> => {
         if (fd === undefined) {
           await checkRoom();
-          fd = await openStaged(upload, offset);
+          fd = await openStaged(upload);
         }
         return fd;
       };
       try {
-        const { written, interrupted } = await writeBody(files, open, offset, body, options);
-        if (offset === 0) await open();
-        return { size: offset + written, ...(interrupted && { interrupted }) };
+        const { written, interrupted } = await writeBody(files, open, size, body, options);
+        if (size === 0) await open();
+        return { size: size + written, staged, ...(interrupted && { interrupted }) };
       } catch (error) {
         // Nobody knows the hash of what was written, so it is of no use; it may be all that fills the disk.
-        if (fd !== undefined) await files.ftruncate(fd, offset).catch(() => {});
+        if (fd !== undefined) await files.ftruncate(fd, size).catch(() => {});
         throw error;
       } finally {
         if (fd !== undefined) await files.close(fd);
       }
     },
 
-    async readUpload(upload, size): Promise<Readable> {
+    async adopt(upload) {
+      const copy = { ...upload, staged: randomBytes(8).toString('hex') };
+      if (upload.size === 0) return copy.staged;
       const found = await presentOr(undefined, files.stat(stagedPath(upload)));
-      if (found === undefined || found.size < size) throw new UploadLost(upload);
+      if (found === undefined || found.size < upload.size) throw new UploadLost(upload.id, found?.size);
+      await checkRoom();
+      // The former writer may still write into its own file, which the sweeper takes once the session is over.
+      await files.copyFile(stagedPath(upload), stagedPath(copy), fs.constants.COPYFILE_FICLONE);
+      return copy.staged;
+    },
+
+    async readUpload(upload): Promise<Readable> {
+      const { id, size } = upload;
       if (size === 0) return Readable.from([]);
+      const found = await presentOr(undefined, files.stat(stagedPath(upload)));
+      if (found === undefined || found.size < size) throw new UploadLost(id, found?.size);
       return fs.createReadStream(stagedPath(upload), { end: size - 1, highWaterMark: 1 << 20 });
     },
 
-    async commit(upload, key, size) {
+    async commit(upload, key) {
+      const { size } = upload;
       const path = pathOf(key);
       const fd = await presentOr(undefined, files.open(stagedPath(upload), O_RDWR));
       if (fd === undefined) {
         // A repeat: the rename of the first time is all there was to do, but for its sync.
-        if ((await presentOr(undefined, files.stat(path)))?.size !== size) throw new UploadLost(upload);
+        if ((await presentOr(undefined, files.stat(path)))?.size !== size) throw new UploadLost(upload.id);
       } else {
         try {
-          await cutTo(upload, fd, size);
+          await cutTo(upload, fd);
           await files.fsync(fd);
         } catch (error) {
           // The kernel may have dropped the bytes it could not write, and call the next sync a success: they are not
@@ -193,8 +217,13 @@ export async function openFilesystemStore(
 
     async *listUploads() {
       for await (const { name, modifiedAt } of walk(uploadsFolder)) {
-        yield { name: relative(uploadsFolder, name), modifiedAt };
+        const file = relative(uploadsFolder, name);
+        yield { name: file, upload: file.split('.')[0] as string, modifiedAt };
       }
+    },
+
+    async deleteStaged(name) {
+      await presentOr(undefined, files.unlink(join(uploadsFolder, name)));
     },
 
     checkRoom,
@@ -202,6 +231,8 @@ export async function openFilesystemStore(
     async ping() {
       await files.access(uploadsFolder, W_OK);
     },
+
+    async close() {},
   };
 
   /** A disk that blobs filled to the last byte would take no delete either: the database needs room to forget something. */
@@ -218,12 +249,12 @@ export async function openFilesystemStore(
     throw Object.assign(new Error(message), { code: 'ENOSPC' });
   }
 
-  async function openStaged(upload: string, offset: number): Promise<number> {
-    if (offset === 0) return files.open(stagedPath(upload), O_CREAT | O_RDWR | O_TRUNC, 0o644);
+  async function openStaged(upload: StagedUpload): Promise<number> {
+    if (upload.size === 0) return files.open(stagedPath(upload), O_CREAT | O_RDWR | O_TRUNC, 0o644);
     const fd = await presentOr(undefined, files.open(stagedPath(upload), O_RDWR));
-    if (fd === undefined) throw new UploadLost(upload);
+    if (fd === undefined) throw new UploadLost(upload.id);
     try {
-      await cutTo(upload, fd, offset);
+      await cutTo(upload, fd);
       return fd;
     } catch (error) {
       await files.close(fd);
@@ -231,10 +262,10 @@ export async function openFilesystemStore(
     }
   }
 
-  /** Leaves the staged file with `size` bytes: an append that failed, or died, may have written more than was recorded. */
-  async function cutTo(upload: string, fd: number, size: number): Promise<void> {
+  /** Leaves the staged file with the upload's bytes: an append that failed, or died, may have written more than was recorded. */
+  async function cutTo({ id, size }: StagedUpload, fd: number): Promise<void> {
     const found = (await files.fstat(fd)).size;
-    if (found < size) throw new UploadLost(upload);
+    if (found < size) throw new UploadLost(id, found);
     if (found > size) await files.ftruncate(fd, size);
   }
 }

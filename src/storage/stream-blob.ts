@@ -1,8 +1,9 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
-import type { BlobFile } from './blob-store.ts';
+import type { OpenBlob } from './blob-store.ts';
 
-/** A blob's bytes from first to last, for reading them here; `http/` sends files without a stream. The file stays open. */
-export function streamBlob({ fd }: BlobFile): Readable {
-  return createReadStream('', { fd, start: 0, autoClose: false, highWaterMark: 1 << 20 });
+/** The bytes of a blob that was opened whole, for reading them here; `http/` sends files without a stream. A file stays open. */
+export function streamBlob(blob: OpenBlob): Readable {
+  if ('stream' in blob) return blob.stream;
+  return createReadStream('', { fd: blob.fd, start: 0, autoClose: false, highWaterMark: 1 << 20 });
 }

@@ -17,10 +17,9 @@ export function timedDatabase(database: Database, { time }: Metrics): Database {
 export function timedStore(store: BlobStore, { time }: Metrics): BlobStore {
   return {
     ...store,
-    read: (key) => time('store', 'read', () => store.read(key)),
-    append: (upload, offset, body, options) =>
-      time('store', 'append', () => store.append(upload, offset, body, options)),
-    commit: (upload, key, size) => time('store', 'commit', () => store.commit(upload, key, size)),
+    read: (key, range) => time('store', 'read', () => store.read(key, range)),
+    append: (upload, body, options) => time('store', 'append', () => store.append(upload, body, options)),
+    commit: (upload, key) => time('store', 'commit', () => store.commit(upload, key)),
     abort: (upload) => time('store', 'abort', () => store.abort(upload)),
   };
 }

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { Blobs } from '../core/blobs.ts';
-import { type ByteRange, parseRange } from '../http/range.ts';
+import type { Blob, Blobs } from '../core/blobs.ts';
+import { parseRange } from '../http/range.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import type { BlobFile } from '../storage/blob-store.ts';
+import type { ByteRange } from '../storage/blob-store.ts';
 import { isNotModified } from './conditions.ts';
-import type { Exchange } from './exchange.ts';
+import type { BlobPart, Exchange } from './exchange.ts';
 
 const octets = 'application/octet-stream';
 
@@ -29,22 +29,18 @@ export async function getBlob(
   exchange: Exchange,
   { name, digest }: { name: RepositoryName; digest: Digest },
 ): Promise<void> {
+  const blob = await blobs.find(name, digest);
   const headers = headersOf(digest);
-  if (isNotModified(exchange, digest)) {
-    await blobs.size(name, digest);
-    return exchange.reply(304, headers);
-  }
+  if (isNotModified(exchange, digest)) return exchange.reply(304, headers);
   // RFC 9110, 14.2: ranges are of a GET.
   if (exchange.isHead) {
-    const size = await blobs.size(name, digest);
-    return exchange.reply(200, { ...headers, 'Content-Type': octets, 'Content-Length': size });
+    return exchange.reply(200, { ...headers, 'Content-Type': octets, 'Content-Length': blob.size });
   }
-  const file = await blobs.open(name, digest);
-  try {
-    await sendRanges(exchange, file, headers, wantedRanges(exchange, digest, file.size));
-  } finally {
-    file.close();
+  const ranges = wantedRanges(exchange, digest, blob.size);
+  if (ranges === 'unsatisfiable') {
+    return exchange.reply(416, { ...headers, 'Content-Range': `bytes */${blob.size}` });
   }
+  return sendRanges(blobs, exchange, blob, headers, ranges);
 }
 
 /** end-10 */
@@ -71,14 +67,16 @@ function wantedRanges(
 }
 
 async function sendRanges(
+  blobs: Blobs,
   exchange: Exchange,
-  { fd, size }: BlobFile,
+  blob: Blob,
   headers: Record<string, string>,
-  ranges: readonly ByteRange[] | 'unsatisfiable' | undefined,
+  ranges: readonly ByteRange[] | undefined,
 ): Promise<void> {
-  if (ranges === 'unsatisfiable')
-    return exchange.reply(416, { ...headers, 'Content-Range': `bytes */${size}` });
-  if (ranges !== undefined && ranges.length > 1) return sendMultipart(exchange, fd, size, headers, ranges);
+  if (ranges !== undefined && ranges.length > 1) {
+    return sendMultipart(blobs, exchange, blob, headers, ranges);
+  }
+  const { size } = blob;
   const range = ranges?.[0] ?? { start: 0, end: size - 1 };
   const status = ranges === undefined ? 200 : 206;
   const all = {
@@ -87,21 +85,22 @@ async function sendRanges(
     'Content-Length': range.end - range.start + 1,
     ...(ranges && { 'Content-Range': contentRange(range, size) }),
   };
-  return exchange.replyFile(status, all, fd, [{ range }]);
+  return exchange.replyBlob(status, all, [{ range, open: () => blobs.open(blob, ranges?.[0]) }]);
 }
 
 /** One part for each range, in the order asked, none merged: podman's zstd:chunked counts them. */
 async function sendMultipart(
+  blobs: Blobs,
   exchange: Exchange,
-  fd: number,
-  size: number,
+  blob: Blob,
   headers: Record<string, string>,
   ranges: readonly ByteRange[],
 ): Promise<void> {
   const boundary = randomBytes(16).toString('hex');
-  const parts = ranges.map((range, i) => ({
+  const parts = ranges.map((range, i): BlobPart & { preamble: string } => ({
     range,
-    preamble: `${i === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${octets}\r\nContent-Range: ${contentRange(range, size)}\r\n\r\n`,
+    open: () => blobs.open(blob, range),
+    preamble: `${i === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${octets}\r\nContent-Range: ${contentRange(range, blob.size)}\r\n\r\n`,
   }));
   const epilogue = `\r\n--${boundary}--\r\n`;
   const length = parts.reduce(
@@ -113,7 +112,7 @@ async function sendMultipart(
     'Content-Type': `multipart/byteranges; boundary=${boundary}`,
     'Content-Length': length,
   };
-  return exchange.replyFile(206, all, fd, parts, epilogue);
+  return exchange.replyBlob(206, all, parts, epilogue);
 }
 
 function contentRange({ start, end }: ByteRange, size: number): string {

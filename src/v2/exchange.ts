@@ -1,11 +1,21 @@
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
 import { acceptBody, announcesBody, closeAfterRefusal, type Intake } from '../http/body.ts';
-import type { ByteRange } from '../http/range.ts';
 import { sendFile } from '../http/send-file.ts';
+import { sendStream } from '../http/send-stream.ts';
 import type { SlowTransfers } from '../http/slow-transfers.ts';
 import { RegistryError } from '../oci/errors.ts';
+import type { ByteRange, OpenBlob } from '../storage/blob-store.ts';
 
 export type Headers = Readonly<Record<string, OutgoingHttpHeader>>;
+
+/** A part of a blob to be sent. */
+export interface BlobPart {
+  readonly range: ByteRange;
+  /** Opens at least the range. */
+  readonly open: () => Promise<OpenBlob>;
+  /** What goes before it (in a multipart answer). */
+  readonly preamble?: string;
+}
 
 /** One request and its answer, on the raw streams of node:http. Handlers decide what is sent, this sends it. */
 export class Exchange {
@@ -106,15 +116,18 @@ export class Exchange {
     response.end(body);
   }
 
-  /** Answers with parts of a file, each after its own preamble (for multipart), which the caller closes. */
-  async replyFile(
+  /**
+   * Answers with parts of a blob, one after another. Rejects before anything is sent when the first cannot be opened; after
+   * that only a broken connection tells the client that the bytes which the head promised will not come.
+   */
+  async replyBlob(
     status: number,
     headers: Headers,
-    fd: number,
-    parts: readonly { readonly preamble?: string; readonly range: ByteRange }[],
+    parts: readonly BlobPart[],
     epilogue = '',
   ): Promise<void> {
     const { response } = this;
+    let opened: OpenBlob | undefined = await parts[0]?.open();
     this.#beforeHead();
     response.writeHead(status, this.#head(headers));
     const unwatch = this.#slow.watch(
@@ -125,16 +138,20 @@ export class Exchange {
       this.sent += bytes;
     };
     try {
-      for (const { preamble, range } of parts) {
+      for (const { preamble, range, open } of parts) {
+        opened ??= await open();
         if (preamble !== undefined) response.write(preamble);
-        await sendFile(response, fd, range, progress);
+        if ('fd' in opened) await sendFile(response, opened.fd, range, progress);
+        else await sendStream(response, opened.stream, range, progress);
+        opened.close();
+        opened = undefined;
       }
       response.end(epilogue);
     } catch (error) {
-      // The head promised more bytes: only a broken connection tells the client that they will not come.
       response.destroy();
       throw error;
     } finally {
+      opened?.close();
       unwatch();
     }
   }

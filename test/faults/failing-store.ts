@@ -12,23 +12,25 @@ export function failingStore(store: BlobStore, faults: Faults): BlobStore {
   }
   return {
     // Failing after the file was opened would lose the descriptor, which no store may do.
-    async read(key) {
+    async read(key, range) {
       faults.check('read');
-      return store.read(key);
+      return store.read(key, range);
     },
     stat: (key) => faults.around('stat', () => store.stat(key)),
     delete: (key) => faults.around('delete', () => store.delete(key)),
     list: () => listing('list', store.list()),
-    append: (upload, offset, body, options) =>
-      faults.around('append', () => store.append(upload, offset, body, options)),
-    async readUpload(upload, size) {
+    append: (upload, body, options) => faults.around('append', () => store.append(upload, body, options)),
+    adopt: (upload) => faults.around('adopt', () => store.adopt(upload)),
+    async readUpload(upload) {
       faults.check('readUpload');
-      return store.readUpload(upload, size);
+      return store.readUpload(upload);
     },
-    commit: (upload, key, size) => faults.around('commit', () => store.commit(upload, key, size)),
+    commit: (upload, key) => faults.around('commit', () => store.commit(upload, key)),
     abort: (upload) => faults.around('abort', () => store.abort(upload)),
     listUploads: () => listing('listUploads', store.listUploads()),
+    deleteStaged: (name) => faults.around('deleteStaged', () => store.deleteStaged(name)),
     checkRoom: () => faults.around('checkRoom', () => store.checkRoom()),
     ping: () => faults.around('ping', () => store.ping()),
+    close: () => store.close(),
   };
 }

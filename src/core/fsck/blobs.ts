@@ -1,7 +1,7 @@
 import { findBytes } from '../../db/blobs.ts';
 import { everyLink, everyStoredBlob, type StoredBlobRow } from '../../db/fsck.ts';
 import { asDigest, type Digest, digestAlgorithm } from '../../oci/digest.ts';
-import { type BlobFile, type BlobKey, blobKey, parseBlobKey } from '../../storage/blob-store.ts';
+import { type BlobKey, blobKey, type OpenBlob, parseBlobKey } from '../../storage/blob-store.ts';
 import { streamBlob } from '../../storage/stream-blob.ts';
 import { RunningHash } from '../running-hash.ts';
 import { affectedByBlob } from './affected.ts';
@@ -41,7 +41,7 @@ async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
   try {
     const file = walk.readData ? await walk.store.read(key) : await walk.store.stat(key);
     if (file === undefined) return finding('blob-missing', `${key} is missing`);
-    const actual = 'fd' in file ? await digestOfFile(walk, file, digest) : digest;
+    const actual = 'close' in file ? await digestOfFile(walk, file, digest) : digest;
     if (file.size !== row.size) {
       return finding('blob-size', `${key} has ${file.size} bytes, ${row.size} were pushed`);
     }
@@ -52,7 +52,7 @@ async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
   }
 }
 
-async function digestOfFile({ walked }: Walk, file: BlobFile, digest: Digest): Promise<Digest> {
+async function digestOfFile({ walked }: Walk, file: OpenBlob, digest: Digest): Promise<Digest> {
   try {
     const hash = await RunningHash.of(digestAlgorithm(digest), streamBlob(file));
     walked.bytes += hash.size;

@@ -1,6 +1,6 @@
 import { everyUpload, findUploadSession, type UploadSessionRow } from '../../db/fsck.ts';
 import { uploadExists } from '../../db/uploads.ts';
-import { type BlobStore, UploadLost } from '../../storage/blob-store.ts';
+import { UploadLost } from '../../storage/blob-store.ts';
 import { checkRow, type Finding, type Walk } from './walk.ts';
 
 /** Every upload session has at least its recorded bytes staged. */
@@ -23,17 +23,19 @@ async function sessionRow({ read }: Walk, id: string): Promise<UploadSessionRow 
 
 async function problemsOf({ store, clock }: Walk, row: UploadSessionRow): Promise<Finding[]> {
   const { id, name, size } = row;
-  if (size === 0 || (await isStaged(store, id, size))) return [];
+  const lost = await store.readUpload(row).then(
+    // It is enough that there is something to read; a stream that ends before it was opened is no error.
+    (bytes) => void bytes.on('error', () => {}).destroy(),
+    (error) => {
+      if (error instanceof UploadLost) return error;
+      throw error;
+    },
+  );
+  if (lost === undefined) return [];
   const finding = { subject: `upload ${id} of ${name}`, affects: [name] };
-  if (await isStaged(store, id, 0)) {
-    return [
-      {
-        ...finding,
-        severity: 'error',
-        kind: 'upload-short',
-        problem: `fewer than its ${size} bytes are staged; its client has to start again`,
-      },
-    ];
+  if (lost.found !== undefined) {
+    const problem = `fewer than its ${size} bytes are staged; its client has to start again`;
+    return [{ ...finding, severity: 'error', kind: 'upload-short', problem }];
   }
   // Its writer may be moving the bytes to their key at this moment.
   if (row.writer !== null && row.writer_until > clock()) return [];
@@ -43,28 +45,17 @@ async function problemsOf({ store, clock }: Walk, row: UploadSessionRow): Promis
 
 /** Every staged file has a session. Others are what a crash left, and the sweeper takes them. */
 export async function checkStagedFiles({ read, store, walked, report }: Walk): Promise<void> {
-  for await (const { name } of store.listUploads()) {
+  const orphans = new Set<string>();
+  for await (const { name, upload } of store.listUploads()) {
     walked.files += 1;
-    if ((await uploadExists(read, name)) || !(await isStaged(store, name, 0))) continue;
-    const problem = 'no upload session knows it; the sweeper takes it';
-    report({
-      severity: 'note',
-      kind: 'upload-orphan',
-      subject: `file uploads/${name}`,
-      problem,
-      affects: [],
-    });
+    if (!(await uploadExists(read, upload))) orphans.add(name);
   }
-}
-
-async function isStaged(store: BlobStore, id: string, size: number): Promise<boolean> {
-  try {
-    const bytes = await store.readUpload(id, size);
-    // It is enough that there is something to read; a stream that ends before it was opened is no error.
-    bytes.on('error', () => {}).destroy();
-    return true;
-  } catch (error) {
-    if (error instanceof UploadLost) return false;
-    throw error;
+  if (orphans.size === 0) return;
+  // A session may have ended, and its bytes with it, since they were listed.
+  for await (const { name } of store.listUploads()) {
+    if (!orphans.has(name)) continue;
+    const problem = 'no upload session knows it; the sweeper takes it';
+    const subject = `file uploads/${name}`;
+    report({ severity: 'note', kind: 'upload-orphan', subject, problem, affects: [] });
   }
 }
