@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import { dialects, repositoryName } from '../../test/support/databases.ts';
+import { dialects, repositoryName, type TestDialect } from '../../test/support/databases.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { files as nodeFiles } from '../storage/files.ts';
@@ -12,12 +12,10 @@ import { openFilesystemStore } from '../storage/filesystem.ts';
 import { Blobs } from './blobs.ts';
 import { Uploads } from './uploads.ts';
 
-const [sqlite] = dialects;
-
 /** Uploads over a disk that fails a write when told to, and the same data seen by another process. */
-async function uploadsOf(t: TestContext) {
+async function uploadsOf(t: TestContext, dialect: TestDialect) {
   const root = await temporaryDirectory(t);
-  const database = await (sqlite as (typeof dialects)[number]).open(t);
+  const database = await dialect.open(t);
   const disk = { now: 1000, failWrites: false };
   const store = await openFilesystemStore(root, {
     ...nodeFiles,
@@ -51,103 +49,105 @@ function digestOf(bytes: Buffer | string, algorithm = 'sha256') {
 const body = (bytes: Buffer | string) => ({ open: () => Readable.from([Buffer.from(bytes)]) });
 const nothing = () => ({ open: () => Readable.from([]) });
 
-test('bytes that a failed append left behind do not become part of the blob', async (t) => {
-  const { uploads, disk, stored } = await uploadsOf(t);
-  const { id } = await uploads.start(repositoryName);
-  await uploads.append(repositoryName, id, body('one'));
-  disk.failWrites = true;
-  await assert.rejects(uploads.append(repositoryName, id, body('lost')), { code: 'EIO' });
-  disk.failWrites = false;
-  assert.deepEqual(await uploads.status(repositoryName, id), { id, size: 3 });
-  await uploads.finish(repositoryName, id, digestOf('one'), nothing());
-  assert.equal(await stored(digestOf('one')), 3);
-});
-
-test('bytes that broke their Content-Range do not become part of the blob', async (t) => {
-  const { uploads, stored } = await uploadsOf(t);
-  const { id } = await uploads.start(repositoryName);
-  await uploads.append(repositoryName, id, body('one'));
-  const longer = { ...body('two, and more'), range: { first: 3, last: 5 } };
-  await assert.rejects(uploads.append(repositoryName, id, longer), { code: 'RANGE_INVALID' });
-  await uploads.finish(repositoryName, id, digestOf('one'), nothing());
-  assert.equal(await stored(digestOf('one')), 3);
-});
-
-test('another process goes on where one stopped, and hashes again what it did not see', async (t) => {
-  const { uploads, otherProcess, stored } = await uploadsOf(t);
-  const [first, second] = [randomBytes(100_000), randomBytes(100_000)];
-  const { id } = await uploads.start(repositoryName);
-  await uploads.append(repositoryName, id, body(first));
-  await otherProcess().append(repositoryName, id, body(second));
-  const digest = digestOf(Buffer.concat([first, second]), 'sha512');
-  await uploads.finish(repositoryName, id, digest, nothing());
-  assert.equal(await stored(digest), 200_000);
-});
-
-test('a session whose staged bytes are gone is ended: the client is told to start again, once', async (t) => {
-  const { uploads, otherProcess, stagedFile } = await uploadsOf(t);
-  for (const other of [uploads, otherProcess()]) {
+for (const dialect of dialects) {
+  test(`${dialect.name}: bytes that a failed append left behind do not become part of the blob`, async (t) => {
+    const { uploads, disk, stored } = await uploadsOf(t, dialect);
     const { id } = await uploads.start(repositoryName);
     await uploads.append(repositoryName, id, body('one'));
-    await rm(stagedFile(id));
-    const finish = other.finish(repositoryName, id, digestOf('one'), nothing());
-    await assert.rejects(finish, { code: 'BLOB_UPLOAD_UNKNOWN', detail: /start again/ });
-    await assert.rejects(uploads.status(repositoryName, id), { code: 'BLOB_UPLOAD_UNKNOWN' });
-  }
-});
+    disk.failWrites = true;
+    await assert.rejects(uploads.append(repositoryName, id, body('lost')), { code: 'EIO' });
+    disk.failWrites = false;
+    assert.deepEqual(await uploads.status(repositoryName, id), { id, size: 3 });
+    await uploads.finish(repositoryName, id, digestOf('one'), nothing());
+    assert.equal(await stored(digestOf('one')), 3);
+  });
 
-test('a second writer is refused, and the first goes on', async (t) => {
-  const { uploads } = await uploadsOf(t);
-  const { id } = await uploads.start(repositoryName);
-  await uploads.append(repositoryName, id, body('one'));
-  const stream = new PassThrough();
-  const first = uploads.append(repositoryName, id, { open: () => stream });
-  const second = uploads.append(repositoryName, id, body('two'));
-  await assert.rejects(second, { code: 'RANGE_INVALID' });
-  stream.end('two');
-  assert.deepEqual(await first, { id, size: 6 });
-});
+  test(`${dialect.name}: bytes that broke their Content-Range do not become part of the blob`, async (t) => {
+    const { uploads, stored } = await uploadsOf(t, dialect);
+    const { id } = await uploads.start(repositoryName);
+    await uploads.append(repositoryName, id, body('one'));
+    const longer = { ...body('two, and more'), range: { first: 3, last: 5 } };
+    await assert.rejects(uploads.append(repositoryName, id, longer), { code: 'RANGE_INVALID' });
+    await uploads.finish(repositoryName, id, digestOf('one'), nothing());
+    assert.equal(await stored(digestOf('one')), 3);
+  });
 
-test('the lease of a writer that died is taken over, and what it does late counts for nothing', async (t) => {
-  const { uploads, otherProcess, disk } = await uploadsOf(t);
-  const { id } = await uploads.start(repositoryName);
-  const stream = new PassThrough();
-  const dead = uploads.append(repositoryName, id, { open: () => stream });
-  // Claimed once a second writer is refused.
-  await assert.rejects(otherProcess().append(repositoryName, id, body('x')), { code: 'RANGE_INVALID' });
-  disk.now += 60_000;
-  await otherProcess().append(repositoryName, id, body('new'));
-  stream.end('late');
-  await assert.rejects(dead, { code: 'BLOB_UPLOAD_UNKNOWN' });
-  assert.deepEqual(await uploads.status(repositoryName, id), { id, size: 3 });
-});
+  test(`${dialect.name}: another process goes on where one stopped, and hashes again what it did not see`, async (t) => {
+    const { uploads, otherProcess, stored } = await uploadsOf(t, dialect);
+    const [first, second] = [randomBytes(100_000), randomBytes(100_000)];
+    const { id } = await uploads.start(repositoryName);
+    await uploads.append(repositoryName, id, body(first));
+    await otherProcess().append(repositoryName, id, body(second));
+    const digest = digestOf(Buffer.concat([first, second]), 'sha512');
+    await uploads.finish(repositoryName, id, digest, nothing());
+    assert.equal(await stored(digest), 200_000);
+  });
 
-test("a writer that wakes after it was taken over writes into nobody's blob", async (t) => {
-  const { uploads, otherProcess, disk, stored } = await uploadsOf(t);
-  const { id } = await uploads.start(repositoryName);
-  await uploads.append(repositoryName, id, body('one'));
-  const stream = new PassThrough();
-  const stalled = uploads.append(repositoryName, id, { open: () => stream });
-  await assert.rejects(otherProcess().append(repositoryName, id, body('x')), { code: 'RANGE_INVALID' });
-  disk.now += 60_000;
-  const successor = otherProcess();
-  await successor.append(repositoryName, id, body('two'));
-  stream.end('late');
-  await assert.rejects(stalled, { code: 'BLOB_UPLOAD_UNKNOWN' });
-  await successor.finish(repositoryName, id, digestOf('onetwo'), nothing());
-  assert.equal(await stored(digestOf('onetwo')), 6);
-});
+  test(`${dialect.name}: a session whose staged bytes are gone is ended: the client is told to start again, once`, async (t) => {
+    const { uploads, otherProcess, stagedFile } = await uploadsOf(t, dialect);
+    for (const other of [uploads, otherProcess()]) {
+      const { id } = await uploads.start(repositoryName);
+      await uploads.append(repositoryName, id, body('one'));
+      await rm(stagedFile(id));
+      const finish = other.finish(repositoryName, id, digestOf('one'), nothing());
+      await assert.rejects(finish, { code: 'BLOB_UPLOAD_UNKNOWN', detail: /start again/ });
+      await assert.rejects(uploads.status(repositoryName, id), { code: 'BLOB_UPLOAD_UNKNOWN' });
+    }
+  });
 
-test('a hash that is kept here is not taken for that of other bytes, as many, that came elsewhere', async (t) => {
-  const { uploads, otherProcess, disk, stored } = await uploadsOf(t);
-  const { id } = await uploads.start(repositoryName);
-  const stream = new PassThrough();
-  const stalled = uploads.append(repositoryName, id, { open: () => stream });
-  await assert.rejects(otherProcess().append(repositoryName, id, body('x')), { code: 'RANGE_INVALID' });
-  disk.now += 60_000;
-  await otherProcess().append(repositoryName, id, body('new'));
-  stream.end('old');
-  await assert.rejects(stalled, { code: 'BLOB_UPLOAD_UNKNOWN' });
-  await uploads.finish(repositoryName, id, digestOf('new'), nothing());
-  assert.equal(await stored(digestOf('new')), 3);
-});
+  test(`${dialect.name}: a second writer is refused, and the first goes on`, async (t) => {
+    const { uploads } = await uploadsOf(t, dialect);
+    const { id } = await uploads.start(repositoryName);
+    await uploads.append(repositoryName, id, body('one'));
+    const stream = new PassThrough();
+    const first = uploads.append(repositoryName, id, { open: () => stream });
+    const second = uploads.append(repositoryName, id, body('two'));
+    await assert.rejects(second, { code: 'RANGE_INVALID' });
+    stream.end('two');
+    assert.deepEqual(await first, { id, size: 6 });
+  });
+
+  test(`${dialect.name}: the lease of a writer that died is taken over, and what it does late counts for nothing`, async (t) => {
+    const { uploads, otherProcess, disk } = await uploadsOf(t, dialect);
+    const { id } = await uploads.start(repositoryName);
+    const stream = new PassThrough();
+    const dead = uploads.append(repositoryName, id, { open: () => stream });
+    // Claimed once a second writer is refused.
+    await assert.rejects(otherProcess().append(repositoryName, id, body('x')), { code: 'RANGE_INVALID' });
+    disk.now += 60_000;
+    await otherProcess().append(repositoryName, id, body('new'));
+    stream.end('late');
+    await assert.rejects(dead, { code: 'BLOB_UPLOAD_UNKNOWN' });
+    assert.deepEqual(await uploads.status(repositoryName, id), { id, size: 3 });
+  });
+
+  test("a writer that wakes after it was taken over writes into nobody's blob", async (t) => {
+    const { uploads, otherProcess, disk, stored } = await uploadsOf(t, dialect);
+    const { id } = await uploads.start(repositoryName);
+    await uploads.append(repositoryName, id, body('one'));
+    const stream = new PassThrough();
+    const stalled = uploads.append(repositoryName, id, { open: () => stream });
+    await assert.rejects(otherProcess().append(repositoryName, id, body('x')), { code: 'RANGE_INVALID' });
+    disk.now += 60_000;
+    const successor = otherProcess();
+    await successor.append(repositoryName, id, body('two'));
+    stream.end('late');
+    await assert.rejects(stalled, { code: 'BLOB_UPLOAD_UNKNOWN' });
+    await successor.finish(repositoryName, id, digestOf('onetwo'), nothing());
+    assert.equal(await stored(digestOf('onetwo')), 6);
+  });
+
+  test(`${dialect.name}: a hash that is kept here is not taken for that of other bytes, as many, that came elsewhere`, async (t) => {
+    const { uploads, otherProcess, disk, stored } = await uploadsOf(t, dialect);
+    const { id } = await uploads.start(repositoryName);
+    const stream = new PassThrough();
+    const stalled = uploads.append(repositoryName, id, { open: () => stream });
+    await assert.rejects(otherProcess().append(repositoryName, id, body('x')), { code: 'RANGE_INVALID' });
+    disk.now += 60_000;
+    await otherProcess().append(repositoryName, id, body('new'));
+    stream.end('old');
+    await assert.rejects(stalled, { code: 'BLOB_UPLOAD_UNKNOWN' });
+    await uploads.finish(repositoryName, id, digestOf('new'), nothing());
+    assert.equal(await stored(digestOf('new')), 3);
+  });
+}
