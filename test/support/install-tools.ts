@@ -1,13 +1,20 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { debianPackages, isInstalled, type Tool } from './needs.ts';
+import { buildGoTools } from './go-tools.ts';
+import { type DebianTool, debianPackages, isGoTool, isInstalled, type Tool } from './needs.ts';
 
 /**
- * Installs the Debian packages of the tools that `files` ask for with `needs(t, …)` and that are missing. Where that is
- * not allowed (no root, no apt-get) or fails, those tests are skipped and say why.
+ * Installs or builds the tools that `files` ask for with `needs(t, …)` and that are missing. Where that is not allowed
+ * or fails, those tests are skipped and say why.
  */
 export function installTools(files: readonly string[]): void {
-  const missing = toolsNeeded(files).filter((tool) => !isInstalled(tool));
+  const tools = new Set(toolsNeeded(files));
+  installPackages([...tools].filter((tool) => !isGoTool(tool)));
+  buildGoTools([...tools].filter(isGoTool));
+}
+
+function installPackages(tools: readonly DebianTool[]): void {
+  const missing = tools.filter((tool) => !isInstalled(tool));
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map((tool) => debianPackages[tool]))];
   if (process.getuid?.() !== 0 || !isInstalled('apt-get')) {
@@ -28,7 +35,7 @@ function toolsNeeded(files: readonly string[]): Tool[] {
   const sources = files.map((file) => readFileSync(file, 'utf8'));
   const calls = sources.flatMap((source) => [...source.matchAll(/\bneeds\(t((?:, '[\w-]+')+)\)/g)]);
   const names = calls.flatMap((call) => [...call[1]!.matchAll(/[\w-]+/g)].map(String));
-  return names.filter((name): name is Tool => name in debianPackages);
+  return names.filter((name): name is Tool => name in debianPackages || isGoTool(name));
 }
 
 function aptGet(...args: string[]): boolean {

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { type GoTool, goTool, goTools } from './go-tools.ts';
 
 /** The programs that tests drive, and the Debian package each comes from. `npm test` installs what is missing. */
 export const debianPackages = {
@@ -15,7 +16,8 @@ export const debianPackages = {
   skopeo: 'skopeo',
 } as const;
 
-export type Tool = keyof typeof debianPackages;
+export type DebianTool = keyof typeof debianPackages;
+export type Tool = DebianTool | GoTool;
 
 /** Container engines, and what runs in a sandbox with mounts of its own. */
 const mounting: ReadonlySet<Tool> = new Set(['buildah', 'ctr', 'dockerd', 'podman', 'skopeo']);
@@ -28,9 +30,17 @@ export function needs(t: TestContext, ...tools: Tool[]): boolean {
 }
 
 function whyUnusable(tool: Tool): string | undefined {
+  if (isGoTool(tool)) {
+    const built = goTool(tool);
+    return 'reason' in built ? built.reason : undefined;
+  }
   if (!isInstalled(tool)) return `${tool} is not installed (Debian package ${debianPackages[tool]})`;
   if (mounting.has(tool) && !mayMount()) return `${tool} needs root, with the right to mount`;
   return undefined;
+}
+
+export function isGoTool(tool: string): tool is GoTool {
+  return tool in goTools;
 }
 
 function mayMount(): boolean {

@@ -1,0 +1,74 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Programs that no Debian package has, and that Go's module proxy does. */
+export const goTools = {
+  helm: { package: 'helm.sh/helm/v4/cmd/helm', version: 'v4.3.1' },
+  versitygw: { package: 'github.com/versity/versitygw/cmd/versitygw', version: 'v1.8.0' },
+} as const;
+
+export type GoTool = keyof typeof goTools;
+
+const cache = fileURLToPath(new URL('../../node_modules/.cache/go-tools', import.meta.url));
+/** A build that hangs must not hang the tests; a cold one of the largest tool takes two minutes on two cores. */
+const buildLimit = 5 * 60_000;
+
+/**
+ * The path of the program, which is built at the first call and kept in `node_modules/.cache`; or the reason why there
+ * is none, for a test to be skipped with. `npm test` builds what its tests need before any of them runs.
+ */
+export function goTool(name: GoTool): { readonly path: string } | { readonly reason: string } {
+  const path = placeOf(name);
+  if (existsSync(path)) return { path };
+  if (failedBefore(name)) return { reason: `${name} is not there: npm test could not build it` };
+
+  const tool = goTools[name];
+  mkdirSync(cache, { recursive: true });
+  const building = mkdtempSync(join(cache, 'building-'));
+  try {
+    const env = {
+      ...process.env,
+      PATH: `${process.env.PATH}:/usr/local/go/bin`,
+      GOBIN: building,
+      CGO_ENABLED: '0',
+    };
+    const args = ['install', '-ldflags=-s -w', `${tool.package}@${tool.version}`];
+    const { status, error, stderr } = spawnSync('go', args, { env, encoding: 'utf8', timeout: buildLimit });
+    if (status !== 0) return { reason: `${name} is not there: ${whyNotBuilt(error, stderr)}` };
+    try {
+      renameSync(building, dirname(path));
+    } catch (error) {
+      // Another test process has built the same program meanwhile.
+      if (!existsSync(path)) throw error;
+    }
+    return { path };
+  } finally {
+    rmSync(building, { recursive: true, force: true });
+  }
+}
+
+/** Builds what is missing before the tests begin, so that no test's time goes into it; and does not try again in each. */
+export function buildGoTools(names: readonly GoTool[]): void {
+  for (const name of names.filter((name) => !existsSync(placeOf(name)))) {
+    console.log(`Building ${name} with Go …`);
+    const built = goTool(name);
+    if ('path' in built) continue;
+    console.log(built.reason);
+    process.env[failures] = [process.env[failures], name].filter(Boolean).join(' ');
+  }
+}
+
+/** The environment variable with the names of the tools that could not be built, for the processes of the tests. */
+const failures = 'GO_TOOLS_MISSING';
+
+const failedBefore = (name: GoTool): boolean => (process.env[failures] ?? '').split(' ').includes(name);
+
+const placeOf = (name: GoTool): string => join(cache, `${name}@${goTools[name].version}`, name);
+
+function whyNotBuilt(error: NodeJS.ErrnoException | undefined, stderr: string | null): string {
+  if (error?.code === 'ENOENT') return 'it is built with Go, which is not installed';
+  const lines = (stderr ?? '').split('\n').filter((line) => line && !line.startsWith('go: downloading'));
+  return `go install failed: ${error?.message ?? lines.at(-1)}`;
+}
