@@ -133,11 +133,11 @@ describe('commands in the pages', () => {
 
 describe('settings in the pages', () => {
   const { settings } = settingsOf(configSchema);
-  const variables = new Set(['BERTH_CONFIG', ...settings.map(({ env }) => env)]);
+  const variables = new Set(['BERTH_CONFIG', ...settings.flatMap(({ env, envFile }) => [env, envFile])]);
 
   test('every variable exists', () => {
     for (const file of [...pages, ...tracked.filter((file) => file.startsWith('.github/'))]) {
-      for (const [name] of read(file).matchAll(/\bBERTH_[A-Z_]*[A-Z]\b/g)) {
+      for (const [name] of read(file).matchAll(/\bBERTH_[A-Z0-9_]*[A-Z0-9]\b/g)) {
         assert.ok(variables.has(name), `${file}: ${name}`);
       }
     }

@@ -1,7 +1,9 @@
 // Settings from the environment: `BERTH_` and the key, `uploads.expireAfter` → BERTH_UPLOADS_EXPIRE_AFTER.
+// A secret may lie in a file instead, as containers get theirs: BERTH_DATABASE_URL_FILE=/run/secrets/url.
 import { didYouMean } from './mistake.ts';
 import type { Setting } from './settings.ts';
 import { fromText, type Given, type Source } from './source.ts';
+import { readTextFile } from './text-file.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -10,18 +12,34 @@ export const FILE_VARIABLE = 'BERTH_CONFIG';
 
 export function readEnvironment(settings: readonly Setting[], env: Environment): Source {
   const known = new Map(settings.map((setting) => [setting.env, setting]));
+  const files = new Map(settings.flatMap((setting) => (setting.envFile ? [[setting.envFile, setting]] : [])));
   const given = new Map<string, Given>();
   const mistakes: string[] = [];
+  const unread: string[] = [];
   for (const [name, text] of Object.entries(env)) {
     if (text === undefined || name === FILE_VARIABLE || !name.startsWith('BERTH_')) continue;
     const setting = known.get(name);
+    const inFile = files.get(name);
     if (setting) {
       given.set(setting.key, { value: fromText(setting, text), where: name });
+    } else if (inFile) {
+      const read = readTextFile(text);
+      if (env[inFile.env] !== undefined) {
+        mistakes.push(`${name}: ${inFile.env} is given too; allowed: one of the two`);
+      } else if ('text' in read) {
+        given.set(inFile.key, { value: fromText(inFile, read.text.replace(/\r?\n$/, '')), where: name });
+      } else {
+        // The name stays out of it: the secret itself is easily put where the file's name belongs.
+        unread.push(inFile.key);
+        mistakes.push(`${name}: the file that it names cannot be read: ${read.reason}`);
+      }
     } else if (!isServiceLink(name, text)) {
-      mistakes.push(`${name}: unknown variable${didYouMean(name, [...known.keys(), FILE_VARIABLE])}`);
+      mistakes.push(
+        `${name}: unknown variable${didYouMean(name, [...known.keys(), ...files.keys(), FILE_VARIABLE])}`,
+      );
     }
   }
-  return { given, mistakes };
+  return { given, mistakes, unread };
 }
 
 /**

@@ -1,20 +1,14 @@
 // Settings from a YAML file, each with its line.
-import { readFileSync } from 'node:fs';
 import { isAlias, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { didYouMean, found } from './mistake.ts';
 import type { Settings } from './settings.ts';
 import type { Given, Source } from './source.ts';
+import { readTextFile } from './text-file.ts';
 
 export function readConfigFile(settings: Settings, file: string): Source {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const reason = { ENOENT: 'there is no such file', EISDIR: 'it is a directory' }[code ?? ''] ?? code;
-    return { given: new Map(), mistakes: [`${file}: the file cannot be read: ${reason}`] };
-  }
-  return parseConfigFile(settings, file, text);
+  const read = readTextFile(file);
+  if ('text' in read) return parseConfigFile(settings, file, read.text);
+  return { given: new Map(), mistakes: [`${file}: the file cannot be read: ${read.reason}`] };
 }
 
 export function parseConfigFile({ settings, sections }: Settings, file: string, text: string): Source {

@@ -39,6 +39,9 @@ test('without a file, variables or flags everything is at its default', () => {
     config: {
       listen: { host: '127.0.0.1', port: 5000 },
       data: resolve('data'),
+      database: { poolSize: 10 },
+      storage: { type: 'filesystem' },
+      workers: 1,
       anonymous: 'push',
       log: { level: 'info', format: 'auto', access: true },
       manifests: { maxSize: 4_194_304, missingReferences: 'children' },
@@ -57,6 +60,28 @@ test('every key can be set in the file', () => {
       yaml: `
 listen: "[::]:443"
 data: /srv/berth
+database: { url: "postgresql://berth:hunter2@db/berth", poolSize: 20 }
+storage:
+  type: s3
+  s3:
+    bucket: registry
+    region: eu-central-1
+    endpoint: https://s3.example.com/
+    pathStyle: false
+    accessKeyId: AKIA
+    secretAccessKey: hunter2
+    sessionToken: hunter3
+    prefix: berth
+    serverSideEncryption: aws:kms
+    kmsKeyId: alias/berth
+    storageClass: STANDARD_IA
+    redirect: false
+    redirectExpiry: 10s
+    streamTo:
+      - 10.0.0.0/8
+      - fd00::1
+    cdnUrl: https://cdn.example.com/registry
+workers: 4
 anonymous: pull
 tls: { certificate: /tls/tls.crt, key: /tls/tls.key }
 log:
@@ -76,6 +101,31 @@ shutdown: { drainTimeout: 0s }
   assert.deepEqual(config, {
     listen: { host: '::', port: 443 },
     data: '/srv/berth',
+    database: { url: 'postgresql://berth:hunter2@db/berth', poolSize: 20 },
+    storage: {
+      type: 's3',
+      s3: {
+        bucket: 'registry',
+        region: 'eu-central-1',
+        endpoint: 'https://s3.example.com',
+        pathStyle: false,
+        accessKeyId: 'AKIA',
+        secretAccessKey: 'hunter2',
+        sessionToken: 'hunter3',
+        prefix: 'berth/',
+        serverSideEncryption: 'aws:kms',
+        kmsKeyId: 'alias/berth',
+        storageClass: 'STANDARD_IA',
+        redirect: false,
+        redirectExpiry: 10_000,
+        streamTo: [
+          { address: '10.0.0.0', prefix: 8, family: 'ipv4' },
+          { address: 'fd00::1', prefix: 128, family: 'ipv6' },
+        ],
+        cdnUrl: 'https://cdn.example.com/registry',
+      },
+    },
+    workers: 4,
     anonymous: 'pull',
     tls: { certificate: '/tls/tls.crt', key: '/tls/tls.key' },
     log: { level: 'warn', format: 'json', access: false },
@@ -92,6 +142,25 @@ test('every key has one variable, and the variable sets it', () => {
   const examples: Record<string, string> = {
     listen: '127.0.0.1:1',
     data: '/data',
+    'database.url': 'postgres://db/berth',
+    'database.poolSize': '3',
+    'storage.type': 's3',
+    'storage.s3.bucket': 'registry',
+    'storage.s3.region': 'garage',
+    'storage.s3.endpoint': 'http://127.0.0.1:9000',
+    'storage.s3.pathStyle': 'false',
+    'storage.s3.accessKeyId': 'AKIA',
+    'storage.s3.secretAccessKey': '12345678',
+    'storage.s3.sessionToken': 'token',
+    'storage.s3.prefix': 'a/b/',
+    'storage.s3.serverSideEncryption': 'aws:kms',
+    'storage.s3.kmsKeyId': 'key',
+    'storage.s3.storageClass': 'REDUCED_REDUNDANCY',
+    'storage.s3.redirect': 'false',
+    'storage.s3.redirectExpiry': '1h',
+    'storage.s3.streamTo': '10.0.0.0/8, ::1',
+    'storage.s3.cdnUrl': 'https://cdn.example.com',
+    workers: '2',
     anonymous: 'pull',
     'tls.certificate': '/crt',
     'tls.key': '/key',
@@ -129,6 +198,12 @@ test('a flag wins over a variable, a variable over the file, the file over the d
   assert.equal(level({}), 'info');
 });
 
+test('workers have a flag, the URL of the database has none', () => {
+  const { config } = loadConfig({ env: {}, flags: { workers: '3', 'database.url': 'postgres://db' } });
+  assert.equal(config.workers, 3);
+  assert.equal(config.database.url, undefined);
+});
+
 test('the file named by the flag wins over the one named by BERTH_CONFIG', () => {
   const named = join(folder, 'named.yaml');
   writeFileSync(named, 'log: { level: warn }');
@@ -140,7 +215,14 @@ test('the file named by the flag wins over the one named by BERTH_CONFIG', () =>
 test('the configuration is frozen all the way down', () => {
   const frozen = (value: unknown): boolean =>
     typeof value !== 'object' || (Object.isFrozen(value) && Object.values(value!).every(frozen));
-  const env = { BERTH_TLS_KEY: 'a', BERTH_TLS_CERTIFICATE: 'b', BERTH_OPERATIONS_LISTEN: '[::1]:1' };
+  const env = {
+    BERTH_TLS_KEY: 'a',
+    BERTH_TLS_CERTIFICATE: 'b',
+    BERTH_OPERATIONS_LISTEN: '[::1]:1',
+    BERTH_STORAGE_TYPE: 's3',
+    BERTH_STORAGE_S3_BUCKET: 'registry',
+    BERTH_STORAGE_S3_STREAM_TO: '10.0.0.0/8',
+  };
   assert.ok(frozen(loadConfig({ env }).config));
   assert.ok(frozen(configSchema.parse({ listen: '127.0.0.1:0' })));
 });
@@ -175,6 +257,8 @@ test('what Kubernetes tells about a Service named berth is not taken for setting
 const NOT_LOOPBACK =
   ', which other machines may reach, and no login exists yet; allowed: a loopback address such as 127.0.0.1:5000, ' +
   'or serving everyone on purpose with --allow-anonymous pull or push (key anonymous, environment BERTH_ANONYMOUS)';
+const TOP =
+  'listen, data, workers, anonymous, database, storage, tls, log, operations, manifests, deletes, uploads, limits, shutdown';
 const LEVELS = 'trace, debug, info, warn, error or silent';
 const ADDRESS = 'HOST:PORT, such as 127.0.0.1:5000, localhost:5000 or "[::1]:5000"; port 0 is any free one';
 
@@ -244,9 +328,7 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
   },
   'a key of the prototype': {
     yaml: '__proto__: { polluted: true }\n',
-    expected: [
-      'berth.yaml:1:1: unknown key __proto__; allowed: listen, data, anonymous, tls, log, operations, manifests, deletes, uploads, limits, shutdown',
-    ],
+    expected: [`berth.yaml:1:1: unknown key __proto__; allowed: ${TOP}`],
   },
   'an unknown variable, nearly a known one': {
     env: { BERTH_LISTN: 'x' },
@@ -266,9 +348,7 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
   },
   'a file that is a list': {
     yaml: '- listen\n',
-    expected: [
-      'berth.yaml:1:1: the file is ["listen"]; allowed: the keys listen, data, anonymous, tls, log, operations, manifests, deletes, uploads, limits, shutdown',
-    ],
+    expected: [`berth.yaml:1:1: the file is a hidden value; allowed: the keys ${TOP}`],
   },
   'broken YAML': {
     yaml: 'data: /srv\nlisten: [::1]:5000\n',
@@ -289,6 +369,30 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
   'a file that is a directory': {
     env: { BERTH_CONFIG: '/' },
     expected: ['/: the file cannot be read: it is a directory'],
+  },
+  'a list where one value belongs': {
+    yaml: 'log: { level: [info] }\n',
+    expected: [`berth.yaml:1:15: log.level is ["info"]; allowed: ${LEVELS}`],
+  },
+  'one value where a list belongs': {
+    yaml: 'storage: { type: s3, s3: { bucket: abc, streamTo: 10.0.0.0/8 } }\n',
+    expected: [
+      'berth.yaml:1:51: storage.s3.streamTo is "10.0.0.0/8"; allowed: a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable',
+    ],
+  },
+  'a URL of another kind of database, which is a secret': {
+    env: { BERTH_DATABASE_URL: 'mysql://berth:hunter2@db/berth' },
+    expected: [
+      'BERTH_DATABASE_URL: database.url is a hidden value; allowed: postgres://USER:PASSWORD@HOST:PORT/DATABASE or the same with postgresql://; what is special in a URL is percent-encoded in the password',
+    ],
+  },
+  'no connection to the database': {
+    env: { BERTH_DATABASE_POOL_SIZE: '0' },
+    expected: ['BERTH_DATABASE_POOL_SIZE: database.poolSize is 0; allowed: a whole number from 1 to 1000'],
+  },
+  'too many workers': {
+    flags: { workers: '257' },
+    expected: ['--workers: workers is 257; allowed: a whole number from 1 to 256'],
   },
   'a certificate without its key': {
     env: { BERTH_TLS_CERTIFICATE: '/crt' },
@@ -321,13 +425,13 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
     ],
   },
   'several sources at once': {
-    yaml: 'strange: 1\nlog:\n  format: xml\n  access: 1\nlimits:\n  idleTimeout: 0s\n',
+    yaml: 'mystery: 1\nlog:\n  format: xml\n  access: 1\nlimits:\n  idleTimeout: 0s\n',
     env: { BERTH_LOG_LEVEL: 'loud', BERTH_LISTN: '', PATH: '/bin' },
     flags: { listen: '10.0.0.1:5000' },
     expected: [
       'BERTH_LISTN: unknown variable; did you mean BERTH_LISTEN?',
       `BERTH_LOG_LEVEL: log.level is "loud"; allowed: ${LEVELS}`,
-      'berth.yaml:1:1: unknown key strange; allowed: listen, data, anonymous, tls, log, operations, manifests, deletes, uploads, limits, shutdown',
+      `berth.yaml:1:1: unknown key mystery; allowed: ${TOP}`,
       'berth.yaml:3:11: log.format is "xml"; allowed: auto, json or pretty',
       'berth.yaml:4:11: log.access is 1; allowed: true or false',
       'berth.yaml:6:16: limits.idleTimeout is "0s"; allowed: a duration from 100ms to 24h with its unit, such as 500ms, 30s or 24h',
@@ -381,6 +485,38 @@ describe('a secret', () => {
       const [mistake, ...others] = mistakesOf(() => load(schema, sources(given)));
       assert.match(mistake!, / is a hidden value; allowed: /);
       assert.ok(![mistake, ...others].join().includes('hunter2'));
+    }
+  });
+
+  test('of the schema is in no mistake, wherever and however it was given', () => {
+    const canary = 'hunter2';
+    const secrets = settingsOf(configSchema).settings.filter(({ writeOnly }) => writeOnly);
+    assert.ok(secrets.length >= 3);
+    for (const { key, env, envFile } of secrets) {
+      const wrong = ` ${canary}\n`;
+      const secretFile = join(folder, 'secret');
+      writeFileSync(secretFile, `${wrong}\n`);
+      const yaml = (value: unknown) =>
+        JSON.stringify(key.split('.').reduceRight((inner, name) => ({ [name]: inner }), value));
+      const section = key.slice(0, key.lastIndexOf('.'));
+      for (const given of [
+        { env: { [env]: wrong } },
+        { env: { [envFile!]: secretFile } },
+        { env: { [envFile!]: canary } },
+        { env: { [`${env}S`]: canary } },
+        { env: { [env]: canary, [envFile!]: canary } },
+        { yaml: yaml(wrong) },
+        { yaml: yaml([canary]) },
+        { yaml: yaml({ inner: canary }) },
+        { yaml: yaml(wrong).replaceAll(`"${key.split('.').at(-1)}"`, '"strange"') },
+        { yaml: `${section.split('.')[0]}: ${canary}\n` },
+        { yaml: `- ${canary}\n` },
+        { yaml: yaml(canary), env: { BERTH_LISTEN: '0.0.0.0:5000', BERTH_STORAGE_TYPE: 'filesystem' } },
+      ]) {
+        const mistakes = mistakesOf(() => loadConfig(sources(given)));
+        assert.ok(mistakes.length > 0, JSON.stringify(given));
+        assert.ok(!mistakes.join().includes(canary), mistakes.join());
+      }
     }
   });
 

@@ -46,13 +46,15 @@ export function load<T extends z.ZodType>(schema: T, sources: Sources): Loaded<z
   const given = new Map<string, Given>();
   for (const source of read) {
     mistakes.push(...source.mistakes);
+    for (const key of source.unread ?? []) wrong.add(key);
     for (const [key, candidate] of source.given) {
       const { schema, allowed, writeOnly } = settings.settings.find((setting) => setting.key === key)!;
-      if (!schema.safeParse(candidate.value).success) {
+      const { error } = schema.safeParse(candidate.value);
+      if (error) {
         wrong.add(key);
-        mistakes.push(
-          `${candidate.where}: ${key} is ${found(candidate.value, writeOnly)}; allowed: ${allowed}`,
-        );
+        for (const [name, value] of wrongParts(key, candidate.value, error)) {
+          mistakes.push(`${candidate.where}: ${name} is ${found(value, writeOnly)}; allowed: ${allowed}`);
+        }
       } else if (!given.has(key)) {
         given.set(key, candidate);
       }
@@ -65,18 +67,39 @@ export function load<T extends z.ZodType>(schema: T, sources: Sources): Loaded<z
     const others = (issue.code === 'custom' && (issue.params?.with as string[])) || [];
     // What is wrong by itself is told already; a rule that it takes part in cannot be judged yet.
     if ([key, ...others].some((key) => wrong.has(key))) continue;
-    mistakes.push(ruleBroken(settings, key, given, issue.message));
+    mistakes.push(ruleBroken(settings, key, given, issue.message, others));
   }
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes);
   return { config: parsed.data, origins: new Map([...given].map(([key, { where }]) => [key, where])) };
 }
 
+/** The value by its key, or each wrong entry of a list: `storage.s3.streamTo[1]`. */
+function wrongParts(key: string, value: unknown, { issues }: z.ZodError): [name: string, value: unknown][] {
+  const entries = new Set(issues.flatMap(({ path }) => path.slice(0, 1) as number[]));
+  if (!Array.isArray(value) || entries.size === 0) return [[key, value]];
+  return [...entries].map((entry) => [`${key}[${entry}]`, value[entry]]);
+}
+
 /** A rule between keys: one is missing beside its sibling, or does not go with another. */
-function ruleBroken({ settings }: Settings, key: string, given: ReadonlyMap<string, Given>, message: string) {
-  const own = given.get(key);
-  const setting = settings.find((setting) => setting.key === key);
-  if (own) return `${own.where}: ${key} is ${found(own.value, setting?.writeOnly)}${message}`;
-  const section = key.slice(0, key.lastIndexOf('.') + 1);
-  const sibling = [...given].find(([other]) => section && other.startsWith(section))?.[1];
-  return `${sibling ? `${sibling.where}: ` : ''}${key} is missing; allowed: ${setting?.allowed}`;
+function ruleBroken(
+  { settings }: Settings,
+  key: string,
+  given: ReadonlyMap<string, Given>,
+  message: string,
+  others: readonly string[],
+): string {
+  const isBelow = (other: string, section: string) => section !== '' && other.startsWith(`${section}.`);
+  // What is wrong with a whole section is told of the first key that was given in it.
+  const name = given.has(key) ? key : [...given.keys()].find((other) => isBelow(other, key));
+  const setting = settings.find((setting) => setting.key === (name ?? key));
+  if (name) {
+    const { value, where } = given.get(name)!;
+    return `${where}: ${name} is ${found(value, setting?.writeOnly)}${message}`;
+  }
+  const section = key.slice(0, Math.max(0, key.lastIndexOf('.')));
+  const beside = [...others, ...given.keys()].find(
+    (other) => given.has(other) && (others.includes(other) || isBelow(other, section)),
+  );
+  const place = beside ? `${given.get(beside)!.where}: ` : '';
+  return `${place}${key} is missing; allowed: ${setting?.allowed}`;
 }

@@ -13,11 +13,17 @@ export class ConfigError extends Error {
 
 const LONGEST_FOUND = 80;
 
-/** A value as a mistake shows it: on one line, short, and never a secret. */
+/** A value as a mistake shows it: on one line, short, and never a secret; nor the credentials in a URL. */
 export function found(value: unknown, secret = false): string {
   if (secret) return 'a hidden value';
-  const text = JSON.stringify(value) ?? String(value);
+  const text = withoutCredentials(JSON.stringify(value) ?? String(value));
   return text.length > LONGEST_FOUND ? `${text.slice(0, LONGEST_FOUND)}…` : text;
+}
+
+function withoutCredentials(text: string): string {
+  const start = text.indexOf('://');
+  const end = text.lastIndexOf('@');
+  return start < 0 || end < start ? text : `${text.slice(0, start + 3)}…${text.slice(end)}`;
 }
 
 /** `; did you mean listen?` when one of the names is near enough, else ''. */

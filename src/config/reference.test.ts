@@ -15,11 +15,23 @@ for (const [page, command, made] of [
   });
 }
 
+const secretFiles = [
+  'BERTH_DATABASE_URL_FILE',
+  'BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE',
+  'BERTH_STORAGE_S3_SESSION_TOKEN_FILE',
+];
+
 test('every setting has one sentence that says what it does, and says what is allowed', () => {
   for (const { key, description, allowed } of settingsOf(configSchema).settings) {
     assert.match(description ?? '', /^[A-Z][^\n]+\.$/, key);
     assert.ok(allowed, key);
   }
+});
+
+test('the reference names the file variable of each secret, and of nothing else', () => {
+  const page = referencePage(configSchema);
+  const named = new Set([...page.matchAll(/BERTH_\w+_FILE/g)].map(([name]) => name));
+  assert.deepEqual(named, new Set(secretFiles));
 });
 
 test('a variable is named after its key', () => {

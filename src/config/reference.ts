@@ -37,16 +37,21 @@ export function jsonSchema(schema: z.ZodType): string {
 }
 
 function describe(setting: Setting): string[] {
-  const absent = setting.absent ?? 'none; it has to be given once its section is used';
   return [
     setting.description!,
     '',
     `- Allowed: ${setting.allowed}`,
-    `- Default: ${setting.default === undefined ? absent : `\`${setting.default}\``}`,
-    `- Environment: \`${setting.env}\``,
+    `- Default: ${setting.absent ?? plainDefault(setting)}`,
+    `- Environment: \`${setting.env}\`${setting.envFile ? `, or \`${setting.envFile}\`` : ''}`,
     ...(setting.flag ? [`- Flag: \`${setting.flag}\``] : []),
     ...(setting.writeOnly ? ['- A secret: `berth config show` hides it'] : []),
   ];
+}
+
+function plainDefault(setting: Setting): string {
+  return setting.default === undefined
+    ? 'none; it has to be given once its section is used'
+    : `\`${setting.default}\``;
 }
 
 function heading(key: string): string {
@@ -62,6 +67,9 @@ variables or into flags; a flag wins over a variable, a variable over the file, 
 - The file is the one named by \`--config\`, else by \`BERTH_CONFIG\`, else \`berth.yaml\` in the working directory if
   there is one. A dot in a key is a level: \`log.level\` is \`level\` below \`log\`.
 - Every key is an environment variable too: \`BERTH_\` and the key in capitals, \`_\` between its words.
+- A secret may lie in a file instead: its variable with \`_FILE\` at the end, such as \`BERTH_DATABASE_URL_FILE\`, names
+  the file, whose text without the last line's end is the value. Giving both variables is a mistake.
+- A list is a YAML list in the file, and text with commas between the entries in a variable.
 - The flags are those of \`berth serve\` and of \`berth config\`.
 
 Berth starts with a configuration that is right or not at all: an unknown key, an unknown \`BERTH_…\` variable or a

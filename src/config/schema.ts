@@ -2,16 +2,35 @@
 // the JSON schema, the environment variables and the flags all come from here.
 import { z } from 'zod';
 import { isLoopback } from './address.ts';
-import { address, choice, count, duration, path, size, toggle } from './values.ts';
+import { storage } from './storage.ts';
+import { address, choice, count, databaseUrl, duration, path, size, toggle } from './values.ts';
 
 const settings = z.strictObject({
   listen: address()
     .prefault('127.0.0.1:5000')
     .meta({ description: 'Where the registry listens.', flag: '--listen <host:port>' }),
   data: path().prefault('./data').meta({
-    description: 'The data directory, which holds the database and the blobs.',
+    description:
+      'The data directory, which holds the database and the blobs; with database.url and storage.type filesystem it holds the blobs alone, on a file system that all replicas share.',
     flag: '--data <directory>',
   }),
+  database: z
+    .strictObject({
+      url: databaseUrl().exactOptional().meta({
+        description: 'The PostgreSQL database that all replicas share.',
+        absent: 'none; SQLite in the data directory',
+      }),
+      poolSize: count({ min: 1, max: 1000 }).prefault(10).meta({
+        description: 'How many connections to PostgreSQL a process may have open at once.',
+      }),
+    })
+    .readonly()
+    .prefault({})
+    .meta({ description: 'Where everything but the blobs is kept.' }),
+  storage,
+  workers: count({ min: 1, max: 256 })
+    .prefault(1)
+    .meta({ description: 'How many processes serve, on as many cores.', flag: '--workers <count>' }),
   anonymous: choice(['none', 'pull', 'push']).exactOptional().meta({
     description: "What callers without credentials may do on the registry's listener; push includes pull.",
     allowed: 'pull or push; none refuses every request and has to wait until there is a login',

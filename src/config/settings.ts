@@ -7,6 +7,8 @@ export interface Setting extends SettingMeta {
   /** The dotted path: `uploads.expireAfter`. */
   readonly key: string;
   readonly env: string;
+  /** The variable that names a file with the value; secrets alone have one. */
+  readonly envFile?: string;
   /** Parses and prints this one value. */
   readonly schema: z.ZodType;
   /** As a person would write it. */
@@ -31,7 +33,9 @@ export function settingsOf(schema: z.ZodType): Settings {
   const visit = (schema: z.ZodType, key: string) => {
     const { inner, meta, default: fallback } = unwrap(schema);
     if (!(inner instanceof z.ZodObject)) {
-      settings.push({ ...meta, key, env: envName(key), schema: inner, default: fallback });
+      const env = envName(key);
+      const envFile = meta.writeOnly && { envFile: `${env}_FILE` };
+      settings.push({ ...meta, key, env, ...envFile, schema: inner, default: fallback });
       return;
     }
     if (key) sections.push({ key, description: meta.description });

@@ -21,6 +21,11 @@ test('what is shown is a file that gives the same configuration', () => {
     BERTH_LIMITS_IDLE_TIMEOUT: '1500ms',
     BERTH_LIMITS_MINIMUM_RATE: '0',
     BERTH_MANIFESTS_MAX_SIZE: '4194305',
+    BERTH_STORAGE_TYPE: 's3',
+    BERTH_STORAGE_S3_BUCKET: 'registry',
+    BERTH_STORAGE_S3_ENDPOINT: 'http://[::1]:9000/',
+    BERTH_STORAGE_S3_PREFIX: 'a',
+    BERTH_STORAGE_S3_STREAM_TO: '10.0.0.0/8,::1',
   };
   for (const loaded of [loadConfig({ env }), loadConfig({ env: {} })]) {
     for (const text of [showYaml(configSchema, loaded), JSON.stringify(showObject(configSchema, loaded))]) {
@@ -45,6 +50,31 @@ test('each value says where it comes from', () => {
   ]) {
     assert.ok(lines.includes(line), line);
   }
+});
+
+test('a list is shown on one line', () => {
+  const env = {
+    BERTH_STORAGE_TYPE: 's3',
+    BERTH_STORAGE_S3_BUCKET: 'registry',
+    BERTH_STORAGE_S3_STREAM_TO: '10.0.0.0/8,::1',
+  };
+  const text = showYaml(configSchema, loadConfig({ env }));
+  assert.match(text, /^ {4}streamTo: \[ 10\.0\.0\.0\/8, ::1 \] # BERTH_STORAGE_S3_STREAM_TO$/m);
+});
+
+test('no secret of the schema is shown, in either form', () => {
+  const env = {
+    BERTH_DATABASE_URL: 'postgres://berth:hunter2@db/berth',
+    BERTH_STORAGE_TYPE: 's3',
+    BERTH_STORAGE_S3_BUCKET: 'registry',
+    BERTH_STORAGE_S3_ACCESS_KEY_ID: 'AKIA',
+    BERTH_STORAGE_S3_SECRET_ACCESS_KEY: 'hunter2',
+    BERTH_STORAGE_S3_SESSION_TOKEN: 'hunter2',
+  };
+  const loaded = loadConfig({ env });
+  const shown = showYaml(configSchema, loaded) + JSON.stringify(showObject(configSchema, loaded));
+  assert.equal(shown.match(/\(hidden\)/g)?.length, 6);
+  assert.ok(!shown.includes('hunter2'));
 });
 
 test('a secret is hidden', () => {

@@ -1,5 +1,5 @@
 // The configuration in force, as a file that would give the same one, save for its secrets.
-import { Document, isScalar } from 'yaml';
+import { Document, isCollection, isNode } from 'yaml';
 import { z } from 'zod';
 import type { Loaded } from './load.ts';
 import { nest, settingsOf } from './settings.ts';
@@ -11,7 +11,9 @@ export function showYaml(schema: z.ZodType, loaded: Loaded<unknown>): string {
   const document = new Document(showObject(schema, loaded));
   for (const { key } of settingsOf(schema).settings) {
     const node = document.getIn(key.split('.'), true);
-    if (isScalar(node)) node.comment = ` ${loaded.origins.get(key) ?? 'default'}`;
+    if (!isNode(node)) continue;
+    if (isCollection(node)) node.flow = true;
+    node.comment = ` ${loaded.origins.get(key) ?? 'default'}`;
   }
   return document.toString({ lineWidth: 0 });
 }

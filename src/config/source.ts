@@ -11,11 +11,14 @@ export interface Given {
 export interface Source {
   readonly given: ReadonlyMap<string, Given>;
   readonly mistakes: readonly string[];
+  /** Keys whose value could not be read, which `mistakes` tells. */
+  readonly unread?: readonly string[];
 }
 
 /** Text from the environment or a flag, as the value that the same text would be in the file. */
 export function fromText({ schema }: Setting, text: string): unknown {
   if (schema instanceof z.ZodBoolean && /^(true|false)$/.test(text)) return text === 'true';
   if (schema instanceof z.ZodNumber && /^-?\d{1,15}$/.test(text)) return Number(text);
+  if (schema instanceof z.ZodArray) return text === '' ? [] : text.split(',').map((entry) => entry.trim());
   return text;
 }

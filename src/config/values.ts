@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { formatAddress, type ListenAddress, parseAddress } from './address.ts';
+import { formatNetwork, type Network, parseNetwork } from './network.ts';
 import {
   DURATION_PATTERN,
   formatDuration,
@@ -11,6 +12,7 @@ import {
   parseSize,
   SIZE_PATTERN,
 } from './units.ts';
+import { DATABASE_URL_PATTERN, isDatabaseUrl, parseWebUrl } from './url.ts';
 
 /** What a setting says of itself; JSON Schema knows `description` and `writeOnly` under the same names. */
 export interface SettingMeta {
@@ -92,6 +94,77 @@ export function path() {
       encode: (value) => value,
     })
     .meta({ allowed: 'a path, absolute or from the working directory' });
+}
+
+/** Text of one form; `pattern` takes all of it. */
+export function text(pattern: RegExp, allowed: string) {
+  return z.string().regex(pattern).meta({ allowed });
+}
+
+/** Entries of one kind, told by `allowed`: a list in the file, text with commas elsewhere. */
+export function list<T extends z.ZodType>(entry: T, allowed: string) {
+  return z.array(entry).readonly().meta({ allowed });
+}
+
+/** An entry of a list. */
+export function network() {
+  return z.codec(z.string(), z.custom<Network>(), {
+    decode: (value, context) => parseNetwork(value) ?? refuse(value, context),
+    encode: formatNetwork,
+  });
+}
+
+/** Never a path: the password in it makes it a secret. */
+export function databaseUrl() {
+  return z
+    .string()
+    .regex(DATABASE_URL_PATTERN)
+    .refine(isDatabaseUrl)
+    .meta({
+      allowed:
+        'postgres://USER:PASSWORD@HOST:PORT/DATABASE or the same with postgresql://; what is special in a URL ' +
+        'is percent-encoded in the password',
+      writeOnly: true,
+    });
+}
+
+/** Without a trailing slash. */
+export function webUrl() {
+  return z
+    .codec(z.string(), z.string(), {
+      decode: (value, context) => parseWebUrl(value) ?? refuse(value, context),
+      encode: (value) => value,
+    })
+    .meta({
+      allowed:
+        'an http:// or https:// URL of a host and perhaps a path, without credentials, such as https://s3.example.com',
+    });
+}
+
+/** Wider than the rules of AWS, for other services have wider ones. */
+export function bucket() {
+  return text(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/,
+    "a bucket's name: letters, digits, dots, hyphens and underscores, at least 3",
+  );
+}
+
+const KEY_PREFIX_PATTERN = /^(?:[\w.+=@-]+(?:\/[\w.+=@-]+)*\/?)?$/;
+
+/** Empty, or ends with a slash. */
+export function keyPrefix() {
+  return z
+    .codec(z.string().regex(KEY_PREFIX_PATTERN).max(256), z.string(), {
+      decode: (value, context) => {
+        const names = value.replace(/\/$/, '').split('/');
+        if (names.some((name) => name === '.' || name === '..')) return refuse(value, context);
+        return value === '' ? '' : `${names.join('/')}/`;
+      },
+      encode: (value) => value,
+    })
+    .meta({
+      allowed: 'names of letters, digits and _.+=@-, with one slash between them, such as registry/blobs',
+    });
 }
 
 type Context = z.core.ParsePayload<unknown>;

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { loadConfig } from './load.ts';
+import { ConfigError } from './mistake.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'berth-environment-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const URL = 'postgres://berth:hunter2@db/berth';
+
+function file(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function mistakesOf(env: Record<string, string>): readonly string[] {
+  try {
+    loadConfig({ env });
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, String(error));
+    return error.mistakes;
+  }
+  return [];
+}
+
+describe('a secret in a file', () => {
+  for (const [name, text] of [
+    ['without an end of line', URL],
+    ['with an end of line', `${URL}\n`],
+    ['with an end of line of Windows', `${URL}\r\n`],
+  ] as const) {
+    test(`is read ${name}`, () => {
+      const env = { BERTH_DATABASE_URL_FILE: file('url', text) };
+      const { config, origins } = loadConfig({ env });
+      assert.equal(config.database.url, URL);
+      assert.equal(origins.get('database.url'), 'BERTH_DATABASE_URL_FILE');
+    });
+  }
+
+  test('loses one end of line, not two', () => {
+    const [mistake] = mistakesOf({ BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: file('key', 'hunter2\n\n') });
+    assert.match(mistake!, /^BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: .* is a hidden value; allowed: /);
+  });
+
+  test('wins over the configuration file', () => {
+    const config = file('berth.yaml', 'database: { url: postgres://other }\n');
+    const env = { BERTH_DATABASE_URL_FILE: file('url', URL) };
+    assert.equal(loadConfig({ file: config, env }).config.database.url, URL);
+  });
+
+  test('that is wrong is not part of the mistake', () => {
+    const env = { BERTH_DATABASE_URL_FILE: file('url', URL.replace('postgres', 'mysql')) };
+    const mistakes = mistakesOf(env);
+    assert.match(
+      mistakes.join(),
+      /^BERTH_DATABASE_URL_FILE: database\.url is a hidden value; allowed: postgres:/,
+    );
+    assert.ok(!mistakes.join().includes('hunter2'));
+  });
+
+  test('and in its variable too is a mistake', () => {
+    const env = { BERTH_DATABASE_URL: URL, BERTH_DATABASE_URL_FILE: file('url', URL) };
+    const expected = ['BERTH_DATABASE_URL_FILE: BERTH_DATABASE_URL is given too; allowed: one of the two'];
+    assert.deepEqual(mistakesOf(env), expected);
+    assert.deepEqual(mistakesOf(Object.fromEntries(Object.entries(env).reverse())), expected);
+  });
+
+  test('that cannot be read is told without the name, which may be the secret by mistake', () => {
+    for (const [name, reason] of [
+      [URL, 'there is no such file'],
+      [folder, 'it is a directory'],
+    ] as const) {
+      assert.deepEqual(mistakesOf({ BERTH_DATABASE_URL_FILE: name }), [
+        `BERTH_DATABASE_URL_FILE: the file that it names cannot be read: ${reason}`,
+      ]);
+    }
+  });
+});
+
+test('a secret whose file cannot be read is not told to be missing too', () => {
+  const env = {
+    BERTH_STORAGE_TYPE: 's3',
+    BERTH_STORAGE_S3_BUCKET: 'registry',
+    BERTH_STORAGE_S3_ACCESS_KEY_ID: 'AKIA',
+    BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: join(folder, 'nothing'),
+  };
+  assert.deepEqual(mistakesOf(env), [
+    'BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: the file that it names cannot be read: there is no such file',
+  ]);
+});
+
+test('what is no secret is read from no file', () => {
+  const env = { BERTH_DATA_FILE: file('data', '/data') };
+  assert.deepEqual(mistakesOf(env), ['BERTH_DATA_FILE: unknown variable']);
+});
+
+test('the mistyped file variable of a secret is told without its value', () => {
+  assert.deepEqual(mistakesOf({ BERTH_DATABASE_URI_FILE: URL }), [
+    'BERTH_DATABASE_URI_FILE: unknown variable; did you mean BERTH_DATABASE_URL_FILE?',
+  ]);
+});
