@@ -11,7 +11,7 @@ const rules: Rules = {
     oci: { from: [], packages: [] },
     config: { from: ['oci'], packages: ['yaml', 'zod'] },
     storage: { from: ['oci'], packages: [] },
-    db: { from: ['oci'], packages: ['kysely'] },
+    db: { from: ['oci'], packages: ['kysely', 'pg'] },
     core: { from: ['db', 'storage', 'oci'], packages: [] },
     access: { from: ['db', 'oci'], packages: [] },
     jobs: { from: ['core', 'db', 'storage', 'oci'], packages: [] },

@@ -1,6 +1,6 @@
 // What `npm test` runs: every *.test.ts of src/ and test/, or those whose path begins with one of the arguments
 // (`npm test -- test/clients src/oci`). It installs the clients they drive, and leaves nothing running.
-import { globSync, mkdtempSync } from 'node:fs';
+import { chmodSync, globSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,8 +8,10 @@ import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec, type TestEvent } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
-import { installTools } from './support/install-tools.ts';
+import { installTools, toolsNeeded } from './support/install-tools.ts';
 import { endLeftovers } from './support/leftovers.ts';
+import { isInstalled } from './support/needs.ts';
+import { sharedServer, startPostgresServer } from './support/postgres-server.ts';
 
 const minute = 60_000;
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
@@ -38,6 +40,13 @@ installTools(files);
 // All that a test starts inherits this directory in its environment, which is how it is found again.
 const temporary = mkdtempSync(join(tmpdir(), 'berth-test-'));
 process.env.TMPDIR = temporary;
+// PostgreSQL does not run as root, and has its data in here too.
+chmodSync(temporary, 0o711);
+const postgres =
+  toolsNeeded(files).includes('postgres') && isInstalled('postgres')
+    ? await startPostgresServer()
+    : undefined;
+if (postgres) process.env[sharedServer] = postgres.url;
 
 const sums = new Map<string, number>();
 const skipped: string[] = [];
@@ -83,6 +92,7 @@ function parseSum(event: TestEvent): { name: string; value: number } | undefined
 
 await pipeline(events(), new spec(), process.stdout, { end: false });
 
+await postgres?.stop();
 const leftovers = await endLeftovers(temporary);
 await rm(temporary, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 

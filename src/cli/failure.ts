@@ -2,7 +2,7 @@
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config/mistake.ts';
 import { DataDirectoryInUse } from '../db/data-lock.ts';
-import { SchemaMismatch } from '../db/database.ts';
+import { SchemaMismatch, UnfitDatabase } from '../db/database.ts';
 import { TlsError } from '../http/tls.ts';
 import { ForeignRegistry } from '../storage/filesystem.ts';
 
@@ -44,7 +44,14 @@ const REASONS: Record<string, string> = {
 };
 
 /** Errors whose messages are made for whoever typed the command. */
-const spoken = [Failure, TlsError, SchemaMismatch, DataDirectoryInUse, ForeignRegistry] as const;
+const spoken = [
+  Failure,
+  TlsError,
+  SchemaMismatch,
+  UnfitDatabase,
+  DataDirectoryInUse,
+  ForeignRegistry,
+] as const;
 
 function explain(error: unknown): string | undefined {
   if (spoken.some((kind) => error instanceof kind)) return (error as Error).message;

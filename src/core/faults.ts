@@ -1,7 +1,7 @@
 import { DatabaseUnavailable } from '../db/database.ts';
 import { RegistryError } from '../oci/errors.ts';
 
-const full = new Set(['ENOSPC', 'EDQUOT']);
+const full = new Set(['ENOSPC', 'EDQUOT', '53100' /* PostgreSQL's */]);
 /** What passes when somebody has freed something, or mounted the disk again. */
 const passing = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EROFS', 'EIO', 'EAGAIN', 'ETIMEDOUT', 'ESTALE']);
 const sqliteFull = 13;

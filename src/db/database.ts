@@ -5,11 +5,18 @@ export interface Database {
   /** For reading: sees what is committed, at once, never what a running transaction has only begun. */
   readonly read: Db;
 
+  /** Milliseconds since 1970 by the database's clock, whole: what replicas compare with each other is told by it. */
+  readonly clock: () => number;
+
   /**
-   * Runs `work` in one transaction, as the only writer of what it touches. `work` does no other I/O and uses the handle
-   * it is given, never {@link read}. Resolves when the commit is on disk, unless `durable` is `false`.
+   * Runs `work` in one transaction. On SQLite it is the only one; elsewhere others run at the same time, each statement sees
+   * what was committed before it, and what must not change under `work` is locked first (see `locks.ts`). `work` may run
+   * again from its start when another transaction came in its way, so it does no other I/O, changes nothing outside, and
+   * uses the handle it is given, never {@link read}. Resolves when the commit is on disk; a database on this machine may
+   * answer before that where `durable` is `false`.
    *
-   * @throws DatabaseUnavailable when the database does not take the transaction in time; nothing was changed
+   * @throws DatabaseUnavailable when the database does not take the transaction in time. Nothing was changed, unless the
+   *   answer to the commit itself was lost
    */
   transaction<T>(work: (db: Db) => Promise<T>, options?: { durable?: boolean }): Promise<T>;
 
@@ -25,6 +32,11 @@ export class DatabaseUnavailable extends Error {
     super(message, options);
     this.name = 'DatabaseUnavailable';
   }
+}
+
+/** The database cannot be reached at the start, or does not keep what it confirms. The message is for whoever starts Berth. */
+export class UnfitDatabase extends Error {
+  override readonly name = 'UnfitDatabase';
 }
 
 /** The database has another version's schema. The message is for whoever starts Berth. */

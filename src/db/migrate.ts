@@ -26,6 +26,13 @@ export async function migrate(db: Kysely<Schema>, known = migrations): Promise<v
   }
 }
 
+/** Whether nothing is left to migrate. @throws SchemaMismatch when a newer Berth has been here */
+export async function isCurrent(db: Kysely<Schema>, known = migrations): Promise<boolean> {
+  const applied = await appliedNames(db);
+  refuseNewer(applied, known);
+  return applied.length === Object.keys(known).length;
+}
+
 /**
  * Whether the database has exactly this version's schema, for whoever may only look.
  *

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { CompiledQuery, Expression, Kysely } from 'kysely';
 import { sql } from 'kysely';
 import type { Schema } from './schema.ts';
@@ -19,8 +20,15 @@ interface Compilable<R> {
   compile(): CompiledQuery<R>;
 }
 
+/** A query that will run again; `statement` is one name for one text, wherever it runs (PostgreSQL's statement name). */
+export type PreparedQuery<R = unknown> = CompiledQuery<R> & { readonly statement: string };
+
+export function isPrepared(query: CompiledQuery): query is PreparedQuery {
+  return 'statement' in query;
+}
+
 interface Prepared {
-  readonly query: CompiledQuery;
+  readonly query: PreparedQuery;
   /** The parameter at each position: a name of the caller's, or a constant of the query. */
   readonly slots: readonly unknown[];
 }
@@ -48,7 +56,8 @@ export function prepare<P extends object, R>(
     let prepared = byAdapter.get(executor.adapter);
     if (prepared === undefined) {
       const query = build(db, (name) => sql`${new Placeholder(name)}`).compile();
-      prepared = { query, slots: query.parameters };
+      const statement = createHash('sha256').update(query.sql).digest('hex').slice(0, 32);
+      prepared = { query: { ...query, statement }, slots: query.parameters };
       byAdapter.set(executor.adapter, prepared);
     }
     const values: unknown[] = [];
@@ -57,8 +66,8 @@ export function prepare<P extends object, R>(
     }
     const adapter = executor.adapter as Partial<DirectAdapter>;
     if (adapter.runDirect) return adapter.runDirect(prepared.query.sql, values) as R[];
-    const result = await db.executeQuery({ ...prepared.query, parameters: values } as CompiledQuery<R>);
-    return result.rows;
+    const query = { ...prepared.query, parameters: values } as PreparedQuery<R>;
+    return (await db.executeQuery<R>(query)).rows;
   };
 }
 

@@ -41,6 +41,7 @@ export async function openSqlite(path: string): Promise<Database> {
 
   return {
     read,
+    clock: Date.now,
     async transaction(work, options) {
       const result = await unavailableWhenBusy(() =>
         write.transaction().execute(work as (db: Db) => Promise<never>),

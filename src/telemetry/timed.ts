@@ -6,6 +6,7 @@ import type { Metrics } from './metrics.ts';
 export function timedDatabase(database: Database, { time }: Metrics): Database {
   return {
     read: database.read,
+    clock: database.clock,
     transaction: (work, options) =>
       time('database', 'transaction', () => database.transaction(work, options)),
     ping: () => time('database', 'ping', () => database.ping()),

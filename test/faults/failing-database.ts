@@ -9,6 +9,7 @@ import type { Faults } from './faults.ts';
 export function failingDatabase(database: Database, faults: Faults): Database {
   return {
     read: failingHandle(database.read, 'read', faults),
+    clock: database.clock,
     transaction: (work, options) =>
       faults.around('transaction', () =>
         database.transaction((db) => work(failingHandle(db, 'statement', faults)), options),

@@ -1,11 +1,14 @@
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { Database } from '../../src/db/database.ts';
+import { openPostgres } from '../../src/db/postgres.ts';
 import { findOrCreateRepository } from '../../src/db/repositories.ts';
 import { openSqlite } from '../../src/db/sqlite.ts';
 import type { Digest } from '../../src/oci/digest.ts';
 import { parseName, type RepositoryName } from '../../src/oci/name.ts';
 import { cleanUp } from './cleanup.ts';
+import { whyUnusable } from './needs.ts';
+import { openTestPostgres } from './postgres.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 export interface TestDialect {
@@ -14,17 +17,34 @@ export interface TestDialect {
   open(t: TestContext): Promise<Database>;
 }
 
-/** Every database that the tests of `src/db` run on. */
-export const dialects: readonly TestDialect[] = [
-  {
-    name: 'SQLite',
-    async open(t) {
-      const database = await openSqlite(join(await temporaryDirectory(t), 'berth.db'));
-      cleanUp(t, () => database.close());
-      return database;
-    },
+const sqlite: TestDialect = {
+  name: 'SQLite',
+  async open(t) {
+    const database = await openSqlite(join(await temporaryDirectory(t), 'berth.db'));
+    cleanUp(t, () => database.close());
+    return database;
   },
-];
+};
+
+const postgres: TestDialect = {
+  name: 'PostgreSQL',
+  async open(t) {
+    return openReplica(t, await openTestPostgres(t));
+  },
+};
+
+/** One process's view of a PostgreSQL database; several tests need two of them. */
+export async function openReplica(t: TestContext, url: string, poolSize = 10): Promise<Database> {
+  const database = await openPostgres({ url, poolSize });
+  cleanUp(t, () => database.close());
+  return database;
+}
+
+const withoutPostgres = whyUnusable('postgres');
+if (withoutPostgres !== undefined) test('PostgreSQL', { skip: withoutPostgres });
+
+/** Every database that the machine can run the tests on. */
+export const dialects: readonly TestDialect[] = withoutPostgres === undefined ? [sqlite, postgres] : [sqlite];
 
 export const repositoryName: RepositoryName = parseName('library/app');
 

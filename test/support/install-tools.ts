@@ -1,10 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { buildGoTools } from './go-tools.ts';
+import { readImports } from './imports.ts';
 import { type DebianTool, debianPackages, isGoTool, isInstalled, type Tool } from './needs.ts';
 
 /**
- * Installs or builds the tools that `files` ask for with `needs(t, …)` and that are missing. Where that is not allowed
+ * Installs or builds the tools that `files`, or what they import, ask for with `needs` or `whyUnusable` and that are missing. Where that is not allowed
  * or fails, those tests are skipped and say why.
  */
 export function installTools(files: readonly string[]): void {
@@ -31,11 +33,30 @@ function installPackages(tools: readonly DebianTool[]): void {
   withoutServices.undo();
 }
 
-function toolsNeeded(files: readonly string[]): Tool[] {
-  const sources = files.map((file) => readFileSync(file, 'utf8'));
-  const calls = sources.flatMap((source) => [...source.matchAll(/\bneeds\(t((?:, '[\w-]+')+)\)/g)]);
+/** What the files, and those that they import, ask for. */
+export function toolsNeeded(files: readonly string[]): Tool[] {
+  const sources = [...files, ...importedBy(files)].map((file) => readFileSync(file, 'utf8'));
+  const calls = sources.flatMap((source) => [
+    ...source.matchAll(/\b(?:needs\(t, |whyUnusable\()('[\w-]+'(?:, '[\w-]+')*)\)/g),
+  ]);
   const names = calls.flatMap((call) => [...call[1]!.matchAll(/[\w-]+/g)].map(String));
   return names.filter((name): name is Tool => name in debianPackages || isGoTool(name));
+}
+
+/** The files of this repository that `files` import, directly or not. */
+function importedBy(files: readonly string[]): Set<string> {
+  const found = new Set<string>();
+  const visit = (file: string): void => {
+    for (const { specifier } of readImports(readFileSync(file, 'utf8'))) {
+      if (!specifier.startsWith('.')) continue;
+      const imported = join(dirname(file), specifier);
+      if (found.has(imported) || !existsSync(imported)) continue;
+      found.add(imported);
+      visit(imported);
+    }
+  };
+  for (const file of files) visit(file);
+  return found;
 }
 
 function aptGet(...args: string[]): boolean {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, globSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type GoTool, goTool, goTools } from './go-tools.ts';
@@ -13,6 +13,7 @@ export const debianPackages = {
   dockerd: 'docker.io',
   nginx: 'nginx',
   podman: 'podman',
+  postgres: 'postgresql',
   skopeo: 'skopeo',
 } as const;
 
@@ -22,14 +23,15 @@ export type Tool = DebianTool | GoTool;
 /** Container engines, and what runs in a sandbox with mounts of its own. */
 const mounting: ReadonlySet<Tool> = new Set(['buildah', 'ctr', 'dockerd', 'podman', 'skopeo']);
 
-/** Whether the machine has all of them; if not, the test is skipped and says why: `if (!needs(t, 'podman')) return;` */
+/** Whether the machine has all of them; if not, the test is skipped and says why: `if (!needs(t, …)) return;` */
 export function needs(t: TestContext, ...tools: Tool[]): boolean {
   const reasons = tools.map(whyUnusable).filter((reason) => reason !== undefined);
   if (reasons.length > 0) t.skip(reasons.join('; '));
   return reasons.length === 0;
 }
 
-function whyUnusable(tool: Tool): string | undefined {
+/** What the machine lacks for this tool; `undefined` when it has it. */
+export function whyUnusable(tool: Tool): string | undefined {
   if (isGoTool(tool)) {
     const built = goTool(tool);
     return 'reason' in built ? built.reason : undefined;
@@ -48,14 +50,26 @@ function mayMount(): boolean {
 }
 
 export function isInstalled(command: string): boolean {
-  // Daemons live in sbin, which is not on everybody's PATH.
-  const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
-  return directories.some((directory) => {
-    try {
-      accessSync(join(directory, command), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return findProgram(command) !== undefined;
+}
+
+/** The program's path, if it is installed. */
+export function findProgram(command: string): string | undefined {
+  // Daemons live in sbin, which is not on everybody's PATH, and PostgreSQL's programs in a folder for each version.
+  const folders = [
+    ...(process.env.PATH ?? '').split(delimiter),
+    '/usr/sbin',
+    '/sbin',
+    ...globSync('/usr/lib/postgresql/*/bin').sort().reverse(),
+  ];
+  return folders
+    .map((folder) => join(folder, command))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
 }

@@ -12,7 +12,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
   await db.schema
     .createTable('blobs')
-    .addColumn('digest', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('digest', byteOrderedText(db), (column) => column.primaryKey().notNull())
     .addColumn('size', 'bigint', (column) => column.notNull())
     .addColumn('generation', 'integer', (column) => column.notNull())
     .addColumn('state', 'text', (column) => column.notNull())
@@ -26,7 +26,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createTable('repository_blobs')
     .addColumn('repository_id', 'bigint', (column) => column.notNull().references('repositories.id'))
-    .addColumn('digest', 'text', (column) => column.notNull().references('blobs.digest'))
+    .addColumn('digest', byteOrderedText(db), (column) => column.notNull().references('blobs.digest'))
     .addColumn('created_at', 'bigint', (column) => column.notNull())
     .addPrimaryKeyConstraint('repository_blobs_key', ['repository_id', 'digest'])
     .execute();
@@ -40,7 +40,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('media_type', 'text', (column) => column.notNull())
     .addColumn('bytes', blobType(db), (column) => column.notNull())
     .addColumn('size', 'bigint', (column) => column.notNull())
-    .addColumn('subject_digest', 'text')
+    .addColumn('subject_digest', byteOrderedText(db))
     .addColumn('artifact_type', 'text')
     .addColumn('annotations', 'text')
     .addColumn('created_at', 'bigint', (column) => column.notNull())
@@ -57,7 +57,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('manifest_id', 'bigint', (column) =>
       column.notNull().references('manifests.id').onDelete('cascade'),
     )
-    .addColumn('digest', 'text', (column) => column.notNull())
+    .addColumn('digest', byteOrderedText(db), (column) => column.notNull())
     .addColumn('kind', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('manifest_references_key', ['manifest_id', 'digest', 'kind'])
     .execute();
@@ -79,7 +79,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
   await db.schema
     .createTable('uploads')
-    .addColumn('id', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('id', byteOrderedText(db), (column) => column.primaryKey().notNull())
     .addColumn('repository_id', 'bigint', (column) => column.notNull().references('repositories.id'))
     .addColumn('algorithm', 'text', (column) => column.notNull())
     .addColumn('size', 'bigint', (column) => column.notNull())

@@ -1,0 +1,120 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { Client } from 'pg';
+import { findProgram } from './needs.ts';
+
+/** A PostgreSQL server from Debian's package, with data of its own. */
+export interface PostgresServer {
+  /** Of its database `postgres`, over TCP; whoever connects is a superuser. */
+  readonly url: string;
+  /** The folder of its Unix socket. */
+  readonly socket: string;
+  readonly pid: number;
+  /** Ends it at once, whoever is connected, and deletes its data. */
+  stop(): Promise<void>;
+}
+
+/** Where `npm test` tells its test files of the server that they share; a file that runs alone starts its own. */
+export const sharedServer = 'BERTH_TEST_POSTGRES';
+
+/** A role whose connections need a password; all others are let in. */
+export const passwordRole = { user: 'with_password', password: 'correct horse' } as const;
+
+/** Starts a server. It ends with this process, whatever ends that. `settings` as in `postgresql.conf`. */
+export async function startPostgresServer(settings: Record<string, string> = {}): Promise<PostgresServer> {
+  const programs = dirname(findProgram('postgres') as string);
+  const root = mkdtempSync(join(tmpdir(), 'postgres-'));
+  // Not ours alone: the server does not run as root.
+  chmodSync(root, 0o777);
+  const data = join(root, 'data');
+  const asServer = process.getuid?.() === 0 ? ['--reuid=postgres', '--regid=postgres', '--clear-groups'] : [];
+  const initdb = [
+    '--pgdata',
+    data,
+    '--username=postgres',
+    '--auth=trust',
+    '--encoding=UTF8',
+    '--no-instructions',
+  ];
+  execFileSync('setpriv', [...asServer, join(programs, 'initdb'), ...initdb, '--locale=C.UTF-8'], {
+    cwd: root,
+  });
+  writeFileSync(
+    join(data, 'pg_hba.conf'),
+    `host all ${passwordRole.user} all scram-sha-256\nhost all all all trust\nlocal all all trust\n`,
+  );
+  const port = await freePort();
+  const all = {
+    port: String(port),
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: root,
+    max_connections: '300',
+    ...settings,
+  };
+  const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const child = spawn(
+    'setpriv',
+    // SIGQUIT ends the server at once, with all its processes.
+    [...asServer, '--pdeathsig=QUIT', join(programs, 'postgres'), '-D', data, ...flags],
+    { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  await untilReady(child);
+  // Neither the process nor its log keeps a test file from ending.
+  child.unref();
+  (child.stderr as unknown as Socket).unref();
+  await asAdministrator(url, (admin) =>
+    admin.query(`create role ${passwordRole.user} login password '${passwordRole.password}'`),
+  );
+  return {
+    url,
+    socket: root,
+    pid: child.pid as number,
+    async stop() {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.ref();
+        child.kill('SIGQUIT');
+        await once(child, 'exit');
+      }
+      await rm(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    },
+  };
+}
+
+/** A connection for the time of `run`. */
+export async function asAdministrator<T>(url: string, run: (admin: Client) => Promise<T>): Promise<T> {
+  const admin = new Client({ connectionString: url });
+  await admin.connect();
+  try {
+    return await run(admin);
+  } finally {
+    await admin.end();
+  }
+}
+
+function untilReady(child: ChildProcess): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let output = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    // Read on to the end, or the server would wait for its log; only the start of it is kept.
+    if (output.length < 1 << 16) output += text;
+    if (output.includes('ready to accept connections')) resolve();
+  });
+  child.once('error', reject);
+  child.once('exit', () => reject(new Error(`PostgreSQL did not start:\n${output}`)));
+  return promise;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
