@@ -1,5 +1,4 @@
 import type { Server as TlsServer } from 'node:https';
-import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { ListenAddress } from './config/address.ts';
@@ -10,7 +9,6 @@ import { Manifests } from './core/manifests.ts';
 import { Uploads } from './core/uploads.ts';
 import { lockDataDirectory } from './db/data-lock.ts';
 import type { Database } from './db/database.ts';
-import { openSqlite } from './db/sqlite.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
 import { Drain } from './http/drain.ts';
 import { addOperations } from './http/operations.ts';
@@ -19,8 +17,8 @@ import { SlowTransfers } from './http/slow-transfers.ts';
 import { loadTls, watchTls } from './http/tls.ts';
 import { schedule } from './jobs/schedule.ts';
 import { sweep } from './jobs/sweep.ts';
+import { openDatabase, openStore } from './open.ts';
 import type { BlobStore } from './storage/blob-store.ts';
-import { openFilesystemStore } from './storage/filesystem.ts';
 import { observeRequests } from './telemetry/access-log.ts';
 import { createLogger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -52,14 +50,26 @@ export interface AppParts {
 const orphanGrace = 24 * 3_600_000;
 const sweepEvery = 3_600_000;
 
-/** @throws DataDirectoryInUse, ForeignRegistry, TlsError, SchemaMismatch, or what the operating system says of a file */
+/** @throws DataDirectoryInUse, ForeignRegistry, TlsError, SchemaMismatch, UnfitDatabase, UnfitStore, or what the system says */
 export async function createApp(config: Config, parts: AppParts = {}): Promise<App> {
-  const store = parts.store ?? (await openFilesystemStore(config.data));
-  const lock = await lockDataDirectory(config.data);
+  // What is open is closed in the other order, now when a later part cannot be had, or when the app is closed.
+  const opened = new AsyncDisposableStack();
   try {
-    return await assemble(config, parts, store, lock);
+    const store = parts.store ?? (await openStore(config));
+    opened.defer(() => store.close());
+    // A data directory with a database in it is one process's; what a server keeps is everybody's.
+    const exclusive = config.database.url === undefined;
+    if (exclusive) {
+      const lock = await lockDataDirectory(config.data);
+      opened.defer(async () => lock.release());
+    }
+    const database = parts.database ?? (await openDatabase(config));
+    opened.defer(() => database.close());
+    // Who had claimed an upload before is dead.
+    if (exclusive) await database.transaction((db) => releaseAllClaims(db));
+    return await assemble(config, parts, { store, database, opened });
   } catch (error) {
-    lock.release();
+    await opened.disposeAsync();
     throw error;
   }
 }
@@ -68,20 +78,15 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
 async function assemble(
   config: Config,
   parts: AppParts,
-  rawStore: BlobStore,
-  lock: { release(): void },
+  raw: { store: BlobStore; database: Database; opened: AsyncDisposableStack },
 ): Promise<App> {
   const logger = parts.logger ?? createLogger(config.log);
-  const clock = parts.clock ?? Date.now;
+  const clock = parts.clock ?? raw.database.clock;
   const tls = config.tls && (await loadTls(config.tls));
 
-  const rawDatabase = parts.database ?? (await openSqlite(join(config.data, 'berth.db')));
-  const metrics = createMetrics({ uploadsOpen: () => countUploads(rawDatabase.read) });
-  const database = timedDatabase(rawDatabase, metrics);
-  const store = timedStore(rawStore, metrics);
-  // The data directory is this process's alone: who had claimed an upload before is dead.
-  await database.transaction((db) => releaseAllClaims(db));
-
+  const metrics = createMetrics({ uploadsOpen: () => countUploads(raw.database.read) });
+  const database = timedDatabase(raw.database, metrics);
+  const store = timedStore(raw.store, metrics);
   const blobs = new Blobs({ database, store, clock });
   const uploads = new Uploads({ database, store, blobs, clock });
   const manifests = new Manifests({ database, clock, missingReferences: config.manifests.missingReferences });
@@ -133,8 +138,7 @@ async function assemble(
     tlsWatch?.close();
     await http.close();
     await operations?.close();
-    await database.close();
-    lock.release();
+    await raw.opened.disposeAsync();
   };
   let closing: Promise<void> | undefined;
 

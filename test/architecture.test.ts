@@ -28,7 +28,7 @@ const rules: Rules = {
       packages: ['fastify', 'pino', 'pino-pretty', 'prom-client'],
     },
   },
-  entrances: ['main.ts', 'app.ts', 'cli'],
+  entrances: ['main.ts', 'app.ts', 'open.ts', 'cli'],
   sharedTypes: 'config',
   reserved: {
     'node:sqlite': ['db'],

@@ -6,7 +6,7 @@ import * as replicas from './migrations/0002-replicas.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a name is never changed once released. */
-const migrations: Readonly<Record<string, Migration>> = {
+export const migrations: Readonly<Record<string, Migration>> = {
   '0001-registry': registry,
   '0002-replicas': replicas,
 };

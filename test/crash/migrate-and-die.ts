@@ -2,8 +2,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
-import { migrate } from '../../src/db/migrate.ts';
-import * as registry from '../../src/db/migrations/0001-registry.ts';
+import { migrate, migrations } from '../../src/db/migrate.ts';
 import type { Schema } from '../../src/db/schema.ts';
 import { SqliteConnection, sqliteDialect } from '../../src/db/sqlite-dialect.ts';
 
@@ -30,7 +29,7 @@ function dying(migration: Migration): Migration {
   };
 }
 
-const known: Record<string, Migration> = { '0001-registry': registry, '9999-slow': slow };
+const known: Record<string, Migration> = { ...migrations, '9999-slow': slow };
 const steps = Object.entries(known).map(([name, migration]) => [
   name,
   name === last ? dying(migration) : migration,

@@ -1,0 +1,28 @@
+import { join } from 'node:path';
+import type { Config } from './config/schema.ts';
+import type { Database } from './db/database.ts';
+import type { BlobStore } from './storage/blob-store.ts';
+
+// Each import waits until its service is wanted: a registry on files and SQLite starts in half the time without the others.
+
+/** The database that a configuration names, migrated. @throws SchemaMismatch | UnfitDatabase, or what the system says */
+export async function openDatabase({
+  database: { url, poolSize },
+  data,
+}: Pick<Config, 'database' | 'data'>): Promise<Database> {
+  if (url === undefined) {
+    const { openSqlite } = await import('./db/sqlite.ts');
+    return openSqlite(join(data, 'berth.db'));
+  }
+  const { openPostgres } = await import('./db/postgres.ts');
+  return openPostgres({ url, poolSize });
+}
+
+/** The store that a configuration names. @throws ForeignRegistry | UnfitStore, or what the system says */
+export async function openStore({ storage, data }: Pick<Config, 'storage' | 'data'>): Promise<BlobStore> {
+  if (storage.type === 'filesystem') {
+    const { openFilesystemStore } = await import('./storage/filesystem.ts');
+    return openFilesystemStore(data);
+  }
+  throw new Error('storage.type s3 comes with a later commit');
+}
