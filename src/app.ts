@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Server as TlsServer } from 'node:https';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -15,11 +16,12 @@ import { addOperations } from './http/operations.ts';
 import { createOperationsServer, createServer } from './http/server.ts';
 import { SlowTransfers } from './http/slow-transfers.ts';
 import { loadTls, watchTls } from './http/tls.ts';
-import { schedule } from './jobs/schedule.ts';
-import { sweep } from './jobs/sweep.ts';
+import { Jobs } from './jobs/jobs.ts';
+import { type Swept, sweep } from './jobs/sweep.ts';
 import { openDatabase, openStore } from './open.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { observeRequests } from './telemetry/access-log.ts';
+import { observeJobs } from './telemetry/jobs.ts';
 import { createLogger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { timedDatabase, timedStore } from './telemetry/timed.ts';
@@ -46,7 +48,10 @@ export interface AppParts {
   readonly clock?: Clock;
 }
 
-/** Milliseconds a file without a row is left alone; a push that is between the two takes seconds at most. */
+/**
+ * Milliseconds a file without a row is left alone. A push is between the two for seconds at most; the rest is for stores whose
+ * clock is wrong.
+ */
 const orphanGrace = 24 * 3_600_000;
 const sweepEvery = 3_600_000;
 
@@ -122,18 +127,24 @@ async function assemble(
 
   const tlsWatch =
     config.tls && tls && watchTls(config.tls, http.server as unknown as TlsServer, logger, { current: tls });
-  const sweeping = schedule(
-    Math.min(sweepEvery, config.uploads.expireAfter),
-    async (signal) => {
-      const parts = { database, store, clock, expireAfter: config.uploads.expireAfter, grace: orphanGrace };
-      logger.info(await sweep(parts, signal), 'swept');
-    },
-    (error) => logger.error({ err: error }, 'sweeping failed'),
-  );
+  const jobs = new Jobs({
+    database,
+    clock,
+    holder: randomUUID(),
+    observer: observeJobs(logger, metrics.jobs),
+  });
+  jobs.every('sweep', Math.min(sweepEvery, config.uploads.expireAfter), async (signal) => {
+    const { expireAfter } = config.uploads;
+    const took = (swept: Swept) => metrics.jobs.swept({ ...swept });
+    logger.info(
+      await sweep({ database, store, clock, expireAfter, grace: orphanGrace, took }, signal),
+      'swept',
+    );
+  });
 
   const close = async (): Promise<void> => {
     await drain.run(http.server, config.shutdown.drainTimeout);
-    await sweeping.stop();
+    await jobs.stop();
     slow.close();
     tlsWatch?.close();
     await http.close();

@@ -21,10 +21,10 @@ const rules: Rules = {
     // A handler passes the database handle and an open blob on; it asks nothing of either.
     v2: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify'] },
     api: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify', 'zod'] },
-    // It measures a store and a database from outside, by wrapping whatever it is given.
+    // It measures a store, a database and jobs from outside, by wrapping whatever it is given.
     telemetry: {
       from: [],
-      types: ['db', 'storage'],
+      types: ['db', 'storage', 'jobs'],
       packages: ['fastify', 'pino', 'pino-pretty', 'prom-client'],
     },
   },

@@ -5,6 +5,7 @@ import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
+import { cleanUp } from '../../test/support/cleanup.ts';
 import { examine } from '../../test/support/fsck.ts';
 import { Client, digestOf, imageOf, ociConfig } from '../../test/support/inject.ts';
 import { testRegistry } from '../../test/support/registry.ts';
@@ -421,6 +422,70 @@ describe('a sweep', () => {
     assert.deepEqual(await filesOf(parts.data), [...kept, stuck, 'uploads/orphan-0'].sort());
     await parts.sweep();
     assert.deepEqual(await filesOf(parts.data), kept);
+  });
+
+  test('that another has overtaken in its sleep deletes nothing that was pushed since', async (t) => {
+    const { client, data, store, advance, sweep } = await registry(t);
+    const digest = await client.pushBlob('app', 'pushed again');
+    await client.delete(`/v2/app/blobs/${digest}`);
+    advance(grace + minute);
+    const asleep = Promise.withResolvers<void>();
+    const awake = Promise.withResolvers<void>();
+    const sleepy: BlobStore = {
+      ...store,
+      async delete(key) {
+        asleep.resolve();
+        await awake.promise;
+        await store.delete(key);
+      },
+    };
+    const first = sweep({ store: sleepy });
+    await asleep.promise;
+    assert.deepEqual(await sweep(), { ...nothing, blobs: 1 });
+    await client.pushBlob('app', 'pushed again');
+    awake.resolve();
+    await first;
+    assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'pushed again');
+    assert.deepEqual(await sweep(), nothing);
+    await assertClean(data);
+  });
+
+  test('beside another one, while clients push what goes, loses nothing', async (t) => {
+    const parts = await registry(t);
+    const { client, data, sweep } = parts;
+    const other = await openSqlite(join(data, 'berth.db'));
+    cleanUp(t, () => other.close());
+    const kept = await litter(parts);
+    const pushAgain = async (content: string): Promise<string> => {
+      const url = `/v2/app/blobs/uploads/?digest=${digestOf(content)}`;
+      for (;;) {
+        const { status } = await client.send('POST', url, {}, content);
+        if (status === 201) return content;
+        assert.equal(status, 503);
+      }
+    };
+    const [, , ...pushed] = await Promise.all([
+      sweep(),
+      sweep({ database: other }),
+      ...['let go 0', 'let go 1', 'orphan 0', 'orphan 1'].map(pushAgain),
+    ]);
+    for (const content of pushed) {
+      const { body } = await client.get(`/v2/app/blobs/${digestOf(content)}`);
+      assert.equal(body.toString(), content);
+    }
+    parts.advance(grace + minute);
+    await sweep();
+    assert.equal((await filesOf(data)).length, kept.length + pushed.length);
+    await assertClean(data);
+  });
+
+  test('tells what it took, though it could not do all', async (t) => {
+    const parts = await registry(t);
+    await litter(parts);
+    const took: Swept[] = [];
+    const store: BlobStore = { ...parts.store, delete: async () => Promise.reject(new Error('EIO')) };
+    await assert.rejects(parts.sweep({ store, took: (swept) => void took.push(swept) }));
+    assert.deepEqual(took, [{ uploads: 2, orphans: 4, blobs: 0 }]);
   });
 
   test('ends at the next step when it is told to', async (t) => {

@@ -34,8 +34,14 @@ export interface SweepParts {
   readonly clock: Clock;
   /** Milliseconds without a request after which a session is given up. */
   readonly expireAfter: number;
-  /** Milliseconds that a file without a row, or a blob without a repository, is left alone. */
+  /**
+   * Milliseconds that a file without a row, or a blob without a repository, is left alone. A file's age is by the store's clock
+   * and the age allowed by the database's, so it should be long beside what the two differ. It only spares pushes: what is
+   * deleted is decided by rows, and a push that such a decision crosses is told to try again.
+   */
   readonly grace: number;
+  /** Told what was taken, however the sweep ended. */
+  readonly took?: (swept: Swept) => void;
 }
 
 const batch = 100;
@@ -43,7 +49,8 @@ const batch = 100;
 /**
  * Takes away what nobody owns: expired upload sessions, files that a crash left without a row, blobs that the last repository
  * let go. What is in use is known from rows alone: a listing only proposes, and each deletion is decided in the database
- * first. Safe to kill anywhere, and to run in several processes. A file that cannot be deleted does not keep the others.
+ * first. Safe to kill anywhere, and to run in several processes at once: each decision is one conditional statement that one
+ * of them wins, and each deletion may be done twice. A file that cannot be deleted does not keep the others.
  *
  * @throws AggregateError when files could not be deleted; all else was done. TooManyOrphans when the database looks older than
  *   the files
@@ -51,11 +58,15 @@ const batch = 100;
 export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Swept> {
   const swept = { uploads: 0, orphans: 0, blobs: 0 };
   const deletions = new Deletions(parts.store);
-  await sweepUploads(parts, deletions, swept, signal);
-  await sweepStagedFiles(parts, deletions, swept, signal);
-  await fenceOrphanFiles(parts, deletions, swept, signal);
-  await fenceUnheldBlobs(parts, signal);
-  await carryOutDeletions(parts, deletions, swept, signal);
+  try {
+    await sweepUploads(parts, deletions, swept, signal);
+    await sweepStagedFiles(parts, deletions, swept, signal);
+    await fenceOrphanFiles(parts, deletions, swept, signal);
+    await fenceUnheldBlobs(parts, signal);
+    await carryOutDeletions(parts, deletions, swept, signal);
+  } finally {
+    parts.took?.(swept);
+  }
   deletions.throwFailures();
   return swept;
 }

@@ -43,6 +43,40 @@ test('the uploads that are open are asked for when Prometheus asks', async () =>
   assert.match(await metrics.registry.metrics(), /^berth_uploads_open 4$/m);
 });
 
+test('a job shows whether it runs here, how it ended, and when it last succeeded', async () => {
+  const { jobs, registry } = createMetrics(none);
+  const metric = async (name: string) => {
+    const found = (await registry.metrics()).split('\n').filter((line) => line.startsWith(`${name}{`));
+    return found.map((line) => line.slice(name.length));
+  };
+  jobs.planned('sweep');
+  assert.deepEqual(await metric('berth_job_running'), ['{job="sweep"} 0']);
+  assert.deepEqual(await metric('berth_job_last_success_timestamp_seconds'), ['{job="sweep"} 0']);
+  jobs.started('sweep');
+  assert.deepEqual(await metric('berth_job_running'), ['{job="sweep"} 1']);
+  jobs.ended('sweep', 'failed', 5);
+  assert.deepEqual(await metric('berth_job_running'), ['{job="sweep"} 0']);
+  assert.deepEqual(await metric('berth_job_last_success_timestamp_seconds'), ['{job="sweep"} 0']);
+  const before = Date.now() / 1000;
+  jobs.ended('sweep', 'succeeded', 7);
+  assert.deepEqual(await metric('berth_job_runs_total'), [
+    '{job="sweep",outcome="failed"} 1',
+    '{job="sweep",outcome="succeeded"} 1',
+  ]);
+  assert.deepEqual(await metric('berth_job_duration_seconds_sum'), ['{job="sweep"} 12']);
+  const [success] = await metric('berth_job_last_success_timestamp_seconds');
+  assert.ok(Number(success?.split(' ')[1]) >= before);
+});
+
+test('what sweeps took away adds up', async () => {
+  const { jobs, registry } = createMetrics(none);
+  jobs.swept({ uploads: 2, orphans: 0 });
+  jobs.swept({ uploads: 3, orphans: 1 });
+  const text = await registry.metrics();
+  assert.match(text, /^berth_swept_total\{what="uploads"\} 5$/m);
+  assert.match(text, /^berth_swept_total\{what="orphans"\} 1$/m);
+});
+
 test('two registries in one process count apart', async () => {
   const [one, two] = [createMetrics(none), createMetrics(none)];
   one.request('getBase', 'GET', 200, 0.1, 0, 0);

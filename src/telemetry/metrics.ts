@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Outcome } from '../jobs/jobs.ts';
 
 /** Prometheus metrics of one registry. Every name is listed in `docs/reference/metrics.md`. */
 export interface Metrics {
@@ -14,9 +15,20 @@ export interface Metrics {
   ): void;
   /** Times an operation on the database or the store, whether it succeeds or not. */
   time<T>(part: 'database' | 'store', operation: string, run: () => Promise<T>): Promise<T>;
+  readonly jobs: JobMetrics;
+}
+
+/** What is known of the background work that this process does. */
+export interface JobMetrics {
+  planned(job: string): void;
+  started(job: string): void;
+  ended(job: string, outcome: Outcome, seconds: number): void;
+  /** Counts what a sweep took away, by its kind. */
+  swept(counts: Readonly<Record<string, number>>): void;
 }
 
 const requestBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600];
+const jobBuckets = [0.01, 0.1, 1, 10, 60, 600, 3_600, 21_600];
 const operationBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
 
 /** @param gauges values that are asked for when Prometheus asks */
@@ -63,6 +75,7 @@ export function createMetrics(gauges: { uploadsOpen: () => Promise<number> }): M
   const durations = new Map<string, { observe(value: number): void }>();
   return {
     registry,
+    jobs: jobMetrics(registry),
     request(route, method, status, seconds, receivedBytes, sentBytes) {
       const key = `${route} ${method} ${status}`;
       let child = durations.get(key);
@@ -81,6 +94,59 @@ export function createMetrics(gauges: { uploadsOpen: () => Promise<number> }): M
       } finally {
         end();
       }
+    },
+  };
+}
+
+function jobMetrics(registry: Registry): JobMetrics {
+  const registers = [registry];
+  const runs = new Counter({
+    name: 'berth_job_runs_total',
+    help: 'Runs of background jobs that ended in this process',
+    labelNames: ['job', 'outcome'],
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'berth_job_duration_seconds',
+    help: 'How long those runs took, whatever their outcome',
+    labelNames: ['job'],
+    buckets: jobBuckets,
+    registers,
+  });
+  const succeeded = new Gauge({
+    name: 'berth_job_last_success_timestamp_seconds',
+    help: 'When a run of the job last succeeded in this process, in seconds since 1970; 0 before the first',
+    labelNames: ['job'],
+    registers,
+  });
+  const held = new Gauge({
+    name: 'berth_job_running',
+    help: 'Whether this process has the lease of the job and runs it',
+    labelNames: ['job'],
+    registers,
+  });
+  const sweptThings = new Counter({
+    name: 'berth_swept_total',
+    help: 'What the sweeper has taken away',
+    labelNames: ['what'],
+    registers,
+  });
+  return {
+    planned(job) {
+      succeeded.set({ job }, 0);
+      held.set({ job }, 0);
+    },
+    started(job) {
+      held.set({ job }, 1);
+    },
+    ended(job, outcome, seconds) {
+      held.set({ job }, 0);
+      runs.inc({ job, outcome });
+      duration.observe({ job }, seconds);
+      if (outcome === 'succeeded') succeeded.setToCurrentTime({ job });
+    },
+    swept(counts) {
+      for (const [what, count] of Object.entries(counts)) sweptThings.inc({ what }, count);
     },
   };
 }

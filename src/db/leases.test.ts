@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dialects } from '../../test/support/databases.ts';
+import type { Database } from './database.ts';
+import { giveBackLease, renewLease, takeLease } from './leases.ts';
+
+const name = 'sweep';
+const length = 50;
+const rest = 1000;
+
+function take(database: Database, holder: string, now: number): Promise<boolean> {
+  const lease = { name, holder, now, until: now + length, restedSince: now - rest };
+  return database.transaction((db) => takeLease(db, lease));
+}
+
+function renew(database: Database, holder: string, now: number): Promise<boolean> {
+  return database.transaction((db) => renewLease(db, { name, holder, until: now + length }));
+}
+
+function giveBack(database: Database, holder: string, at: number): Promise<boolean> {
+  return database.transaction((db) => giveBackLease(db, { name, holder, at }));
+}
+
+for (const dialect of dialects) {
+  test(`${dialect.name}: a lease is one holder's until its time is over`, async (t) => {
+    const database = await dialect.open(t);
+    assert.equal(await take(database, 'a', 10_000), true);
+    assert.equal(await take(database, 'b', 10_050), false);
+    assert.equal(await take(database, 'b', 10_051), true);
+    assert.equal(await take(database, 'a', 10_052), false);
+  });
+
+  test(`${dialect.name}: the holder itself may take it again`, async (t) => {
+    const database = await dialect.open(t);
+    await take(database, 'a', 10_000);
+    assert.equal(await take(database, 'a', 10_020), true);
+    assert.equal(await take(database, 'b', 10_070), false);
+  });
+
+  test(`${dialect.name}: a renewal keeps the others out, and tells who was too late`, async (t) => {
+    const database = await dialect.open(t);
+    await take(database, 'a', 10_000);
+    assert.equal(await renew(database, 'a', 10_040), true);
+    assert.equal(await take(database, 'b', 10_090), false);
+    assert.equal(await renew(database, 'a', 10_200), true, 'nobody has taken it, however late it is');
+    assert.equal(await take(database, 'b', 10_251), true);
+    assert.equal(await renew(database, 'a', 10_252), false);
+    assert.equal(await take(database, 'a', 10_301), false, 'a renewal of the former holder changed nothing');
+  });
+
+  test(`${dialect.name}: what was given back rests as long as each taker wants`, async (t) => {
+    const database = await dialect.open(t);
+    await take(database, 'a', 10_000);
+    assert.equal(await giveBack(database, 'b', 10_020), false);
+    assert.equal(await giveBack(database, 'a', 10_020), true);
+    assert.equal(await giveBack(database, 'a', 10_030), false);
+    for (const holder of ['a', 'b']) assert.equal(await take(database, holder, 11_019), false, holder);
+    assert.equal(await take(database, 'b', 11_020), true);
+    await giveBack(database, 'b', 0);
+    assert.equal(await take(database, 'a', 11_021), true, 'given back as if it had never been held');
+  });
+
+  test(`${dialect.name}: a time far ahead was written by a wrong clock, and binds nobody`, async (t) => {
+    const database = await dialect.open(t);
+    const nextYear = 10_000 + 365 * 86_400_000;
+    await take(database, 'a', nextYear);
+    assert.equal(await take(database, 'b', 10_000), true);
+    await giveBack(database, 'b', nextYear);
+    assert.equal(await take(database, 'a', 10_000), true);
+  });
+
+  test(`${dialect.name}: of many who take at once, one gets it`, async (t) => {
+    const database = await dialect.open(t);
+    const holders = Array.from({ length: 8 }, (_, i) => `holder ${i}`);
+    const taken = await Promise.all(holders.map((holder) => take(database, holder, 10_000)));
+    assert.equal(taken.filter(Boolean).length, 1);
+  });
+
+  test(`${dialect.name}: leases of different names know nothing of each other`, async (t) => {
+    const database = await dialect.open(t);
+    await take(database, 'a', 10_000);
+    const other = { name: 'other', holder: 'b', now: 10_000, until: 10_050, restedSince: 0 };
+    assert.equal(await database.transaction((db) => takeLease(db, other)), true);
+  });
+}

@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { type TestContext, test } from 'node:test';
+import { cleanUp } from '../../test/support/cleanup.ts';
+import { dialects } from '../../test/support/databases.ts';
+import type { Database } from '../db/database.ts';
+import { Jobs, type Outcome, type Run } from './jobs.ts';
+
+const job = 'sweep';
+const interval = 3_600_000;
+/** A look is soon; a lease is over when the test's clock says so. */
+const times = { lease: 60, look: 2 };
+
+/** Processes over one database, and the clock that they share; it stands unless a test moves it. */
+class Cluster {
+  readonly #t: TestContext;
+  readonly database: Database;
+  now = Date.UTC(2026, 0, 1);
+
+  constructor(t: TestContext, database: Database) {
+    this.#t = t;
+    this.database = database;
+  }
+
+  /** A process that has one job. */
+  join(holder: string, run: Run, database = this.database): Member {
+    const events = new EventEmitter();
+    const outcomes: Outcome[] = [];
+    const failures: unknown[] = [];
+    const jobs = new Jobs({
+      database,
+      clock: () => this.now,
+      holder,
+      times,
+      observer: {
+        planned() {},
+        started: () => events.emit('started'),
+        ended(_job, outcome, _seconds, error) {
+          outcomes.push(outcome);
+          failures.push(error);
+          events.emit('ended');
+        },
+        leaseFailed: () => events.emit('leaseFailed'),
+      },
+    });
+    cleanUp(this.#t, () => jobs.stop());
+    jobs.every(job, interval, run);
+    return { jobs, events, outcomes, failures };
+  }
+
+  /** Resolves when a process that joined now has looked `times` times at a job that was not its to run. */
+  async looksInVain(times = 3): Promise<void> {
+    const looked = new EventEmitter();
+    const { transaction } = this.database;
+    const watched = {
+      ...this.database,
+      transaction: (async (...parameters) => {
+        const taken = await transaction(...parameters);
+        assert.equal(taken, false);
+        looked.emit('look');
+        return taken;
+      }) as Database['transaction'],
+    };
+    const looker = this.join('looker', () => assert.fail('it was not due'), watched);
+    for (let i = 0; i < times; i++) await once(looked, 'look');
+    await looker.jobs.stop();
+  }
+}
+
+interface Member {
+  readonly jobs: Jobs;
+  readonly events: EventEmitter;
+  readonly outcomes: Outcome[];
+  readonly failures: unknown[];
+}
+
+const nothing: Run = async () => {};
+
+/** A run that goes on until it is told to end. */
+const endless: Run = (signal) =>
+  new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+  });
+
+/** The database as a process sees it that the others cannot see any more. */
+function severable(database: Database): Database & { sever(): void } {
+  let severed = false;
+  return {
+    ...database,
+    transaction: async (...parameters) => {
+      if (severed) throw new Error('severed');
+      return database.transaction(...parameters);
+    },
+    sever() {
+      severed = true;
+    },
+  };
+}
+
+for (const dialect of dialects) {
+  const clusterTest = (what: string, run: (cluster: Cluster) => Promise<void>): void => {
+    test(`${dialect.name}: ${what}`, async (t) => run(new Cluster(t, await dialect.open(t))));
+  };
+
+  clusterTest('a job that has never run is run at once, and by one of all', async (cluster) => {
+    const { promise: release, resolve } = Promise.withResolvers<void>();
+    const first = cluster.join('a', () => release);
+    await once(first.events, 'started');
+    await cluster.looksInVain();
+    resolve();
+    await once(first.events, 'ended');
+    await cluster.looksInVain();
+    assert.deepEqual(first.outcomes, ['succeeded']);
+  });
+
+  clusterTest('it is due an interval after it last ended anywhere', async (cluster) => {
+    const first = cluster.join('a', nothing);
+    await once(first.events, 'ended');
+    await first.jobs.stop();
+    cluster.now += interval - 1;
+    await cluster.looksInVain();
+    cluster.now += 1;
+    const second = cluster.join('b', nothing);
+    await once(second.events, 'ended');
+    assert.deepEqual(second.outcomes, ['succeeded']);
+  });
+
+  clusterTest('a run that fails is reported, and the next one comes an interval later', async (cluster) => {
+    const broken = new Error('broken');
+    const failing = cluster.join('a', () => Promise.reject(broken));
+    await once(failing.events, 'ended');
+    await cluster.looksInVain();
+    cluster.now += interval;
+    await once(failing.events, 'ended');
+    assert.deepEqual(failing.outcomes, ['failed', 'failed']);
+    assert.deepEqual(failing.failures, [broken, broken]);
+  });
+
+  clusterTest('a run keeps its lease for as long as it takes', async (cluster) => {
+    const running = cluster.join('a', endless);
+    await once(running.events, 'started');
+    for (let i = 0; i < 3; i++) {
+      await leaseIsRenewed(cluster);
+      cluster.now += times.lease / 2;
+    }
+    await leaseIsRenewed(cluster);
+    await cluster.looksInVain();
+    assert.deepEqual(running.outcomes, []);
+  });
+
+  clusterTest('what a dead process was running is another’s once its lease is over', async (cluster) => {
+    const database = severable(cluster.database);
+    const dying = cluster.join('a', endless, database);
+    await once(dying.events, 'started');
+    database.sever();
+    await once(dying.events, 'leaseFailed');
+    await cluster.looksInVain();
+    cluster.now += times.lease + 1;
+    const heir = cluster.join('b', nothing);
+    await once(heir.events, 'ended');
+    assert.deepEqual(heir.outcomes, ['succeeded']);
+  });
+
+  clusterTest('a run that cannot renew its lease is ended before another may begin', async (cluster) => {
+    const database = severable(cluster.database);
+    const running = cluster.join('a', endless, database);
+    await once(running.events, 'started');
+    database.sever();
+    cluster.now += times.lease - 1;
+    await once(running.events, 'ended');
+    assert.deepEqual(running.outcomes, ['lost']);
+    assert.match(String(running.failures[0]), /could not be renewed in time/);
+    await cluster.looksInVain();
+  });
+
+  clusterTest('a run is ended when another process has its lease', async (cluster) => {
+    const sleeping = cluster.join('a', endless);
+    await once(sleeping.events, 'started');
+    await cluster.database.transaction(async (db) => {
+      await db
+        .updateTable('leases')
+        .set({ holder: 'b', held_until: cluster.now + times.lease })
+        .execute();
+    });
+    await once(sleeping.events, 'ended');
+    assert.deepEqual(sleeping.outcomes, ['lost']);
+    assert.match(String(sleeping.failures[0]), /has taken the job over/);
+    await cluster.looksInVain();
+  });
+
+  clusterTest('a process that stops leaves its run to the others at once', async (cluster) => {
+    const leaving = cluster.join('a', endless);
+    await once(leaving.events, 'started');
+    await leaving.jobs.stop();
+    assert.deepEqual(leaving.outcomes, ['stopped']);
+    const heir = cluster.join('b', nothing);
+    await once(heir.events, 'ended');
+    assert.deepEqual(heir.outcomes, ['succeeded']);
+  });
+
+  clusterTest('a database that fails is asked again', async (cluster) => {
+    let broken = true;
+    const database: Database = {
+      ...cluster.database,
+      transaction: async (...parameters) => {
+        if (broken) throw new Error('down');
+        return cluster.database.transaction(...parameters);
+      },
+    };
+    const member = cluster.join('a', nothing, database);
+    await once(member.events, 'leaseFailed');
+    await once(member.events, 'leaseFailed');
+    broken = false;
+    await once(member.events, 'ended');
+    assert.deepEqual(member.outcomes, ['succeeded']);
+  });
+
+  clusterTest('of five processes that look at once, one runs it, each time', async (cluster) => {
+    let runs = 0;
+    const run: Run = async () => {
+      runs += 1;
+    };
+    const members = Array.from({ length: 5 }, (_, i) => cluster.join(`process ${i}`, run));
+    const ended = () => Promise.race(members.map(({ events }) => once(events, 'ended')));
+    for (let round = 1; round <= 3; round++) {
+      await ended();
+      await cluster.looksInVain(5);
+      assert.equal(runs, round);
+      cluster.now += interval;
+    }
+  });
+}
+
+/** Resolves when the lease runs for its full length from the clock's time. */
+async function leaseIsRenewed({ database, now }: Cluster): Promise<void> {
+  for (;;) {
+    const { held_until } = await database.read.selectFrom('leases').selectAll().executeTakeFirstOrThrow();
+    if (Number(held_until) === now + times.lease) return;
+    await new Promise(setImmediate);
+  }
+}

@@ -1,0 +1,21 @@
+import type { Logger } from 'pino';
+import type { JobObserver } from '../jobs/jobs.ts';
+import type { JobMetrics } from './metrics.ts';
+
+/** Counts the runs of jobs, and logs those that a person may have to do something about. */
+export function observeJobs(logger: Logger, metrics: JobMetrics): JobObserver {
+  return {
+    planned: (job) => metrics.planned(job),
+    started(job) {
+      metrics.started(job);
+      logger.debug({ job }, 'job started');
+    },
+    ended(job, outcome, seconds, error) {
+      metrics.ended(job, outcome, seconds);
+      if (outcome === 'failed') logger.error({ job, seconds, err: error }, 'job failed');
+      else if (outcome === 'lost') logger.warn({ job, seconds, err: error }, 'job ended early');
+      else logger.debug({ job, outcome, seconds }, 'job ended');
+    },
+    leaseFailed: (job, error) => logger.warn({ job, err: error }, 'the lease of a job is not known'),
+  };
+}
