@@ -1,4 +1,12 @@
-import { findBlob, findBytes, isHeldAnywhere, linkBlob, recordStored, unlinkBlob } from '../db/blobs.ts';
+import {
+  findBlob,
+  findBytes,
+  isHeldAnywhere,
+  linkBlob,
+  postponeReview,
+  recordStored,
+  unlinkBlob,
+} from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { findReferring } from '../db/manifests.ts';
 import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
@@ -71,14 +79,12 @@ export class Blobs {
     await this.#store.commit(upload, blobKey(digest, generation));
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
-      const bytes = await findBytes(db, digest);
-      if ((bytes?.generation ?? 0) !== generation) {
+      if (!(await recordStored(db, { digest, size, generation }, now))) {
         throw new RegistryError('UNAVAILABLE', 'the blob was being deleted; push it again');
       }
       if (!(await deleteUpload(db, upload.id, upload.writer))) {
         throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the upload was taken over or given up');
       }
-      await recordStored(db, { digest, size, generation }, now);
       await linkBlob(db, upload.repository, digest, now);
     });
   }
@@ -93,10 +99,13 @@ export class Blobs {
     const held = from === undefined ? await isHeldAnywhere(read, digest) : await findBlob(read, from, digest);
     if (!held) return false;
     return this.#database.transaction(async (db) => {
+      const now = this.#clock();
+      const repository = await findOrCreateRepository(db, name, now);
+      // From here on nobody deletes the blob or takes it from `from`.
+      if (!(await postponeReview(db, digest, now))) return false;
       const still = from === undefined ? await isHeldAnywhere(db, digest) : await findBlob(db, from, digest);
       if (!still) return false;
-      const now = this.#clock();
-      await linkBlob(db, await findOrCreateRepository(db, name, now), digest, now);
+      await linkBlob(db, repository, digest, now);
       return true;
     });
   }
@@ -108,7 +117,12 @@ export class Blobs {
   async delete(name: RepositoryName, digest: Digest): Promise<void> {
     await this.#database.transaction(async (db) => {
       const repository = await findRepository(db, name);
-      if (repository === undefined || (await findBlob(db, name, digest)) === undefined) {
+      const held =
+        repository !== undefined &&
+        // First, so that no manifest that needs the blob is pushed meanwhile.
+        (await postponeReview(db, digest, this.#clock())) &&
+        (await findBlob(db, name, digest)) !== undefined;
+      if (!held) {
         throw new RegistryError('BLOB_UNKNOWN', { name, digest });
       }
       const manifest = await findReferring(db, repository, digest);
@@ -118,7 +132,7 @@ export class Blobs {
           `manifest ${manifest} needs this blob; delete the manifest first`,
         );
       }
-      await unlinkBlob(db, repository, digest, this.#clock());
+      await unlinkBlob(db, repository, digest);
     });
   }
 }

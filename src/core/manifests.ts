@@ -1,14 +1,15 @@
 import { heldBlobs, postponeReviews } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
+import { lockManifest, lockTags } from '../db/locks.ts';
 import {
   deleteManifest,
-  findManifest,
   findManifestByDigest,
   findManifestByTag,
   findManifestContent,
   heldManifests,
   insertManifest,
   insertReferences,
+  keepManifest,
   type ManifestRow,
 } from '../db/manifests.ts';
 import type { Db } from '../db/prepare.ts';
@@ -93,11 +94,13 @@ export class Manifests {
       );
     }
     const manifest = parseManifest(bytes, push.contentType);
-    const tags = reference.kind === 'tag' ? [reference.tag] : push.tags;
+    // In the order in which all who change several tags at once come to them.
+    const tags = reference.kind === 'tag' ? [reference.tag] : [...push.tags].sort();
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
       const repository = await findOrCreateRepository(db, name, now);
-      await checkConditions(db, name, reference, push.conditions);
+      await lockTags(db, repository, tags);
+      await checkConditions(db, name, repository, reference, push.conditions);
       const id = await this.#store(db, repository, digest, manifest, bytes, now);
       for (const tag of tags) await moveTag(db, repository, tag, id, now);
     });
@@ -110,16 +113,22 @@ export class Manifests {
    */
   async delete(name: RepositoryName, reference: Reference, conditions: Conditions = {}): Promise<void> {
     await this.#database.transaction(async (db) => {
-      const row = await findByReference(db, name, reference);
       const repository = await findRepository(db, name);
+      if (repository !== undefined && reference.kind === 'tag')
+        await lockTags(db, repository, [reference.tag]);
+      const row = await findByReference(db, name, reference);
       if (row === undefined || repository === undefined) throw await this.#unknown(db, name, reference);
-      await checkConditions(db, name, reference, conditions);
+      if (reference.kind === 'digest') await lockManifest(db, row.id);
+      await checkConditions(db, name, repository, reference, conditions);
+      let deleted: boolean;
       if (reference.kind === 'tag') {
-        await deleteTag(db, repository, reference.tag);
+        deleted = await deleteTag(db, repository, reference.tag);
       } else {
         await deleteTagsOf(db, row.id);
-        await deleteManifest(db, row.id);
+        deleted = await deleteManifest(db, row.id);
       }
+      // Somebody else was faster.
+      if (!deleted) throw await this.#unknown(db, name, reference);
     });
   }
 
@@ -133,9 +142,10 @@ export class Manifests {
   ): Promise<number> {
     const blobs = new Set(manifest.blobs.map((blob) => blob.digest));
     const children = new Set(manifest.children.map((child) => child.digest));
-    await this.#checkReferences(db, repository, blobs, children);
+    // First, so that none of them is taken from the repository after it was found there.
     await postponeReviews(db, [...blobs, ...children], now);
-    const existing = await findManifest(db, repository, digest);
+    await this.#checkReferences(db, repository, blobs, children);
+    const existing = await keepManifest(db, repository, digest);
     if (existing !== undefined) {
       if (existing.media_type === manifest.mediaType) return existing.id;
       throw new RegistryError('MANIFEST_INVALID', `${digest} is stored here as ${existing.media_type}`);
@@ -201,10 +211,13 @@ function findByReference(
 async function checkConditions(
   db: Db,
   name: RepositoryName,
+  repository: number,
   reference: Reference,
   { ifMatch, ifNoneMatch }: Conditions,
 ): Promise<void> {
   if (ifMatch === undefined && ifNoneMatch === undefined) return;
+  // A tag is locked by now; a manifest that is there must be there to the end as well.
+  if (reference.kind === 'digest') await keepManifest(db, repository, reference.digest);
   const current = (await findByReference(db, name, reference))?.digest;
   const matches = (wanted: readonly string[] | '*'): boolean =>
     current !== undefined && (wanted === '*' || wanted.includes(current));

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { inJsonList } from './dialect.ts';
+import { lockBlobs } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { BlobState } from './schema.ts';
 
@@ -49,17 +50,24 @@ const upsertStored = prepare(
         review_at: p('now'),
       })
       .onConflict((conflict) =>
-        conflict.column('digest').doUpdateSet({ size: p('size'), state: 'stored', review_at: p('now') }),
-      ),
+        conflict
+          .column('digest')
+          .doUpdateSet({ size: p('size'), state: 'stored', review_at: p('now') })
+          .where('blobs.generation', '=', p('generation')),
+      )
+      .returning('digest'),
 );
 
-/** Records that the bytes stand under the key of `generation`, which must be the row's own (see `core/blobs.ts`). */
+/**
+ * Records that the bytes stand under the key of `generation`. False when that is not the row's own any more: a deletion was
+ * decided, which will take the bytes with it (see `core/blobs.ts`).
+ */
 export async function recordStored(
   db: Db,
   blob: { digest: Digest; size: number; generation: number },
   now: number,
-): Promise<void> {
-  await upsertStored(db, { ...blob, now });
+): Promise<boolean> {
+  return (await upsertStored(db, { ...blob, now })).length > 0;
 }
 
 const upsertLink = prepare((db, p: Params<{ repository: number; digest: string; now: number }>) =>
@@ -69,17 +77,26 @@ const upsertLink = prepare((db, p: Params<{ repository: number; digest: string; 
     .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing()),
 );
 
-const postponeReview = prepare((db, p: Params<{ digest: string; now: number }>) =>
+/** Makes a blob one of the repository's; it was recorded, or its review postponed, in the same transaction. */
+export async function linkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<void> {
+  await upsertLink(db, { repository, digest, now });
+}
+
+const updateReview = prepare((db, p: Params<{ digest: string; now: number }>) =>
   db
     .updateTable('blobs')
     .set({ review_at: p('now') })
-    .where('digest', '=', p('digest')),
+    .where('digest', '=', p('digest'))
+    .where('state', '=', 'stored')
+    .returning('digest'),
 );
 
-/** Makes a stored blob one of the repository's, and moves its review: somebody wants it. */
-export async function linkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<void> {
-  await upsertLink(db, { repository, digest, now });
-  await postponeReview(db, { digest, now });
+/**
+ * Somebody wants the blob, or lets it go: it is not deleted soon, and until the transaction ends nobody else decides about it.
+ * False when there are no such bytes.
+ */
+export async function postponeReview(db: Db, digest: Digest, now: number): Promise<boolean> {
+  return (await updateReview(db, { digest, now })).length > 0;
 }
 
 const deleteLink = prepare((db, p: Params<{ repository: number; digest: string }>) =>
@@ -91,10 +108,8 @@ const deleteLink = prepare((db, p: Params<{ repository: number; digest: string }
 );
 
 /** Takes the blob from the repository; false when it did not hold it. */
-export async function unlinkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<boolean> {
-  const unlinked = await deleteLink(db, { repository, digest });
-  if (unlinked.length > 0) await postponeReview(db, { digest, now });
-  return unlinked.length > 0;
+export async function unlinkBlob(db: Db, repository: number, digest: Digest): Promise<boolean> {
+  return (await deleteLink(db, { repository, digest })).length > 0;
 }
 
 const selectHolder = prepare((db, p: Params<{ digest: string }>) =>
@@ -135,9 +150,10 @@ const updateReviews = prepare((db, p: Params<{ digests: string; now: number }>) 
     .where('digest', 'in', inJsonList(db, p('digests'))),
 );
 
-/** A manifest was pushed that needs them. */
-export async function postponeReviews(db: Db, digests: Iterable<Digest>, now: number): Promise<void> {
-  await updateReviews(db, { digests: JSON.stringify([...digests]), now });
+/** The same for all that a manifest needs, as far as there are such blobs. */
+export async function postponeReviews(db: Db, digests: readonly Digest[], now: number): Promise<void> {
+  await lockBlobs(db, digests);
+  await updateReviews(db, { digests: JSON.stringify(digests), now });
 }
 
 const isUnheld = sql<boolean>`not exists (select 1 from repository_blobs as held where held.digest = blobs.digest)`;
@@ -164,6 +180,7 @@ export async function fenceDeletion(
   generation: number,
   reviewedBefore: number,
 ): Promise<boolean> {
+  await lockBlobs(db, [digest]);
   const fenced = await decideDeletion(db, { digest, generation, next: generation + 1, now: reviewedBefore });
   return fenced.length > 0;
 }

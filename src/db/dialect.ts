@@ -1,4 +1,11 @@
-import type { ColumnBuilderCallback, ColumnDataType, Expression, Kysely, RawBuilder } from 'kysely';
+import type {
+  ColumnBuilderCallback,
+  ColumnDataType,
+  Expression,
+  Kysely,
+  RawBuilder,
+  SelectQueryBuilder,
+} from 'kysely';
 import { PostgresAdapter, sql } from 'kysely';
 
 /** Everything in which the two databases differ and that Kysely does not level. */
@@ -6,7 +13,7 @@ import { PostgresAdapter, sql } from 'kysely';
 // biome-ignore lint/suspicious/noExplicitAny: the dialect of a handle does not depend on its schema
 type Handle = Kysely<any>;
 
-function isPostgres(db: Handle): boolean {
+export function isPostgres(db: Handle): boolean {
   return db.getExecutor().adapter instanceof PostgresAdapter;
 }
 
@@ -31,4 +38,12 @@ export function inJsonList(db: Handle, list: Expression<string>): RawBuilder<str
   return isPostgres(db)
     ? sql`(select jsonb_array_elements_text(cast(${list} as jsonb)))`
     : sql`(select value from json_each(${list}))`;
+}
+
+/** Keeps the rows that a query finds from being deleted before the transaction ends; SQLite's only writer does so anyway. */
+export function keepRows<DB, TB extends keyof DB, O>(
+  db: Handle,
+  query: SelectQueryBuilder<DB, TB, O>,
+): SelectQueryBuilder<DB, TB, O> {
+  return isPostgres(db) ? query.forKeyShare() : query;
 }

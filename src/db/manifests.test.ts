@@ -7,7 +7,6 @@ import { parseTag } from '../oci/reference.ts';
 import type { Database } from './database.ts';
 import {
   deleteManifest,
-  findManifest,
   findManifestByDigest,
   findManifestByTag,
   findManifestContent,
@@ -15,6 +14,7 @@ import {
   heldManifests,
   insertManifest,
   insertReferences,
+  keepManifest,
 } from './manifests.ts';
 import { moveTag } from './tags.ts';
 
@@ -43,13 +43,16 @@ for (const { name, open } of dialects) {
     await database.transaction((db) => moveTag(db, repository, v1, id, 1));
     assert.deepEqual({ ...(await findManifestByDigest(read, repositoryName, one)) }, { id, digest: one });
     assert.deepEqual({ ...(await findManifestByTag(read, repositoryName, v1)) }, { id, digest: one });
-    assert.deepEqual({ ...(await findManifest(read, repository, one)) }, { id, media_type: 'a/b' });
+    assert.deepEqual(
+      { ...(await database.transaction((db) => keepManifest(db, repository, one))) },
+      { id, media_type: 'a/b' },
+    );
     for (const nothing of [
       findManifestByDigest(read, other, one),
       findManifestByDigest(read, repositoryName, two),
       findManifestByTag(read, other, v1),
       findManifestByTag(read, repositoryName, parseTag('V1')),
-      findManifest(read, repository + 100, one),
+      database.transaction((db) => keepManifest(db, repository + 100, one)),
     ]) {
       assert.equal(await nothing, undefined);
     }

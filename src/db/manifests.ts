@@ -1,7 +1,7 @@
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
-import { inJsonList } from './dialect.ts';
+import { inJsonList, keepRows } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
 /** A manifest without its bytes; `id` stands for one immutable document in one repository. */
@@ -69,15 +69,18 @@ export interface NewManifest {
 }
 
 const selectId = prepare((db, p: Params<{ repository: number; digest: string }>) =>
-  db
-    .selectFrom('manifests')
-    .select(['id', 'media_type'])
-    .where('repository_id', '=', p('repository'))
-    .where('digest', '=', p('digest')),
+  keepRows(
+    db,
+    db
+      .selectFrom('manifests')
+      .select(['id', 'media_type'])
+      .where('repository_id', '=', p('repository'))
+      .where('digest', '=', p('digest')),
+  ),
 );
 
-/** The manifest's id and media type, if the repository holds it. */
-export function findManifest(
+/** The manifest's id and media type, if the repository holds it; it then stays until the transaction ends. */
+export function keepManifest(
   db: Db,
   repository: number,
   digest: Digest,
@@ -161,10 +164,10 @@ export async function findReferring(db: Db, repository: number, digest: Digest):
 }
 
 const deleteById = prepare((db, p: Params<{ id: number }>) =>
-  db.deleteFrom('manifests').where('id', '=', p('id')),
+  db.deleteFrom('manifests').where('id', '=', p('id')).returning('id'),
 );
 
-/** Deletes the manifest and what it is recorded to need; its tags must be gone. */
-export async function deleteManifest(db: Db, id: number): Promise<void> {
-  await deleteById(db, { id });
+/** Deletes the manifest and what it is recorded to need; its tags must be gone. False when there was none. */
+export async function deleteManifest(db: Db, id: number): Promise<boolean> {
+  return (await deleteById(db, { id })).length > 0;
 }
