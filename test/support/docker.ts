@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { startChild } from './child.ts';
+import { type Child, startChild } from './child.ts';
 import { cleanUp } from './cleanup.ts';
 import { run } from './command.ts';
 import { sandboxed } from './sandbox.ts';
@@ -10,6 +10,8 @@ import { temporaryDirectory } from './temporary-directory.ts';
 export interface DockerEngine {
   /** Runs `docker …` against this engine and gives its stdout. */
   docker(...args: string[]): Promise<string>;
+  /** Runs `docker …` beside the test, once `ready` has matched its output. */
+  follow(ready: RegExp, ...args: string[]): Promise<Child>;
   /** Runs `ctr …` against the engine's containerd. */
   ctr(...args: string[]): Promise<string>;
 }
@@ -56,6 +58,7 @@ export async function startDocker(t: TestContext): Promise<DockerEngine> {
   const containerd = join(execRoot, 'containerd/containerd.sock');
   return {
     docker: (...args) => run('docker', args, { env }),
+    follow: (ready, ...args) => startChild(t, { command: 'docker', args, env, ready }),
     ctr: (...args) => run('ctr', ['--address', containerd, '--namespace', 'berth', ...args]),
   };
 }

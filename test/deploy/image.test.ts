@@ -1,0 +1,117 @@
+// The Dockerfile, built by those who build images, on a base of this machine's own files.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { writeBaseContext } from '../support/base-image.ts';
+import { run } from '../support/command.ts';
+import { startDocker } from '../support/docker.ts';
+import { makeBallast, writeBuildContext } from '../support/images.ts';
+import { needs } from '../support/needs.ts';
+import { containersTools } from '../support/podman.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const buildArguments = [
+  '--network',
+  'host',
+  '--build-arg',
+  'NODE_IMAGE=localhost/base',
+  '--tag',
+  'localhost/berth',
+  root,
+];
+/** What an image may ask of a machine at most. */
+const confined = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'];
+const listening = /listening on (http:[^"]+)/;
+const megabyte = 1_000_000;
+
+test('the image, built and run by Docker', async (t) => {
+  if (!needs(t, 'docker', 'dockerd') || !(await needsNpmRegistry(t))) return;
+  const { docker, follow } = await startDocker(t);
+  const contexts = await temporaryDirectory(t);
+  await writeBaseContext(join(contexts, 'base'));
+  await docker('build', '--quiet', '--tag', 'localhost/base', join(contexts, 'base'));
+  await docker('build', '--quiet', ...buildArguments);
+
+  await t.test('holds Node and Berth, and no more', async () => {
+    const [image] = JSON.parse(await docker('image', 'inspect', 'localhost/berth'));
+    assert.equal(image.Config.User, '10001:10001');
+    assert.equal(image.Config.Labels['org.opencontainers.image.licenses'], 'Apache-2.0');
+    assert.ok(image.Size < 200 * megabyte, `${image.Size} bytes`);
+    const shell = docker('run', '--rm', '--network', 'none', '--entrypoint', 'sh', 'localhost/berth');
+    await assert.rejects(shell, /"sh": executable file not found/);
+  });
+
+  await t.test('asks who may use the registry', async () => {
+    const asked = docker('run', '--rm', '--network', 'none', 'localhost/berth');
+    await assert.rejects(asked, /BERTH_LISTEN: listen is "0\.0\.0\.0:5000".* environment BERTH_ANONYMOUS/);
+  });
+
+  await t.test('becomes healthy as it comes, with no right and nothing to write but its data', async () => {
+    const quick = ['--health-interval', '1s', '--health-start-period', '0s'];
+    const settings = ['--network', 'none', '--env', 'BERTH_ANONYMOUS=push'];
+    await follow(listening, 'run', ...confined, ...quick, ...settings, 'localhost/berth');
+    await follow(/health_status: healthy/, 'events', '--since', '1h', '--filter', 'event=health_status');
+  });
+
+  await t.test(
+    'keeps what was pushed, ends when told to, and a new container goes on with its data',
+    async () => {
+      const settings = [
+        'BERTH_ANONYMOUS=push',
+        'BERTH_LISTEN=127.0.0.1:0',
+        'BERTH_OPERATIONS_LISTEN=127.0.0.1:0',
+      ];
+      const environment = settings.flatMap((setting) => ['--env', setting]);
+      const place = ['--network', 'host', '--volume', 'kept:/data'];
+      const start = async () => {
+        const berth = await follow(
+          listening,
+          'run',
+          ...confined,
+          ...place,
+          ...environment,
+          'localhost/berth',
+        );
+        return { berth, image: `${new URL(berth.ready[1]!).host}/hello` };
+      };
+
+      const first = await start();
+      await writeBuildContext(join(contexts, 'hello'), 'hello', { ballast: makeBallast() });
+      await docker('build', '--quiet', '--tag', first.image, join(contexts, 'hello'));
+      await docker('push', first.image);
+      await docker('image', 'rm', '--force', first.image);
+      const told = performance.now();
+      assert.deepEqual(await first.berth.stop('SIGTERM'), { code: 0, signal: null });
+      assert.ok(performance.now() - told < 5000);
+
+      const { image } = await start();
+      await docker('pull', image);
+      assert.equal(await docker('run', '--rm', '--network', 'none', image), 'hello\n');
+    },
+  );
+});
+
+test('the image, built by buildah and run by podman', async (t) => {
+  if (!needs(t, 'buildah', 'podman') || !(await needsNpmRegistry(t))) return;
+  const { buildah, podman } = await containersTools(t, '127.0.0.1');
+  const base = join(await temporaryDirectory(t), 'base');
+  await writeBaseContext(base);
+  const build = ['build', '--isolation', 'chroot', '--format', 'docker'];
+  await buildah(...build, '--tag', 'localhost/base', base);
+  await buildah(...build, '--pull-never', ...buildArguments);
+  const version = await podman('run', '--rm', ...confined, 'localhost/berth', '--version');
+  assert.match(version, /^\d+\.\d+\.\d+\n$/);
+});
+
+/** `npm ci` is a step of the build. */
+async function needsNpmRegistry(t: TestContext): Promise<boolean> {
+  try {
+    await run('npm', ['ping', '--fetch-retries', '0']);
+    return true;
+  } catch {
+    t.skip("npm's registry cannot be reached");
+    return false;
+  }
+}
