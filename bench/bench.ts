@@ -1,7 +1,6 @@
 // What every row works with: sizes, places, the load generator, and turns.
 import { join } from 'node:path';
-import type { Line, Samples } from './line.ts';
-import type { PeerName } from './peers.ts';
+import type { Column, Line, Samples } from './line.ts';
 import { run } from './process.ts';
 
 export interface Sizes {
@@ -72,24 +71,24 @@ export async function load<Result>(
   return JSON.parse(await run(process.execPath, [LOAD, mode, url, ...args.map(String)], limits));
 }
 
-export type Runs<Figures> = Partial<Record<PeerName, Figures[]>>;
+export type Runs<Figures> = Partial<Record<Column, Figures[]>>;
 
 /**
- * Measures every peer in turn, `bench.runs` times over, so that a slow minute of the machine falls on
+ * Measures each in turn, `bench.runs` times over, so that a slow minute of the machine falls on
  * all of them. Each begins with no writes of another still on their way to the disk.
  */
-export async function inTurn<Peer extends { readonly name: PeerName }, Figures>(
+export async function inTurn<Measured extends { readonly name: Column }, Figures>(
   bench: Bench,
-  peers: readonly Peer[],
-  measure: (peer: Peer) => Promise<Figures>,
+  all: readonly Measured[],
+  measure: (one: Measured) => Promise<Figures>,
 ): Promise<Runs<Figures>> {
   const runs: Runs<Figures> = {};
   for (let turn = 0; turn < bench.runs; turn += 1) {
-    for (const peer of peers) {
+    for (const one of all) {
       await run('sync', [], { signal: bench.signal, seconds: SYNC_LIMIT_SECONDS });
-      const figures = await measure(peer);
-      runs[peer.name] ??= [];
-      runs[peer.name]!.push(figures);
+      const figures = await measure(one);
+      runs[one.name] ??= [];
+      runs[one.name]!.push(figures);
     }
   }
   return runs;
@@ -97,6 +96,6 @@ export async function inTurn<Peer extends { readonly name: PeerName }, Figures>(
 
 /** One figure out of all that was measured in turn. */
 export function samplesOf<Figures>(runs: Runs<Figures>, figure: (figures: Figures) => number): Samples {
-  const entries = Object.entries(runs) as [PeerName, Figures[]][];
+  const entries = Object.entries(runs) as [Column, Figures[]][];
   return Object.fromEntries(entries.map(([name, all]) => [name, all.map(figure)]));
 }

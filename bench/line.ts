@@ -1,20 +1,39 @@
-// One measured thing: a line of the table, what each program reached, and what Berth should reach.
+// One measured thing: a line of a table, what each program or setting reached, and what the first of them should reach.
 import { median } from './median.ts';
 import type { PeerName } from './peers.ts';
+
+/** A program, or Berth with one setting or another. */
+export type Column =
+  | PeerName
+  | 'PostgreSQL'
+  | 'SQLite'
+  | 'S3 itself'
+  | '1 replica'
+  | '2 replicas'
+  | '4 replicas'
+  | '1 worker'
+  | '2 workers';
+
+/** What is judged, and what it is compared with; lines of the same columns stand in one table. */
+export type Columns = readonly [subject: Column, ...others: Column[]];
+
+export const PEER_COLUMNS: Columns = ['berth', 'docker-registry', 'nginx'];
 
 /** How far a ratio may fall short and still count as the same, on a machine with other work. */
 const NOISE = 0.1;
 
-export type Samples = Partial<Record<PeerName, readonly number[]>>;
+export type Samples = Partial<Record<Column, readonly number[]>>;
 
 export type Target =
-  /** Berth is at least this many times as good as the other. */
-  | { readonly kind: 'ratio'; readonly to: Exclude<PeerName, 'berth'>; readonly atLeast: number }
-  /** As good as Berth itself in another line. */
+  /** At least this many times as good as the other. */
+  | { readonly kind: 'ratio'; readonly to: Column; readonly atLeast: number }
+  /** As good as it is itself in another line. */
   | { readonly kind: 'same'; readonly as: string; readonly samples: readonly number[] }
   | { readonly kind: 'limit'; readonly under: number };
 
 export interface Line {
+  /** Berth and its peers, if not said otherwise. */
+  readonly columns?: Columns;
   readonly title: string;
   readonly unit: string;
   readonly better: 'higher' | 'lower';
@@ -22,11 +41,20 @@ export interface Line {
   readonly target?: Target;
 }
 
-/** How many times as good Berth is; absent when one of the two was not measured. */
+export function columnsOf(line: Line): Columns {
+  return line.columns ?? PEER_COLUMNS;
+}
+
+/** What the line is about: the samples of its first column. */
+function subject(line: Line): readonly number[] | undefined {
+  return line.samples[columnsOf(line)[0]];
+}
+
+/** How many times as good the first column is; absent when one of the two was not measured. */
 export function ratio(line: Line, other: readonly number[] | undefined): number | undefined {
-  const { berth } = line.samples;
-  if (berth === undefined || other === undefined) return undefined;
-  return line.better === 'higher' ? median(berth) / median(other) : median(other) / median(berth);
+  const own = subject(line);
+  if (own === undefined || other === undefined) return undefined;
+  return line.better === 'higher' ? median(own) / median(other) : median(other) / median(own);
 }
 
 export function describeTarget(target: Target | undefined): string {
@@ -44,8 +72,9 @@ export function describeTarget(target: Target | undefined): string {
 
 export function targetMet(line: Line): boolean | undefined {
   const { target, samples } = line;
-  if (target === undefined || samples.berth === undefined) return undefined;
-  if (target.kind === 'limit') return median(samples.berth) < target.under;
+  const own = subject(line);
+  if (target === undefined || own === undefined) return undefined;
+  if (target.kind === 'limit') return median(own) < target.under;
   const reached = ratio(line, target.kind === 'same' ? target.samples : samples[target.to]);
   const wanted = target.kind === 'same' ? 1 : target.atLeast;
   return reached === undefined ? undefined : reached >= (wanted === 1 ? 1 - NOISE : wanted);

@@ -5,7 +5,7 @@ import { seedManifests, seedRepositories, seedTags, timeCatalog, timeTagLists } 
 import { floodHead } from './load/raw-http.ts';
 import { hold, pullBig, pushBig, pushSmall, pushWhilePulling } from './load/transfers.ts';
 
-const USAGE = `node bench/load.ts MODE URL ARGUMENT…
+const USAGE = `node bench/load.ts MODE URL[,URL]… ARGUMENT…    several replicas take turns, request by request
   push-small URL [IMAGES=400] [CONCURRENCY=8]    config 1 KiB, layers 4 KiB and 64 KiB, manifest: POST + PUT each
   push-big URL [MIB=1024] [STREAMS=1]            POST, one streamed PATCH, PUT
   pull-big BLOB_URL [STREAMS=1]
@@ -17,14 +17,16 @@ const USAGE = `node bench/load.ts MODE URL ARGUMENT…
   push-while-pulling URL BLOB_PATH [MIB=1024]
   hold URL BLOB_PATH [COUNT=100] [SECONDS=20]    as many uploads as slow readers, then cut off`;
 
-const [mode, url = '', ...rest] = process.argv.slice(2);
-if (!URL.canParse(url)) {
+const [mode, list = '', ...rest] = process.argv.slice(2);
+const urls = list.split(',');
+const [url = ''] = urls;
+if (!urls.every((url) => URL.canParse(url))) {
   console.error(USAGE);
   process.exit(2);
 }
 // Names of their own for each run, so that no run finds the blobs or tags of another.
 const prefix = `bench/${randomBytes(4).toString('hex')}`;
-using client = new RegistryClient(url);
+using client = new RegistryClient(...urls);
 console.log(JSON.stringify(await run()));
 
 async function run(): Promise<object> {
@@ -36,8 +38,9 @@ async function run(): Promise<object> {
     case 'pull-big':
       return pullBig(new URL(url), number(0, 1));
     case 'head': {
-      const seconds = number(1, 5);
-      return { requestsPerSecond: (await floodHead(new URL(url), number(0, 16), seconds)) / seconds };
+      const [connections, seconds] = [number(0, 16) / urls.length, number(1, 5)];
+      const counts = urls.map((url) => floodHead(new URL(url), connections, seconds));
+      return { requestsPerSecond: (await Promise.all(counts)).reduce((a, b) => a + b) / seconds };
     }
     case 'tags': {
       const count = number(0, 2000);

@@ -1,15 +1,14 @@
-import { describeTarget, type Line, ratio, targetMet } from './line.ts';
+import { type Columns, columnsOf, describeTarget, type Line, ratio, targetMet } from './line.ts';
 import { median } from './median.ts';
-import { berthArguments, dockerRegistryConfig, nginxConfig, type PeerName } from './peers.ts';
+import { berthArguments, dockerRegistryConfig, nginxConfig } from './peers.ts';
 
 const NOT_MEASURED = '–';
-const PEERS: readonly PeerName[] = ['berth', 'docker-registry', 'nginx'];
 
 /** What the terminal shows: columns in line. */
-export function renderTable(lines: readonly Line[]): string {
-  const rows = tableRows(lines);
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');
+export function renderTables(lines: readonly Line[]): string {
+  return tablesOf(lines)
+    .map(({ columns, lines }) => alignedTable(tableRows(columns, lines)))
+    .join('\n\n');
 }
 
 /** `results.md`: how it was measured, the table, and every run. */
@@ -54,35 +53,55 @@ ${dockerRegistryConfig('DIR', 'PORT').trimEnd()}
 ${nginxConfig('DIR', 'PORT').trimEnd()}
 \`\`\`
 
-## Table
+## Tables
 
-${markdownTable(tableRows(lines))}
+${tablesOf(lines)
+  .map(({ columns, lines }) => markdownTable(tableRows(columns, lines)))
+  .join('\n\n')}
 
 ## Every run
 
-${markdownTable(sampleRows(lines))}
+${tablesOf(lines)
+  .map(({ columns, lines }) => markdownTable(sampleRows(columns, lines)))
+  .join('\n\n')}
 `;
 }
 
-function tableRows(lines: readonly Line[]): string[][] {
-  const head = ['Measured', 'Unit', ...PEERS, '× docker-registry', '× nginx', 'Target', 'Met'];
+interface Table {
+  readonly columns: Columns;
+  readonly lines: readonly Line[];
+}
+
+/** Lines of the same columns together, in the order in which the first of each came. */
+function tablesOf(lines: readonly Line[]): Table[] {
+  const byColumns = Map.groupBy(lines, (line) => columnsOf(line).join());
+  return [...byColumns.values()].map((lines) => ({ columns: columnsOf(lines[0]!), lines }));
+}
+
+function tableRows([subject, ...others]: Columns, lines: readonly Line[]): string[][] {
+  const columns = [subject, ...others];
+  const head = ['Measured', 'Unit', ...columns, ...others.map((other) => `× ${other}`), 'Target', 'Met'];
   const rows = lines.map((line) => [
     line.title,
     line.unit,
-    ...PEERS.map((peer) => formatMedian(line.samples[peer])),
-    format(ratio(line, line.samples['docker-registry'])),
-    format(ratio(line, line.samples.nginx)),
+    ...columns.map((column) => formatMedian(line.samples[column])),
+    ...others.map((other) => format(ratio(line, line.samples[other]))),
     describeTarget(line.target),
     formatVerdict(targetMet(line)),
   ]);
   return [head, ...rows];
 }
 
-function sampleRows(lines: readonly Line[]): string[][] {
+function sampleRows(columns: Columns, lines: readonly Line[]): string[][] {
   const formatAll = (samples: readonly number[] | undefined) =>
     samples?.map(format).join(' · ') ?? NOT_MEASURED;
-  const rows = lines.map((line) => [line.title, ...PEERS.map((peer) => formatAll(line.samples[peer]))]);
-  return [['Measured', ...PEERS], ...rows];
+  const rows = lines.map((line) => [line.title, ...columns.map((column) => formatAll(line.samples[column]))]);
+  return [['Measured', ...columns], ...rows];
+}
+
+function alignedTable(rows: readonly string[][]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');
 }
 
 function markdownTable([head, ...rows]: readonly string[][]): string {
@@ -95,9 +114,9 @@ function formatMedian(samples: readonly number[] | undefined): string {
 }
 
 /** Three digits that mean something, and no more. */
-function format(value: number | undefined): string {
+export function format(value: number | undefined): string {
   if (value === undefined) return NOT_MEASURED;
-  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;
   return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 

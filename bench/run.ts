@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { type Bench, FULL, QUICK, type Row } from './bench.ts';
 import type { Line } from './line.ts';
 import { describeMachine } from './machine.ts';
-import { renderResults, renderTable } from './report.ts';
+import { renderResults, renderTables } from './report.ts';
 import { catalog } from './rows/catalog.ts';
 import { eventLoop } from './rows/event-loop.ts';
 import { memory } from './rows/memory.ts';
@@ -43,7 +43,7 @@ const bench: Bench = {
 const machine = await describeMachine(bench);
 console.log(machine.join('\n'));
 const { lines, complete } = await measure(rows);
-console.log(`\n${renderTable(lines)}`);
+console.log(`\n${renderTables(lines)}`);
 if (!complete) process.exitCode = interrupt.signal.aborted ? INTERRUPTED : 1;
 else if (rows === ROWS && !options.quick) await writeFile(RESULTS, renderResults(lines, machine, bench.runs));
 

@@ -14,24 +14,28 @@ export interface RequestOptions {
   readonly expect: number;
 }
 
-/** Speaks to any OCI registry over kept connections. */
+/** Speaks to any OCI registry over kept connections. Several replicas take turns, request by request. */
 export class RegistryClient implements Disposable {
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 256 });
-  readonly #base: string;
+  readonly #bases: readonly string[];
+  #turn = 0;
 
-  constructor(base: string) {
-    this.#base = base;
+  constructor(...bases: readonly string[]) {
+    this.#bases = bases;
   }
 
   /** An absolute URL, or one that the registry gave relative to itself. */
   resolve(location: string): URL {
-    return new URL(location, this.#base);
+    const base = this.#bases[this.#turn]!;
+    this.#turn = (this.#turn + 1) % this.#bases.length;
+    return new URL(location, base);
   }
 
   request(method: string, location: string | URL, options: RequestOptions): Promise<Reply> {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     const { headers = {}, body, expect } = options;
-    const request = http.request(this.resolve(String(location)), { method, agent: this.#agent, headers });
+    const url = typeof location === 'string' ? this.resolve(location) : location;
+    const request = http.request(url, { method, agent: this.#agent, headers });
     request.on('error', reject);
     request.on('response', (response) => {
       const chunks: Buffer[] = [];

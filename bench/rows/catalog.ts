@@ -1,5 +1,6 @@
 import { inTurn, load, type Row, type Runs, samplesOf } from '../bench.ts';
-import { type Peer, startBerth, startDockerRegistry, startFresh } from '../peers.ts';
+import { startFresh } from '../launch.ts';
+import { type Peer, startBerth, startDockerRegistry } from '../peers.ts';
 
 interface CatalogFigures {
   readonly firstPageMs: number;

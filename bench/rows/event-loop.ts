@@ -1,6 +1,7 @@
 import { inTurn, load, type Row, samplesOf } from '../bench.ts';
+import { startFresh } from '../launch.ts';
 import { RegistryClient } from '../load/client.ts';
-import { type Peer, startBerth, startFresh } from '../peers.ts';
+import { type Peer, startBerth } from '../peers.ts';
 
 const DELAY_P99 = /^nodejs_eventloop_lag_p99_seconds(?:\{[^}]*\})? (\S+)$/m;
 

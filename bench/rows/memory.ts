@@ -1,5 +1,6 @@
 import { inTurn, load, type Row, samplesOf } from '../bench.ts';
-import { REGISTRIES, startFresh } from '../peers.ts';
+import { startFresh } from '../launch.ts';
+import { REGISTRIES } from '../peers.ts';
 import { peakResidentMib } from '../process.ts';
 
 interface Held {

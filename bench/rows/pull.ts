@@ -1,8 +1,9 @@
 import { link } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Bench, inTurn, load, type Row, type Runs, samplesOf } from '../bench.ts';
+import { startFresh } from '../launch.ts';
 import type { Line } from '../line.ts';
-import { type Peer, startBerth, startDockerRegistry, startFresh, startNginx } from '../peers.ts';
+import { type Peer, startBerth, startDockerRegistry, startNginx } from '../peers.ts';
 import { cpuSeconds } from '../process.ts';
 
 const BYTES_PER_GB = 1e9;

@@ -1,6 +1,7 @@
 import { type Bench, inTurn, load, type Row, samplesOf } from '../bench.ts';
+import { startFresh } from '../launch.ts';
 import type { Line } from '../line.ts';
-import { REGISTRIES, startFresh } from '../peers.ts';
+import { REGISTRIES } from '../peers.ts';
 
 const WARM_UP_MIB = 32;
 

@@ -1,6 +1,7 @@
 import { type Bench, inTurn, load, type Row, samplesOf } from '../bench.ts';
+import { startFresh } from '../launch.ts';
 import type { Line } from '../line.ts';
-import { startBerth, startDockerRegistry, startFresh } from '../peers.ts';
+import { startBerth, startDockerRegistry } from '../peers.ts';
 
 const CONCURRENCY = 8;
 const WARM_UP_IMAGES = 50;

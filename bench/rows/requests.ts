@@ -1,8 +1,9 @@
 import { type Bench, inTurn, load, type Row, samplesOf } from '../bench.ts';
+import { startFresh } from '../launch.ts';
 import type { Line, Target } from '../line.ts';
 import { RegistryClient } from '../load/client.ts';
 import { MANIFEST_TYPE, type PushedImage, pushImage } from '../load/push.ts';
-import { type Peer, startBerth, startDockerRegistry, startFresh } from '../peers.ts';
+import { type Peer, startBerth, startDockerRegistry } from '../peers.ts';
 import { wrk } from '../wrk.ts';
 
 const NAME = 'bench/image';
@@ -30,9 +31,10 @@ export const requests: Row = {
     return [
       await measureRate(
         `GET manifest by tag, ${CONNECTIONS} connections`,
-        (peer, seconds) => {
-          const options = { connections: CONNECTIONS, seconds, accept: MANIFEST_TYPE, signal: bench.signal };
-          return wrk(`${peer.url}/v2/${NAME}/manifests/${TAG}`, options);
+        async (peer, seconds) => {
+          const urls = [`${peer.url}/v2/${NAME}/manifests/${TAG}`];
+          const options = { urls, connections: CONNECTIONS, seconds, accept: MANIFEST_TYPE };
+          return (await wrk({ ...options, signal: bench.signal })).requestsPerSecond;
         },
         { kind: 'ratio', to: 'docker-registry', atLeast: 20 },
       ),

@@ -1,7 +1,8 @@
 import { inTurn, load, type Row, samplesOf } from '../bench.ts';
 import { temporaryDirectory } from '../directory.ts';
+import { startFresh } from '../launch.ts';
 import type { Line } from '../line.ts';
-import { REGISTRIES, startBerth, startFresh } from '../peers.ts';
+import { REGISTRIES, startBerth } from '../peers.ts';
 
 const LIMIT_MS = 1000;
 

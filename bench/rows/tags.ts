@@ -1,6 +1,7 @@
 import { type Bench, inTurn, load, type Row, type Runs, samplesOf } from '../bench.ts';
+import { startFresh } from '../launch.ts';
 import type { Line, Samples } from '../line.ts';
-import { startBerth, startDockerRegistry, startFresh } from '../peers.ts';
+import { startBerth, startDockerRegistry } from '../peers.ts';
 
 const TAGS_PER_REQUEST = 10;
 
