@@ -10,7 +10,7 @@ const rules: Rules = {
   rooms: {
     oci: { from: [], packages: [] },
     config: { from: ['oci'], packages: ['yaml', 'zod'] },
-    storage: { from: ['oci'], packages: [] },
+    storage: { from: ['oci'], packages: ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'] },
     db: { from: ['oci'], packages: ['kysely', 'pg'] },
     core: { from: ['db', 'storage', 'oci'], packages: [] },
     access: { from: ['db', 'oci'], packages: [] },

@@ -4,7 +4,8 @@ import { ConfigError } from '../config/mistake.ts';
 import { DataDirectoryInUse } from '../db/data-lock.ts';
 import { SchemaMismatch, UnfitDatabase } from '../db/database.ts';
 import { TlsError } from '../http/tls.ts';
-import { ForeignRegistry } from '../storage/filesystem.ts';
+import { ForeignRegistry } from '../storage/foreign-registry.ts';
+import { StoreUnusable } from '../storage/store-errors.ts';
 
 /** Ends the command with one line and exit code 1. */
 export class Failure extends Error {
@@ -51,6 +52,7 @@ const spoken = [
   UnfitDatabase,
   DataDirectoryInUse,
   ForeignRegistry,
+  StoreUnusable,
 ] as const;
 
 function explain(error: unknown): string | undefined {

@@ -1,5 +1,6 @@
 import { DatabaseUnavailable } from '../db/database.ts';
 import { RegistryError } from '../oci/errors.ts';
+import { StoreUnavailable } from '../storage/store-errors.ts';
 
 const full = new Set(['ENOSPC', 'EDQUOT', '53100' /* PostgreSQL's */]);
 /** What passes when somebody has freed something, or mounted the disk again. */
@@ -21,7 +22,11 @@ export function asRegistryError(error: unknown): RegistryError {
   if (full.has(code as string) || sqlitePrimary(errcode) === sqliteFull) {
     return new RegistryError('STORAGE_FULL', undefined, { cause: error });
   }
-  if (passing.has(code as string) || sqlitePassing.has(sqlitePrimary(errcode))) {
+  if (
+    error instanceof StoreUnavailable ||
+    passing.has(code as string) ||
+    sqlitePassing.has(sqlitePrimary(errcode))
+  ) {
     return new RegistryError('UNAVAILABLE', undefined, { cause: error });
   }
   return new RegistryError('UNKNOWN', undefined, { cause: error });

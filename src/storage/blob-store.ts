@@ -132,6 +132,12 @@ export interface BlobStore {
   /** Deletes a file that {@link listUploads} named; done already is done. */
   deleteStaged(name: string): Promise<void>;
 
+  /**
+   * Gives up what commits that died before `before`, in milliseconds since 1970, left half made where no listing shows it; only
+   * of stores that have such. Says how many there were.
+   */
+  reap?(before: number, signal?: AbortSignal): Promise<number>;
+
   /** A URL at which whoever has it may GET exactly these bytes for some minutes; only of stores that can. */
   redirectUrl?(key: BlobKey): Promise<string>;
 

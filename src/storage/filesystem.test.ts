@@ -9,7 +9,8 @@ import { parseDigest } from '../oci/digest.ts';
 import { anyKey, append, committed, describeBlobStore, newUpload, store } from './blob-store.contract.ts';
 import { type BlobStore, blobKey } from './blob-store.ts';
 import { type Files, files as nodeFiles } from './files.ts';
-import { ForeignRegistry, openFilesystemStore } from './filesystem.ts';
+import { openFilesystemStore } from './filesystem.ts';
+import { ForeignRegistry } from './foreign-registry.ts';
 
 describeBlobStore('filesystem', async (t) => openFilesystemStore(await temporaryDirectory(t)));
 

@@ -11,6 +11,7 @@ import {
   UploadLost,
 } from './blob-store.ts';
 import { files as nodeFiles } from './files.ts';
+import { ForeignRegistry } from './foreign-registry.ts';
 import { writeBody } from './write-body.ts';
 
 const { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, W_OK } = fs.constants;
@@ -19,16 +20,6 @@ const maxKept = 64 << 20;
 /** Milliseconds for which an answer about free space is good enough; hundreds of small pushes share it. */
 const roomKnownFor = 10;
 const blobsFolder = join('docker', 'registry', 'v2', 'blobs');
-
-/** The directory is another registry's. */
-export class ForeignRegistry extends Error {
-  constructor(root: string) {
-    super(
-      `${root} holds the images of another registry, which Berth cannot take over; choose another directory (--data)`,
-    );
-    this.name = 'ForeignRegistry';
-  }
-}
 
 /**
  * Blobs as files below `root`, uploads staged in `root/uploads` on the same filesystem, so that a commit is a rename.
@@ -62,7 +53,7 @@ export async function openFilesystemStore(
       [],
       files.readdir(join(root, 'docker', 'registry', 'v2')),
     );
-    if (found.includes('repositories')) throw new ForeignRegistry(root);
+    if (found.includes('repositories')) throw new ForeignRegistry(root, 'another directory (--data)');
   }
 
   /** What is above the root is not Berth's; folders that it makes there are as much in the way of a power cut. */

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { AppendOptions } from './blob-store.ts';
 import type { Files } from './files.ts';
+import { followBody } from './follow-body.ts';
 
 let bodies = 0;
 
@@ -33,18 +34,9 @@ export function writeBody(
     let writing = false;
     let ended = false;
     let interrupted: Error | undefined;
-    let failed = false;
-
-    const leave = (): void => {
-      body.off('data', onData).off('end', onEnd).off('error', onBroken).off('close', onClose);
-      signal?.removeEventListener('abort', onAbort);
-      // The body may still break later, when nobody is left to care.
-      body.on('error', () => {});
-    };
 
     // Whoever sends more than the disk takes is told so at once; the rest of the body is not waited for.
     const fail = (error: unknown): void => {
-      failed = true;
       leave();
       reject(error);
     };
@@ -69,43 +61,24 @@ export function writeBody(
       }
     };
 
-    const finish = (): void => {
-      leave();
-      resolve({ written, ...(interrupted && { interrupted }) });
-    };
+    const finish = (): void => resolve({ written, ...(interrupted && { interrupted }) });
 
-    const end = (): void => {
-      if (ended || failed) return;
-      ended = true;
-      if (writing) return;
-      if (pendingBytes > 0) flush();
-      else finish();
-    };
-
-    const onData = (chunk: Buffer): void => {
-      tap(chunk);
-      pending.push(chunk);
-      pendingBytes += chunk.length;
-      if (!writing && pendingBytes >= highWater() / 4) flush();
-      if (pendingBytes >= highWater()) body.pause();
-    };
-    const onEnd = (): void => end();
-    // What happens after the last byte has come (the disk is slow, the client hangs up) takes nothing away from it.
-    const onBroken = (error: Error): void => {
-      if (!ended) interrupted = error;
-      end();
-    };
-    const onAbort = (): void => onBroken(signal?.reason as Error);
-    const onClose = (): void => {
-      if (body.readableEnded) end();
-      else onBroken(new Error('the connection closed before the body ended'));
-    };
-
-    // It may be over before anybody listened.
-    if (signal?.aborted) return onAbort();
-    if (body.readableEnded || body.destroyed) return onClose();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    body.on('data', onData).on('end', onEnd).on('error', onBroken).on('close', onClose);
+    const leave = followBody(body, signal, {
+      data: (chunk) => {
+        tap(chunk);
+        pending.push(chunk);
+        pendingBytes += chunk.length;
+        if (!writing && pendingBytes >= highWater() / 4) flush();
+        if (pendingBytes >= highWater()) body.pause();
+      },
+      end: (reason) => {
+        ended = true;
+        interrupted = reason;
+        if (writing) return;
+        if (pendingBytes > 0) flush();
+        else finish();
+      },
+    });
   }).finally(() => {
     bodies--;
   });

@@ -1,0 +1,111 @@
+import { Readable } from 'node:stream';
+import { type BlobKey, type BlobStore, type StagedUpload, UploadLost } from './blob-store.ts';
+import { followBody } from './follow-body.ts';
+
+interface Stored {
+  readonly bytes: Buffer;
+  readonly modifiedAt: number;
+}
+
+/** Blobs in this process's memory, as streams; for tests of what stands on a store. They are gone with it. */
+export function openMemoryStore(): BlobStore {
+  const blobs = new Map<BlobKey, Stored>();
+  /** By what the session's row names: the upload's id, and who took it over how often. */
+  const uploads = new Map<string, Stored>();
+  const nameOf = ({ id, staged }: StagedUpload): string => (staged === '' ? id : `${id}.${staged}`);
+
+  function stagedBytes(upload: StagedUpload): Buffer {
+    const found = uploads.get(nameOf(upload))?.bytes;
+    if (upload.size > 0 && (found?.length ?? 0) < upload.size) throw new UploadLost(upload.id, found?.length);
+    return (found ?? Buffer.alloc(0)).subarray(0, upload.size);
+  }
+
+  return {
+    async read(key, range) {
+      const bytes = blobs.get(key)?.bytes;
+      if (bytes === undefined) return undefined;
+      const stream = streamOf(range ? bytes.subarray(range.start, range.end + 1) : bytes);
+      return { stream, size: bytes.length, close: () => void stream.destroy() };
+    },
+
+    async stat(key) {
+      const found = blobs.get(key);
+      return found && { size: found.bytes.length };
+    },
+
+    async delete(key) {
+      blobs.delete(key);
+    },
+
+    async *list() {
+      for (const [name, { modifiedAt }] of [...blobs]) yield { name, modifiedAt };
+    },
+
+    async append(upload, body, { tap, signal }) {
+      const { chunks, interrupted } = await collect(body, tap, signal);
+      const { staged, size } = upload;
+      if (chunks.length === 0 && size > 0) return { size, staged, ...(interrupted && { interrupted }) };
+      const bytes = Buffer.concat([stagedBytes(upload), ...chunks]);
+      uploads.set(nameOf(upload), { bytes, modifiedAt: Date.now() });
+      return { size: bytes.length, staged, ...(interrupted && { interrupted }) };
+    },
+
+    async adopt(upload) {
+      const bytes = stagedBytes(upload);
+      const staged = `${Number(upload.staged) + 1}`;
+      if (upload.size > 0) uploads.set(nameOf({ ...upload, staged }), { bytes, modifiedAt: Date.now() });
+      return staged;
+    },
+
+    async readUpload(upload) {
+      return streamOf(stagedBytes(upload));
+    },
+
+    async commit(upload, key) {
+      // A repeat: the first time removed them when it was done.
+      if (!uploads.has(nameOf(upload)) && blobs.get(key)?.bytes.length === upload.size) return;
+      blobs.set(key, { bytes: stagedBytes(upload), modifiedAt: Date.now() });
+      uploads.delete(nameOf(upload));
+    },
+
+    async abort(upload) {
+      uploads.delete(nameOf(upload));
+    },
+
+    async *listUploads() {
+      for (const [name, { modifiedAt }] of [...uploads]) {
+        yield { name, upload: name.split('.')[0] as string, modifiedAt };
+      }
+    },
+
+    async deleteStaged(name) {
+      uploads.delete(name);
+    },
+
+    async checkRoom() {},
+    async ping() {},
+    async close() {},
+  };
+}
+
+function streamOf(bytes: Buffer): Readable {
+  return Readable.from(bytes.length === 0 ? [] : [bytes], { objectMode: false });
+}
+
+/** What comes until the body ends, breaks or is given up. */
+function collect(
+  body: Readable,
+  tap: (chunk: Buffer) => void,
+  signal: AbortSignal | undefined,
+): Promise<{ chunks: Buffer[]; interrupted?: Error }> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    followBody(body, signal, {
+      data: (chunk) => {
+        tap(chunk);
+        chunks.push(chunk);
+      },
+      end: (interrupted) => resolve({ chunks, ...(interrupted && { interrupted }) }),
+    });
+  });
+}

@@ -1,0 +1,97 @@
+import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import type { BlobKey, BlobStore } from './blob-store.ts';
+import { ForeignRegistry } from './foreign-registry.ts';
+import { S3Bucket, type S3Settings } from './s3-bucket.ts';
+import { abortMultiparts, hasObjects, listObjects } from './s3-list.ts';
+import { openObject } from './s3-read.ts';
+import { S3Uploads } from './s3-uploads.ts';
+
+const pingTimeout = 3000;
+
+/**
+ * Blobs as objects of a bucket, under the keys that CNCF distribution gives them; uploads as chains of objects below `uploads/`.
+ * An object appears whole or not at all, and is durable when the service says so.
+ *
+ * @param inspectOnly for who only looks: another registry's bucket is as good as any
+ * @throws StoreUnusable | ForeignRegistry
+ */
+export async function openS3Store(settings: S3Settings, { inspectOnly = false } = {}): Promise<BlobStore> {
+  const bucket = new S3Bucket(settings);
+  const uploads = new S3Uploads(bucket);
+  const blobsFolder = `${bucket.prefix}docker/registry/v2/blobs/`;
+  const keyOf = (key: BlobKey): string => bucket.prefix + key;
+  try {
+    await bucket.checkAtStart(settings);
+    // Its blobs have no rows here: the sweeper would take them for what a crash left behind.
+    if (!inspectOnly && (await hasObjects(bucket, `${bucket.prefix}docker/registry/v2/repositories/`))) {
+      const place = `bucket ${bucket.name}${bucket.prefix === '' ? '' : `, below ${bucket.prefix},`}`;
+      throw new ForeignRegistry(place, 'another bucket or prefix (storage.s3.bucket, storage.s3.prefix)');
+    }
+  } catch (error) {
+    bucket.close();
+    throw error;
+  }
+
+  return {
+    read: (key, range) => openObject(bucket, keyOf(key), range),
+
+    async stat(key) {
+      const found = await bucket.find(new HeadObjectCommand({ Bucket: bucket.name, Key: keyOf(key) }));
+      if (found?.ContentLength !== undefined) return { size: found.ContentLength };
+      // The answer to HEAD has no body that could say whether it is the object that is missing, or the bucket.
+      await bucket.check();
+      return undefined;
+    },
+
+    async delete(key) {
+      await bucket.send(new DeleteObjectCommand({ Bucket: bucket.name, Key: keyOf(key) }));
+    },
+
+    async *list() {
+      for await (const { key, modifiedAt } of listObjects(bucket, blobsFolder)) {
+        yield { name: key.slice(bucket.prefix.length) as BlobKey, modifiedAt };
+      }
+    },
+
+    append: (upload, body, options) => uploads.append(upload, body, options),
+    adopt: (upload) => uploads.adopt(upload),
+    readUpload: (upload) => uploads.read(upload),
+    commit: (upload, key) => uploads.commit(upload, key),
+    abort: (upload) => uploads.abort(upload),
+    listUploads: () => uploads.list(),
+    deleteStaged: (name) => uploads.delete(name),
+
+    async redirectUrl(key) {
+      const command = new GetObjectCommand({
+        Bucket: bucket.name,
+        Key: keyOf(key),
+        // Anybody may have pushed anything: in a browser it must be a download, never a page.
+        ResponseContentType: 'application/octet-stream',
+        ResponseContentDisposition: 'attachment',
+      });
+      const expiresIn = Math.floor(settings.redirectExpiry / 1000);
+      const url = await getSignedUrl(bucket.signer, command, { expiresIn });
+      if (settings.cdnUrl === undefined) return url;
+      const { pathname, search } = new URL(url);
+      return settings.cdnUrl + pathname + search;
+    },
+
+    async reap(before, signal) {
+      let aborted = 0;
+      for (const folder of [blobsFolder, `${bucket.prefix}uploads/`]) {
+        aborted += await abortMultiparts(bucket, folder, before, signal);
+      }
+      return aborted;
+    },
+
+    // A bucket has no end that could be seen coming.
+    async checkRoom() {},
+
+    ping: () => bucket.check(AbortSignal.timeout(pingTimeout)),
+
+    async close() {
+      bucket.close();
+    },
+  };
+}

@@ -1,0 +1,57 @@
+import { crc32 } from 'node:zlib';
+
+const smallest = 64 << 10;
+
+/** Gathers the bytes of a segment. It grows as they come: most uploads are small, and clients send in crumbs. */
+export class SegmentBuffer {
+  /** Told of each change in the memory that is taken, in bytes. */
+  readonly #hold: (bytes: number) => void;
+  #buffer = Buffer.alloc(0);
+  #size = 0;
+  #crc = 0;
+
+  constructor(hold: (bytes: number) => void) {
+    this.#hold = hold;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  append(chunk: Buffer): void {
+    const needed = this.#size + chunk.length;
+    const before = this.#buffer.length;
+    if (needed > before) this.#grow(needed);
+    chunk.copy(this.#buffer, this.#size);
+    this.#size = needed;
+    this.#crc = crc32(chunk, this.#crc);
+    // Last: who is told may take the bytes at once.
+    if (needed > before) this.#hold(this.#buffer.length - before);
+  }
+
+  /** Hands the bytes over, with the memory that they take, and begins anew. */
+  take(): { bytes: Buffer; crc: number; memory: number } {
+    const taken = {
+      bytes: this.#buffer.subarray(0, this.#size),
+      crc: this.#crc,
+      memory: this.#buffer.length,
+    };
+    this.#buffer = Buffer.alloc(0);
+    this.#size = 0;
+    this.#crc = 0;
+    return taken;
+  }
+
+  /** Forgets the bytes. */
+  drop(): void {
+    this.#hold(-this.take().memory);
+  }
+
+  #grow(needed: number): void {
+    let capacity = Math.max(smallest, this.#buffer.length);
+    while (capacity < needed) capacity *= 2;
+    const larger = Buffer.allocUnsafeSlow(capacity);
+    this.#buffer.copy(larger, 0, 0, this.#size);
+    this.#buffer = larger;
+  }
+}
