@@ -55,7 +55,7 @@ export interface AppParts {
 const orphanGrace = 24 * 3_600_000;
 const sweepEvery = 3_600_000;
 
-/** @throws DataDirectoryInUse, ForeignRegistry, TlsError, SchemaMismatch, UnfitDatabase, UnfitStore, or what the system says */
+/** @throws DataDirectoryInUse, ForeignRegistry, TlsError, SchemaMismatch, UnfitDatabase, StoreUnusable, or what the system says */
 export async function createApp(config: Config, parts: AppParts = {}): Promise<App> {
   // What is open is closed in the other order, now when a later part cannot be had, or when the app is closed.
   const opened = new AsyncDisposableStack();

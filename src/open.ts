@@ -18,11 +18,12 @@ export async function openDatabase({
   return openPostgres({ url, poolSize });
 }
 
-/** The store that a configuration names. @throws ForeignRegistry | UnfitStore, or what the system says */
+/** The store that a configuration names. @throws ForeignRegistry | StoreUnusable, or what the system says */
 export async function openStore({ storage, data }: Pick<Config, 'storage' | 'data'>): Promise<BlobStore> {
   if (storage.type === 'filesystem') {
     const { openFilesystemStore } = await import('./storage/filesystem.ts');
     return openFilesystemStore(data);
   }
-  throw new Error('storage.type s3 comes with a later commit');
+  const { openS3Store } = await import('./storage/s3.ts');
+  return openS3Store(storage.s3);
 }

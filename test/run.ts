@@ -8,7 +8,8 @@ import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec, type TestEvent } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
-import { installTools, toolsNeeded } from './support/install-tools.ts';
+import { backendNames, backendVariable, whyNoBackend } from './support/backends.ts';
+import { importedBy, installTools, toolsNeeded } from './support/install-tools.ts';
 import { endLeftovers } from './support/leftovers.ts';
 import { isInstalled } from './support/needs.ts';
 import { sharedServer, startPostgresServer } from './support/postgres-server.ts';
@@ -27,9 +28,15 @@ if (files.length === 0) {
 
 // The folders of test/ hold what starts processes and measures them: one file after another, and nothing beside it.
 const isHeavy = (file: string) => /^test\/(?!support\/)[^/]+\//.test(file);
+const side = { concurrency: availableParallelism(), timeout: 2 * minute };
+const [usual, ...otherBackends] = backendNames;
+/** The tables of the protocol: what they say of a registry holds whatever it stands on. */
+const isProtocol = (file: string) =>
+  file.startsWith('src/v2/') && importedBy([file]).has('test/support/inject.ts');
 const phases = [
-  { files: files.filter((file) => !isHeavy(file)), concurrency: availableParallelism(), timeout: 2 * minute },
-  { files: files.filter(isHeavy), concurrency: 1, timeout: 5 * minute },
+  { backend: usual, files: files.filter((file) => !isHeavy(file)), ...side },
+  ...otherBackends.map((backend) => ({ backend, files: files.filter(isProtocol), ...side })),
+  { backend: usual, files: files.filter(isHeavy), concurrency: 1, timeout: 5 * minute },
 ];
 
 const interrupted = new AbortController();
@@ -55,8 +62,15 @@ let success = true;
 /** The events of all phases as if they were one run: failures once, at the end, and no sums of a part. */
 async function* events(): AsyncGenerator<TestEvent> {
   let summary: TestEvent | undefined;
-  for (const { files, ...options } of phases) {
+  for (const { files, backend, ...options } of phases) {
     if (files.length === 0 || interrupted.signal.aborted) continue;
+    const reason = whyNoBackend(backend);
+    if (reason !== undefined) {
+      skipped.push(`the protocol over ${backend}: ${reason}`);
+      continue;
+    }
+    if (backend !== usual) console.log(`\nThe protocol over ${backend}`);
+    process.env[backendVariable] = backend;
     // forceExit: a test that ran out of time would keep its file's process, and with it all the others, waiting.
     const stream: AsyncIterable<TestEvent> = run({
       files,

@@ -6,7 +6,7 @@ import { readImports } from './imports.ts';
 import { type DebianTool, debianPackages, isGoTool, isInstalled, type Tool } from './needs.ts';
 
 /**
- * Installs or builds the tools that `files`, or what they import, ask for with `needs` or `whyUnusable` and that are missing. Where that is not allowed
+ * Installs or builds the tools that `files`, or what they import, ask for with `needs` and its like and that are missing. Where that is not allowed
  * or fails, those tests are skipped and say why.
  */
 export function installTools(files: readonly string[]): void {
@@ -37,14 +37,14 @@ function installPackages(tools: readonly DebianTool[]): void {
 export function toolsNeeded(files: readonly string[]): Tool[] {
   const sources = [...files, ...importedBy(files)].map((file) => readFileSync(file, 'utf8'));
   const calls = sources.flatMap((source) => [
-    ...source.matchAll(/\b(?:needs\(t, |whyUnusable\()('[\w-]+'(?:, '[\w-]+')*)\)/g),
+    ...source.matchAll(/\b(?:needs\(t, |whyUnusable\(|goTool\()('[\w-]+'(?:, '[\w-]+')*)\)/g),
   ]);
   const names = calls.flatMap((call) => [...call[1]!.matchAll(/[\w-]+/g)].map(String));
   return names.filter((name): name is Tool => name in debianPackages || isGoTool(name));
 }
 
 /** The files of this repository that `files` import, directly or not. */
-function importedBy(files: readonly string[]): Set<string> {
+export function importedBy(files: readonly string[]): Set<string> {
   const found = new Set<string>();
   const visit = (file: string): void => {
     for (const { specifier } of readImports(readFileSync(file, 'utf8'))) {

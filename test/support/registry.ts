@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type App, type AppParts, createApp } from '../../src/app.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
+import { openBackend } from './backends.ts';
 
 export interface TestRegistry {
   readonly app: App;
@@ -13,20 +14,26 @@ export interface TestRegistry {
 /** Any part of the configuration, in the forms a file may use. */
 export type ConfigInput = Record<string, unknown>;
 
-/** A whole registry in this process, on a data directory of its own; both are gone when the test is over. */
+/**
+ * A whole registry in this process, on a data directory of its own; both are gone when the test is over. It stands on what the
+ * run is for (see backends.ts), unless the test brings parts of its own.
+ */
 export async function testRegistry(
   t: TestContext,
   overrides: ConfigInput = {},
-  parts: (data: string) => Promise<AppParts> = async () => ({}),
+  parts?: (data: string) => Promise<AppParts>,
 ): Promise<TestRegistry> {
   const data = await mkdtemp(join(tmpdir(), 'berth-test-'));
+  const own = parts && (await parts(data));
+  const backend = own ? { settings: {}, parts: own } : await openBackend(t);
   const config: Config = configSchema.parse({
     data,
     listen: '127.0.0.1:0',
     log: { level: 'silent' },
+    ...backend.settings,
     ...overrides,
   });
-  const app = await createApp(config, await parts(data));
+  const app = await createApp(config, backend.parts);
   t.after(async () => {
     await app.close();
     await rm(data, { recursive: true, force: true });
