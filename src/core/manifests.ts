@@ -114,21 +114,20 @@ export class Manifests {
   async delete(name: RepositoryName, reference: Reference, conditions: Conditions = {}): Promise<void> {
     await this.#database.transaction(async (db) => {
       const repository = await findRepository(db, name);
-      if (repository !== undefined && reference.kind === 'tag')
-        await lockTags(db, repository, [reference.tag]);
+      if (repository !== undefined) {
+        if (reference.kind === 'tag') await lockTags(db, repository, [reference.tag]);
+        else await lockManifest(db, repository, reference.digest);
+      }
       const row = await findByReference(db, name, reference);
       if (row === undefined || repository === undefined) throw await this.#unknown(db, name, reference);
-      if (reference.kind === 'digest') await lockManifest(db, row.id);
       await checkConditions(db, name, repository, reference, conditions);
-      let deleted: boolean;
       if (reference.kind === 'tag') {
-        deleted = await deleteTag(db, repository, reference.tag);
+        // It may have gone with its manifest just now.
+        if (!(await deleteTag(db, repository, reference.tag))) throw await this.#unknown(db, name, reference);
       } else {
         await deleteTagsOf(db, row.id);
-        deleted = await deleteManifest(db, row.id);
+        await deleteManifest(db, row.id);
       }
-      // Somebody else was faster.
-      if (!deleted) throw await this.#unknown(db, name, reference);
     });
   }
 

@@ -40,8 +40,13 @@ export async function lockBlobs(db: Db, digests: Iterable<Digest>): Promise<void
   await lockBlobRows(db, { digests: JSON.stringify([...digests]) });
 }
 
-const lockManifestRow = prepare((db, p: Params<{ id: number }>) =>
-  db.selectFrom('manifests').select('id').where('id', '=', p('id')).forUpdate(),
+const lockManifestRow = prepare((db, p: Params<{ repository: number; digest: string }>) =>
+  db
+    .selectFrom('manifests')
+    .select('id')
+    .where('repository_id', '=', p('repository'))
+    .where('digest', '=', p('digest'))
+    .forUpdate(),
 );
 
 const lockTagRows = prepare((db, p: Params<{ manifest: number }>) =>
@@ -49,8 +54,8 @@ const lockTagRows = prepare((db, p: Params<{ manifest: number }>) =>
 );
 
 /** For deleting a manifest: from now on no tag comes to stand on it, and those that do cannot be moved. */
-export async function lockManifest(db: Db, id: number): Promise<void> {
+export async function lockManifest(db: Db, repository: number, digest: Digest): Promise<void> {
   if (!isPostgres(db)) return;
-  await lockManifestRow(db, { id });
-  await lockTagRows(db, { manifest: id });
+  const [row] = await lockManifestRow(db, { repository, digest });
+  if (row !== undefined) await lockTagRows(db, { manifest: row.id });
 }

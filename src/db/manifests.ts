@@ -164,10 +164,10 @@ export async function findReferring(db: Db, repository: number, digest: Digest):
 }
 
 const deleteById = prepare((db, p: Params<{ id: number }>) =>
-  db.deleteFrom('manifests').where('id', '=', p('id')).returning('id'),
+  db.deleteFrom('manifests').where('id', '=', p('id')),
 );
 
-/** Deletes the manifest and what it is recorded to need; its tags must be gone. False when there was none. */
-export async function deleteManifest(db: Db, id: number): Promise<boolean> {
-  return (await deleteById(db, { id })).length > 0;
+/** Deletes the manifest and what it is recorded to need; its tags must be gone. */
+export async function deleteManifest(db: Db, id: number): Promise<void> {
+  await deleteById(db, { id });
 }

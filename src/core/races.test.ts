@@ -1,0 +1,411 @@
+// Two requests at once, on two replicas: one stands still before each of its statements in turn while the other runs as far
+// as it can. What comes of it must be what one after the other would have come to.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { dialects, openReplica } from '../../test/support/databases.ts';
+import { type PausedDatabase, pauseAt } from '../../test/support/paused-database.ts';
+import { openTestPostgres } from '../../test/support/postgres.ts';
+import { fenceDeletion, fenceOrphan } from '../db/blobs.ts';
+import type { Database } from '../db/database.ts';
+import { findOrCreateRepository } from '../db/repositories.ts';
+import { claimUpload, insertUpload } from '../db/uploads.ts';
+import type { Digest } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { parseName } from '../oci/name.ts';
+import { parseTag, type Reference } from '../oci/reference.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import { Blobs } from './blobs.ts';
+import { type Conditions, Manifests, type MissingReferences } from './manifests.ts';
+import { digestBytes } from './running-hash.ts';
+
+/** Repositories and contents of their own for each run; a label names each, whatever the run. */
+class World {
+  readonly #run = randomBytes(6).toString('hex');
+  readonly #labels = new Map<string, string>();
+  /** Only commits come to the store, and only rows are looked at here. */
+  readonly #store = { commit: async () => {} } as unknown as BlobStore;
+  time = 1_000;
+
+  repository(label: string) {
+    const name = parseName(`${this.#run}/${label}`);
+    this.#labels.set(name, label);
+    return name;
+  }
+
+  blob(label: string): Digest {
+    const digest = digestBytes('sha256', Buffer.from(`${this.#run} ${label}`));
+    this.#labels.set(digest, label);
+    return digest;
+  }
+
+  /** An image that needs `blobs`, or an index of `children`. */
+  manifest(label: string, { blobs = [], children = [] }: { blobs?: Digest[]; children?: Digest[] } = {}) {
+    const mediaType = `application/vnd.oci.image.${children.length > 0 ? 'index' : 'manifest'}.v1+json`;
+    const descriptors = (digests: Digest[]) =>
+      digests.map((digest) => ({ mediaType: 'a/b', digest, size: 1 }));
+    const content =
+      children.length > 0
+        ? { manifests: descriptors(children) }
+        : { config: descriptors([this.blob('config')])[0], layers: descriptors(blobs) };
+    const annotations = { run: this.#run, label };
+    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, annotations, ...content }));
+    const digest = digestBytes('sha256', bytes);
+    this.#labels.set(digest, label);
+    return { digest, bytes, contentType: mediaType };
+  }
+
+  blobs(database: Database): Blobs {
+    return new Blobs({ database, store: this.#store, clock: () => this.time });
+  }
+
+  manifests(database: Database, missingReferences: MissingReferences = 'all'): Manifests {
+    return new Manifests({ database, clock: () => this.time, missingReferences });
+  }
+
+  /** Pushes a blob as the last request of an upload does. */
+  async push(database: Database, repository: string, label: string): Promise<void> {
+    const upload = await this.openUpload(database, repository);
+    await this.blobs(database).commit({ ...upload, size: 1, staged: '' }, this.blob(label));
+  }
+
+  async openUpload(database: Database, repository: string) {
+    const id = crypto.randomUUID();
+    const writer = 'w';
+    const name = this.repository(repository);
+    return database.transaction(async (db) => {
+      const row = await findOrCreateRepository(db, name, 1);
+      await insertUpload(db, { id, repository: row, algorithm: 'sha256', digest: this.blob('empty') }, 1);
+      await claimUpload(db, id, { writer, before: null, until: 9, now: 1 });
+      return { id, writer, repository: row };
+    });
+  }
+
+  put(
+    database: Database,
+    reference: string | Digest,
+    manifest: { bytes: Buffer; contentType: string },
+    options: { conditions?: Conditions; missing?: MissingReferences; tags?: string[] } = {},
+  ): Promise<unknown> {
+    const { conditions = {}, missing, tags = [] } = options;
+    const push = { ...manifest, tags: tags.map(parseTag), conditions };
+    return this.manifests(database, missing).put(this.repository('one'), asReference(reference), push);
+  }
+
+  delete(database: Database, reference: string | Digest, conditions: Conditions = {}): Promise<void> {
+    return this.manifests(database).delete(this.repository('one'), asReference(reference), conditions);
+  }
+
+  /** All that the rows of this run say, in labels. */
+  async state({ read }: Database): Promise<string[]> {
+    const { rows } = await sql<{ line: string }>`
+      select 'tag ' || r.name || ' ' || t.name || ' ' || m.digest as line from tags t
+        join repositories r on r.id = t.repository_id join manifests m on m.id = t.manifest_id
+      union all select 'manifest ' || r.name || ' ' || m.digest from manifests m
+        join repositories r on r.id = m.repository_id
+      union all select 'needs ' || r.name || ' ' || m.digest || ' ' || f.kind || ' ' || f.digest
+        from manifest_references f join manifests m on m.id = f.manifest_id
+        join repositories r on r.id = m.repository_id
+      union all select 'holds ' || r.name || ' ' || b.digest from repository_blobs b
+        join repositories r on r.id = b.repository_id
+      union all select 'blob ' || digest || ' ' || state || ' ' || generation from blobs
+    `.execute(read);
+    const lines = [];
+    for (let { line } of rows) {
+      let ours = false;
+      for (const [text, label] of this.#labels) {
+        ours ||= line.includes(text);
+        line = line.replaceAll(text, label);
+      }
+      if (ours) lines.push(line);
+    }
+    return lines.sort();
+  }
+}
+
+function asReference(text: string): Reference {
+  return text.startsWith('sha256:')
+    ? { kind: 'digest', digest: text as Digest }
+    : { kind: 'tag', tag: parseTag(text) };
+}
+
+type Request = (world: World, database: Database) => Promise<unknown>;
+
+interface Race {
+  before?: Request;
+  requests: readonly [Request, Request];
+}
+
+const push: Request = (world, database) => world.push(database, 'one', 'blob');
+const letGo: Request = (world, database) =>
+  world.blobs(database).delete(world.repository('one'), world.blob('blob'));
+const pushAndLetGo: Request = async (world, database) => {
+  await push(world, database);
+  await letGo(world, database);
+};
+const fence =
+  (reviewedBefore: number): Request =>
+  (world, database) =>
+    database.transaction((db) => fenceDeletion(db, world.blob('blob'), 0, reviewedBefore));
+const mount: Request = (world, database) =>
+  world.blobs(database).mount(world.repository('two'), world.blob('blob'), world.repository('one'));
+const image = (world: World) => world.manifest('image', { blobs: [world.blob('blob')] });
+const tagTo =
+  (label: string, conditions: (world: World) => Conditions = () => ({}), tag = 'v1'): Request =>
+  (world, database) =>
+    world.put(database, tag, world.manifest(label), { conditions: conditions(world) });
+const deleteDigest =
+  (label: string, conditions: Conditions = {}): Request =>
+  (world, database) =>
+    world.delete(database, world.manifest(label).digest, conditions);
+const each =
+  (...requests: Request[]): Request =>
+  async (world, database) => {
+    for (const request of requests) await request(world, database);
+  };
+/** Later requests see a later time, as those that made a blob wanted again do. */
+const later =
+  (request: Request): Request =>
+  (world, database) => {
+    world.time = 3_000;
+    return request(world, database);
+  };
+const absent = () => ({ ifNoneMatch: '*' }) as const;
+const at = (label: string) => (world: World) => ({ ifMatch: [world.manifest(label).digest] });
+
+const races: Record<string, Race> = {
+  'a blob is pushed again, its deletion decided': {
+    before: pushAndLetGo,
+    requests: [later(push), fence(2_000)],
+  },
+  'a blob is pushed, its bytes found to be without a row': {
+    requests: [
+      push,
+      (world, database) => database.transaction((db) => fenceOrphan(db, world.blob('blob'), 0, 1)),
+    ],
+  },
+  'a blob is pushed twice': { requests: [push, push] },
+  'a blob is mounted and deleted where it came from': { before: push, requests: [mount, letGo] },
+  'a blob is mounted, let go and its deletion decided': {
+    before: push,
+    requests: [mount, each(letGo, fence(1e9))],
+  },
+  'a blob is deleted, and a manifest pushed that needs it': {
+    before: push,
+    requests: [letGo, (world, database) => world.put(database, 'v1', image(world), { missing: 'children' })],
+  },
+  'a blob nobody holds is needed, and its deletion decided': {
+    before: pushAndLetGo,
+    requests: [later((world, database) => world.put(database, 'v1', image(world))), fence(2_000)],
+  },
+  'a tag is made by two who want it to be new': {
+    requests: [tagTo('a', absent), tagTo('b', absent)],
+  },
+  'a tag is moved by two from where they saw it': {
+    before: tagTo('old'),
+    requests: [tagTo('a', at('old')), tagTo('b', at('old'))],
+  },
+  'a tag is deleted where it stood, and moved': {
+    before: tagTo('old'),
+    requests: [(world, database) => world.delete(database, 'v1', at('old')(world)), tagTo('a')],
+  },
+  'a tag is deleted twice': {
+    before: tagTo('old'),
+    requests: [
+      (world, database) => world.delete(database, 'v1'),
+      (world, database) => world.delete(database, 'v1'),
+    ],
+  },
+  'a tag is set on a manifest, and the manifest deleted': {
+    before: tagTo('a', undefined, 'other'),
+    requests: [tagTo('a'), deleteDigest('a')],
+  },
+  'a tag is moved off a manifest, and the manifest deleted': {
+    before: tagTo('old'),
+    requests: [tagTo('a', at('old')), deleteDigest('old')],
+  },
+  'a manifest is pushed twice, under two tags': { requests: [tagTo('a'), tagTo('a', undefined, 'v2')] },
+  'a manifest is deleted twice': { before: tagTo('a'), requests: [deleteDigest('a'), deleteDigest('a')] },
+  'a manifest is deleted twice, on condition': {
+    before: tagTo('a'),
+    requests: [deleteDigest('a', { ifMatch: '*' }), deleteDigest('a', { ifMatch: '*' })],
+  },
+  'a manifest is pushed by digest if it is new, twice': {
+    requests: [0, 1].map(
+      () => (world: World, database: Database) =>
+        world.put(database, world.manifest('a').digest, world.manifest('a'), { conditions: absent() }),
+    ) as unknown as [Request, Request],
+  },
+  'a manifest is pushed if it is there still, and deleted': {
+    before: tagTo('a'),
+    requests: [
+      (world, database) =>
+        world.put(database, world.manifest('a').digest, world.manifest('a'), {
+          conditions: { ifMatch: '*' },
+        }),
+      deleteDigest('a'),
+    ],
+  },
+  'an index is pushed whose children must be there, and a child deleted': {
+    before: tagTo('child', undefined, 'other'),
+    requests: [
+      (world, database) => {
+        const index = world.manifest('index', { children: [world.manifest('child').digest] });
+        return world.put(database, 'v1', index, { missing: 'none' });
+      },
+      deleteDigest('child'),
+    ],
+  },
+  'several tags are moved at once, in two orders': {
+    before: tagTo('old'),
+    requests: [
+      (world, database) =>
+        world.put(database, world.manifest('a').digest, world.manifest('a'), { tags: ['v1', 'v2', 'v3'] }),
+      (world, database) =>
+        world.put(database, world.manifest('b').digest, world.manifest('b'), { tags: ['v3', 'v2', 'v1'] }),
+    ],
+  },
+  'several tags are moved off a manifest, and the manifest deleted': {
+    before: (world, database) =>
+      world.put(database, world.manifest('a').digest, world.manifest('a'), { tags: ['v3', 'v1', 'v2'] }),
+    requests: [
+      (world, database) =>
+        world.put(database, world.manifest('b').digest, world.manifest('b'), { tags: ['v2', 'v3', 'v1'] }),
+      deleteDigest('a'),
+    ],
+  },
+  'a manifest is pushed and another that needs the same blobs in another order': {
+    before: each(push, (world, database) => world.push(database, 'one', 'second')),
+    requests: [
+      (world, database) =>
+        world.put(database, 'v1', world.manifest('a', { blobs: [world.blob('blob'), world.blob('second')] })),
+      (world, database) =>
+        world.put(database, 'v2', world.manifest('b', { blobs: [world.blob('second'), world.blob('blob')] })),
+    ],
+  },
+};
+
+/** What one request came to: its result, or the code of its refusal. */
+async function outcome(request: Promise<unknown>): Promise<string> {
+  try {
+    const result = await request;
+    return typeof result === 'boolean' ? String(result) : 'done';
+  } catch (error) {
+    if (error instanceof RegistryError) return error.code;
+    throw error;
+  }
+}
+
+interface Ended {
+  readonly first: string;
+  readonly second: string;
+  readonly state: readonly string[];
+}
+
+/** One after the other, and either with the other turned away: a push that a deletion overtook may be told to come again. */
+async function acceptable(database: Database, { before, requests: [a, b] }: Race): Promise<Ended[]> {
+  const run = async (steps: (world: World) => Promise<{ first: string; second: string }>): Promise<Ended> => {
+    const world = new World();
+    await before?.(world, database);
+    return { ...(await steps(world)), state: await world.state(database) };
+  };
+  return [
+    await run(async (world) => ({
+      first: await outcome(a(world, database)),
+      second: await outcome(b(world, database)),
+    })),
+    await run(async (world) => {
+      const second = await outcome(b(world, database));
+      return { first: await outcome(a(world, database)), second };
+    }),
+    await run(async (world) => ({ first: 'UNAVAILABLE', second: await outcome(b(world, database)) })),
+    await run(async (world) => ({ first: await outcome(a(world, database)), second: 'UNAVAILABLE' })),
+  ];
+}
+
+/** Until `request` has ended or waits for a lock of another transaction. */
+async function untilStill(database: Database, request: Promise<unknown>): Promise<void> {
+  let ended = false;
+  const end = () => {
+    ended = true;
+  };
+  request.then(end, end);
+  for (;;) {
+    if (ended) return;
+    const { rows } = await sql`
+      select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+    `.execute(database.read);
+    if (rows.length > 0) return;
+    await delay(1);
+  }
+}
+
+/** `a` stands still at `point` until `b` has ended or waits for it. Undefined when `a` has no such point. */
+async function runInterleaved(
+  one: Database,
+  two: PausedDatabase,
+  { before, requests: [a, b] }: Race,
+  point: number,
+): Promise<Ended | undefined> {
+  const world = new World();
+  await before?.(world, one);
+  const paused = pauseAt(one, point);
+  const first = outcome(a(world, paused));
+  const stands = await Promise.race([paused.reached.then(() => true), first.then(() => false)]);
+  if (!stands) return undefined;
+  const second = outcome(b(world, two));
+  await untilStill(one, second);
+  paused.goOn();
+  const ended = { first: await first, second: await second, state: await world.state(one) };
+  const deadlocks = [...paused.failures, ...two.failures].filter((code) => code === '40P01');
+  assert.deepEqual(deadlocks, [], 'two transactions waited for each other');
+  return ended;
+}
+
+const postgres = dialects.some((dialect) => dialect.name === 'PostgreSQL');
+
+async function replicas(t: TestContext): Promise<[Database, Database]> {
+  const url = await openTestPostgres(t);
+  return [await openReplica(t, url), await openReplica(t, url)];
+}
+
+for (const [what, race] of Object.entries(postgres ? races : {})) {
+  test(`at once: ${what}`, async (t) => {
+    const [one, two] = await replicas(t);
+    const [a, b] = race.requests;
+    for (const { requests, name } of [
+      { requests: [a, b], name: 'the first pauses' },
+      { requests: [b, a], name: 'the second pauses' },
+    ] as const) {
+      const turned: Race = { ...race, requests };
+      const expected = await acceptable(one, turned);
+      let points = 0;
+      for (; ; points++) {
+        const ended = await runInterleaved(one, pauseAt(two, Number.POSITIVE_INFINITY), turned, points);
+        if (ended === undefined) break;
+        const found = expected.some((each) => JSON.stringify(each) === JSON.stringify(ended));
+        if (!found) assert.deepEqual(ended, expected, `${name} before statement ${points}`);
+      }
+      assert.ok(points >= 2, `${name}: ${points} points`);
+    }
+  });
+}
+
+if (postgres) {
+  test('at once: a hundred move one tag among ten manifests, and all of them do', async (t) => {
+    const both = await replicas(t);
+    const world = new World();
+    const observed = both.map((database) => pauseAt(database, Number.POSITIVE_INFINITY));
+    const moves = Array.from({ length: 100 }, (_, i) =>
+      world.put(observed[i % 2] as Database, 'v1', world.manifest(`m${i % 10}`)),
+    );
+    await Promise.all(moves);
+    const failures = observed.flatMap((database) => database.failures);
+    assert.ok(!failures.includes('40P01'), 'transactions waited for each other');
+    const state = await world.state(both[0]);
+    assert.equal(state.filter((line) => line.startsWith('tag ')).length, 1);
+    assert.equal(state.filter((line) => line.startsWith('manifest ')).length, 10);
+  });
+}
