@@ -178,7 +178,7 @@ const at = (label: string) => (world: World) => ({ ifMatch: [world.manifest(labe
 const races: Record<string, Race> = {
   'a blob is pushed again, its deletion decided': {
     before: pushAndLetGo,
-    requests: [later(push), fence(2_000)],
+    requests: [push, fence(1e9)],
   },
   'a blob is pushed, its bytes found to be without a row': {
     requests: [
