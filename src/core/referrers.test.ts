@@ -102,6 +102,12 @@ for (const { name, open } of dialects) {
       page.items.map((item) => item.digest),
       [digestNumber(1), digestNumber(3)],
     );
+    const nothing = await listReferrerPage(database, repositoryName, subject, {
+      last: '',
+      n: 10,
+      artifactType: 'a\0',
+    });
+    assert.deepEqual(nothing, { items: [], more: false });
     assert.deepEqual(page.items[0], {
       mediaType: ociImageManifest,
       digest: digestNumber(1),

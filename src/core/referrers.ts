@@ -36,6 +36,8 @@ export async function listReferrerPage(
   const repository = await findRepository(read, name);
   if (repository === undefined) return { items: [], more: false };
   const { artifactType } = request;
+  // No manifest has such a type (see `oci/manifest.ts`), and PostgreSQL takes no NUL in a text.
+  if (artifactType?.includes('\0')) return { items: [], more: false };
   const listed = await listedByFallbackTag(read, name, subject);
   const list = async (after: string): Promise<ReferrerRow[]> => {
     const page = { after, limit: batch, artifactType };

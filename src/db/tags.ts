@@ -70,12 +70,14 @@ export async function deleteTagsOf(db: Db, manifest: number): Promise<void> {
 
 const selectPage = prepare((db, p: Params<{ name: string; after: string; limit: number }>) =>
   db
-    .selectFrom('repositories')
-    .innerJoin('tags', 'tags.repository_id', 'repositories.id')
-    .select('tags.name')
-    .where('repositories.name', '=', p('name'))
-    .where('tags.name', '>', p('after'))
-    .orderBy('tags.name')
+    .selectFrom('tags')
+    .select('name')
+    // Not a join: PostgreSQL would read and sort all of the repository's tags for one page.
+    .where('repository_id', '=', (where) =>
+      where.selectFrom('repositories').select('repositories.id').where('repositories.name', '=', p('name')),
+    )
+    .where('name', '>', p('after'))
+    .orderBy('name')
     .limit(p('limit')),
 );
 

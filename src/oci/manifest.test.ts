@@ -132,6 +132,8 @@ const refused: [string, unknown, string?][] = [
   ['an object for layers', { ...image, layers: { length: 0 } }],
   ['a null among the layers', { ...image, layers: [null] }],
   ['no manifests', { ...index, manifests: undefined }],
+  ['an artifact type with a NUL', { ...image, artifactType: 'a/\0' }],
+  ['a config whose type has a NUL', { ...image, config: { ...descriptor, mediaType: 'a/\0' } }],
   ['a descriptor without a type', { ...image, config: { digest, size: 1 } }],
   ['a descriptor with an empty type', { ...image, config: { ...descriptor, mediaType: '' } }],
   ['a descriptor without a digest', { ...image, config: { mediaType: 'a', size: 1 } }],

@@ -127,7 +127,8 @@ function parseDescriptor(value: unknown, field: string): Descriptor {
   const descriptor = asObject(value, `"${field}"`);
   refuseFoldedKeys(descriptor, descriptorFields, `"${field}"`);
   const { mediaType, digest, size } = descriptor;
-  if (typeof mediaType !== 'string' || mediaType === '')
+  // A config's is the manifest's artifact type, and not every database takes a NUL in a text.
+  if (typeof mediaType !== 'string' || mediaType === '' || mediaType.includes('\0'))
     throw invalid(`"${field}.mediaType" must be a media type`);
   if (typeof digest !== 'string') throw invalid(`"${field}.digest" must be a digest`);
   const parsed = asDigest(digest);
@@ -142,7 +143,7 @@ function parseDescriptor(value: unknown, field: string): Descriptor {
 
 function parseArtifactType(value: unknown): string | undefined {
   if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value !== 'string') throw invalid('"artifactType" must be a media type');
+  if (typeof value !== 'string' || value.includes('\0')) throw invalid('"artifactType" must be a media type');
   return value;
 }
 

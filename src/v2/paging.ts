@@ -10,7 +10,14 @@ export function pageRequest(exchange: Exchange, defaultSize: number, maxSize: nu
   if (n !== null && !/^\d{1,18}$/.test(n)) {
     throw new RegistryError('PAGINATION_NUMBER_INVALID', `n must be a whole number, found ${quote(n)}`);
   }
-  return { last: query.get('last') ?? '', n: n === null ? defaultSize : Math.min(Number(n), maxSize) };
+  return { last: upToNul(query.get('last') ?? ''), n: n === null ? defaultSize : Math.min(Number(n), maxSize) };
+}
+
+/**
+ * PostgreSQL takes no NUL in a text. No name has one either, so that what comes after `a\0b` is what comes after `a`.
+ */
+function upToNul(text: string): string {
+  return text.split('\0', 1)[0] as string;
 }
 
 /** The header that leads to the next page: a path alone, as clients refuse other hosts, with the filters kept. */

@@ -6,6 +6,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('staged', 'text', (column) => column.notNull().defaultTo(''))
     .execute();
 
+  // For a listing of referrers by type: a page costs the same however many there are of other types.
+  await db.schema
+    .createIndex('manifests_by_subject_and_type')
+    .on('manifests')
+    .columns(['repository_id', 'subject_digest', 'artifact_type', 'digest'])
+    .where('subject_digest', 'is not', null)
+    .execute();
+
   await db.schema
     .createTable('leases')
     .addColumn('name', 'text', (column) => column.primaryKey().notNull())
