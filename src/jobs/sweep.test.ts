@@ -86,7 +86,7 @@ async function assertClean(data: string): Promise<void> {
   assert.deepEqual((await examine(data)).findings, []);
 }
 
-const nothing: Swept = { uploads: 0, orphans: 0, blobs: 0 };
+const nothing: Swept = { uploads: 0, orphans: 0, blobs: 0, commits: 0 };
 
 describe('an upload session', () => {
   test('is given up with its bytes once nobody has touched it for the time set', async (t) => {
@@ -485,7 +485,7 @@ describe('a sweep', () => {
     const took: Swept[] = [];
     const store: BlobStore = { ...parts.store, delete: async () => Promise.reject(new Error('EIO')) };
     await assert.rejects(parts.sweep({ store, took: (swept) => void took.push(swept) }));
-    assert.deepEqual(took, [{ uploads: 2, orphans: 4, blobs: 0 }]);
+    assert.deepEqual(took, [{ ...nothing, uploads: 2, orphans: 4 }]);
   });
 
   test('ends at the next step when it is told to', async (t) => {

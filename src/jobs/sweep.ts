@@ -26,6 +26,8 @@ export interface Swept {
   orphans: number;
   /** Blobs that no repository held any more. */
   blobs: number;
+  /** Commits that died half-way, where the store has kept their parts. */
+  commits: number;
 }
 
 export interface SweepParts {
@@ -56,7 +58,7 @@ const batch = 100;
  *   the files
  */
 export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Swept> {
-  const swept = { uploads: 0, orphans: 0, blobs: 0 };
+  const swept = { uploads: 0, orphans: 0, blobs: 0, commits: 0 };
   const deletions = new Deletions(parts.store);
   try {
     await sweepUploads(parts, deletions, swept, signal);

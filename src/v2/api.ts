@@ -12,6 +12,7 @@ import { listRepositories } from './catalog.ts';
 import { errorBody, statusOf } from './errors.ts';
 import { Exchange } from './exchange.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
+import type { Redirects } from './redirects.ts';
 import { listReferrers } from './referrers.ts';
 import { MethodNotAllowed, parseRoute, type Route } from './routes.ts';
 import { listTags } from './tags.ts';
@@ -27,6 +28,8 @@ export interface RegistryApiParts {
   readonly anonymous: AnonymousAccess;
   readonly maxManifestSize: number;
   readonly deletesEnabled: boolean;
+  /** Absent: all bytes are sent from here. */
+  readonly redirects?: Redirects | undefined;
   /** Told of every request when it has been answered. */
   readonly observe: (served: Served) => void;
 }
@@ -72,7 +75,7 @@ function handle(parts: RegistryApiParts, exchange: Exchange, route: Route): Prom
     case 'getManifest':
       return getManifest(manifests, exchange, route);
     case 'getBlob':
-      return getBlob(blobs, exchange, route);
+      return getBlob(blobs, parts.redirects, exchange, route);
     case 'startUpload':
       return startUpload(uploads, blobs, exchange, route);
     case 'patchUpload':

@@ -6,6 +6,7 @@ import type { RepositoryName } from '../oci/name.ts';
 import type { ByteRange } from '../storage/blob-store.ts';
 import { isNotModified } from './conditions.ts';
 import type { BlobPart, Exchange } from './exchange.ts';
+import type { Redirects } from './redirects.ts';
 
 const octets = 'application/octet-stream';
 
@@ -26,6 +27,7 @@ function headersOf(digest: Digest): Record<string, string> {
 /** end-2 */
 export async function getBlob(
   blobs: Blobs,
+  redirects: Redirects | undefined,
   exchange: Exchange,
   { name, digest }: { name: RepositoryName; digest: Digest },
 ): Promise<void> {
@@ -40,7 +42,17 @@ export async function getBlob(
   if (ranges === 'unsatisfiable') {
     return exchange.reply(416, { ...headers, 'Content-Range': `bytes */${blob.size}` });
   }
+  // Stores answer one range of a presigned URL, not several.
+  if ((ranges?.length ?? 1) === 1 && redirects?.(exchange)) {
+    const url = await blobs.redirectUrl(blob);
+    if (url !== undefined) return redirect(exchange, digest, url);
+  }
   return sendRanges(blobs, exchange, blob, headers, ranges);
+}
+
+/** Clients repeat the request there, with its Range and without its credentials (2.3). The URL ends soon, so it is not to be kept. */
+function redirect(exchange: Exchange, digest: Digest, url: string): void {
+  exchange.reply(307, { Location: url, 'Docker-Content-Digest': digest, 'Cache-Control': 'no-store' });
 }
 
 /** end-10 */

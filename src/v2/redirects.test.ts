@@ -1,0 +1,143 @@
+// end-2 where the store can send clients to the bytes themselves.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import { s3Settings } from '../../test/support/s3.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import { Blobs } from '../core/blobs.ts';
+import { Manifests } from '../core/manifests.ts';
+import { Uploads } from '../core/uploads.ts';
+import { openSqlite } from '../db/sqlite.ts';
+import { SlowTransfers } from '../http/slow-transfers.ts';
+import { parseDigest } from '../oci/digest.ts';
+import { parseName } from '../oci/name.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import { openMemoryStore } from '../storage/memory.ts';
+import { openS3Store } from '../storage/s3.ts';
+import { registryApi } from './api.ts';
+import { type RedirectPolicy, redirectsOf } from './redirects.ts';
+
+const bytes = randomBytes(1000);
+const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`);
+const everybody: RedirectPolicy = { redirect: true, streamTo: [] };
+
+/** A registry that holds one blob; gives its URL. */
+async function serve(t: TestContext, store: BlobStore, policy: RedirectPolicy): Promise<string> {
+  const database = await openSqlite(join(await temporaryDirectory(t), 'berth.db'));
+  const slow = new SlowTransfers({ idleTimeout: 60_000, minimumRate: 0 });
+  const parts = { database, store, clock: Date.now };
+  const blobs = new Blobs(parts);
+  const uploads = new Uploads({ ...parts, blobs });
+  const name = parseName('a');
+  const { id } = await uploads.start(name);
+  await uploads.finish(name, id, digest, { open: () => Readable.from([bytes]) });
+  const api = registryApi({
+    ...parts,
+    blobs,
+    uploads,
+    manifests: new Manifests({ ...parts, missingReferences: 'none' }),
+    slow,
+    anonymous: 'push',
+    maxManifestSize: 1 << 20,
+    deletesEnabled: true,
+    redirects: redirectsOf(policy),
+    observe: () => {},
+  });
+  const server = createServer((request, response) => api(request, response, randomUUID()));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(async () => {
+    server.closeAllConnections();
+    server.close();
+    slow.close();
+    await database.close();
+    await store.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2/a/blobs/${digest}`;
+}
+
+function redirectingStore(): BlobStore {
+  return { ...openMemoryStore(), redirectUrl: async (key) => `https://bucket.example/${key}?signature` };
+}
+
+function get(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Response> {
+  return fetch(url, { method, headers, redirect: 'manual' });
+}
+
+for (const [what, headers] of [
+  ['a whole blob', {}],
+  ['one range', { range: 'bytes=10-19' }],
+] as [string, Record<string, string>][]) {
+  test(`a pull of ${what} is sent to where the bytes lie`, async (t) => {
+    const response = await get(await serve(t, redirectingStore(), everybody), headers);
+    assert.equal(response.status, 307);
+    assert.match(
+      response.headers.get('location') ?? '',
+      /^https:\/\/bucket\.example\/docker\/.*\?signature$/,
+    );
+    assert.equal(response.headers.get('docker-content-digest'), digest);
+    assert.equal(response.headers.get('cache-control'), 'no-store');
+    assert.equal(response.headers.get('content-length'), '0');
+  });
+}
+
+for (const [what, method, headers, status] of [
+  ['HEAD', 'HEAD', {}, 200],
+  ['a pull of several ranges', 'GET', { range: 'bytes=0-1,5-6' }, 206],
+  ['a range that cannot be', 'GET', { range: 'bytes=1000-' }, 416],
+  ['a client that has the bytes', 'GET', { 'if-none-match': `"${digest}"` }, 304],
+] as [string, string, Record<string, string>, number][]) {
+  test(`${what} is answered here`, async (t) => {
+    const response = await get(await serve(t, redirectingStore(), everybody), headers, method);
+    assert.equal(response.status, status);
+    assert.equal(response.headers.get('location'), null);
+  });
+}
+
+const loopback = { address: '127.0.0.0', prefix: 8, family: 'ipv4' } as const;
+for (const [what, store, policy] of [
+  ['a client of a network that is streamed to', redirectingStore, { redirect: true, streamTo: [loopback] }],
+  ['any client where redirects are off', redirectingStore, { redirect: false, streamTo: [] }],
+  ['any client of a store that cannot redirect', openMemoryStore, everybody],
+] as [string, () => BlobStore, RedirectPolicy][]) {
+  test(`${what} gets the bytes from here`, async (t) => {
+    const response = await get(await serve(t, store(), policy));
+    assert.equal(response.status, 200);
+    assert.ok(Buffer.from(await response.arrayBuffer()).equals(bytes));
+  });
+}
+
+test('a presigned URL of a bucket gives exactly the bytes, whole or a range, as a download', async (t) => {
+  const settings = await s3Settings(t);
+  if (settings === undefined) return;
+  const url = await serve(t, await openS3Store(settings), everybody);
+  const location = (await get(url)).headers.get('location') as string;
+  const whole = await fetch(location);
+  assert.equal(whole.status, 200);
+  assert.equal(whole.headers.get('content-type'), 'application/octet-stream');
+  assert.equal(whole.headers.get('content-disposition'), 'attachment');
+  assert.ok(Buffer.from(await whole.arrayBuffer()).equals(bytes));
+  const part = await fetch(location, { headers: { range: 'bytes=10-19' } });
+  assert.equal(part.status, 206);
+  assert.ok(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(10, 20)));
+  assert.equal(new URL(location).searchParams.get('X-Amz-Expires'), '300');
+  const other = location.replace(digest.slice(-8), '00000000');
+  assert.equal((await fetch(other)).status, 403, 'the signature is for one key');
+  assert.equal((await fetch(location, { method: 'DELETE' })).status, 403, 'and for reading');
+});
+
+test('a CDN takes the place of scheme and host, and of what is before the path', async (t) => {
+  const settings = await s3Settings(t, { cdnUrl: 'https://cdn.example/images' });
+  if (settings === undefined) return;
+  const url = await serve(t, await openS3Store(settings), everybody);
+  const location = (await get(url)).headers.get('location') as string;
+  assert.match(
+    location,
+    new RegExp(`^https://cdn\\.example/images/${settings.bucket}/docker/.*X-Amz-Signature=`),
+  );
+});
