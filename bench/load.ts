@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { RegistryClient } from './load/client.ts';
 import { seedManifests, seedRepositories, seedTags, timeCatalog, timeTagLists } from './load/lists.ts';
 import { floodHead } from './load/raw-http.ts';
+import { pushSmallToS3, pushToS3, s3Client } from './load/s3.ts';
 import { hold, pullBig, pushBig, pushSmall, pushWhilePulling } from './load/transfers.ts';
 
 const USAGE = `node bench/load.ts MODE URL[,URL]… ARGUMENT…    several replicas take turns, request by request
@@ -15,7 +16,9 @@ const USAGE = `node bench/load.ts MODE URL[,URL]… ARGUMENT…    several repli
   catalog URL PREFIX [COUNT=10000]               first page, late page
   manifests URL [COUNT=100000]                   puts them by digest
   push-while-pulling URL BLOB_PATH [MIB=1024]
-  hold URL BLOB_PATH [COUNT=100] [SECONDS=20]    as many uploads as slow readers, then cut off`;
+  hold URL BLOB_PATH [COUNT=100] [SECONDS=20]    as many uploads as slow readers, then cut off
+  s3-big ENDPOINT BUCKET [MIB=1024] [STREAMS=1]  multipart uploads by the SDK; answers a presigned URL of the first
+  s3-small ENDPOINT BUCKET [IMAGES=400] [CONCURRENCY=8]    an object for each blob of as many small images`;
 
 const [mode, list = '', ...rest] = process.argv.slice(2);
 const urls = list.split(',');
@@ -27,6 +30,7 @@ if (!urls.every((url) => URL.canParse(url))) {
 // Names of their own for each run, so that no run finds the blobs or tags of another.
 const prefix = `bench/${randomBytes(4).toString('hex')}`;
 using client = new RegistryClient(...urls);
+using s3 = s3Client(url);
 console.log(JSON.stringify(await run()));
 
 async function run(): Promise<object> {
@@ -57,6 +61,10 @@ async function run(): Promise<object> {
       return pushWhilePulling(client, prefix, number(1, 1024), blob());
     case 'hold':
       return hold(client, prefix, blob(), number(1, 100), number(2, 20));
+    case 's3-big':
+      return pushToS3(s3, bucket(), prefix, number(1, 1024), number(2, 1));
+    case 's3-small':
+      return pushSmallToS3(s3, bucket(), prefix, number(1, 400), number(2, 8));
     default:
       throw new Error(`no mode '${mode}'\n${USAGE}`);
   }
@@ -64,6 +72,10 @@ async function run(): Promise<object> {
 
 function number(position: number, fallback: number): number {
   return Number(rest[position] ?? fallback);
+}
+
+function bucket(): string {
+  return rest[0] ?? '';
 }
 
 function blob(): URL {

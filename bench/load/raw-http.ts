@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 const HEAD_END = '\r\n\r\n';
 const READ_BUFFER_SIZE = 256 * 1024;
 
-/** GETs the whole body and counts its bytes; anything but a complete 200 is an error. */
+/** GETs the whole body, wherever it is redirected to, and counts its bytes; else anything but a complete 200 is an error. */
 export function pull(url: URL): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let head = '';
@@ -24,6 +24,8 @@ export function pull(url: URL): Promise<number> {
   socket.on('error', reject);
   socket.on('end', () => {
     socket.end();
+    const location = isRedirect(head) && /^location: *(\S+)/im.exec(head)?.[1];
+    if (location) return resolve(pull(new URL(location, url)));
     const announced = Number(/^content-length: *(\d+)/im.exec(head)?.[1]);
     if (isOk(head) && body === announced) return resolve(body);
     reject(new Error(`GET ${url}: ${body} bytes of ${announced} after ${head.split('\r\n', 1)[0]}`));
@@ -71,7 +73,11 @@ function open(url: URL, onChunk: (chunk: Buffer) => void): Socket {
 
 function requestHead(method: string, url: URL, connection: string): string {
   const accept = 'application/vnd.oci.image.manifest.v1+json, */*';
-  return `${method} ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\nAccept: ${accept}\r\nConnection: ${connection}${HEAD_END}`;
+  return `${method} ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\nAccept: ${accept}\r\nConnection: ${connection}${HEAD_END}`;
+}
+
+function isRedirect(head: string): boolean {
+  return head.startsWith('HTTP/1.1 307 ');
 }
 
 function isOk(head: string): boolean {
