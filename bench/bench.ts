@@ -3,6 +3,11 @@ import { join } from 'node:path';
 import type { Column, Line, Samples } from './line.ts';
 import { run } from './process.ts';
 
+export interface Seeded {
+  readonly tags: number;
+  readonly repositories: number;
+}
+
 export interface Sizes {
   readonly blobMib: number;
   readonly requestSeconds: number;
@@ -14,6 +19,11 @@ export interface Sizes {
   /** As many uploads and as many readers. */
   readonly held: number;
   readonly holdSeconds: number;
+  /** Of each of the many figures of one row. */
+  readonly briefSeconds: number;
+  /** What is put into a database by SQL, for its size alone to count. */
+  readonly seeded: Seeded;
+  readonly seededFew: Seeded;
 }
 
 export const FULL: Sizes = {
@@ -26,6 +36,9 @@ export const FULL: Sizes = {
   manifests: 100_000,
   held: 100,
   holdSeconds: 20,
+  briefSeconds: 3,
+  seeded: { tags: 1_000_000, repositories: 100_000 },
+  seededFew: { tags: 2000, repositories: 1000 },
 };
 
 /** For working on the benchmark itself: every row runs, no figure means anything. */
@@ -39,6 +52,9 @@ export const QUICK: Sizes = {
   manifests: 1000,
   held: 10,
   holdSeconds: 2,
+  briefSeconds: 1,
+  seeded: { tags: 10_000, repositories: 1000 },
+  seededFew: { tags: 500, repositories: 300 },
 };
 
 export interface Bench {

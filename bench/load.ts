@@ -1,7 +1,7 @@
 // The load generator: works against any OCI registry, prints one line of JSON with what it measured.
 import { randomBytes } from 'node:crypto';
 import { RegistryClient } from './load/client.ts';
-import { seedManifests, seedRepositories, seedTags, timeCatalog, timeTagLists } from './load/lists.ts';
+import { seedManifests, seedRepositories, seedTags, timePages, timeTagLists } from './load/lists.ts';
 import { floodHead } from './load/raw-http.ts';
 import { pushSmallToS3, pushToS3, s3Client } from './load/s3.ts';
 import { hold, pullBig, pushBig, pushSmall, pushWhilePulling } from './load/transfers.ts';
@@ -13,7 +13,7 @@ const USAGE = `node bench/load.ts MODE URL[,URL]… ARGUMENT…    several repli
   head URL [CONNECTIONS=16] [SECONDS=5]
   tags URL [COUNT=2000] [TAGS_PER_REQUEST=1]     puts them, then first page, late page, whole list
   seed-catalog URL [COUNT=10000]                 answers the PREFIX of their names
-  catalog URL PREFIX [COUNT=10000]               first page, late page
+  pages URL LIST PREFIX [COUNT=10000]            of a list of PREFIX0000000 …: first page, middle page, late page
   manifests URL [COUNT=100000]                   puts them by digest
   push-while-pulling URL BLOB_PATH [MIB=1024]
   hold URL BLOB_PATH [COUNT=100] [SECONDS=20]    as many uploads as slow readers, then cut off
@@ -53,8 +53,8 @@ async function run(): Promise<object> {
     }
     case 'seed-catalog':
       return { ...(await seedRepositories(client, prefix, number(0, 10_000))), prefix };
-    case 'catalog':
-      return timeCatalog(client, rest[0] ?? '', number(1, 10_000));
+    case 'pages':
+      return timePages(client, rest[0] ?? '', rest[1] ?? '', number(2, 10_000));
     case 'manifests':
       return seedManifests(client, prefix, number(0, 100_000));
     case 'push-while-pulling':

@@ -10,6 +10,8 @@ import { renderResults, renderTables } from './report.ts';
 import { catalog } from './rows/catalog.ts';
 import { eventLoop } from './rows/event-loop.ts';
 import { memory } from './rows/memory.ts';
+import { pages } from './rows/pages.ts';
+import { postgres } from './rows/postgres.ts';
 import { pull } from './rows/pull.ts';
 import { pushBig } from './rows/push-big.ts';
 import { pushSmall } from './rows/push-small.ts';
@@ -17,7 +19,19 @@ import { requests } from './rows/requests.ts';
 import { startup } from './rows/startup.ts';
 import { tags } from './rows/tags.ts';
 
-const ROWS: readonly Row[] = [requests, pull, pushBig, pushSmall, tags, catalog, memory, eventLoop, startup];
+const ROWS: readonly Row[] = [
+  requests,
+  pull,
+  pushBig,
+  pushSmall,
+  tags,
+  catalog,
+  memory,
+  eventLoop,
+  startup,
+  postgres,
+  pages,
+];
 const RESULTS = join(import.meta.dirname, 'results.md');
 const TIME_LIMIT_MINUTES = 40;
 const INTERRUPTED = 130;

@@ -15,7 +15,10 @@ export async function seedTags(client: RegistryClient, name: string, count: numb
   const begin = performance.now();
   await pool(Math.ceil(count / perRequest), WRITERS, (request) => {
     const first = request * perRequest;
-    const tags = Array.from({ length: Math.min(perRequest, count - first) }, (_, i) => tagNumber(first + i));
+    const tags = Array.from(
+      { length: Math.min(perRequest, count - first) },
+      (_, i) => `t${sevenDigits(first + i)}`,
+    );
     const reference = perRequest === 1 ? tags[0]! : `${digest}?${tags.map((tag) => `tag=${tag}`).join('&')}`;
     return putManifest(client, name, reference, manifest);
   });
@@ -24,12 +27,18 @@ export async function seedTags(client: RegistryClient, name: string, count: numb
 
 export async function timeTagLists(client: RegistryClient, name: string, count: number) {
   const list = `/v2/${name}/tags/list`;
+  const pages = await timePages(client, list, 't', count);
+  return { ...pages, allMs: await medianMs(() => walkTags(client, list, count + 1)) };
+}
+
+/** Pages of a list of `prefix` and numbers 0000000 to `count`: the first, one after the middle, and half a one at the end. */
+export async function timePages(client: RegistryClient, list: string, prefix: string, count: number) {
+  const page = (last: string) => getList(client, `${list}?n=${PAGE}${last}`);
+  const after = (index: number) => page(`&last=${prefix}${sevenDigits(index)}`);
   return {
-    firstPageMs: await medianMs(() => getList(client, `${list}?n=${PAGE}`)),
-    latePageMs: await medianMs(() =>
-      getList(client, `${list}?n=${PAGE}&last=${tagNumber(count - PAGE / 2)}`),
-    ),
-    allMs: await medianMs(() => walkTags(client, list, count + 1)),
+    firstPageMs: await medianMs(() => page('')),
+    middlePageMs: await medianMs(() => after(Math.floor(count / 2))),
+    latePageMs: await medianMs(() => after(count - PAGE / 2)),
   };
 }
 
@@ -40,20 +49,12 @@ export async function seedRepositories(client: RegistryClient, prefix: string, c
   const manifest = manifestOf(config, [config]);
   const begin = performance.now();
   await pool(count, WRITERS, async (index) => {
-    const name = repositoryNumber(prefix, index);
+    const name = `${prefix}/r${sevenDigits(index)}`;
     const mount = `/v2/${name}/blobs/uploads/?mount=${config.digest}&from=${origin}`;
     await client.request('POST', mount, { headers: { 'content-length': 0 }, expect: 201 });
     await putManifest(client, name, 'latest', manifest);
   });
   return { repositoriesPerSecond: perSecond(count, begin) };
-}
-
-export async function timeCatalog(client: RegistryClient, prefix: string, count: number) {
-  const late = repositoryNumber(prefix, count - PAGE / 2);
-  return {
-    firstPageMs: await medianMs(() => getList(client, `/v2/_catalog?n=${PAGE}`)),
-    latePageMs: await medianMs(() => getList(client, `/v2/_catalog?n=${PAGE}&last=${late}`)),
-  };
 }
 
 /** `count` different manifests of one repository, put by digest. */
@@ -96,12 +97,8 @@ async function medianMs(work: () => Promise<unknown>): Promise<number> {
   return median(samples);
 }
 
-function tagNumber(index: number): string {
-  return `t${String(index).padStart(7, '0')}`;
-}
-
-function repositoryNumber(prefix: string, index: number): string {
-  return `${prefix}/r${String(index).padStart(7, '0')}`;
+function sevenDigits(index: number): string {
+  return String(index).padStart(7, '0');
 }
 
 function perSecond(count: number, begin: number): number {

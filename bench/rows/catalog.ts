@@ -20,7 +20,14 @@ export const catalog: Row = {
       prefixes.set(peer, prefix);
     }
     const runs: Runs<CatalogFigures> = await inTurn(bench, [berth, dockerRegistry], (peer) =>
-      load<CatalogFigures>(bench, 'catalog', peer.url, prefixes.get(peer)!, repositories),
+      load<CatalogFigures>(
+        bench,
+        'pages',
+        peer.url,
+        '/v2/_catalog',
+        `${prefixes.get(peer)!}/r`,
+        repositories,
+      ),
     );
     const of = `of a catalog of ${repositories} repositories`;
     return [

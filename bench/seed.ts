@@ -1,0 +1,48 @@
+// Rows put straight into a database: through the API a million of them would take minutes.
+import { type RawBuilder, sql } from 'kysely';
+import type { Database } from '../src/db/database.ts';
+import type { Db } from '../src/db/prepare.ts';
+import type { Seeded } from './bench.ts';
+import { MANIFEST_TYPE, sha256 } from './load/push.ts';
+
+/** Of one transaction, whose statements have to end within the time that Berth gives them. */
+const BATCH = 25_000;
+
+/** Repositories `bench/r0000000` …, each with one manifest, and tags `t0000000` … of the first. */
+export async function seed(database: Database, { tags, repositories }: Seeded): Promise<void> {
+  const manifest = Buffer.from('{}');
+  await inBatches(database, repositories, async (db, numbers) => {
+    await sql`
+      insert into repositories (name, created_at)
+      select 'bench/r' || digits, 0 from ${numbers}`.execute(db);
+    await sql`
+      insert into manifests (repository_id, digest, media_type, bytes, size, created_at)
+      select id, ${sha256(manifest)}, ${MANIFEST_TYPE}, ${manifest}, 2, 0
+      from ${numbers} join repositories on name = 'bench/r' || digits`.execute(db);
+  });
+  await inBatches(database, tags, (db, numbers) =>
+    sql`
+      insert into tags (repository_id, name, manifest_id, updated_at)
+      select repository_id, 't' || digits, manifests.id, 0
+      from ${numbers} cross join manifests
+      where repository_id = (select id from repositories where name = 'bench/r0000000')`.execute(db),
+  );
+}
+
+/** `numbers` has the next numbers, as seven digits in its column `digits`; SQLite and PostgreSQL both read it. */
+async function inBatches(
+  database: Database,
+  count: number,
+  insert: (db: Db, numbers: RawBuilder<unknown>) => Promise<unknown>,
+): Promise<void> {
+  for (let first = 0; first < count; first += BATCH) {
+    const last = Math.min(first + BATCH, count) - 1;
+    const numbers = sql`(
+      with recursive numbers (number) as (
+        select cast(${first} as integer) union all select number + 1 from numbers where number < ${last}
+      )
+      select substr(cast(10000000 + number as text), 2) as digits from numbers
+    ) as numbers`;
+    await database.transaction((db) => insert(db, numbers));
+  }
+}
