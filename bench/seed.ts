@@ -8,7 +8,7 @@ import { MANIFEST_TYPE, sha256 } from './load/push.ts';
 /** Of one transaction, whose statements have to end within the time that Berth gives them. */
 const BATCH = 25_000;
 
-/** Repositories `bench/r0000000` …, each with one manifest, and tags `t0000000` … of the first. */
+/** Repositories `bench/r0000000` …, each with one manifest tagged `latest`, and tags `t0000000` … of the first. */
 export async function seed(database: Database, { tags, repositories }: Seeded): Promise<void> {
   const manifest = Buffer.from('{}');
   await inBatches(database, repositories, async (db, numbers) => {
@@ -19,6 +19,11 @@ export async function seed(database: Database, { tags, repositories }: Seeded): 
       insert into manifests (repository_id, digest, media_type, bytes, size, created_at)
       select id, ${sha256(manifest)}, ${MANIFEST_TYPE}, ${manifest}, 2, 0
       from ${numbers} join repositories on name = 'bench/r' || digits`.execute(db);
+    await sql`
+      insert into tags (repository_id, name, manifest_id, updated_at)
+      select repository_id, 'latest', manifests.id, 0
+      from ${numbers} join repositories on name = 'bench/r' || digits
+      join manifests on repository_id = repositories.id`.execute(db);
   });
   await inBatches(database, tags, (db, numbers) =>
     sql`
