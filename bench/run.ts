@@ -15,9 +15,12 @@ import { postgres } from './rows/postgres.ts';
 import { pull } from './rows/pull.ts';
 import { pushBig } from './rows/push-big.ts';
 import { pushSmall } from './rows/push-small.ts';
+import { replicas } from './rows/replicas.ts';
 import { requests } from './rows/requests.ts';
+import { s3 } from './rows/s3.ts';
 import { startup } from './rows/startup.ts';
 import { tags } from './rows/tags.ts';
+import { workers } from './rows/workers.ts';
 
 const ROWS: readonly Row[] = [
   requests,
@@ -29,7 +32,10 @@ const ROWS: readonly Row[] = [
   memory,
   eventLoop,
   startup,
+  workers,
   postgres,
+  s3,
+  replicas,
   pages,
 ];
 const RESULTS = join(import.meta.dirname, 'results.md');

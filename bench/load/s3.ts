@@ -47,7 +47,8 @@ export async function pushToS3(
   const seconds = (performance.now() - begin) / 1000;
   const command = new GetObjectCommand({ Bucket: bucket, Key: keys[0]! });
   const url = await getSignedUrl(client, command, { expiresIn: PRESIGNED_SECONDS });
-  return { mibPerSecond: (parts * part.length * streams) / MIB / seconds, url };
+  const bytes = parts * part.length * streams;
+  return { mibPerSecond: bytes / MIB / seconds, bytes, url };
 }
 
 async function putMultipart(

@@ -23,7 +23,11 @@ export async function pushBig(client: RegistryClient, prefix: string, mib: numbe
   const begin = performance.now();
   await Promise.all(blobs.map((blob, i) => pushBigBlob(client, `${prefix}/big${i}`, blob)));
   const seconds = secondsSince(begin);
-  return { mibPerSecond: (mib * streams) / seconds, blob: `/v2/${prefix}/big0/blobs/${blobs[0]!.digest}` };
+  return {
+    mibPerSecond: (mib * streams) / seconds,
+    bytes: mib * streams * MIB,
+    blob: `/v2/${prefix}/big0/blobs/${blobs[0]!.digest}`,
+  };
 }
 
 /** Three passes: the median is the rate, the bytes are those of all three. */

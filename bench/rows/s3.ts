@@ -1,0 +1,137 @@
+import { type Bench, inTurn, load, type Row, type Runs, samplesOf } from '../bench.ts';
+import { temporaryDirectory } from '../directory.ts';
+import { startFresh } from '../launch.ts';
+import type { Columns, Line } from '../line.ts';
+import { berthWith, type StartPeer } from '../peers.ts';
+import { cpuSeconds } from '../process.ts';
+import { type S3, startS3, storageSettings } from '../services.ts';
+
+const COLUMNS: Columns = ['berth', 'S3 itself'];
+const SIDES = [{ name: 'berth' }, { name: 'S3 itself' }] as const;
+const STREAMS = [1, 4] as const;
+const IMAGES_AT_ONCE = 8;
+const WARM_UP_MIB = 32;
+const WARM_UP_IMAGES = 20;
+const BYTES_PER_GB = 1e9;
+
+interface Loaded {
+  readonly mibPerSecond: number;
+  readonly bytes: number;
+}
+
+interface Moved {
+  readonly mibPerSecond: number;
+  /** Berth's, for 10⁹ bytes; absent where it has no part in it. */
+  readonly cpuPerGb?: number;
+}
+
+/** The same bytes through Berth and straight to the server that holds them; that one is in memory, so only work counts. */
+export const s3: Row = {
+  name: 's3',
+  async measure(bench) {
+    const lines: Line[] = [];
+    for (const streams of STREAMS) lines.push(...(await pushBig(bench, streams)));
+    lines.push(...(await pullBig(bench)), await pushSmall(bench));
+    return lines;
+  },
+};
+
+/** Every run into an empty bucket, deleted afterwards: the blobs of all would fill the memory. */
+async function pushBig(bench: Bench, streams: number): Promise<Line[]> {
+  const { blobMib } = bench.sizes;
+  const runs: Runs<Moved> = await inTurn(bench, SIDES, async ({ name }) => {
+    await using server = await startFresh(startS3, bench.tmpfs, bench.signal);
+    if (name === 'S3 itself') {
+      const push = (mib: number) => load<Loaded>(bench, 's3-big', server.url, server.bucket, mib, streams);
+      await push(WARM_UP_MIB);
+      return push(blobMib);
+    }
+    await using berth = await startFresh(berthOver(server, false), bench.disk, bench.signal);
+    const push = (mib: number) => load<Loaded>(bench, 'push-big', berth.url, mib, streams);
+    await push(WARM_UP_MIB);
+    return withCpu(berth.pid, () => push(blobMib));
+  });
+  return describe(`Push of ${blobMib} MiB to S3, ${streamsText(streams)}`, runs);
+}
+
+/** Out of the server's page cache. */
+async function pullBig(bench: Bench): Promise<Line[]> {
+  const { disk, tmpfs, signal, sizes } = bench;
+  await using server = await startFresh(startS3, tmpfs, signal);
+  await using directory = await temporaryDirectory(disk);
+  const lines: Line[] = [];
+  let blob: string | undefined;
+  const direct = await load<{ url: string }>(bench, 's3-big', server.url, server.bucket, sizes.blobMib, 1);
+  for (const [way, redirect] of [
+    ['streamed', false],
+    ['redirected', true],
+  ] as const) {
+    await using berth = await berthOver(server, redirect)(directory.path, signal);
+    blob ??= (await load<{ blob: string }>(bench, 'push-big', berth.url, sizes.blobMib)).blob;
+    const url = berth.url + blob;
+    for (const streams of STREAMS) {
+      const runs: Runs<Moved> = await inTurn(bench, SIDES, async ({ name }) => {
+        const pull = (url: string) => load<Loaded>(bench, 'pull-big', url, streams);
+        return name === 'berth' ? withCpu(berth.pid, () => pull(url)) : pull(direct.url);
+      });
+      lines.push(...describe(`Pull of ${sizes.blobMib} MiB from S3, ${way}, ${streamsText(streams)}`, runs));
+    }
+  }
+  return lines;
+}
+
+async function pushSmall(bench: Bench): Promise<Line> {
+  const { images } = bench.sizes;
+  await using server = await startFresh(startS3, bench.tmpfs, bench.signal);
+  await using berth = await startFresh(berthOver(server, false), bench.disk, bench.signal);
+  const pushAs = {
+    berth: (images: number) =>
+      load<{ imagesPerSecond: number }>(bench, 'push-small', berth.url, images, IMAGES_AT_ONCE),
+    'S3 itself': (images: number) =>
+      load<{ imagesPerSecond: number }>(bench, 's3-small', server.url, server.bucket, images, IMAGES_AT_ONCE),
+  };
+  for (const { name } of SIDES) await pushAs[name](WARM_UP_IMAGES);
+  const runs = await inTurn(bench, SIDES, ({ name }) => pushAs[name](images));
+  return {
+    columns: COLUMNS,
+    title: `Push of ${images} small images to S3, ${IMAGES_AT_ONCE} at a time`,
+    unit: 'images/s',
+    better: 'higher',
+    samples: samplesOf(runs, (figures) => figures.imagesPerSecond),
+  };
+}
+
+/** Rows in SQLite: here it is the store that is looked at. */
+function berthOver(server: S3, redirect: boolean): StartPeer {
+  return berthWith({ env: storageSettings(server, redirect) });
+}
+
+async function withCpu(pid: number, work: () => Promise<Loaded>): Promise<Moved> {
+  const before = await cpuSeconds(pid);
+  const { mibPerSecond, bytes } = await work();
+  const spent = (await cpuSeconds(pid)) - before;
+  return { mibPerSecond, cpuPerGb: (spent / bytes) * BYTES_PER_GB };
+}
+
+function describe(title: string, runs: Runs<Moved>): Line[] {
+  return [
+    {
+      columns: COLUMNS,
+      title,
+      unit: 'MiB/s',
+      better: 'higher',
+      samples: samplesOf(runs, (moved) => moved.mibPerSecond),
+    },
+    {
+      columns: COLUMNS,
+      title: `Berth's CPU, ${title.toLowerCase()}`,
+      unit: 's/GB',
+      better: 'lower',
+      samples: { berth: runs.berth!.map((moved) => moved.cpuPerGb!) },
+    },
+  ];
+}
+
+function streamsText(streams: number): string {
+  return `${streams} ${streams === 1 ? 'stream' : 'streams'}`;
+}
