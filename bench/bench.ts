@@ -24,6 +24,7 @@ export interface Sizes {
   /** What is put into a database by SQL, for its size alone to count. */
   readonly seeded: Seeded;
   readonly seededFew: Seeded;
+  readonly seededImages: number;
 }
 
 export const FULL: Sizes = {
@@ -39,6 +40,7 @@ export const FULL: Sizes = {
   briefSeconds: 3,
   seeded: { tags: 1_000_000, repositories: 100_000 },
   seededFew: { tags: 2000, repositories: 1000 },
+  seededImages: 20_000,
 };
 
 /** For working on the benchmark itself: every row runs, no figure means anything. */
@@ -55,6 +57,7 @@ export const QUICK: Sizes = {
   briefSeconds: 1,
   seeded: { tags: 10_000, repositories: 1000 },
   seededFew: { tags: 500, repositories: 300 },
+  seededImages: 2000,
 };
 
 export interface Bench {

@@ -62,12 +62,20 @@ export async function launch(program: Program, signal: AbortSignal): Promise<Run
     await answering(url + program.probe, child, signal);
   } catch (error) {
     await stop(child);
-    throw new Error(`${name} did not start: ${(await readFile(logPath, 'utf8')).slice(-2000)}`, {
-      cause: error,
-    });
+    throw new Error(`${name} did not start: ${await endOf(logPath)}`, { cause: error });
   }
   const readyAfter = performance.now() - begin;
-  return { url, directory, pid: child.pid!, readyAfter, [Symbol.asyncDispose]: () => stop(child) };
+  return {
+    url,
+    directory,
+    pid: child.pid!,
+    readyAfter,
+    async [Symbol.asyncDispose]() {
+      const end = child.exitCode ?? child.signalCode;
+      if (end !== null) throw new Error(`${name} ended with ${end} by itself: ${await endOf(logPath)}`);
+      await stop(child);
+    },
+  };
 }
 
 async function answering(probe: string, child: ChildProcess, signal: AbortSignal): Promise<void> {
@@ -87,6 +95,10 @@ function answersOk(url: string): Promise<boolean> {
   });
   request.on('error', () => resolve(false));
   return promise;
+}
+
+async function endOf(logPath: string): Promise<string> {
+  return (await readFile(logPath, 'utf8')).slice(-2000);
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -2,12 +2,13 @@
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { inspect, parseArgs } from 'node:util';
 import { type Bench, FULL, QUICK, type Row } from './bench.ts';
 import type { Line } from './line.ts';
 import { describeMachine } from './machine.ts';
 import { renderResults, renderTables } from './report.ts';
 import { catalog } from './rows/catalog.ts';
+import { databaseSize } from './rows/database-size.ts';
 import { eventLoop } from './rows/event-loop.ts';
 import { memory } from './rows/memory.ts';
 import { pages } from './rows/pages.ts';
@@ -37,6 +38,7 @@ const ROWS: readonly Row[] = [
   s3,
   replicas,
   pages,
+  databaseSize,
 ];
 const RESULTS = join(import.meta.dirname, 'results.md');
 const TIME_LIMIT_MINUTES = 40;
@@ -78,7 +80,7 @@ async function measure(rows: readonly Row[]): Promise<{ lines: Line[]; complete:
       console.log(`${row.name}: ${((performance.now() - begin) / 1000).toFixed(0)} s`);
     } catch (error) {
       complete = false;
-      console.error(`${row.name}: ${bench.signal.aborted ? 'stopped' : (error as Error).stack}`);
+      console.error(`${row.name}: ${bench.signal.aborted ? 'stopped' : inspect(error)}`);
     }
   }
   return { lines, complete };

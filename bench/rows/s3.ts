@@ -44,12 +44,12 @@ async function pushBig(bench: Bench, streams: number): Promise<Line[]> {
     if (name === 'S3 itself') {
       const push = (mib: number) => load<Loaded>(bench, 's3-big', server.url, server.bucket, mib, streams);
       await push(WARM_UP_MIB);
-      return push(blobMib);
+      return await push(blobMib);
     }
     await using berth = await startFresh(berthOver(server, false), bench.disk, bench.signal);
     const push = (mib: number) => load<Loaded>(bench, 'push-big', berth.url, mib, streams);
     await push(WARM_UP_MIB);
-    return withCpu(berth.pid, () => push(blobMib));
+    return await withCpu(berth.pid, () => push(blobMib));
   });
   return describe(`Push of ${blobMib} MiB to S3, ${streamsText(streams)}`, runs);
 }
@@ -124,7 +124,7 @@ function describe(title: string, runs: Runs<Moved>): Line[] {
     },
     {
       columns: COLUMNS,
-      title: `Berth's CPU, ${title.toLowerCase()}`,
+      title: `${title}, CPU of Berth`,
       unit: 's/GB',
       better: 'lower',
       samples: { berth: runs.berth!.map((moved) => moved.cpuPerGb!) },
