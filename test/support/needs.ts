@@ -15,6 +15,7 @@ export const debianPackages = {
   podman: 'podman',
   postgres: 'postgresql',
   skopeo: 'skopeo',
+  'systemd-analyze': 'systemd',
 } as const;
 
 export type DebianTool = keyof typeof debianPackages;
