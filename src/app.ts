@@ -26,6 +26,7 @@ import { createLogger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { timedDatabase, timedStore } from './telemetry/timed.ts';
 import { registryApi } from './v2/api.ts';
+import { redirectsOf } from './v2/redirects.ts';
 
 /** A registry, put together and not yet listening. */
 export interface App {
@@ -104,6 +105,7 @@ async function assemble(
     uploads,
     manifests,
     slow,
+    redirects: config.storage.type === 's3' ? redirectsOf(config.storage.s3) : undefined,
     anonymous: config.anonymous,
     maxManifestSize: config.manifests.maxSize,
     deletesEnabled: config.deletes.enabled,

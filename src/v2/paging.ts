@@ -10,7 +10,10 @@ export function pageRequest(exchange: Exchange, defaultSize: number, maxSize: nu
   if (n !== null && !/^\d{1,18}$/.test(n)) {
     throw new RegistryError('PAGINATION_NUMBER_INVALID', `n must be a whole number, found ${quote(n)}`);
   }
-  return { last: upToNul(query.get('last') ?? ''), n: n === null ? defaultSize : Math.min(Number(n), maxSize) };
+  return {
+    last: upToNul(query.get('last') ?? ''),
+    n: n === null ? defaultSize : Math.min(Number(n), maxSize),
+  };
 }
 
 /**
