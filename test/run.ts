@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec, type TestEvent } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
-import { backendNames, backendVariable, whyNoBackend } from './support/backends.ts';
+import { backendNames, backendVariable, whyNoBackend } from './support/backend-names.ts';
 import { importedBy, installTools, toolsNeeded } from './support/install-tools.ts';
 import { endLeftovers } from './support/leftovers.ts';
 import { isInstalled } from './support/needs.ts';

@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test';
 import type { AppParts } from '../../src/app.ts';
 import { openMemoryStore } from '../../src/storage/memory.ts';
 import type { S3Settings } from '../../src/storage/s3-bucket.ts';
-import { whyUnusable } from './needs.ts';
+import { type BackendName, backendNames, backendVariable } from './backend-names.ts';
 import { openTestPostgres } from './postgres.ts';
 import type { ConfigInput } from './registry.ts';
 import { s3Settings } from './s3.ts';
@@ -12,12 +12,6 @@ export interface Backend {
   readonly settings: ConfigInput;
   readonly parts: AppParts;
 }
-
-export const backendNames = ['SQLite and files', 'SQLite and memory', 'PostgreSQL and S3'] as const;
-export type BackendName = (typeof backendNames)[number];
-
-/** The environment variable that names the backend of a whole run. */
-export const backendVariable = 'TEST_BACKEND';
 
 const open: Record<BackendName, (t: TestContext) => Promise<Backend>> = {
   'SQLite and files': async () => ({ settings: {}, parts: {} }),
@@ -30,11 +24,6 @@ const open: Record<BackendName, (t: TestContext) => Promise<Backend>> = {
     return { settings, parts: {} };
   },
 };
-
-/** Why the machine cannot run the tests on a backend; `undefined` when it can. */
-export function whyNoBackend(name: BackendName): string | undefined {
-  return name === 'PostgreSQL and S3' ? (whyUnusable('postgres') ?? whyUnusable('versitygw')) : undefined;
-}
 
 /** The backend that this run is for, empty, for one registry. */
 export function openBackend(t: TestContext): Promise<Backend> {
