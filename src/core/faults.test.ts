@@ -13,6 +13,7 @@ for (const [what, error, code] of [
   ['a full disk', system('ENOSPC'), 'STORAGE_FULL'],
   ['a full quota', system('EDQUOT'), 'STORAGE_FULL'],
   ['a full disk below SQLite', sqlite(13), 'STORAGE_FULL'],
+  ['a full disk below PostgreSQL', system('53100'), 'STORAGE_FULL'],
   ['too many open files', system('EMFILE'), 'UNAVAILABLE'],
   ['a disk that fails', system('EIO'), 'UNAVAILABLE'],
   ['a disk mounted read-only', system('EROFS'), 'UNAVAILABLE'],

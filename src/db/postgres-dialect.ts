@@ -3,6 +3,7 @@ import { PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'ky
 import type { ClientBase, Pool, PoolClient } from 'pg';
 import { DatabaseUnavailable } from './database.ts';
 import { asFault, asUnreachable, ConnectionLost } from './postgres-errors.ts';
+import { retryConflicts } from './postgres-retry.ts';
 import { isPrepared } from './prepare.ts';
 
 /** Kysely over single reads: each takes whichever connection is free, for one round trip. */
@@ -107,14 +108,9 @@ class ReadDriver implements Driver {
     return this.#reads;
   }
 
-  /** A read that lost its connection (the server was restarted) is asked once more, on another. */
-  async #read<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
-    try {
-      return await this.#readOnce(compiled);
-    } catch (error) {
-      if (!(error instanceof ConnectionLost)) throw error;
-      return this.#readOnce(compiled);
-    }
+  /** A read that lost its connection (the server was restarted) is asked again, on another. */
+  #read<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
+    return retryConflicts(() => this.#readOnce<R>(compiled));
   }
 
   async #readOnce<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {

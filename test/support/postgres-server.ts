@@ -14,8 +14,13 @@ export interface PostgresServer {
   readonly url: string;
   /** The folder of its Unix socket. */
   readonly socket: string;
+  /** Of the process that it is started with; it changes when the server was down. */
   readonly pid: number;
-  /** Ends it at once, whoever is connected, and deletes its data. */
+  /** Ends it at once, as a crash would, whoever is connected. */
+  down(): Promise<void>;
+  /** Starts it again, with its data, at the same place. */
+  up(): Promise<void>;
+  /** Ends it and deletes its data. */
   stop(): Promise<void>;
 }
 
@@ -57,30 +62,44 @@ export async function startPostgresServer(settings: Record<string, string> = {})
     ...settings,
   };
   const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const child = spawn(
-    'setpriv',
-    // SIGQUIT ends the server at once, with all its processes.
-    [...asServer, '--pdeathsig=QUIT', join(programs, 'postgres'), '-D', data, ...flags],
-    { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] },
-  );
+  const launch = async (): Promise<ChildProcess> => {
+    const child = spawn(
+      'setpriv',
+      // SIGQUIT ends the server at once, with all its processes.
+      [...asServer, '--pdeathsig=QUIT', join(programs, 'postgres'), '-D', data, ...flags],
+      { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    await untilReady(child);
+    // Neither the process nor its log keeps a test file from ending.
+    child.unref();
+    (child.stderr as unknown as Socket).unref();
+    return child;
+  };
+  let child: ChildProcess | undefined = await launch();
+  const down = async (): Promise<void> => {
+    if (child?.exitCode === null && child.signalCode === null) {
+      child.ref();
+      child.kill('SIGQUIT');
+      await once(child, 'exit');
+    }
+    child = undefined;
+  };
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
-  await untilReady(child);
-  // Neither the process nor its log keeps a test file from ending.
-  child.unref();
-  (child.stderr as unknown as Socket).unref();
   await asAdministrator(url, (admin) =>
     admin.query(`create role ${passwordRole.user} login password '${passwordRole.password}'`),
   );
   return {
     url,
     socket: root,
-    pid: child.pid as number,
+    get pid() {
+      return child?.pid as number;
+    },
+    down,
+    async up() {
+      child ??= await launch();
+    },
     async stop() {
-      if (child.exitCode === null && child.signalCode === null) {
-        child.ref();
-        child.kill('SIGQUIT');
-        await once(child, 'exit');
-      }
+      await down();
       await rm(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     },
   };
