@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Programs that no Debian package has, and that Go's module proxy does. */
 export const goTools = {
+  'compose-go': { package: 'github.com/compose-spec/compose-go/v2/cmd', version: 'v2.16.2' },
   helm: { package: 'helm.sh/helm/v4/cmd/helm', version: 'v4.3.1' },
   versitygw: { package: 'github.com/versity/versitygw/cmd/versitygw', version: 'v1.8.0' },
 } as const;
@@ -37,6 +38,7 @@ export function goTool(name: GoTool): { readonly path: string } | { readonly rea
     const args = ['install', '-ldflags=-s -w', `${tool.package}@${tool.version}`];
     const { status, error, stderr } = spawnSync('go', args, { env, encoding: 'utf8', timeout: buildLimit });
     if (status !== 0) return { reason: `${name} is not there: ${whyNotBuilt(error, stderr)}` };
+    renameSync(join(building, basename(tool.package)), join(building, name));
     try {
       renameSync(building, dirname(path));
     } catch (error) {

@@ -6,8 +6,8 @@ import { readImports } from './imports.ts';
 import { type DebianTool, debianPackages, isGoTool, isInstalled, type Tool } from './needs.ts';
 
 /**
- * Installs or builds the tools that `files`, or what they import, ask for with `needs` and its like and that are missing. Where that is not allowed
- * or fails, those tests are skipped and say why.
+ * Installs or builds the tools that `files`, or what they import, ask for with `needs`, `whyUnusable` or `goTool`, and
+ * that are missing. Where that is not allowed or fails, those tests are skipped and say why.
  */
 export function installTools(files: readonly string[]): void {
   const tools = new Set(toolsNeeded(files));
@@ -44,7 +44,7 @@ export function toolsNeeded(files: readonly string[]): Tool[] {
 }
 
 /** The files of this repository that `files` import, directly or not. */
-export function importedBy(files: readonly string[]): Set<string> {
+function importedBy(files: readonly string[]): Set<string> {
   const found = new Set<string>();
   const visit = (file: string): void => {
     for (const { specifier } of readImports(readFileSync(file, 'utf8'))) {
