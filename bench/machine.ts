@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { goTools } from '../test/support/go-tools.ts';
+import { findProgram } from '../test/support/needs.ts';
 import type { Bench } from './bench.ts';
 import { temporaryDirectory } from './directory.ts';
 import { MIB } from './load/push.ts';
@@ -28,6 +30,8 @@ export async function describeMachine(bench: Bench): Promise<string[]> {
     `Node ${process.version}`,
     await ask('docker-registry', '--version'),
     await ask('nginx', '-v'),
+    await ask(findProgram('postgres') ?? 'postgres', '--version'),
+    `versitygw ${goTools.versitygw.version}`,
     // `wrk -v` prints its usage too, and exits with 1.
     (await ask('sh', '-c', 'wrk -v || true')).split(' [')[0]!,
   ];

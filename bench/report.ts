@@ -1,8 +1,9 @@
 import { type Columns, columnsOf, describeTarget, type Line, ratio, targetMet } from './line.ts';
 import { median } from './median.ts';
 import { berthArguments, dockerRegistryConfig, nginxConfig } from './peers.ts';
+import { versitygwArguments } from './services.ts';
 
-const NOT_MEASURED = '–';
+export const NOT_MEASURED = '–';
 
 /** What the terminal shows: columns in line. */
 export function renderTables(lines: readonly Line[]): string {
@@ -36,6 +37,16 @@ target of equality counts as met from 0.9 on. ${NOT_MEASURED}: not measured.
 - The memory row holds its uploads (as fast as the server takes them) and readers (64 KiB/s each) for some seconds and then
   cuts them off: a hundred whole gigabytes do not fit every disk. Peak memory is \`VmHWM\` of the process.
 - Event-loop delay is the p99 that Berth's \`/metrics\` gives for the time of one push, with pulls all along.
+- PostgreSQL is Debian's, as its package sets it up; S3 is versitygw, over a directory in memory for the rows of big blobs
+  and on the disk for replicas. What the S3 server reaches without Berth is measured with the AWS SDK's multipart upload
+  (parts of 16 MiB, four at a time) and with GETs of a presigned URL.
+- Replicas, PostgreSQL, the S3 server and the load generator share the two cores, so that more replicas cannot be faster
+  here; what counts is the CPU of each program for a thousand requests, out of \`/proc\`. The load goes to the replicas in
+  turn, request by request, or over connections shared evenly; those that get none have nothing to do. Likewise two
+  workers and a load generator are three for two cores.
+- The million tags and hundred thousand repositories are seeded by SQL, the same rows in both databases: through the API of
+  docker-registry, at some hundred a second, they would take hours, so that it has no figures there.
+- The size of a row is that of its table with all indexes, divided by the rows, after they came in no order.
 
 Started as (\`DIR\` is an empty temporary directory, standard output and error go to a file in it):
 
@@ -43,6 +54,7 @@ Started as (\`DIR\` is an empty temporary directory, standard output and error g
 node ${berthArguments('DIR', 'PORT').join(' ')}
 docker-registry serve DIR/config.yml
 nginx -c DIR/nginx.conf
+versitygw ${versitygwArguments('DIR/s3', 'PORT').join(' ')}
 \`\`\`
 
 \`\`\`text
@@ -104,7 +116,7 @@ function alignedTable(rows: readonly string[][]): string {
   return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ')).join('\n');
 }
 
-function markdownTable([head, ...rows]: readonly string[][]): string {
+export function markdownTable([head, ...rows]: readonly string[][]): string {
   const separator = head!.map(() => '---');
   return [head!, separator, ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 }

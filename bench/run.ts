@@ -1,11 +1,12 @@
 // npm run bench: starts Berth and its peers on this machine, measures them in turn, prints the table.
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect, parseArgs } from 'node:util';
 import { type Bench, FULL, QUICK, type Row } from './bench.ts';
 import type { Line } from './line.ts';
 import { describeMachine } from './machine.ts';
+import { renderPlan } from './plan.ts';
 import { renderResults, renderTables } from './report.ts';
 import { catalog } from './rows/catalog.ts';
 import { databaseSize } from './rows/database-size.ts';
@@ -41,6 +42,7 @@ const ROWS: readonly Row[] = [
   databaseSize,
 ];
 const RESULTS = join(import.meta.dirname, 'results.md');
+const PLAN = join(import.meta.dirname, '../docs/explanation/capacity-planning.md');
 const TIME_LIMIT_MINUTES = 40;
 const INTERRUPTED = 130;
 
@@ -48,7 +50,7 @@ const USAGE = `npm run bench -- [--only ROW]… [--runs N] [--quick]
   --only ROW  only this row, may be given several times: ${ROWS.map((row) => row.name).join(' ')}
   --runs N    runs of each row, 3 by default
   --quick     small sizes and one run, to see that it works
-A whole run at full size writes bench/results.md.`;
+A whole run at full size writes bench/results.md, and the tables of docs/explanation/capacity-planning.md.`;
 
 const options = parseOptions();
 const rows = options.only === undefined ? ROWS : ROWS.filter((row) => options.only!.includes(row.name));
@@ -67,7 +69,10 @@ console.log(machine.join('\n'));
 const { lines, complete } = await measure(rows);
 console.log(`\n${renderTables(lines)}`);
 if (!complete) process.exitCode = interrupt.signal.aborted ? INTERRUPTED : 1;
-else if (rows === ROWS && !options.quick) await writeFile(RESULTS, renderResults(lines, machine, bench.runs));
+else if (rows === ROWS && !options.quick) {
+  await writeFile(RESULTS, renderResults(lines, machine, bench.runs));
+  await writeFile(PLAN, renderPlan(await readFile(PLAN, 'utf8'), lines, machine));
+}
 
 /** A row that fails leaves its lines out; the others are still worth having. */
 async function measure(rows: readonly Row[]): Promise<{ lines: Line[]; complete: boolean }> {

@@ -73,6 +73,8 @@ async function worksOn(bench: Bench, url: string, pids: Required<Pids>): Promise
   const { config } = await pushImage(client, NAME, TAG);
   const manifest = `/v2/${NAME}/manifests/${TAG}`;
   const blob = `/v2/${NAME}/blobs/${config.digest}`;
+  // wrk takes any answer that is no error: what is counted as redirected has to be.
+  await client.request('GET', blob, { expect: 307 });
   const { Berth, PostgreSQL } = pids;
   const asking = {
     unit: 'requests',

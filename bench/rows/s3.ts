@@ -2,6 +2,7 @@ import { type Bench, inTurn, load, type Row, type Runs, samplesOf } from '../ben
 import { temporaryDirectory } from '../directory.ts';
 import { startFresh } from '../launch.ts';
 import type { Columns, Line } from '../line.ts';
+import { RegistryClient } from '../load/client.ts';
 import { berthWith, type StartPeer } from '../peers.ts';
 import { cpuSeconds } from '../process.ts';
 import { type S3, startS3, storageSettings } from '../services.ts';
@@ -69,6 +70,7 @@ async function pullBig(bench: Bench): Promise<Line[]> {
     await using berth = await berthOver(server, redirect)(directory.path, signal);
     blob ??= (await load<{ blob: string }>(bench, 'push-big', berth.url, sizes.blobMib)).blob;
     const url = berth.url + blob;
+    if (redirect) await expectRedirect(url);
     for (const streams of STREAMS) {
       const runs: Runs<Moved> = await inTurn(bench, SIDES, async ({ name }) => {
         const pull = (url: string) => load<Loaded>(bench, 'pull-big', url, streams);
@@ -99,6 +101,12 @@ async function pushSmall(bench: Bench): Promise<Line> {
     better: 'higher',
     samples: samplesOf(runs, (figures) => figures.imagesPerSecond),
   };
+}
+
+/** A pull goes wherever it is sent: what is measured as redirected has to be. */
+async function expectRedirect(url: string): Promise<void> {
+  using client = new RegistryClient(url);
+  await client.request('GET', url, { expect: 307 });
 }
 
 /** Rows in SQLite: here it is the store that is looked at. */
