@@ -16,7 +16,7 @@ import {
 import { inParallel } from './in-parallel.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { checksumHeader, type Segment, sizeOf } from './s3-chain.ts';
-import { isNamed } from './s3-errors.ts';
+import { isNamed, storeError } from './s3-errors.ts';
 import { type Part, type Piece, planParts } from './s3-parts.ts';
 import { StoreUnavailable } from './store-errors.ts';
 import { Turns } from './turns.ts';
@@ -148,7 +148,9 @@ async function readPieces(bucket: S3Bucket, { keyOf }: Assembly, pieces: readonl
         ...(end < segment.size - 1 && { Range: `bytes=${start}-${end}` }),
       });
       const { Body } = await bucket.send(command, {}, (error) => isNamed(error, 'NoSuchKey'));
-      const bytes = await buffer(Body as Readable);
+      const bytes = await buffer(Body as Readable).catch((error: unknown) => {
+        throw storeError('GetObject', error);
+      });
       if (bytes.length !== end - start + 1) {
         throw new StoreUnavailable(
           `S3 gave ${bytes.length} bytes of a segment, ${end - start + 1} are wanted`,
