@@ -44,7 +44,7 @@ export function toolsNeeded(files: readonly string[]): Tool[] {
 }
 
 /** The files of this repository that `files` import, directly or not. */
-function importedBy(files: readonly string[]): Set<string> {
+export function importedBy(files: readonly string[]): Set<string> {
   const found = new Set<string>();
   const visit = (file: string): void => {
     for (const { specifier } of readImports(readFileSync(file, 'utf8'))) {
