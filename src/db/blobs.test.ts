@@ -83,7 +83,7 @@ for (const { name, open } of dialects) {
 
   const interests: Record<string, (db: Db) => Promise<unknown>> = {
     'bytes that come again': (db: Db) => recordStored(db, { digest, size: 5, generation: 0 }, 300),
-    'a manifest that needs it': (db: Db) => postponeReviews(db, [digest, digestNumber(9)], 300),
+    'a manifest that needs it': (db: Db) => postponeReviews(db, [digest, digestNumber(9)], 100_000),
     'a mount': async (db: Db) => linkBlob(db, await findOrCreateRepository(db, other, 1), digest, 300),
   };
   for (const [what, show] of Object.entries(interests)) {
@@ -96,6 +96,21 @@ for (const { name, open } of dialects) {
       assert.deepEqual(await listDeletions(database.read, '', 10), []);
     });
   }
+
+  test(`${name}: manifests that need the same blob within a minute do not wait for each other`, async (t) => {
+    const database = await open(t);
+    const repository = await withBlobs(database);
+    const need = (now: number) => database.transaction((db) => postponeReviews(db, [digest], now));
+    await need(100_000);
+    await need(160_000);
+    await database.transaction((db) => unlinkBlob(db, repository, digest));
+    assert.equal(await database.transaction((db) => fenceDeletion(db, digest, 0, 100_000)), false);
+    assert.equal(
+      await database.transaction((db) => fenceDeletion(db, digest, 0, 100_001)),
+      true,
+      'as it was',
+    );
+  });
 
   test(`${name}: a blob that a repository holds cannot be fenced, however old`, async (t) => {
     const database = await open(t);

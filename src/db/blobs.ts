@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { inJsonList } from './dialect.ts';
-import { lockBlobs } from './locks.ts';
+import { keepBlobs, lockBlobs } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { BlobState } from './schema.ts';
 
@@ -143,6 +143,18 @@ export async function heldBlobs(db: Db, repository: number, digests: Iterable<Di
   return new Set(rows.map((row) => row.digest));
 }
 
+/** Milliseconds by which a review may be behind the last interest; so a layer that all images share is not written at each push. */
+const reviewSlack = 60_000;
+
+const selectStale = prepare((db, p: Params<{ digests: string; before: number }>) =>
+  db
+    .selectFrom('blobs')
+    .select('digest')
+    .where('digest', 'in', inJsonList(db, p('digests')))
+    .where('review_at', '<', p('before'))
+    .limit(1),
+);
+
 const updateReviews = prepare((db, p: Params<{ digests: string; now: number }>) =>
   db
     .updateTable('blobs')
@@ -150,10 +162,18 @@ const updateReviews = prepare((db, p: Params<{ digests: string; now: number }>) 
     .where('digest', 'in', inJsonList(db, p('digests'))),
 );
 
-/** The same for all that a manifest needs, as far as there are such blobs. */
+/**
+ * The same for all that a manifest needs, as far as there are such blobs. Manifests that need the same blobs do not wait for each
+ * other, but for the first one in a minute.
+ */
 export async function postponeReviews(db: Db, digests: readonly Digest[], now: number): Promise<void> {
+  const all = JSON.stringify(digests);
+  // Looked at before any lock: who held a shared one and wanted the other would wait for those that do the same.
+  if ((await selectStale(db, { digests: all, before: now - reviewSlack })).length === 0) {
+    return keepBlobs(db, digests);
+  }
   await lockBlobs(db, digests);
-  await updateReviews(db, { digests: JSON.stringify(digests), now });
+  await updateReviews(db, { digests: all, now });
 }
 
 const isUnheld = sql<boolean>`not exists (select 1 from repository_blobs as held where held.digest = blobs.digest)`;

@@ -40,6 +40,21 @@ export async function lockBlobs(db: Db, digests: Iterable<Digest>): Promise<void
   await lockBlobRows(db, { digests: JSON.stringify([...digests]) });
 }
 
+const keepBlobRows = prepare((db, p: Params<{ digests: string }>) =>
+  db
+    .selectFrom('blobs')
+    .select('digest')
+    .where('digest', 'in', inJsonList(db, p('digests')))
+    .orderBy('digest')
+    .forShare(),
+);
+
+/** For who relies on the blobs and decides nothing about them: keeps out whoever locks them, and no other who relies on them. */
+export async function keepBlobs(db: Db, digests: Iterable<Digest>): Promise<void> {
+  if (!isPostgres(db)) return;
+  await keepBlobRows(db, { digests: JSON.stringify([...digests]) });
+}
+
 const lockManifestRow = prepare((db, p: Params<{ repository: number; digest: string }>) =>
   db
     .selectFrom('manifests')
