@@ -35,8 +35,10 @@ export interface Assembly {
 const partsAtOnce = 8;
 /** Parts that are read back are held in memory, 15 MiB each at most; all uploads share these turns. */
 const reading = new Turns(4);
-/** Milliseconds in which the service copies `bytes`, or makes one object of parts with so many. */
-const patienceFor = (bytes: number): number => 60_000 + (bytes / 2 ** 20) * 20;
+/** Milliseconds in which the service copies `bytes`, or makes one object of parts with so many: at 50 MB/s and more. */
+function patienceFor({ idleTimeout }: S3Bucket, bytes: number): number {
+  return idleTimeout + (bytes / 2 ** 20) * 20;
+}
 
 /**
  * Makes one object of the segments; nothing of them passes through here but what is too short to be a part. Its size, and the
@@ -78,7 +80,7 @@ async function copyWhole(bucket: S3Bucket, { key, keyOf }: Assembly, { segment }
   const source = bucket.sourceOf(keyOf(segment));
   await bucket.send(
     new CopyObjectCommand({ Bucket: bucket.name, Key: key, CopySource: source, ...bucket.stored }),
-    { patience: patienceFor(segment.size) },
+    { patience: patienceFor(bucket, segment.size) },
     (error) => isNamed(error, 'NoSuchKey'),
   );
 }
@@ -100,7 +102,7 @@ async function assembleParts(bucket: S3Bucket, assembly: Assembly, parts: readon
         const CopySourceRange = whole ? {} : { CopySourceRange: `bytes=${start}-${end}` };
         const { CopyPartResult } = await bucket.send(
           new UploadPartCopyCommand({ ...place, CopySource, ...CopySourceRange }),
-          { patience: patienceFor(end - start + 1) },
+          { patience: patienceFor(bucket, end - start + 1) },
           (error) => isNamed(error, 'NoSuchKey'),
         );
         return CopyPartResult?.ETag;
@@ -132,7 +134,9 @@ async function complete(
 ): Promise<void> {
   const command = new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts } });
   try {
-    await bucket.send(command, { patience: patienceFor(size) }, (error) => isNamed(error, 'NoSuchUpload'));
+    await bucket.send(command, { patience: patienceFor(bucket, size) }, (error) =>
+      isNamed(error, 'NoSuchUpload'),
+    );
   } catch (error) {
     // A repeat of a call whose answer was lost: the first one has done it, as the object shows, which is looked at next.
     if (!isNamed(error, 'NoSuchUpload')) throw error;

@@ -43,10 +43,16 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const connectionTimeout = 3000;
-/** Milliseconds without a byte in either direction; a slow line moves some. */
-const idleTimeout = 10_000;
-const maxAttempts = 4;
+/** How long a call may take, and how often it is tried. */
+export interface S3Limits {
+  /** Milliseconds. */
+  readonly connectionTimeout: number;
+  /** Milliseconds without a byte in either direction; a slow line moves some. */
+  readonly idleTimeout: number;
+  readonly maxAttempts: number;
+}
+
+export const s3Limits: S3Limits = { connectionTimeout: 3000, idleTimeout: 10_000, maxAttempts: 4 };
 
 /** A bucket and the calls on it: how long they may take, how often they are repeated, and how their failures are named. */
 export class S3Bucket {
@@ -60,12 +66,16 @@ export class S3Bucket {
   readonly #patient: S3Client;
   readonly #breaker = new Breaker();
 
-  constructor(settings: S3Settings) {
+  /** Milliseconds without a byte after which an answer, or the next piece of it, does not come any more. */
+  readonly idleTimeout: number;
+
+  constructor(settings: S3Settings, limits = s3Limits) {
+    this.idleTimeout = limits.idleTimeout;
     this.name = settings.bucket;
     this.prefix = settings.prefix;
     this.stored = storedAs(settings);
-    this.#brisk = openClient(settings, { socketTimeout: idleTimeout });
-    this.#patient = openClient(settings, { requestTimeout: idleTimeout, throwOnRequestTimeout: true });
+    this.#brisk = openClient(settings, limits, { socketTimeout: limits.idleTimeout });
+    this.#patient = openClient(settings, limits, { throwOnRequestTimeout: true });
   }
 
   /** The client that signs URLs; it makes no calls for that. */
@@ -139,7 +149,11 @@ export class S3Bucket {
   }
 }
 
-function openClient(settings: S3Settings, timeouts: object): S3Client {
+function openClient(
+  settings: S3Settings,
+  { connectionTimeout, maxAttempts }: S3Limits,
+  timeouts: object,
+): S3Client {
   const { region, endpoint, pathStyle, accessKeyId, secretAccessKey, sessionToken } = settings;
   const agent = { keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 64 };
   const config: S3ClientConfig = {

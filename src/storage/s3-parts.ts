@@ -63,17 +63,19 @@ function copies({ segment, start, end }: Piece): Part[] {
 }
 
 const runLength = 32;
-/** Bytes below which segments are gathered with their like: what is too short for a part, what a segment holds, and then what 32 of these do. */
+/** Bytes below which segments are of like size: too short for a part, what a segment holds, what 32 of these do. */
 const tiers = [smallestPart, 128 << 20, 4 * 2 ** 30];
 
 /**
- * The longest run at the chain's end that is worth one object, if there is one: of at least 32 segments of like size. So each
- * byte is copied three times at most, and the text of 5 TiB stays within some tens of KiB.
+ * The segments at the chain's end that are worth one object, if there are any: 32 of like size, with what is smaller between them.
+ * So each byte of segments is copied twice at most, and the text of 5 TiB stays within some tens of KiB.
  */
 export function runToGather(segments: readonly Segment[]): Segment[] | undefined {
+  let smaller = 0;
   for (const limit of tiers) {
-    const before = segments.findLastIndex(({ size }) => size >= limit);
-    if (segments.length - before - 1 >= runLength) return segments.slice(before + 1);
+    const run = segments.slice(segments.findLastIndex(({ size }) => size >= limit) + 1);
+    if (run.filter(({ size }) => size >= smaller).length >= runLength) return run;
+    smaller = limit;
   }
   return undefined;
 }

@@ -5,9 +5,6 @@ import type { BlobStream, ByteRange } from './blob-store.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { StoreUnavailable } from './store-errors.ts';
 
-/** Milliseconds until the head of the answer, and between two pieces of the body that somebody waits for. */
-const patience = 10_000;
-
 /** An object's bytes as a stream that outlives its connection; `undefined` when there is no such object. */
 export async function openObject(
   bucket: S3Bucket,
@@ -15,6 +12,7 @@ export async function openObject(
   range?: ByteRange,
 ): Promise<BlobStream | undefined> {
   const place = { Bucket: bucket.name, Key: key };
+  const patience = bucket.idleTimeout;
   const first = await bucket.find(new GetObjectCommand({ ...place, ...rangeOf(range) }), { patience });
   if (first === undefined) return undefined;
   const { ContentLength: length, ContentRange, ETag } = first;
@@ -24,7 +22,7 @@ export async function openObject(
     (first.Body as Readable).destroy();
     throw new StoreUnavailable('S3 GetObject failed: the answer does not say how large the object is');
   }
-  const stream = resuming(first.Body as Readable, length, async (received, signal) => {
+  const stream = resuming(first.Body as Readable, { total: length, patience }, async (received, signal) => {
     const rest = rangeOf({ start: start + received, end: start + length - 1 });
     // Bytes of another object than the one begun would fit in nowhere.
     const same = ETag === undefined ? {} : { IfMatch: ETag };
@@ -47,6 +45,13 @@ const maxBreaks = 5;
 /** Bytes after which a connection counts as one that works, however the ones before ended. */
 const worthwhile = 1 << 20;
 
+export interface Resumption {
+  /** Bytes. */
+  readonly total: number;
+  /** Milliseconds between two pieces that somebody waits for. */
+  readonly patience: number;
+}
+
 /**
  * `total` bytes from one connection after the other: where one breaks or falls silent, the next goes on from there.
  *
@@ -54,7 +59,7 @@ const worthwhile = 1 << 20;
  */
 export function resuming(
   first: Readable,
-  total: number,
+  { total, patience }: Resumption,
   open: (received: number, signal: AbortSignal) => Promise<Readable>,
 ): Readable {
   const gone = new AbortController();

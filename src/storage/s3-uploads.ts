@@ -30,11 +30,17 @@ const callsAtOnce = 8;
 export class S3Uploads {
   readonly #bucket: S3Bucket;
   readonly #folder: string;
-  readonly #memory = new UploadMemory(memoryLimit);
+  readonly #memory: UploadMemory;
 
-  constructor(bucket: S3Bucket) {
+  constructor(bucket: S3Bucket, limit = memoryLimit) {
+    this.#memory = new UploadMemory(limit);
     this.#bucket = bucket;
     this.#folder = `${bucket.prefix}uploads/`;
+  }
+
+  /** Bytes in memory now. */
+  get held(): number {
+    return this.#memory.held;
   }
 
   async append(upload: StagedUpload, body: Readable, options: AppendOptions): Promise<AppendResult> {
@@ -112,7 +118,9 @@ export class S3Uploads {
     };
     // Opened before this resolves: an upload whose bytes are gone is lost now, not in the middle of a stream.
     const first = await open(chain[0] as Segment, size);
-    return Readable.from(bytesOf(first, chain, size, open), { objectMode: false });
+    const stream = Readable.from(bytesOf(first, chain, size, open), { objectMode: false });
+    // Who wants none of the bytes after all begins no iteration that would close it.
+    return stream.once('close', () => first.destroy());
   }
 
   async commit(upload: StagedUpload, key: BlobKey): Promise<void> {

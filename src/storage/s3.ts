@@ -2,7 +2,7 @@ import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand } from '@aws-s
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { BlobKey, BlobStore } from './blob-store.ts';
 import { ForeignRegistry } from './foreign-registry.ts';
-import { S3Bucket, type S3Settings } from './s3-bucket.ts';
+import { S3Bucket, type S3Settings, s3Limits } from './s3-bucket.ts';
 import { abortMultiparts, hasObjects, listObjects } from './s3-list.ts';
 import { openObject } from './s3-read.ts';
 import { S3Uploads } from './s3-uploads.ts';
@@ -16,8 +16,11 @@ const pingTimeout = 3000;
  * @param inspectOnly for who only looks: another registry's bucket is as good as any
  * @throws StoreUnusable | ForeignRegistry
  */
-export async function openS3Store(settings: S3Settings, { inspectOnly = false } = {}): Promise<BlobStore> {
-  const bucket = new S3Bucket(settings);
+export async function openS3Store(
+  settings: S3Settings,
+  { inspectOnly = false, limits = s3Limits } = {},
+): Promise<BlobStore> {
+  const bucket = new S3Bucket(settings, limits);
   const uploads = new S3Uploads(bucket);
   const blobsFolder = `${bucket.prefix}docker/registry/v2/blobs/`;
   const keyOf = (key: BlobKey): string => bucket.prefix + key;

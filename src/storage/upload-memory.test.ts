@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { UploadMemory } from './upload-memory.ts';
+
+const limit = 1 << 20;
+
+test('whoever holds something is told once when half of the memory is taken', async () => {
+  const memory = new UploadMemory(limit);
+  let told = 0;
+  await memory.enter({
+    scarce: () => {
+      told += 1;
+    },
+  });
+  memory.hold(limit / 2 - 1);
+  assert.deepEqual([memory.isScarce, told], [false, 0]);
+  memory.hold(1);
+  memory.hold(1);
+  assert.deepEqual([memory.isScarce, told], [true, 1]);
+  memory.hold(-2);
+  assert.equal(memory.isScarce, false);
+});
+
+test('the shares of all are a quarter of the memory', async () => {
+  const memory = new UploadMemory(limit);
+  await memory.enter({ scarce: () => {} });
+  assert.equal(memory.share, limit / 4);
+  await memory.enter({ scarce: () => {} });
+  assert.equal(memory.share, limit / 8);
+});
+
+test('who finds no share left waits, first come first served', async () => {
+  const memory = new UploadMemory(limit);
+  const holders = Array.from({ length: 4 }, () => ({ scarce: () => {} }));
+  for (const holder of holders) await memory.enter(holder);
+  const entered: string[] = [];
+  const first = memory.enter({ scarce: () => {} }).then(() => entered.push('first'));
+  const second = memory.enter({ scarce: () => {} }).then(() => entered.push('second'));
+  await new Promise(setImmediate);
+  assert.deepEqual(entered, []);
+  memory.leave(holders[0]!);
+  await first;
+  assert.deepEqual(entered, ['first']);
+  memory.leave(holders[1]!);
+  await second;
+  assert.deepEqual(entered, ['first', 'second']);
+});

@@ -1,0 +1,112 @@
+// Every scenario over a bucket, with its first call on the service failing, then its second, and so on.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import { failKth, type S3Fault } from '../support/s3-proxy.ts';
+import { repeat, ServerFault, send } from './client.ts';
+import { digestOf } from './consistency.ts';
+import { s3Registry } from './s3-registry.ts';
+import { type MakeScenario, type Scenario, scenarios } from './scenarios.ts';
+
+const maxCalls = 60;
+
+/** Two segments that the service copies as parts, and one too short to be a part but at the end. */
+const largePush: MakeScenario = (name) => {
+  const bytes = randomBytes((11 << 20) + 7);
+  const digest = digestOf(bytes);
+  const cuts = [0, 5 << 20, 11 << 20, bytes.length];
+  return {
+    async run(send) {
+      const { headers } = await send({ method: 'POST', url: `/v2/${name}/blobs/uploads/`, ok: 202 });
+      const url = headers.get('location') as string;
+      for (const [index, from] of cuts.slice(0, -1).entries()) {
+        const to = cuts[index + 1] as number;
+        await send({
+          method: 'PATCH',
+          url,
+          headers: { 'content-range': `${from}-${to - 1}` },
+          body: bytes.subarray(from, to),
+          ok: 202,
+          again: ['BLOB_UPLOAD_UNKNOWN', 'RANGE_INVALID'],
+        });
+      }
+      await send({ method: 'PUT', url: `${url}?digest=${digest}`, ok: 201, again: ['BLOB_UPLOAD_UNKNOWN'] });
+    },
+    async verify(send) {
+      const check = ({ body }: { body: Buffer }): void => assert.ok(body.equals(bytes), 'other bytes');
+      await send({ method: 'GET', url: `/v2/${name}/blobs/${digest}`, ok: 200, check });
+    },
+  };
+};
+
+const checked: Record<string, MakeScenario> = {
+  'push: POST, PUT with the body': scenarios['push: POST, PUT with the body'],
+  'push: POST, PATCHes in order, PUT with the last chunk':
+    scenarios['push: POST, PATCHes in order, PUT with the last chunk'],
+  'push: large PATCHes': largePush,
+  pull: scenarios.pull,
+  mount: scenarios.mount,
+  'delete: a tag, a manifest, a blob': scenarios['delete: a tag, a manifest, a blob'],
+  'cancel an upload': scenarios['cancel an upload'],
+};
+
+const faults: readonly S3Fault[] = [
+  'slow down',
+  'internal error',
+  'reset',
+  'lost answer',
+  'silence',
+  'error in 200',
+  'cut body',
+];
+
+/** For what takes long: those after which it is not known whether the service did the work. */
+const ambiguous: readonly S3Fault[] = ['lost answer', 'error in 200'];
+
+for (const [name, make] of Object.entries(checked)) {
+  for (const fault of name === 'push: large PATCHes' ? ambiguous : faults) {
+    test(`${name}: each call ends in '${fault}'`, (t) => failEach(t, fault, make));
+  }
+}
+
+async function failEach(t: TestContext, fault: S3Fault, make: MakeScenario): Promise<void> {
+  const registry = await s3Registry(t);
+  if (registry === undefined) return;
+  const { url, proxy } = registry;
+  const run = async (scenario: Scenario): Promise<void> => {
+    await scenario.run((step) => send(url, step));
+    await scenario.verify((step) => send(url, step));
+  };
+  let failures = 0;
+  for (let at = 1, hit: string | undefined = 'first'; hit !== undefined; at += 1) {
+    assert.ok(at < maxCalls);
+    const scenario = make(`r${at}`);
+    await scenario.prepare?.((step) => send(url, step));
+    const failing = failKth(at, fault);
+    proxy.rule = failing.rule;
+    const failed = await faultOf(() => scenario.run((step) => send(url, step)));
+    proxy.rule = () => undefined;
+    hit = failing.hit();
+    if (failed) {
+      assert.ok(hit, `a fault without a cause: ${failed.message}`);
+      failures += 1;
+      await repeat(url, failed.step);
+      await scenario.prepare?.((step) => send(url, step));
+      await run(scenario);
+    } else {
+      await scenario.verify((step) => send(url, step));
+    }
+  }
+  await registry.check(`after '${fault}'`);
+  t.diagnostic(`${failures} answers were faults`);
+}
+
+async function faultOf(run: () => Promise<void>): Promise<ServerFault | undefined> {
+  try {
+    await run();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ServerFault) return error;
+    throw error;
+  }
+}

@@ -1,0 +1,55 @@
+// Buckets whose listings leave something out: a listing only proposes, so nothing that is referenced goes.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openSqlite } from '../../src/db/sqlite.ts';
+import { sweep } from '../../src/jobs/sweep.ts';
+import { openS3Store } from '../../src/storage/s3.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { send } from './client.ts';
+import { digestOf } from './consistency.ts';
+import { s3Registry } from './s3-registry.ts';
+
+const day = 24 * 3_600_000;
+
+const lies: [what: string, lie: (xml: string) => string][] = [
+  ['the first key', (xml) => xml.replace(/<Contents>.*?<\/Contents>/s, '')],
+  ['all keys', (xml) => xml.replaceAll(/<Contents>.*?<\/Contents>/gs, '')],
+  [
+    'the next page',
+    (xml) => xml.replace(/<Contents>.*?<\/Contents>/s, '').replace(/<IsTruncated>.*?</, '<IsTruncated>true<'),
+  ],
+  ['when each object was written', (xml) => xml.replaceAll(/<LastModified>.*?<\/LastModified>/g, '')],
+];
+
+for (const [what, lie] of lies) {
+  test(`a sweep of a bucket whose listings leave out ${what} takes nothing that is held`, async (t) => {
+    const registry = await s3Registry(t);
+    if (registry === undefined) return;
+    const { url, data, proxy, settings } = registry;
+    const held: string[] = [];
+    for (let blob = 0; blob < 3; blob++) {
+      const body = randomBytes(100);
+      held.push(digestOf(body));
+      const path = `/v2/a/blobs/uploads/?digest=${digestOf(body)}`;
+      await send(url, { method: 'POST', url: path, body, ok: 201 });
+    }
+    const { headers } = await send(url, { method: 'POST', url: '/v2/a/blobs/uploads/', ok: 202 });
+    const session = headers.get('location') as string;
+    const body = randomBytes(100);
+    await send(url, { method: 'PATCH', url: session, body, ok: 202 });
+
+    const database = await openSqlite(join(data, 'berth.db'));
+    const store = await openS3Store({ ...settings, endpoint: proxy.endpoint });
+    cleanUp(t, () => Promise.all([database.close(), store.close()]));
+    proxy.listing = lie;
+    const parts = { database, store, clock: () => Date.now() + 2 * day, grace: day, expireAfter: 3 * day };
+    await sweep(parts).catch((error: Error) => assert.match(error.message, /^S3 ListObjectsV2 failed/));
+    proxy.listing = (xml) => xml;
+
+    for (const digest of held) await send(url, { method: 'GET', url: `/v2/a/blobs/${digest}`, ok: 200 });
+    await send(url, { method: 'PUT', url: `${session}?digest=${digestOf(body)}`, ok: 201 });
+    await registry.check(`after listings without ${what}`);
+  });
+}
