@@ -32,7 +32,7 @@ interface Service {
   readonly entrypoint?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
-  readonly healthcheck?: { readonly test?: readonly string[]; readonly disable?: boolean };
+  readonly healthcheck?: { readonly test?: readonly string[] };
   readonly ports?: readonly { readonly host_ip: string; readonly target: number }[];
   readonly configs?: readonly { readonly source: string }[];
 }
@@ -87,7 +87,7 @@ test('whoever waits for another’s health waits for a check, and only this mach
     for (const [other, { condition }] of Object.entries(needed)) {
       if (condition !== 'service_healthy') continue;
       const { build, healthcheck } = services[other]!;
-      const checked = healthcheck ? healthcheck.test : build && /^HEALTHCHECK /m.test(dockerfile);
+      const checked = healthcheck?.test ?? (build && /^HEALTHCHECK /m.test(dockerfile));
       assert.ok(checked, `${name} waits for ${other}`);
     }
   }
