@@ -10,6 +10,10 @@ import { type S3, startS3, storageSettings } from '../services.ts';
 const COLUMNS: Columns = ['berth', 'S3 itself'];
 const SIDES = [{ name: 'berth' }, { name: 'S3 itself' }] as const;
 const STREAMS = [1, 4] as const;
+const WAYS = [
+  ['streamed', false],
+  ['redirected', true],
+] as const;
 const IMAGES_AT_ONCE = 8;
 const WARM_UP_MIB = 32;
 const WARM_UP_IMAGES = 20;
@@ -32,52 +36,53 @@ export const s3: Row = {
   async measure(bench) {
     const lines: Line[] = [];
     for (const streams of STREAMS) lines.push(...(await pushBig(bench, streams)));
-    lines.push(...(await pullBig(bench)), await pushSmall(bench));
-    return lines;
+    for (const streams of STREAMS) lines.push(...(await pullBig(bench, streams)));
+    return [...lines, await pushSmall(bench)];
   },
 };
 
-/** Every run into an empty bucket, deleted afterwards: the blobs of all would fill the memory. */
+/** As many bytes in all, however many streams they come in: the S3 server has them up to three times while it joins parts. */
+function mibOf(bench: Bench, streams: number): number {
+  return bench.sizes.blobMib / streams;
+}
+
+/** Every run into an empty bucket, deleted afterwards. */
 async function pushBig(bench: Bench, streams: number): Promise<Line[]> {
-  const { blobMib } = bench.sizes;
+  const mib = mibOf(bench, streams);
   const runs: Runs<Moved> = await inTurn(bench, SIDES, async ({ name }) => {
     await using server = await startFresh(startS3, bench.tmpfs, bench.signal);
     if (name === 'S3 itself') {
       const push = (mib: number) => load<Loaded>(bench, 's3-big', server.url, server.bucket, mib, streams);
       await push(WARM_UP_MIB);
-      return await push(blobMib);
+      return await push(mib);
     }
     await using berth = await startFresh(berthOver(server, false), bench.disk, bench.signal);
     const push = (mib: number) => load<Loaded>(bench, 'push-big', berth.url, mib, streams);
     await push(WARM_UP_MIB);
-    return await withCpu(berth.pid, () => push(blobMib));
+    return await withCpu(berth.pid, () => push(mib));
   });
-  return describe(`Push of ${blobMib} MiB to S3, ${streamsText(streams)}`, runs);
+  return describe(`Push of ${mib} MiB to S3, ${streamsText(streams)}`, runs);
 }
 
 /** Out of the server's page cache. */
-async function pullBig(bench: Bench): Promise<Line[]> {
-  const { disk, tmpfs, signal, sizes } = bench;
+async function pullBig(bench: Bench, streams: number): Promise<Line[]> {
+  const { disk, tmpfs, signal } = bench;
+  const mib = mibOf(bench, streams);
   await using server = await startFresh(startS3, tmpfs, signal);
   await using directory = await temporaryDirectory(disk);
+  const direct = await load<{ url: string }>(bench, 's3-big', server.url, server.bucket, mib);
   const lines: Line[] = [];
   let blob: string | undefined;
-  const direct = await load<{ url: string }>(bench, 's3-big', server.url, server.bucket, sizes.blobMib, 1);
-  for (const [way, redirect] of [
-    ['streamed', false],
-    ['redirected', true],
-  ] as const) {
+  for (const [way, redirect] of WAYS) {
     await using berth = await berthOver(server, redirect)(directory.path, signal);
-    blob ??= (await load<{ blob: string }>(bench, 'push-big', berth.url, sizes.blobMib)).blob;
+    blob ??= (await load<{ blob: string }>(bench, 'push-big', berth.url, mib)).blob;
     const url = berth.url + blob;
     if (redirect) await expectRedirect(url);
-    for (const streams of STREAMS) {
-      const runs: Runs<Moved> = await inTurn(bench, SIDES, async ({ name }) => {
-        const pull = (url: string) => load<Loaded>(bench, 'pull-big', url, streams);
-        return name === 'berth' ? withCpu(berth.pid, () => pull(url)) : pull(direct.url);
-      });
-      lines.push(...describe(`Pull of ${sizes.blobMib} MiB from S3, ${way}, ${streamsText(streams)}`, runs));
-    }
+    const runs: Runs<Moved> = await inTurn(bench, SIDES, async ({ name }) => {
+      const pull = (url: string) => load<Loaded>(bench, 'pull-big', url, streams);
+      return name === 'berth' ? withCpu(berth.pid, () => pull(url)) : pull(direct.url);
+    });
+    lines.push(...describe(`Pull of ${mib} MiB from S3, ${way}, ${streamsText(streams)}`, runs));
   }
   return lines;
 }
