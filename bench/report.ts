@@ -24,8 +24,8 @@ ${machine.map((fact) => `- ${fact}`).join('\n')}
 
 Every program runs on this machine, on loopback, alone with one load generator (\`bench/load.ts\`, or wrk for GET of
 manifests); the others are idle. Figures are medians of ${runs} runs, taken in turn: Berth, docker-registry, nginx, Berth, …;
-\`sync\` before each. 'Times as good' is Berth's figure against the other's, turned so that more is better. '± noise': a
-target of equality counts as met from 0.9 on. ${NOT_MEASURED}: not measured.
+\`sync\` before each. '× X' is how many times as good the first column is as X, whether more or less is better. '± noise':
+a target of equality counts as met from 0.9 on. ${NOT_MEASURED}: not measured.
 
 - HEAD is sent by \`bench/load/raw-http.ts\`: wrk waits for the body that the answer's Content-Length announces.
 - Pulls read into one reused buffer a stream; the blob is in the page cache; each run is the median of three passes. CPU is

@@ -43,7 +43,7 @@ const ROWS: readonly Row[] = [
 ];
 const RESULTS = join(import.meta.dirname, 'results.md');
 const PLAN = join(import.meta.dirname, '../docs/explanation/capacity-planning.md');
-const TIME_LIMIT_MINUTES = 40;
+const TIME_LIMIT_MINUTES = 60;
 const INTERRUPTED = 130;
 
 const USAGE = `npm run bench -- [--only ROW]… [--runs N] [--quick]

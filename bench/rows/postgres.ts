@@ -57,7 +57,7 @@ export const postgres: Row = {
     );
     lines.push({
       columns: COLUMNS,
-      title: `PUT tag of one repository, 16 at a time`,
+      title: 'PUT tag of one manifest, 16 at a time',
       unit: 'tags/s',
       better: 'higher',
       samples: samplesOf(puts, (figures) => figures.tagsPerSecond),
