@@ -2,17 +2,18 @@ import { randomUUID } from 'node:crypto';
 import type { Server as TlsServer } from 'node:https';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
 import type { ListenAddress } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Blobs } from './core/blobs.ts';
 import type { Clock } from './core/clock.ts';
 import { Manifests } from './core/manifests.ts';
 import { Uploads } from './core/uploads.ts';
-import { lockDataDirectory } from './db/data-lock.ts';
+import { joinDataDirectory, lockDataDirectory } from './db/data-lock.ts';
 import type { Database } from './db/database.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
 import { Drain } from './http/drain.ts';
-import { addOperations } from './http/operations.ts';
+import { addOperations, type OperationsParts } from './http/operations.ts';
 import { createOperationsServer, createServer } from './http/server.ts';
 import { SlowTransfers } from './http/slow-transfers.ts';
 import { loadTls, watchTls } from './http/tls.ts';
@@ -39,14 +40,23 @@ export interface App {
    * however often it is asked for.
    */
   close(): Promise<void>;
+  /** Of this process alone. */
+  readonly operations: OperationsParts & { readonly metrics: Registry };
 }
 
-/** What tests put in the place of the real parts. */
+/** What the process that runs the app, or a test, puts in the place of the usual parts. */
 export interface AppParts {
   readonly logger?: Logger;
+  readonly worker?: WorkerParts;
   readonly database?: Database;
   readonly store?: BlobStore;
   readonly clock?: Clock;
+}
+
+/** For an app that is one of several on this machine (see `workers/`): what another process does for all of them. */
+export interface WorkerParts {
+  /** What health and metrics of all say, or who says it. */
+  readonly operations: OperationsParts | 'elsewhere';
 }
 
 /**
@@ -66,13 +76,13 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
     // A data directory with a database in it is one process's; what a server keeps is everybody's.
     const exclusive = config.database.url === undefined;
     if (exclusive) {
-      const lock = await lockDataDirectory(config.data);
+      const lock = parts.worker ? joinDataDirectory(config.data) : await lockDataDirectory(config.data);
       opened.defer(async () => lock.release());
     }
-    const database = parts.database ?? (await openDatabase(config));
+    const database = parts.database ?? (await openDatabase(config, { checkpoints: !parts.worker }));
     opened.defer(() => database.close());
     // Who had claimed an upload before is dead.
-    if (exclusive) await database.transaction((db) => releaseAllClaims(db));
+    if (exclusive && !parts.worker) await database.transaction((db) => releaseAllClaims(db));
     return await assemble(config, parts, { store, database, opened });
   } catch (error) {
     await opened.disposeAsync();
@@ -118,14 +128,16 @@ async function assemble(
     api: drain.around(api),
   });
 
-  const operations = config.operations && createOperationsServer(logger);
-  addOperations(operations ?? http, {
+  const own = {
     metrics: metrics.registry,
     async ready() {
       if (drain.begun) throw new Error('shutting down');
       await Promise.all([database.ping(), store.ping()]);
     },
-  });
+  };
+  const shown = parts.worker?.operations ?? own;
+  const operations = shown !== 'elsewhere' && config.operations && createOperationsServer(logger);
+  if (shown !== 'elsewhere') addOperations(operations || http, shown);
 
   const tlsWatch =
     config.tls && tls && watchTls(config.tls, http.server as unknown as TlsServer, logger, { current: tls });
@@ -150,13 +162,14 @@ async function assemble(
     slow.close();
     tlsWatch?.close();
     await http.close();
-    await operations?.close();
+    if (operations) await operations.close();
     await raw.opened.disposeAsync();
   };
   let closing: Promise<void> | undefined;
 
   return {
     http,
+    operations: own,
     async listen() {
       const url = await listenOn(http, config.listen);
       if (!operations || !config.operations) return { url };

@@ -6,13 +6,13 @@ import type { BlobStore } from './storage/blob-store.ts';
 // Each import waits until its service is wanted: a registry on files and SQLite starts in half the time without the others.
 
 /** The database that a configuration names, migrated. @throws SchemaMismatch | UnfitDatabase, or what the system says */
-export async function openDatabase({
-  database: { url, poolSize },
-  data,
-}: Pick<Config, 'database' | 'data'>): Promise<Database> {
+export async function openDatabase(
+  { database: { url, poolSize }, data }: Pick<Config, 'database' | 'data'>,
+  options?: { checkpoints?: boolean },
+): Promise<Database> {
   if (url === undefined) {
     const { openSqlite } = await import('./db/sqlite.ts');
-    return openSqlite(join(data, 'berth.db'));
+    return openSqlite(join(data, 'berth.db'), options);
   }
   const { openPostgres } = await import('./db/postgres.ts');
   return openPostgres({ url, poolSize });

@@ -28,7 +28,7 @@ const rules: Rules = {
       packages: ['fastify', 'pino', 'pino-pretty', 'prom-client'],
     },
   },
-  entrances: ['main.ts', 'app.ts', 'open.ts', 'cli'],
+  entrances: ['main.ts', 'worker.ts', 'app.ts', 'open.ts', 'cli', 'workers'],
   sharedTypes: 'config',
   reserved: {
     'node:sqlite': ['db'],

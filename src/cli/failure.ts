@@ -18,12 +18,24 @@ export interface Ending {
   readonly text: string;
 }
 
+/** Another process of this command has failed. */
+export class FailedElsewhere extends Error {
+  override readonly name = 'FailedElsewhere';
+  readonly ending: Ending;
+
+  constructor(ending: Ending) {
+    super(ending.text.trim());
+    this.ending = ending;
+  }
+}
+
 /** 2 for what the caller got wrong, 1 for what the machine refused, with a stack only where it is our bug. */
 export function endingOf(error: unknown): Ending {
   if (error instanceof CommanderError) {
     // Commander has printed its text; help and the version are no failure.
     return { exitCode: error.exitCode === 0 ? 0 : 2, text: '' };
   }
+  if (error instanceof FailedElsewhere) return error.ending;
   if (error instanceof ConfigError) return { exitCode: 2, text: `berth: ${error.message}\n` };
   const reason = explain(error);
   if (reason !== undefined) return { exitCode: 1, text: `berth: ${reason}\n` };
@@ -61,7 +73,8 @@ function explain(error: unknown): string | undefined {
   if (code === 'ERR_SQLITE_ERROR') return `the database cannot be used: ${(error as Error).message}`;
   if (!code || !syscall) return undefined;
   const reason = REASONS[code] ?? code;
-  if (syscall === 'listen' || syscall === 'getaddrinfo') {
+  // A worker's listener is bound for it.
+  if (syscall === 'listen' || syscall === 'bind' || syscall === 'getaddrinfo') {
     const where = hostname ?? (address?.includes(':') ? `[${address}]:${port}` : `${address}:${port}`);
     return `cannot listen on ${where}: ${reason}`;
   }

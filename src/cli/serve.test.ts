@@ -26,7 +26,7 @@ function start({ config, listen = async () => LISTENING, close = async () => {} 
   const events: string[] = [];
   const process = new FakeProcess();
   const out: string[] = [];
-  const createApp: ServeParts['createApp'] = async () => ({
+  const createService: ServeParts['createService'] = async () => ({
     listen: () => listen().finally(() => events.push('listen')),
     close: () => {
       events.push('close');
@@ -39,7 +39,7 @@ function start({ config, listen = async () => LISTENING, close = async () => {} 
     ...config,
   });
   const context = { out: (text: string) => void out.push(text) };
-  const ended = serve(parsed, { createApp, context, process });
+  const ended = serve(parsed, { createService, context, process });
   return { ended, events, process, out };
 }
 

@@ -14,8 +14,11 @@ export function serveCommand(context: Context): Command {
     .action(async (_options, command: Command) => {
       const { config } = configOf(command, context);
       // Here, not above: the other commands need neither the server nor the time that it takes to load.
-      const { createApp } = await import('../app.ts');
-      await serve(config, { createApp, context, process });
+      const createService =
+        config.workers > 1
+          ? (await import('../workers/primary.ts')).createPrimary
+          : (await import('../app.ts')).createApp;
+      await serve(config, { createService, context, process });
     });
 }
 
@@ -30,7 +33,7 @@ export interface Listening {
   readonly operationsUrl?: string;
 }
 
-/** The part of the app that its process sees. */
+/** The part of the app, or of its workers, that this process sees. */
 export interface Service {
   listen(): Promise<Listening>;
   /** Lets running transfers end, then closes everything; ends within `shutdown.drainTimeout`. */
@@ -38,24 +41,24 @@ export interface Service {
 }
 
 export interface ServeParts {
-  createApp(config: Config, parts: { logger: Logger }): Promise<Service>;
+  createService(config: Config, parts: { logger: Logger }): Promise<Service>;
   readonly context: Pick<Context, 'out'>;
   /** Where signals and the faults that nobody caught arrive, and what ends at once. */
   readonly process: Pick<EventEmitter, 'on' | 'off'> & { exit(code: number): void };
 }
 
 /** Runs until the first SIGTERM or SIGINT has been obeyed; a second one ends the process at once. */
-export async function serve(config: Config, { createApp, context, process }: ServeParts): Promise<void> {
+export async function serve(config: Config, { createService, context, process }: ServeParts): Promise<void> {
   const logger = createLogger(config.log);
   // Registered before anything opens: process 1 of a container has no default action for a signal.
   using supervision = supervise(logger, process);
-  const app = await createApp(config, { logger });
+  const service = await createService(config, { logger });
   try {
-    announce(config, await app.listen(), logger, context);
+    announce(config, await service.listen(), logger, context);
     const signal = await supervision.signal;
     logger.info({ signal }, 'stopping: running transfers may end; a second signal ends them now');
   } finally {
-    await app.close();
+    await service.close();
   }
 }
 

@@ -18,8 +18,10 @@ const busyTimeout = 5_000;
  *
  * One connection writes, another reads: what a transaction has not committed is seen by nobody. Both run on the event loop,
  * where a lookup takes microseconds; everything that waits for the disk (sync, checkpoint) runs elsewhere.
+ *
+ * @param checkpoints whether this process copies the log into the file; of several, one is enough
  */
-export async function openSqlite(path: string): Promise<Database> {
+export async function openSqlite(path: string, { checkpoints = true } = {}): Promise<Database> {
   await mkdir(dirname(path), { recursive: true });
   const writer = connect(path);
   const write = new Kysely<Schema>({ dialect: sqliteDialect(writer, { busyTimeout }) });
@@ -36,8 +38,10 @@ export async function openSqlite(path: string): Promise<Database> {
   reader.database.exec('pragma query_only = on');
   const read = new Kysely<Schema>({ dialect: sqliteDialect(reader, { busyTimeout }) });
   const wal = new WalSync(`${path}-wal`);
-  const checkpointer = new Worker(new URL('./sqlite-checkpoint.ts', import.meta.url), { workerData: path });
-  checkpointer.unref();
+  const checkpointer = checkpoints
+    ? new Worker(new URL('./sqlite-checkpoint.ts', import.meta.url), { workerData: path })
+    : undefined;
+  checkpointer?.unref();
 
   return {
     read,
@@ -54,7 +58,7 @@ export async function openSqlite(path: string): Promise<Database> {
       wal.throwIfFailed();
     },
     async close() {
-      await checkpointer.terminate();
+      await checkpointer?.terminate();
       await wal.close();
       await read.destroy();
       await write.destroy();

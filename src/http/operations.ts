@@ -3,7 +3,7 @@ import type { Registry } from 'prom-client';
 
 /** What the operations endpoints ask. */
 export interface OperationsParts {
-  readonly metrics: Registry;
+  readonly metrics: Pick<Registry, 'contentType' | 'metrics'>;
   /** Resolves when requests can be served; rejects with the reason when not. */
   readonly ready: () => Promise<void>;
 }

@@ -35,11 +35,11 @@ const json: Config['log'] = { level: 'info', format: 'json', access: true };
  * What is logged and counted of a request. The fast way to pino's own file stream (which has a `minLength`) and pino's general way
  * are different code for the same lines.
  */
-function observe(answered: Answered, log = json, fast = true) {
+function observe(answered: Answered, log = json, fast = true, bindings = {}) {
   const written: string[] = [];
   const stream = { write: (line: string) => written.push(line), ...(fast && { minLength: 0 }) };
   const metrics = createMetrics({ uploadsOpen: async () => 0 });
-  observeRequests(createLogger(log, stream), metrics, log)(answered);
+  observeRequests(createLogger(log, stream).child(bindings), metrics, log)(answered);
   const text = written.join('');
   const lines = () =>
     text
@@ -52,6 +52,11 @@ function observe(answered: Answered, log = json, fast = true) {
 
 for (const fast of [true, false]) {
   const way = fast ? 'put together here' : 'by pino';
+
+  test(`a line ${way} says which worker answered, where there are several`, () => {
+    const [line] = observe(pull, json, fast, { worker: 2 }).lines();
+    assert.equal(line?.worker, 2);
+  });
 
   test(`a line ${way} says who did what to which repository, how much, how long and how it ended`, () => {
     const [line, ...more] = observe(pull, json, fast).lines();

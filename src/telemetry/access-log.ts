@@ -57,7 +57,10 @@ function accessWriter(logger: Logger, log: Config['log']): (answered: Answered) 
     | undefined;
   // Only pino's own file stream takes lines as they are.
   if (stream?.minLength === undefined) return (answered) => logger.info(fieldsOf(answered));
-  return (answered) => stream.write(lineOf(answered));
+  // A worker's number, where there are workers.
+  const bound = JSON.stringify(logger.bindings()).slice(1, -1);
+  const prefix = bound && `${bound},`;
+  return (answered) => stream.write(lineOf(answered, prefix));
 }
 
 function sentenceOf({ exchange, route, status, duration, error }: Answered): string {
@@ -86,11 +89,11 @@ function fieldsOf({ exchange, route, status, duration, error }: Answered): Recor
 }
 
 /** The same fields. What a client sent is escaped; actions, names and codes cannot hold anything that needs it. */
-function lineOf({ exchange, route, status, duration, error }: Answered): string {
+function lineOf({ exchange, route, status, duration, error }: Answered, prefix: string): string {
   const { request, requestId, sent, received } = exchange;
   const userAgent = request.headers['user-agent'];
   const remote = request.socket.remoteAddress;
-  return `{"level":"info","time":"${isoTime()}","requestId":"${requestId}","method":"${request.method}","url":${JSON.stringify(
+  return `{"level":"info","time":"${isoTime()}",${prefix}"requestId":"${requestId}","method":"${request.method}","url":${JSON.stringify(
     request.url,
   )}${route ? `,"action":"${route.action}"` : ''}${
     route?.name ? `,"repository":"${route.name}"` : ''

@@ -1,6 +1,13 @@
 // The process's log, on standard output: JSON lines for machines, coloured ones for a terminal.
 import { isatty } from 'node:tty';
-import { type DestinationStream, type Logger, type LoggerOptions, pino, stdTimeFunctions } from 'pino';
+import {
+  type DestinationStream,
+  type Logger,
+  type LoggerOptions,
+  pino,
+  stdTimeFunctions,
+  symbols,
+} from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import type { Config } from '../config/schema.ts';
 
@@ -48,6 +55,16 @@ export function createLogger(log: Config['log'], destination?: DestinationStream
       periodicFlush: FLUSH_EVERY,
     });
   return pino(options, destination ?? stdout());
+}
+
+/**
+ * Passes on a line that another process's logger has made, without its end. Two processes that wrote to one pipe could break
+ * each other's lines.
+ */
+export function logLine(logger: Logger, line: string): void {
+  const stream = (logger as unknown as Record<symbol, DestinationStream>)[symbols.streamSym];
+  // Lines for people end with `prettyLines`.
+  stream?.write('minLength' in stream ? `${line}\n` : line);
 }
 
 /** Lines for people come slowly enough to be written at once. */

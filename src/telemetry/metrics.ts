@@ -65,6 +65,8 @@ export function createMetrics(gauges: { uploadsOpen: () => Promise<number> }): M
   new Gauge({
     name: 'berth_uploads_open',
     help: 'Upload sessions that have been opened and neither finished nor given up',
+    // Every process sees all of them.
+    aggregator: 'max',
     registers,
     async collect() {
       this.set(await gauges.uploadsOpen());
@@ -117,6 +119,7 @@ function jobMetrics(registry: Registry): JobMetrics {
     name: 'berth_job_last_success_timestamp_seconds',
     help: 'When a run of the job last succeeded in this process, in seconds since 1970; 0 before the first',
     labelNames: ['job'],
+    aggregator: 'max',
     registers,
   });
   const held = new Gauge({

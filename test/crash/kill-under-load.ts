@@ -16,18 +16,22 @@ const longestRound = 500;
  * Kills the registry at random times while several clients write, again and again over one data directory. After each kill the
  * directory is clean, and the next process holds everything that was acknowledged.
  */
-export async function killUnderLoad(t: TestContext, goOn: (round: number) => boolean): Promise<void> {
+export async function killUnderLoad(
+  t: TestContext,
+  goOn: (round: number) => boolean,
+  args: readonly string[] = [],
+): Promise<void> {
   const data = await temporaryDirectory(t);
   const ledger = new Ledger();
   const clients = Array.from({ length: writers }, (_, i) => new Writer(`writer/${i}`, ledger));
   let round = 0;
   for (; goOn(round); round++) {
-    const berth = await startBerth(t, { data });
+    const berth = await startBerth(t, { data, args });
     await ledger.check(clientOf(berth.url), 'recent');
     await writeAndKill(berth, clients);
     await assertClean(data);
   }
-  const berth = await startBerth(t, { data });
+  const berth = await startBerth(t, { data, args });
   await ledger.check(clientOf(berth.url), 'everything');
   await berth.stop();
   const { walked } = await assertClean(data);

@@ -1,0 +1,104 @@
+// The primary of `berth serve --workers N`: it starts the workers, does once what must be done once, and serves no request.
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import type { Logger } from 'pino';
+import { AggregatorRegistry, collectDefaultMetrics, type MetricObject, Registry } from 'prom-client';
+import type { Listening, Service } from '../cli/serve.ts';
+import type { ListenAddress } from '../config/address.ts';
+import type { Config } from '../config/schema.ts';
+import { lockDataDirectory } from '../db/data-lock.ts';
+import { releaseAllClaims } from '../db/uploads.ts';
+import { addOperations, type OperationsParts } from '../http/operations.ts';
+import { createOperationsServer } from '../http/server.ts';
+import { openDatabase, openStore } from '../open.ts';
+import { isPretty } from '../telemetry/log.ts';
+import { Pool } from './pool.ts';
+
+/** @throws DataDirectoryInUse, ForeignRegistry, SchemaMismatch, or what the operating system says of a file */
+export async function createPrimary(config: Config, { logger }: { logger: Logger }): Promise<Service> {
+  const opened = new AsyncDisposableStack();
+  try {
+    if (config.database.url === undefined) await holdData(config, opened);
+    return await assemble(config, logger, opened);
+  } catch (error) {
+    await opened.disposeAsync();
+    throw error;
+  }
+}
+
+/** What a single process does alone with its data directory, before the workers join. */
+async function holdData(config: Config, opened: AsyncDisposableStack): Promise<void> {
+  // First, as it refuses a directory that is another registry's, and leaves it as it is.
+  await (await openStore(config)).close();
+  const lock = await lockDataDirectory(config.data);
+  opened.defer(async () => lock.release());
+  // Open for as long as the workers, whose log it copies into the file.
+  const database = await openDatabase(config);
+  opened.defer(() => database.close());
+  await database.transaction((db) => releaseAllClaims(db));
+  lock.share();
+}
+
+async function assemble(config: Config, logger: Logger, opened: AsyncDisposableStack): Promise<Service> {
+  const own = new Registry();
+  collectDefaultMetrics({ register: own, eventLoopMonitoringPrecision: 5 });
+  let stopping = false;
+  const all: OperationsParts = {
+    metrics: {
+      contentType: own.contentType,
+      async metrics() {
+        const each = (await pool.ask('metrics')) as MetricObject[][];
+        return AggregatorRegistry.aggregate([...each, await own.getMetricsAsJSON()]).metrics();
+      },
+    },
+    async ready() {
+      if (stopping) throw new Error('shutting down');
+      await pool.ask('ready');
+    },
+  };
+  const listen = await freeAddress(config.listen);
+  const pool = new Pool({
+    config: workerConfig({ ...config, listen }),
+    logger,
+    answer: (question) => (question === 'metrics' ? all.metrics.metrics() : all.ready()),
+  });
+  const operations = config.operations && createOperationsServer(logger);
+  if (operations) addOperations(operations, all);
+
+  return {
+    async listen(): Promise<Listening> {
+      const url = await pool.start();
+      if (!operations || !config.operations) return { url };
+      const { host, port } = config.operations.listen;
+      return { url, operationsUrl: await operations.listen({ host, port, listenTextResolver: (it) => it }) };
+    },
+    async close() {
+      stopping = true;
+      await pool.stop();
+      await operations?.close();
+      await opened.disposeAsync();
+    },
+  };
+}
+
+/** What is one process's in the configuration, shared among the workers. */
+function workerConfig(config: Config): Config {
+  const { limits, workers } = config;
+  return {
+    ...config,
+    // Their standard output ends at the primary; only that one sees a terminal.
+    log: { ...config.log, format: isPretty(config.log) ? 'pretty' : 'json' },
+    limits: { ...limits, maxConnections: Math.ceil(limits.maxConnections / workers) },
+  };
+}
+
+/** Port 0 becomes one that is free, as all workers, and those that replace them, listen on the same. */
+async function freeAddress(address: ListenAddress): Promise<ListenAddress> {
+  if (address.port !== 0) return address;
+  const server = createServer().listen(address);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return { ...address, port };
+}
