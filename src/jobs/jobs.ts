@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Database } from '../db/database.ts';
 import { giveBackLease, renewLease, takeLease } from '../db/leases.ts';
+import type { Db } from '../db/prepare.ts';
 
 /** Background work. It may be ended anywhere, and is told so by the signal. */
 export type Run = (signal: AbortSignal) => Promise<void>;
@@ -88,13 +89,16 @@ export class Jobs {
   /** When the lease ends, if it is this process's now. */
   async #take(name: string, interval: number): Promise<number | undefined> {
     const { database, clock, holder, observer } = this.#parts;
-    const now = clock();
-    const until = now + this.#times.lease;
-    const lease = { name, holder, now, until, restedSince: now - interval };
+    let until = 0;
+    const take = (db: Db): Promise<boolean> => {
+      // Now, not when the database was asked for a connection.
+      const now = clock();
+      until = now + this.#times.lease;
+      return takeLease(db, { name, holder, now, until, restedSince: now - interval });
+    };
     try {
       // What a power cut takes along is run once more.
-      const taken = await database.transaction((db) => takeLease(db, lease), { durable: false });
-      return taken ? until : undefined;
+      return (await database.transaction(take, { durable: false })) ? until : undefined;
     } catch (error) {
       observer.leaseFailed(name, error);
       return undefined;
