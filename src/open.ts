@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Config } from './config/schema.ts';
 import type { Database } from './db/database.ts';
+import type { Inspection } from './db/inspection.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 
 // Each import waits until its service is wanted: a registry on files and SQLite starts in half the time without the others.
@@ -18,12 +19,29 @@ export async function openDatabase(
   return openPostgres({ url, poolSize });
 }
 
+/** The same, to look at it and change nothing: not even its schema. @throws SchemaMismatch | UnfitDatabase */
+export async function inspectDatabase({
+  database: { url },
+  data,
+}: Pick<Config, 'database' | 'data'>): Promise<Inspection> {
+  if (url === undefined) {
+    const { inspectSqlite } = await import('./db/sqlite-inspect.ts');
+    return inspectSqlite(join(data, 'berth.db'));
+  }
+  const { inspectPostgres } = await import('./db/postgres-inspect.ts');
+  return inspectPostgres(url);
+}
+
 /** The store that a configuration names. @throws ForeignRegistry | StoreUnusable, or what the system says */
-export async function openStore({ storage, data }: Pick<Config, 'storage' | 'data'>): Promise<BlobStore> {
+export async function openStore(
+  { storage, data }: Pick<Config, 'storage' | 'data'>,
+  { inspectOnly = false } = {},
+): Promise<BlobStore> {
   if (storage.type === 'filesystem') {
     const { openFilesystemStore } = await import('./storage/filesystem.ts');
-    return openFilesystemStore(data);
+    const { files } = await import('./storage/files.ts');
+    return openFilesystemStore(data, files, { inspectOnly });
   }
   const { openS3Store } = await import('./storage/s3.ts');
-  return openS3Store(storage.s3);
+  return openS3Store(storage.s3, { inspectOnly });
 }

@@ -1,10 +1,9 @@
 // berth fsck: compares everything that is stored with what was promised.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
 import type { Finding, Walked } from '../core/fsck/walk.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
+import { inspectExisting, placeOf } from './existing.ts';
 import { Failure } from './failure.ts';
 
 interface Options {
@@ -21,32 +20,27 @@ export function fsckCommand(context: Context): Command {
     .option('--json', 'Print one JSON object a line: findings, then the summary.')
     .action(async ({ readData = false, json = false }: Options, command: Command) => {
       const { config } = configOf(command, context);
-      const path = join(config.data, 'berth.db');
-      if (!existsSync(path)) throw new Failure(`there is no database in ${config.data}`);
       // Here, not above: the other commands need none of it.
-      const { inspectSqlite } = await import('../db/sqlite-inspect.ts');
-      const { openFilesystemStore } = await import('../storage/filesystem.ts');
-      const { files } = await import('../storage/files.ts');
+      const { openStore } = await import('../open.ts');
       const { fsck } = await import('../core/fsck.ts');
 
       const print = json ? printJson : printText;
       const count = { error: 0, note: 0 };
-      const database = await inspectSqlite(path);
-      try {
-        const store = await openFilesystemStore(config.data, files, { inspectOnly: true });
-        const { missingReferences } = config.manifests;
-        const walked = await fsck(
-          { database, store, clock: Date.now, readData, missingReferences },
-          (finding) => {
-            count[finding.severity] += 1;
-            context.out(`${print.finding(finding)}\n`);
-          },
-        );
-        context.out(`${print.summary(walked, count)}\n`);
-      } finally {
-        await database.close();
-      }
-      if (count.error > 0) throw new Failure(`${plural(count.error, 'error')} in ${config.data}`);
+      await using opened = new AsyncDisposableStack();
+      const database = await inspectExisting(config);
+      opened.defer(() => database.close());
+      const store = await openStore(config, { inspectOnly: true });
+      opened.defer(() => store.close());
+      const { missingReferences } = config.manifests;
+      const walked = await fsck(
+        { database, store, clock: Date.now, readData, missingReferences },
+        (finding) => {
+          count[finding.severity] += 1;
+          context.out(`${print.finding(finding)}\n`);
+        },
+      );
+      context.out(`${print.summary(walked, count)}\n`);
+      if (count.error > 0) throw new Failure(`${plural(count.error, 'error')} in ${placeOf(config)}`);
     });
 }
 

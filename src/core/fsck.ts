@@ -1,12 +1,12 @@
 import { countRepositories } from '../db/fsck.ts';
-import type { SqliteInspection } from '../db/sqlite-inspect.ts';
+import type { Inspection } from '../db/inspection.ts';
 import { checkBlobFiles, checkBlobs, checkLinks } from './fsck/blobs.ts';
 import { checkManifests, checkTags } from './fsck/manifests.ts';
 import { checkStagedFiles, checkUploads } from './fsck/uploads.ts';
 import type { Finding, Walk, Walked } from './fsck/walk.ts';
 
 export interface FsckParts extends Pick<Walk, 'store' | 'clock' | 'readData' | 'missingReferences'> {
-  readonly database: SqliteInspection;
+  readonly database: Inspection;
 }
 
 /**
@@ -28,10 +28,10 @@ export async function fsck(
     files: 0,
   };
   // What the rows of a damaged database say proves nothing about the rest.
-  if (reportDamage(database, report)) return walked;
+  if (await reportDamage(database, report)) return walked;
   const walk: Walk = { ...parts, read: database.read, walked, report };
   walked.repositories = await countRepositories(walk.read);
-  reportBrokenRows(database, report);
+  await reportBrokenRows(database, report);
   await checkTags(walk);
   await checkManifests(walk);
   await checkLinks(walk);
@@ -42,8 +42,8 @@ export async function fsck(
   return walked;
 }
 
-function reportDamage(database: SqliteInspection, report: (finding: Finding) => void): boolean {
-  const problems = database.integrityProblems();
+async function reportDamage(database: Inspection, report: (finding: Finding) => void): Promise<boolean> {
+  const problems = await database.integrityProblems();
   for (const problem of problems) {
     const affects = ['everything'];
     report({ severity: 'error', kind: 'database-damaged', subject: 'the database', problem, affects });
@@ -54,8 +54,8 @@ function reportDamage(database: SqliteInspection, report: (finding: Finding) => 
 /** What the walk itself says better: what suffers when a tag or a link leads nowhere. */
 const walkedKeys = new Set(['tags.manifest_id', 'repository_blobs.digest']);
 
-function reportBrokenRows(database: SqliteInspection, report: (finding: Finding) => void): void {
-  for (const { table, row, column, parent } of database.brokenForeignKeys()) {
+async function reportBrokenRows(database: Inspection, report: (finding: Finding) => void): Promise<void> {
+  for (const { table, row, column, parent } of await database.brokenForeignKeys()) {
     if (walkedKeys.has(`${table}.${column}`)) continue;
     report({
       severity: 'error',

@@ -47,3 +47,76 @@ export function keepRows<DB, TB extends keyof DB, O>(
 ): SelectQueryBuilder<DB, TB, O> {
   return isPostgres(db) ? query.forKeyShare() : query;
 }
+
+/** The same for ids. */
+export function inJsonIds(db: Handle, list: Expression<string>): RawBuilder<number> {
+  return isPostgres(db)
+    ? sql`(select cast(jsonb_array_elements_text(cast(${list} as jsonb)) as bigint))`
+    : sql`(select value from json_each(${list}))`;
+}
+
+export type ColumnType = 'bigint' | 'text' | 'bytes';
+
+/** Rows as one parameter (JSON text: a list of objects), for `from`; bytes are written as PostgreSQL does, `\x` and hex. */
+export function jsonRows(
+  db: Handle,
+  list: Expression<string>,
+  columns: Readonly<Record<string, ColumnType>>,
+): RawBuilder<unknown> {
+  const entries = Object.entries(columns);
+  if (isPostgres(db)) {
+    const types = entries.map(([name, type]) => sql`${sql.ref(name)} ${sql.raw(postgresTypes[type])}`);
+    return sql`jsonb_to_recordset(cast(${list} as jsonb)) as given(${sql.join(types)})`;
+  }
+  const values = entries.map(([name, type]) => {
+    const value = sql`value ->> ${sql.lit(name)}`;
+    return sql`${type === 'bytes' ? sql`unhex(substr(${value}, 3))` : value} as ${sql.ref(name)}`;
+  });
+  return sql`(select ${sql.join(values)} from json_each(${list})) as given`;
+}
+
+const postgresTypes: Readonly<Record<ColumnType, string>> = {
+  bigint: 'bigint',
+  text: 'text',
+  bytes: 'bytea',
+};
+
+/** In an INSERT before its rows: ids come as they are given. */
+export function keepingIds(db: Handle): RawBuilder<unknown> {
+  return isPostgres(db) ? sql`overriding system value` : sql``;
+}
+
+/** The highest id that was ever handed out, of rows that are gone too. */
+export async function highestId(db: Handle, table: string): Promise<number> {
+  const query = isPostgres(db)
+    ? sql<{
+        id: number;
+      }>`select case when is_called then last_value else 0 end as id from ${sql.ref(`${table}_id_seq`)}`
+    : sql<{ id: number }>`select seq as id from sqlite_sequence where name = ${table}`;
+  return Number((await query.execute(db)).rows[0]?.id ?? 0);
+}
+
+/** The next id handed out is above `id`. */
+export async function raiseIds(db: Handle, table: string, id: number): Promise<void> {
+  if (id <= (await highestId(db, table))) return;
+  if (isPostgres(db)) {
+    await sql`select setval(pg_get_serial_sequence(${table}, 'id'), ${id})`.execute(db);
+    return;
+  }
+  await sql`delete from sqlite_sequence where name = ${table}`.execute(db);
+  await sql`insert into sqlite_sequence (name, seq) values (${table}, ${id})`.execute(db);
+}
+
+/** Tells the planner how large the tables are now; where it matters, it would notice by itself only minutes later. */
+export async function analyze(db: Handle): Promise<void> {
+  if (isPostgres(db)) await sql`analyze`.execute(db);
+}
+
+/**
+ * Waits until every transaction that has read properties has ended, and keeps others from reading them until this one has. On
+ * PostgreSQL each SELECT locks its table against this until its transaction ends, and sees what is committed when it has got
+ * the lock; SQLite has one writer at a time anyway.
+ */
+export async function lockProperties(db: Handle): Promise<void> {
+  if (isPostgres(db)) await sql`lock table properties in access exclusive mode`.execute(db);
+}

@@ -24,11 +24,12 @@ export async function countRepositories(db: Db): Promise<number> {
   return Number((await countAll(db, {}))[0]?.count ?? 0);
 }
 
-const selectStored = prepare((db, p: Params<{ after: string; limit: number }>) =>
+const selectStored = prepare((db, p: Params<{ after: string; since: number; limit: number }>) =>
   db
     .selectFrom('blobs')
     .select(['digest', 'size', 'generation'])
     .where('state', '=', 'stored')
+    .where('review_at', '>=', p('since'))
     .where('digest', '>', p('after'))
     .orderBy('digest')
     .limit(p('limit')),
@@ -40,8 +41,23 @@ export interface StoredBlobRow {
   readonly generation: number;
 }
 
-export function everyStoredBlob(db: Db): AsyncGenerator<StoredBlobRow> {
-  return paged((last) => selectStored(db, { after: last?.digest ?? '', limit: pageSize }));
+/** @param since leaves out those in which nobody took an interest since that time; new bytes are a sign of interest */
+export function everyStoredBlob(db: Db, since = 0): AsyncGenerator<StoredBlobRow> {
+  return paged((last) => selectStored(db, { after: last?.digest ?? '', since, limit: pageSize }));
+}
+
+const sumStored = prepare((db, p: Params<{ since: number }>) =>
+  db
+    .selectFrom('blobs')
+    .select(({ fn }) => [fn.countAll<number>().as('blobs'), fn.sum<number>('size').as('bytes')])
+    .where('state', '=', 'stored')
+    .where('review_at', '>=', p('since')),
+);
+
+/** How much {@link everyStoredBlob} will give. */
+export async function countStoredBlobs(db: Db, since = 0): Promise<{ blobs: number; bytes: number }> {
+  const [row] = await sumStored(db, { since });
+  return { blobs: Number(row?.blobs ?? 0), bytes: Number(row?.bytes ?? 0) };
 }
 
 const selectLinks = prepare((db, p: Params<{ repository: number; digest: string; limit: number }>) =>

@@ -1,32 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
+import { type BrokenForeignKey, type Inspection, maxProblems } from './inspection.ts';
 import { requireCurrentSchema } from './migrate.ts';
-import type { Db } from './prepare.ts';
 import type { Schema } from './schema.ts';
 import { SqliteConnection, sqliteDialect } from './sqlite-dialect.ts';
 
-/** An embedded database that is looked at and not changed, whether a process uses it or not. */
-export interface SqliteInspection {
-  readonly read: Db;
-  /** What SQLite itself finds wrong with the file: pages, indexes, constraints. Reads all of it. */
-  integrityProblems(): string[];
-  /** Rows that name another one that is not there. */
-  brokenForeignKeys(): BrokenForeignKey[];
-  close(): Promise<void>;
-}
-
-export interface BrokenForeignKey {
-  readonly table: string;
-  readonly row: number;
-  readonly column: string;
-  readonly parent: string;
-}
-
-const maxProblems = 100;
-
 /** @throws Error when there is no database at `path`, or it has another version's schema */
-export async function inspectSqlite(path: string): Promise<SqliteInspection> {
+export async function inspectSqlite(path: string): Promise<Inspection> {
   // SQLite's own word for it would be 'unable to open database file'.
   await stat(path);
   const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
@@ -40,13 +21,13 @@ export async function inspectSqlite(path: string): Promise<SqliteInspection> {
   }
   return {
     read,
-    integrityProblems() {
+    async integrityProblems() {
       const rows = connection.all(`pragma integrity_check(${maxProblems})`, []);
       return (rows as { integrity_check: string }[])
         .map((row) => row.integrity_check)
         .filter((text) => text !== 'ok');
     },
-    brokenForeignKeys() {
+    async brokenForeignKeys() {
       return connection.all(
         `select broken."table", broken.rowid as "row", key."from" as "column", broken.parent
          from pragma_foreign_key_check as broken
