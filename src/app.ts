@@ -11,6 +11,8 @@ import { Manifests } from './core/manifests.ts';
 import { Uploads } from './core/uploads.ts';
 import { joinDataDirectory, lockDataDirectory } from './db/data-lock.ts';
 import type { Database } from './db/database.ts';
+import { refuseUnfinishedCopy } from './db/properties.ts';
+import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
 import { Drain } from './http/drain.ts';
 import { addOperations, type OperationsParts } from './http/operations.ts';
@@ -66,7 +68,10 @@ export interface WorkerParts {
 const orphanGrace = 24 * 3_600_000;
 const sweepEvery = 3_600_000;
 
-/** @throws DataDirectoryInUse, ForeignRegistry, TlsError, SchemaMismatch, UnfitDatabase, StoreUnusable, or what the system says */
+/**
+ * @throws DataDirectoryInUse, ForeignRegistry, TlsError, SchemaMismatch, UnfinishedCopy, UnfitDatabase, StoreUnusable, or what
+ *   the system says
+ */
 export async function createApp(config: Config, parts: AppParts = {}): Promise<App> {
   // What is open is closed in the other order, now when a later part cannot be had, or when the app is closed.
   const opened = new AsyncDisposableStack();
@@ -81,6 +86,7 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
     }
     const database = parts.database ?? (await openDatabase(config, { checkpoints: !parts.worker }));
     opened.defer(() => database.close());
+    await refuseUnfinishedCopy(database.read);
     // Who had claimed an upload before is dead.
     if (exclusive && !parts.worker) await database.transaction((db) => releaseAllClaims(db));
     return await assemble(config, parts, { store, database, opened });
@@ -101,7 +107,7 @@ async function assemble(
   const tls = config.tls && (await loadTls(config.tls));
 
   const metrics = createMetrics({ uploadsOpen: () => countUploads(raw.database.read) });
-  const database = timedDatabase(raw.database, metrics);
+  const database = timedDatabase(refuseWhenReadOnly(raw.database), metrics);
   const store = timedStore(raw.store, metrics);
   const blobs = new Blobs({ database, store, clock });
   const uploads = new Uploads({ database, store, blobs, clock });
@@ -142,12 +148,14 @@ async function assemble(
   const tlsWatch =
     config.tls && tls && watchTls(config.tls, http.server as unknown as TlsServer, logger, { current: tls });
   const jobs = new Jobs({
-    database,
+    // Whose turn it is may be written at any time.
+    database: raw.database,
     clock,
     holder: randomUUID(),
     observer: observeJobs(logger, metrics.jobs),
   });
   jobs.every('sweep', Math.min(sweepEvery, config.uploads.expireAfter), async (signal) => {
+    if ((await readOnlyReason(database.read)) !== undefined) return;
     const { expireAfter } = config.uploads;
     const took = (swept: Swept) => metrics.jobs.swept({ ...swept });
     logger.info(

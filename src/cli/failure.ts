@@ -2,7 +2,7 @@
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config/mistake.ts';
 import { DataDirectoryInUse } from '../db/data-lock.ts';
-import { SchemaMismatch, UnfitDatabase } from '../db/database.ts';
+import { DatabaseUnavailable, SchemaMismatch, UnfinishedCopy, UnfitDatabase } from '../db/database.ts';
 import { TlsError } from '../http/tls.ts';
 import { ForeignRegistry } from '../storage/foreign-registry.ts';
 import { StoreUnusable } from '../storage/store-errors.ts';
@@ -62,6 +62,8 @@ const spoken = [
   TlsError,
   SchemaMismatch,
   UnfitDatabase,
+  DatabaseUnavailable,
+  UnfinishedCopy,
   DataDirectoryInUse,
   ForeignRegistry,
   StoreUnusable,

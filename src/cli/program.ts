@@ -5,6 +5,7 @@ import { configCommand } from './config.ts';
 import type { Context } from './context.ts';
 import { endingOf } from './failure.ts';
 import { fsckCommand } from './fsck.ts';
+import { readOnlyCommand } from './read-only.ts';
 import { serveCommand } from './serve.ts';
 
 /** Runs the command that the arguments name; the answer is the process's exit code. */
@@ -23,6 +24,7 @@ function program(context: Context): Command {
   const root = new Command('berth').description(manifest.description).version(manifest.version);
   root.addCommand(serveCommand(context));
   root.addCommand(fsckCommand(context));
+  root.addCommand(readOnlyCommand(context));
   root.addCommand(configCommand(context));
   for (const command of everyCommand(root)) {
     command.exitOverride().configureOutput({ writeOut: context.out, writeErr: context.err });

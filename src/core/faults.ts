@@ -1,4 +1,5 @@
 import { DatabaseUnavailable } from '../db/database.ts';
+import { ReadOnlyRegistry } from '../db/read-only.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { StoreUnavailable } from '../storage/store-errors.ts';
 
@@ -18,6 +19,9 @@ export function asRegistryError(error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   if (error instanceof DatabaseUnavailable)
     return new RegistryError('UNAVAILABLE', undefined, { cause: error });
+  if (error instanceof ReadOnlyRegistry) {
+    return new RegistryError('UNAVAILABLE', error.message, { cause: error });
+  }
   const { code, errcode } = (error ?? {}) as { code?: unknown; errcode?: unknown };
   if (full.has(code as string) || sqlitePrimary(errcode) === sqliteFull) {
     return new RegistryError('STORAGE_FULL', undefined, { cause: error });

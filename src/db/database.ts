@@ -43,3 +43,15 @@ export class UnfitDatabase extends Error {
 export class SchemaMismatch extends Error {
   override readonly name = 'SchemaMismatch';
 }
+
+/** The database is half of a copy. The message is for whoever starts Berth. */
+export class UnfinishedCopy extends Error {
+  override readonly name = 'UnfinishedCopy';
+
+  constructor() {
+    super(
+      'the database is a copy that is not finished: run `berth migrate-db --finish` with the configuration that it is copied ' +
+        'from, and start Berth here when that has succeeded',
+    );
+  }
+}

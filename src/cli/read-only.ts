@@ -1,0 +1,51 @@
+// berth read-only: a registry that answers pulls and takes no pushes, whoever serves it.
+import { Command, Option } from 'commander';
+import { configOf, withConfigFlags } from './config-flags.ts';
+import type { Context } from './context.ts';
+import { openExisting, placeOf } from './existing.ts';
+
+const defaultReason = 'maintenance';
+
+export function readOnlyCommand(context: Context): Command {
+  const command = new Command('read-only').description(
+    'Let the registry take no more writes, or take them again; it may be running.',
+  );
+
+  withConfigFlags(command.command('on'))
+    .description('Refuse every write with 503 and the reason; returns when the last one that ran has ended.')
+    .addOption(new Option('--reason <text>', 'What clients are told.').default(defaultReason))
+    .action(async ({ reason }: { reason: string }, command: Command) => {
+      await set(command, reason);
+      context.out(`read-only: ${reason}\n`);
+    });
+
+  withConfigFlags(command.command('off'))
+    .description('Take writes again.')
+    .action(async (_options, command: Command) => {
+      await set(command, undefined);
+      context.out('writable\n');
+    });
+
+  withConfigFlags(command.command('status'))
+    .description('Say whether writes are taken, and if not, why.')
+    .action(async (_options, command: Command) => {
+      const { config } = configOf(command, context);
+      const { readOnlyReason } = await import('../db/read-only.ts');
+      await using opened = new AsyncDisposableStack();
+      const database = await openExisting(config);
+      opened.defer(() => database.close());
+      const reason = await readOnlyReason(database.read);
+      context.out(`${placeOf(config)} is ${reason === undefined ? 'writable' : `read-only: ${reason}`}\n`);
+    });
+
+  async function set(command: Command, reason: string | undefined): Promise<void> {
+    const { config } = configOf(command, context);
+    const { setProperty } = await import('../db/properties.ts');
+    await using opened = new AsyncDisposableStack();
+    const database = await openExisting(config);
+    opened.defer(() => database.close());
+    await database.transaction((db) => setProperty(db, 'read-only', reason));
+  }
+
+  return command;
+}

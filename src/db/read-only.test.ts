@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dialects } from '../../test/support/databases.ts';
+import { parseName } from '../oci/name.ts';
+import { setProperty } from './properties.ts';
+import { ReadOnlyRegistry, readOnlyReason, refuseWhenReadOnly } from './read-only.ts';
+import { findOrCreateRepository, findRepository } from './repositories.ts';
+
+const a = parseName('a');
+const b = parseName('b');
+
+for (const { name, open } of dialects) {
+  test(`${name}: while a registry is read-only a transaction is refused with the reason, and reads go on`, async (t) => {
+    const database = await open(t);
+    const guarded = refuseWhenReadOnly(database);
+    const id = await guarded.transaction((db) => findOrCreateRepository(db, a, 1));
+    await database.transaction((db) => setProperty(db, 'read-only', 'moving'));
+    assert.equal(await readOnlyReason(database.read), 'moving');
+    const refused = guarded.transaction((db) => findOrCreateRepository(db, b, 1));
+    await assert.rejects(refused, (error) => error instanceof ReadOnlyRegistry && error.reason === 'moving');
+    assert.equal(await findRepository(guarded.read, a), id);
+    await database.transaction((db) => setProperty(db, 'read-only', undefined));
+    await guarded.transaction((db) => findOrCreateRepository(db, b, 1));
+  });
+
+  test(`${name}: nothing is committed after a registry became read-only`, async (t) => {
+    const database = await open(t);
+    const guarded = refuseWhenReadOnly(database);
+    const begun = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    const ended: string[] = [];
+    const writing = guarded
+      .transaction(async (db) => {
+        begun.resolve();
+        await goOn.promise;
+        return findOrCreateRepository(db, a, 1);
+      })
+      .then(() => ended.push('write'));
+    await begun.promise;
+    const setting = database
+      .transaction((db) => setProperty(db, 'read-only', 'moving'))
+      .then(() => ended.push('read-only'));
+    // Another write, which comes while the property is being set, has either ended before it or is refused.
+    const later = guarded
+      .transaction((db) => findOrCreateRepository(db, b, 1))
+      .then(
+        () => ended.push('later write'),
+        (error) => assert.ok(error instanceof ReadOnlyRegistry),
+      );
+    // A property that did not wait would be set by now.
+    for (let i = 0; i < 50; i++) await findRepository(database.read, a);
+    assert.deepEqual(ended, []);
+    goOn.resolve();
+    await Promise.all([writing, setting, later]);
+    assert.equal(ended[0], 'write');
+    assert.equal(ended.at(-1), 'read-only');
+    assert.notEqual(await findRepository(database.read, a), undefined);
+  });
+}
