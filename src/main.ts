@@ -20,5 +20,6 @@ process.exit(
     env: process.env,
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
+    terminal: process.stderr.isTTY === true,
   }),
 );

@@ -94,7 +94,17 @@ describe('commands in the pages', () => {
     return exitCode === 0 ? text : undefined;
   };
   before(async () => {
-    for (const words of [['serve'], ['fsck'], ['config', 'check'], ['config', 'show']]) {
+    for (const words of [
+      ['serve'],
+      ['fsck'],
+      ['config', 'check'],
+      ['config', 'show'],
+      ['read-only', 'on'],
+      ['read-only', 'off'],
+      ['read-only', 'status'],
+      ['migrate-store'],
+      ['migrate-db'],
+    ]) {
       helps.set(words.join(' '), (await help(...words)) ?? '');
     }
   });

@@ -7,4 +7,6 @@ export interface Context {
   out(text: string): void;
   /** Writes to standard error. */
   err(text: string): void;
+  /** Standard error is a terminal, where a line can take the place of another. */
+  readonly terminal?: boolean;
 }

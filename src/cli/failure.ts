@@ -1,6 +1,7 @@
 // How a command ends that did not do what it was asked.
 import { CommanderError } from 'commander';
 import { ConfigError } from '../config/mistake.ts';
+import { CannotMigrate } from '../core/migrate/cannot-migrate.ts';
 import { DataDirectoryInUse } from '../db/data-lock.ts';
 import { DatabaseUnavailable, SchemaMismatch, UnfinishedCopy, UnfitDatabase } from '../db/database.ts';
 import { TlsError } from '../http/tls.ts';
@@ -64,6 +65,7 @@ const spoken = [
   UnfitDatabase,
   DatabaseUnavailable,
   UnfinishedCopy,
+  CannotMigrate,
   DataDirectoryInUse,
   ForeignRegistry,
   StoreUnusable,

@@ -5,6 +5,8 @@ import { configCommand } from './config.ts';
 import type { Context } from './context.ts';
 import { endingOf } from './failure.ts';
 import { fsckCommand } from './fsck.ts';
+import { migrateDbCommand } from './migrate-db.ts';
+import { migrateStoreCommand } from './migrate-store.ts';
 import { readOnlyCommand } from './read-only.ts';
 import { serveCommand } from './serve.ts';
 
@@ -25,6 +27,8 @@ function program(context: Context): Command {
   root.addCommand(serveCommand(context));
   root.addCommand(fsckCommand(context));
   root.addCommand(readOnlyCommand(context));
+  root.addCommand(migrateDbCommand(context));
+  root.addCommand(migrateStoreCommand(context));
   root.addCommand(configCommand(context));
   for (const command of everyCommand(root)) {
     command.exitOverride().configureOutput({ writeOut: context.out, writeErr: context.err });

@@ -1,0 +1,93 @@
+// berth migrate-db: copies the database into another one, SQLite or PostgreSQL, while the registry runs.
+import { Command } from 'commander';
+import type { Config } from '../config/schema.ts';
+import type { Context } from './context.ts';
+import { openExisting } from './existing.ts';
+import { Failure } from './failure.ts';
+import { interruptible } from './interrupt.ts';
+import {
+  type MigrationOptions,
+  type Move,
+  moveOf,
+  numbered,
+  sameDatabase,
+  sameStore,
+  withMigrationFlags,
+} from './migration.ts';
+import { Progress } from './progress.ts';
+
+export function migrateDbCommand(context: Context): Command {
+  return withMigrationFlags(new Command('migrate-db'), 'migrate-db')
+    .description(
+      'Copy the database into that of another configuration, SQLite or PostgreSQL, while the registry runs.',
+    )
+    .action(async (options: MigrationOptions, command: Command) => {
+      const { finish = false, json = false } = options;
+      const move = moveOf(command, context, options);
+      if (sameDatabase(move)) throw new Failure(`${move.file} names the database that is in use already`);
+      const { migrateDatabase } = await import('../core/migrate/migrate-database.ts');
+
+      await using opened = new AsyncDisposableStack();
+      const source = await openExisting(move.from);
+      opened.defer(() => source.close());
+      const target = await openTarget(move.to, opened);
+
+      using progress = new Progress(context, { json });
+      const began = performance.now();
+      const results = await interruptible(
+        'what was copied is kept: run the same command again to go on',
+        (signal) =>
+          migrateDatabase(
+            {
+              source,
+              target,
+              signal,
+              begin: (name, rows) => progress.begin({ name, unit: 'rows', total: rows }),
+              compared: (rows) => progress.add({ count: rows }),
+              problem: (problem) => {
+                if (json) context.out(`${JSON.stringify({ problem })}\n`);
+                else progress.say(`error: ${problem}`);
+              },
+            },
+            finish ? move : undefined,
+          ),
+      );
+      progress[Symbol.dispose]();
+      if (json) return context.out(`${JSON.stringify({ tables: results, finished: finish })}\n`);
+      for (const { table, rows, inserted, updated, deleted, left } of results) {
+        const changes = [`${inserted} inserted`, `${updated} updated`, `${deleted} deleted`];
+        if (left > 0) changes.push(`${left} left for the next run`);
+        context.out(`${table}: ${rows} rows${finish ? ', the same in both' : `, ${changes.join(', ')}`}\n`);
+      }
+      const seconds = ((performance.now() - began) / 1000).toFixed(1);
+      context.out(
+        finish
+          ? whatNow(move)
+          : `${seconds} s; run it again for what comes in, and with --finish to end the move\n`,
+      );
+    });
+}
+
+/** Made where it is missing, and kept from being served meanwhile. */
+async function openTarget(config: Config, opened: AsyncDisposableStack) {
+  const { openDatabase } = await import('../open.ts');
+  if (config.database.url === undefined) {
+    const { lockDataDirectory } = await import('../db/data-lock.ts');
+    const lock = await lockDataDirectory(config.data);
+    opened.defer(async () => lock.release());
+  }
+  const target = await openDatabase(config);
+  opened.defer(() => target.close());
+  return target;
+}
+
+function whatNow(move: Move): string {
+  const { file } = move;
+  const blobs = `berth migrate-store --to ${file} --finish, with the configuration of this command, if that has not been done`;
+  const steps = [...(sameStore(move) ? [] : [blobs]), 'stop Berth', `start it with ${file}`];
+  return `the databases are the same in every row, and the registry is read-only. Now
+${numbered(steps)}
+Uploads that were open have ended; their clients start again.
+To go back instead, run \`berth read-only off\` with the configuration of this command, and drop the copy.
+`;
+}

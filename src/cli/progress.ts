@@ -1,0 +1,149 @@
+// How far a long command has come: one line that changes on a terminal, a line every few seconds elsewhere, JSON on request.
+import type { Context } from './context.ts';
+
+/** What is being gone through. */
+export interface Work {
+  readonly name: string;
+  /** What is counted: `blobs`, `rows`. */
+  readonly unit: string;
+  readonly total: number;
+  /** Where the time goes into bytes. */
+  readonly totalBytes?: number;
+}
+
+export interface Done {
+  readonly count: number;
+  readonly bytes: number;
+  /** A second, over the last seconds. */
+  readonly rate: number;
+  readonly bytesRate: number;
+  /** Seconds; absent while nobody can tell. */
+  readonly left?: number;
+}
+
+/** Milliseconds between two lines. */
+const every = { terminal: 250, elsewhere: 5_000 };
+/** Milliseconds over which a rate is taken. */
+const window = 15_000;
+
+interface Sample {
+  readonly time: number;
+  readonly count: number;
+  readonly bytes: number;
+}
+
+export class Progress {
+  readonly #context: Context;
+  readonly #json: boolean;
+  readonly #now: () => number;
+  readonly #timer: NodeJS.Timeout;
+  #work: Work | undefined;
+  #count = 0;
+  #bytes = 0;
+  #samples: Sample[] = [];
+  /** A line stands on the terminal that the next one takes the place of. */
+  #standing = false;
+
+  constructor(context: Context, { json }: { json: boolean }, now = (): number => performance.now()) {
+    this.#context = context;
+    this.#json = json;
+    this.#now = now;
+    this.#timer = setInterval(() => this.tell(), this.#changing ? every.terminal : every.elsewhere);
+  }
+
+  get #changing(): boolean {
+    return this.#context.terminal === true && !this.#json;
+  }
+
+  begin(work: Work): void {
+    this.#work = work;
+    this.#count = 0;
+    this.#bytes = 0;
+    this.#samples = [{ time: this.#now(), count: 0, bytes: 0 }];
+  }
+
+  add({ count = 0, bytes = 0 }: { count?: number; bytes?: number }): void {
+    this.#count += count;
+    this.#bytes += bytes;
+  }
+
+  /** Prints how far it is. */
+  tell(): void {
+    if (this.#work === undefined) return;
+    const done = this.#measure(this.#work);
+    if (this.#json) {
+      this.#context.out(`${JSON.stringify({ progress: { ...this.#work, ...done } })}\n`);
+    } else if (this.#changing) {
+      this.#context.err(`\r\x1b[K${describe(this.#work, done)}`);
+      this.#standing = true;
+    } else {
+      this.#context.err(`${describe(this.#work, done)}\n`);
+    }
+  }
+
+  /** Prints a line that stays. */
+  say(text: string): void {
+    this.#clear();
+    this.#context.err(`${text}\n`);
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#clear();
+  }
+
+  #clear(): void {
+    if (this.#standing) this.#context.err('\r\x1b[K');
+    this.#standing = false;
+  }
+
+  #measure({ total, totalBytes }: Work): Done {
+    const now = { time: this.#now(), count: this.#count, bytes: this.#bytes };
+    this.#samples.push(now);
+    while (this.#samples.length > 2 && (this.#samples[1] as Sample).time < now.time - window)
+      this.#samples.shift();
+    const first = this.#samples[0] as Sample;
+    const seconds = Math.max((now.time - first.time) / 1000, 0.001);
+    const rate = (now.count - first.count) / seconds;
+    const bytesRate = (now.bytes - first.bytes) / seconds;
+    const left =
+      totalBytes === undefined ? (total - now.count) / rate : Math.max(0, totalBytes - now.bytes) / bytesRate;
+    return {
+      count: now.count,
+      bytes: now.bytes,
+      rate: Math.round(rate),
+      bytesRate: Math.round(bytesRate),
+      ...(Number.isFinite(left) && { left: Math.max(0, Math.round(left)) }),
+    };
+  }
+}
+
+export function describe({ name, unit, total, totalBytes }: Work, done: Done): string {
+  const parts = [`${name}: ${grouped(done.count)} of ${grouped(total)} ${unit}`];
+  if (totalBytes === undefined) parts.push(`${grouped(done.rate)}/s`);
+  else
+    parts.push(`${printBytes(done.bytes)} of ${printBytes(totalBytes)}`, `${printBytes(done.bytesRate)}/s`);
+  if (done.left !== undefined) parts.push(`${printSeconds(done.left)} left`);
+  return parts.join(', ');
+}
+
+function grouped(number: number): string {
+  return number.toLocaleString('en-US');
+}
+
+export function printBytes(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  let size = bytes;
+  let unit = 0;
+  while (size >= 1024 && unit < units.length - 1) {
+    size /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
+}
+
+export function printSeconds(seconds: number): string {
+  if (seconds < 100) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 100 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

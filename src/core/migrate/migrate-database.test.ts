@@ -1,0 +1,250 @@
+import assert from 'node:assert/strict';
+import { describe, type TestContext, test } from 'node:test';
+import { fillDatabase } from '../../../test/migrate/large.ts';
+import { dialects } from '../../../test/support/databases.ts';
+import type { Database } from '../../db/database.ts';
+import { findProperty, setProperty } from '../../db/properties.ts';
+import { readOnlyReason } from '../../db/read-only.ts';
+import { findOrCreateRepository } from '../../db/repositories.ts';
+import { leftBehind, tables } from '../../db/tables.ts';
+import { insertUpload } from '../../db/uploads.ts';
+import { asDigest } from '../../oci/digest.ts';
+import { parseName } from '../../oci/name.ts';
+import { CannotMigrate } from './cannot-migrate.ts';
+import { migrateDatabase, type TableResult } from './migrate-database.ts';
+
+const [sqlite] = dialects;
+const finish = { reason: 'moved' };
+
+function migrate(
+  source: Database,
+  target: Database,
+  end?: typeof finish,
+  parts: { problem?: (text: string) => void; signal?: AbortSignal } = {},
+): Promise<TableResult[]> {
+  const signal = new AbortController().signal;
+  const quiet = { compared() {}, begin() {}, problem() {}, signal };
+  return migrateDatabase({ ...quiet, ...parts, source, target }, end);
+}
+
+/** All rows that move, bytes and all. */
+async function contentOf({ read }: Database): Promise<Record<string, unknown[]>> {
+  const content: Record<string, unknown[]> = {};
+  for (const { name, key } of tables) {
+    let query = read.selectFrom(name as 'tags').selectAll();
+    for (const column of key) query = query.orderBy(column as 'name');
+    content[name] = (await query.execute()).map((row) => ({
+      ...row,
+      ...('bytes' in row && { bytes: Buffer.from(row.bytes as Uint8Array).toString() }),
+    }));
+  }
+  return content;
+}
+
+async function filled(t: TestContext, dialect = sqlite!): Promise<Database> {
+  const database = await dialect.open(t);
+  await fillDatabase(database, { manifests: 300, tags: 700 });
+  return database;
+}
+
+/** What a registry that goes on does to its rows: of every kind of change at least one. */
+async function goOn(database: Database): Promise<void> {
+  await database.transaction(async (db) => {
+    const repository = await findOrCreateRepository(db, parseName('new'), 5);
+    const old = await db.selectFrom('manifests').selectAll().where('id', '=', 7).executeTakeFirstOrThrow();
+    const other = await db.selectFrom('blobs').select('digest').executeTakeFirstOrThrow();
+    // Deleted and pushed again: the same digest in another row, and the tags stand on that one.
+    await db.deleteFrom('tags').where('manifest_id', '=', 7).execute();
+    await db.deleteFrom('manifests').where('id', '=', 7).execute();
+    const { id: _, ...values } = old;
+    await db.insertInto('manifests').values(values).execute();
+    const { id } = await db
+      .selectFrom('manifests')
+      .select('id')
+      .where('digest', '=', old.digest)
+      .executeTakeFirstOrThrow();
+    await db
+      .insertInto('tags')
+      .values({ repository_id: old.repository_id, name: 'again', manifest_id: id, updated_at: 6 })
+      .execute();
+    await db.updateTable('tags').set({ updated_at: 99 }).where('name', '=', 'v20').execute();
+    await db.deleteFrom('tags').where('name', '=', 'v21').execute();
+    await db.deleteFrom('repository_blobs').where('created_at', '=', 11).execute();
+    await db
+      .updateTable('blobs')
+      .set({ state: 'deleting', generation: 1 })
+      .where('created_at', '=', 11)
+      .execute();
+    await db
+      .insertInto('repository_blobs')
+      .values({ repository_id: repository, digest: other.digest, created_at: 1 })
+      .execute();
+  });
+}
+
+test('every table is copied, or left behind on purpose', async (t) => {
+  const database = await sqlite!.open(t);
+  const known = [...tables.map(({ name }) => name), ...leftBehind];
+  const found = await database.read.introspection.getTables();
+  assert.deepEqual(found.map(({ name }) => name).sort(), known.sort());
+  for (const { name, columns } of tables) {
+    const there = found.find((table) => table.name === name)!.columns.map((column) => column.name);
+    assert.deepEqual(there.sort(), Object.keys(columns).sort(), name);
+  }
+});
+
+for (const from of dialects) {
+  for (const to of dialects) {
+    describe(`from ${from.name} to ${to.name}`, () => {
+      test('the first run copies everything, the second what changed, the last ends with the same rows', async (t) => {
+        const source = await filled(t, from);
+        const target = await to.open(t);
+        const first = await migrate(source, target);
+        assert.deepEqual(await contentOf(target), await contentOf(source));
+        assert.equal(first.find(({ table }) => table === 'tags')!.inserted, 700);
+
+        await goOn(source);
+        const second = await migrate(source, target);
+        assert.deepEqual(await contentOf(target), await contentOf(source));
+        const changes = second.reduce(
+          (sum, { inserted, updated, deleted }) => sum + inserted + updated + deleted,
+          0,
+        );
+        assert.ok(changes > 0 && changes < 20, `${changes} changes`);
+
+        await source.transaction((db) => db.deleteFrom('tags').where('name', '=', 'again').execute());
+        const last = await migrate(source, target, finish);
+        assert.deepEqual(await contentOf(target), await contentOf(source));
+        assert.equal(last.find(({ table }) => table === 'manifests')!.rows, 300);
+        assert.equal(await readOnlyReason(source.read), 'moved');
+        assert.equal(await readOnlyReason(target.read), undefined);
+        assert.equal(await findProperty(target.read, 'migrating'), undefined);
+      });
+
+      test('no id is handed out again, of rows that were deleted before the move too', async (t) => {
+        const source = await filled(t, from);
+        const target = await to.open(t);
+        const last = await source.transaction((db) => findOrCreateRepository(db, parseName('gone'), 1));
+        await source.transaction((db) => db.deleteFrom('repositories').where('id', '=', last).execute());
+        await migrate(source, target, finish);
+        const next = await target.transaction((db) => findOrCreateRepository(db, parseName('next'), 1));
+        assert.ok(next > last, `${next} comes after ${last}`);
+      });
+    });
+  }
+}
+
+test('open uploads are not copied, and those of a database that is copied back to are dropped', async (t) => {
+  const source = await filled(t);
+  const target = await sqlite!.open(t);
+  const digest = asDigest(`sha256:${'0'.repeat(64)}`)!;
+  const upload = { id: 'one', repository: 1, algorithm: 'sha256' as const, digest };
+  await source.transaction((db) => insertUpload(db, upload, 1));
+  await migrate(source, target, finish);
+  assert.deepEqual(await target.read.selectFrom('uploads').selectAll().execute(), []);
+  await migrate(target, source, finish);
+  assert.deepEqual(await source.read.selectFrom('uploads').selectAll().execute(), []);
+});
+
+test('a run that was interrupted is gone on with', async (t) => {
+  const source = await filled(t);
+  const target = await sqlite!.open(t);
+  const interrupted = new AbortController();
+  const compared = () => interrupted.abort(new Error('enough'));
+  const parts = { source, target, signal: interrupted.signal, begin() {}, problem() {}, compared };
+  await fillDatabase(source, { manifests: 3_000, tags: 10 });
+  await assert.rejects(migrateDatabase(parts, undefined), /enough/);
+  const first = await migrate(source, target);
+  assert.ok(first.find(({ table }) => table === 'repositories')!.inserted < 30);
+  assert.deepEqual(await contentOf(target), await contentOf(source));
+});
+
+describe('a manifest whose bytes are not those of its digest', () => {
+  test('is told and not copied, everything else is, and the registry stays writable', async (t) => {
+    const source = await filled(t);
+    const target = await sqlite!.open(t);
+    await source.transaction((db) =>
+      db
+        .updateTable('manifests')
+        .set({ bytes: Buffer.from('{}') })
+        .where('id', '=', 5)
+        .execute(),
+    );
+    const problems: string[] = [];
+    const moving = migrate(source, target, finish, { problem: (text) => problems.push(text) });
+    await assert.rejects(
+      moving,
+      (error) => error instanceof CannotMigrate && /a manifest/.test(error.message),
+    );
+    assert.match(problems.join(), /^manifest sha256:.* has other bytes than its digest says$/);
+    assert.equal(await readOnlyReason(source.read), undefined);
+    const { manifests } = await contentOf(target);
+    assert.equal(manifests!.length, 299);
+  });
+});
+
+test('when the end fails the registry takes writes again', async (t) => {
+  const source = await filled(t);
+  const target = await sqlite!.open(t);
+  const failing: Database = {
+    ...target,
+    transaction: async (work, options) => {
+      if ((await readOnlyReason(source.read)) !== undefined) throw new Error('the target is away');
+      return target.transaction(work, options);
+    },
+  };
+  await assert.rejects(migrate(source, failing, finish), /the target is away/);
+  assert.equal(await readOnlyReason(source.read), undefined);
+});
+
+describe('a target that must not be written to', () => {
+  const refused: [what: string, prepare: (source: Database, target: Database) => Promise<void>, RegExp][] = [
+    [
+      'another registry',
+      (_, target) => fillDatabase(target, { manifests: 1, tags: 1 }),
+      /another registry in it/,
+    ],
+    [
+      "another registry's unfinished copy",
+      (_, target) => target.transaction((db) => setProperty(db, 'migrating', 'other')),
+      /unfinished copy of another/,
+    ],
+    [
+      'a finished copy that takes pushes',
+      async (source, target) => void (await migrate(source, target, finish)),
+      /finished copy of it that takes pushes/,
+    ],
+    [
+      'a copy that is read-only, as the registry itself',
+      async (source, target) => {
+        await migrate(source, target, finish);
+        await target.transaction((db) => setProperty(db, 'read-only', 'too'));
+      },
+      /nothing says which of them is the one in use/,
+    ],
+    [
+      'anything, from an unfinished copy',
+      (source) => source.transaction((db) => setProperty(db, 'migrating', 'other')),
+      /itself a copy that is not finished/,
+    ],
+  ];
+  for (const [what, prepare, message] of refused) {
+    test(what, async (t) => {
+      const source = await filled(t);
+      const target = await sqlite!.open(t);
+      await prepare(source, target);
+      const before = await contentOf(target);
+      await assert.rejects(
+        migrate(source, target, finish),
+        (error) => error instanceof CannotMigrate && message.test(error.message),
+      );
+      assert.deepEqual(await contentOf(target), before);
+    });
+  }
+
+  test('the registry itself', async (t) => {
+    const source = await filled(t);
+    await assert.rejects(migrate(source, source, finish), /this registry's own/);
+    assert.equal(await readOnlyReason(source.read), undefined);
+  });
+});

@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto';
+import type { Database } from '../../db/database.ts';
+import { analyze, highestId, raiseIds } from '../../db/dialect.ts';
+import type { Db } from '../../db/prepare.ts';
+import { findProperty, setProperty } from '../../db/properties.ts';
+import { readOnlyReason } from '../../db/read-only.ts';
+import { clearLeftBehind, countRows, isEmpty } from '../../db/table-counts.ts';
+import { tables } from '../../db/tables.ts';
+import { CannotMigrate } from './cannot-migrate.ts';
+import { freeze } from './freeze.ts';
+import { type Differences, type SyncParts, syncTable } from './sync-table.ts';
+
+export interface MigrateDatabaseParts extends SyncParts {
+  /** Told when the walk over a table begins, of so many rows. */
+  readonly begin: (table: string, rows: number) => void;
+}
+
+/** A table, when it had been walked over. */
+export interface TableResult extends Differences {
+  readonly table: string;
+  /** Rows of the source. */
+  readonly rows: number;
+}
+
+/** Differences that are no more than this are made the same in a moment. */
+const few = 2_000;
+const maxPasses = 5;
+
+/**
+ * Makes the target a copy of the registry's database while the registry goes on. With `finish` it comes to an end: the registry
+ * becomes read-only, the target is walked until it does not differ in any row, and becomes a registry that can be served.
+ *
+ * @throws CannotMigrate
+ */
+export async function migrateDatabase(
+  parts: MigrateDatabaseParts,
+  finish: { readonly reason: string } | undefined,
+): Promise<TableResult[]> {
+  const { source, target } = parts;
+  const id = await claim(source, target);
+  let results = await pass(parts);
+  if (finish === undefined) return results;
+  for (let passes = 1; differences(results) > few && passes < maxPasses; passes++)
+    results = await pass(parts);
+  results = await freeze(source, finish.reason, () => passUntilEqual(parts));
+  // Not undone when its answer is lost: the target may be a registry by then, and there must not be two that take writes.
+  await target.transaction(async (db) => {
+    await setProperty(db, 'registry', id);
+    await setProperty(db, 'read-only', undefined);
+    await setProperty(db, 'migrating', undefined);
+  });
+  return results;
+}
+
+/** The target is empty, or what an earlier run left of the same registry, or the copy that the registry once came from. */
+async function claim(source: Database, target: Database): Promise<string> {
+  if ((await findProperty(source.read, 'migrating')) !== undefined) {
+    throw new CannotMigrate('the database to copy from is itself a copy that is not finished');
+  }
+  const id = await source.transaction(async (db) => {
+    const known = await findProperty(db, 'registry');
+    if (known !== undefined) return known;
+    const made = randomUUID();
+    await setProperty(db, 'registry', made);
+    return made;
+  });
+  const frozen = (await readOnlyReason(source.read)) !== undefined;
+  await target.transaction(async (db) => {
+    const migrating = await findProperty(db, 'migrating');
+    if (migrating !== id) {
+      const objection = await whyNotTarget(db, id, frozen, migrating);
+      if (objection !== undefined) throw new CannotMigrate(`the database to copy to ${objection}`);
+      await setProperty(db, 'migrating', id);
+    }
+    await clearLeftBehind(db);
+  });
+  return id;
+}
+
+async function whyNotTarget(
+  db: Db,
+  id: string,
+  frozen: boolean,
+  migrating: string | undefined,
+): Promise<string | undefined> {
+  const other = 'name an empty one';
+  if (migrating !== undefined) return `is the unfinished copy of another registry; ${other}`;
+  const registry = await findProperty(db, 'registry');
+  if (registry === undefined && (await isEmpty(db))) return undefined;
+  if (registry !== id) return `has another registry in it; ${other}`;
+  if ((await readOnlyReason(db)) === undefined) {
+    return `is this registry's own, or a finished copy of it that takes pushes; ${other}, or make that copy read-only`;
+  }
+  if (frozen) {
+    return (
+      'is read-only, as this registry is: nothing says which of them is the one in use; ' +
+      'run `berth read-only off` with the configuration of that one'
+    );
+  }
+  return undefined;
+}
+
+async function pass(parts: MigrateDatabaseParts): Promise<TableResult[]> {
+  const { source, target, begin } = parts;
+  const results: TableResult[] = [];
+  for (const table of tables) {
+    begin(table.name, await countRows(source.read, table.name));
+    results.push({ table: table.name, ...(await syncTable(table, parts)) });
+    if (!table.identity) continue;
+    const highest = await highestId(source.read, table.name);
+    await target.transaction((db) => raiseIds(db, table.name, highest));
+  }
+  const broken = results.reduce((sum, result) => sum + result.broken, 0);
+  if (broken > 0) {
+    throw new CannotMigrate(
+      `${broken === 1 ? 'a manifest' : `${broken} manifests`} could not be copied, see above; everything else was. ` +
+        'Repair them (`berth fsck` says which images they are) and run this again',
+    );
+  }
+  if (differences(results) > few) await target.transaction((db) => analyze(db));
+  return results;
+}
+
+/** The source stands still: what a pass leaves is equal in every row, which the next one shows. */
+async function passUntilEqual(parts: MigrateDatabaseParts): Promise<TableResult[]> {
+  let left = 0;
+  for (let passes = 0; passes < maxPasses; passes++) {
+    const results = await pass(parts);
+    if (differences(results) === 0) return results;
+    left = results.reduce((sum, result) => sum + result.left, 0);
+  }
+  throw new CannotMigrate(
+    `${left} rows could not be copied; \`berth fsck\` says what is wrong with them. The registry is as it was`,
+  );
+}
+
+function differences(results: readonly TableResult[]): number {
+  return results.reduce(
+    (sum, { inserted, updated, deleted, left }) => sum + inserted + updated + deleted + left,
+    0,
+  );
+}

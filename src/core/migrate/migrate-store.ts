@@ -1,0 +1,54 @@
+import { CannotMigrate } from './cannot-migrate.ts';
+import { type Copied, type CopyParts, copyBlobs } from './copy-blobs.ts';
+import { freeze } from './freeze.ts';
+
+export interface MigrateStoreParts extends CopyParts {
+  /** Told when a pass begins, over the blobs of interest since `since` (0: all). */
+  readonly begin: (since: number) => Promise<void>;
+}
+
+/** Milliseconds between the time that a row says and its commit, at most; with a margin for clocks that were set. */
+const margin = 10 * 60_000;
+/** A pass that takes no longer than this can be repeated while nobody may write, in milliseconds. */
+const shortPass = 10_000;
+const maxPasses = 5;
+
+/**
+ * Copies what is stored to another store while the registry goes on. With `finish` it comes to an end: the registry becomes
+ * read-only, and every blob is in the target.
+ *
+ * @throws CannotMigrate
+ */
+export async function migrateStore(
+  parts: MigrateStoreParts,
+  finish: { readonly reason: string } | undefined,
+): Promise<Copied> {
+  const total: Copied = { blobs: 0, copied: 0, bytes: 0, problems: 0 };
+  /** Everything that was stored before this time is in the target. */
+  let since = 0;
+  const pass = async (): Promise<number> => {
+    const { clock } = parts.database;
+    const begun = clock();
+    await parts.begin(since);
+    const copied = await copyBlobs(parts, since);
+    // Later passes see again what the first has counted.
+    if (since === 0) total.blobs = copied.blobs;
+    total.copied += copied.copied;
+    total.bytes += copied.bytes;
+    if (copied.problems > 0) throw blobsLeft(copied.problems);
+    since = begun - margin;
+    return clock() - begun;
+  };
+  let took = await pass();
+  if (finish === undefined) return total;
+  for (let passes = 1; took > shortPass && passes < maxPasses; passes++) took = await pass();
+  await freeze(parts.database, finish.reason, pass);
+  return total;
+}
+
+function blobsLeft(count: number): CannotMigrate {
+  return new CannotMigrate(
+    `${count === 1 ? 'a blob' : `${count} blobs`} could not be copied, see above; everything else was. ` +
+      'Repair them (`berth fsck` says which images they belong to) and run this again',
+  );
+}

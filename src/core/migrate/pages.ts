@@ -1,0 +1,49 @@
+import type { Db } from '../../db/prepare.ts';
+import type { Row, Table, TableQueries } from '../../db/tables.ts';
+
+const pageSize = 5_000;
+
+/** The rows of a table in the order of its key, a page at a time; the next page is fetched while this one is read. */
+export class Pages {
+  readonly #load: (after: Row | undefined) => Promise<Row[]>;
+  #rows: readonly Row[] = [];
+  #at = 0;
+  #next: Promise<Row[]> | undefined;
+
+  constructor(db: Db, queries: TableQueries) {
+    this.#load = (after) => {
+      const rows = queries.page(db, after, pageSize);
+      // Whoever stops reading does not wait for it.
+      rows.catch(() => {});
+      return rows;
+    };
+    this.#next = this.#load(undefined);
+  }
+
+  /** The first row that was not taken yet. */
+  get current(): Row | undefined {
+    return this.#rows[this.#at];
+  }
+
+  take(): void {
+    this.#at += 1;
+  }
+
+  /** To be awaited where {@link current} is nothing; then it is nothing only at the end. */
+  async fill(): Promise<void> {
+    if (this.#at < this.#rows.length || this.#next === undefined) return;
+    this.#rows = await this.#next;
+    this.#at = 0;
+    this.#next = this.#rows.length < pageSize ? undefined : this.#load(this.#rows.at(-1));
+  }
+}
+
+/** Below, at or above zero, as `a` comes before, at or after `b`. */
+export function compareKeys({ key }: Table, a: Row, b: Row): number {
+  for (const column of key) {
+    const left = a[column] as string | number;
+    const right = b[column] as string | number;
+    if (left !== right) return left < right ? -1 : 1;
+  }
+  return 0;
+}

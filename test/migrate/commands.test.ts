@@ -1,0 +1,126 @@
+// The commands themselves: what they refuse, what they say, and a registry that is read-only.
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { berth } from '../support/berth.ts';
+import { assertError, Client } from '../support/inject.ts';
+import { needs } from '../support/needs.ts';
+import { openTestPostgres } from '../support/postgres.ts';
+import { testRegistry } from '../support/registry.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { database, onDisk, place, succeed } from './places.ts';
+
+describe('berth read-only', () => {
+  for (const kind of ['SQLite', 'PostgreSQL'] as const) {
+    test(`${kind}: every write of a running registry is refused with the reason, every read goes on, until it is off`, async (t) => {
+      if (kind === 'PostgreSQL' && !needs(t, 'postgres')) return;
+      const settings = kind === 'PostgreSQL' ? database(await openTestPostgres(t)) : {};
+      const { app, data } = await testRegistry(t, settings);
+      const at = { ...(await place(t, { data, ...settings })), data };
+      const client = new Client(app.http);
+      const image = await client.pushImage('app', 'latest');
+      const { digest } = await client.pushContent('app');
+      const open = await client.openUpload('app');
+      await client.patch(open, 'first');
+
+      assert.match(await succeed(at, 'read-only', 'status'), / is writable\n$/);
+      assert.equal(await succeed(at, 'read-only', 'on', '--reason', 'a new disk'), 'read-only: a new disk\n');
+      assert.match(await succeed(at, 'read-only', 'status'), / is read-only: a new disk\n$/);
+      const manifest = `/v2/app/manifests/${image.digest}`;
+      for (const refused of [
+        await client.send('POST', '/v2/app/blobs/uploads/'),
+        await client.send('POST', `/v2/app/blobs/uploads/?digest=${digest}`, {}, 'bytes'),
+        await client.send('POST', `/v2/other/blobs/uploads/?mount=${digest}&from=app`),
+        await client.patch(open, ' and second'),
+        await client.finish(open, digest),
+        await client.delete(open),
+        await client.putManifest('app', 'other', image.bytes),
+        await client.delete('/v2/app/manifests/latest'),
+        await client.delete(manifest),
+        await client.delete(`/v2/app/blobs/${digest}`),
+      ]) {
+        assertError(refused, 503, 'UNAVAILABLE');
+        assert.match(refused.body.toString(), /the registry is read-only: a new disk/);
+        assert.equal(refused.headers['retry-after'], '5');
+      }
+      for (const url of [
+        manifest,
+        '/v2/app/manifests/latest',
+        `/v2/app/blobs/${digest}`,
+        '/v2/_catalog',
+        open,
+      ]) {
+        assert.match(String((await client.get(url)).status), /^20[04]$/, url);
+      }
+      assert.equal((await client.head(`/v2/app/blobs/${digest}`)).status, 200);
+      assert.deepEqual(await client.tags('app'), ['latest']);
+
+      assert.equal(await succeed(at, 'read-only', 'off'), 'writable\n');
+      assert.equal((await client.patch(open, ' and second')).status, 202);
+      await client.pushImage('app', 'other');
+    });
+  }
+
+  test('a registry that is read-only can be started, and says so again', async (t) => {
+    const at = await onDisk(t);
+    await (await at.serve()).stop();
+    await succeed(at, 'read-only', 'on');
+    const running = await at.serve();
+    const refused = await fetch(`${running.url}/v2/app/blobs/uploads/`, { method: 'POST' });
+    assert.equal(refused.status, 503);
+    assert.match(await refused.text(), /the registry is read-only: maintenance/);
+  });
+});
+
+for (const name of ['migrate-store', 'migrate-db']) {
+  describe(`berth ${name}`, () => {
+    test('needs --to, and its help has examples', async () => {
+      const missing = await berth(name);
+      assert.equal(missing.exitCode, 2);
+      assert.match(missing.err, /required option '--to <file>' not specified/);
+      const { out } = await berth(name, '--help');
+      assert.ok(out.includes(`berth ${name} --config berth.yaml --to new.yaml --finish`));
+    });
+
+    test('a mistake in the file is told with its line', async (t) => {
+      const file = join(await temporaryDirectory(t), 'new.yaml');
+      await writeFile(file, 'data: ./data\nstorage:\n  type: tape\n');
+      const { exitCode, err } = await berth(name, '--to', file);
+      assert.equal(exitCode, 2);
+      assert.match(err, /new\.yaml:3.*storage\.type is "tape"/);
+    });
+
+    test('a target that is the source is refused, and nothing is made', async (t) => {
+      const from = await onDisk(t);
+      const missing = await berth(name, '--config', from.file, '--to', (await onDisk(t)).file);
+      assert.match(missing.err, /^berth: there is no database in /);
+      await (await from.serve()).stop();
+      const { exitCode, err } = await berth(name, '--config', from.file, '--to', from.file);
+      assert.equal(exitCode, 1);
+      assert.match(
+        err,
+        /^berth: .*berth\.yaml (keeps its blobs where they are|names the database that is in use) already\n$/,
+      );
+    });
+  });
+}
+
+test('berth migrate-db refuses a data directory from which Berth serves', async (t) => {
+  const [from, to] = [await onDisk(t), await onDisk(t)];
+  await (await from.serve()).stop();
+  await to.serve();
+  const { exitCode, err } = await berth('migrate-db', '--config', from.file, '--to', to.file);
+  assert.equal(exitCode, 1);
+  assert.match(err, /^berth: another berth serves from /);
+});
+
+test('a database that cannot be reached is told without its password', async (t) => {
+  const from = await onDisk(t);
+  await (await from.serve()).stop();
+  const to = await place(t, database('postgres://berth:secret@127.0.0.1:1/berth'));
+  const { exitCode, err } = await berth('migrate-db', '--config', from.file, '--to', to.file);
+  assert.equal(exitCode, 1);
+  assert.match(err, /^berth: the database berth at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED/);
+  assert.doesNotMatch(err, /secret/);
+});

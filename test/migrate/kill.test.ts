@@ -1,0 +1,170 @@
+// A move is killed in its middle, at whatever it is doing, and run again.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { openPostgres } from '../../src/db/postgres.ts';
+import { openSqlite } from '../../src/db/sqlite.ts';
+import { openS3Store } from '../../src/storage/s3.ts';
+import { clientOf } from '../crash/http-client.ts';
+import { berth } from '../support/berth.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { needs } from '../support/needs.ts';
+import { openTestPostgres } from '../support/postgres.ts';
+import { s3Settings } from '../support/s3.ts';
+import { fillDatabase } from './large.ts';
+import { assertClean, bucket, database, onDisk, type Place, place, succeed } from './places.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** Starts a command and sends it a signal as soon as `begun` says so. */
+async function interrupt(
+  t: TestContext,
+  signal: NodeJS.Signals,
+  args: readonly string[],
+  begun: () => Promise<boolean>,
+): Promise<{ code: number | null; err: string }> {
+  const child = spawn(process.execPath, [main, ...args], { env: {}, stdio: ['ignore', 'ignore', 'pipe'] });
+  cleanUp(t, () => child.kill('SIGKILL'));
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+  });
+  const ended = once(child, 'close');
+  while (!(await begun())) {
+    assert.equal(child.exitCode, null, `it ended before it could be interrupted: ${err}`);
+    await delay(2);
+  }
+  child.kill(signal);
+  const [code] = await ended;
+  return { code, err };
+}
+
+const command = (name: string, from: Place, to: Place): string[] => [
+  name,
+  '--config',
+  from.file,
+  '--to',
+  to.file,
+];
+
+test('blobs: killed, then stopped with Ctrl-C, then run to the end', async (t) => {
+  const s3 = await s3Settings(t);
+  if (s3 === undefined) return;
+  const from = await onDisk(t);
+  const running = await from.serve();
+  const client = clientOf(running.url);
+  const count = 150;
+  for (let i = 0; i < count; i++) await client.pushBlob('app', randomBytes(32 << 10));
+  await client.pushImage('app', 'latest');
+  await running.stop();
+  const to = await place(t, bucket(s3));
+  const target = await openS3Store(s3);
+  cleanUp(t, () => target.close());
+  const there = async () => (await Array.fromAsync(target.list())).length;
+
+  const killed = await interrupt(
+    t,
+    'SIGKILL',
+    command('migrate-store', from, to),
+    async () => (await there()) > 10,
+  );
+  assert.equal(killed.code, null);
+  const first = await there();
+  const stopped = await interrupt(
+    t,
+    'SIGINT',
+    command('migrate-store', from, to),
+    async () => (await there()) > first + 10,
+  );
+  assert.equal(stopped.code, 1);
+  assert.match(
+    stopped.err,
+    /^berth: stopped; what was copied is kept: run the same command again to go on$/m,
+  );
+  const second = await there();
+  assert.ok(first > 0 && first < second && second < count, `${first}, ${second} of ${count} were there`);
+
+  const { out } = await berth(...command('migrate-store', from, to), '--finish', '--json');
+  const result = JSON.parse(out.trim().split('\n').at(-1)!) as { blobs: number; copied: number };
+  assert.equal(result.blobs, count + 2);
+  assert.ok(result.copied <= count + 2 - second, `${result.copied} were copied after ${second}`);
+  // The same rows, and the other store's bytes.
+  const { exitCode, out: checked } = await berth(
+    'fsck',
+    '--read-data',
+    '--data',
+    from.data,
+    '--config',
+    to.file,
+  );
+  assert.equal(exitCode, 0, checked);
+});
+
+test('rows: killed, not served, and run to the end', async (t) => {
+  if (!needs(t, 'postgres')) return;
+  const from = await onDisk(t);
+  const source = await openSqlite(join(from.data, 'berth.db'));
+  await fillDatabase(source, { manifests: 5_000, tags: 5_000 });
+  await source.close();
+  const url = await openTestPostgres(t);
+  const to = await place(t, database(url));
+  const target = await openPostgres({ url, poolSize: 2 });
+  cleanUp(t, () => target.close());
+  const count = async () =>
+    Number(
+      (
+        await target.read
+          .selectFrom('manifests')
+          .select(({ fn }) => fn.countAll().as('n'))
+          .executeTakeFirst()
+      )?.n,
+    );
+
+  const killed = await interrupt(
+    t,
+    'SIGKILL',
+    command('migrate-db', from, to),
+    async () => (await count()) > 0,
+  );
+  assert.equal(killed.code, null);
+  const there = await count();
+  assert.ok(there < 5_000, `all of the ${there} manifests were there already`);
+  await assert.rejects(
+    to.serve(),
+    /the database is a copy that is not finished: run `berth migrate-db --finish`/,
+  );
+  await succeed(from, 'migrate-db', '--to', to.file, '--finish');
+  assert.equal(await count(), 5_000);
+  const { out } = await berth('fsck', '--config', to.file);
+  // Only the bytes, which these rows never had, are missing.
+  const [other] = out
+    .split('\n')
+    .filter((line) => line.startsWith('error: ') && !line.startsWith('error: blob '));
+  assert.equal(other, undefined);
+  assert.match(out, /5000 links, 5000 manifests, 5000 tags/);
+  await (await to.serve()).stop();
+});
+
+test('a registry that a kill left read-only can be made writable again, or its move be ended', async (t) => {
+  const from = await onDisk(t);
+  const running = await from.serve();
+  const client = clientOf(running.url);
+  await client.pushImage('app', 'latest');
+  const to = await onDisk(t);
+  await succeed(from, 'migrate-db', '--to', to.file);
+  await succeed(from, 'read-only', 'on', '--reason', 'moved to somewhere');
+  assert.equal((await client.send('POST', '/v2/app/blobs/uploads/')).status, 503);
+  await succeed(from, 'read-only', 'off');
+  await client.pushImage('app', 'second');
+  await succeed(from, 'read-only', 'on', '--reason', 'moved to somewhere');
+  await succeed(from, 'migrate-store', '--to', to.file, '--finish');
+  await succeed(from, 'migrate-db', '--to', to.file, '--finish');
+  const there = clientOf((await to.serve()).url);
+  assert.deepEqual(await there.tags('app'), ['latest', 'second']);
+  await assertClean(to);
+});

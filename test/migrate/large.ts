@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto';
+import type { Database } from '../../src/db/database.ts';
+import { raiseIds } from '../../src/db/dialect.ts';
+import { queriesOf, type Row, tables } from '../../src/db/tables.ts';
+
+/**
+ * Rows of a registry with so many manifests, each of one blob, and so many tags on them; its bytes are nowhere. Faster than
+ * pushes by far.
+ */
+export async function fillDatabase(
+  database: Database,
+  { manifests, tags }: { manifests: number; tags: number },
+): Promise<void> {
+  const repositories = Math.ceil(manifests / 100);
+  const inRepository = (id: number): number => 1 + (id % repositories);
+  await insert(database, 'repositories', repositories, (id) => ({
+    id,
+    name: `large/r${id}`,
+    created_at: id,
+  }));
+  await insert(database, 'blobs', manifests, (id) => ({
+    digest: digestOf(`blob ${id}`),
+    size: 1_000_000 + id,
+    generation: 0,
+    state: 'stored',
+    created_at: id,
+    review_at: id,
+  }));
+  await insert(database, 'repository_blobs', manifests, (id) => ({
+    repository_id: inRepository(id),
+    digest: digestOf(`blob ${id}`),
+    created_at: id,
+  }));
+  await insert(database, 'manifests', manifests, (id) => {
+    const bytes = manifestOf(id);
+    return {
+      id,
+      repository_id: inRepository(id),
+      digest: digestOf(bytes),
+      media_type: 'application/vnd.oci.image.manifest.v1+json',
+      bytes: `\\x${Buffer.from(bytes).toString('hex')}`,
+      size: bytes.length,
+      subject_digest: null,
+      artifact_type: 'application/vnd.oci.image.config.v1+json',
+      annotations: null,
+      created_at: id,
+    };
+  });
+  await insert(database, 'manifest_references', manifests, (id) => ({
+    manifest_id: id,
+    digest: digestOf(`blob ${id}`),
+    kind: 'blob',
+  }));
+  await insert(database, 'tags', tags, (number) => {
+    const manifest_id = 1 + (number % manifests);
+    return { repository_id: inRepository(manifest_id), name: `v${number}`, manifest_id, updated_at: number };
+  });
+  for (const { name, identity } of tables) {
+    if (identity) await database.transaction((db) => raiseIds(db, name, manifests));
+  }
+}
+
+async function insert(
+  database: Database,
+  name: string,
+  count: number,
+  rowOf: (number: number) => Row,
+): Promise<void> {
+  const queries = queriesOf(tables.find((table) => table.name === name)!);
+  for (let start = 1; start <= count; start += 2_000) {
+    const length = Math.min(2_000, count + 1 - start);
+    const rows = Array.from({ length }, (_, i) => rowOf(start + i));
+    await database.transaction((db) => queries.insert(db, rows));
+  }
+}
+
+function manifestOf(id: number): string {
+  const descriptor = (mediaType: string) => ({
+    mediaType,
+    digest: digestOf(`blob ${id}`),
+    size: 1_000_000 + id,
+  });
+  return JSON.stringify({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    config: descriptor('application/vnd.oci.image.config.v1+json'),
+    layers: [],
+  });
+}
+
+function digestOf(text: string): string {
+  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
+}
