@@ -60,6 +60,7 @@ test('the image, built and run by Docker', async (t) => {
     async () => {
       const settings = [
         'BERTH_ANONYMOUS=push',
+        'BERTH_WORKERS=2',
         'BERTH_LISTEN=127.0.0.1:0',
         'BERTH_OPERATIONS_LISTEN=127.0.0.1:0',
       ];
