@@ -20,6 +20,13 @@ interface BlobRow {
   state: string;
 }
 
+interface UploadRow {
+  id: string;
+  size: number;
+  digest: string;
+  staged: string;
+}
+
 const blobsFolder = 'docker/registry/v2/blobs';
 
 /** Reads every row and every file of `data`, which a registry may be using, as long as no request is running. */
@@ -28,7 +35,7 @@ export function examine(data: string): Findings {
   try {
     const all = <T>(query: string): T[] => database.prepare(query).all() as T[];
     const blobs = all<BlobRow>('select digest, size, generation, state from blobs');
-    const uploads = all<{ id: string; size: number; digest: string }>('select id, size, digest from uploads');
+    const uploads = all<UploadRow>('select id, size, digest, staged from uploads');
     return {
       problems: [
         ...all<{ integrity_check: string }>('pragma integrity_check')
@@ -42,7 +49,9 @@ export function examine(data: string): Findings {
         ).flatMap(manifestProblems),
         ...danglingRows(all),
       ],
-      orphanUploads: filesBelow(join(data, 'uploads')).filter((id) => !uploads.some((row) => row.id === id)),
+      orphanUploads: filesBelow(join(data, 'uploads')).filter(
+        (file) => !uploads.some((row) => row.id === file.split('.')[0]),
+      ),
       orphanBlobs: filesBelow(join(data, blobsFolder)).filter(
         (path) => !blobs.some((row) => pathsOf(row).includes(path)),
       ),
@@ -102,9 +111,10 @@ function blobProblems(data: string, { digest, size, generation, state }: BlobRow
   return actual === digest ? [] : [`blob ${digest}: the file hashes to ${actual}`];
 }
 
-function uploadProblems(data: string, { id, size, digest }: { id: string; size: number; digest: string }) {
+function uploadProblems(data: string, { id, size, digest, staged }: UploadRow) {
   if (size === 0) return [];
-  const path = join(data, 'uploads', id);
+  // Who took an upload over has a file of its own.
+  const path = join(data, 'uploads', staged === '' ? id : `${id}.${staged}`);
   // A commit that failed half-way has moved the bytes; the session's next request finds out.
   if (!existsSync(path)) return [];
   const bytes = readFileSync(path).subarray(0, size);
