@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Server as TlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import type { ListenAddress } from './config/address.ts';
+import { formatAddress, type ListenAddress } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Blobs } from './core/blobs.ts';
 import type { Clock } from './core/clock.ts';
@@ -179,9 +180,9 @@ async function assemble(
     http,
     operations: own,
     async listen() {
-      const url = await listenOn(http, config.listen);
+      const url = await listenOn(http, config.listen, tls ? 'https' : 'http');
       if (!operations || !config.operations) return { url };
-      return { url, operationsUrl: await listenOn(operations, config.operations.listen) };
+      return { url, operationsUrl: await listenOn(operations, config.operations.listen, 'http') };
     },
     close() {
       closing ??= close();
@@ -190,6 +191,13 @@ async function assemble(
   };
 }
 
-function listenOn(http: FastifyInstance, { host, port }: ListenAddress): Promise<string> {
-  return http.listen({ host, port, listenTextResolver: (address) => address });
+/** The URL as the configuration names the host; what is behind `serverFactory`, such as TLS, Fastify does not know. */
+async function listenOn(
+  http: FastifyInstance,
+  { host, port }: ListenAddress,
+  scheme: string,
+): Promise<string> {
+  await http.listen({ host, port });
+  const bound = http.server.address() as AddressInfo;
+  return `${scheme}://${formatAddress({ host, port: bound.port })}`;
 }

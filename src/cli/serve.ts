@@ -96,11 +96,12 @@ function announce(config: Config, listening: Listening, logger: Logger, { out }:
     // Whatever the level, and at once: who starts a process waits for this line.
     logger
       .child({}, { level: 'info' })
-      .info({ url, operationsUrl, data: config.data }, `listening on ${url}`);
+      .info({ url, operationsUrl, ...placesOf(config) }, `listening on ${url}`);
     logger.flush();
     return;
   }
-  const lines = [`listening on ${url}`, `data in ${config.data}`];
+  const places = Object.entries(placesOf(config)).map(([what, place]) => `${what} in ${place}`);
+  const lines = [`listening on ${url}`, ...places];
   if (operationsUrl) lines.push(`health and metrics on ${operationsUrl}`);
   if (config.anonymous === 'push') {
     const image = `${registryName(config, url)}/hello`;
@@ -114,6 +115,26 @@ function announce(config: Config, listening: Listening, logger: Logger, { out }:
     );
   }
   out(`${lines.join('\n')}\n`);
+}
+
+/** Where the registry has what it knows and what it holds, without a secret. */
+function placesOf({ data, database, storage }: Config): Readonly<Record<string, string>> {
+  const metadata = database.url === undefined ? undefined : serverOf(database.url);
+  const blobs =
+    storage.type === 's3'
+      ? `bucket ${storage.s3.bucket}${storage.s3.endpoint ? ` at ${storage.s3.endpoint}` : ''}`
+      : undefined;
+  return {
+    ...((metadata === undefined || blobs === undefined) && { data }),
+    ...(metadata !== undefined && { metadata: `PostgreSQL at ${metadata}` }),
+    ...(blobs !== undefined && { blobs }),
+  };
+}
+
+/** Host and database of a URL. One over a Unix socket may have no host, or have it in the query, where passwords may be too. */
+function serverOf(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host || 'a local socket'}${pathname}`;
 }
 
 /** What comes before the repository in an image's name: docker speaks plain HTTP to `localhost` unasked. */
