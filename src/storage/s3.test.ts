@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { CreateMultipartUploadCommand } from '@aws-sdk/client-s3';
+import { crc32 } from 'node:zlib';
+import { CreateMultipartUploadCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { bucketFolder, s3Settings, s3Store } from '../../test/support/s3.ts';
 import { type S3Proxy, startS3Proxy } from '../../test/support/s3-proxy.ts';
@@ -15,6 +16,7 @@ import { type BlobStore, UploadLost } from './blob-store.ts';
 import { ForeignRegistry } from './foreign-registry.ts';
 import { openS3Store } from './s3.ts';
 import { S3Bucket, type S3Settings } from './s3-bucket.ts';
+import { checksumHeader } from './s3-chain.ts';
 import { S3Uploads } from './s3-uploads.ts';
 import { StoreFull, StoreUnavailable, StoreUnusable } from './store-errors.ts';
 
@@ -146,7 +148,8 @@ test('a pull that breaks too often fails, and so does one whose object is anothe
   const faulty = await faultyStore(t);
   if (faulty === undefined) return;
   const { blobs, proxy } = faulty;
-  const key = await store(blobs, randomBytes(1000));
+  // More than waits in the stream: it breaks when it is read.
+  const key = await store(blobs, randomBytes(8 * MiB));
   proxy.rule = ({ method }) => (method === 'GET' ? 'cut body' : undefined);
   await assert.rejects(committed(blobs, key), StoreUnavailable);
   let first = true;
@@ -158,7 +161,7 @@ test('a pull that breaks too often fails, and so does one whose object is anothe
   const opened = await blobs.read(key);
   assert.ok(opened && 'stream' in opened);
   proxy.rule = () => undefined;
-  await store(blobs, randomBytes(1000), key);
+  await store(blobs, randomBytes(8 * MiB), key);
   await assert.rejects(buffer(opened.stream), StoreUnavailable);
 });
 
@@ -211,6 +214,30 @@ test('a commit that fails leaves no multipart upload, and succeeds when it is re
   assert.equal(await blobs.stat(key), undefined);
   await blobs.commit(upload, key);
   assert.ok((await committed(blobs, key))?.equals(bytes));
+});
+
+test('a blob of several parts has a checksum of all its bytes, which the commit has compared', async (t) => {
+  const settings = await s3Settings(t);
+  if (settings === undefined) return;
+  const blobs = await openS3Store(settings);
+  cleanUp(t, () => blobs.close());
+  const bytes = randomBytes(40 * MiB);
+  const key = await store(blobs, bytes);
+  const bucket = new S3Bucket(settings);
+  cleanUp(t, () => bucket.close());
+  const found = await bucket.send(
+    new HeadObjectCommand({ Bucket: bucket.name, Key: key, ChecksumMode: 'ENABLED' }),
+  );
+  assert.deepEqual([found.ChecksumType, found.ChecksumCRC32], ['FULL_OBJECT', checksumHeader(crc32(bytes))]);
+});
+
+test('a service that knows no checksum of several parts is not asked for one', async (t) => {
+  const faulty = await faultyStore(t);
+  if (faulty === undefined) return;
+  const { blobs, proxy } = faulty;
+  proxy.rule = ({ headers }) => (headers['x-amz-checksum-algorithm'] ? 'not implemented' : undefined);
+  const bytes = randomBytes(40 * MiB);
+  assert.ok((await committed(blobs, await store(blobs, bytes)))?.equals(bytes));
 });
 
 test('multipart uploads of dead commits are given up when they are old, and only ours', async (t) => {

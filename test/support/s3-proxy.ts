@@ -26,6 +26,7 @@ export interface S3Call {
 export type S3Fault =
   | 'slow down'
   | 'quota exceeded'
+  | 'not implemented'
   | 'internal error'
   | 'reset'
   | 'lost answer'
@@ -51,6 +52,7 @@ const refusals = {
   'slow down': [503, 'SlowDown'],
   'internal error': [500, 'InternalError'],
   'quota exceeded': [403, 'QuotaExceeded'],
+  'not implemented': [501, 'NotImplemented'],
 } as const;
 
 export async function startS3Proxy(t: TestContext, endpoint: string): Promise<S3Proxy> {
