@@ -85,11 +85,11 @@ function costsOf(lines: readonly Line[]) {
       /^Pull .* streamed, 4 streams, CPU of Berth/,
     ),
     pushed: perGb('CPU of Berth, a gigabyte pushed to S3', /^Push .* to S3, 4 streams, CPU of Berth/),
-    blob: row('a blob', /^Size of each blob,/),
-    held: row('a blob in a repository', /^Size of each blob in a repository/),
-    manifestRow: row('a manifest', /^Size of each manifest of/),
-    reference: row("a manifest's reference to a blob", /^Size of each manifest's reference/),
-    tag: row('a tag', /^Size of each tag/),
+    blob: row('a row for a blob', /^Size of each blob,/),
+    held: row('a row for a blob in a repository', /^Size of each blob in a repository/),
+    manifestRow: row('a row for a manifest, with its bytes', /^Size of each manifest of/),
+    reference: row("a row for a manifest's reference to a blob", /^Size of each manifest's reference/),
+    tag: row('a row for a tag', /^Size of each tag/),
   };
 }
 

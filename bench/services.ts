@@ -50,7 +50,7 @@ export async function startS3(directory: string, signal: AbortSignal): Promise<S
   using client = s3Client(running.url);
   await client.send(new CreateBucketCommand({ Bucket: bucket }));
   // A folder goes with its last object here, and whoever makes an object below it at that moment hears 409: this one stays.
-  await client.send(new PutObjectCommand({ Bucket: bucket, Key: 'uploads/kept', Body: '' }));
+  await client.send(new PutObjectCommand({ Bucket: bucket, Key: 'uploads/kept', Body: 'kept' }));
   stack.move();
   return { ...running, bucket };
 }
