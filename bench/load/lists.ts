@@ -5,7 +5,7 @@ import { manifestOf, pushImage, putManifest, sha256 } from './push.ts';
 
 const PAGE = 100;
 const WRITERS = 16;
-const SAMPLES = 21;
+const SAMPLES = 101;
 const SAMPLING_LIMIT_MS = 2000;
 
 /** Tags t0000000 … of one manifest, `perRequest` of them with each PUT. */
