@@ -1,11 +1,12 @@
 import { join } from 'node:path';
+import type { Database } from '../../src/db/database.ts';
 import { openPostgres } from '../../src/db/postgres.ts';
 import { openSqlite } from '../../src/db/sqlite.ts';
 import { asAdministrator } from '../../test/support/postgres-server.ts';
 import { type Bench, inTurn, load, type Row, type Runs, type Seeded, samplesOf } from '../bench.ts';
 import { temporaryDirectory } from '../directory.ts';
 import { startFresh } from '../launch.ts';
-import type { Columns, Line, Target } from '../line.ts';
+import type { Columns, Line } from '../line.ts';
 import { berthWith, startBerth } from '../peers.ts';
 import { seed } from '../seed.ts';
 import { databaseSettings, type Postgres, startPostgres } from '../services.ts';
@@ -18,76 +19,77 @@ interface PageFigures {
   readonly latePageMs: number;
 }
 
-type Page = keyof PageFigures;
-
-const PAGES: readonly (readonly [title: string, page: Page])[] = [
+const PAGES: readonly (readonly [title: string, page: keyof PageFigures])[] = [
   ['First page (100)', 'firstPageMs'],
   ['Middle page (100)', 'middlePageMs'],
   ['Late page (50 left)', 'latePageMs'],
 ];
 
-interface Lists {
-  readonly tags: Runs<PageFigures>;
-  readonly catalog: Runs<PageFigures>;
+/** The same pages of a short list and of a long one, of the same database. */
+interface Pages {
+  readonly few: PageFigures;
+  readonly many: PageFigures;
+}
+
+/** Two registries on one kind of database. */
+interface Berths {
+  readonly name: 'PostgreSQL' | 'SQLite';
+  readonly few: string;
+  readonly many: string;
 }
 
 /** A page costs what it holds, in whichever database, however many tags and repositories there are. */
 export const pages: Row = {
   name: 'pages',
   async measure(bench) {
-    const { seeded, seededFew } = bench.sizes;
-    await using postgres = await startPostgres();
-    const few = await measureSeeded(bench, postgres, seededFew);
-    const many = await measureSeeded(bench, postgres, seeded);
+    const { seededFew: few, seeded: many } = bench.sizes;
+    await using stack = new AsyncDisposableStack();
+    const server = stack.use(await startPostgres());
+    const start = async (name: Berths['name']): Promise<Berths> => {
+      const startOne = name === 'PostgreSQL' ? startOnPostgres(server) : startOnSqlite;
+      const urls: string[] = [];
+      for (const seeded of [few, many]) urls.push(await startOne(bench, seeded, stack));
+      return { name, few: urls[0]!, many: urls[1]! };
+    };
+    const berths = [await start('PostgreSQL'), await start('SQLite')];
+    // Short and long list right after each other: the difference is small, and a slow minute must not fall on one.
+    const timePages = (list: string, prefix: string, counts: { few: number; many: number }) =>
+      inTurn<Berths, Pages>(bench, berths, async (urls) => ({
+        few: await load<PageFigures>(bench, 'pages', urls.few, list, prefix, counts.few),
+        many: await load<PageFigures>(bench, 'pages', urls.many, list, prefix, counts.many),
+      }));
+    const counts = (what: keyof Seeded) => ({ few: few[what], many: many[what] });
+    const tags = await timePages('/v2/bench/r0000000/tags/list', 't', counts('tags'));
+    const catalog = await timePages('/v2/_catalog', 'bench/r', counts('repositories'));
     return [
-      ...pageLines(`of ${seededFew.tags} tags, seeded`, few.tags),
-      ...pageLines(`of ${seeded.tags} tags, seeded`, many.tags, {
-        as: `of ${seededFew.tags}`,
-        runs: few.tags,
-      }),
-      ...pageLines(`of a catalog of ${seededFew.repositories}, seeded`, few.catalog),
-      ...pageLines(`of a catalog of ${seeded.repositories}, seeded`, many.catalog, {
-        as: `of ${seededFew.repositories}`,
-        runs: few.catalog,
-      }),
+      ...pageLines(`of ${few.tags} tags, seeded`, tags),
+      ...pageLines(`of ${many.tags} tags, seeded`, tags, `of ${few.tags}`),
+      ...pageLines(`of a catalog of ${few.repositories}, seeded`, catalog),
+      ...pageLines(`of a catalog of ${many.repositories}, seeded`, catalog, `of ${few.repositories}`),
     ];
   },
 };
 
-async function measureSeeded(bench: Bench, postgres: Postgres, seeded: Seeded): Promise<Lists> {
-  const { disk, signal } = bench;
-  const url = await postgres.createDatabase();
-  await seedPostgres(url, seeded);
-  await using directory = await temporaryDirectory(disk);
-  await seedSqlite(directory.path, seeded);
+type Start = (bench: Bench, seeded: Seeded, stack: AsyncDisposableStack) => Promise<string>;
 
-  await using onPostgres = await startFresh(berthWith({ env: databaseSettings(url) }), disk, signal);
-  await using onSqlite = await startBerth(directory.path, signal);
-  const berths = [
-    { name: 'PostgreSQL', url: onPostgres.url },
-    { name: 'SQLite', url: onSqlite.url },
-  ] as const;
-  const timePages = (list: string, prefix: string, count: number) =>
-    inTurn(bench, berths, ({ url }) => load<PageFigures>(bench, 'pages', url, list, prefix, count));
-  return {
-    tags: await timePages('/v2/bench/r0000000/tags/list', 't', seeded.tags),
-    catalog: await timePages('/v2/_catalog', 'bench/r', seeded.repositories),
+function startOnPostgres(server: Postgres): Start {
+  return async ({ disk, signal }, seeded, stack) => {
+    const url = await server.createDatabase();
+    await seedAndClose(await openPostgres({ url, poolSize: 2 }), seeded);
+    // What autovacuum does a minute later by itself, and would otherwise do in the middle of the measurement.
+    await asAdministrator(url, (admin) => admin.query('vacuum analyze'));
+    const start = berthWith({ env: databaseSettings(url) });
+    return stack.use(await startFresh(start, disk, signal)).url;
   };
 }
 
-async function seedPostgres(url: string, seeded: Seeded): Promise<void> {
-  const database = await openPostgres({ url, poolSize: 2 });
-  try {
-    await seed(database, seeded);
-  } finally {
-    await database.close();
-  }
-  // What autovacuum does a minute later by itself, and would otherwise do in the middle of the measurement.
-  await asAdministrator(url, (admin) => admin.query('vacuum analyze'));
-}
+const startOnSqlite: Start = async ({ disk, signal }, seeded, stack) => {
+  const directory = stack.use(await temporaryDirectory(disk));
+  await seedAndClose(await openSqlite(join(directory.path, 'data', 'berth.db')), seeded);
+  return stack.use(await startBerth(directory.path, signal)).url;
+};
 
-async function seedSqlite(directory: string, seeded: Seeded): Promise<void> {
-  const database = await openSqlite(join(directory, 'data', 'berth.db'));
+async function seedAndClose(database: Database, seeded: Seeded): Promise<void> {
   try {
     await seed(database, seeded);
   } finally {
@@ -95,25 +97,13 @@ async function seedSqlite(directory: string, seeded: Seeded): Promise<void> {
   }
 }
 
-function pageLines(
-  of: string,
-  runs: Runs<PageFigures>,
-  same?: { readonly as: string; readonly runs: Runs<PageFigures> },
-): Line[] {
+/** Of the long lists if they are to be `as` the short ones, else of the short. */
+function pageLines(of: string, runs: Runs<Pages>, as?: string): Line[] {
   return PAGES.map(([title, page]) => {
-    const samples = samplesOf(runs, (figures) => figures[page]);
-    const target: Target | undefined = same && {
-      kind: 'same',
-      as: same.as,
-      samples: same.runs.PostgreSQL!.map((figures) => figures[page]),
-    };
-    return {
-      columns: COLUMNS,
-      title: `${title} ${of}`,
-      unit: 'ms',
-      better: 'lower',
-      samples,
-      ...(target && { target }),
-    };
+    const few = samplesOf(runs, (pages) => pages.few[page]);
+    const line = { columns: COLUMNS, title: `${title} ${of}`, unit: 'ms', better: 'lower' } as const;
+    if (as === undefined) return { ...line, samples: few };
+    const samples = samplesOf(runs, (pages) => pages.many[page]);
+    return { ...line, samples, target: { kind: 'same', as, samples: few.PostgreSQL! } };
   });
 }
