@@ -25,7 +25,7 @@ export interface PostgresServer {
 }
 
 /** Where `npm test` tells its test files of the server that they share; a file that runs alone starts its own. */
-export const sharedServer = 'BERTH_TEST_POSTGRES';
+export const sharedServer = 'TEST_POSTGRES';
 
 /** A role whose connections need a password; all others are let in. */
 export const passwordRole = { user: 'with_password', password: 'correct horse' } as const;
