@@ -7,8 +7,9 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { dialects, repositoryName, type TestDialect } from '../../test/support/databases.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { findUpload } from '../db/uploads.ts';
-import { parseDigest } from '../oci/digest.ts';
+import { findUpload, type UploadRow } from '../db/uploads.ts';
+import { type Digest, parseDigest } from '../oci/digest.ts';
+import { blobKey } from '../storage/blob-store.ts';
 import { files as nodeFiles } from '../storage/files.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
 import { Blobs } from './blobs.ts';
@@ -43,6 +44,11 @@ async function uploadsOf(t: TestContext, dialect: TestDialect) {
     /** Resolves when a request writes to the session. */
     claimed: async (id: string): Promise<void> => {
       while ((await findUpload(database.read, repositoryName, id))?.writer === null) await setImmediate();
+    },
+    /** What a commit does first. */
+    moveToBlob: async (id: string, digest: Digest): Promise<void> => {
+      const upload = await findUpload(database.read, repositoryName, id);
+      await store.commit(upload as UploadRow, blobKey(digest, 0));
     },
     stagedFile: (id: string) => join(root, 'uploads', id),
   };
@@ -98,6 +104,25 @@ for (const dialect of dialects) {
       const finish = other.finish(repositoryName, id, digestOf('one'), nothing());
       await assert.rejects(finish, { code: 'BLOB_UPLOAD_UNKNOWN', detail: /start again/ });
       await assert.rejects(uploads.status(repositoryName, id), { code: 'BLOB_UPLOAD_UNKNOWN' });
+    }
+  });
+
+  test(`${dialect.name}: bytes that moved before their writer died become a blob with the next PUT, in another process`, async (t) => {
+    const { uploads, otherProcess, disk, claimed, moveToBlob, stored } = await uploadsOf(t, dialect);
+    for (const claim of ['given back', 'left behind']) {
+      const { id } = await uploads.start(repositoryName);
+      const digest = digestOf(claim);
+      await uploads.append(repositoryName, id, body(claim));
+      const stream = new PassThrough();
+      if (claim === 'left behind') {
+        uploads.append(repositoryName, id, { open: () => stream }).catch(() => {});
+        await claimed(id);
+        disk.now += 60_000;
+      }
+      await moveToBlob(id, digest);
+      await otherProcess().finish(repositoryName, id, digest, { ...nothing(), empty: true });
+      assert.equal(await stored(digest), claim.length);
+      stream.end();
     }
   });
 

@@ -34,6 +34,8 @@ export interface UploadBody {
   readonly open: () => Readable;
   /** First and last byte by `Content-Range`; absent: append. */
   readonly range?: { readonly first: number; readonly last: number } | undefined;
+  /** It is known before {@link open} that no bytes come. */
+  readonly empty?: boolean;
   /** Ends the body early, as if the client had hung up. */
   readonly signal?: AbortSignal | undefined;
   /** Told of each chunk's bytes as it comes. */
@@ -107,7 +109,8 @@ export class Uploads {
    */
   async append(name: RepositoryName, id: string, body: UploadBody): Promise<UploadStatus> {
     await this.#store.checkRoom();
-    return this.#write(name, id, body, async (received) => {
+    return this.#exclusively(name, id, async (claim) => {
+      const received = await this.#take(claim, body);
       await this.#release(received);
       return { id, size: received.hash.size };
     });
@@ -115,28 +118,43 @@ export class Uploads {
 
   /**
    * Takes the last bytes, if any, and makes the upload a blob (end-6). A wrong digest ends the session: nothing is
-   * stored, and its bytes are freed.
+   * stored, and its bytes are freed. Where none come and the staged ones are gone, an attempt before this one may have died between
+   * the store and the database: then this one records what that one stored.
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async finish(name: RepositoryName, id: string, digest: Digest, body: UploadBody): Promise<void> {
-    await this.#write(name, id, body, async (received) => {
-      const { claim } = received;
-      const upload = { id, size: received.hash.size, staged: received.staged };
-      const computed = await this.#digest(received.hash, upload, digestAlgorithm(digest));
-      if (computed !== digest) {
-        await this.#end(claim);
-        throw new RegistryError('DIGEST_INVALID', `the content's digest is ${computed}, not ${digest}`);
-      }
+    const mayHaveMoved = (row: UploadRow): boolean => body.empty === true && row.digest === digest;
+    const run = async (claim: Claim): Promise<void> => {
       try {
-        const { writer, row } = claim;
-        await this.#blobs.commit({ ...upload, writer, repository: row.repository_id }, digest);
+        await this.#finishWith(claim, digest, body);
       } catch (error) {
-        // The bytes may have moved already; a repeated PUT without a body finds them.
-        if (!(error instanceof UploadLost)) await this.#release(received).catch(() => {});
-        throw error;
+        if (!isGone(error) || !mayHaveMoved(claim.row)) throw error;
+        await this.#commit(claim, claim.row, digest);
       }
       this.#hashes.delete(id);
-    });
+    };
+    await this.#exclusively(name, id, run, { mayHaveMoved });
+  }
+
+  async #finishWith(claim: Claim, digest: Digest, body: UploadBody): Promise<void> {
+    const received = await this.#take(claim, body);
+    const upload = { id: claim.row.id, size: received.hash.size, staged: received.staged };
+    const computed = await this.#digest(received.hash, upload, digestAlgorithm(digest));
+    if (computed !== digest) {
+      await this.#end(claim);
+      throw new RegistryError('DIGEST_INVALID', `the content's digest is ${computed}, not ${digest}`);
+    }
+    try {
+      await this.#commit(claim, upload, digest);
+    } catch (error) {
+      // The bytes may have moved already; a repeated PUT without a body finds them.
+      if (!(error instanceof UploadLost)) await this.#release(received).catch(() => {});
+      throw error;
+    }
+  }
+
+  #commit({ row, writer }: Claim, { id, size, staged }: StagedUpload, digest: Digest): Promise<void> {
+    return this.#blobs.commit({ id, size, staged, writer, repository: row.repository_id }, digest);
   }
 
   /** Gives up the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN` | `RANGE_INVALID` */
@@ -150,8 +168,17 @@ export class Uploads {
     return row;
   }
 
-  /** One writer a session: two bodies would be interleaved (R16). */
-  async #exclusively<T>(name: RepositoryName, id: string, run: (claim: Claim) => Promise<T>): Promise<T> {
+  /**
+   * One writer a session: two bodies would be interleaved (R16).
+   *
+   * @param mayHaveMoved whether `run` can do with staged bytes that are gone, as they may be a blob's already
+   */
+  async #exclusively<T>(
+    name: RepositoryName,
+    id: string,
+    run: (claim: Claim) => Promise<T>,
+    { mayHaveMoved = () => false }: { mayHaveMoved?: (row: UploadRow) => boolean } = {},
+  ): Promise<T> {
     const { writer: before } = await this.#find(name, id);
     if (this.#writing.has(id)) throw busy();
     this.#writing.add(id);
@@ -164,7 +191,8 @@ export class Uploads {
       );
       if (row !== undefined) {
         const claim = { row, writer };
-        return await this.#holding(before === null ? claim : await this.#adopt(claim), run);
+        const held = before === null ? claim : await this.#adopt(claim, mayHaveMoved(row));
+        return await this.#holding(held, run);
       }
       // Either another process writes, or the session ended since it was found.
       await this.#find(name, id);
@@ -179,7 +207,7 @@ export class Uploads {
    * when it wakes must not be among the bytes that count. When this fails the claim is left to run out, so that the next
    * writer has to do it.
    */
-  async #adopt({ row, writer }: Claim): Promise<Claim> {
+  async #adopt({ row, writer }: Claim, mayHaveMoved: boolean): Promise<Claim> {
     try {
       const staged = await this.#store.adopt(row);
       const held = await this.#database.transaction((db) => moveStaged(db, { id: row.id, writer, staged }), {
@@ -188,8 +216,10 @@ export class Uploads {
       if (!held) throw unknownUpload();
       return { row: { ...row, staged }, writer };
     } catch (error) {
-      if (error instanceof UploadLost) await this.#endLost({ row, writer }, error);
-      throw error;
+      if (!(error instanceof UploadLost)) throw error;
+      // Bytes that are gone are nobody's to write to.
+      if (mayHaveMoved && isGone(error)) return { row, writer };
+      return this.#endLost({ row, writer }, error);
     }
   }
 
@@ -208,21 +238,14 @@ export class Uploads {
     }
   }
 
-  #write<T>(
-    name: RepositoryName,
-    id: string,
-    body: UploadBody,
-    then: (received: Received) => Promise<T>,
-  ): Promise<T> {
-    return this.#exclusively(name, id, async (claim) => {
-      const { size } = claim.row;
-      if (body.range !== undefined && body.range.first !== size) {
-        const detail = `the next byte is ${size}, the chunk starts at ${body.range.first}`;
-        throw new RegistryError('RANGE_INVALID', detail);
-      }
-      const hash = await this.#hashOf(claim);
-      return then(await this.#receive(claim, hash, body));
-    });
+  /** Checks the place of a request's bytes, and takes them. */
+  async #take(claim: Claim, body: UploadBody): Promise<Received> {
+    const { size } = claim.row;
+    if (body.range !== undefined && body.range.first !== size) {
+      const detail = `the next byte is ${size}, the chunk starts at ${body.range.first}`;
+      throw new RegistryError('RANGE_INVALID', detail);
+    }
+    return this.#receive(claim, await this.#hashOf(claim), body);
   }
 
   async #receive(claim: Claim, hash: RunningHash, body: UploadBody): Promise<Received> {
@@ -266,7 +289,7 @@ export class Uploads {
     if (size > 0) {
       hash = await RunningHash.of(algorithm, await this.#store.readUpload(claim.row));
       // After a power cut the staged file may be as long as recorded and hold other bytes.
-      if (hash.digest() !== digest) throw new UploadLost(id);
+      if (hash.digest() !== digest) throw new UploadLost(id, size);
     }
     this.#remember(id, hash);
     return hash;
@@ -323,6 +346,11 @@ export class Uploads {
     await this.#end(claim);
     throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the bytes sent so far were lost; start again', { cause });
   }
+}
+
+/** Nothing is staged, as opposed to something else. */
+function isGone(error: unknown): boolean {
+  return error instanceof UploadLost && error.found === undefined;
 }
 
 function busy(): RegistryError {

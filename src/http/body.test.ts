@@ -17,6 +17,7 @@ function request(headers: Record<string, string> = {}): PassThrough & IncomingMe
 function read(from: IncomingMessage, signal = new AbortController().signal) {
   let received = 0;
   const body = readBody(from, limit, {
+    empty: false,
     open: () => from,
     signal,
     received: (bytes) => {
@@ -146,6 +147,7 @@ test('a client that waits for 100 Continue gets it when its body is wanted', asy
   const socket = await connected(t, async (request, response) => {
     acceptBody(request, response);
     const body = await readBody(request, limit, {
+      empty: false,
       open: () => request,
       signal: new AbortController().signal,
       received: () => {},

@@ -14,6 +14,8 @@ export function acceptBody(request: IncomingMessage, response: ServerResponse): 
 
 /** How a handler takes a body in. */
 export interface Intake {
+  /** No body comes. */
+  readonly empty: boolean;
   /** Lets the body come; for when all checks are done, as some clients wait for it (`Expect: 100-continue`). */
   readonly open: () => IncomingMessage;
   /** Aborted when the body comes too slowly. */

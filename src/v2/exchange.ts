@@ -87,7 +87,7 @@ export class Exchange {
       acceptBody(request, response);
       return request;
     };
-    if (!announcesBody(request)) return take({ open, signal: slow.signal, received });
+    if (!announcesBody(request)) return take({ empty: true, open, signal: slow.signal, received });
     // While this side makes the client wait (a slow disk), the client is not the slow one.
     let waited = 0;
     const progress = (): number => {
@@ -96,7 +96,7 @@ export class Exchange {
     };
     const unwatch = this.#slow.watch(progress, (reason) => slow.abort(reason));
     try {
-      return await take({ open, signal: slow.signal, received });
+      return await take({ empty: false, open, signal: slow.signal, received });
     } finally {
       unwatch();
     }
