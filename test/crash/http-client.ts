@@ -1,4 +1,4 @@
-import { type OutgoingHttpHeaders, request } from 'node:http';
+import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from 'node:http';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { Client } from '../support/inject.ts';
 
@@ -8,6 +8,13 @@ export class NoAnswer extends Error {
     super('no answer', { cause });
     this.name = 'NoAnswer';
   }
+}
+
+/** An answer as Fastify's `inject` gives it. */
+export interface Answered {
+  readonly statusCode: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawPayload: Buffer;
 }
 
 /** Bytes above which a client asks before it sends them, as curl does. */
@@ -25,7 +32,14 @@ export function clientOf(url: string): Client {
   return new Client({ inject } as unknown as FastifyInstance);
 }
 
-function exchange(url: URL, method: string, headers: OutgoingHttpHeaders, body: Buffer | string | undefined) {
+/** @throws NoAnswer */
+export function exchange(
+  url: URL,
+  method: string,
+  headers: OutgoingHttpHeaders,
+  body: Buffer | string | undefined,
+  signal?: AbortSignal,
+): Promise<Answered> {
   const length = body === undefined ? 0 : Buffer.byteLength(body);
   // Who is refused while it sends a lot may lose the answer with the connection.
   const expect = length > waitsAbove ? { expect: '100-continue' } : {};
@@ -33,13 +47,18 @@ function exchange(url: URL, method: string, headers: OutgoingHttpHeaders, body: 
     const fail = (error: unknown) => reject(new NoAnswer(error));
     const sent = request(
       url,
-      { method, agent: false, headers: { ...headers, ...expect, 'content-length': length } },
+      {
+        method,
+        agent: false,
+        headers: { ...headers, ...expect, 'content-length': length },
+        ...(signal && { signal }),
+      },
       async (response) => {
         try {
           const chunks: Buffer[] = [];
           for await (const chunk of response) chunks.push(chunk as Buffer);
           resolve({
-            statusCode: response.statusCode,
+            statusCode: response.statusCode as number,
             headers: response.headers,
             rawPayload: Buffer.concat(chunks),
           });

@@ -10,8 +10,13 @@ export interface Examination {
 }
 
 /** `berth fsck --json --read-data` over a data directory, in use or not. */
-export async function examine(data: string, ...flags: string[]): Promise<Examination> {
-  const { exitCode, out, err } = await fsck('--data', data, '--json', '--read-data', ...flags);
+export function examine(data: string, ...flags: string[]): Promise<Examination> {
+  return examineWith({}, '--data', data, ...flags);
+}
+
+/** The same over whatever the environment names. */
+export async function examineWith(env: NodeJS.ProcessEnv, ...flags: string[]): Promise<Examination> {
+  const { exitCode, out, err } = await fsckIn(env, '--json', '--read-data', ...flags);
   const lines = out.split('\n').filter((line) => line !== '');
   const summary = JSON.parse(lines.pop() ?? '{}') as { walked: Walked };
   const findings = lines.map((line) => JSON.parse(line) as Finding);
@@ -19,11 +24,18 @@ export async function examine(data: string, ...flags: string[]): Promise<Examina
 }
 
 /** What the command `berth fsck` prints, and how it ends. */
-export async function fsck(...args: string[]): Promise<{ exitCode: number; out: string; err: string }> {
+export function fsck(...args: string[]): Promise<{ exitCode: number; out: string; err: string }> {
+  return fsckIn({}, ...args);
+}
+
+async function fsckIn(
+  env: NodeJS.ProcessEnv,
+  ...args: string[]
+): Promise<{ exitCode: number; out: string; err: string }> {
   let out = '';
   let err = '';
   const exitCode = await run(['fsck', ...args], {
-    env: {},
+    env,
     out: (text) => {
       out += text;
     },
