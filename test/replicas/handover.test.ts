@@ -1,0 +1,272 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { clientOf } from '../crash/http-client.ts';
+import { RawConnection } from '../faults/raw-connection.ts';
+import { finish, patch, pullBlob, received, startUpload } from '../faults/uploading.ts';
+import { digestOf } from '../support/inject.ts';
+import { needs } from '../support/needs.ts';
+import { type Cluster, startCluster } from './cluster.ts';
+import { Postgres } from './postgres.ts';
+import type { Replica } from './replica.ts';
+
+const mib = 1 << 20;
+
+/** Milliseconds after which a writer that died is replaced: its lease, and some for two busy cores. */
+const takenOverWithin = 20_000;
+
+/** The session, as seen by another replica. */
+const at = (replica: Replica, session: string) => replica.url + new URL(session).pathname;
+
+const everywhere = async (replicas: readonly Replica[], digest: string, bytes: Buffer) => {
+  for (const { url } of replicas) assert.ok((await pullBlob(url, 'app', digest)).equals(bytes), url);
+};
+
+/** Begins a PATCH and sends half of it; resolves when the registry has let it in. */
+async function beginPatch(session: string, bytes: Buffer, first: number): Promise<RawConnection> {
+  const connection = await RawConnection.to(session);
+  connection.request('PATCH', new URL(session).pathname, {
+    'content-length': bytes.length,
+    'content-range': `${first}-${first + bytes.length - 1}`,
+    expect: '100-continue',
+  });
+  assert.equal((await connection.response())?.status, 100);
+  connection.send(bytes.subarray(0, bytes.length / 2));
+  return connection;
+}
+
+/** Sends a chunk until nobody else is writing to the session any more; how long that took. */
+async function patchWhenFree(session: string, bytes: Buffer<ArrayBuffer>, first: number): Promise<number> {
+  const begin = performance.now();
+  for (;;) {
+    const { status } = await patch(session, bytes, first);
+    if (status === 202) return performance.now() - begin;
+    assert.equal(status, 416);
+    assert.ok(performance.now() - begin < takenOverWithin, 'the session is taken still');
+    await delay(250);
+  }
+}
+
+type Handover = (t: TestContext, cluster: Cluster) => Promise<void>;
+
+const handovers: Record<string, Handover> = {
+  async 'three replicas that start at once on an empty database set it up once, and all serve'(_t, cluster) {
+    const { postgres, database, replicas } = cluster;
+    const applied = await postgres.query(database, 'select name from kysely_migration');
+    assert.ok(applied.length > 0);
+    assert.equal(new Set(applied.map(({ name }) => name)).size, applied.length);
+    for (const { url } of replicas) assert.equal((await fetch(`${url}/readyz`)).status, 200);
+  },
+
+  async 'each request of an upload goes to another replica'(_t, { replicas }) {
+    const [one, two, three] = replicas;
+    // Parts of a bucket's multipart upload are 5 MiB or more: above, below, at, and a rest.
+    for (const sizes of [
+      [1],
+      [6 * mib, 3 * mib, 1],
+      [5 * mib, 5 * mib, 100],
+      [10, 20, 30, 40],
+      [mib, 7 * mib],
+    ]) {
+      const bytes = randomBytes(sizes.reduce((sum, size) => sum + size));
+      const session = await startUpload(one.url, 'app');
+      let sent = 0;
+      for (const [index, size] of sizes.entries()) {
+        const next = at([two, three, one][index % 3]!, session);
+        assert.equal(await received(next), sent);
+        assert.equal((await patch(next, bytes.subarray(sent, sent + size), sent)).status, 202);
+        sent += size;
+      }
+      const digest = digestOf(bytes);
+      assert.equal((await finish(at(one, session), digest)).status, 201);
+      await everywhere(replicas, digest, bytes);
+    }
+  },
+
+  async 'an upload goes on an hour later, at a replica that was started since'(t, cluster) {
+    const bytes = randomBytes(7 * mib);
+    const first = await cluster.startReplica(t);
+    const session = await startUpload(first.url, 'app');
+    assert.equal((await patch(session, bytes.subarray(0, 6 * mib))).status, 202);
+    await first.stop('SIGTERM');
+    const { id } = /(?<id>[^/]+)$/.exec(session)!.groups!;
+    await cluster.postgres.query(
+      cluster.database,
+      `update uploads set updated_at = updated_at - 3600000, created_at = created_at - 3600000 where id = '${id}'`,
+    );
+    const later = await cluster.startReplica(t);
+    assert.equal(await received(at(later, session)), 6 * mib);
+    assert.equal((await patch(at(later, session), bytes.subarray(6 * mib), 6 * mib)).status, 202);
+    const digest = digestOf(bytes);
+    assert.equal((await finish(at(later, session), digest)).status, 201);
+    await everywhere(cluster.replicas, digest, bytes);
+  },
+
+  async 'an upload whose replica is killed in the middle of a chunk goes on at another'(t, cluster) {
+    const bytes = randomBytes(9 * mib);
+    const [, , three] = cluster.replicas;
+    const doomed = await cluster.startReplica(t);
+    const session = await startUpload(three.url, 'app');
+    assert.equal((await patch(at(doomed, session), bytes.subarray(0, mib))).status, 202);
+    const cut = await beginPatch(at(doomed, session), bytes.subarray(mib), mib);
+    await doomed.stop('SIGKILL');
+    await cut.closed;
+    assert.equal(await received(session), mib, 'what was acknowledged counts, and nothing else');
+    const waited = await patchWhenFree(session, bytes.subarray(mib), mib);
+    t.diagnostic(`taken over after ${(waited / 1000).toFixed(1)} s`);
+    const digest = digestOf(bytes);
+    assert.equal((await finish(session, digest)).status, 201);
+    await everywhere(cluster.replicas, digest, bytes);
+  },
+
+  async 'a replica that sleeps through its lease does not touch what its successor wrote'(t, cluster) {
+    const bytes = randomBytes(9 * mib);
+    const other = randomBytes(9 * mib);
+    const [, two, three] = cluster.replicas;
+    const sleeper = await cluster.startReplica(t);
+    const session = await startUpload(two.url, 'app');
+    assert.equal((await patch(session, bytes.subarray(0, mib))).status, 202);
+    const asleep = await beginPatch(at(sleeper, session), other.subarray(mib), mib);
+    process.kill(sleeper.pid, 'SIGSTOP');
+    await patchWhenFree(at(three, session), bytes.subarray(mib, 2 * mib), mib);
+    process.kill(sleeper.pid, 'SIGCONT');
+    asleep.send(other.subarray(mib).subarray((other.length - mib) / 2));
+    const answer = await asleep.response();
+    assert.match(String(answer?.status), /^(404|416|5\d\d)$/, 'it was told that its bytes count');
+    assert.equal(await received(session), 2 * mib);
+    assert.equal((await patch(session, bytes.subarray(2 * mib), 2 * mib)).status, 202);
+    const digest = digestOf(bytes);
+    assert.equal((await finish(at(three, session), digest)).status, 201);
+    await everywhere(cluster.replicas, digest, bytes);
+  },
+
+  async 'of two that write to one upload at two replicas at once, one is let in'(_t, { replicas }) {
+    const [one, two, three] = replicas;
+    const session = await startUpload(one.url, 'app');
+    let bytes: Buffer = Buffer.alloc(0);
+    for (let round = 0; round < 10; round++) {
+      const chunks = [randomBytes(mib), randomBytes(mib)] as const;
+      const answers = await Promise.all([
+        patch(at(one, session), chunks[0], bytes.length),
+        patch(at(two, session), chunks[1], bytes.length),
+      ]);
+      const statuses = answers.map(({ status }) => status);
+      const winner = statuses.indexOf(202);
+      assert.deepEqual(statuses.toSorted(), [202, 416]);
+      bytes = Buffer.concat([bytes, chunks[winner]!]);
+      assert.equal(await received(at(three, session)), bytes.length);
+    }
+    const digest = digestOf(bytes);
+    assert.equal((await finish(at(three, session), digest)).status, 201);
+    await everywhere(replicas, digest, bytes);
+  },
+
+  async 'while one replica takes a chunk, another refuses one and says where the upload stands'(
+    _t,
+    { replicas },
+  ) {
+    const [one, two] = replicas;
+    const bytes = randomBytes(2 * mib);
+    const session = await startUpload(one.url, 'app');
+    const slow = await beginPatch(session, bytes, 0);
+    const refused = await patch(at(two, session), randomBytes(10), 0);
+    assert.equal(refused.status, 416);
+    assert.equal(refused.headers.get('range'), '0-0');
+    slow.send(bytes.subarray(mib));
+    assert.equal((await slow.response())?.status, 202);
+    slow.destroy();
+    assert.equal((await finish(at(two, session), digestOf(bytes))).status, 201);
+  },
+
+  async 'whatever one replica confirms, the next request to any other shows'(_t, { replicas }) {
+    const clients = replicas.map(({ url }) => clientOf(url));
+    const held: string[] = [];
+    for (let round = 0; round < 6; round++) {
+      const name = `fresh/${round % 2}`;
+      const writer = clients[round % 3]!;
+      const others = clients.filter((client) => client !== writer);
+      const image = await writer.pushImage(name, `v${round}`);
+      if (!held.includes(name)) held.push(name);
+      for (const reader of others) {
+        const byTag = await reader.get(`/v2/${name}/manifests/v${round}`);
+        assert.ok(byTag.body.equals(image.bytes));
+        assert.ok((await reader.tags(name)).includes(`v${round}`));
+        const catalog = await reader.get('/v2/_catalog?n=1000');
+        for (const name of held)
+          assert.ok(catalog.json<{ repositories: string[] }>().repositories.includes(name));
+      }
+      const { layers } = JSON.parse(image.bytes.toString());
+      for (const { url } of replicas) await pullBlob(url, name, layers[0].digest);
+
+      // A tag moves, a referrer comes, the tag goes, the manifest goes, the blob goes.
+      const moved = await writer.pushImage(name, `v${round}`);
+      for (const reader of others)
+        assert.ok((await reader.get(`/v2/${name}/manifests/v${round}`)).body.equals(moved.bytes));
+      const subject = { mediaType: image.mediaType, digest: image.digest, size: image.bytes.length };
+      const referrer = await writer.pushImage(name, undefined, { subject });
+      for (const reader of others)
+        assert.deepEqual(
+          (await reader.referrers(name, image.digest)).map(({ digest }) => digest),
+          [referrer.digest],
+        );
+      for (const gone of [`manifests/v${round}`, `manifests/${image.digest}`, `blobs/${layers[0].digest}`]) {
+        const url = `/v2/${name}/${gone}`;
+        assert.equal((await writer.delete(url)).status, 202);
+        for (const reader of others) assert.equal((await reader.get(url)).status, 404, url);
+      }
+      for (const reader of others) assert.ok(!(await reader.tags(name)).includes(`v${round}`));
+    }
+  },
+
+  async 'of writers at three replicas that add to one tag with If-Match, none is lost'(_t, { replicas }) {
+    const clients = replicas.map(({ url }) => clientOf(url));
+    const image = await clients[0]!.image('log');
+    await clients[0]!.putManifest('log', 'all', image, { 'if-none-match': '*' });
+    let refused = 0;
+    const add = async (writer: number) => {
+      const client = clients[writer % 3]!;
+      for (;;) {
+        const current = await client.get('/v2/log/manifests/all');
+        const document = current.json<{ annotations?: Record<string, string> }>();
+        const annotations = { ...document.annotations, [`writer-${writer}`]: 'was here' };
+        const conditions = { 'if-match': current.headers.etag! };
+        const { status } = await client.putManifest('log', 'all', { ...document, annotations }, conditions);
+        if (status === 201) return;
+        assert.equal(status, 412);
+        refused += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: 12 }, (_, writer) => add(writer)));
+    const { annotations } = (await clients[1]!.get('/v2/log/manifests/all')).json<{ annotations: object }>();
+    assert.equal(Object.keys(annotations).length, 12);
+    assert.ok(refused > 0, 'nobody met another');
+    const created = await Promise.all(
+      Array.from({ length: 12 }, (_, i) =>
+        clients[i % 3]!.putManifest(
+          'log',
+          'first',
+          { ...image, annotations: { i: String(i) } },
+          { 'if-none-match': '*' },
+        ),
+      ),
+    );
+    assert.deepEqual(created.map(({ status }) => status).sort(), [201, ...Array(11).fill(412)]);
+  },
+};
+
+test('three replicas', { concurrency: true }, async (t) => {
+  if (!needs(t, 'postgres', 'nginx', 'versitygw')) return;
+  const postgres = await Postgres.start(t);
+  const storages = process.env.ONLY ? [process.env.ONLY as 'S3'] : (['S3', 'shared directory'] as const);
+  await Promise.all(
+    storages.map((storage) =>
+      t.test(`over ${storage}`, { concurrency: true }, async (t) => {
+        const cluster = await startCluster(t, { storage, redirect: true, postgres });
+        await Promise.all(
+          Object.entries(handovers).map(([name, handover]) => t.test(name, (t) => handover(t, cluster))),
+        );
+      }),
+    ),
+  );
+});

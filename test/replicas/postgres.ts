@@ -1,0 +1,83 @@
+import { chmod, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { Client } from 'pg';
+import { type Child, startChild } from '../support/child.ts';
+import { cleanUp } from '../support/cleanup.ts';
+import { run } from '../support/command.ts';
+import { findProgram } from '../support/needs.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { freePort } from './address.ts';
+
+const address = '127.0.2.2';
+
+/** A PostgreSQL server of the test's own, which can go away and come back with its data. */
+export class Postgres {
+  /** `127.0.2.2:PORT` */
+  readonly host: string;
+  readonly #t: TestContext;
+  readonly #command: readonly string[];
+  #child: Child | undefined;
+
+  private constructor(t: TestContext, host: string, command: readonly string[]) {
+    this.#t = t;
+    this.host = host;
+    this.#command = command;
+  }
+
+  static async start(t: TestContext): Promise<Postgres> {
+    const programs = dirname(findProgram('postgres') as string);
+    const directory = await temporaryDirectory(t, 'berth-postgres');
+    // It refuses to run as root, and its own user has to get there.
+    await chmod(directory, 0o777);
+    const user = process.getuid?.() === 0 ? ['--reuid=postgres', '--regid=postgres', '--clear-groups'] : [];
+    const program = (name: string, ...args: string[]) => ['setpriv', ...user, join(programs, name), ...args];
+    const data = join(directory, 'data');
+    const initdb = ['--auth=trust', '--username=postgres', '--encoding=UTF8', '--locale=C.UTF-8'];
+    const [command, ...args] = program('initdb', '--pgdata', data, ...initdb);
+    await run(command!, args, { cwd: directory });
+    const port = await freePort(address);
+    const settings = {
+      port,
+      listen_addresses: address,
+      unix_socket_directories: directory,
+      max_connections: 200,
+    };
+    const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`);
+    await writeFile(join(data, 'postgresql.auto.conf'), lines.join(''));
+    const postgres = new Postgres(t, `${address}:${port}`, program('postgres', '-D', data));
+    await postgres.start();
+    return postgres;
+  }
+
+  async start(): Promise<void> {
+    const [command, ...args] = this.#command;
+    // The log says so before the first client is let in, and again by every start that recovers.
+    const ready = /ready to accept connections/;
+    const env = { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR };
+    this.#child = await startChild(this.#t, { command: command!, args, env, ready });
+    // What is killed harder leaves its shared memory behind.
+    cleanUp(this.#t, () => this.stop());
+  }
+
+  /** Ends it as a crash would: nobody is told, nothing is written any more. */
+  async stop(): Promise<void> {
+    await this.#child?.stop('SIGQUIT');
+  }
+
+  async createDatabase(name: string, target = this.host): Promise<string> {
+    await this.query('postgres', `create database ${name}`);
+    return `postgres://postgres@${target}/${name}`;
+  }
+
+  /** The rows of one statement. */
+  async query(database: string, statement: string): Promise<Record<string, unknown>[]> {
+    const client = new Client({ connectionString: `postgres://postgres@${this.host}/${database}` });
+    await client.connect();
+    try {
+      return (await client.query(statement)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+}
