@@ -1,0 +1,33 @@
+import type { FastifyInstance, InjectOptions } from 'fastify';
+import { exchange, NoAnswer } from '../crash/http-client.ts';
+import { Client } from '../support/inject.ts';
+import { type Ledger, Unsettled } from './ledger.ts';
+
+/** Milliseconds after which a client believes that no answer will come. */
+const patience = 60_000;
+
+/** A registry client whose every request and answer is in the ledger; what is not settled is thrown as {@link Unsettled}. */
+export function recordedClient(url: string, ledger: Ledger): Client {
+  const inject = async ({ method, url: path, headers, payload }: InjectOptions) => {
+    const begin = performance.now();
+    const record = (status: number | undefined, cause?: unknown) => {
+      const entry = { method: String(method), url: String(path), begin, end: performance.now(), status };
+      ledger.exchanges.push(entry);
+      if (status === undefined || status >= 500) throw new Unsettled(entry, cause);
+    };
+    const target = new URL(String(path), url);
+    const body = payload as Buffer | string | undefined;
+    const signal = AbortSignal.timeout(patience);
+    let answer: Awaited<ReturnType<typeof exchange>>;
+    try {
+      answer = await exchange(target, String(method), headers ?? {}, body, signal);
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error;
+      record(undefined, error);
+      throw error;
+    }
+    record(answer.statusCode, answer.rawPayload.toString());
+    return answer;
+  };
+  return new Client({ inject } as unknown as FastifyInstance);
+}
