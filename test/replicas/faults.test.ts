@@ -12,7 +12,7 @@ import { Random } from './random.ts';
 /** Milliseconds that PostgreSQL and the bucket are away. */
 const outage = 10_000;
 /** Milliseconds in which connections break. */
-const breaking = 3_000;
+const breaking = 2_500;
 
 const faults: readonly [name: string, fault: Fault, time: number][] = [
   ['replicas are killed and come back, one after another', killReplicas, 0],

@@ -32,6 +32,9 @@ export interface Outcome {
   readonly recoveredAfter: number;
 }
 
+/** Milliseconds of load before a fault, and when all is well again. */
+const around = 500;
+
 let runs = 0;
 
 /**
@@ -59,13 +62,13 @@ export async function disturb(
   try {
     // A client that meets what must not be ends all of it.
     const during = async () => {
-      await delay(1_000);
+      await delay(around);
       const begin = performance.now();
       await fault();
       const end = performance.now();
       await Promise.all(cluster.replicas.map((replica) => probe(replica, ledger)));
       const recovered = performance.now();
-      await delay(1_000);
+      await delay(around);
       return { begin, end, recovered };
     };
     const times = await Promise.race([
