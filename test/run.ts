@@ -26,8 +26,10 @@ if (files.length === 0) {
   process.exit(1);
 }
 
-// The folders of test/ hold what starts processes and measures them: one file after another, and nothing beside it.
+// The folders of test/ hold what starts processes. Some of it measures them, or kills them at a moment: one file after another, and
+// nothing beside it. The rest waits for others most of the time.
 const isHeavy = (file: string) => /^test\/(?!support\/)[^/]+\//.test(file);
+const isAlone = (file: string) => /^test\/(?:crash|faults|model)\/(?!s3-)/.test(file);
 const side = { concurrency: availableParallelism(), timeout: 2 * minute };
 const [usual, ...otherBackends] = backendNames;
 /** The tables of the protocol: what they say of a registry holds whatever it stands on. */
@@ -36,7 +38,13 @@ const isProtocol = (file: string) =>
 const phases = [
   { backend: usual, files: files.filter((file) => !isHeavy(file)), ...side },
   ...otherBackends.map((backend) => ({ backend, files: files.filter(isProtocol), ...side })),
-  { backend: usual, files: files.filter(isHeavy), concurrency: 1, timeout: 5 * minute },
+  { backend: usual, files: files.filter(isAlone), concurrency: 1, timeout: 5 * minute },
+  {
+    backend: usual,
+    files: files.filter((file) => isHeavy(file) && !isAlone(file)),
+    concurrency: 2,
+    timeout: 5 * minute,
+  },
 ];
 
 const interrupted = new AbortController();

@@ -49,6 +49,10 @@ export class Blobs {
     return { digest, size: blob.size, generation: blob.generation };
   }
 
+  async holds(name: RepositoryName, digest: Digest): Promise<boolean> {
+    return (await findBlob(this.#database.read, name, digest)) !== undefined;
+  }
+
   /** The blob's bytes, or a range of them; the caller closes them. */
   async open({ digest, size, generation }: Blob, range?: ByteRange): Promise<OpenBlob> {
     const opened = await this.#store.read(blobKey(digest, generation), range);

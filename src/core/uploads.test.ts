@@ -126,6 +126,17 @@ for (const dialect of dialects) {
     }
   });
 
+  test(`${dialect.name}: a PUT that is sent twice, as its answer was lost, is done both times`, async (t) => {
+    const { uploads, otherProcess } = await uploadsOf(t, dialect);
+    const { id } = await uploads.start(repositoryName);
+    await uploads.append(repositoryName, id, body('one'));
+    const put = (to: Uploads, digest: Digest) =>
+      to.finish(repositoryName, id, digest, { ...nothing(), empty: true });
+    await put(uploads, digestOf('one'));
+    await put(otherProcess(), digestOf('one'));
+    await assert.rejects(put(uploads, digestOf('two')), { code: 'BLOB_UPLOAD_UNKNOWN' });
+  });
+
   test(`${dialect.name}: a second writer is refused, and the first goes on`, async (t) => {
     const { uploads, claimed } = await uploadsOf(t, dialect);
     const { id } = await uploads.start(repositoryName);

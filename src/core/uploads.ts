@@ -119,21 +119,31 @@ export class Uploads {
   /**
    * Takes the last bytes, if any, and makes the upload a blob (end-6). A wrong digest ends the session: nothing is
    * stored, and its bytes are freed. Where none come and the staged ones are gone, an attempt before this one may have died between
-   * the store and the database: then this one records what that one stored.
+   * the store and the database: then this one records what that one stored. Where there is no session any more but the repository
+   * holds the blob, it is done already.
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async finish(name: RepositoryName, id: string, digest: Digest, body: UploadBody): Promise<void> {
-    const mayHaveMoved = (row: UploadRow): boolean => body.empty === true && row.digest === digest;
+    const isRecorded = (row: UploadRow): boolean => body.empty === true && row.digest === digest;
     const run = async (claim: Claim): Promise<void> => {
+      const recorded = isRecorded(claim.row);
       try {
-        await this.#finishWith(claim, digest, body);
+        // What is recorded of bytes that cannot have changed since needs no second look at them, at whichever replica.
+        if (recorded && this.#store.stagesDurably) await this.#commit(claim, claim.row, digest);
+        else await this.#finishWith(claim, digest, body);
       } catch (error) {
-        if (!isGone(error) || !mayHaveMoved(claim.row)) throw error;
+        if (!isGone(error) || !recorded) throw error;
         await this.#commit(claim, claim.row, digest);
       }
       this.#hashes.delete(id);
     };
-    await this.#exclusively(name, id, run, { mayHaveMoved });
+    try {
+      await this.#exclusively(name, id, run, { mayHaveMoved: isRecorded });
+    } catch (error) {
+      // The answer to the first time was lost, and a balancer or a client has sent it once more.
+      const isRepeat = body.empty === true && isUnknown(error) && (await this.#blobs.holds(name, digest));
+      if (!isRepeat) throw error;
+    }
   }
 
   async #finishWith(claim: Claim, digest: Digest, body: UploadBody): Promise<void> {
@@ -351,6 +361,10 @@ export class Uploads {
 /** Nothing is staged, as opposed to something else. */
 function isGone(error: unknown): boolean {
   return error instanceof UploadLost && error.found === undefined;
+}
+
+function isUnknown(error: unknown): boolean {
+  return error instanceof RegistryError && error.code === 'BLOB_UPLOAD_UNKNOWN';
 }
 
 function busy(): RegistryError {

@@ -89,6 +89,9 @@ export interface AppendResult extends Pick<StagedUpload, 'size' | 'staged'> {
  * Any failure of the storage below is thrown as it came.
  */
 export interface BlobStore {
+  /** Whether staged bytes, once an append has resolved, are as durable as committed ones; others may be gone after a power cut. */
+  readonly stagesDurably: boolean;
+
   /** Opens committed bytes, all or a range of them. Absent bytes are `undefined`; a failure to look is thrown. */
   read(key: BlobKey, range?: ByteRange): Promise<OpenBlob | undefined>;
 

@@ -104,6 +104,9 @@ export async function openFilesystemStore(
   }
 
   return {
+    // A staged file is synced when it is committed.
+    stagesDurably: false,
+
     async read(key): Promise<BlobFile | undefined> {
       const fd = await presentOr(undefined, files.open(pathOf(key), O_RDONLY));
       if (fd === undefined) return undefined;

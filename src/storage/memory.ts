@@ -21,6 +21,8 @@ export function openMemoryStore(): BlobStore {
   }
 
   return {
+    stagesDurably: true,
+
     async read(key, range) {
       const bytes = blobs.get(key)?.bytes;
       if (bytes === undefined) return undefined;

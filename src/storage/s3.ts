@@ -37,6 +37,8 @@ export async function openS3Store(
   }
 
   return {
+    stagesDurably: true,
+
     read: (key, range) => openObject(bucket, keyOf(key), range),
 
     async stat(key) {

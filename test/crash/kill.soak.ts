@@ -1,8 +1,8 @@
-// `npm run test:soak`: the same as kill.test.ts for BERTH_SOAK_MINUTES, 10 by default.
+// `npm run test:soak`: the same as kill.test.ts for SOAK_MINUTES, 10 by default.
 import { test } from 'node:test';
 import { killUnderLoad } from './kill-under-load.ts';
 
-const end = performance.now() + Number(process.env.BERTH_SOAK_MINUTES ?? 10) * 60_000;
+const end = performance.now() + Number(process.env.SOAK_MINUTES ?? 10) * 60_000;
 
 test('killed at random times under load for long, it loses nothing that it acknowledged', async (t) => {
   await killUnderLoad(t, () => performance.now() < end);

@@ -11,6 +11,7 @@ export function failingStore(store: BlobStore, faults: Faults): BlobStore {
     }
   }
   return {
+    stagesDurably: store.stagesDurably,
     // Failing after the file was opened would lose the descriptor, which no store may do.
     async read(key, range) {
       faults.check('read');

@@ -1,4 +1,4 @@
-// `npm run test:soak`: faults at random, two at once at times, for BERTH_SOAK_MINUTES, 10 by default. BERTH_SOAK_SEED has a run
+// `npm run test:soak`: faults at random, two at once at times, for SOAK_MINUTES, 10 by default. SOAK_SEED has a run
 // again, as far as the load and the order of faults go.
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
@@ -10,8 +10,8 @@ import { Ledger } from './ledger.ts';
 import { assertNothingLost, describe, disturb, readBack, recoversWithin, type UnderLoad } from './load.ts';
 import { Random } from './random.ts';
 
-const end = performance.now() + Number(process.env.BERTH_SOAK_MINUTES ?? 10) * 60_000;
-const seed = Number(process.env.BERTH_SOAK_SEED ?? randomInt(2 ** 31));
+const end = performance.now() + Number(process.env.SOAK_MINUTES ?? 10) * 60_000;
+const seed = Number(process.env.SOAK_SEED ?? randomInt(2 ** 31));
 
 const faults: Readonly<Record<string, Fault>> = {
   'replicas killed': killReplicas,
@@ -29,7 +29,7 @@ const names = Object.keys(faults);
 
 test('three replicas lose nothing, whatever happens', async (t) => {
   if (!needs(t, 'postgres', 'nginx', 'versitygw')) return;
-  t.diagnostic(`BERTH_SOAK_SEED=${seed}`);
+  t.diagnostic(`SOAK_SEED=${seed}`);
   const random = new Random(seed);
   const cluster = await startCluster(t, { storage: 'S3' });
   const system: UnderLoad = { cluster, ledger: new Ledger(), random };
