@@ -38,10 +38,7 @@ export async function openSqlite(path: string, { checkpoints = true } = {}): Pro
   reader.database.exec('pragma query_only = on');
   const read = new Kysely<Schema>({ dialect: sqliteDialect(reader, { busyTimeout }) });
   const wal = new WalSync(`${path}-wal`);
-  const checkpointer = checkpoints
-    ? new Worker(new URL('./sqlite-checkpoint.ts', import.meta.url), { workerData: path })
-    : undefined;
-  checkpointer?.unref();
+  const checkpointing = checkpoints ? startCheckpoints(path) : undefined;
 
   return {
     read,
@@ -58,10 +55,29 @@ export async function openSqlite(path: string, { checkpoints = true } = {}): Pro
       wal.throwIfFailed();
     },
     async close() {
-      await checkpointer?.terminate();
+      await checkpointing?.stop();
       await wal.close();
       await read.destroy();
       await write.destroy();
+    },
+  };
+}
+
+/** The worker that checkpoints, and another when it dies: the registry goes on without one, only less evenly. */
+function startCheckpoints(path: string): { stop(): Promise<unknown> } {
+  let stopped = false;
+  let running: Worker;
+  const start = (): void => {
+    if (stopped) return;
+    running = new Worker(new URL('./sqlite-checkpoint.ts', import.meta.url), { workerData: path });
+    running.unref();
+    running.on('error', () => setTimeout(start, 1_000).unref());
+  };
+  start();
+  return {
+    stop() {
+      stopped = true;
+      return running.terminate();
     },
   };
 }
