@@ -11,7 +11,7 @@ export const largestBuffer = 1 << 20;
 
 /** Large buffers make a few transfers fast; hundreds of slow readers must not hold a megabyte each. */
 function bufferSize(): number {
-  return transfers <= 4 ? largestBuffer : transfers <= 16 ? 256 << 10 : 64 << 10;
+  return transfers <= 4 ? largestBuffer : transfers <= 8 ? 512 << 10 : transfers <= 16 ? 256 << 10 : 64 << 10;
 }
 
 function take(size: number): Buffer {
