@@ -1,7 +1,8 @@
 // The programs that are measured: how each is configured and started.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort, launch, type Program, type Running } from './launch.ts';
+import { freePort } from '../test/support/free-port.ts';
+import { launch, type Program, type Running } from './launch.ts';
 
 export type PeerName = 'berth' | 'docker-registry' | 'nginx';
 

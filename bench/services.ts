@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { freePort } from '../test/support/free-port.ts';
 import { goTool } from '../test/support/go-tools.ts';
 import { asAdministrator, startPostgresServer } from '../test/support/postgres-server.ts';
-import { freePort, launch, type Running } from './launch.ts';
+import { launch, type Running } from './launch.ts';
 import { S3_KEY, s3Client } from './load/s3.ts';
 
 export interface Postgres extends AsyncDisposable {

@@ -4,8 +4,8 @@ import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Child, startChild } from '../support/child.ts';
 import { cleanUp } from '../support/cleanup.ts';
+import { freePort } from '../support/free-port.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { freePort } from './address.ts';
 
 /** nginx, which gives each request to the next of its servers. */
 export class Balancer {

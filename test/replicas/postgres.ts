@@ -5,9 +5,9 @@ import { Client } from 'pg';
 import { type Child, startChild } from '../support/child.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { run } from '../support/command.ts';
+import { freePort } from '../support/free-port.ts';
 import { findProgram } from '../support/needs.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { freePort } from './address.ts';
 
 const address = '127.0.2.2';
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -10,6 +10,7 @@ import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { openS3Store } from '../../src/storage/s3.ts';
 import type { S3Settings } from '../../src/storage/s3-bucket.ts';
 import { cleanUp } from './cleanup.ts';
+import { freePort } from './free-port.ts';
 import { goTool } from './go-tools.ts';
 
 /** A real S3 server (versitygw over a directory) on a free port of 127.0.0.1; the files of one process share it. */
@@ -94,15 +95,6 @@ async function start(path: string): Promise<S3Server> {
   child.unref();
   await listening(child, port);
   return { endpoint: `http://127.0.0.1:${port}`, folder };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function listening(child: ChildProcess, port: number): Promise<void> {
