@@ -44,10 +44,7 @@ export function migrateDbCommand(context: Context): Command {
               signal,
               begin: (name, rows) => progress.begin({ name, unit: 'rows', total: rows }),
               compared: (rows) => progress.add({ count: rows }),
-              problem: (problem) => {
-                if (json) context.out(`${JSON.stringify({ problem })}\n`);
-                else progress.say(`error: ${problem}`);
-              },
+              problem: (problem) => progress.problem(problem),
             },
             finish ? move : undefined,
           ),

@@ -50,10 +50,7 @@ export function migrateStoreCommand(context: Context): Command {
                 progress.begin({ name, unit: 'blobs', total: blobs, totalBytes: bytes });
               },
               done: ({ blobs = 0, bytes = 0 }) => progress.add({ count: blobs, bytes }),
-              problem: (problem) => {
-                if (json) context.out(`${JSON.stringify({ problem })}\n`);
-                else progress.say(`error: ${problem}`);
-              },
+              problem: (problem) => progress.problem(problem),
             },
             finish ? move : undefined,
           ),

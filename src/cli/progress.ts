@@ -87,6 +87,12 @@ export class Progress {
     this.#context.err(`${text}\n`);
   }
 
+  /** Prints what could not be done. */
+  problem(problem: string): void {
+    if (this.#json) this.#context.out(`${JSON.stringify({ problem })}\n`);
+    else this.say(`error: ${problem}`);
+  }
+
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
     this.#clear();
