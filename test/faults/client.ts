@@ -67,3 +67,14 @@ async function exchange(url: string, { method, url: path, headers = {}, body }: 
 function codeOf({ body }: Reply): string {
   return String(JSON.parse(body.toString()).errors[0].code);
 }
+
+/** The fault of the server that ended `run`, if one did; anything else that goes wrong is thrown. */
+export async function faultOf(run: () => Promise<void>): Promise<ServerFault | undefined> {
+  try {
+    await run();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ServerFault) return error;
+    throw error;
+  }
+}

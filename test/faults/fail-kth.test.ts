@@ -6,7 +6,7 @@ import type { AppParts } from '../../src/app.ts';
 import { openSqlite } from '../../src/db/sqlite.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { testRegistry } from '../support/registry.ts';
-import { repeat, ServerFault, send } from './client.ts';
+import { faultOf, repeat, send } from './client.ts';
 import { examine } from './consistency.ts';
 import { descriptorsBackTo, openDescriptors } from './descriptors.ts';
 import { failingDatabase } from './failing-database.ts';
@@ -102,14 +102,4 @@ async function failEach(
   const ownless = [...orphans.values()].filter((hit) => !/^(abort|unlink|transaction)$/.test(hit));
   assert.deepEqual(ownless, []);
   await descriptorsBackTo(descriptors, data);
-}
-
-async function faultOf(run: () => Promise<void>): Promise<ServerFault | undefined> {
-  try {
-    await run();
-    return undefined;
-  } catch (error) {
-    if (error instanceof ServerFault) return error;
-    throw error;
-  }
 }

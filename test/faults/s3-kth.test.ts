@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { failKth, type S3Fault } from '../support/s3-proxy.ts';
-import { repeat, ServerFault, send } from './client.ts';
+import { faultOf, repeat, send } from './client.ts';
 import { digestOf } from './consistency.ts';
 import { s3Registry } from './s3-registry.ts';
 import { type MakeScenario, type Scenario, scenarios } from './scenarios.ts';
@@ -99,14 +99,4 @@ async function failEach(t: TestContext, fault: S3Fault, make: MakeScenario): Pro
   }
   await registry.check(`after '${fault}'`);
   t.diagnostic(`${failures} answers were faults`);
-}
-
-async function faultOf(run: () => Promise<void>): Promise<ServerFault | undefined> {
-  try {
-    await run();
-    return undefined;
-  } catch (error) {
-    if (error instanceof ServerFault) return error;
-    throw error;
-  }
 }
