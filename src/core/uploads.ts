@@ -124,16 +124,20 @@ export class Uploads {
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async finish(name: RepositoryName, id: string, digest: Digest, body: UploadBody): Promise<void> {
-    const isRecorded = (row: UploadRow): boolean => body.empty === true && row.digest === digest;
+    const nothingComes = body.empty === true && body.range === undefined;
+    const isRecorded = (row: UploadRow): boolean => nothingComes && row.digest === digest;
     const run = async (claim: Claim): Promise<void> => {
-      const recorded = isRecorded(claim.row);
-      try {
+      const commitRecorded = (): Promise<void> => this.#commit(claim, claim.row, digest);
+      if (!isRecorded(claim.row)) {
+        await this.#finishWith(claim, digest, body);
+      } else if (this.#store.stagesDurably) {
         // What is recorded of bytes that cannot have changed since needs no second look at them, at whichever replica.
-        if (recorded && this.#store.stagesDurably) await this.#commit(claim, claim.row, digest);
-        else await this.#finishWith(claim, digest, body);
-      } catch (error) {
-        if (!isGone(error) || !recorded) throw error;
-        await this.#commit(claim, claim.row, digest);
+        await commitRecorded();
+      } else {
+        await this.#finishWith(claim, digest, body).catch((error) => {
+          if (!isGone(error)) throw error;
+          return commitRecorded();
+        });
       }
       this.#hashes.delete(id);
     };
