@@ -3,12 +3,14 @@ import { type Migration, Migrator } from 'kysely/migration';
 import { SchemaMismatch } from './database.ts';
 import * as registry from './migrations/0001-registry.ts';
 import * as replicas from './migrations/0002-replicas.ts';
+import * as access from './migrations/0003-access.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a name is never changed once released. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-registry': registry,
   '0002-replicas': replicas,
+  '0003-access': access,
 };
 
 /**

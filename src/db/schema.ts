@@ -11,13 +11,30 @@ export interface Schema {
   uploads: UploadsTable;
   leases: LeasesTable;
   properties: PropertiesTable;
+  accounts: AccountsTable;
+  users: UsersTable;
+  identities: IdentitiesTable;
+  members: MembersTable;
+  teams: TeamsTable;
+  team_members: TeamMembersTable;
+  grants: GrantsTable;
+  access_tokens: AccessTokensTable;
+  signing_keys: SigningKeysTable;
+  trusts: TrustsTable;
+  sessions: SessionsTable;
+  audit_events: AuditEventsTable;
+  pull_counts: PullCountsTable;
 }
 
 interface RepositoriesTable {
   id: Generated<number>;
   name: string;
   created_at: number;
+  visibility: Generated<Visibility>;
 }
+
+/** Whether everyone who reaches the registry may pull, or only who was given the right. */
+export type Visibility = 'public' | 'private';
 
 /** One row for each digest that ever had bytes; it outlives them, so that a generation is never used twice. */
 interface BlobsTable {
@@ -83,6 +100,8 @@ interface UploadsTable {
   writer_until: number;
   /** Where the store has the bytes; only the store reads it. */
   staged: string;
+  /** Who opened the session, and alone may use it (see `access/identity.ts`). */
+  principal: Generated<string>;
 }
 
 /** Background work that one process does for all. */
@@ -96,4 +115,159 @@ interface LeasesTable {
 interface PropertiesTable {
   name: string;
   value: string;
+}
+
+/** Whoever has a name of their own. A user's and an organisation's is that of a namespace; a robot's is `<namespace>+<name>`. */
+interface AccountsTable {
+  id: Generated<number>;
+  name: string;
+  kind: AccountKind;
+  /** The namespace that a robot works for. */
+  owner_id: number | null;
+  /** What new repositories of the namespace are. */
+  default_visibility: Generated<Visibility>;
+  disabled_at: number | null;
+  created_at: number;
+}
+
+export type AccountKind = 'user' | 'organisation' | 'robot';
+
+interface UsersTable {
+  account_id: number;
+  mail: string | null;
+  /** A hash in PHC or bcrypt's form; null: nobody logs in with a password. */
+  password: string | null;
+  /** What was granted for an earlier password ends with it. */
+  password_changed_at: number;
+  /** 0 or 1. */
+  administrator: number;
+  /** 0 or 1: the password alone is not enough for a client. */
+  token_only: number;
+}
+
+/** A user as a sign-on provider knows them. */
+interface IdentitiesTable {
+  issuer: string;
+  subject: string;
+  account_id: number;
+}
+
+interface MembersTable {
+  organisation_id: number;
+  account_id: number;
+  /** On the whole namespace. */
+  role: MemberRole;
+}
+
+export type Role = 'read' | 'write' | 'maintain' | 'admin';
+export type MemberRole = Role | 'none';
+
+interface TeamsTable {
+  id: Generated<number>;
+  organisation_id: number;
+  name: string;
+  /** The group of the sign-on provider that fills the team. */
+  sso_group: string | null;
+  created_at: number;
+}
+
+interface TeamMembersTable {
+  team_id: number;
+  account_id: number;
+  source: 'local' | 'sso';
+}
+
+/** A role on all repositories that a pattern matches, of an account or of a team's members. */
+interface GrantsTable {
+  id: Generated<number>;
+  pattern: string;
+  account_id: number | null;
+  team_id: number | null;
+  role: Role;
+  created_at: number;
+}
+
+interface AccessTokensTable {
+  id: Generated<number>;
+  account_id: number;
+  /** What its owner calls it. */
+  name: string;
+  /** SHA-256 of the token, in hex: it is random enough to need no slow hash. */
+  hash: string;
+  /** What it may be used for at most: scopes parted by spaces; empty: all that its owner may. */
+  scopes: string;
+  created_at: number;
+  expires_at: number | null;
+  revoked_at: number | null;
+  last_used_at: number | null;
+  last_used_from: string | null;
+}
+
+interface SigningKeysTable {
+  /** The `kid` of the tokens signed with it. */
+  id: string;
+  /** PKCS #8 in PEM. */
+  private_key: string;
+  created_at: number;
+  /** It signs no more; it verifies until its last token has ended. */
+  retired_at: number | null;
+}
+
+/** Jobs elsewhere that an organisation lets in, by what their ID tokens say of them. */
+interface TrustsTable {
+  id: Generated<number>;
+  organisation_id: number;
+  name: string;
+  issuer: string;
+  audience: string;
+  /** A JSON Web Key Set, where the issuer's own cannot be fetched. */
+  keys: string | null;
+  /** JSON object: claim → pattern of its value. */
+  claims: string;
+  /** As for access tokens, but never empty. */
+  scopes: string;
+  /** Milliseconds for which a job that logged in may fetch tokens. */
+  lifetime: number;
+  created_at: number;
+  updated_at: number;
+}
+
+/** Browsers that are signed on. */
+interface SessionsTable {
+  /** SHA-256 of what the cookie holds, in hex. */
+  hash: string;
+  account_id: number;
+  created_at: number;
+  expires_at: number;
+}
+
+/** Who did what. */
+interface AuditEventsTable {
+  id: Generated<number>;
+  at: number;
+  action: string;
+  /** 0 or 1. */
+  allowed: number;
+  /** As an upload's principal. */
+  actor: string;
+  /** As the actor was called then. */
+  actor_name: string;
+  /** Which credential was used: `password`, `token:7`; never the credential. */
+  credential: string;
+  address: string | null;
+  repository: string | null;
+  tag: string | null;
+  digest: string | null;
+  status: number | null;
+  error: string | null;
+  /** JSON object: what else was asked for. */
+  detail: string | null;
+  request_id: string | null;
+}
+
+/** How much was pulled in a window of time, where that is limited. */
+interface PullCountsTable {
+  subject: string;
+  window_start: number;
+  count: number;
 }

@@ -1,7 +1,5 @@
 // The tables that make a registry, as `berth migrate-db` copies them: by key, whichever database they are in.
-import { type RawBuilder, sql } from 'kysely';
-import { type ColumnType, jsonRows, keepingIds } from './dialect.ts';
-import { type Db, prepare } from './prepare.ts';
+import type { ColumnType } from './dialect.ts';
 
 export interface Table {
   readonly name: string;
@@ -12,19 +10,21 @@ export interface Table {
   readonly fixed?: string;
   /** Ids are handed out by the database. */
   readonly identity?: boolean;
-  /** What has to be there first: this column, that table, its column. */
+  /** What has to be there first, where the column is not null: this column, that table, its column. */
   readonly needs: readonly (readonly [column: string, table: string, parent: string])[];
 }
 
 export type Row = Readonly<Record<string, string | number | null>>;
 
 const repository = ['repository_id', 'repositories', 'id'] as const;
+const account = ['account_id', 'accounts', 'id'] as const;
+const organisation = ['organisation_id', 'accounts', 'id'] as const;
 
 /** Each after those it needs. */
 export const tables: readonly Table[] = [
   {
     name: 'repositories',
-    columns: { id: 'bigint', name: 'text', created_at: 'bigint' },
+    columns: { id: 'bigint', name: 'text', created_at: 'bigint', visibility: 'text' },
     key: ['id'],
     identity: true,
     needs: [],
@@ -79,107 +79,150 @@ export const tables: readonly Table[] = [
     key: ['repository_id', 'name'],
     needs: [repository, ['manifest_id', 'manifests', 'id']],
   },
+  {
+    name: 'accounts',
+    columns: {
+      id: 'bigint',
+      name: 'text',
+      kind: 'text',
+      owner_id: 'bigint',
+      default_visibility: 'text',
+      disabled_at: 'bigint',
+      created_at: 'bigint',
+    },
+    key: ['id'],
+    identity: true,
+    // A robot's namespace has the lower id, so it comes before it or with it.
+    needs: [],
+  },
+  {
+    name: 'users',
+    columns: {
+      account_id: 'bigint',
+      mail: 'text',
+      password: 'text',
+      password_changed_at: 'bigint',
+      administrator: 'bigint',
+      token_only: 'bigint',
+    },
+    key: ['account_id'],
+    needs: [account],
+  },
+  {
+    name: 'identities',
+    columns: { issuer: 'text', subject: 'text', account_id: 'bigint' },
+    key: ['issuer', 'subject'],
+    needs: [account],
+  },
+  {
+    name: 'members',
+    columns: { organisation_id: 'bigint', account_id: 'bigint', role: 'text' },
+    key: ['organisation_id', 'account_id'],
+    needs: [organisation, account],
+  },
+  {
+    name: 'teams',
+    columns: {
+      id: 'bigint',
+      organisation_id: 'bigint',
+      name: 'text',
+      sso_group: 'text',
+      created_at: 'bigint',
+    },
+    key: ['id'],
+    identity: true,
+    needs: [organisation],
+  },
+  {
+    name: 'team_members',
+    columns: { team_id: 'bigint', account_id: 'bigint', source: 'text' },
+    key: ['team_id', 'account_id', 'source'],
+    needs: [['team_id', 'teams', 'id'], account],
+  },
+  {
+    name: 'grants',
+    columns: {
+      id: 'bigint',
+      pattern: 'text',
+      account_id: 'bigint',
+      team_id: 'bigint',
+      role: 'text',
+      created_at: 'bigint',
+    },
+    key: ['id'],
+    identity: true,
+    needs: [account, ['team_id', 'teams', 'id']],
+  },
+  {
+    name: 'access_tokens',
+    columns: {
+      id: 'bigint',
+      account_id: 'bigint',
+      name: 'text',
+      hash: 'text',
+      scopes: 'text',
+      created_at: 'bigint',
+      expires_at: 'bigint',
+      revoked_at: 'bigint',
+      last_used_at: 'bigint',
+      last_used_from: 'text',
+    },
+    key: ['id'],
+    identity: true,
+    needs: [account],
+  },
+  {
+    name: 'signing_keys',
+    columns: { id: 'text', private_key: 'text', created_at: 'bigint', retired_at: 'bigint' },
+    key: ['id'],
+    needs: [],
+  },
+  {
+    name: 'trusts',
+    columns: {
+      id: 'bigint',
+      organisation_id: 'bigint',
+      name: 'text',
+      issuer: 'text',
+      audience: 'text',
+      keys: 'text',
+      claims: 'text',
+      scopes: 'text',
+      lifetime: 'bigint',
+      created_at: 'bigint',
+      updated_at: 'bigint',
+    },
+    key: ['id'],
+    identity: true,
+    needs: [organisation],
+  },
+  {
+    name: 'audit_events',
+    columns: {
+      id: 'bigint',
+      at: 'bigint',
+      action: 'text',
+      allowed: 'bigint',
+      actor: 'text',
+      actor_name: 'text',
+      credential: 'text',
+      address: 'text',
+      repository: 'text',
+      tag: 'text',
+      digest: 'text',
+      status: 'bigint',
+      error: 'text',
+      detail: 'text',
+      request_id: 'text',
+    },
+    key: ['id'],
+    identity: true,
+    needs: [],
+  },
 ];
 
-/** What a registry does without after a move: sessions and leases of processes that have ended, and its own properties. */
-export const leftBehind: readonly string[] = ['uploads', 'leases', 'properties'];
-
-/** Queries over one table, written for whichever database a handle is of. */
-export interface TableQueries {
-  /** Rows after `after` by key, without the fixed column. */
-  page(db: Db, after: Row | undefined, limit: number): Promise<Row[]>;
-  /** Inserts the rows that nothing stands in the way of: a row that it needs, or one with the same unique value. */
-  insert(db: Db, rows: readonly Row[]): Promise<number>;
-  /** Gives the rows of these keys their values. */
-  update(db: Db, rows: readonly Row[]): Promise<void>;
-  /** Deletes the rows of these keys, and before them what needs them. */
-  delete(db: Db, rows: readonly Row[]): Promise<void>;
-}
-
-export function queriesOf(table: Table): TableQueries {
-  const { name, columns, key, fixed, needs } = table;
-  const refs = (names: readonly string[], of?: string): RawBuilder<unknown> =>
-    sql.join(names.map((column) => sql.ref(of === undefined ? column : `${of}.${column}`)));
-  const sameKey = sql.join(
-    key.map((column) => sql`${sql.ref(`${name}.${column}`)} = ${sql.ref(`given.${column}`)}`),
-    sql` and `,
-  );
-  const all = Object.keys(columns);
-  const read = all.filter((column) => column !== fixed);
-  const values = read.filter((column) => !key.includes(column));
-
-  const page = prepare<Record<string, unknown>, Row>((db, p) =>
-    compiling(
-      db,
-      sql`select ${refs(read)} from ${sql.table(name)}
-          where (${refs(key)}) > (${sql.join(key.map((column) => p(column)))})
-          order by ${refs(key)} limit ${p('limit')}`,
-    ),
-  );
-  const insert = prepare<{ rows: string }, Row>((db, p) => {
-    const present = needs.map(
-      ([column, parent, id]) =>
-        sql`and exists (select 1 from ${sql.table(parent)} where ${sql.ref(`${parent}.${id}`)} = ${sql.ref(`given.${column}`)})`,
-    );
-    return compiling(
-      db,
-      sql`insert into ${sql.table(name)} (${refs(all)}) ${keepingIds(db)}
-          select ${refs(all, 'given')} from ${jsonRows(db, p('rows'), columns)}
-          where true ${sql.join(present, sql` `)}
-          on conflict do nothing returning ${refs(key)}`,
-    );
-  });
-  const update = prepare<{ rows: string }, Row>((db, p) =>
-    compiling(
-      db,
-      sql`update ${sql.table(name)}
-          set ${sql.join(values.map((column) => sql`${sql.ref(column)} = ${sql.ref(`given.${column}`)}`))}
-          from ${jsonRows(db, p('rows'), pick(columns, [...key, ...values]))} where ${sameKey}`,
-    ),
-  );
-  const remove = prepare<{ rows: string }, Row>((db, p) =>
-    compiling(
-      db,
-      sql`delete from ${sql.table(name)} where exists
-          (select 1 from ${jsonRows(db, p('rows'), pick(columns, key))} where ${sameKey})`,
-    ),
-  );
-  const dependents = tables.flatMap((other) =>
-    other.needs
-      .filter(([, parent]) => parent === name)
-      .map(([column, , id]) =>
-        prepare<{ rows: string }, Row>((db, p) =>
-          compiling(
-            db,
-            sql`delete from ${sql.table(other.name)} where ${sql.ref(column)} in
-                (select ${sql.ref(id)} from ${jsonRows(db, p('rows'), pick(columns, [id]))})`,
-          ),
-        ),
-      ),
-  );
-
-  return {
-    page: (db, after, limit) => {
-      const start = Object.fromEntries(
-        key.map((column) => [column, after?.[column] ?? (columns[column] === 'bigint' ? 0 : '')]),
-      );
-      return page(db, { ...start, limit });
-    },
-    insert: async (db, rows) => (await insert(db, { rows: JSON.stringify(rows) })).length,
-    update: async (db, rows) => void (await update(db, { rows: JSON.stringify(rows) })),
-    delete: async (db, rows) => {
-      const parameters = { rows: JSON.stringify(rows) };
-      // The last table first: what needs a manifest goes before what needs its repository.
-      for (const dependent of dependents.toReversed()) await dependent(db, parameters);
-      await remove(db, parameters);
-    },
-  };
-}
-
-function compiling(db: Db, query: RawBuilder<unknown>) {
-  return { compile: () => query.compile(db) as never };
-}
-
-function pick(columns: Table['columns'], names: readonly string[]): Table['columns'] {
-  return Object.fromEntries(names.map((name) => [name, columns[name] as ColumnType]));
-}
+/**
+ * What a registry does without after a move: uploads, sign-ons and leases of processes that have ended, its own properties,
+ * and what was counted for a few hours.
+ */
+export const leftBehind: readonly string[] = ['uploads', 'sessions', 'leases', 'properties', 'pull_counts'];

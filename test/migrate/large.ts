@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Database } from '../../src/db/database.ts';
 import { raiseIds } from '../../src/db/dialect.ts';
-import { queriesOf, type Row, tables } from '../../src/db/tables.ts';
+import { queriesOf } from '../../src/db/table-queries.ts';
+import { type Row, tables } from '../../src/db/tables.ts';
 
 /**
  * Rows of a registry with so many manifests, each of one blob, and so many tags on them; its bytes are nowhere. Faster than
@@ -17,6 +18,7 @@ export async function fillDatabase(
     id,
     name: `large/r${id}`,
     created_at: id,
+    visibility: 'private',
   }));
   await insert(database, 'blobs', manifests, (id) => ({
     digest: digestOf(`blob ${id}`),

@@ -1,5 +1,6 @@
 import type { Db } from '../../db/prepare.ts';
-import type { Row, Table, TableQueries } from '../../db/tables.ts';
+import type { TableQueries } from '../../db/table-queries.ts';
+import type { Row, Table } from '../../db/tables.ts';
 
 const pageSize = 5_000;
 

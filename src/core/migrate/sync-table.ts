@@ -1,6 +1,7 @@
 import type { Database } from '../../db/database.ts';
 import { findManifestBytes } from '../../db/manifest-bytes.ts';
-import { queriesOf, type Row, type Table, type TableQueries } from '../../db/tables.ts';
+import { queriesOf, type TableQueries } from '../../db/table-queries.ts';
+import type { Row, Table } from '../../db/tables.ts';
 import { asDigest, digestAlgorithm } from '../../oci/digest.ts';
 import { digestBytes } from '../running-hash.ts';
 import { compareKeys, Pages } from './pages.ts';
