@@ -13,13 +13,19 @@ const rules: Rules = {
     storage: { from: ['oci'], packages: ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'] },
     db: { from: ['oci'], packages: ['kysely', 'pg'] },
     core: { from: ['db', 'storage', 'oci'], packages: [] },
-    access: { from: ['db', 'oci'], packages: [] },
+    access: { from: ['db', 'oci'], packages: ['@node-rs/bcrypt', 'jose'] },
     jobs: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     events: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     upstream: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     http: { from: ['oci', 'telemetry'], types: ['storage'], packages: ['fastify', 'pino', 'prom-client'] },
     // A handler passes the database handle and an open blob on; it asks nothing of either.
     v2: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify'] },
+    // Tokens and sign-on, beside the API that they are for.
+    auth: {
+      from: ['core', 'access', 'oci', 'http'],
+      types: ['db'],
+      packages: ['fastify', 'openid-client', 'zod'],
+    },
     api: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify', 'zod'] },
     // It measures a store, a database and jobs from outside, by wrapping whatever it is given.
     telemetry: {

@@ -7,6 +7,7 @@ const rights = ['base', 'catalog', 'pull', 'push', 'delete', 'a right of the fut
 /** What each right gets from each setting: nothing thrown, or the code. */
 const table: Record<AnonymousAccess, (string | undefined)[]> = {
   none: rights.map(() => 'UNAUTHORIZED'),
+  public: Array(5).fill('UNAUTHORIZED'),
   pull: [undefined, undefined, undefined, 'DENIED', 'DENIED', 'DENIED'],
   push: rights.map(() => undefined),
 };

@@ -1,6 +1,18 @@
 // Every setting of Berth: its key, kind, default and one sentence on what it does. The reference page,
 // the JSON schema, the environment variables and the flags all come from here.
 import { z } from 'zod';
+import {
+  access,
+  admin,
+  anonymous,
+  audit,
+  externalUrl,
+  loginLimits,
+  rateLimits,
+  signOn,
+  tokenServer,
+  trustedProxies,
+} from './access.ts';
 import { isLoopback } from './address.ts';
 import { storage } from './storage.ts';
 import { address, choice, count, databaseUrl, duration, path, size, toggle } from './values.ts';
@@ -31,12 +43,13 @@ const settings = z.strictObject({
   workers: count({ min: 1, max: 256 })
     .prefault(1)
     .meta({ description: 'How many processes serve, on as many cores.', flag: '--workers <count>' }),
-  anonymous: choice(['none', 'pull', 'push']).exactOptional().meta({
-    description: "What callers without credentials may do on the registry's listener; push includes pull.",
-    allowed: 'pull or push; none refuses every request and has to wait until there is a login',
-    absent: '`push` on a loopback address; on any other address Berth asks for a decision',
-    flag: '--allow-anonymous <pull|push>',
-  }),
+  anonymous,
+  externalUrl,
+  trustedProxies,
+  admin,
+  access,
+  signOn,
+  tokenServer,
   tls: z
     .strictObject({
       certificate: path().meta({
@@ -117,9 +130,12 @@ const settings = z.strictObject({
       maxConnections: count({ min: 1, max: 1_000_000 })
         .prefault(10_000)
         .meta({ description: 'How many connections may be open at once; more are closed as they arrive.' }),
+      ...loginLimits,
     })
     .readonly()
     .prefault({}),
+  rateLimits,
+  audit,
   shutdown: z
     .strictObject({
       drainTimeout: duration({ min: '0ms', max: '24h' })
@@ -130,27 +146,12 @@ const settings = z.strictObject({
     .prefault({}),
 });
 
-const NONE_REFUSES_ALL = ', which refuses every request, for no login exists yet; allowed: pull or push';
-
-const NOT_LOOPBACK =
-  ', which other machines may reach, and no login exists yet; allowed: a loopback address such as 127.0.0.1:5000, ' +
-  'or serving everyone on purpose with --allow-anonymous pull or push (key anonymous, environment BERTH_ANONYMOUS)';
-
 /** Parses what a file may say; the result is frozen all the way down. */
 export const configSchema = settings
-  .superRefine(({ listen, anonymous }, context) => {
-    if (anonymous === 'none') {
-      context.addIssue({ code: 'custom', path: ['anonymous'], message: NONE_REFUSES_ALL });
-    } else if (anonymous === undefined && !isLoopback(listen)) {
-      context.addIssue({
-        code: 'custom',
-        path: ['listen'],
-        message: NOT_LOOPBACK,
-        params: { with: ['anonymous'] },
-      });
-    }
-  })
-  .transform((config) => ({ ...config, anonymous: config.anonymous ?? ('push' as const) }))
+  .transform((config) => ({
+    ...config,
+    anonymous: config.anonymous ?? (isLoopback(config.listen) ? ('push' as const) : ('public' as const)),
+  }))
   .readonly();
 
 /**

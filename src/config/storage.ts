@@ -1,11 +1,18 @@
 // Where blobs lie: the settings of the section `storage`, and the rules between them.
 import { z } from 'zod';
-import { bucket, choice, duration, keyPrefix, list, network, text, toggle, webUrl } from './values.ts';
-
-const ONE_LINE = /^\S(.*\S)?$/;
-const ONE_LINE_ALLOWED = 'text on one line, without space around it';
-/** The secret itself is never shown, so the mistake says what is often wrong with it. */
-const SECRET_ALLOWED = `${ONE_LINE_ALLOWED}; in quotes where YAML would take it for a number`;
+import {
+  bucket,
+  choice,
+  duration,
+  keyPrefix,
+  list,
+  network,
+  oneLine,
+  secret,
+  text,
+  toggle,
+  webUrl,
+} from './values.ts';
 
 const s3 = z
   .strictObject({
@@ -24,20 +31,18 @@ const s3 = z
       description: "Whether the bucket is named in the URL's path instead of its host.",
       absent: '`true` if an endpoint is given, else `false`',
     }),
-    accessKeyId: text(ONE_LINE, ONE_LINE_ALLOWED).exactOptional().meta({
+    accessKeyId: oneLine().exactOptional().meta({
       description: 'The access key; it goes together with storage.s3.secretAccessKey.',
       absent:
         "what the AWS SDK finds: its own environment variables, profiles, the machine's or the pod's role",
     }),
-    secretAccessKey: text(ONE_LINE, SECRET_ALLOWED).exactOptional().meta({
+    secretAccessKey: secret().exactOptional().meta({
       description: 'The secret of the access key.',
       absent: 'none; it has to be given with storage.s3.accessKeyId',
-      writeOnly: true,
     }),
-    sessionToken: text(ONE_LINE, SECRET_ALLOWED).exactOptional().meta({
+    sessionToken: secret().exactOptional().meta({
       description: 'The session token that temporary access keys come with.',
       absent: 'none',
-      writeOnly: true,
     }),
     prefix: keyPrefix().prefault('').meta({
       description: "What the keys of all of Berth's objects start with, so that it can share a bucket.",
@@ -47,7 +52,7 @@ const s3 = z
       description: 'How the service is asked to encrypt what it stores.',
       absent: 'what the bucket does by itself',
     }),
-    kmsKeyId: text(ONE_LINE, 'the id, the ARN or the alias of a key').exactOptional().meta({
+    kmsKeyId: oneLine('the id, the ARN or the alias of a key').exactOptional().meta({
       description: 'The key of KMS to encrypt with, for storage.s3.serverSideEncryption aws:kms.',
       absent: 'the key that AWS manages for S3',
     }),

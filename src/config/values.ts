@@ -2,6 +2,7 @@
 // program uses, and says in words what is allowed.
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { asNamespace, type Namespace } from '../oci/name.ts';
 import { formatAddress, type ListenAddress, parseAddress } from './address.ts';
 import { formatNetwork, type Network, parseNetwork } from './network.ts';
 import {
@@ -101,6 +102,19 @@ export function text(pattern: RegExp, allowed: string) {
   return z.string().regex(pattern).meta({ allowed });
 }
 
+const ONE_LINE_ALLOWED = 'text on one line, without space around it';
+
+export function oneLine(allowed = ONE_LINE_ALLOWED) {
+  return text(/^\S(.*\S)?$/, allowed);
+}
+
+/** The secret itself is never shown, so the mistake says what is often wrong with it. */
+export function secret() {
+  return oneLine(`${ONE_LINE_ALLOWED}; in quotes where YAML would take it for a number`).meta({
+    writeOnly: true,
+  });
+}
+
 /** Entries of one kind, told by `allowed`: a list in the file, text with commas elsewhere. */
 export function list<T extends z.ZodType>(entry: T, allowed: string) {
   return z.array(entry).readonly().meta({ allowed });
@@ -112,6 +126,16 @@ export function network() {
     decode: (value, context) => parseNetwork(value) ?? refuse(value, context),
     encode: formatNetwork,
   });
+}
+
+/** The name of a user or an organisation, which is that of their namespace. */
+export function accountName() {
+  return z
+    .codec(z.string(), z.custom<Namespace>(), {
+      decode: (value, context) => asNamespace(value) ?? refuse(value, context),
+      encode: (value) => value,
+    })
+    .meta({ allowed: "an account's name: lowercase letters and digits, with . _ or - between them" });
 }
 
 /** Never a path: the password in it makes it a secret. */

@@ -39,9 +39,12 @@ export type ErrorCode = keyof typeof errorMessages;
 export class RegistryError extends Error {
   readonly code: ErrorCode;
   readonly detail: unknown;
+  /** Seconds after which the same request may succeed, where that is known. */
+  readonly retryAfter: number | undefined;
 
-  constructor(code: ErrorCode, detail?: unknown, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, detail?: unknown, options?: { cause?: unknown; retryAfter?: number }) {
     super(errorMessages[code], options);
+    this.retryAfter = options?.retryAfter;
     this.name = 'RegistryError';
     this.code = code;
     this.detail = detail;

@@ -31,3 +31,20 @@ export function parseName(text: string): RepositoryName {
 export function asName(text: string): RepositoryName | undefined {
   return text.length <= maxNameLength && namePattern.test(text) ? (text as RepositoryName) : undefined;
 }
+
+/** The first component of a repository's name that has more than one: the name of the user or organisation that it belongs to. */
+export type Namespace = string & { readonly __brand: 'Namespace' };
+
+const maxNamespaceLength = 128;
+const componentPattern = new RegExp(`^${component}$`);
+
+/** The namespace that `text` spells, or `undefined`. */
+export function asNamespace(text: string): Namespace | undefined {
+  return text.length <= maxNamespaceLength && componentPattern.test(text) ? (text as Namespace) : undefined;
+}
+
+/** Where the repository belongs; `undefined` for a name of one component, which is nobody's but the administrators'. */
+export function namespaceOf(name: RepositoryName): Namespace | undefined {
+  const slash = name.indexOf('/');
+  return slash === -1 ? undefined : (name.slice(0, slash) as Namespace);
+}

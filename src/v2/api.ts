@@ -112,7 +112,9 @@ function replyError(exchange: Exchange, error: RegistryError): void {
     {
       'Content-Type': 'application/json',
       ...(error instanceof MethodNotAllowed && { Allow: error.allow }),
-      ...((error.code === 'UNAVAILABLE' || error.code === 'TOOMANYREQUESTS') && { 'Retry-After': '5' }),
+      ...((error.code === 'UNAVAILABLE' || error.code === 'TOOMANYREQUESTS') && {
+        'Retry-After': `${error.retryAfter ?? 5}`,
+      }),
       ...exchange.errorHeaders,
     },
     errorBody(error),

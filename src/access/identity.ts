@@ -1,0 +1,54 @@
+// Who sends a request, and by what they say so.
+
+/** `job`: a job elsewhere that an organisation trusts. `holder`: whoever has a token of another token server. */
+export type Principal =
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'user' | 'robot'; readonly id: number; readonly name: string }
+  | { readonly kind: 'job'; readonly trust: number; readonly subject: string; readonly name: string }
+  | { readonly kind: 'holder'; readonly name: string };
+
+/** What was shown as proof, and by what it can be told whether it still holds; never the secret itself. */
+export type Credential =
+  | { readonly kind: 'none' }
+  /** `since`: when the password was set (`users.password_changed_at`). */
+  | { readonly kind: 'password'; readonly since: number }
+  /** A personal or a robot's access token. */
+  | { readonly kind: 'token'; readonly id: number }
+  /** A job's ID token, checked at `since` against a trust's rules as they were then. */
+  | { readonly kind: 'id-token'; readonly trust: number; readonly since: number }
+  /** A token of another token server. */
+  | { readonly kind: 'foreign' };
+
+export interface Identity {
+  readonly principal: Principal;
+  readonly credential: Credential;
+}
+
+export const anonymousIdentity: Identity = { principal: { kind: 'anonymous' }, credential: { kind: 'none' } };
+
+/** One text for one principal, whatever it is called today: owner of uploads, actor in the audit log, subject of limits. */
+export function principalKey(principal: Principal): string {
+  switch (principal.kind) {
+    case 'anonymous':
+      return 'anonymous';
+    case 'user':
+    case 'robot':
+      return `${principal.kind}:${principal.id}`;
+    case 'job':
+      return `job:${principal.trust}:${principal.subject}`;
+    case 'holder':
+      return `holder:${principal.name}`;
+  }
+}
+
+/** For the audit log: which credential, never what it is. */
+export function credentialKey(credential: Credential): string {
+  switch (credential.kind) {
+    case 'token':
+      return `token:${credential.id}`;
+    case 'id-token':
+      return `trust:${credential.trust}`;
+    default:
+      return credential.kind;
+  }
+}

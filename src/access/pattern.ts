@@ -1,0 +1,78 @@
+// Which repositories a grant or a scope is about: a name, in which `*` stands for any part of one component and `**` for any
+// components.
+import type { RepositoryName } from '../oci/name.ts';
+
+/** `acme/app`, `acme/*`, `acme/web-*`, `acme/**`, `**`; made only by {@link asPattern}. */
+export type Pattern = string & { readonly __brand: 'Pattern' };
+
+const maxLength = 255;
+const component = /^[a-z0-9*](?:[a-z0-9._*-]*[a-z0-9*])?$/;
+
+/** The pattern that `text` spells, or `undefined`. */
+export function asPattern(text: string): Pattern | undefined {
+  if (text.length > maxLength) return undefined;
+  const components = text.split('/');
+  const isWhole = (one: string): boolean => one === '**' || (component.test(one) && !one.includes('**'));
+  return components.every(isWhole) ? (text as Pattern) : undefined;
+}
+
+/** Everything below a namespace. */
+export function below(namespace: string): Pattern {
+  return `${namespace}/**` as Pattern;
+}
+
+/** `**` is one component or more: `acme/**` is not `acme`. */
+export function matches(pattern: Pattern, name: RepositoryName): boolean {
+  return matchFrom(pattern.split('/'), name.split('/'));
+}
+
+/** Each `**` takes as few components as it can; only the last one met ever has to take more, so the work is bounded by the product. */
+function matchFrom(wanted: readonly string[], given: readonly string[]): boolean {
+  let [w, g] = [0, 0];
+  let star = -1;
+  let taken = 0;
+  while (g < given.length) {
+    if (wanted[w] === '**') {
+      star = w++;
+      taken = ++g;
+    } else if (w < wanted.length && matchComponent(wanted[w] as string, given[g] as string)) {
+      w++;
+      g++;
+    } else if (star >= 0) {
+      w = star + 1;
+      g = ++taken;
+    } else {
+      return false;
+    }
+  }
+  return w === wanted.length;
+}
+
+/** The same, letter by letter, for `*`, which may take none. */
+function matchComponent(wanted: string, given: string): boolean {
+  let [w, g] = [0, 0];
+  let star = -1;
+  let taken = 0;
+  while (g < given.length) {
+    if (wanted[w] === '*') {
+      star = w++;
+      taken = g;
+    } else if (w < wanted.length && wanted[w] === given[g]) {
+      w++;
+      g++;
+    } else if (star >= 0) {
+      w = star + 1;
+      g = ++taken;
+    } else {
+      return false;
+    }
+  }
+  while (wanted[w] === '*') w++;
+  return w === wanted.length;
+}
+
+/** What every name that matches starts with. */
+export function prefixOf(pattern: Pattern): string {
+  const star = pattern.indexOf('*');
+  return star === -1 ? pattern : pattern.slice(0, star);
+}
