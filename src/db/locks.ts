@@ -1,5 +1,5 @@
 // What must not change under a transaction, locked before it is looked at. SQLite has one writer and needs none of it. In
-// this order, so that two never wait for each other: repository, tag names, blobs, manifests, tags.
+// this order, so that two never wait for each other: accounts, repository, tag names, blobs, manifests, tags.
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
@@ -73,4 +73,13 @@ export async function lockManifest(db: Db, repository: number, digest: Digest): 
   if (!isPostgres(db)) return;
   const [row] = await lockManifestRow(db, { repository, digest });
   if (row !== undefined) await lockTagRows(db, { manifest: row.id });
+}
+
+const lockAll = prepare((db, p: Params<{ key: string }>) =>
+  db.selectNoFrom(sql`pg_advisory_xact_lock(hashtextextended(${p('key')}, 0))`.as('locked')),
+);
+
+/** Makes this the only transaction that changes who there is and who is in which organisation and team. It comes before all others. */
+export async function lockAccounts(db: Db): Promise<void> {
+  if (isPostgres(db)) await lockAll(db, { key: 'berth:accounts' });
 }

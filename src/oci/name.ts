@@ -48,3 +48,22 @@ export function namespaceOf(name: RepositoryName): Namespace | undefined {
   const slash = name.indexOf('/');
   return slash === -1 ? undefined : (name.slice(0, slash) as Namespace);
 }
+
+/** A robot's name: `acme+deploy` works for the namespace `acme`; made only by {@link asRobotName}. */
+export type RobotName = string & { readonly __brand: 'RobotName' };
+
+/** What an account may be called: users and organisations as their namespace, robots after it. */
+export type AccountName = Namespace | RobotName;
+
+/** The robot's name that `text` spells, with the namespace that it works for, or `undefined`. */
+export function asRobotName(text: string): { name: RobotName; namespace: Namespace } | undefined {
+  const [owner = '', own = '', ...rest] = text.split('+', 3);
+  const namespace = asNamespace(owner);
+  if (namespace === undefined || asNamespace(own) === undefined || rest.length > 0) return undefined;
+  return { name: text as RobotName, namespace };
+}
+
+/** The account's name that `text` spells, or `undefined`. */
+export function asAccountName(text: string): AccountName | undefined {
+  return asNamespace(text) ?? asRobotName(text)?.name;
+}

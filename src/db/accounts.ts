@@ -1,0 +1,98 @@
+import type { AccountName } from '../oci/name.ts';
+import { type Db, first, type Params, prepare } from './prepare.ts';
+import type { AccountKind, Visibility } from './schema.ts';
+
+/** Whoever has a name of their own. */
+export interface Account {
+  readonly id: number;
+  readonly name: AccountName;
+  readonly kind: AccountKind;
+  /** The namespace that a robot works for; others have none. */
+  readonly ownerId: number | null;
+  /** What new repositories of the namespace are. */
+  readonly defaultVisibility: Visibility;
+  readonly disabledAt: number | null;
+  readonly createdAt: number;
+}
+
+const columns = [
+  'accounts.id',
+  'accounts.name',
+  'accounts.kind',
+  'accounts.owner_id as ownerId',
+  'accounts.default_visibility as defaultVisibility',
+  'accounts.disabled_at as disabledAt',
+  'accounts.created_at as createdAt',
+] as const;
+
+const selectByName = prepare((db, p: Params<{ name: string }>) =>
+  db.selectFrom('accounts').select(columns).where('name', '=', p('name')),
+);
+
+export function findAccount(db: Db, name: AccountName): Promise<Account | undefined> {
+  return first(selectByName(db, { name })) as Promise<Account | undefined>;
+}
+
+const selectById = prepare((db, p: Params<{ id: number }>) =>
+  db.selectFrom('accounts').select(columns).where('id', '=', p('id')),
+);
+
+export function findAccountById(db: Db, id: number): Promise<Account | undefined> {
+  return first(selectById(db, { id })) as Promise<Account | undefined>;
+}
+
+/** The new account's id; `undefined` when another has the name. */
+export async function insertAccount(
+  db: Db,
+  account: {
+    readonly name: AccountName;
+    readonly kind: AccountKind;
+    readonly ownerId?: number;
+    readonly defaultVisibility?: Visibility;
+  },
+  now: number,
+): Promise<number | undefined> {
+  const { name, kind, ownerId = null, defaultVisibility = 'private' } = account;
+  const row = await db
+    .insertInto('accounts')
+    .values({ name, kind, owner_id: ownerId, default_visibility: defaultVisibility, created_at: now })
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  return row?.id;
+}
+
+const selectPage = prepare((db, p: Params<{ kind: string; after: string; limit: number }>) =>
+  db
+    .selectFrom('accounts')
+    .select(columns)
+    .where('kind', '=', p('kind') as never)
+    .where('name', '>', p('after'))
+    .orderBy('name')
+    .limit(p('limit')),
+);
+
+/** Accounts of one kind with names after `after` in byte order, at most `limit`. */
+export function listAccounts(db: Db, kind: AccountKind, after: string, limit: number): Promise<Account[]> {
+  return selectPage(db, { kind, after, limit }) as Promise<Account[]>;
+}
+
+/** `at`: since when it may do nothing; `null`: it may again. Who is disabled already stays so since then. */
+export async function setDisabled(db: Db, id: number, at: number | null): Promise<void> {
+  await db
+    .updateTable('accounts')
+    .set({ disabled_at: at })
+    .where('id', '=', id)
+    .$if(at !== null, (query) => query.where('disabled_at', 'is', null))
+    .execute();
+}
+
+export async function setDefaultVisibility(db: Db, id: number, visibility: Visibility): Promise<void> {
+  await db.updateTable('accounts').set({ default_visibility: visibility }).where('id', '=', id).execute();
+}
+
+/** Deletes the account, the robots that work for it, and all that was theirs: rights, tokens, teams, trusts, sign-ons. */
+export async function deleteAccount(db: Db, id: number): Promise<void> {
+  await db.deleteFrom('accounts').where('owner_id', '=', id).execute();
+  await db.deleteFrom('accounts').where('id', '=', id).execute();
+}

@@ -1,0 +1,82 @@
+import type { Namespace } from '../oci/name.ts';
+import { type Db, first, type Params, prepare } from './prepare.ts';
+import type { MemberRole } from './schema.ts';
+
+/** A user in an organisation, with the role on its whole namespace. */
+export interface Member {
+  readonly id: number;
+  readonly name: Namespace;
+  readonly role: MemberRole;
+}
+
+/** Makes the user a member, or gives the member another role. */
+export async function setMember(
+  db: Db,
+  organisation: number,
+  account: number,
+  role: MemberRole,
+): Promise<void> {
+  await db
+    .insertInto('members')
+    .values({ organisation_id: organisation, account_id: account, role })
+    .onConflict((conflict) => conflict.columns(['organisation_id', 'account_id']).doUpdateSet({ role }))
+    .execute();
+}
+
+/** False when the account was no member. */
+export async function removeMember(db: Db, organisation: number, account: number): Promise<boolean> {
+  const removed = await db
+    .deleteFrom('members')
+    .where('organisation_id', '=', organisation)
+    .where('account_id', '=', account)
+    .returning('account_id')
+    .execute();
+  return removed.length > 0;
+}
+
+const selectRole = prepare((db, p: Params<{ organisation: number; account: number }>) =>
+  db
+    .selectFrom('members')
+    .select('role')
+    .where('organisation_id', '=', p('organisation'))
+    .where('account_id', '=', p('account')),
+);
+
+/** The member's role; `undefined` for whoever is none. */
+export async function findMemberRole(
+  db: Db,
+  organisation: number,
+  account: number,
+): Promise<MemberRole | undefined> {
+  return (await first(selectRole(db, { organisation, account })))?.role;
+}
+
+const selectMembers = prepare((db, p: Params<{ organisation: number; after: string; limit: number }>) =>
+  db
+    .selectFrom('members')
+    .innerJoin('accounts', 'accounts.id', 'members.account_id')
+    .select(['accounts.id', 'accounts.name', 'members.role'])
+    .where('members.organisation_id', '=', p('organisation'))
+    .where('accounts.name', '>', p('after'))
+    .orderBy('accounts.name')
+    .limit(p('limit')),
+);
+
+/** Members with names after `after` in byte order, at most `limit`. */
+export function listMembers(db: Db, organisation: number, after: string, limit: number): Promise<Member[]> {
+  return selectMembers(db, { organisation, after, limit }) as Promise<Member[]>;
+}
+
+const selectMemberships = prepare((db, p: Params<{ account: number }>) =>
+  db
+    .selectFrom('members')
+    .innerJoin('accounts', 'accounts.id', 'members.organisation_id')
+    .select(['accounts.id', 'accounts.name', 'members.role'])
+    .where('members.account_id', '=', p('account'))
+    .orderBy('accounts.name'),
+);
+
+/** The organisations that the user is in, as `id` and `name`, and with which role. */
+export function listMemberships(db: Db, account: number): Promise<Member[]> {
+  return selectMemberships(db, { account }) as Promise<Member[]>;
+}
