@@ -20,6 +20,7 @@ process.exit(
     env: process.env,
     out: (text) => process.stdout.write(text),
     err: (text) => process.stderr.write(text),
+    input: process.stdin,
     terminal: process.stderr.isTTY === true,
   }),
 );

@@ -7,6 +7,8 @@ export interface Context {
   out(text: string): void;
   /** Writes to standard error. */
   err(text: string): void;
+  /** Standard input, which only some commands read. */
+  readonly input?: AsyncIterable<Uint8Array>;
   /** Standard error is a terminal, where a line can take the place of another. */
   readonly terminal?: boolean;
 }

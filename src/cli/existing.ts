@@ -1,4 +1,4 @@
-// The registry that a command is about, which has to be there already: none of these commands makes one.
+// The registry that a command is about.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
@@ -8,11 +8,13 @@ import { Failure } from './failure.ts';
 
 type Place = Pick<Config, 'database' | 'data'>;
 
+function isThere({ database: { url }, data }: Place): boolean {
+  return url !== undefined || existsSync(join(data, 'berth.db'));
+}
+
 /** To look at it and change nothing. @throws Failure | SchemaMismatch | UnfitDatabase */
 export async function inspectExisting(config: Place): Promise<Inspection> {
-  if (config.database.url === undefined && !existsSync(join(config.data, 'berth.db'))) {
-    throw new Failure(`there is no database in ${config.data}`);
-  }
+  if (!isThere(config)) throw new Failure(`there is no database in ${config.data}`);
   // Here, not above: the other commands need none of it.
   const { inspectDatabase } = await import('../open.ts');
   return inspectDatabase(config);
@@ -27,6 +29,32 @@ export async function openExisting(config: Place): Promise<Database> {
   await (await inspectExisting(config)).close();
   const { openDatabase } = await import('../open.ts');
   return openDatabase(config);
+}
+
+/**
+ * To change who may do what, perhaps beside those who serve it, and perhaps before anybody has: an embedded database that is
+ * not there is made, as the first start makes it. Takes no write while the registry is read-only.
+ *
+ * @throws Failure | SchemaMismatch | UnfitDatabase | UnfinishedCopy | ForeignRegistry
+ */
+export async function openForAdministration(config: Place & Pick<Config, 'storage'>): Promise<Database> {
+  const { openDatabase, openStore } = await import('../open.ts');
+  const { refuseUnfinishedCopy } = await import('../db/properties.ts');
+  const { refuseWhenReadOnly } = await import('../db/read-only.ts');
+  if (isThere(config)) {
+    await (await inspectExisting(config)).close();
+  } else if (config.storage.type === 'filesystem') {
+    // Its folders come first, and it says when they are another registry's.
+    await (await openStore(config)).close();
+  }
+  const database = await openDatabase(config, { checkpoints: false });
+  try {
+    await refuseUnfinishedCopy(database.read);
+    return refuseWhenReadOnly(database);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
 }
 
 /** Where a database is, for people; without the password. */

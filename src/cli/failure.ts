@@ -1,9 +1,11 @@
 // How a command ends that did not do what it was asked.
 import { CommanderError } from 'commander';
+import { Refused } from '../access/administration/refused.ts';
 import { ConfigError } from '../config/mistake.ts';
 import { CannotMigrate } from '../core/migrate/cannot-migrate.ts';
 import { DataDirectoryInUse } from '../db/data-lock.ts';
 import { DatabaseUnavailable, SchemaMismatch, UnfinishedCopy, UnfitDatabase } from '../db/database.ts';
+import { ReadOnlyRegistry } from '../db/read-only.ts';
 import { TlsError } from '../http/tls.ts';
 import { ForeignRegistry } from '../storage/foreign-registry.ts';
 import { StoreUnusable } from '../storage/store-errors.ts';
@@ -60,6 +62,8 @@ const REASONS: Record<string, string> = {
 /** Errors whose messages are made for whoever typed the command. */
 const spoken = [
   Failure,
+  Refused,
+  ReadOnlyRegistry,
   TlsError,
   SchemaMismatch,
   UnfitDatabase,
