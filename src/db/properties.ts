@@ -39,6 +39,19 @@ export async function setProperty(db: Db, name: Property, value: string | undefi
   await (value === undefined ? remove(db, { name }) : upsert(db, { name, value }));
 }
 
+const insertOnce = prepare((db, p: Params<{ name: string; value: string }>) =>
+  db
+    .insertInto('properties')
+    .values({ name: p('name'), value: p('value') })
+    .onConflict((conflict) => conflict.column('name').doNothing()),
+);
+
+/** The property as it is, or else as it is from now on: whoever comes first says it. */
+export async function findOrSetProperty(db: Db, name: Property, value: string): Promise<string> {
+  await insertOnce(db, { name, value });
+  return (await findProperty(db, name)) as string;
+}
+
 /** @throws UnfinishedCopy */
 export async function refuseUnfinishedCopy(db: Db): Promise<void> {
   if ((await findProperty(db, 'migrating')) !== undefined) throw new UnfinishedCopy();

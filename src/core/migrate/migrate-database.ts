@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Database } from '../../db/database.ts';
 import { analyze, highestId, raiseIds } from '../../db/dialect.ts';
 import type { Db } from '../../db/prepare.ts';
-import { findProperty, setProperty } from '../../db/properties.ts';
+import { findOrSetProperty, findProperty, setProperty } from '../../db/properties.ts';
 import { readOnlyReason } from '../../db/read-only.ts';
 import { clearLeftBehind, countRows, isEmpty } from '../../db/table-counts.ts';
 import { tables } from '../../db/tables.ts';
@@ -57,13 +57,7 @@ async function claim(source: Database, target: Database): Promise<string> {
   if ((await findProperty(source.read, 'migrating')) !== undefined) {
     throw new CannotMigrate('the database to copy from is itself a copy that is not finished');
   }
-  const id = await source.transaction(async (db) => {
-    const known = await findProperty(db, 'registry');
-    if (known !== undefined) return known;
-    const made = randomUUID();
-    await setProperty(db, 'registry', made);
-    return made;
-  });
+  const id = await source.transaction((db) => findOrSetProperty(db, 'registry', randomUUID()));
   const frozen = (await readOnlyReason(source.read)) !== undefined;
   await target.transaction(async (db) => {
     const migrating = await findProperty(db, 'migrating');
