@@ -1,0 +1,59 @@
+/** Everything that the audit log has a word for; `docs/reference/audit-events.md` is this table. */
+export const auditActions = {
+  login:
+    'Somebody said who they are: a user with a password or token, a robot, a job; a login that failed has the name that was given.',
+
+  'manifest.push': 'A manifest was stored, and the tag put on it; `detail.tags` lists several.',
+  'manifest.pull': 'A manifest was pulled; only with `audit.pulls`.',
+  'manifest.delete': 'A manifest was deleted, with all its tags.',
+  'tag.delete': 'A tag was deleted.',
+  'blob.push': 'A blob was uploaded to its end.',
+  'blob.mount': 'A blob of another repository, `detail.from`, was made this one’s as well.',
+  'blob.pull': 'A blob was pulled, or a part of it; only with `audit.pulls`.',
+  'blob.delete': 'A blob was taken from a repository.',
+
+  'api.check': 'Only refused: `GET /v2/`, with which clients try their credentials.',
+  'repository.list': 'Only refused: the catalog.',
+  'tag.list': 'Only refused: the tags of a repository.',
+  'referrer.list': 'Only refused: what refers to a manifest.',
+  'upload.start': 'Only refused: an upload was to begin, or a blob to be mounted.',
+  'upload.write': 'Only refused: bytes for an upload, or its end.',
+  'upload.read': 'Only refused: how far an upload has come.',
+  'upload.cancel': 'Only refused: giving up an upload.',
+
+  'user.create': 'An account was made for a person.',
+  'user.update':
+    'A user was changed: disabled or enabled, made an administrator or not, given another mail address.',
+  'user.password': 'A user was given another password.',
+  'user.delete': 'A user was deleted.',
+  'user.import': 'Users were imported from an htpasswd file.',
+  'organisation.create': 'An organisation was made.',
+  'organisation.update': 'An organisation was changed.',
+  'organisation.delete': 'An organisation was deleted.',
+  'member.set': 'Somebody was made a member of an organisation, or got another role there.',
+  'member.remove': 'Somebody is no member of an organisation any more.',
+  'team.create': 'A team was made.',
+  'team.update': 'A team was changed.',
+  'team.delete': 'A team was deleted.',
+  'team.member.add': 'Somebody was put into a team.',
+  'team.member.remove': 'Somebody was taken out of a team.',
+  'robot.create': 'A robot account was made.',
+  'robot.update': 'A robot account was disabled or enabled.',
+  'robot.delete': 'A robot account was deleted.',
+  'token.create': 'An access token was made.',
+  'token.revoke': 'An access token was revoked.',
+  'grant.set': 'A role on repositories was given to a user, a team or a robot.',
+  'grant.remove': 'A role on repositories was taken away.',
+  'repository.update': 'The visibility or another setting of a repository was changed.',
+  'repository.delete': 'A repository was deleted.',
+  'trust.create': 'An organisation began to trust the jobs of an issuer.',
+  'trust.update': 'What a trusted job may do, or which jobs are trusted, was changed.',
+  'trust.delete': 'An organisation no longer trusts these jobs.',
+  'key.rotate': 'A new key signs tokens from now on.',
+  'key.delete': 'A key was taken away; no token that it signed is good any more.',
+
+  'audit.overflow':
+    'Refusals of callers without an account that did not fit into memory while the database took nothing: `detail.count` of them.',
+} as const;
+
+export type AuditAction = keyof typeof auditActions;
