@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, digestNumber, makeRepository } from '../../test/support/databases.ts';
-import { parseName, type RepositoryName } from '../oci/name.ts';
+import { type Namespace, parseName, type RepositoryName } from '../oci/name.ts';
 import { deleteManifest, insertManifest } from './manifests.ts';
-import { findOrCreateRepository, findRepository, listRepositoryNames } from './repositories.ts';
+import {
+  findOrCreateRepository,
+  findRepository,
+  listRepositoryNames,
+  repositoriesOf,
+} from './repositories.ts';
 
 const manifest = {
   digest: digestNumber(1),
@@ -59,6 +64,17 @@ for (const { name, open } of dialects) {
     await database.transaction((db) => deleteManifest(db, held));
     assert.deepEqual(await listRepositoryNames(database.read, '', 10), []);
     assert.equal(await findRepository(database.read, parseName('a')), id);
+  });
+
+  test(`${name}: a namespace's repositories are those below it, empty ones too`, async (t) => {
+    const database = await open(t);
+    const names = ['acme', 'acme-b/x', 'acme/a', 'acme/b/c', 'acme/z', 'acme0/x', 'acmea/x', 'b/acme/x'];
+    for (const repository of names) await makeRepository(database, parseName(repository));
+    const of = (namespace: string, limit: number) =>
+      repositoriesOf(database.read, namespace as Namespace, limit);
+    assert.deepEqual(await of('acme', 10), { count: 3, names: ['acme/a', 'acme/b/c', 'acme/z'] });
+    assert.deepEqual(await of('acme', 2), { count: 3, names: ['acme/a', 'acme/b/c'] });
+    assert.deepEqual(await of('acm', 2), { count: 0, names: [] });
   });
 
   test(`${name}: what looks like SQL reaches the database as text`, async (t) => {

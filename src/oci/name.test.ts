@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RegistryError } from './errors.ts';
-import { asName, parseName } from './name.ts';
+import { asAccountName, asName, asRobotName, parseName } from './name.ts';
 
 /** The spec's grammar read by hand, character by character: slow, and without a regular expression. */
 function isNameByHand(text: string): boolean {
@@ -106,4 +106,31 @@ test('a name that the grammar makes is accepted, and nothing but RegistryError i
       }
     }),
   );
+});
+
+test("a robot's name is a namespace, a plus and another component", () => {
+  assert.deepEqual(asRobotName('acme+ci'), { name: 'acme+ci', namespace: 'acme' });
+  assert.deepEqual(asRobotName('a.b+c-d'), { name: 'a.b+c-d', namespace: 'a.b' });
+  for (const text of [
+    'acme',
+    '+ci',
+    'acme+',
+    'a+b+c',
+    'a+b+',
+    'a++b',
+    'acme+CI',
+    'a/b+c',
+    'a+b/c',
+    'a+ b',
+    '',
+  ]) {
+    assert.equal(asRobotName(text), undefined, text);
+  }
+});
+
+test('an account is called as a namespace or as a robot', () => {
+  for (const text of ['acme', 'a-b', 'acme+ci']) assert.equal(asAccountName(text), text);
+  for (const text of ['', 'acme/app', 'Acme', '_catalog', 'acme+', '-', 'a\0']) {
+    assert.equal(asAccountName(text), undefined, text);
+  }
 });

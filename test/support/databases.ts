@@ -1,11 +1,14 @@
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { insertAccount } from '../../src/db/accounts.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openPostgres } from '../../src/db/postgres.ts';
 import { findOrCreateRepository } from '../../src/db/repositories.ts';
 import { openSqlite } from '../../src/db/sqlite.ts';
+import { insertUser } from '../../src/db/users.ts';
 import type { Digest } from '../../src/oci/digest.ts';
-import { parseName, type RepositoryName } from '../../src/oci/name.ts';
+import type { AccountName, Namespace, RepositoryName } from '../../src/oci/name.ts';
+import { parseName } from '../../src/oci/name.ts';
 import { cleanUp } from './cleanup.ts';
 import { whyUnusable } from './needs.ts';
 import { openTestPostgres } from './postgres.ts';
@@ -51,6 +54,21 @@ export const repositoryName: RepositoryName = parseName('library/app');
 /** A repository of that name; its id. */
 export function makeRepository(database: Database, name: RepositoryName = repositoryName): Promise<number> {
   return database.transaction((db) => findOrCreateRepository(db, name, 1));
+}
+
+/** A user of that name, who has no password and is no administrator; its id. */
+export function makeUser(database: Database, name: string): Promise<number> {
+  return database.transaction(async (db) => {
+    const id = (await insertAccount(db, { name: name as Namespace, kind: 'user' }, 1)) as number;
+    await insertUser(db, id, { mail: null, password: null, administrator: false, tokenOnly: false }, 1);
+    return id;
+  });
+}
+
+/** An organisation of that name; its id. */
+export function makeOrganisation(database: Database, name: string): Promise<number> {
+  const account = { name: name as AccountName, kind: 'organisation' } as const;
+  return database.transaction(async (db) => (await insertAccount(db, account, 1)) as number);
 }
 
 /** Digests that sort as their numbers do. */
