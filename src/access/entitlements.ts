@@ -1,0 +1,167 @@
+// What an identity may do now, from the database; and from that, what it may do with a repository.
+import {
+  type AccountStanding,
+  findAccountStanding,
+  findTrustStanding,
+  type HeldRole,
+} from '../db/entitlements.ts';
+import type { Db } from '../db/prepare.ts';
+import type { Visibility } from '../db/schema.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import type { AnonymousAccess } from './anonymous.ts';
+import type { Credential, Identity, Principal } from './identity.ts';
+import { below, matches, type Pattern } from './pattern.ts';
+import {
+  allRights,
+  intersection,
+  noRights,
+  type Rights,
+  rightsOfActions,
+  rightsOfRole,
+  union,
+} from './rights.ts';
+import { readScopes, rightsInScopes, type Scope } from './scope.ts';
+
+export interface Entitlements {
+  /** Nobody has logged in: whoever this is may do what the registry's policy leaves to everyone, and no more. */
+  readonly anonymous: boolean;
+  /** All rights everywhere, as far as the scopes go. */
+  readonly administrator: boolean;
+  readonly grants: readonly Grant[];
+  /** What the credential is good for at most; `undefined`: for all that its owner may do. */
+  readonly scopes: readonly Scope[] | undefined;
+}
+
+export interface Grant {
+  readonly pattern: Pattern;
+  readonly rights: Rights;
+}
+
+const nobody: Entitlements = { anonymous: true, administrator: false, grants: [], scopes: undefined };
+
+/** What they may do is said by their token, which another server made: here they have nothing of their own. */
+const holder: Entitlements = { ...nobody, anonymous: false };
+
+/**
+ * What the identity may do at `now` (milliseconds since 1970), or `undefined` when it no longer holds: its account is gone or
+ * disabled, or a robot's namespace is; the password was changed, the access token revoked or ended; the trust that let a job in was
+ * changed, or its organisation disabled.
+ *
+ * One query at most. A `holder` is always what its token says: callers go by that alone, not by what is answered here.
+ */
+export async function loadEntitlements(
+  db: Db,
+  { principal, credential }: Identity,
+  now: number,
+): Promise<Entitlements | undefined> {
+  switch (principal.kind) {
+    case 'anonymous':
+      return nobody;
+    case 'holder':
+      return holder;
+    case 'job':
+      return ofJob(db, principal.trust, credential);
+    case 'user':
+    case 'robot':
+      return ofAccount(db, principal, credential, now);
+  }
+}
+
+async function ofAccount(
+  db: Db,
+  { id, kind }: Principal & { kind: 'user' | 'robot' },
+  credential: Credential,
+  now: number,
+): Promise<Entitlements | undefined> {
+  const token = credential.kind === 'token' ? credential.id : null;
+  const found = await findAccountStanding(db, id, token);
+  if (found === undefined) return undefined;
+  const { account, roles } = found;
+  if (account.kind !== kind || account.disabled_at !== null || account.owner_disabled_at !== null) {
+    return undefined;
+  }
+  if (!stillHolds(credential, account, now)) return undefined;
+  const grants = roles.map(grantOf);
+  if (kind === 'user') grants.push({ pattern: below(account.name), rights: allRights });
+  const scopes = readScopes(account.scopes ?? '');
+  return {
+    anonymous: false,
+    administrator: account.administrator === 1,
+    grants,
+    scopes: scopes.length === 0 ? undefined : scopes,
+  };
+}
+
+function stillHolds(credential: Credential, account: AccountStanding, now: number): boolean {
+  switch (credential.kind) {
+    case 'password':
+      return account.password_changed_at === credential.since;
+    case 'token':
+      return (
+        account.token !== null &&
+        account.revoked_at === null &&
+        (account.expires_at === null || now < account.expires_at)
+      );
+    default:
+      return false;
+  }
+}
+
+function grantOf({ pattern, role }: HeldRole): Grant {
+  return { pattern: pattern as Pattern, rights: rightsOfRole(role) };
+}
+
+async function ofJob(db: Db, id: number, credential: Credential): Promise<Entitlements | undefined> {
+  if (credential.kind !== 'id-token' || credential.trust !== id) return undefined;
+  const trust = await findTrustStanding(db, id);
+  if (trust === undefined || trust.disabled_at !== null || credential.since < trust.updated_at) {
+    return undefined;
+  }
+  const grants = readScopes(trust.scopes)
+    // Whatever the row says: nobody lets jobs into what is not theirs.
+    .filter(({ pattern }) => pattern.startsWith(`${trust.organisation}/`))
+    .map(({ pattern, actions }) => ({ pattern, rights: rightsOfActions(actions) }));
+  return { anonymous: false, administrator: false, grants, scopes: undefined };
+}
+
+/**
+ * What may be done with the repository of that name.
+ *
+ * @param visibility `undefined` where there is no such repository
+ */
+export function rightsOn(
+  { anonymous, administrator, grants, scopes }: Entitlements,
+  name: RepositoryName,
+  visibility: Visibility | undefined,
+  policy: AnonymousAccess,
+): Rights {
+  const held = administrator
+    ? allRights
+    : union([
+        rightsOfEveryone(anonymous, visibility, policy),
+        ...grants.filter(({ pattern }) => matches(pattern, name)).map(({ rights }) => rights),
+      ]);
+  return scopes === undefined ? held : intersection(held, rightsInScopes(scopes, name));
+}
+
+const pull = rightsOfActions(['pull']);
+
+/** Not settings and members, even in an open registry: what is set there outlasts its being open. */
+const content = rightsOfActions(['*']);
+
+function rightsOfEveryone(
+  anonymous: boolean,
+  visibility: Visibility | undefined,
+  policy: AnonymousAccess,
+): Rights {
+  switch (policy) {
+    case 'push':
+      return content;
+    case 'pull':
+      return pull;
+    case 'public':
+      return visibility === 'public' ? pull : noRights;
+    case 'none':
+      return visibility === 'public' && !anonymous ? pull : noRights;
+  }
+}
