@@ -11,7 +11,7 @@ import { settingsOf } from '../src/config/settings.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** What is not of the repository (.gitignore). A downloaded archive has no git to ask. */
-const ignored = /^(?:\.git|node_modules|data|bench\/out|.*\.log|.*\.DS_Store)$/;
+const ignored = /^(?:\.git|node_modules|data|bench\/out|reports|\.stryker-tmp|.*\.log|.*\.DS_Store)$/;
 const tracked = filesBelow('');
 
 function filesBelow(folder: string): string[] {
