@@ -56,7 +56,7 @@ for (const { name, open } of dialects) {
   test(`${name}: a name that comes back has another id`, async (t) => {
     const database = await open(t);
     const id = await makeOrganisation(database, 'acme');
-    await database.transaction((db) => deleteAccount(db, id));
+    await database.transaction((db) => deleteAccount(db, { id, name: acme }));
     assert.notEqual(await makeOrganisation(database, 'acme'), id);
   });
 
@@ -104,7 +104,7 @@ for (const { name, open } of dialects) {
         const team = (await insertTeam(db, { organisation: id, name: 'dev', group: null }, 1)) as number;
         await setMember(db, id, alice, 'read');
         await addTeamMember(db, team, alice, 'local');
-        const grant = { pattern: 'x/**', role: 'read', created_at: 1 } as const;
+        const grant = { pattern: `x${id}/**`, role: 'read', created_at: 1 } as const;
         await db
           .insertInto('grants')
           .values({ ...grant, account_id: id, team_id: null })
@@ -120,13 +120,23 @@ for (const { name, open } of dialects) {
           .execute();
       });
     }
-    await database.transaction((db) => deleteAccount(db, ids[0] as number));
+    const given = ['acme/**', 'acme/app', 'acme', 'acme-b/**', 'acme0/x', 'acm*/**', '**'];
+    for (const pattern of given) {
+      const grant = { pattern, account_id: alice, team_id: null, role: 'read', created_at: 1 } as const;
+      await database.transaction((db) => db.insertInto('grants').values(grant).execute());
+    }
+    await database.transaction((db) => deleteAccount(db, { id: ids[0] as number, name: acme }));
+    const left = await database.read.selectFrom('grants').select('pattern').orderBy('id').execute();
+    const others = [`x${ids[1]}/**`, `x${ids[1]}/**`, 'acme', 'acme-b/**', 'acme0/x', 'acm*/**', '**'];
+    assert.deepEqual(
+      left.map(({ pattern }) => pattern),
+      others,
+    );
     for (const [table, count] of [
       ['accounts', 3],
       ['members', 1],
       ['teams', 1],
       ['team_members', 1],
-      ['grants', 2],
       ['trusts', 1],
     ] as const) {
       assert.equal((await database.read.selectFrom(table).selectAll().execute()).length, count, table);

@@ -91,8 +91,13 @@ export async function setDefaultVisibility(db: Db, id: number, visibility: Visib
   await db.updateTable('accounts').set({ default_visibility: visibility }).where('id', '=', id).execute();
 }
 
-/** Deletes the account, the robots that work for it, and all that was theirs: rights, tokens, teams, trusts, sign-ons. */
-export async function deleteAccount(db: Db, id: number): Promise<void> {
+/**
+ * Deletes the account, the robots that work for it, and all that was theirs: tokens, teams, trusts, sign-ons, what they were granted
+ * and what others were granted in its namespace, so that nobody has a right there who was given it before the name came back.
+ */
+export async function deleteAccount(db: Db, { id, name }: Pick<Account, 'id' | 'name'>): Promise<void> {
+  // '0' comes right after '/'.
+  await db.deleteFrom('grants').where('pattern', '>', `${name}/`).where('pattern', '<', `${name}0`).execute();
   await db.deleteFrom('accounts').where('owner_id', '=', id).execute();
   await db.deleteFrom('accounts').where('id', '=', id).execute();
 }

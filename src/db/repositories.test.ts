@@ -2,13 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, digestNumber, makeRepository } from '../../test/support/databases.ts';
 import { type Namespace, parseName, type RepositoryName } from '../oci/name.ts';
+import { linkBlob, recordStored } from './blobs.ts';
 import { deleteManifest, insertManifest } from './manifests.ts';
 import {
+  dropEmptyRepositories,
   findOrCreateRepository,
   findRepository,
   listRepositoryNames,
-  repositoriesOf,
+  repositoriesInUse,
 } from './repositories.ts';
+import { insertUpload } from './uploads.ts';
 
 const manifest = {
   digest: digestNumber(1),
@@ -66,15 +69,45 @@ for (const { name, open } of dialects) {
     assert.equal(await findRepository(database.read, parseName('a')), id);
   });
 
-  test(`${name}: a namespace's repositories are those below it, empty ones too`, async (t) => {
+  test(`${name}: a namespace uses the repositories below it that hold a manifest or take an upload`, async (t) => {
     const database = await open(t);
-    const names = ['acme', 'acme-b/x', 'acme/a', 'acme/b/c', 'acme/z', 'acme0/x', 'acmea/x', 'b/acme/x'];
-    for (const repository of names) await makeRepository(database, parseName(repository));
+    const used = ['acme', 'acme-b/x', 'acme/a', 'acme/b/c', 'acme/z', 'acme0/x', 'acmea/x', 'b/acme/x'];
+    for (const repository of used) {
+      const id = await makeRepository(database, parseName(repository));
+      await database.transaction((db) => insertManifest(db, { ...manifest, repository: id }, 1));
+    }
+    const uploading = await makeRepository(database, parseName('acme/up'));
+    const upload = { id: 'u', repository: uploading, algorithm: 'sha256', digest: digestNumber(1) } as const;
+    await database.transaction((db) => insertUpload(db, upload, 1));
+    await makeRepository(database, parseName('acme/empty'));
     const of = (namespace: string, limit: number) =>
-      repositoriesOf(database.read, namespace as Namespace, limit);
-    assert.deepEqual(await of('acme', 10), { count: 3, names: ['acme/a', 'acme/b/c', 'acme/z'] });
-    assert.deepEqual(await of('acme', 2), { count: 3, names: ['acme/a', 'acme/b/c'] });
+      repositoriesInUse(database.read, namespace as Namespace, limit);
+    assert.deepEqual(await of('acme', 10), { count: 4, names: ['acme/a', 'acme/b/c', 'acme/up', 'acme/z'] });
+    assert.deepEqual(await of('acme', 2), { count: 4, names: ['acme/a', 'acme/b/c'] });
     assert.deepEqual(await of('acm', 2), { count: 0, names: [] });
+  });
+
+  test(`${name}: a namespace's empty repositories go with what they hold, and others stay`, async (t) => {
+    const database = await open(t);
+    const ids = new Map<string, number>();
+    for (const repository of ['acme/empty', 'acme/full', 'other/empty']) {
+      const id = await makeRepository(database, parseName(repository));
+      ids.set(repository, id);
+      await database.transaction(async (db) => {
+        await recordStored(db, { digest: digestNumber(1), size: 1, generation: 1 }, 1);
+        await linkBlob(db, id, digestNumber(1), 1);
+      });
+    }
+    const full = ids.get('acme/full') as number;
+    await database.transaction((db) => insertManifest(db, { ...manifest, repository: full }, 1));
+    await database.transaction((db) => dropEmptyRepositories(db, 'acme' as Namespace));
+    const holders = await database.read.selectFrom('repository_blobs').select('repository_id').execute();
+    assert.deepEqual(
+      holders.map(({ repository_id }) => repository_id),
+      [full, ids.get('other/empty')],
+    );
+    assert.notEqual(await makeRepository(database, parseName('acme/empty')), ids.get('acme/empty'));
+    assert.equal(await findRepository(database.read, parseName('acme/full')), full);
   });
 
   test(`${name}: what looks like SQL reaches the database as text`, async (t) => {

@@ -1,5 +1,7 @@
+import type { ExpressionBuilder } from 'kysely';
 import type { Namespace, RepositoryName } from '../oci/name.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
+import type { Schema } from './schema.ts';
 
 const selectByName = prepare((db, p: Params<{ name: string }>) =>
   db.selectFrom('repositories').select('id').where('name', '=', p('name')),
@@ -47,26 +49,42 @@ export async function listRepositoryNames(db: Db, after: string, limit: number):
   return (await selectNames(db, { after, limit })).map((row) => row.name);
 }
 
-const ofNamespace = (db: Db, p: Params<{ from: string; to: string }>) =>
-  db.selectFrom('repositories').where('name', '>', p('from')).where('name', '<', p('to'));
+function selectOfNamespace(db: Db, namespace: Namespace) {
+  // '0' comes right after '/'.
+  return db
+    .selectFrom('repositories')
+    .where('repositories.name', '>', `${namespace}/`)
+    .where('repositories.name', '<', `${namespace}0`);
+}
 
-const selectOfNamespace = prepare((db, p: Params<{ from: string; to: string; limit: number }>) =>
-  ofNamespace(db, p).select('name').orderBy('name').limit(p('limit')),
-);
+function isInUse({ exists, or, selectFrom }: ExpressionBuilder<Schema, 'repositories'>) {
+  const holding = (['manifests', 'uploads'] as const).map((table) =>
+    exists(
+      selectFrom(table).select('repository_id').whereRef(`${table}.repository_id`, '=', 'repositories.id'),
+    ),
+  );
+  return or(holding);
+}
 
-const countOfNamespace = prepare((db, p: Params<{ from: string; to: string }>) =>
-  ofNamespace(db, p).select((select) => select.fn.countAll<number>().as('count')),
-);
-
-/** How many repositories a namespace has, emptied ones too, and the first of them in byte order, at most `limit`. */
-export async function repositoriesOf(
+/** The namespace's repositories that hold a manifest, or that somebody uploads to: how many, and the first `limit` by name. */
+export async function repositoriesInUse(
   db: Db,
   namespace: Namespace,
   limit: number,
 ): Promise<{ count: number; names: string[] }> {
-  // '0' comes right after '/'.
-  const range = { from: `${namespace}/`, to: `${namespace}0` };
-  const count = Number((await first(countOfNamespace(db, range)))?.count);
-  const rows = await selectOfNamespace(db, { ...range, limit });
-  return { count, names: rows.map((row) => row.name) };
+  const inUse = selectOfNamespace(db, namespace).where(isInUse);
+  const { count } = await inUse
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow();
+  const rows = await inUse.select('repositories.name').orderBy('repositories.name').limit(limit).execute();
+  return { count: Number(count), names: rows.map(({ name }) => name) };
+}
+
+/** Forgets the namespace's other repositories, and that they hold blobs: whoever has the name next starts anew. */
+export async function dropEmptyRepositories(db: Db, namespace: Namespace): Promise<void> {
+  const empty = selectOfNamespace(db, namespace)
+    .where((where) => where.not(isInUse(where)))
+    .select('repositories.id');
+  await db.deleteFrom('repository_blobs').where('repository_id', 'in', empty).execute();
+  await db.deleteFrom('repositories').where('id', 'in', empty).execute();
 }

@@ -1,0 +1,12 @@
+import assert from 'node:assert/strict';
+import { Refused } from '../../src/access/administration/refused.ts';
+
+/** For `assert.rejects`: a rule stood against it, in these words. */
+export function refused(message: string | RegExp): (error: unknown) => true {
+  return (error) => {
+    assert.ok(error instanceof Refused, String(error));
+    if (typeof message === 'string') assert.equal(error.message, message);
+    else assert.match(error.message, message);
+    return true;
+  };
+}
