@@ -6,6 +6,15 @@ import type { Tag } from '../oci/reference.ts';
 import { inJsonList, isPostgres } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 
+const lockRepositoryRow = prepare((db, p: Params<{ id: number }>) =>
+  db.selectFrom('repositories').select('id').where('id', '=', p('id')).forUpdate(),
+);
+
+/** For deleting a repository: from now on nothing comes to be in it. */
+export async function lockRepository(db: Db, id: number): Promise<void> {
+  if (isPostgres(db)) await lockRepositoryRow(db, { id });
+}
+
 const lockNames = prepare((db, p: Params<{ keys: string }>) =>
   db
     .selectFrom(

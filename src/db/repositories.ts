@@ -1,16 +1,37 @@
-import type { ExpressionBuilder } from 'kysely';
-import type { Namespace, RepositoryName } from '../oci/name.ts';
+import { type ExpressionBuilder, sql } from 'kysely';
+import type { Digest } from '../oci/digest.ts';
+import { type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
+import { postponeReviews } from './blobs.ts';
+import { lockRepository } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
-import type { Schema } from './schema.ts';
+import type { Schema, Visibility } from './schema.ts';
+
+/** A repository, as far as rights depend on it. */
+export interface RepositoryRow {
+  readonly id: number;
+  readonly name: RepositoryName;
+  readonly visibility: Visibility;
+}
 
 const selectByName = prepare((db, p: Params<{ name: string }>) =>
   db.selectFrom('repositories').select('id').where('name', '=', p('name')),
 );
 
-const insert = prepare((db, p: Params<{ name: string; now: number }>) =>
+const selectRow = prepare((db, p: Params<{ name: string }>) =>
+  db.selectFrom('repositories').select(['id', 'name', 'visibility']).where('name', '=', p('name')),
+);
+
+const insert = prepare((db, p: Params<{ name: string; namespace: string; now: number }>) =>
   db
     .insertInto('repositories')
-    .values({ name: p('name'), created_at: p('now') })
+    .values((value) => ({
+      name: p('name'),
+      created_at: p('now'),
+      visibility: value.fn.coalesce(
+        value.selectFrom('accounts').select('default_visibility').where('accounts.name', '=', p('namespace')),
+        sql<Visibility>`'private'`,
+      ),
+    }))
     .onConflict((conflict) => conflict.column('name').doNothing()),
 );
 
@@ -19,11 +40,44 @@ export async function findRepository(db: Db, name: RepositoryName): Promise<numb
   return (await first(selectByName(db, { name })))?.id;
 }
 
+/** The same with whether it is public. */
+export function findRepositoryRow(db: Db, name: RepositoryName): Promise<RepositoryRow | undefined> {
+  return first(selectRow(db, { name })) as Promise<RepositoryRow | undefined>;
+}
+
+/** A new repository is as public as its namespace has them; private where the namespace is nobody's. */
 export async function findOrCreateRepository(db: Db, name: RepositoryName, now: number): Promise<number> {
   const found = await findRepository(db, name);
   if (found !== undefined) return found;
-  await insert(db, { name, now });
+  await insert(db, { name, namespace: namespaceOf(name) ?? '', now });
   return (await findRepository(db, name)) as number;
+}
+
+export async function setVisibility(db: Db, id: number, visibility: Visibility): Promise<void> {
+  await db.updateTable('repositories').set({ visibility }).where('id', '=', id).execute();
+}
+
+/**
+ * Deletes the repository with all that it holds; false when it is gone already. Bytes that no other repository holds are swept
+ * later, as after any delete. A repository that comes to have the name has another id.
+ */
+export async function deleteRepository(db: Db, id: number, now: number): Promise<boolean> {
+  // From here on nothing is put into it: whoever does so now waits, and then finds no repository.
+  await lockRepository(db, id);
+  const held = await db
+    .selectFrom('repository_blobs')
+    .select('digest')
+    .where('repository_id', '=', id)
+    .execute();
+  await postponeReviews(
+    db,
+    held.map(({ digest }) => digest as Digest),
+    now,
+  );
+  for (const table of ['tags', 'manifests', 'repository_blobs', 'uploads'] as const) {
+    await db.deleteFrom(table).where('repository_id', '=', id).execute();
+  }
+  return (await db.deleteFrom('repositories').where('id', '=', id).returning('id').execute()).length > 0;
 }
 
 const selectNames = prepare((db, p: Params<{ after: string; limit: number }>) =>

@@ -6,6 +6,12 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .alterTable('repositories')
     .addColumn('visibility', 'text', (column) => column.notNull().defaultTo('private'))
     .execute();
+  // The few public ones among many, in the order in which they are listed.
+  await db.schema
+    .createIndex('repositories_by_visibility')
+    .on('repositories')
+    .columns(['visibility', 'name'])
+    .execute();
   await db.schema
     .alterTable('uploads')
     .addColumn('principal', 'text', (column) => column.notNull().defaultTo(''))

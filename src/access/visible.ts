@@ -1,0 +1,48 @@
+// Which repositories somebody may know of, for listings: said so that a database finds the few among the many.
+import { liesIn, type NameRange, type Visible } from '../db/repository-ranges.ts';
+import type { AnonymousAccess } from './anonymous.ts';
+import { type Entitlements, rightsOn } from './entitlements.ts';
+import { type Pattern, prefixOf } from './pattern.ts';
+import { rightsOfActions } from './rights.ts';
+import type { Scope } from './scope.ts';
+
+/** Who may pull a repository may know of it. */
+export function visibleTo(entitlements: Entitlements, policy: AnonymousAccess): Visible {
+  const { administrator, scopes } = entitlements;
+  const everywhere = administrator || policy === 'pull' || policy === 'push';
+  if (everywhere && scopes === undefined) return { all: true };
+  const held = everywhere ? [everything] : heldRanges(entitlements, policy);
+  return {
+    all: false,
+    ranges: scopes === undefined ? held : held.flatMap((range) => within(range, scopeRanges(scopes))),
+    matches: (name, visibility) => rightsOn(entitlements, name, visibility, policy).has('pull'),
+  };
+}
+
+const everything: NameRange = { prefix: '', exact: false, publicOnly: false };
+
+/** By grants, and what is public to whoever may see that. */
+function heldRanges({ anonymous, grants }: Entitlements, policy: AnonymousAccess): readonly NameRange[] {
+  const granted = grants.filter(({ rights }) => rights.has('pull')).map(({ pattern }) => rangeOf(pattern));
+  return anonymous && policy === 'none' ? granted : [...granted, { ...everything, publicOnly: true }];
+}
+
+function scopeRanges(scopes: readonly Scope[]): readonly NameRange[] {
+  return scopes
+    .filter(({ actions }) => rightsOfActions(actions).has('pull'))
+    .map(({ pattern }) => rangeOf(pattern));
+}
+
+function rangeOf(pattern: Pattern): NameRange {
+  const prefix = prefixOf(pattern);
+  return { prefix, exact: prefix === pattern, publicOnly: false };
+}
+
+/** What is in the range and in one of the others. */
+function within(range: NameRange, others: readonly NameRange[]): NameRange[] {
+  const { publicOnly } = range;
+  return others.flatMap((other) => {
+    if (liesIn(range, other)) return [range];
+    return liesIn(other, range) ? [{ ...other, publicOnly }] : [];
+  });
+}

@@ -1,0 +1,96 @@
+// Repositories by ranges of their names: those that one caller may see among the many of others.
+import { sql } from 'kysely';
+import type { RepositoryName } from '../oci/name.ts';
+import { inJsonList } from './dialect.ts';
+import { type Db, type Params, prepare } from './prepare.ts';
+import type { RepositoryRow } from './repositories.ts';
+import type { Visibility } from './schema.ts';
+
+/** Names that start alike, or one name. */
+export interface NameRange {
+  readonly prefix: string;
+  /** The prefix is a whole name, and the only one. */
+  readonly exact: boolean;
+  /** Only the public ones among them. */
+  readonly publicOnly: boolean;
+}
+
+/** Whether all names of one range are in the other, public or not. */
+export function liesIn(inner: NameRange, outer: NameRange): boolean {
+  return outer.exact ? inner.exact && inner.prefix === outer.prefix : inner.prefix.startsWith(outer.prefix);
+}
+
+/** Which repositories somebody may know of: all, or of those in the ranges the ones that match. */
+export type Visible =
+  | { readonly all: true }
+  | {
+      readonly all: false;
+      readonly ranges: readonly NameRange[];
+      matches(name: RepositoryName, visibility: Visibility): boolean;
+    };
+
+export type ListedRepository = Pick<RepositoryRow, 'name' | 'visibility'>;
+
+// A repository shows once it has a manifest: unfinished uploads and emptied repositories are nobody's to list.
+const hasManifest = sql<boolean>`exists (select 1 from manifests where manifests.repository_id = repositories.id)`;
+
+interface Between {
+  from: string;
+  to: string;
+  limit: number;
+}
+
+function listed(db: Db, p: Params<Pick<Between, 'limit'>>) {
+  return db
+    .selectFrom('repositories')
+    .select(['name', 'visibility'])
+    .where(hasManifest)
+    .orderBy('name')
+    .limit(p('limit'));
+}
+
+const selectBetween = prepare((db, p: Params<Between>) =>
+  listed(db, p).where('name', '>=', p('from')).where('name', '<', p('to')),
+);
+
+const selectPublicBetween = prepare((db, p: Params<Between>) =>
+  listed(db, p)
+    .where('visibility', '=', sql.lit('public' satisfies Visibility))
+    .where('name', '>=', p('from'))
+    .where('name', '<', p('to')),
+);
+
+/** Below and above every character that a name may have. */
+const [lowest, highest] = ['\u0001', '~'];
+
+/** Repositories of the range that hold a manifest, with names after `after` in byte order, at most `limit`. */
+export function listInRange(
+  db: Db,
+  { prefix, exact, publicOnly }: NameRange,
+  after: string,
+  limit: number,
+): Promise<ListedRepository[]> {
+  const between = {
+    // One bound below, not two: a database looks no further back than there.
+    from: after < prefix ? prefix : after + lowest,
+    to: prefix + (exact ? lowest : highest),
+    limit,
+  };
+  return (publicOnly ? selectPublicBetween : selectBetween)(db, between) as Promise<ListedRepository[]>;
+}
+
+const selectNamed = prepare((db, p: Params<{ names: string; after: string; limit: number }>) =>
+  listed(db, p)
+    .where('name', 'in', inJsonList(db, p('names')))
+    .where('name', '>', p('after')),
+);
+
+/** The same of these names, in one query however many they are. */
+export function listNamed(
+  db: Db,
+  names: readonly string[],
+  after: string,
+  limit: number,
+): Promise<ListedRepository[]> {
+  return selectNamed(db, { names: JSON.stringify(names), after, limit }) as Promise<ListedRepository[]>;
+}
