@@ -1,0 +1,23 @@
+// Basic credentials (RFC 7617), in UTF-8 as every client of a registry sends them.
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+const form = /^basic +([A-Za-z0-9+/]+={0,2}) *$/i;
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** What an `Authorization` header holds, or `undefined` when that is not Basic, or malformed. */
+export function parseBasic(header: string | undefined): Credentials | undefined {
+  const encoded = header === undefined ? undefined : form.exec(header)?.[1];
+  if (encoded === undefined) return undefined;
+  let text: string;
+  try {
+    text = utf8.decode(Buffer.from(encoded, 'base64'));
+  } catch {
+    return undefined;
+  }
+  const colon = text.indexOf(':');
+  return colon === -1 ? undefined : { username: text.slice(0, colon), password: text.slice(colon + 1) };
+}

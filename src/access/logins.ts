@@ -1,0 +1,192 @@
+// Who somebody is, by the user name and the password that they send: an access token, a job's ID token, or a password.
+import { createHash } from 'node:crypto';
+import type { Database } from '../db/database.ts';
+import { findTokenLogin, noteTokenUse, type TokenLogin } from '../db/logins.ts';
+import { findUser, replacePasswordHash, type User } from '../db/users.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { asNamespace } from '../oci/name.ts';
+import type { Credentials } from './basic.ts';
+import { FailureLimit } from './failure-limit.ts';
+import { HashQueue } from './hash-queue.ts';
+import type { Identity } from './identity.ts';
+import { networkOf } from './network-of.ts';
+import { hashPassword, needsRehash, verifyPassword } from './passwords.ts';
+import { Remembered } from './remembered.ts';
+import { keyedHash } from './secrets.ts';
+
+/** Jobs elsewhere, whose organisation trusts the issuer of their ID token. */
+export interface IdTokens {
+  /** @throws RegistryError `UNAUTHORIZED`, and what fetching the issuer's keys comes to */
+  authenticate(organisation: string, idToken: string): Promise<Identity>;
+}
+
+export interface LoginsParts {
+  readonly database: Database;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  /** Whether passwords are accepted at all. */
+  readonly passwordLogin: boolean;
+  /** How many wrong passwords may come from an address in a minute. */
+  readonly perAddress: number;
+  /** How many wrong passwords may be sent for an account in a minute. */
+  readonly perAccount: number;
+  /** Absent: no ID token is anybody's password. */
+  readonly idTokens?: IdTokens | undefined;
+  readonly queue?: HashQueue;
+}
+
+/** Milliseconds between two uses of a token that are noted. */
+const noteUsesEvery = 60_000;
+const remembered = { keepFor: 60_000, capacity: 10_000 };
+const idTokenForm = /^eyJ[\w-]*\.[\w-]+\.[\w-]+$/;
+/** No account has a name as long as this. */
+const longestName = 300;
+
+export class Logins {
+  readonly #database: Database;
+  readonly #clock: () => number;
+  readonly #passwordLogin: boolean;
+  readonly #idTokens: IdTokens | undefined;
+  readonly #queue: HashQueue;
+  readonly #byAddress: FailureLimit;
+  readonly #byAccount: FailureLimit;
+  /** Right passwords; by a hash that only this process can make, of the account's hash too, so that a new password ends it. */
+  readonly #verified: Remembered;
+  /** The same password from the same place is checked once, however many ask at once. */
+  readonly #checks = new Map<string, Promise<boolean>>();
+  readonly #background = new Set<Promise<void>>();
+
+  constructor(parts: LoginsParts) {
+    const { database, clock, passwordLogin, perAddress, perAccount, idTokens, queue } = parts;
+    this.#database = database;
+    this.#clock = clock;
+    this.#passwordLogin = passwordLogin;
+    this.#idTokens = idTokens;
+    this.#queue = queue ?? new HashQueue();
+    this.#byAddress = new FailureLimit({ perMinute: perAddress, clock });
+    this.#byAccount = new FailureLimit({ perMinute: perAccount, clock });
+    this.#verified = new Remembered({ clock, ...remembered });
+  }
+
+  /**
+   * Who sends these credentials from `address`.
+   *
+   * @throws RegistryError `UNAUTHORIZED` for wrong ones, whatever is wrong; `TOOMANYREQUESTS` with the seconds to wait after too
+   *   many wrong passwords; `UNAVAILABLE` when too many passwords wait to be checked
+   */
+  async authenticate({ username, password }: Credentials, address: string): Promise<Identity> {
+    if (password.startsWith('brth_')) return this.#byToken(username, password, address);
+    if (this.#idTokens && idTokenForm.test(password)) return this.#idTokens.authenticate(username, password);
+    return this.#byPassword(username, password, address);
+  }
+
+  /** Resolves when what goes on behind answered logins has ended. */
+  async settled(): Promise<void> {
+    while (this.#background.size > 0) await Promise.all(this.#background);
+  }
+
+  async #byToken(username: string, token: string, address: string): Promise<Identity> {
+    const hash = createHash('sha256').update(token).digest('hex');
+    const found = await findTokenLogin(this.#database.read, hash);
+    const now = this.#clock();
+    if (found === undefined || found.accountName !== username || !holds(found, now)) throw wrong();
+    if (found.lastUsedAt === null || found.lastUsedAt <= now - noteUsesEvery) {
+      this.#behind(async () => {
+        const use = { at: now, from: address };
+        const note = { durable: false };
+        await this.#database.transaction((db) => noteTokenUse(db, found.id, use, now - noteUsesEvery), note);
+      });
+    }
+    const kind = found.kind === 'robot' ? 'robot' : 'user';
+    return {
+      principal: { kind, id: found.accountId, name: found.accountName },
+      credential: { kind: 'token', id: found.id },
+    };
+  }
+
+  async #byPassword(username: string, password: string, address: string): Promise<Identity> {
+    const name = asNamespace(username);
+    const found = name && (await findUser(this.#database.read, name));
+    const user = found?.disabledAt === null ? found : undefined;
+    const right = await this.#check(username, user, password, networkOf(address));
+    if (!right || user === undefined) throw wrong();
+    if (!this.#passwordLogin) throw wrong('passwords are not accepted here: log in with an access token');
+    if (user.tokenOnly) throw wrong('this user logs in with an access token in place of the password');
+    return {
+      principal: { kind: 'user', id: user.id, name: user.name },
+      credential: { kind: 'password', since: user.passwordChangedAt },
+    };
+  }
+
+  /** Whether the password is the user's. Without a user, or without a password of theirs, it takes the same way and is false. */
+  async #check(
+    username: string,
+    user: User | undefined,
+    password: string,
+    network: string,
+  ): Promise<boolean> {
+    const hash = user?.password ?? undefined;
+    const key = keyedHash(JSON.stringify([user?.id ?? username, hash, password])).toString('base64');
+    if (this.#verified.has(key)) return true;
+    const account = username.slice(0, longestName);
+    this.#refuseAfterFailures(network, account);
+    const check = `${network} ${key}`;
+    let running = this.#checks.get(check);
+    if (running === undefined) {
+      running = this.#queue
+        .run(network, async () => {
+          // Others from there, or for the account, may have failed in the meantime.
+          this.#refuseAfterFailures(network, account);
+          const right = await verifyPassword(password, hash);
+          if (right) {
+            this.#verified.add(key);
+          } else {
+            this.#byAddress.fail(network);
+            this.#byAccount.fail(account);
+          }
+          return right;
+        })
+        .finally(() => this.#checks.delete(check));
+      this.#checks.set(check, running);
+      if (user && hash !== undefined && needsRehash(hash)) this.#rehash(user.id, hash, password, running);
+    }
+    return running;
+  }
+
+  #refuseAfterFailures(network: string, account: string): void {
+    const retryAfter = Math.max(this.#byAddress.wait(network), this.#byAccount.wait(account));
+    if (retryAfter > 0)
+      throw new RegistryError('TOOMANYREQUESTS', 'too many wrong passwords', { retryAfter });
+  }
+
+  /** A right password gets a hash as they are made today. It stays the same password: nothing granted for it ends. */
+  #rehash(id: number, hash: string, password: string, check: Promise<boolean>): void {
+    this.#behind(async () => {
+      if (!(await check)) return;
+      const better = await this.#queue.run(`rehash ${id}`, () => hashPassword(password));
+      await this.#database.transaction((db) => replacePasswordHash(db, id, hash, better));
+    });
+  }
+
+  /** What a login need not wait for, nor fail with: the next login does it when this one cannot. */
+  #behind(work: () => Promise<void>): void {
+    const done = work()
+      .catch(() => {})
+      .finally(() => this.#background.delete(done));
+    this.#background.add(done);
+  }
+}
+
+function holds(token: TokenLogin, now: number): boolean {
+  return (
+    token.revokedAt === null &&
+    (token.expiresAt === null || token.expiresAt > now) &&
+    token.accountDisabledAt === null &&
+    token.ownerDisabledAt === null &&
+    token.kind !== 'organisation'
+  );
+}
+
+function wrong(detail?: string): RegistryError {
+  return new RegistryError('UNAUTHORIZED', detail);
+}

@@ -1,0 +1,29 @@
+/** Keys that are known for a time; the oldest go first. */
+export class Remembered {
+  /** Until when; in the order in which they end. */
+  readonly #until = new Map<string, number>();
+  readonly #clock: () => number;
+  readonly #for: number;
+  readonly #capacity: number;
+
+  /** `keepFor` in milliseconds. */
+  constructor({ clock, keepFor, capacity }: { clock: () => number; keepFor: number; capacity: number }) {
+    this.#clock = clock;
+    this.#for = keepFor;
+    this.#capacity = capacity;
+  }
+
+  has(key: string): boolean {
+    return (this.#until.get(key) ?? 0) > this.#clock();
+  }
+
+  add(key: string): void {
+    const now = this.#clock();
+    this.#until.delete(key);
+    this.#until.set(key, now + this.#for);
+    for (const [oldest, until] of this.#until) {
+      if (until > now && this.#until.size <= this.#capacity) break;
+      this.#until.delete(oldest);
+    }
+  }
+}
