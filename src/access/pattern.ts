@@ -49,7 +49,7 @@ function matchFrom(wanted: readonly string[], given: readonly string[]): boolean
 }
 
 /** The same, letter by letter, for `*`, which may take none. */
-function matchComponent(wanted: string, given: string): boolean {
+export function matchComponent(wanted: string, given: string): boolean {
   let [w, g] = [0, 0];
   let star = -1;
   let taken = 0;

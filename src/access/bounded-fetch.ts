@@ -1,0 +1,59 @@
+// What Berth asks of others' servers while somebody logs in: small documents, soon, from where it was told to ask and nowhere else.
+
+/** Why a document cannot be had; the message is for logs and administrators. */
+export class FetchRefused extends Error {
+  override readonly name = 'FetchRefused';
+}
+
+export interface FetchBounds {
+  /** Milliseconds, to the end of the body. */
+  readonly timeout: number;
+  /** Bytes of the body, decoded. */
+  readonly limit: number;
+}
+
+export const usualBounds: FetchBounds = { timeout: 5_000, limit: 512 * 1024 };
+
+/** Whether what comes from there can be believed: HTTPS, or this machine, which nobody listens in on. */
+export function isTrustworthy(url: URL): boolean {
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname));
+}
+
+function isLoopbackHost(hostname: string): boolean {
+  // A URL has every way to write an IPv4 address in its dotted form.
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}
+
+/**
+ * As `fetch`, with the whole body in the answer; redirects are not followed.
+ *
+ * @throws FetchRefused when the address is not {@link isTrustworthy}, or the body is too large; DOMException `TimeoutError`; or
+ *   what `fetch` throws
+ */
+export async function boundedFetch(
+  url: string,
+  init: RequestInit = {},
+  { timeout, limit }: FetchBounds = usualBounds,
+): Promise<Response> {
+  if (!isTrustworthy(new URL(url))) throw new FetchRefused(`${url} is neither https nor of this machine`);
+  const ended = new AbortController();
+  const signals = [ended.signal, AbortSignal.timeout(timeout), ...(init.signal ? [init.signal] : [])];
+  const response = await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.any(signals) });
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > limit) {
+      ended.abort();
+      throw new FetchRefused(`${url} sends more than ${limit} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  const { status, statusText, headers } = response;
+  return new Response(isEmpty(status) ? null : Buffer.concat(chunks), { status, statusText, headers });
+}
+
+/** Statuses that `Response` takes no body with. */
+function isEmpty(status: number): boolean {
+  return status === 204 || status === 205 || status === 304;
+}

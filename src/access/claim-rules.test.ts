@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { brokenRules, type Claims } from './claim-rules.ts';
+
+const claims: Claims = {
+  repository: 'acme/app',
+  ref: 'refs/heads/main',
+  run_attempt: 2,
+  protected: true,
+  nothing: null,
+  groups: ['developers', 'release', { name: 'admins' }, ['nested']],
+  'kubernetes.io': { namespace: 'ci', serviceaccount: { name: 'builder' } },
+  'https://issuer.example/team': 'core',
+  address: { country: 'NL' },
+};
+
+const table: [name: string, pattern: string, matches: boolean][] = [
+  ['repository', 'acme/app', true],
+  ['repository', 'acme/*', true],
+  ['repository', '*', true],
+  ['repository', 'acme/ap', false],
+  ['repository', 'acme/app2', false],
+  ['repository', 'Acme/app', false],
+  ['repository', '', false],
+  ['ref', 'refs/heads/*', true],
+  ['ref', 'refs/*/ma*n', true],
+  ['ref', 'refs/tags/*', false],
+  ['ref', 'heads', false],
+  ['ref', 'refs.heads.main', false],
+  ['run_attempt', '2', true],
+  ['run_attempt', '2.0', false],
+  ['protected', 'true', true],
+  ['protected', 'false', false],
+  ['nothing', 'null', false],
+  ['nothing', '*', false],
+  ['absent', '*', false],
+  ['toString', '*', false],
+  ['__proto__', '*', false],
+  ['groups', 'release', true],
+  ['groups', 'rel*', true],
+  ['groups', 'developers,release', false],
+  ['groups', 'admins', false],
+  ['groups', '*nested*', false],
+  ['groups.0', 'developers', false],
+  ['groups.length', '4', false],
+  ['address', '*', false],
+  ['address.country', 'NL', true],
+  ['address.country.length', '2', false],
+  ['kubernetes.io', '*', false],
+  ['kubernetes.io.namespace', 'ci', true],
+  ['kubernetes.io.namespace', 'c', false],
+  ['kubernetes.io.serviceaccount.name', 'build*', true],
+  ['kubernetes.io.serviceaccount', '*', false],
+  ['https://issuer.example/team', 'core', true],
+];
+
+for (const [name, pattern, matches] of table) {
+  test(`the rule ${name} = ${JSON.stringify(pattern)} ${matches ? 'holds' : 'does not hold'}`, () => {
+    assert.equal(brokenRules({ [name]: pattern }, claims).length, matches ? 0 : 1);
+  });
+}
+
+test('a name that can be read in two ways has to match in both', () => {
+  const both = (one: string, other: string): Claims => ({ 'a.b': one, a: { b: other } });
+  assert.deepEqual(brokenRules({ 'a.b': 'x' }, both('x', 'x')), []);
+  assert.equal(brokenRules({ 'a.b': 'x' }, both('x', 'y')).length, 1);
+  assert.equal(brokenRules({ 'a.b': 'x' }, both('y', 'x')).length, 1);
+});
+
+test('every rule has to hold, and each that does not is said, with what the token says instead', () => {
+  assert.deepEqual(
+    brokenRules({ repository: 'acme/app', ref: 'refs/tags/*', environment: 'production' }, claims),
+    [
+      'claim "ref" is "refs/heads/main", which does not match "refs/tags/*"',
+      'the token has no claim "environment"',
+    ],
+  );
+  const [problem = ''] = brokenRules({ long: 'x' }, { long: 'y'.repeat(10_000) });
+  assert.ok(problem.length < 300);
+});
+
+test('a token as large as one can be takes no time, however its names can be read', () => {
+  // Each name leads on in two ways; what all of them are together is not much more than 16 KiB.
+  const nest = (depth: number): unknown =>
+    depth === 0 ? 'y' : { a: nest(depth - 1), ...(depth > 1 && { 'a.a': nest(depth - 2) }) };
+  const claims = nest(14) as Claims;
+  assert.ok(JSON.stringify(claims).length > 10_000);
+  const start = performance.now();
+  assert.equal(brokenRules({ [Array(14).fill('a').join('.')]: 'x' }, claims).length, 1);
+  assert.ok(performance.now() - start < 100);
+});

@@ -1,0 +1,300 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { base64url, exportSPKI, type JWTPayload, SignJWT } from 'jose';
+import { dialects } from '../../test/support/databases.ts';
+import { makeKey, startIssuer, type TestKey } from '../../test/support/issuer.ts';
+import { insertAccount, setDisabled } from '../db/accounts.ts';
+import type { Database } from '../db/database.ts';
+import { insertTrust, type TrustTerms } from '../db/trusts.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { asNamespace, type Namespace } from '../oci/name.ts';
+import { IdTokens } from './id-tokens.ts';
+import { KeySets } from './key-sets.ts';
+
+const rules = { repository: 'acme/app', ref: 'refs/heads/*' };
+const good: JWTPayload = { sub: 'repo:acme/app', repository: 'acme/app', ref: 'refs/heads/main' };
+
+for (const dialect of dialects) {
+  const setUp = async (t: TestContext, terms: Partial<TrustTerms> = {}, keys?: readonly TestKey[]) => {
+    const issuer = await startIssuer(t, keys);
+    const database = await dialect.open(t);
+    const clock = { now: 1_800_000_000_000 };
+    const organisation = await makeOrganisation(database, 'acme');
+    const trust = (name: string, other: Partial<TrustTerms> = {}) =>
+      database.transaction((db) =>
+        insertTrust(
+          db,
+          organisation,
+          name,
+          {
+            issuer: issuer.url,
+            audience: 'registry.example',
+            keys: null,
+            claims: JSON.stringify(rules),
+            scopes: 'repository:acme/app:pull,push',
+            lifetime: 3_600_000,
+            ...other,
+          },
+          1,
+        ),
+      );
+    await trust('ci', terms);
+    const idTokens = new IdTokens({ database, keySets: new KeySets(), clock: () => clock.now });
+    const sign = (claims: JWTPayload, key?: TestKey) =>
+      issuer.sign({ ...good, ...claims }, { now: clock.now, ...(key && { key }) });
+    return { issuer, database, clock, organisation, trust, idTokens, sign };
+  };
+
+  test(`${dialect.name}: a job is who the issuer says it is, by the trust that lets it in`, async (t) => {
+    const { idTokens, clock, sign } = await setUp(t);
+    assert.deepEqual(await idTokens.authenticate('acme', await sign({})), {
+      principal: { kind: 'job', trust: 1, subject: 'repo:acme/app', name: 'acme/ci: repo:acme/app' },
+      credential: { kind: 'id-token', trust: 1, since: clock.now },
+    });
+  });
+
+  test(`${dialect.name}: the first trust by name that takes the token counts`, async (t) => {
+    const { idTokens, trust, sign } = await setUp(t);
+    await trust('a-refusing-one', { claims: '{"repository":"acme/other"}' });
+    await trust('b-first', { claims: '{"repository":"acme/*"}' });
+    const { principal } = await idTokens.authenticate('acme', await sign({}));
+    assert.equal(principal.kind === 'job' && principal.name, 'acme/b-first: repo:acme/app');
+  });
+
+  test(`${dialect.name}: who shows a token to another organisation is refused, and nothing is fetched`, async (t) => {
+    const { idTokens, issuer, database, organisation, sign } = await setUp(t);
+    await makeOrganisation(database, 'other');
+    for (const name of ['nobody', 'other', 'Acme', ''])
+      await refused(idTokens.authenticate(name, await sign({})));
+    await database.transaction((db) => setDisabled(db, organisation, 2));
+    await refused(idTokens.authenticate('acme', await sign({})));
+    assert.deepEqual(issuer.asked, []);
+  });
+
+  test(`${dialect.name}: a trust with keys of its own asks nobody`, async (t) => {
+    const key = await makeKey('ES256');
+    const { idTokens, issuer, sign } = await setUp(t, { keys: JSON.stringify({ keys: [key.jwk] }) });
+    await idTokens.authenticate('acme', await sign({}, key));
+    await refused(
+      idTokens.authenticate('acme', await sign({})),
+      /no key that the token could be signed with/,
+    );
+    assert.deepEqual(issuer.asked, []);
+  });
+
+  test(`${dialect.name}: what each trust has against a token is said, claim by claim, and never the token`, async (t) => {
+    const { idTokens, trust, sign } = await setUp(t);
+    await trust('tags', {
+      claims: '{"ref":"refs/tags/*","environment":"production"}',
+      audience: 'elsewhere',
+    });
+    const token = await sign({});
+    const explained = await idTokens.explain('acme', token);
+    assert.ok(typeof explained === 'object');
+    assert.deepEqual(
+      explained.verdicts.map(({ trust, problems }) => [trust.name, problems]),
+      [
+        ['ci', []],
+        [
+          'tags',
+          [
+            'the token is for "registry.example", not for "elsewhere"',
+            'claim "ref" is "refs/heads/main", which does not match "refs/tags/*"',
+            'the token has no claim "environment"',
+          ],
+        ],
+      ],
+    );
+    assert.equal(
+      await idTokens.explain('acme', 'brth_no-such-token'),
+      'this is no ID token, but something else',
+    );
+    const error = await refused(idTokens.authenticate('acme', `${token}x`));
+    assert.ok(
+      !JSON.stringify([error.message, error.detail, String(error.cause)]).includes(token.slice(0, 40)),
+    );
+  });
+}
+
+/** One database is enough for what no query sees. */
+const [dialect] = dialects as [(typeof dialects)[number]];
+
+async function open(t: TestContext, keys?: readonly TestKey[]) {
+  const issuer = await startIssuer(t, keys);
+  const database = await dialect.open(t);
+  const now = 1_800_000_000_000;
+  const terms = {
+    issuer: issuer.url,
+    audience: 'registry.example',
+    keys: null,
+    claims: JSON.stringify(rules),
+  };
+  const organisation = await makeOrganisation(database, 'acme');
+  await database.transaction((db) =>
+    insertTrust(db, organisation, 'ci', { ...terms, scopes: 'repository:acme/app:pull', lifetime: 1 }, 1),
+  );
+  const idTokens = new IdTokens({ database, keySets: new KeySets(), clock: () => now });
+  return { issuer, now, seconds: now / 1000, idTokens };
+}
+
+for (const alg of ['RS256', 'PS384', 'ES256', 'ES384', 'EdDSA']) {
+  test(`a token signed with ${alg} is accepted`, async (t) => {
+    const { idTokens, issuer, now } = await open(t, [await makeKey(alg)]);
+    await idTokens.authenticate('acme', await issuer.sign(good, { now }));
+  });
+}
+
+/** Claims that the issuer has really signed, by the seconds of now; and what is said of them, or nothing if they do. */
+const claims: [what: string, (seconds: number) => Record<string, unknown>, said: RegExp | undefined][] = [
+  ['several audiences', () => ({ aud: ['elsewhere', 'registry.example'] }), undefined],
+  ['another audience', () => ({ aud: 'elsewhere' }), /is for "elsewhere"/],
+  ['an audience that only begins alike', () => ({ aud: 'registry.example.org' }), /is for/],
+  ['no audience', () => ({ aud: undefined }), /is for undefined/],
+  ['an end 29 seconds ago', (now) => ({ exp: now - 29 }), undefined],
+  ['an end 30 seconds ago', (now) => ({ exp: now - 30 }), /has ended/],
+  ['no end', () => ({ exp: undefined }), /"exp"/],
+  ['an end that is no number', () => ({ exp: 'never' }), /"exp"/],
+  ['a beginning in 30 seconds', (now) => ({ nbf: now + 30 }), undefined],
+  ['a beginning in 31 seconds', (now) => ({ nbf: now + 31 }), /"nbf"/],
+  ['no time of issue', () => ({ iat: undefined }), /"iat"/],
+  ['a time of issue in 31 seconds', (now) => ({ iat: now + 31 }), /"iat"/],
+  ['a time of issue a day ago', (now) => ({ iat: now - 86_400 }), undefined],
+  [
+    'a time of issue more than a day ago',
+    (now) => ({ iat: now - 86_431, exp: now + 1e6 }),
+    /too far in the past/,
+  ],
+  ['no subject', () => ({ sub: undefined }), /no subject/],
+  ['an empty subject', () => ({ sub: '' }), /no subject/],
+  ['a very long subject', () => ({ sub: 'x'.repeat(1025) }), /more than 1024/],
+  ['another repository', () => ({ repository: 'evil/app' }), /"evil\/app"/],
+  ['no repository', () => ({ repository: undefined }), /no claim "repository"/],
+  ['a tag', () => ({ ref: 'refs/tags/v1' }), /refs\/tags\/v1/],
+];
+
+for (const [what, make, said] of claims) {
+  test(`${said ? 'refused' : 'accepted'}: a token with ${what}`, async (t) => {
+    const { idTokens, issuer, now, seconds } = await open(t);
+    const token = await issuer.sign({ ...good, ...make(seconds) }, { now });
+    if (said) await refused(idTokens.authenticate('acme', token), said);
+    else await idTokens.authenticate('acme', token);
+  });
+}
+
+type Forge = (given: { token: string; key: TestKey; issuer: string }) => Promise<string> | string;
+
+const encode = (value: unknown): string => base64url.encode(JSON.stringify(value));
+const payloadOf = (token: string): string => token.split('.')[1] as string;
+
+/** Signs the same claims with a header and a key of one's own. */
+async function resign(
+  token: string,
+  header: { alg: string; [name: string]: unknown },
+  key: TestKey,
+): Promise<string> {
+  const payload = JSON.parse(Buffer.from(payloadOf(token), 'base64url').toString()) as JWTPayload;
+  return new SignJWT(payload).setProtectedHeader(header).sign(key.privateKey);
+}
+
+const forged: [what: string, Forge][] = [
+  ['no signature, and says so', ({ token }) => `${encode({ alg: 'none' })}.${payloadOf(token)}.`],
+  ['an empty signature', ({ token }) => token.replace(/[^.]*$/, '')],
+  ['the signature of another token', ({ token }) => token.replace(/.{8}$/, 'AAAAAAAA')],
+  [
+    'claims that were changed',
+    ({ token }) => {
+      const [header, payload = '', signature] = token.split('.');
+      const said = JSON.parse(Buffer.from(payload, 'base64url').toString()) as JWTPayload;
+      return [header, encode({ ...said, environment: 'production' }), signature].join('.');
+    },
+  ],
+  [
+    'the public key for a shared secret',
+    async ({ token, key }) => {
+      const secret = new TextEncoder().encode(await exportSPKI(key.publicKey));
+      const payload = JSON.parse(Buffer.from(payloadOf(token), 'base64url').toString()) as JWTPayload;
+      return new SignJWT(payload).setProtectedHeader({ alg: 'HS256', kid: key.kid }).sign(secret);
+    },
+  ],
+  [
+    'a key of its own',
+    async ({ token, key }) => resign(token, { alg: 'RS256', kid: key.kid }, await makeKey()),
+  ],
+  [
+    'a key of its own in the header',
+    async ({ token, key }) => {
+      const own = await makeKey();
+      return resign(token, { alg: 'RS256', kid: key.kid, jwk: own.jwk }, own);
+    },
+  ],
+  [
+    'a place to fetch a key of its own from',
+    async ({ token, key, issuer }) => {
+      const own = await makeKey();
+      const urls = { jku: `${issuer}/evil`, x5u: `${issuer}/evil` };
+      return resign(token, { alg: 'RS256', kid: key.kid, ...urls }, own);
+    },
+  ],
+  ['a made-up key id', ({ token, key }) => resign(token, { alg: 'RS256', kid: '../../etc/passwd' }, key)],
+  [
+    'an algorithm that its key is not for',
+    ({ token, key }) => token.replace(/^[^.]*/, encode({ alg: 'PS256', kid: key.kid })),
+  ],
+  ['five parts', ({ token }) => `${token}.a.b`],
+  ['no parts', () => 'not-a-token'],
+  ['nothing', () => ''],
+  ['a megabyte', ({ token }) => token + 'A'.repeat(1 << 20)],
+  ['claims that are a list', () => `${encode({ alg: 'RS256' })}.${encode([])}.AAAA`],
+];
+
+for (const [what, forge] of forged) {
+  test(`refused: a token with ${what}`, async (t) => {
+    const { idTokens, issuer, now } = await open(t);
+    const key = issuer.keys[0] as TestKey;
+    const token = await issuer.sign(good, { now });
+    await refused(idTokens.authenticate('acme', await forge({ token, key, issuer: issuer.url })));
+    assert.ok(!issuer.asked.includes('/evil'));
+    await idTokens.authenticate('acme', token);
+  });
+}
+
+test('a token that does not say which of several keys it is signed with is refused', async (t) => {
+  const { idTokens, issuer, now } = await open(t, [
+    await makeKey('RS256', 'one'),
+    await makeKey('RS256', 'two'),
+  ]);
+  const token = await issuer.sign(good, { now });
+  await idTokens.authenticate('acme', token);
+  await refused(
+    idTokens.authenticate('acme', await resign(token, { alg: 'RS256' }, issuer.keys[0] as TestKey)),
+    /kid/,
+  );
+});
+
+test('a long subject is cut in the name, and whole in the identity', async (t) => {
+  const { idTokens, issuer, now } = await open(t);
+  const sub = 'x'.repeat(1024);
+  const { principal } = await idTokens.authenticate('acme', await issuer.sign({ ...good, sub }, { now }));
+  assert.ok(principal.kind === 'job');
+  assert.equal(principal.subject, sub);
+  assert.match(principal.name, /^acme\/ci: x+…$/);
+  assert.equal(principal.name.length, 200);
+});
+
+async function makeOrganisation(database: Database, name: string): Promise<number> {
+  const account = { name: asNamespace(name) as Namespace, kind: 'organisation' } as const;
+  return (await database.transaction((db) => insertAccount(db, account, 1))) as number;
+}
+
+/** Every refusal reads the same to whoever sent the token; what is told apart is for the log. */
+async function refused(login: Promise<unknown>, cause = /./): Promise<RegistryError> {
+  const error = await login.then(
+    () => assert.fail('the token was accepted'),
+    (error: unknown) => error,
+  );
+  assert.ok(error instanceof RegistryError, String(error));
+  assert.equal(error.code, 'UNAUTHORIZED');
+  assert.equal(error.detail, 'the ID token is not accepted here');
+  assert.match((error.cause as Error).message, cause);
+  return error;
+}
