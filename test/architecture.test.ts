@@ -20,9 +20,9 @@ const rules: Rules = {
     http: { from: ['oci', 'telemetry'], types: ['storage'], packages: ['fastify', 'pino', 'prom-client'] },
     // A handler passes the database handle and an open blob on; it asks nothing of either.
     v2: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify'] },
-    // Tokens and sign-on, beside the API that they are for.
+    // Tokens and sign-on, beside the API that they are for and whose errors they answer with.
     auth: {
-      from: ['core', 'access', 'oci', 'http'],
+      from: ['core', 'access', 'oci', 'http', 'v2'],
       types: ['db'],
       packages: ['fastify', 'openid-client', 'zod'],
     },

@@ -50,7 +50,7 @@ export class BearerTokens implements TokenVerifier {
     catalog: boolean,
   ): Promise<{ token: string; expiresIn: number; issuedAt: number }> {
     const { clock, lifetime } = this.#parts;
-    const issuedAt = clock();
+    const issuedAt = Math.floor(clock() / 1000) * 1000;
     const claims = { ...identityClaims(identity), ...accessClaims(granted, catalog) };
     const token = await this.#sign(claims, uses.access, issuedAt, lifetime);
     return { token, expiresIn: Math.floor(lifetime / 1000), issuedAt };

@@ -98,12 +98,15 @@ const selectTrust = prepare((db, p: Params<{ trust: number }>) =>
   db
     .selectFrom('trusts')
     .innerJoin('accounts', 'accounts.id', 'trusts.organisation_id')
-    .select(['trusts.scopes', 'trusts.updated_at', 'accounts.name as organisation', 'accounts.disabled_at'])
+    .select(['trusts.scopes', 'trusts.lifetime', 'trusts.updated_at'])
+    .select(['accounts.name as organisation', 'accounts.disabled_at'])
     .where('trusts.id', '=', p('trust')),
 );
 
 export interface TrustStanding {
   readonly scopes: string;
+  /** Milliseconds for which a job that logged in may fetch tokens. */
+  readonly lifetime: number;
   readonly updated_at: number;
   /** The name of the organisation that trusts. */
   readonly organisation: string;

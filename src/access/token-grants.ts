@@ -1,0 +1,120 @@
+import type { Database } from '../db/database.ts';
+import { findTrustStanding } from '../db/entitlements.ts';
+import { findRepositoryRow } from '../db/repositories.ts';
+import { RegistryError } from '../oci/errors.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import type { AnonymousAccess } from './anonymous.ts';
+import type { BearerTokens } from './bearer.ts';
+import { findClaimable } from './claim-namespace.ts';
+import type { Asked } from './docker-scope.ts';
+import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
+import type { Identity } from './identity.ts';
+import { type Action, allRights, intersection, type Rights } from './rights.ts';
+import { rightsInScopes } from './scope.ts';
+import type { Granted } from './token-verifier.ts';
+
+export interface TokenGrantsParts {
+  readonly database: Database;
+  readonly tokens: BearerTokens;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  readonly policy: AnonymousAccess;
+  readonly createNamespaces: 'administrators' | 'users';
+}
+
+/** A token, and what it came to be good for. */
+export interface TokenGrant {
+  readonly token: string;
+  /** Seconds. */
+  readonly expiresIn: number;
+  /** Milliseconds since 1970. */
+  readonly issuedAt: number;
+  readonly granted: readonly Granted[];
+  readonly catalog: boolean;
+}
+
+/** Decides what the tokens are good for that the token server hands out: what was asked for, as far as there is a right to it now. */
+export class TokenGrants {
+  readonly #parts: TokenGrantsParts;
+
+  constructor(parts: TokenGrantsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * A token for the identity. It may be good for nothing: then it says that the login is right.
+   * @throws RegistryError `UNAUTHORIZED` when the identity no longer holds, or the registry is for nobody without a login
+   */
+  async grant(identity: Identity, asked: Asked): Promise<TokenGrant> {
+    const { database, tokens, clock, policy } = this.#parts;
+    if (identity.principal.kind === 'anonymous' && policy === 'none') throw new RegistryError('UNAUTHORIZED');
+    const entitlements = await loadEntitlements(database.read, identity, clock());
+    if (entitlements === undefined) throw new RegistryError('UNAUTHORIZED');
+    const granted: Granted[] = [];
+    for (const [name, actions] of asked.repositories) {
+      const one = await this.#grantOn(identity, entitlements, name, actions);
+      if (one.actions.length > 0) granted.push(one);
+    }
+    // Whoever lists repositories is shown those that they may pull.
+    const { catalog } = asked;
+    return { ...(await tokens.issue(identity, granted, catalog)), granted, catalog };
+  }
+
+  /** What fetches more tokens for the identity; `undefined` where there is nobody to fetch them, or no time left to do so. */
+  async refreshToken(identity: Identity): Promise<string | undefined> {
+    const { database, tokens, clock } = this.#parts;
+    const { principal, credential } = identity;
+    if (principal.kind === 'anonymous') return undefined;
+    if (credential.kind !== 'id-token') return tokens.issueRefresh(identity);
+    const trust = await findTrustStanding(database.read, credential.trust);
+    const left = (trust?.lifetime ?? 0) - (clock() - credential.since);
+    return left > 0 ? tokens.issueRefresh(identity, left) : undefined;
+  }
+
+  async #grantOn(
+    identity: Identity,
+    entitlements: Entitlements,
+    name: RepositoryName,
+    asked: readonly Action[],
+  ): Promise<Granted> {
+    const { database, policy } = this.#parts;
+    const repository = await findRepositoryRow(database.read, name);
+    let rights = rightsOn(entitlements, name, repository?.visibility, policy);
+    if (!rights.has('create') && asked.some(isPush) && (await this.#mayClaim(identity, entitlements, name))) {
+      rights = rightsOfOwner(entitlements, name);
+    }
+    return { name, actions: actionsWithin(rights, asked), repository: repository?.id };
+  }
+
+  /** The push itself claims the namespace; no token could be had for it otherwise. */
+  async #mayClaim(
+    { principal }: Identity,
+    entitlements: Entitlements,
+    name: RepositoryName,
+  ): Promise<boolean> {
+    const { database, createNamespaces } = this.#parts;
+    if (createNamespaces !== 'users') return false;
+    return (await findClaimable(database.read, principal, entitlements, name)) !== undefined;
+  }
+}
+
+function rightsOfOwner({ scopes }: Entitlements, name: RepositoryName): Rights {
+  return scopes === undefined ? allRights : intersection(allRights, rightsInScopes(scopes, name));
+}
+
+const pushes: ReadonlySet<Action> = new Set(['push', 'create', '*']);
+
+function isPush(action: Action): boolean {
+  return pushes.has(action);
+}
+
+/** What each action takes at least: who may push new tags only has to be let in, and is told at the tag that stands. */
+const needs = { pull: 'pull', push: 'create', create: 'create', delete: 'delete' } as const;
+
+/** `*` (2.1: skopeo's delete) is as much of all as there is. */
+function actionsWithin(rights: Rights, asked: readonly Action[]): Action[] {
+  const wanted = asked.flatMap((action) =>
+    action === '*' ? (['pull', 'push', 'delete'] as const) : [action],
+  );
+  return [...new Set(wanted)].filter((action) => rights.has(needs[action]));
+}

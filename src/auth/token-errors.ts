@@ -1,0 +1,50 @@
+// How the token server refuses, so that every kind of client understands it: by status, in OAuth2's words (RFC 6749, 5.2), and in the
+// registry API's, which docker, podman and crane look for.
+import type { FastifyReply } from 'fastify';
+import { TooManyScopes } from '../access/docker-scope.ts';
+import { asRegistryError } from '../core/faults.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { errorBody, statusOf } from '../v2/errors.ts';
+
+/** A request that no credentials could make right. */
+export class BadTokenRequest extends Error {
+  readonly error: 'invalid_request' | 'unsupported_grant_type' | 'invalid_scope';
+  readonly status: number;
+
+  /** @param message for whoever wrote the client */
+  constructor(error: BadTokenRequest['error'], message: string, status = 400) {
+    super(message);
+    this.name = 'BadTokenRequest';
+    this.error = error;
+    this.status = status;
+  }
+}
+
+/** Answers with the error, and returns it as it is logged. */
+export function replyError(reply: FastifyReply, thrown: unknown): RegistryError {
+  const bad = asBadRequest(thrown);
+  const error = bad ? new RegistryError('UNSUPPORTED', bad.message) : asRegistryError(thrown);
+  const word = bad?.error ?? wordFor(error);
+  reply.code(bad?.status ?? statusOf[error.code]);
+  if (error.code === 'UNAUTHORIZED') reply.header('WWW-Authenticate', 'Basic realm="berth", charset="UTF-8"');
+  if (error.code === 'TOOMANYREQUESTS' || error.code === 'UNAVAILABLE') {
+    reply.header('Retry-After', `${error.retryAfter ?? 5}`);
+  }
+  const description = typeof error.detail === 'string' ? error.detail : error.message;
+  void reply.send({ error: word, error_description: description, ...JSON.parse(errorBody(error)) });
+  return error;
+}
+
+function asBadRequest(thrown: unknown): BadTokenRequest | undefined {
+  if (thrown instanceof BadTokenRequest) return thrown;
+  if (thrown instanceof TooManyScopes) return new BadTokenRequest('invalid_scope', thrown.message);
+  // Fastify's own: a body of another kind, too long a one, one that broke off.
+  const { statusCode = 500, message } = (thrown ?? {}) as { statusCode?: number; message?: string };
+  if (statusCode < 400 || statusCode > 499) return undefined;
+  return new BadTokenRequest('invalid_request', `${message}`, statusCode);
+}
+
+function wordFor({ code }: RegistryError): string {
+  if (code === 'UNAUTHORIZED') return 'invalid_grant';
+  return code === 'UNKNOWN' ? 'server_error' : 'temporarily_unavailable';
+}

@@ -1,0 +1,561 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import type { InjectOptions } from 'fastify';
+import { pino } from 'pino';
+import {
+  insertLink,
+  insertRow,
+  makeOrganisation,
+  makeRobot,
+  makeToken,
+  makeUser,
+} from '../../test/support/access.ts';
+import { cleanUp } from '../../test/support/cleanup.ts';
+import { dialects, makeRepository } from '../../test/support/databases.ts';
+import type { AnonymousAccess } from '../access/anonymous.ts';
+import type { AuditEvent } from '../access/audit.ts';
+import { BearerTokens } from '../access/bearer.ts';
+import type { Identity } from '../access/identity.ts';
+import { SigningKeys } from '../access/signing-keys.ts';
+import { TokenGrants } from '../access/token-grants.ts';
+import type { Database } from '../db/database.ts';
+import { createServer } from '../http/server.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { parseName } from '../oci/name.ts';
+import { addTokenServer, type ServedToken } from './token.ts';
+
+const now = Date.UTC(2026, 0, 1, 12);
+const hour = 3_600_000;
+
+interface Settings {
+  readonly policy?: AnonymousAccess;
+  readonly createNamespaces?: 'administrators' | 'users';
+}
+
+/** The token server over a real database; who has which password, or takes the database away, the test says. */
+async function setUp(
+  t: TestContext,
+  { policy = 'public', createNamespaces = 'administrators' }: Settings = {},
+) {
+  const database = await (dialects[0] as (typeof dialects)[number]).open(t);
+  const time = { now };
+  const clock = (): number => time.now;
+  const tokens = new BearerTokens({
+    keys: new SigningKeys({ database, clock }),
+    clock,
+    lifetime: 300_000,
+    refreshLifetime: hour,
+  });
+  const known = new Map<string, Identity | Error>();
+  const events: AuditEvent[] = [];
+  const served: ServedToken[] = [];
+  const http = createServer({
+    logger: pino({ level: 'silent' }),
+    tls: undefined,
+    maxConnections: 10,
+    api: async () => {},
+  });
+  addTokenServer(http, {
+    logins: {
+      async authenticate({ username, password }, address) {
+        const found = known.get(`${username}:${password}`);
+        if (found instanceof Error) throw found;
+        if (found === undefined || address !== '192.0.2.7') throw new RegistryError('UNAUTHORIZED');
+        return found;
+      },
+    },
+    tokens,
+    grants: new TokenGrants({ database, tokens, clock, policy, createNamespaces }),
+    audit: { record: (event) => events.push(event) },
+    clientOf: () => ({ address: '192.0.2.7' }),
+    observe: (one) => served.push(one),
+  });
+  cleanUp(t, () => http.close());
+
+  const ask = async (options: InjectOptions) => {
+    const response = await http.inject(options);
+    return { status: response.statusCode, headers: response.headers, body: response.json() };
+  };
+  return {
+    database,
+    tokens,
+    time,
+    known,
+    events,
+    served,
+    http,
+    get: (query: string, credentials?: string) =>
+      ask({
+        url: `/auth/token${query}`,
+        headers: credentials === undefined ? {} : { authorization: basic(credentials) },
+      }),
+    post: (form: Record<string, string> | string, type = 'application/x-www-form-urlencoded') =>
+      ask({
+        method: 'POST',
+        url: '/auth/token',
+        headers: { 'content-type': type },
+        payload: typeof form === 'string' ? form : new URLSearchParams(form).toString(),
+      }),
+  };
+}
+
+type Server = Awaited<ReturnType<typeof setUp>>;
+
+function basic(credentials: string): string {
+  return `Basic ${Buffer.from(credentials).toString('base64')}`;
+}
+
+/** alice with the password `secret`, her own namespace, and read on acme; the ids of repositories of both. */
+async function withAlice(server: Server) {
+  const { database, known } = server;
+  const id = await makeUser(database, 'alice');
+  const acme = await makeOrganisation(database, 'acme');
+  await insertLink(database, 'members', { organisation_id: acme, account_id: id, role: 'read' });
+  const alice: Identity = {
+    principal: { kind: 'user', id, name: 'alice' },
+    credential: { kind: 'password', since: 100 },
+  };
+  known.set('alice:secret', alice);
+  return {
+    id,
+    acme,
+    alice,
+    own: await makeRepository(database, parseName('alice/app')),
+    theirs: await makeRepository(database, parseName('acme/app')),
+  };
+}
+
+async function publish(database: Database, name: string): Promise<number> {
+  const id = await makeRepository(database, parseName(name));
+  await database.transaction((db) =>
+    db.updateTable('repositories').set({ visibility: 'public' }).where('id', '=', id).execute(),
+  );
+  return id;
+}
+
+/** What a token is good for, by name, with the ids that it is bound to. */
+async function granted({ tokens }: Server, token: string) {
+  const { granted: all } = await tokens.verify(token);
+  return Object.fromEntries([...all].map(([name, { actions, repository }]) => [name, [actions, repository]]));
+}
+
+test('GET: a login gets a token, in every field that a client reads', async (t) => {
+  const server = await setUp(t);
+  const { own, alice } = await withAlice(server);
+  const { status, headers, body } = await server.get(
+    '?service=berth&account=alice&scope=repository:alice/app:pull,push',
+    'alice:secret',
+  );
+  assert.equal(status, 200);
+  assert.match(String(headers['content-type']), /^application\/json/);
+  assert.equal(headers['cache-control'], 'no-store');
+  assert.ok(headers['x-request-id']);
+  const { token, access_token, ...rest } = body;
+  assert.equal(token, access_token);
+  assert.deepEqual(rest, { expires_in: 300, issued_at: '2026-01-01T12:00:00.000Z' });
+  assert.deepEqual((await server.tokens.verify(token)).identity, alice);
+  assert.deepEqual(await granted(server, token), { 'alice/app': [['pull', 'push'], own] });
+});
+
+test('GET: a token is good for what was asked and may be done, and for no more', async (t) => {
+  const server = await setUp(t);
+  const { own, theirs } = await withAlice(server);
+  const scopes = [
+    'repository:alice/app:pull',
+    'repository:alice/new:push,delete repository:acme/app:pull,push,delete',
+    'repository:acme/new:pull',
+    'repository:other/app:pull,push',
+    'repository:alpine:pull',
+    'repository(plugin):alice/plugin:pull',
+    'registry:catalog:*',
+  ];
+  const query = scopes.map((scope) => `scope=${encodeURIComponent(scope)}`).join('&');
+  const { status, body } = await server.get(`?${query}`, 'alice:secret');
+  assert.equal(status, 200);
+  assert.deepEqual(await granted(server, body.token), {
+    'alice/app': [['pull'], own],
+    'alice/new': [['push', 'delete'], undefined],
+    'acme/app': [['pull'], theirs],
+    'acme/new': [['pull'], undefined],
+  });
+  assert.equal((await server.tokens.verify(body.token)).catalog, true);
+});
+
+test('GET: all actions are those that there is a right to', async (t) => {
+  const server = await setUp(t);
+  await withAlice(server);
+  const { body } = await server.get(
+    '?scope=repository:alice/app:*&scope=repository:acme/app:*',
+    'alice:secret',
+  );
+  const { 'alice/app': own, 'acme/app': theirs } = await granted(server, body.token);
+  assert.deepEqual([own?.[0], theirs?.[0]], [['pull', 'push', 'delete'], ['pull']]);
+});
+
+test("GET: an access token's scopes bound what its tokens are good for", async (t) => {
+  const server = await setUp(t);
+  const { id, own } = await withAlice(server);
+  const scopes = 'repository:alice/**:pull';
+  const credential = { kind: 'token', id: await makeToken(server.database, id, { scopes }) } as const;
+  server.known.set('alice:brth_x', { principal: { kind: 'user', id, name: 'alice' }, credential });
+  const { body } = await server.get(
+    '?scope=repository:alice/app:push,pull&scope=repository:acme/app:pull',
+    'alice:brth_x',
+  );
+  assert.deepEqual(await granted(server, body.token), { 'alice/app': [['pull'], own] });
+});
+
+test('GET: who may only push new tags is let in to push', async (t) => {
+  const server = await setUp(t);
+  const acme = await makeOrganisation(server.database, 'acme');
+  const id = await makeRobot(server.database, 'acme+ci', acme);
+  await insertRow(server.database, 'grants', {
+    pattern: 'acme/**',
+    account_id: id,
+    role: 'write',
+    created_at: 1,
+  });
+  const scopes = 'repository:acme/**:create';
+  const credential = { kind: 'token', id: await makeToken(server.database, id, { scopes }) } as const;
+  server.known.set('acme+ci:brth_y', { principal: { kind: 'robot', id, name: 'acme+ci' }, credential });
+  const { body } = await server.get('?scope=repository:acme/app:pull,push,create', 'acme+ci:brth_y');
+  assert.deepEqual(await granted(server, body.token), { 'acme/app': [['push', 'create'], undefined] });
+});
+
+test('GET: without a scope it tells whether the login is right', async (t) => {
+  const server = await setUp(t);
+  await withAlice(server);
+  const { status, body } = await server.get('?service=berth', 'alice:secret');
+  assert.equal(status, 200);
+  assert.deepEqual(await granted(server, body.token), {});
+});
+
+test('GET: wrong credentials are 401, in the words of the registry API and of OAuth2', async (t) => {
+  const server = await setUp(t, { policy: 'push' });
+  await withAlice(server);
+  for (const credentials of ['alice:wrong', 'bob:secret', ':', 'alice']) {
+    const { status, headers, body } = await server.get('?scope=repository:alice/app:pull', credentials);
+    assert.equal(status, 401, credentials);
+    assert.match(String(headers['www-authenticate']), /^Basic realm=/);
+    assert.equal(body.errors[0].code, 'UNAUTHORIZED');
+    assert.equal(body.error, 'invalid_grant');
+  }
+  for (const authorization of ['Bearer abc', 'Basic', 'Basic !', 'Basic YWxpY2U6c2VjcmV0 x']) {
+    const { statusCode } = await server.http.inject({ url: '/auth/token', headers: { authorization } });
+    assert.equal(statusCode, 401, authorization);
+  }
+});
+
+const policies: [AnonymousAccess, number, Record<string, readonly string[]>][] = [
+  ['none', 401, {}],
+  ['public', 200, { 'acme/open': ['pull'] }],
+  ['pull', 200, { 'acme/open': ['pull'], 'acme/closed': ['pull'], 'acme/none': ['pull'] }],
+  [
+    'push',
+    200,
+    {
+      'acme/open': ['pull', 'push', 'delete'],
+      'acme/closed': ['pull', 'push', 'delete'],
+      'acme/none': ['pull', 'push', 'delete'],
+    },
+  ],
+];
+
+for (const [policy, status, expected] of policies) {
+  test(`GET: what a registry with anonymous: ${policy} gives to who has no login`, async (t) => {
+    const server = await setUp(t, { policy });
+    await publish(server.database, 'acme/open');
+    await makeRepository(server.database, parseName('acme/closed'));
+    const scopes = ['open', 'closed', 'none'].map((name) => `scope=repository:acme/${name}:pull,push,delete`);
+    const answer = await server.get(`?offline_token=true&${scopes.join('&')}`);
+    assert.equal(answer.status, status);
+    if (status !== 200) return;
+    const actions = Object.entries(await granted(server, answer.body.token)).map(([name, [all]]) => [
+      name,
+      all,
+    ]);
+    assert.deepEqual(Object.fromEntries(actions), expected);
+    assert.equal(answer.body.refresh_token, undefined);
+  });
+}
+
+test('GET: a namespace that nobody has is for users to push to where they may make it', async (t) => {
+  const server = await setUp(t, { createNamespaces: 'users' });
+  const { id } = await withAlice(server);
+  const good = async (name: string, actions: string, credentials?: string) =>
+    (
+      await granted(
+        server,
+        (
+          await server.get(`?scope=repository:${name}:${actions}`, credentials)
+        ).body.token,
+      )
+    )[name];
+  assert.deepEqual(await good('new/app', 'pull,push', 'alice:secret'), [['pull', 'push'], undefined]);
+  assert.equal(await good('new/app', 'pull', 'alice:secret'), undefined, 'nothing is made by pulling');
+  assert.equal(await good('acme/app', 'push', 'alice:secret'), undefined, 'somebody has it');
+  assert.equal(await good('library/app', 'push', 'alice:secret'), undefined);
+  assert.equal(await good('app', 'push', 'alice:secret'), undefined);
+  assert.equal(await good('new/app', 'pull,push'), undefined, 'not without a login');
+  const scopes = 'repository:new/**:push';
+  const credential = { kind: 'token', id: await makeToken(server.database, id, { scopes }) } as const;
+  server.known.set('alice:brth_x', { principal: { kind: 'user', id, name: 'alice' }, credential });
+  assert.deepEqual(await good('new/app', 'pull,push', 'alice:brth_x'), [['push'], undefined]);
+  assert.equal(await good('other/app', 'pull,push', 'alice:brth_x'), undefined);
+});
+
+test('GET: only administrators make namespaces where users may not', async (t) => {
+  const server = await setUp(t);
+  await withAlice(server);
+  const { body } = await server.get('?scope=repository:new/app:pull,push', 'alice:secret');
+  assert.deepEqual(await granted(server, body.token), {});
+});
+
+test('GET: more scopes than one token may have are 400', async (t) => {
+  const server = await setUp(t);
+  const { status, body } = await server.get(`?${'scope=repository:a:pull&'.repeat(101)}`);
+  assert.equal(status, 400);
+  assert.equal(body.error, 'invalid_scope');
+  assert.match(body.errors[0].message, /./);
+});
+
+test('a refresh token is given to who asks for it, and fetches tokens', async (t) => {
+  const server = await setUp(t);
+  const { alice } = await withAlice(server);
+  const { body: plain } = await server.get('', 'alice:secret');
+  assert.equal(plain.refresh_token, undefined);
+  const { body } = await server.get('?offline_token=true&client_id=docker', 'alice:secret');
+  const { status, body: fetched } = await server.post({
+    grant_type: 'refresh_token',
+    refresh_token: body.refresh_token,
+    service: 'berth',
+    client_id: 'docker',
+    scope: 'repository:alice/app:pull repository:acme/app:push,pull',
+  });
+  assert.equal(status, 200);
+  const { access_token, ...rest } = fetched;
+  assert.deepEqual(rest, {
+    token_type: 'Bearer',
+    expires_in: 300,
+    issued_at: '2026-01-01T12:00:00.000Z',
+    scope: 'repository:alice/app:pull repository:acme/app:pull',
+  });
+  assert.deepEqual((await server.tokens.verify(access_token)).identity, alice);
+});
+
+test('a refresh token ends with what it was given for, at once', async (t) => {
+  const server = await setUp(t);
+  const { id } = await withAlice(server);
+  const { refresh_token } = (await server.get('?offline_token=true', 'alice:secret')).body;
+  const refresh = async () => (await server.post({ grant_type: 'refresh_token', refresh_token })).status;
+  const update = (set: object, table: 'users' | 'accounts', key: 'account_id' | 'id') =>
+    server.database.transaction((db) =>
+      db
+        .updateTable(table)
+        .set(set)
+        .where(key as never, '=', id as never)
+        .execute(),
+    );
+  assert.equal(await refresh(), 200);
+  await update({ password_changed_at: 101 }, 'users', 'account_id');
+  assert.equal(await refresh(), 401);
+  await update({ password_changed_at: 100 }, 'users', 'account_id');
+  assert.equal(await refresh(), 200);
+  await update({ disabled_at: 5 }, 'accounts', 'id');
+  assert.equal(await refresh(), 401);
+  await update({ disabled_at: null }, 'accounts', 'id');
+  server.time.now += hour + 30_000;
+  assert.equal(await refresh(), 401);
+});
+
+test('POST: a password gets a token, and a refresh token where that is asked for', async (t) => {
+  const server = await setUp(t);
+  await withAlice(server);
+  const form = {
+    grant_type: 'password',
+    username: 'alice',
+    password: 'secret',
+    service: 'berth',
+    client_id: 'x',
+  };
+  const { status, body } = await server.post(form);
+  assert.equal(status, 200);
+  assert.equal(body.scope, '');
+  assert.equal(body.refresh_token, undefined);
+  const offline = await server.post({ ...form, access_type: 'offline', scope: 'registry:catalog:*' });
+  assert.equal(offline.body.scope, 'registry:catalog:*');
+  assert.ok(await server.tokens.verifyRefresh(offline.body.refresh_token));
+  assert.equal((await server.post({ ...form, password: 'wrong' })).status, 401);
+});
+
+test('POST: scopes count when they are repeated, joined, and with a charset beside the type', async (t) => {
+  const server = await setUp(t);
+  await withAlice(server);
+  const form =
+    'grant_type=password&username=alice&password=secret&scope=repository:alice/a:pull+repository:alice/b:pull' +
+    '&scope=repository%3Aalice%2Fc%3Apull';
+  const { body } = await server.post(form, 'application/x-www-form-urlencoded; charset=utf-8');
+  assert.equal(body.scope, 'repository:alice/a:pull repository:alice/b:pull repository:alice/c:pull');
+});
+
+const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
+/** A job of acme's, which logged in an hour ago and may fetch tokens for two; the form that it sends. */
+async function withJob(server: Server) {
+  const acme = await makeOrganisation(server.database, 'acme');
+  const trust = await insertRow(server.database, 'trusts', {
+    organisation_id: acme,
+    name: 'ci',
+    issuer: 'https://issuer.example',
+    audience: 'berth',
+    claims: '{}',
+    scopes: 'repository:acme/**:pull,push',
+    lifetime: 2 * hour,
+    created_at: 1,
+    updated_at: 1,
+  });
+  server.known.set('acme:eyJ.eyJ.x', {
+    principal: { kind: 'job', trust, subject: 'repo:acme/app', name: 'acme' },
+    credential: { kind: 'id-token', trust, since: now - hour },
+  });
+  return { grant_type: exchange, subject_token: 'eyJ.eyJ.x' };
+}
+
+test('POST: an ID token is exchanged for a token, with the organisation named either way', async (t) => {
+  const server = await setUp(t);
+  const form = { ...(await withJob(server)), scope: 'repository:acme/app:push', access_type: 'offline' };
+  for (const where of ['account', 'audience']) {
+    const { status, body } = await server.post({ ...form, [where]: 'acme' });
+    assert.equal(status, 200, where);
+    assert.equal(body.issued_token_type, 'urn:ietf:params:oauth:token-type:access_token');
+    assert.equal(body.scope, 'repository:acme/app:push');
+  }
+  assert.equal((await server.post(form)).status, 400);
+  assert.equal((await server.post({ ...form, account: 'other' })).status, 401);
+});
+
+test("a job's refresh token ends when the job's time is up", async (t) => {
+  const server = await setUp(t);
+  const form = { ...(await withJob(server)), account: 'acme', access_type: 'offline' };
+  const { refresh_token } = (await server.post(form)).body;
+  server.time.now += hour + 29_000;
+  assert.equal((await server.post({ grant_type: 'refresh_token', refresh_token })).status, 200);
+  assert.equal((await server.post(form)).body.refresh_token, undefined, 'no time is left for another');
+  server.time.now += 1_000;
+  assert.equal((await server.post({ grant_type: 'refresh_token', refresh_token })).status, 401);
+});
+
+test('POST: a password is no ID token', async (t) => {
+  const server = await setUp(t);
+  await withAlice(server);
+  const { status, body } = await server.post({
+    grant_type: exchange,
+    account: 'alice',
+    subject_token: 'secret',
+  });
+  assert.deepEqual([status, body.error], [401, 'invalid_grant']);
+});
+
+const mistakes: [what: string, form: string, error: string][] = [
+  ['nothing', '', 'invalid_request'],
+  ['no grant type', 'username=alice&password=secret', 'invalid_request'],
+  ['two grant types', 'grant_type=password&grant_type=password&username=a&password=b', 'invalid_request'],
+  ['another grant type', 'grant_type=client_credentials', 'unsupported_grant_type'],
+  ['no user name', 'grant_type=password&password=secret', 'invalid_request'],
+  ['two user names', 'grant_type=password&username=alice&username=bob&password=secret', 'invalid_request'],
+  ['no password', 'grant_type=password&username=alice', 'invalid_request'],
+  ['an empty password', 'grant_type=password&username=alice&password=', 'invalid_request'],
+  ['no refresh token', 'grant_type=refresh_token', 'invalid_request'],
+  ['no ID token', `grant_type=${exchange}&account=a`, 'invalid_request'],
+  ['too many scopes', 'scope=a&'.repeat(101), 'invalid_scope'],
+];
+
+for (const [what, form, error] of mistakes) {
+  test(`POST: ${what} is 400 ${error}`, async (t) => {
+    const { status, body } = await (await setUp(t)).post(form);
+    assert.deepEqual([status, body.error], [400, error]);
+    assert.match(body.errors[0].message, /./);
+  });
+}
+
+test('POST: a refresh token of nobody is 401 invalid_grant', async (t) => {
+  const server = await setUp(t);
+  const { status, body } = await server.post({ grant_type: 'refresh_token', refresh_token: 'eyJ' });
+  assert.deepEqual([status, body.error, body.errors[0].code], [401, 'invalid_grant', 'UNAUTHORIZED']);
+});
+
+test('POST: other bodies, and longer ones, are refused', async (t) => {
+  const { post } = await setUp(t);
+  assert.equal((await post('{"grant_type":"password"}', 'application/json')).status, 415);
+  assert.equal((await post('grant_type=password', 'text/plain')).status, 415);
+  assert.equal((await post(`grant_type=password&x=${'x'.repeat(64 << 10)}`)).status, 413);
+});
+
+test('POST: a client that waits for a go-ahead with its form gets it', async (t) => {
+  const server = await setUp(t);
+  await withAlice(server);
+  await server.http.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = server.http.server.address() as { port: number };
+  const form = 'grant_type=password&username=alice&password=secret';
+  const answers = await new Promise<string>((resolve, reject) => {
+    let text = '';
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.write(
+        `POST /auth/token HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\n` +
+          `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${form.length}\r\n\r\n`,
+      );
+    });
+    socket.on('data', (data) => {
+      text += data;
+      if (text.endsWith('100 Continue\r\n\r\n')) socket.write(form);
+    });
+    socket.on('end', () => resolve(text)).on('error', reject);
+  });
+  assert.match(answers, /100 Continue.*HTTP\/1.1 200 OK.*"access_token"/s);
+});
+
+test('a client that has to wait is told so, and for how long', async (t) => {
+  const server = await setUp(t);
+  server.known.set(
+    'a:b',
+    new RegistryError('TOOMANYREQUESTS', 'too many wrong passwords', { retryAfter: 17 }),
+  );
+  const { status, headers, body } = await server.get('', 'a:b');
+  assert.deepEqual([status, headers['retry-after'], body.errors[0].code], [429, '17', 'TOOMANYREQUESTS']);
+  assert.equal(body.error_description, 'too many wrong passwords');
+  server.known.set('a:b', new RegistryError('UNAVAILABLE'));
+  const unavailable = await server.get('', 'a:b');
+  assert.deepEqual([unavailable.status, unavailable.headers['retry-after']], [503, '5']);
+});
+
+test('what went wrong inside is told to the log and not to the client', async (t) => {
+  const server = await setUp(t);
+  const bug = new TypeError('a secret of the house');
+  server.known.set('a:b', bug);
+  const { status, body } = await server.get('', 'a:b');
+  assert.equal(status, 500);
+  assert.equal(body.errors[0].code, 'UNKNOWN');
+  assert.doesNotMatch(JSON.stringify(body), /secret/);
+  assert.equal(server.served[0]?.error?.cause, bug);
+});
+
+test('each request is observed, and each login is in the audit log, without what was sent as a secret', async (t) => {
+  const server = await setUp(t);
+  const { alice } = await withAlice(server);
+  await server.get('');
+  await server.get('', 'alice:secret');
+  await server.post({ grant_type: 'password', username: 'mallory', password: 'canary' });
+  const observed = server.served.map(({ route, status, error }) => [route.action, status, error?.code]);
+  assert.deepEqual(observed, [
+    ['getToken', 200, undefined],
+    ['getToken', 200, undefined],
+    ['postToken', 401, 'UNAUTHORIZED'],
+  ]);
+  const [login, failed, ...more] = server.events;
+  assert.equal(more.length, 0);
+  assert.deepEqual([login?.allowed, login?.identity, login?.address], [true, alice, '192.0.2.7']);
+  assert.deepEqual([failed?.allowed, failed?.error], [false, 'UNAUTHORIZED']);
+  assert.deepEqual(failed?.identity.principal, { kind: 'holder', name: 'mallory' });
+  assert.doesNotMatch(JSON.stringify(server.events), /canary|secret/);
+});

@@ -1,0 +1,211 @@
+// The token server: Docker's "Token Authentication Specification" by GET, its OAuth2 form by POST, and RFC 8693 for ID tokens.
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Audit } from '../access/audit.ts';
+import { type Credentials, parseBasic } from '../access/basic.ts';
+import type { BearerTokens } from '../access/bearer.ts';
+import { parseAsked } from '../access/docker-scope.ts';
+import { anonymousIdentity, type Identity } from '../access/identity.ts';
+import type { TokenGrant, TokenGrants } from '../access/token-grants.ts';
+import { acceptBody } from '../http/body.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { BadTokenRequest, replyError } from './token-errors.ts';
+
+export const tokenPath = '/auth/token';
+
+export interface TokenServerParts {
+  readonly logins: {
+    /** @throws RegistryError `UNAUTHORIZED` | `TOOMANYREQUESTS` | `UNAVAILABLE` */
+    authenticate(credentials: Credentials, address: string): Promise<Identity>;
+  };
+  readonly tokens: BearerTokens;
+  readonly grants: TokenGrants;
+  readonly audit: Pick<Audit, 'record'>;
+  /** Where a request comes from. */
+  readonly clientOf: (request: IncomingMessage) => { readonly address: string };
+  /** Told of every request when it has been answered. */
+  readonly observe: (served: ServedToken) => void;
+}
+
+/** A request that has been answered, for logs and metrics. */
+export interface ServedToken {
+  readonly exchange: {
+    readonly request: IncomingMessage;
+    readonly requestId: string;
+    readonly sent: number;
+    readonly received: number;
+  };
+  readonly route: { readonly action: 'getToken' | 'postToken' };
+  readonly status: number;
+  /** Milliseconds. */
+  readonly duration: number;
+  readonly error: RegistryError | undefined;
+}
+
+const maxForm = 64 << 10;
+/** Milliseconds in which a form has to arrive. */
+const slowestForm = 30_000;
+
+const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token';
+
+export function addTokenServer(http: FastifyInstance, parts: TokenServerParts): void {
+  void http.register(async (routes) => {
+    const failures = new WeakMap<FastifyRequest, RegistryError>();
+    routes.removeAllContentTypeParsers();
+    routes.addContentTypeParser(
+      'application/x-www-form-urlencoded',
+      { parseAs: 'string', bodyLimit: maxForm },
+      async (_request: FastifyRequest, body: string) => new URLSearchParams(body),
+    );
+    routes.setErrorHandler((error, request, reply) => {
+      failures.set(request, replyError(reply, error));
+    });
+    routes.addHook('onRequest', async (request, reply) => {
+      // 2.1 and RFC 6749, 5.1: nobody on the way may keep it.
+      reply.headers({ 'Cache-Control': 'no-store', 'X-Request-Id': request.id });
+    });
+    routes.addHook('onResponse', async (request, reply) => {
+      parts.observe(servedOf(request, reply, failures.get(request)));
+    });
+    routes.get(tokenPath, (request) => getToken(parts, request));
+    routes.post(tokenPath, { onRequest: takeForm }, (request) => postToken(parts, request));
+  });
+}
+
+/** Lets the body come, though not for ever. */
+async function takeForm({ raw }: FastifyRequest, reply: FastifyReply): Promise<void> {
+  acceptBody(raw, reply.raw);
+  const timer = setTimeout(() => raw.destroy(), slowestForm).unref();
+  raw.once('close', () => clearTimeout(timer));
+}
+
+async function getToken(parts: TokenServerParts, request: FastifyRequest) {
+  const question = request.url.indexOf('?');
+  const query = new URLSearchParams(question === -1 ? '' : request.url.slice(question));
+  const asked = parseAsked(query.getAll('scope'));
+  const identity = await whoSends(parts, request);
+  const grant = await parts.grants.grant(identity, asked);
+  const offline = query.get('offline_token') === 'true';
+  return {
+    token: grant.token,
+    ...replyOf(grant),
+    ...(offline && (await refreshOf(parts, identity))),
+  };
+}
+
+async function postToken(parts: TokenServerParts, request: FastifyRequest) {
+  const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
+  const asked = parseAsked(form.getAll('scope'));
+  const type = need(form, 'grant_type');
+  const identity = await whoAsks(parts, request, type, form);
+  const grant = await parts.grants.grant(identity, asked);
+  const offline = form.get('access_type') === 'offline' && type !== 'refresh_token';
+  return {
+    ...replyOf(grant),
+    token_type: 'Bearer',
+    scope: scopeOf(grant),
+    ...(type === exchangeGrant && { issued_token_type: accessTokenType }),
+    ...(offline && (await refreshOf(parts, identity))),
+  };
+}
+
+async function whoSends(parts: TokenServerParts, request: FastifyRequest): Promise<Identity> {
+  const { authorization } = request.headers;
+  if (authorization === undefined) return anonymousIdentity;
+  const credentials = parseBasic(authorization);
+  if (credentials === undefined) throw new RegistryError('UNAUTHORIZED', 'Authorization is not Basic');
+  return logIn(parts, request, credentials);
+}
+
+async function whoAsks(
+  parts: TokenServerParts,
+  request: FastifyRequest,
+  type: string,
+  form: URLSearchParams,
+): Promise<Identity> {
+  switch (type) {
+    case 'password':
+      return logIn(parts, request, { username: need(form, 'username'), password: need(form, 'password') });
+    case 'refresh_token':
+      return parts.tokens.verifyRefresh(need(form, 'refresh_token'));
+    case exchangeGrant: {
+      const organisation = form.get('account') ?? need(form, 'audience');
+      const token = need(form, 'subject_token');
+      const identity = await logIn(parts, request, { username: organisation, password: token });
+      if (identity.credential.kind !== 'id-token') {
+        throw new RegistryError('UNAUTHORIZED', 'subject_token is not an ID token');
+      }
+      return identity;
+    }
+    default:
+      throw new BadTokenRequest(
+        'unsupported_grant_type',
+        `grant_type is one of password, refresh_token and ${exchangeGrant}`,
+      );
+  }
+}
+
+async function logIn(
+  { logins, audit, clientOf }: TokenServerParts,
+  request: FastifyRequest,
+  credentials: Credentials,
+): Promise<Identity> {
+  const { address } = clientOf(request.raw);
+  const event = { action: 'login', address, requestId: request.id } as const;
+  try {
+    const identity = await logins.authenticate(credentials, address);
+    audit.record({ ...event, allowed: true, identity });
+    return identity;
+  } catch (error) {
+    if (error instanceof RegistryError) {
+      const claimed = { kind: 'holder', name: credentials.username } as const;
+      const identity: Identity = { principal: claimed, credential: { kind: 'none' } };
+      audit.record({ ...event, allowed: false, identity, error: error.code });
+    }
+    throw error;
+  }
+}
+
+/** A parameter that is sent once, and not empty. */
+function need(form: URLSearchParams, name: string): string {
+  const [value = '', second] = form.getAll(name);
+  // RFC 6749, 3.2: parameters MUST NOT be included more than once.
+  if (value === '' || second !== undefined) {
+    throw new BadTokenRequest('invalid_request', `${name} has to be sent, and once`);
+  }
+  return value;
+}
+
+function replyOf({ token, expiresIn, issuedAt }: TokenGrant) {
+  return { access_token: token, expires_in: expiresIn, issued_at: new Date(issuedAt).toISOString() };
+}
+
+async function refreshOf({ grants }: TokenServerParts, identity: Identity) {
+  const refreshToken = await grants.refreshToken(identity);
+  return refreshToken === undefined ? {} : { refresh_token: refreshToken };
+}
+
+function scopeOf({ granted, catalog }: TokenGrant): string {
+  const scopes = granted.map(({ name, actions }) => `repository:${name}:${actions.join(',')}`);
+  return [...scopes, ...(catalog ? ['registry:catalog:*'] : [])].join(' ');
+}
+
+function servedOf(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: RegistryError | undefined,
+): ServedToken {
+  return {
+    exchange: {
+      request: request.raw,
+      requestId: request.id,
+      sent: Number(reply.getHeader('content-length') ?? 0),
+      received: Number(request.headers['content-length'] ?? 0),
+    },
+    route: { action: request.method === 'POST' ? 'postToken' : 'getToken' },
+    status: reply.statusCode,
+    duration: reply.elapsedTime,
+    error,
+  };
+}
