@@ -15,6 +15,7 @@ import type { Database } from './db/database.ts';
 import { refuseUnfinishedCopy } from './db/properties.ts';
 import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
+import { clientsOf } from './http/client.ts';
 import { Drain } from './http/drain.ts';
 import { addOperations, type OperationsParts } from './http/operations.ts';
 import { createOperationsServer, createServer } from './http/server.ts';
@@ -122,6 +123,7 @@ async function assemble(
     uploads,
     manifests,
     slow,
+    clientOf: clientsOf(config.trustedProxies),
     redirects: config.storage.type === 's3' ? redirectsOf(config.storage.s3) : undefined,
     anonymous: config.anonymous,
     maxManifestSize: config.manifests.maxSize,

@@ -15,8 +15,8 @@ const pull: Answered = {
       method: 'GET',
       url: '/v2/library/app/manifests/latest',
       headers: { 'user-agent': 'docker/29', authorization: 'Basic c2VjcmV0' },
-      socket: { remoteAddress: '192.0.2.1' },
     },
+    client: { address: '192.0.2.1' },
     requestId: 'id-1',
     sent: 1234,
     received: 0,
@@ -80,10 +80,16 @@ for (const fast of [true, false]) {
   });
 
   test(`in a line ${way} what is not known is left away`, () => {
-    const request = { method: 'GET', url: '/v2/nothing', headers: {}, socket: {} };
+    const request = { method: 'GET', url: '/v2/nothing', headers: {} };
     const error = new RegistryError('NAME_UNKNOWN');
     const [line] = observe(
-      { ...pull, route: undefined, status: 404, error, exchange: { ...pull.exchange, request } },
+      {
+        ...pull,
+        route: undefined,
+        status: 404,
+        error,
+        exchange: { ...pull.exchange, request, client: { address: '' } },
+      },
       json,
       fast,
     ).lines();

@@ -10,8 +10,8 @@ interface Answered {
       readonly method?: string | undefined;
       readonly url?: string | undefined;
       readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-      readonly socket: { readonly remoteAddress?: string | undefined };
     };
+    readonly client: { readonly address: string };
     readonly requestId: string;
     readonly sent: number;
     readonly received: number;
@@ -82,7 +82,7 @@ function fieldsOf({ exchange, route, status, duration, error }: Answered): Recor
     received,
     sent,
     milliseconds: rounded(duration),
-    remote: request.socket.remoteAddress,
+    remote: exchange.client.address || undefined,
     userAgent: request.headers['user-agent'],
     error: error?.code,
   };
@@ -92,13 +92,13 @@ function fieldsOf({ exchange, route, status, duration, error }: Answered): Recor
 function lineOf({ exchange, route, status, duration, error }: Answered, prefix: string): string {
   const { request, requestId, sent, received } = exchange;
   const userAgent = request.headers['user-agent'];
-  const remote = request.socket.remoteAddress;
+  const { address } = exchange.client;
   return `{"level":"info","time":"${isoTime()}",${prefix}"requestId":"${requestId}","method":"${request.method}","url":${JSON.stringify(
     request.url,
   )}${route ? `,"action":"${route.action}"` : ''}${
     route?.name ? `,"repository":"${route.name}"` : ''
   },"status":${status},"received":${received},"sent":${sent},"milliseconds":${rounded(duration)}${
-    remote === undefined ? '' : `,"remote":"${remote}"`
+    address && `,"remote":"${address}"`
   }${userAgent === undefined ? '' : `,"userAgent":${JSON.stringify(userAgent)}`}${
     error ? `,"error":"${error.code}"` : ''
   }}\n`;

@@ -5,6 +5,7 @@ import { asRegistryError } from '../core/faults.ts';
 import type { Manifests } from '../core/manifests.ts';
 import type { Uploads } from '../core/uploads.ts';
 import type { Database } from '../db/database.ts';
+import type { ClientOf } from '../http/client.ts';
 import type { SlowTransfers } from '../http/slow-transfers.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
@@ -25,6 +26,7 @@ export interface RegistryApiParts {
   readonly uploads: Uploads;
   readonly manifests: Manifests;
   readonly slow: SlowTransfers;
+  readonly clientOf: ClientOf;
   readonly anonymous: AnonymousAccess;
   readonly maxManifestSize: number;
   readonly deletesEnabled: boolean;
@@ -50,7 +52,13 @@ export interface Served {
 export function registryApi(parts: RegistryApiParts) {
   return async (request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> => {
     const start = performance.now();
-    const exchange = new Exchange({ request, response, requestId, slow: parts.slow });
+    const exchange = new Exchange({
+      request,
+      response,
+      requestId,
+      slow: parts.slow,
+      clientOf: parts.clientOf,
+    });
     let route: Route | undefined;
     let failure: RegistryError | undefined;
     try {

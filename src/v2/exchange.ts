@@ -1,5 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
 import { acceptBody, announcesBody, closeAfterRefusal, type Intake } from '../http/body.ts';
+import type { Client, ClientOf } from '../http/client.ts';
 import { sendFile } from '../http/send-file.ts';
 import { sendStream } from '../http/send-stream.ts';
 import type { SlowTransfers } from '../http/slow-transfers.ts';
@@ -23,6 +24,8 @@ export class Exchange {
   readonly response: ServerResponse;
   readonly requestId: string;
   readonly #slow: SlowTransfers;
+  readonly #clientOf: ClientOf;
+  #client: Client | undefined;
   #query: URLSearchParams | undefined;
   #bodyTaken = false;
   /** Bytes of the answer's body. */
@@ -37,11 +40,19 @@ export class Exchange {
     response: ServerResponse;
     requestId: string;
     slow: SlowTransfers;
+    clientOf: ClientOf;
   }) {
     this.request = parts.request;
     this.response = parts.response;
     this.requestId = parts.requestId;
     this.#slow = parts.slow;
+    this.#clientOf = parts.clientOf;
+  }
+
+  /** Who sent the request. */
+  get client(): Client {
+    this.#client ??= this.#clientOf(this.request);
+    return this.#client;
   }
 
   get isHead(): boolean {

@@ -13,6 +13,7 @@ import { Blobs } from '../core/blobs.ts';
 import { Manifests } from '../core/manifests.ts';
 import { Uploads } from '../core/uploads.ts';
 import { openSqlite } from '../db/sqlite.ts';
+import { clientsOf } from '../http/client.ts';
 import { SlowTransfers } from '../http/slow-transfers.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { parseName } from '../oci/name.ts';
@@ -42,6 +43,7 @@ async function serve(t: TestContext, store: BlobStore, policy: RedirectPolicy): 
     uploads,
     manifests: new Manifests({ ...parts, missingReferences: 'none' }),
     slow,
+    clientOf: clientsOf([]),
     anonymous: 'push',
     maxManifestSize: 1 << 20,
     deletesEnabled: true,

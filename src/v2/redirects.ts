@@ -7,18 +7,12 @@ export interface RedirectPolicy {
   readonly streamTo: readonly Network[];
 }
 
-/**
- * Who is sent to where a blob's bytes lie; all others get them from here. Whoever connects is judged by the address, which may be a
- * proxy's.
- */
+/** Who is sent to where a blob's bytes lie; all others get them from here. */
 export type Redirects = (exchange: Exchange) => boolean;
 
 /** Absent where nobody is to be redirected. */
 export function redirectsOf({ redirect, streamTo }: RedirectPolicy): Redirects | undefined {
   if (!redirect) return undefined;
   const isStreamedTo = membership(streamTo);
-  return ({ request }) => {
-    const { remoteAddress } = request.socket;
-    return remoteAddress !== undefined && !isStreamedTo(remoteAddress);
-  };
+  return ({ client: { address } }) => address !== '' && !isStreamedTo(address);
 }

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FailureLimit } from './failure-limit.ts';
+
+function setUp(perMinute: number, capacity?: number) {
+  const time = { now: 1_000_000 };
+  const limit = new FailureLimit({ perMinute, clock: () => time.now, ...(capacity && { capacity }) });
+  const fail = (key: string, times: number): void => {
+    for (let i = 0; i < times; i++) limit.fail(key);
+  };
+  return { time, limit, fail };
+}
+
+for (const perMinute of [1, 7, 10, 30, 1_000_000]) {
+  test(`after ${perMinute} failures at once a key waits, and gets one more chance at a time`, () => {
+    const { time, limit, fail } = setUp(perMinute);
+    fail('a', perMinute - 1);
+    assert.equal(limit.wait('a'), 0);
+    fail('a', 1);
+    const wait = limit.wait('a');
+    assert.equal(wait, Math.ceil(60 / perMinute));
+    assert.equal(limit.wait('b'), 0);
+    time.now += wait * 1000;
+    assert.equal(limit.wait('a'), 0, 'the wait is as long as was said');
+  });
+}
+
+test('a key that fails no more is forgotten after a minute', () => {
+  const { time, limit, fail } = setUp(10);
+  fail('a', 10);
+  time.now += 60_001;
+  limit.fail('b');
+  assert.equal(limit.size, 1);
+  assert.equal(limit.wait('a'), 0);
+});
+
+test('over a long time a key fails as often as it may, and no more', () => {
+  const { time, limit } = setUp(10);
+  let failures = 0;
+  for (let second = 0; second < 600; second++) {
+    while (limit.wait('a') === 0) {
+      limit.fail('a');
+      failures += 1;
+    }
+    time.now += 1000;
+  }
+  assert.equal(failures, 10 + 99);
+});
+
+test('a million keys take no more room than was given to them, and the last stay', () => {
+  const { limit, fail } = setUp(1, 1000);
+  for (let i = 0; i < 1_000_000; i++) limit.fail(`${i}`);
+  assert.equal(limit.size, 1000);
+  assert.equal(limit.wait('999999'), 60);
+  fail('a', 1);
+  assert.equal(limit.wait('999001'), 60);
+  assert.equal(limit.wait('999000'), 0);
+});

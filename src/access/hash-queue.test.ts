@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HashQueue, type HashQueueLimits } from './hash-queue.ts';
+
+/** A queue, and work in it that ends when the test says so. */
+function setUp(limits?: HashQueueLimits) {
+  const queue = new HashQueue(limits);
+  const running: { name: string; end: () => void }[] = [];
+  const started: string[] = [];
+  const ask = (address: string, name = address) => {
+    const result = queue.run(address, () => {
+      started.push(name);
+      return new Promise<string>((resolve) => running.push({ name, end: () => resolve(name) }));
+    });
+    result.catch(() => {});
+    return result;
+  };
+  const endOne = async () => {
+    running.shift()?.end();
+    await new Promise(setImmediate);
+  };
+  return { queue, started, ask, endOne };
+}
+
+const refused = { code: 'UNAVAILABLE', retryAfter: 10 };
+
+test('one runs at a time, and what it gives is given', async () => {
+  const { started, ask, endOne } = setUp();
+  const first = ask('a');
+  const second = ask('b');
+  assert.deepEqual(started, ['a']);
+  await endOne();
+  assert.deepEqual(started, ['a', 'b']);
+  await endOne();
+  assert.deepEqual(await Promise.all([first, second]), ['a', 'b']);
+});
+
+test('as many run at once as are allowed to', () => {
+  const { started, ask } = setUp({ atOnce: 2 });
+  for (const address of ['a', 'b', 'c']) ask(address);
+  assert.deepEqual(started, ['a', 'b']);
+});
+
+test('addresses take turns: who sends one waits for one of each other', async () => {
+  const { started, ask, endOne } = setUp();
+  for (let i = 0; i < 5; i++) ask('flood', `flood ${i}`);
+  ask('a');
+  ask('b', 'b 0');
+  ask('b', 'b 1');
+  for (let i = 0; i < 8; i++) await endOne();
+  assert.deepEqual(started, ['flood 0', 'flood 1', 'a', 'b 0', 'flood 2', 'b 1', 'flood 3', 'flood 4']);
+});
+
+test('few wait: who is one too many is refused at once, and told when to come back', async () => {
+  const { queue, ask } = setUp({ waiting: 2 });
+  ask('a');
+  ask('a');
+  ask('a');
+  await assert.rejects(ask('a'), refused);
+  assert.equal(queue.waiting, 2);
+});
+
+test('a full queue makes room for a newcomer at the end of the longest line', async () => {
+  const { started, ask, endOne } = setUp({ waiting: 3 });
+  ask('flood', 'flood 0');
+  const waiting = [1, 2, 3].map((i) => ask('flood', `flood ${i}`));
+  ask('a');
+  await assert.rejects(waiting[2] as Promise<string>, refused);
+  const second = ask('a', 'a 1');
+  await assert.rejects(second, refused, 'two of each is no reason to send one of the other away');
+  for (let i = 0; i < 5; i++) await endOne();
+  assert.deepEqual(started, ['flood 0', 'flood 1', 'a', 'flood 2']);
+});
+
+test('nobody waits longer than the limit', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { queue, started, ask, endOne } = setUp({ longestWait: 3000 });
+  ask('a');
+  const waiting = ask('b');
+  t.mock.timers.tick(2999);
+  assert.equal(queue.waiting, 1);
+  t.mock.timers.tick(1);
+  await assert.rejects(waiting, { code: 'UNAVAILABLE', retryAfter: 3 });
+  assert.equal(queue.waiting, 0);
+  await endOne();
+  ask('c');
+  assert.deepEqual(started, ['a', 'c']);
+});
+
+test('who runs in time is not refused later', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { ask, endOne } = setUp({ longestWait: 3000 });
+  ask('a');
+  const second = ask('b');
+  await endOne();
+  t.mock.timers.tick(5000);
+  await endOne();
+  assert.equal(await second, 'b');
+});
+
+test('work that fails fails for who asked, and the next has its turn', async () => {
+  const queue = new HashQueue();
+  const failing = queue.run('a', () => Promise.reject(new Error('broken')));
+  const next = queue.run('b', async () => 'done');
+  await assert.rejects(failing, /broken/);
+  assert.equal(await next, 'done');
+});

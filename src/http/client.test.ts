@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { baseUrlOf, type Client, clientsOf } from './client.ts';
+import type { Network } from './networks.ts';
+
+const proxies: Network[] = [
+  { address: '10.0.0.0', prefix: 8, family: 'ipv4' },
+  { address: 'fd00::', prefix: 8, family: 'ipv6' },
+];
+
+type Headers = Record<string, string>;
+
+function seen(peer: string | undefined, headers: Headers, trusted = proxies, encrypted = false): Client {
+  const socket = new Socket();
+  Object.defineProperty(socket, 'remoteAddress', { value: peer });
+  if (encrypted) Object.assign(socket, { encrypted });
+  const request = new IncomingMessage(socket);
+  Object.assign(request.headers, headers);
+  const { address, scheme, host } = clientsOf(trusted)(request);
+  return { address, scheme, host };
+}
+
+function addressOf(peer: string | undefined, forwarded?: string, trusted = proxies): string {
+  return seen(peer, forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }, trusted).address;
+}
+
+describe('without a trusted proxy between', () => {
+  for (const [peer, address] of [
+    ['192.0.2.1', '192.0.2.1'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['2001:db8::1', '2001:db8::1'],
+    ['fe80::1%eth0', 'fe80::1'],
+    [undefined, ''],
+  ] as const) {
+    test(`a connection of ${peer} is of ${address || 'nobody who is known'}`, () => {
+      assert.equal(addressOf(peer), address);
+      assert.equal(addressOf(peer, undefined, []), address);
+    });
+  }
+
+  test('nothing that the request says of itself is believed', () => {
+    const headers = {
+      host: 'registry.example',
+      'x-forwarded-for': '203.0.113.9',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'evil.example',
+    };
+    const direct = { address: '192.0.2.1', scheme: 'http', host: 'registry.example' };
+    assert.deepEqual(seen('192.0.2.1', headers), direct);
+    assert.deepEqual(seen('192.0.2.1', headers, []), direct);
+    assert.deepEqual(seen('10.0.0.1', headers, []), { ...direct, address: '10.0.0.1' });
+  });
+
+  test('TLS is seen by the connection', () => {
+    assert.equal(seen('192.0.2.1', { 'x-forwarded-proto': 'http' }, proxies, true).scheme, 'https');
+  });
+});
+
+describe('behind a trusted proxy', () => {
+  for (const [what, forwarded, address] of [
+    ['who sent it the request', '203.0.113.9', '203.0.113.9'],
+    ['and not who that one says to have been', '198.51.100.7, 203.0.113.9', '203.0.113.9'],
+    ['also where that one says to be a proxy', '198.51.100.7, 10.0.0.5, 203.0.113.9', '203.0.113.9'],
+    ['past other trusted proxies', '198.51.100.7, 203.0.113.9,10.0.0.5 , fd00::7', '203.0.113.9'],
+    ['the farthest of them, when there is nobody else', '10.0.0.9, 10.0.0.5', '10.0.0.9'],
+    ['with a port', '203.0.113.9:4711', '203.0.113.9'],
+    ['IPv6 in brackets', '[2001:db8::1]', '2001:db8::1'],
+    ['IPv6 in brackets with a port', '[2001:db8::1]:4711', '2001:db8::1'],
+    ['IPv6 without brackets', '2001:db8::1', '2001:db8::1'],
+    ['IPv4 in the form of IPv6', '::ffff:203.0.113.9', '203.0.113.9'],
+    ['a trusted proxy in the form of IPv6', '203.0.113.9, ::ffff:10.0.0.5', '203.0.113.9'],
+    ['a zone', 'fe80::1%eth0', 'fe80::1'],
+    ['nothing, where the proxy says nothing', undefined, '10.0.0.1'],
+    ['nothing, where it is empty', '', '10.0.0.1'],
+    ['what cannot be read ends the list', '203.0.113.9, unknown', '10.0.0.1'],
+    ['and what is right of it stands', '203.0.113.9, _hidden, 10.0.0.5', '10.0.0.5'],
+    ['an address with more behind it', '203.0.113.9; drop table', '10.0.0.1'],
+    ['an address that is none', '203.0.113.999', '10.0.0.1'],
+    ['an empty entry', '203.0.113.9,,', '10.0.0.1'],
+  ] as const) {
+    test(`the client is ${what}`, () => assert.equal(addressOf('10.0.0.1', forwarded), address));
+  }
+
+  test('it may be one that connects with IPv6, or as IPv4 to a listener for both', () => {
+    assert.equal(addressOf('fd00::1', '203.0.113.9'), '203.0.113.9');
+    assert.equal(addressOf('::ffff:10.0.0.1', '203.0.113.9'), '203.0.113.9');
+  });
+
+  for (const [what, headers, scheme, host] of [
+    [
+      'what it says',
+      { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'r.example:8443' },
+      'https',
+      'r.example:8443',
+    ],
+    ['in any letters', { 'x-forwarded-proto': 'HTTPS' }, 'https', 'inner'],
+    [
+      'the last of several',
+      { 'x-forwarded-proto': 'http, https', 'x-forwarded-host': 'evil, r.example' },
+      'https',
+      'r.example',
+    ],
+    ['not what is no scheme', { 'x-forwarded-proto': 'javascript' }, 'http', 'inner'],
+    ['not what is no host', { 'x-forwarded-host': 'a"b' }, 'http', 'inner'],
+    ['nothing, where it says nothing', {}, 'http', 'inner'],
+  ] as const) {
+    test(`scheme and host are ${what}`, () => {
+      const client = seen('10.0.0.1', { host: 'inner', ...headers });
+      assert.deepEqual([client.scheme, client.host], [scheme, host]);
+    });
+  }
+
+  test('whatever it forwards, the address is one or empty, and the host can stand in a header in quotes', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (list, host) => {
+        const client = seen('10.0.0.1', { 'x-forwarded-for': list, 'x-forwarded-host': host });
+        assert.match(client.address, /^[\da-fA-F:.]+$/);
+        assert.match(client.host ?? '', /^[\w.:[\]-]*$/);
+      }),
+    );
+  });
+});
+
+for (const host of [
+  'registry.example',
+  'registry.example:5000',
+  'localhost',
+  '127.0.0.1:1',
+  '[::1]:5000',
+  '[2001:db8::1]',
+  'a_b',
+  'a.b.',
+]) {
+  test(`${host} is a host`, () => assert.equal(seen('192.0.2.1', { host }).host, host));
+}
+
+for (const host of [
+  '',
+  'user@host',
+  'user:pass@host',
+  'a b',
+  'a/b',
+  'a?b',
+  'a#b',
+  'a"',
+  'a\\b',
+  "a'",
+  'a,b',
+  'a:',
+  'a:b',
+  'a:123456',
+  'a:65536',
+  '::1',
+  '[::1',
+  '[::g]',
+  '[::1%eth0]',
+  '.',
+  '-a',
+  'a-',
+  'ä',
+  '%41',
+  'x'.repeat(300),
+]) {
+  test(`${JSON.stringify(host.slice(0, 20))} is no host`, () =>
+    assert.equal(seen('192.0.2.1', { host }).host, undefined));
+}
+
+test('the base URL is the configured one, else that of the request', () => {
+  const client = seen('192.0.2.1', { host: 'registry.example:5000' });
+  assert.equal(baseUrlOf(client, 'https://r.example/x'), 'https://r.example/x');
+  assert.equal(baseUrlOf(client, undefined), 'http://registry.example:5000');
+  assert.equal(baseUrlOf({ ...client, host: undefined }, undefined), undefined);
+});
