@@ -35,5 +35,5 @@ export function printArgon2({ memory, passes, parallelism, salt, tag }: Argon2Ha
 }
 
 function unpadded(bytes: Buffer): string {
-  return bytes.toString('base64').replace(/=+$/, '');
+  return bytes.toString('base64').replaceAll('=', '');
 }

@@ -43,11 +43,29 @@ test('without a file, variables or flags everything is at its default', () => {
       storage: { type: 'filesystem' },
       workers: 1,
       anonymous: 'push',
+      trustedProxies: [],
+      admin: { name: 'admin' },
+      access: {
+        tokenLifetime: 300_000,
+        refreshLifetime: 7_776_000_000,
+        passwordLogin: true,
+        createNamespaces: 'administrators',
+      },
+      signOn: undefined,
+      tokenServer: undefined,
       log: { level: 'info', format: 'auto', access: true },
       manifests: { maxSize: 4_194_304, missingReferences: 'children' },
       deletes: { enabled: true },
       uploads: { expireAfter: 86_400_000 },
-      limits: { idleTimeout: 60_000, minimumRate: 1024, maxConnections: 10_000 },
+      limits: {
+        idleTimeout: 60_000,
+        minimumRate: 1024,
+        maxConnections: 10_000,
+        loginsPerAddress: 30,
+        loginsPerAccount: 10,
+      },
+      rateLimits: { pullWindow: 21_600_000 },
+      audit: { keepFor: 7_776_000_000, pulls: false },
       shutdown: { drainTimeout: 30_000 },
     },
     origins: new Map(),
@@ -83,6 +101,28 @@ storage:
     cdnUrl: https://cdn.example.com/registry
 workers: 4
 anonymous: pull
+externalUrl: https://registry.example.com/
+trustedProxies: [10.0.0.0/8, 192.0.2.7]
+admin: { name: root, password: hunter4 }
+access:
+  tokenLifetime: 2m
+  refreshLifetime: 30d
+  passwordLogin: false
+  createNamespaces: users
+signOn:
+  issuer: https://login.example.com/realms/acme
+  clientId: berth
+  clientSecret: hunter5
+  scopes: [openid, groups]
+  usernameClaim: nickname
+  groupsClaim: roles
+  administratorsGroup: Registry Administrators
+tokenServer:
+  realm: https://auth.example.com/token
+  service: registry.example.com
+  issuer: Acme auth
+  certificates: /auth/root.pem
+  keys: /auth/keys.json
 tls: { certificate: /tls/tls.crt, key: /tls/tls.key }
 log:
   level: warn
@@ -93,7 +133,9 @@ operations:
 manifests: { maxSize: 8388608, missingReferences: none }
 deletes: { enabled: false }
 uploads: { expireAfter: 90m }
-limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1 }
+limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1, loginsPerAddress: 2, loginsPerAccount: 3 }
+rateLimits: { requestsPerAddress: 4, requestsPerUser: 5, pullsPerAddress: 6, pullsPerUser: 7, pullWindow: 1h }
+audit: { keepFor: 1d, pulls: true }
 shutdown: { drainTimeout: 0s }
 `,
     }),
@@ -127,13 +169,55 @@ shutdown: { drainTimeout: 0s }
     },
     workers: 4,
     anonymous: 'pull',
+    externalUrl: 'https://registry.example.com',
+    trustedProxies: [
+      { address: '10.0.0.0', prefix: 8, family: 'ipv4' },
+      { address: '192.0.2.7', prefix: 32, family: 'ipv4' },
+    ],
+    admin: { name: 'root', password: 'hunter4' },
+    access: {
+      tokenLifetime: 120_000,
+      refreshLifetime: 2_592_000_000,
+      passwordLogin: false,
+      createNamespaces: 'users',
+    },
+    signOn: {
+      issuer: 'https://login.example.com/realms/acme',
+      clientId: 'berth',
+      clientSecret: 'hunter5',
+      scopes: ['openid', 'groups'],
+      usernameClaim: 'nickname',
+      groupsClaim: 'roles',
+      administratorsGroup: 'Registry Administrators',
+    },
+    tokenServer: {
+      realm: 'https://auth.example.com/token',
+      service: 'registry.example.com',
+      issuer: 'Acme auth',
+      certificates: '/auth/root.pem',
+      keys: '/auth/keys.json',
+    },
     tls: { certificate: '/tls/tls.crt', key: '/tls/tls.key' },
     log: { level: 'warn', format: 'json', access: false },
     operations: { listen: { host: '0.0.0.0', port: 9090 } },
     manifests: { maxSize: 8_388_608, missingReferences: 'none' },
     deletes: { enabled: false },
     uploads: { expireAfter: 5_400_000 },
-    limits: { idleTimeout: 500, minimumRate: 0, maxConnections: 1 },
+    limits: {
+      idleTimeout: 500,
+      minimumRate: 0,
+      maxConnections: 1,
+      loginsPerAddress: 2,
+      loginsPerAccount: 3,
+    },
+    rateLimits: {
+      requestsPerAddress: 4,
+      requestsPerUser: 5,
+      pullsPerAddress: 6,
+      pullsPerUser: 7,
+      pullWindow: 3_600_000,
+    },
+    audit: { keepFor: 86_400_000, pulls: true },
     shutdown: { drainTimeout: 0 },
   });
 });
@@ -162,6 +246,26 @@ test('every key has one variable, and the variable sets it', () => {
     'storage.s3.cdnUrl': 'https://cdn.example.com',
     workers: '2',
     anonymous: 'pull',
+    externalUrl: 'https://registry.example.com',
+    trustedProxies: '10.0.0.0/8, ::1',
+    'admin.name': 'root',
+    'admin.password': '12345678',
+    'access.tokenLifetime': '1h',
+    'access.refreshLifetime': '1h',
+    'access.passwordLogin': 'false',
+    'access.createNamespaces': 'users',
+    'signOn.issuer': 'https://login.example.com',
+    'signOn.clientId': 'berth',
+    'signOn.clientSecret': 'secret',
+    'signOn.scopes': 'openid, groups',
+    'signOn.usernameClaim': 'sub',
+    'signOn.groupsClaim': 'roles',
+    'signOn.administratorsGroup': 'root',
+    'tokenServer.realm': 'https://auth.example.com/token',
+    'tokenServer.service': 'registry',
+    'tokenServer.issuer': 'auth',
+    'tokenServer.certificates': '/root.pem',
+    'tokenServer.keys': '/keys.json',
     'tls.certificate': '/crt',
     'tls.key': '/key',
     'log.level': 'debug',
@@ -175,6 +279,15 @@ test('every key has one variable, and the variable sets it', () => {
     'limits.idleTimeout': '2m',
     'limits.minimumRate': '2048',
     'limits.maxConnections': '5',
+    'limits.loginsPerAddress': '6',
+    'limits.loginsPerAccount': '7',
+    'rateLimits.requestsPerAddress': '8',
+    'rateLimits.requestsPerUser': '9',
+    'rateLimits.pullsPerAddress': '10',
+    'rateLimits.pullsPerUser': '11',
+    'rateLimits.pullWindow': '1m',
+    'audit.keepFor': '1h',
+    'audit.pulls': 'true',
     'shutdown.drainTimeout': '1s',
   };
   const { settings } = settingsOf(configSchema);
@@ -184,7 +297,14 @@ test('every key has one variable, and the variable sets it', () => {
   const { config, origins } = loadConfig({ env });
   assert.deepEqual(origins, new Map(settings.map(({ key, env }) => [key, env])));
   assert.deepEqual(config.log, { level: 'debug', format: 'json', access: false });
-  assert.deepEqual(config.limits, { idleTimeout: 120_000, minimumRate: 2048, maxConnections: 5 });
+  assert.deepEqual(config.limits, {
+    idleTimeout: 120_000,
+    minimumRate: 2048,
+    maxConnections: 5,
+    loginsPerAddress: 6,
+    loginsPerAccount: 7,
+  });
+  assert.deepEqual(config.signOn?.scopes, ['openid', 'groups']);
 });
 
 test('a flag wins over a variable, a variable over the file, the file over the default', () => {
@@ -222,6 +342,13 @@ test('the configuration is frozen all the way down', () => {
     BERTH_STORAGE_TYPE: 's3',
     BERTH_STORAGE_S3_BUCKET: 'registry',
     BERTH_STORAGE_S3_STREAM_TO: '10.0.0.0/8',
+    BERTH_TRUSTED_PROXIES: '10.0.0.0/8',
+    BERTH_SIGN_ON_ISSUER: 'https://login.example.com',
+    BERTH_SIGN_ON_CLIENT_ID: 'berth',
+    BERTH_TOKEN_SERVER_REALM: 'https://auth.example.com/token',
+    BERTH_TOKEN_SERVER_SERVICE: 'registry',
+    BERTH_TOKEN_SERVER_ISSUER: 'auth',
+    BERTH_TOKEN_SERVER_KEYS: '/keys.json',
   };
   assert.ok(frozen(loadConfig({ env }).config));
   assert.ok(frozen(configSchema.parse({ listen: '127.0.0.1:0' })));
@@ -254,11 +381,13 @@ test('what Kubernetes tells about a Service named berth is not taken for setting
   assert.deepEqual(loadConfig({ env }).origins, new Map());
 });
 
-const NOT_LOOPBACK =
-  ', which other machines may reach, and no login exists yet; allowed: a loopback address such as 127.0.0.1:5000, ' +
-  'or serving everyone on purpose with --allow-anonymous pull or push (key anonymous, environment BERTH_ANONYMOUS)';
 const TOP =
-  'listen, data, workers, anonymous, database, storage, tls, log, operations, manifests, deletes, uploads, limits, shutdown';
+  'listen, data, workers, anonymous, externalUrl, trustedProxies, database, storage, admin, access, signOn, tokenServer, ' +
+  'tls, log, operations, manifests, deletes, uploads, limits, rateLimits, audit, shutdown';
+const NETWORKS =
+  'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable';
+const URL_OF_THE_WEB =
+  'an http:// or https:// URL of a host and perhaps a path, without credentials, such as https://s3.example.com';
 const LEVELS = 'trace, debug, info, warn, error or silent';
 const ADDRESS = 'HOST:PORT, such as 127.0.0.1:5000, localhost:5000 or "[::1]:5000"; port 0 is any free one';
 
@@ -344,7 +473,9 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
   },
   'a section that is a value': {
     yaml: 'limits: 5\n',
-    expected: ['berth.yaml:1:9: limits is 5; allowed: the keys idleTimeout, minimumRate, maxConnections'],
+    expected: [
+      'berth.yaml:1:9: limits is 5; allowed: the keys idleTimeout, minimumRate, maxConnections, loginsPerAddress, loginsPerAccount',
+    ],
   },
   'a file that is a list': {
     yaml: '- listen\n',
@@ -376,9 +507,7 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
   },
   'one value where a list belongs': {
     yaml: 'storage: { type: s3, s3: { bucket: abc, streamTo: 10.0.0.0/8 } }\n',
-    expected: [
-      'berth.yaml:1:51: storage.s3.streamTo is "10.0.0.0/8"; allowed: a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable',
-    ],
+    expected: [`berth.yaml:1:51: storage.s3.streamTo is "10.0.0.0/8"; allowed: ${NETWORKS}`],
   },
   'a URL of another kind of database, which is a secret': {
     env: { BERTH_DATABASE_URL: 'mysql://berth:hunter2@db/berth' },
@@ -400,34 +529,67 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
       'BERTH_TLS_CERTIFICATE: tls.key is missing; allowed: a path, absolute or from the working directory',
     ],
   },
-  'all addresses, by flag': {
-    flags: { listen: '0.0.0.0:5000' },
-    expected: [`--listen: listen is "0.0.0.0:5000"${NOT_LOOPBACK}`],
+  'rights of everyone that there are not': {
+    flags: { listen: '0.0.0.0:5000', anonymous: 'admin' },
+    expected: ['--allow-anonymous: anonymous is "admin"; allowed: none, public, pull or push'],
   },
-  'all IPv6 addresses, in the file': {
-    yaml: 'listen: "[::]:5000"\n',
-    expected: [`berth.yaml:1:9: listen is "[::]:5000"${NOT_LOOPBACK}`],
+  'a proxy that is no network': {
+    env: { BERTH_TRUSTED_PROXIES: '10.0.0.0/8, nginx' },
+    expected: [`BERTH_TRUSTED_PROXIES: trustedProxies[1] is "nginx"; allowed: ${NETWORKS}`],
   },
-  'a name, by variable': {
-    env: { BERTH_LISTEN: 'registry.lan:5000' },
-    expected: [`BERTH_LISTEN: listen is "registry.lan:5000"${NOT_LOOPBACK}`],
-  },
-  'none as the rights of everyone': {
-    flags: { anonymous: 'none' },
+  'an administrator of a name that no account can have': {
+    yaml: 'admin: { name: Root }\n',
     expected: [
-      '--allow-anonymous: anonymous is "none", which refuses every request, for no login exists yet; allowed: pull or push',
+      'berth.yaml:1:16: admin.name is "Root"; allowed: an account\'s name: lowercase letters and digits, with . _ or - between them',
     ],
   },
-  'a decision about everyone that is itself wrong': {
-    flags: { listen: '0.0.0.0:5000', anonymous: 'admin' },
+  'a password that YAML takes for a number, which is a secret': {
+    yaml: 'admin: { password: 12345678 }\n',
     expected: [
-      '--allow-anonymous: anonymous is "admin"; allowed: pull or push; none refuses every request and has to wait until there is a login',
+      'berth.yaml:1:20: admin.password is a hidden value; allowed: text on one line, without space around it; in quotes where YAML would take it for a number',
+    ],
+  },
+  'an external URL with credentials': {
+    flags: { externalUrl: 'https://user:hunter2@registry.example' },
+    expected: [`--external-url: externalUrl is "https://…@registry.example"; allowed: ${URL_OF_THE_WEB}`],
+  },
+  'single sign-on without its provider': {
+    env: { BERTH_SIGN_ON_CLIENT_ID: 'berth' },
+    expected: [`BERTH_SIGN_ON_CLIENT_ID: signOn.issuer is missing; allowed: ${URL_OF_THE_WEB}`],
+  },
+  'single sign-on that the provider does not know': {
+    yaml: 'signOn: { issuer: "https://login.example.com" }\n',
+    expected: [
+      'berth.yaml:1:19: signOn.clientId is missing; allowed: text on one line, without space around it',
+    ],
+  },
+  'another token server without a realm': {
+    yaml: 'tokenServer:\n  issuer: auth\n  keys: /keys.json\n',
+    expected: [`berth.yaml:2:11: tokenServer.realm is missing; allowed: ${URL_OF_THE_WEB}`],
+  },
+  'another token server that says nothing of who it is': {
+    env: {
+      BERTH_TOKEN_SERVER_REALM: 'https://auth.example.com/token',
+      BERTH_TOKEN_SERVER_SERVICE: 'registry',
+      BERTH_TOKEN_SERVER_KEYS: '/keys.json',
+    },
+    expected: [
+      'BERTH_TOKEN_SERVER_REALM: tokenServer.issuer is missing; allowed: text on one line, without space around it',
+    ],
+  },
+  'another token server that no key is known of': {
+    env: {
+      BERTH_TOKEN_SERVER_REALM: 'https://auth.example.com/token',
+      BERTH_TOKEN_SERVER_SERVICE: 'registry',
+      BERTH_TOKEN_SERVER_ISSUER: 'auth',
+    },
+    expected: [
+      'BERTH_TOKEN_SERVER_REALM: tokenServer.certificates is missing; allowed: a path, absolute or from the working directory',
     ],
   },
   'several sources at once': {
     yaml: 'mystery: 1\nlog:\n  format: xml\n  access: 1\nlimits:\n  idleTimeout: 0s\n',
     env: { BERTH_LOG_LEVEL: 'loud', BERTH_LISTN: '', PATH: '/bin' },
-    flags: { listen: '10.0.0.1:5000' },
     expected: [
       'BERTH_LISTN: unknown variable; did you mean BERTH_LISTEN?',
       `BERTH_LOG_LEVEL: log.level is "loud"; allowed: ${LEVELS}`,
@@ -435,7 +597,6 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
       'berth.yaml:3:11: log.format is "xml"; allowed: auto, json or pretty',
       'berth.yaml:4:11: log.access is 1; allowed: true or false',
       'berth.yaml:6:16: limits.idleTimeout is "0s"; allowed: a duration from 100ms to 24h with its unit, such as 500ms, 30s or 24h',
-      `--listen: listen is "10.0.0.1:5000"${NOT_LOOPBACK}`,
     ],
   },
 };
@@ -456,7 +617,14 @@ describe('what everyone may do', () => {
     ['127.0.0.1:0', undefined, 'push'],
     ['localhost:0', undefined, 'push'],
     ['[::1]:0', undefined, 'push'],
+    ['0.0.0.0:0', undefined, 'public'],
+    ['[::]:0', undefined, 'public'],
+    ['10.0.0.1:0', undefined, 'public'],
+    ['registry.lan:0', undefined, 'public'],
     ['127.0.0.1:0', 'pull', 'pull'],
+    ['127.0.0.1:0', 'none', 'none'],
+    ['127.0.0.1:0', 'public', 'public'],
+    ['0.0.0.0:0', 'none', 'none'],
     ['0.0.0.0:0', 'pull', 'pull'],
     ['[::]:0', 'push', 'push'],
   ] as const) {
@@ -511,7 +679,7 @@ describe('a secret', () => {
         { yaml: yaml(wrong).replaceAll(`"${key.split('.').at(-1)}"`, '"strange"') },
         { yaml: `${section.split('.')[0]}: ${canary}\n` },
         { yaml: `- ${canary}\n` },
-        { yaml: yaml(canary), env: { BERTH_LISTEN: '0.0.0.0:5000', BERTH_STORAGE_TYPE: 'filesystem' } },
+        { yaml: yaml(canary), env: { BERTH_SIGN_ON_SCOPES: ',', BERTH_STORAGE_TYPE: 'filesystem' } },
       ]) {
         const mistakes = mistakesOf(() => loadConfig(sources(given)));
         assert.ok(mistakes.length > 0, JSON.stringify(given));

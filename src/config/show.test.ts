@@ -26,6 +26,18 @@ test('what is shown is a file that gives the same configuration', () => {
     BERTH_STORAGE_S3_ENDPOINT: 'http://[::1]:9000/',
     BERTH_STORAGE_S3_PREFIX: 'a',
     BERTH_STORAGE_S3_STREAM_TO: '10.0.0.0/8,::1',
+    BERTH_EXTERNAL_URL: 'https://registry.example.com',
+    BERTH_TRUSTED_PROXIES: '10.0.0.0/8,::1',
+    BERTH_ADMIN_NAME: 'root',
+    BERTH_ACCESS_TOKEN_LIFETIME: '90s',
+    BERTH_SIGN_ON_ISSUER: 'https://login.example.com',
+    BERTH_SIGN_ON_CLIENT_ID: 'berth',
+    BERTH_SIGN_ON_SCOPES: 'openid,groups',
+    BERTH_TOKEN_SERVER_REALM: 'https://auth.example.com/token',
+    BERTH_TOKEN_SERVER_SERVICE: 'registry',
+    BERTH_TOKEN_SERVER_ISSUER: 'auth: # no comment',
+    BERTH_TOKEN_SERVER_KEYS: 'keys.json',
+    BERTH_RATE_LIMITS_PULLS_PER_ADDRESS: '100',
   };
   for (const loaded of [loadConfig({ env }), loadConfig({ env: {} })]) {
     for (const text of [showYaml(configSchema, loaded), JSON.stringify(showObject(configSchema, loaded))]) {
@@ -70,10 +82,14 @@ test('no secret of the schema is shown, in either form', () => {
     BERTH_STORAGE_S3_ACCESS_KEY_ID: 'AKIA',
     BERTH_STORAGE_S3_SECRET_ACCESS_KEY: 'hunter2',
     BERTH_STORAGE_S3_SESSION_TOKEN: 'hunter2',
+    BERTH_ADMIN_PASSWORD: 'hunter2',
+    BERTH_SIGN_ON_ISSUER: 'https://login.example.com',
+    BERTH_SIGN_ON_CLIENT_ID: 'berth',
+    BERTH_SIGN_ON_CLIENT_SECRET: 'hunter2',
   };
   const loaded = loadConfig({ env });
   const shown = showYaml(configSchema, loaded) + JSON.stringify(showObject(configSchema, loaded));
-  assert.equal(shown.match(/\(hidden\)/g)?.length, 6);
+  assert.equal(shown.match(/\(hidden\)/g)?.length, 10);
   assert.ok(!shown.includes('hunter2'));
 });
 

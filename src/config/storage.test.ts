@@ -217,10 +217,10 @@ describe('settings of storage that do not go together:', () => {
   }
 
   test('a mistake in one section hides none in another', () => {
-    const mistakes = mistakesOf({ ...variables({ TYPE: 's3' }), BERTH_LISTEN: '0.0.0.0:5000' });
+    const mistakes = mistakesOf({ ...variables({ TYPE: 's3' }), BERTH_SIGN_ON_CLIENT_ID: 'berth' });
     assert.deepEqual(
       mistakes.map((mistake) => mistake.split(':')[0]),
-      ['BERTH_STORAGE_TYPE', 'BERTH_LISTEN'],
+      ['BERTH_STORAGE_TYPE', 'BERTH_SIGN_ON_CLIENT_ID'],
     );
   });
 });
