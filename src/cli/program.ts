@@ -9,6 +9,7 @@ import { migrateDbCommand } from './migrate-db.ts';
 import { migrateStoreCommand } from './migrate-store.ts';
 import { readOnlyCommand } from './read-only.ts';
 import { serveCommand } from './serve.ts';
+import { trustCommand } from './trust.ts';
 
 /** Runs the command that the arguments name; the answer is the process's exit code. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
@@ -29,6 +30,7 @@ function program(context: Context): Command {
   root.addCommand(readOnlyCommand(context));
   root.addCommand(migrateDbCommand(context));
   root.addCommand(migrateStoreCommand(context));
+  root.addCommand(trustCommand(context));
   root.addCommand(configCommand(context));
   for (const command of everyCommand(root)) {
     command.exitOverride().configureOutput({ writeOut: context.out, writeErr: context.err });

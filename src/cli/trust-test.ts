@@ -1,0 +1,63 @@
+// berth trust test: whether an ID token would let its job in, and if not, why, claim by claim.
+import { Command } from 'commander';
+import type { Verdict } from '../access/id-tokens.ts';
+import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { Failure } from './failure.ts';
+
+export function trustTestCommand(context: Context): Command {
+  return withExamples(
+    withAdministrationFlags(new Command('test'))
+      .argument('<organisation>')
+      .description(
+        'Say which trust would let in the ID token on standard input, or why none would; exit code 1 then.',
+      )
+      .action(async (organisation: string, _options, command: Command) => {
+        const idToken = await tokenOf(context);
+        let allowed = false;
+        await administer(command, context, async (database) => {
+          const { accountNamed } = await import('../access/administration/accounts.ts');
+          const { IdTokens } = await import('../access/id-tokens.ts');
+          const { KeySets } = await import('../access/key-sets.ts');
+          await accountNamed(database.read, organisation, 'organisation');
+          const parts = { database, keySets: new KeySets(), clock: database.clock };
+          const explained = await new IdTokens(parts).explain(organisation, idToken);
+          if (typeof explained === 'string') throw new Failure(explained);
+          const { issuer, verdicts } = explained;
+          if (verdicts.length === 0)
+            throw new Failure(`${organisation} has no trust for the issuer ${issuer}`);
+          const first = verdicts.find(({ problems }) => problems.length === 0);
+          allowed = first !== undefined;
+          return {
+            text: verdicts.map((verdict) => linesOf(verdict, verdict === first)).join(''),
+            json: { allowed, verdicts: verdicts.map(asJson) },
+          };
+        });
+        if (!allowed) throw new Failure(`no trust of ${organisation} lets this token in`);
+      }),
+    'curl -s -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" \\\n' +
+      '    "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=registry.example.com" | jq -r .value | berth trust test acme',
+  );
+}
+
+const maxInput = 64 * 1024;
+
+async function tokenOf({ input }: Context): Promise<string> {
+  let text = '';
+  for await (const chunk of input ?? []) {
+    text += Buffer.from(chunk).toString('latin1');
+    if (text.length > maxInput) throw new Failure('this is no ID token: it is too long');
+  }
+  if (text.trim() === '') throw new Failure('give the ID token on standard input');
+  return text.trim();
+}
+
+function linesOf({ trust, problems }: Verdict, counts: boolean): string {
+  const name = `${trust.organisation}/${trust.name}`;
+  if (problems.length > 0) return `${name}: no\n${problems.map((problem) => `  ${problem}\n`).join('')}`;
+  return `${name}: yes${counts ? `, with ${trust.scopes}` : ', but the one above counts'}\n`;
+}
+
+function asJson({ trust, problems }: Verdict) {
+  return { trust: trust.name, allowed: problems.length === 0, problems, scopes: trust.scopes.split(' ') };
+}

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { startIssuer } from '../../test/support/issuer.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import { insertAccount } from '../db/accounts.ts';
+import { openSqlite } from '../db/sqlite.ts';
+import { asNamespace, type Namespace } from '../oci/name.ts';
+import { run } from './program.ts';
+
+/** A data directory with the organisation acme, and `berth trust …` on it. */
+async function setUp(t: TestContext) {
+  const data = await temporaryDirectory(t);
+  const database = await openSqlite(join(data, 'berth.db'));
+  const account = { name: asNamespace('acme') as Namespace, kind: 'organisation' } as const;
+  await database.transaction((db) => insertAccount(db, account, 1));
+  await database.close();
+  const trust = async (args: readonly string[], input = '') => {
+    let [out, err] = ['', ''];
+    const code = await run(['trust', ...args, '--data', data], {
+      env: {},
+      out: (text) => {
+        out += text;
+      },
+      err: (text) => {
+        err += text;
+      },
+      input: (async function* () {
+        yield Buffer.from(input);
+      })(),
+    });
+    return { code, out, err };
+  };
+  return { data, trust };
+}
+
+const rules = ['--claim', 'repository=acme/app', '--claim', 'ref=refs/heads/*'];
+const scope = ['--scope', 'repository:acme/app:pull,push', '--scope', 'repository:acme/cache-*:*'];
+
+test('a trust is made, shown, changed, listed and deleted', async (t) => {
+  const { trust } = await setUp(t);
+  const issuer = 'https://issuer.example';
+  const made = await trust([
+    'create',
+    'acme',
+    'ci',
+    '--issuer',
+    issuer,
+    '--audience',
+    'me',
+    ...rules,
+    ...scope,
+  ]);
+  assert.equal(made.err, '');
+  assert.equal(
+    made.out,
+    [
+      'trust     acme/ci',
+      'issuer    https://issuer.example',
+      "keys      the issuer's own",
+      'audience  me',
+      'claim     repository=acme/app',
+      'claim     ref=refs/heads/*',
+      'scope     repository:acme/app:pull,push',
+      'scope     repository:acme/cache-*:*',
+      'lifetime  1h',
+      '',
+    ].join('\n'),
+  );
+  assert.equal((await trust(['show', 'acme', 'ci'])).out, made.out);
+  const changed = await trust(['set', 'acme', 'ci', '--claim', 'sub=builder', '--lifetime', '30m']);
+  assert.match(changed.out, /^claim {5}sub=builder\nscope .*\nscope .*\nlifetime {2}30m$/m);
+  const [listed] = JSON.parse((await trust(['list', 'acme', '--json'])).out) as Record<string, unknown>[];
+  assert.deepEqual(listed?.claims, { sub: 'builder' });
+  assert.deepEqual(listed?.scopes, ['repository:acme/app:pull,push', 'repository:acme/cache-*:*']);
+  assert.equal((await trust(['delete', 'acme', 'ci'])).out, 'trust acme/ci deleted\n');
+  const gone = await trust(['show', 'acme', 'ci']);
+  assert.deepEqual([gone.code, gone.err], [1, 'berth: acme has no trust ci\n']);
+});
+
+test("the audience is externalUrl's host, or has to be given", async (t) => {
+  const { trust } = await setUp(t);
+  const create = ['create', 'acme', 'ci', '--issuer', 'https://issuer.example', ...rules, ...scope];
+  const refused = await trust(create);
+  assert.equal(refused.code, 1);
+  assert.match(refused.err, /--audience registry.example.com.*externalUrl/);
+  assert.match(
+    (await trust([...create, '--external-url', 'https://r.example:8443'])).out,
+    /^audience {2}r.example:8443$/m,
+  );
+});
+
+const mistakes: [args: string[], said: RegExp][] = [
+  [['create', 'acme', 'ci', '--audience', 'me', ...rules, ...scope], /--issuer <url>/],
+  [['create', 'acme', 'ci', '--claim', 'repository'], /NAME=PATTERN/],
+  [['create', 'acme', 'ci', '--claim', 'a=1', '--claim', 'a=2'], /there twice/],
+  [['create', 'acme', 'ci', '--lifetime', '30'], /a duration with its unit/],
+  [
+    ['create', 'acme', 'ci', '--issuer', 'https://a.example', '--audience', 'me', '--keys', '/nowhere'],
+    /\/nowhere/,
+  ],
+  [['set', 'acme', 'ci'], /nothing to change/],
+  [['list', 'nobody'], /no organisation nobody/],
+];
+for (const [args, said] of mistakes) {
+  test(`trust ${args.join(' ')}: says what is wrong`, async (t) => {
+    const { trust } = await setUp(t);
+    const { code, out, err } = await trust(args);
+    assert.equal(code, 1);
+    assert.equal(out, '');
+    assert.match(err, said);
+  });
+}
+
+test('a token on standard input is tried, and what is against it is said without the token', async (t) => {
+  const { trust, data } = await setUp(t);
+  const issuer = await startIssuer(t);
+  const keys = join(data, 'keys.json');
+  await writeFile(keys, JSON.stringify({ keys: issuer.keys.map(({ jwk }) => jwk) }));
+  const terms = ['--issuer', issuer.url, '--audience', 'registry.example', ...scope];
+  await trust(['create', 'acme', 'ci', ...terms, ...rules]);
+  await trust(['create', 'acme', 'release', ...terms, '--claim', 'ref=refs/tags/*', '--keys', keys]);
+  const token = await issuer.sign({ repository: 'acme/app', ref: 'refs/heads/main' });
+
+  const tried = await trust(['test', 'acme'], `${token}\n`);
+  assert.deepEqual([tried.code, tried.err], [0, '']);
+  assert.equal(
+    tried.out,
+    'acme/ci: yes, with repository:acme/app:pull,push repository:acme/cache-*:*\n' +
+      'acme/release: no\n  claim "ref" is "refs/heads/main", which does not match "refs/tags/*"\n',
+  );
+
+  const other = await issuer.sign({ repository: 'evil/app', ref: 'refs/heads/main', aud: 'elsewhere' });
+  const refused = await trust(['test', 'acme', '--json'], other);
+  assert.deepEqual([refused.code, refused.err], [1, 'berth: no trust of acme lets this token in\n']);
+  const { allowed, verdicts } = JSON.parse(refused.out) as {
+    allowed: boolean;
+    verdicts: { problems: string[] }[];
+  };
+  assert.equal(allowed, false);
+  assert.equal(verdicts[0]?.problems.length, 2);
+  for (const part of other.split('.')) assert.ok(!refused.out.includes(part));
+
+  assert.match((await trust(['test', 'acme'], 'brth_x')).err, /no ID token/);
+  assert.match((await trust(['test', 'acme'], '')).err, /on standard input/);
+  const foreign = await issuer.sign({ iss: 'https://elsewhere.example' });
+  assert.match(
+    (await trust(['test', 'acme'], foreign)).err,
+    /has no trust for the issuer https:\/\/elsewhere/,
+  );
+});

@@ -1,0 +1,216 @@
+// berth trust: jobs elsewhere that an organisation lets in, without a secret.
+import { readFile } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import type { TrustRequest } from '../access/administration/trust-terms.ts';
+import type { ClaimRules } from '../access/claim-rules.ts';
+import type { Config } from '../config/schema.ts';
+import { formatDuration, parseDuration } from '../config/units.ts';
+import type { Trust } from '../db/trusts.ts';
+import { type Answer, administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { Failure } from './failure.ts';
+import { showTime, table } from './table.ts';
+import { trustTestCommand } from './trust-test.ts';
+
+interface Options {
+  readonly issuer?: string;
+  readonly audience?: string;
+  readonly claim?: ClaimRules;
+  readonly scope?: readonly string[];
+  readonly lifetime?: number;
+  readonly keys?: string;
+}
+
+export function trustCommand(context: Context): Command {
+  const command = new Command('trust').description(
+    'Let jobs elsewhere (GitHub Actions, GitLab CI, Kubernetes) log in with the ID tokens that they have anyway.',
+  );
+
+  withExamples(
+    withTerms(withAdministrationFlags(command.command('create <organisation> <name>')))
+      .description(
+        'Trust the jobs of an issuer whose ID tokens match every --claim, as far as each --scope goes.',
+      )
+      .action(async (organisation: string, name: string, options: Options, command: Command) => {
+        const { issuer, claim: claims = {}, scope: scopes = [], ...rest } = options;
+        if (issuer === undefined) throw new Failure('give the issuer of the ID tokens: --issuer <url>');
+        await administer(command, context, async (database, config) => {
+          const { createTrust } = await import('../access/administration/trusts.ts');
+          const audience = rest.audience ?? audienceOf(config);
+          const given = await termsOf(rest);
+          const trust = await createTrust(database, organisation, name, {
+            ...given,
+            issuer,
+            audience,
+            claims,
+            scopes,
+          });
+          return shown(trust);
+        });
+      }),
+    `berth trust create acme ci --issuer https://token.actions.githubusercontent.com \\
+    --claim repository=acme/app --claim ref=refs/heads/main --scope repository:acme/app:pull,push`,
+    `berth trust create acme cluster --issuer https://kubernetes.default.svc --audience registry.example.com \\
+    --claim kubernetes.io.namespace=ci --scope 'repository:acme/**:pull' --keys jwks.json`,
+  );
+
+  withExamples(
+    withTerms(withAdministrationFlags(command.command('set <organisation> <name>')))
+      .description(
+        'Change a trust; what is not given stays, --claim and --scope replace all there were. Jobs log in again.',
+      )
+      .action(async (organisation: string, name: string, options: Options, command: Command) => {
+        if (Object.keys(await termsOf(options)).length === 0) {
+          throw new Failure(
+            'nothing to change: give --issuer, --audience, --claim, --scope, --lifetime or --keys',
+          );
+        }
+        await administer(command, context, async (database) => {
+          const { changeTrust } = await import('../access/administration/trusts.ts');
+          return shown(await changeTrust(database, organisation, name, await termsOf(options)));
+        });
+      }),
+    'berth trust set acme ci --claim repository=acme/app --claim "ref=refs/tags/v*"',
+  );
+
+  withAdministrationFlags(command.command('list [organisation]'))
+    .description('List the trusts of an organisation, or all.')
+    .action(async (organisation: string | undefined, _options, command: Command) =>
+      administer(command, context, async (database) => {
+        const { trustsOf } = await import('../access/administration/trusts.ts');
+        const trusts = await trustsOf(database.read, organisation);
+        const rows = trusts.map((trust) => [
+          trust.organisation,
+          trust.name,
+          trust.issuer,
+          claimsOf(trust),
+          trust.scopes,
+        ]);
+        return {
+          text: table(['ORGANISATION', 'NAME', 'ISSUER', 'CLAIMS', 'SCOPES'], rows),
+          json: trusts.map(asJson),
+        };
+      }),
+    );
+
+  withAdministrationFlags(command.command('show <organisation> <name>'))
+    .description('Show a trust.')
+    .action(async (organisation: string, name: string, _options, command: Command) =>
+      administer(command, context, async (database) => {
+        const { trustNamed } = await import('../access/administration/trusts.ts');
+        return shown(await trustNamed(database.read, organisation, name));
+      }),
+    );
+
+  withAdministrationFlags(command.command('delete <organisation> <name>'))
+    .description('Trust these jobs no more; those that are logged in are out at once.')
+    .action(async (organisation: string, name: string, _options, command: Command) =>
+      administer(command, context, async (database) => {
+        const { removeTrust } = await import('../access/administration/trusts.ts');
+        await removeTrust(database, organisation, name);
+        return {
+          text: `trust ${organisation}/${name} deleted\n`,
+          json: { organisation, name, deleted: true },
+        };
+      }),
+    );
+
+  command.addCommand(trustTestCommand(context));
+  return command;
+}
+
+function withTerms(command: Command): Command {
+  return command
+    .option('--issuer <url>', 'Who gives out the ID tokens: their "iss", letter for letter.')
+    .option(
+      '--audience <text>',
+      'What the ID tokens have to be for: their "aud"; if not given, externalUrl\'s host.',
+    )
+    .addOption(
+      new Option(
+        '--claim <name=pattern>',
+        'What a claim has to be, where * is any text; as often as there are rules, all of which have to hold.',
+      ).argParser(collectClaim),
+    )
+    .addOption(
+      new Option(
+        '--scope <scope>',
+        "What the jobs may do: 'repository:ORGANISATION/…:pull,push'; several times.",
+      ).argParser((text: string, before: readonly string[] = []) => [...before, text]),
+    )
+    .addOption(
+      new Option(
+        '--lifetime <duration>',
+        'How long a job that logged in may fetch tokens; 1h if not given.',
+      ).argParser(lifetimeOf),
+    )
+    .option('--keys <file>', "A JSON Web Key Set, where Berth cannot fetch the issuer's own.");
+}
+
+function collectClaim(text: string, before: ClaimRules = {}): ClaimRules {
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new Failure(`--claim ${text}: a rule is NAME=PATTERN, such as repository=acme/app`);
+  const name = text.slice(0, equals);
+  if (Object.hasOwn(before, name))
+    throw new Failure(`--claim ${name} is there twice: both would have to hold`);
+  return { ...before, [name]: text.slice(equals + 1) };
+}
+
+function lifetimeOf(text: string): number {
+  const lifetime = parseDuration(text);
+  if (lifetime === undefined)
+    throw new Failure(`--lifetime ${text}: a duration with its unit, such as 30m or 2h`);
+  return lifetime;
+}
+
+function audienceOf({ externalUrl }: Config): string {
+  if (externalUrl !== undefined) return new URL(externalUrl).host;
+  throw new Failure(
+    'give the audience that jobs ask their ID tokens for (--audience registry.example.com), or configure externalUrl',
+  );
+}
+
+/** Only what was given. */
+async function termsOf({ claim, scope, keys, ...rest }: Options): Promise<Partial<TrustRequest>> {
+  const { issuer, audience, lifetime } = rest;
+  return {
+    ...(issuer !== undefined && { issuer }),
+    ...(audience !== undefined && { audience }),
+    ...(claim !== undefined && { claims: claim }),
+    ...(scope !== undefined && { scopes: scope }),
+    ...(lifetime !== undefined && { lifetime }),
+    ...(keys !== undefined && { keys: await readFile(keys, 'utf8') }),
+  };
+}
+
+function asJson({ id, claims, scopes, keys, createdAt, updatedAt, ...trust }: Trust) {
+  return {
+    ...trust,
+    claims: JSON.parse(claims) as ClaimRules,
+    scopes: scopes.split(' '),
+    keys: keys === null ? null : (JSON.parse(keys) as unknown),
+    createdAt: showTime(createdAt),
+    updatedAt: showTime(updatedAt),
+  };
+}
+
+function claimsOf({ claims }: Trust): string {
+  return Object.entries(JSON.parse(claims) as ClaimRules)
+    .map(([name, pattern]) => `${name}=${pattern}`)
+    .join(' ');
+}
+
+function shown(trust: Trust): Answer {
+  const lines = [
+    `trust     ${trust.organisation}/${trust.name}`,
+    `issuer    ${trust.issuer}`,
+    `keys      ${trust.keys === null ? "the issuer's own" : 'given'}`,
+    `audience  ${trust.audience}`,
+    ...Object.entries(JSON.parse(trust.claims) as ClaimRules).map(
+      ([name, rule]) => `claim     ${name}=${rule}`,
+    ),
+    ...trust.scopes.split(' ').map((scope) => `scope     ${scope}`),
+    `lifetime  ${formatDuration(trust.lifetime)}`,
+  ];
+  return { text: `${lines.join('\n')}\n`, json: asJson(trust) };
+}
