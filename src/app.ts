@@ -4,12 +4,14 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import { Audit } from './access/audit.ts';
 import { formatAddress, type ListenAddress } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Blobs } from './core/blobs.ts';
 import type { Clock } from './core/clock.ts';
 import { Manifests } from './core/manifests.ts';
 import { Uploads } from './core/uploads.ts';
+import { deleteAuditEvents } from './db/audit-events.ts';
 import { joinDataDirectory, lockDataDirectory } from './db/data-lock.ts';
 import type { Database } from './db/database.ts';
 import { refuseUnfinishedCopy } from './db/properties.ts';
@@ -21,16 +23,19 @@ import { addOperations, type OperationsParts } from './http/operations.ts';
 import { createOperationsServer, createServer } from './http/server.ts';
 import { SlowTransfers } from './http/slow-transfers.ts';
 import { loadTls, watchTls } from './http/tls.ts';
+import { forget } from './jobs/forget.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { type Swept, sweep } from './jobs/sweep.ts';
 import { openDatabase, openStore } from './open.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { observeRequests } from './telemetry/access-log.ts';
+import { observeAudit } from './telemetry/audit.ts';
 import { observeJobs } from './telemetry/jobs.ts';
 import { createLogger } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import { timedDatabase, timedStore } from './telemetry/timed.ts';
 import { registryApi } from './v2/api.ts';
+import { auditRequests } from './v2/audit.ts';
 import { redirectsOf } from './v2/redirects.ts';
 
 /** A registry, put together and not yet listening. */
@@ -69,6 +74,7 @@ export interface WorkerParts {
  */
 const orphanGrace = 24 * 3_600_000;
 const sweepEvery = 3_600_000;
+const forgetEvery = 3_600_000;
 
 /**
  * @throws DataDirectoryInUse, ForeignRegistry, TlsError, SchemaMismatch, UnfinishedCopy, UnfitDatabase, StoreUnusable, or what
@@ -115,6 +121,14 @@ async function assemble(
   const uploads = new Uploads({ database, store, blobs, clock });
   const manifests = new Manifests({ database, clock, missingReferences: config.manifests.missingReferences });
 
+  const audit = new Audit({ database, observer: observeAudit(logger, metrics) });
+  const logged = observeRequests(logger, metrics, config.log);
+  const audited = auditRequests({
+    audit,
+    pulls: config.audit.pulls,
+    addressOf: (request) => request.socket.remoteAddress,
+  });
+
   const slow = new SlowTransfers(config.limits);
   const drain = new Drain();
   const api = registryApi({
@@ -128,7 +142,10 @@ async function assemble(
     anonymous: config.anonymous,
     maxManifestSize: config.manifests.maxSize,
     deletesEnabled: config.deletes.enabled,
-    observe: observeRequests(logger, metrics, config.log),
+    observe(served) {
+      logged(served);
+      audited(served);
+    },
   });
   const http = createServer({
     logger,
@@ -167,6 +184,13 @@ async function assemble(
     );
   });
 
+  jobs.every('audit', forgetEvery, async (signal) => {
+    if ((await readOnlyReason(database.read)) !== undefined) return;
+    const { keepFor } = config.audit;
+    const events = await forget({ database, clock, keepFor }, deleteAuditEvents, signal);
+    logger.info({ events }, 'deleted old events of the audit log');
+  });
+
   const close = async (): Promise<void> => {
     await drain.run(http.server, config.shutdown.drainTimeout);
     await jobs.stop();
@@ -174,6 +198,7 @@ async function assemble(
     tlsWatch?.close();
     await http.close();
     if (operations) await operations.close();
+    await audit.close();
     await raw.opened.disposeAsync();
   };
   let closing: Promise<void> | undefined;

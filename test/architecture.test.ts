@@ -30,7 +30,7 @@ const rules: Rules = {
     // It measures a store, a database and jobs from outside, by wrapping whatever it is given.
     telemetry: {
       from: [],
-      types: ['db', 'storage', 'jobs'],
+      types: ['access', 'db', 'storage', 'jobs'],
       packages: ['fastify', 'pino', 'pino-pretty', 'prom-client'],
     },
   },

@@ -15,6 +15,8 @@ export interface Metrics {
   ): void;
   /** Times an operation on the database or the store, whether it succeeds or not. */
   time<T>(part: 'database' | 'store', operation: string, run: () => Promise<T>): Promise<T>;
+  /** Counts events of the audit log. */
+  audited(outcome: 'written' | 'lost', events: number): void;
   readonly jobs: JobMetrics;
 }
 
@@ -62,6 +64,13 @@ export function createMetrics(gauges: { uploadsOpen: () => Promise<number> }): M
     buckets: operationBuckets,
     registers,
   });
+  const auditEvents = new Counter({
+    name: 'berth_audit_events_total',
+    help: 'Events of the audit log that this process has written to it, or had to give up (see its log)',
+    labelNames: ['outcome'],
+    registers,
+  });
+  for (const outcome of ['written', 'lost']) auditEvents.inc({ outcome }, 0);
   new Gauge({
     name: 'berth_uploads_open',
     help: 'Upload sessions that have been opened and neither finished nor given up',
@@ -78,6 +87,7 @@ export function createMetrics(gauges: { uploadsOpen: () => Promise<number> }): M
   return {
     registry,
     jobs: jobMetrics(registry),
+    audited: (outcome, events) => auditEvents.inc({ outcome }, events),
     request(route, method, status, seconds, receivedBytes, sentBytes) {
       const key = `${route} ${method} ${status}`;
       let child = durations.get(key);

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type AnonymousAccess, authorizeAnonymous } from '../access/anonymous.ts';
+import { anonymousIdentity, type Identity } from '../access/identity.ts';
 import type { Blobs } from '../core/blobs.ts';
 import { asRegistryError } from '../core/faults.ts';
 import type { Manifests } from '../core/manifests.ts';
@@ -41,6 +42,7 @@ export interface Served {
   readonly exchange: Exchange;
   /** Absent when the URL named nothing. */
   readonly route: Route | undefined;
+  readonly identity: Identity;
   readonly status: number;
   /** Milliseconds. */
   readonly duration: number;
@@ -73,7 +75,8 @@ export function registryApi(parts: RegistryApiParts) {
       replyError(exchange, failure);
     }
     const duration = performance.now() - start;
-    parts.observe({ exchange, route, status: response.statusCode, duration, error: failure });
+    const identity = anonymousIdentity;
+    parts.observe({ exchange, route, identity, status: response.statusCode, duration, error: failure });
   };
 }
 

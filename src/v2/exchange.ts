@@ -32,6 +32,8 @@ export class Exchange {
   sent = 0;
   /** Bytes of the request's body that were read. */
   received = 0;
+  /** The headers that a handler has answered with, where it needed no blob for it. */
+  answer: Headers = {};
   /** What an error's answer carries besides its body. */
   errorHeaders: Headers = {};
 
@@ -118,6 +120,7 @@ export class Exchange {
     const { response } = this;
     const length = body === undefined ? 0 : Buffer.byteLength(body);
     this.#beforeHead();
+    this.answer = headers;
     const head = this.#head(headers);
     // 204 and 304 have no body, so no length of one; a HEAD says what the GET would.
     if (status !== 204 && status !== 304 && !('Content-Length' in headers))

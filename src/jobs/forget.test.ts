@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dialects } from '../../test/support/databases.ts';
+import { deleteAuditEvents, insertAuditEvents, listAuditEvents } from '../db/audit-events.ts';
+import { forget } from './forget.ts';
+
+const nothing = {
+  address: null,
+  repository: null,
+  tag: null,
+  digest: null,
+  status: null,
+  error: null,
+  detail: null,
+  request_id: null,
+};
+const login = { action: 'login', allowed: 1, actor: 'user:1', actor_name: 'a', credential: 'password' };
+
+for (const { name, open } of dialects) {
+  test(`${name}: what is old is deleted, in as many transactions as it takes, and what is young stays`, async (t) => {
+    const database = await open(t);
+    const events = Array.from({ length: 2_500 }, (_, at) => ({ ...nothing, ...login, at }));
+    await database.transaction((db) => insertAuditEvents(db, events));
+    let transactions = 0;
+    const counted: typeof database = {
+      ...database,
+      transaction(work, options) {
+        transactions += 1;
+        return database.transaction(work, options);
+      },
+    };
+    const parts = { database: counted, clock: () => 3_000, keepFor: 600 };
+    assert.equal(await forget(parts, deleteAuditEvents, AbortSignal.timeout(60_000)), 2_400);
+    const left = await listAuditEvents(database.read, {}, undefined, 1_000);
+    assert.deepEqual([left.length, left[0]?.at, transactions], [100, 2_400, 3]);
+  });
+}
+
+test('a process that ends does not wait for all that is old', async (t) => {
+  const { open } = dialects[0] as (typeof dialects)[number];
+  const parts = { database: await open(t), clock: () => 0, keepFor: 0 };
+  const stopped = AbortSignal.abort(new Error('stopped'));
+  await assert.rejects(forget(parts, deleteAuditEvents, stopped), /stopped/);
+});

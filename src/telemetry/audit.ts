@@ -1,0 +1,16 @@
+import type { Logger } from 'pino';
+import type { AuditObserver } from '../access/audit.ts';
+import type { Metrics } from './metrics.ts';
+
+/** Counts audit events. One that the audit log will not have is written to the process's log instead. */
+export function observeAudit(logger: Logger, { audited }: Pick<Metrics, 'audited'>): AuditObserver {
+  return {
+    written: (events) => audited('written', events),
+    lost(events) {
+      audited('lost', events.length);
+      for (const event of events) logger.warn({ event }, 'an audit event could not be written');
+    },
+    failed: (error, waiting) =>
+      logger.warn({ err: error, waiting }, 'the audit log takes no events; they wait in memory'),
+  };
+}

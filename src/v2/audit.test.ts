@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Client, digestOf } from '../../test/support/inject.ts';
+import { type ConfigInput, testRegistry } from '../../test/support/registry.ts';
+import { type AuditEventRow, listAuditEvents } from '../db/audit-events.ts';
+import { openSqlite } from '../db/sqlite.ts';
+import { inspectSqlite } from '../db/sqlite-inspect.ts';
+
+/** What is in the audit log when the registry that `use` spoke to has ended. */
+async function logOf(t: TestContext, config: ConfigInput, use: (client: Client) => Promise<unknown>) {
+  const { app, data } = await testRegistry(t, config, async (data) => ({
+    database: await openSqlite(join(data, 'berth.db')),
+  }));
+  await use(new Client(app.http));
+  await app.close();
+  await using opened = new AsyncDisposableStack();
+  const database = await inspectSqlite(join(data, 'berth.db'));
+  opened.defer(() => database.close());
+  return await listAuditEvents(database.read, {}, undefined, 1_000);
+}
+
+const brief = ({ action, tag, digest }: AuditEventRow) => [action, tag, digest];
+
+test('each step of a push and each deletion is an event, with its tag and digest; what changes nothing is not', async (t) => {
+  const layer = digestOf('layer');
+  let image = '';
+  const log = await logOf(t, {}, async (client) => {
+    await client.get('/v2/');
+    await client.pushBlob('acme/app', 'layer');
+    const monolithic = `/v2/acme/web/blobs/uploads/?digest=${digestOf('whole')}`;
+    assert.equal((await client.send('POST', monolithic, {}, 'whole')).status, 201);
+    const mount = `/v2/acme/web/blobs/uploads/?mount=${layer}&from=acme/app`;
+    assert.equal((await client.send('POST', mount)).status, 201);
+    const missing = `/v2/acme/web/blobs/uploads/?mount=${digestOf('nowhere')}&from=acme/app`;
+    assert.equal((await client.send('POST', missing)).status, 202);
+    ({ digest: image } = await client.pushImage('acme/app', 'v1'));
+    await client.putManifest('acme/app', `${image}?tag=a&tag=b`, await bytesOf(client, image));
+    await client.get('/v2/acme/app/manifests/v1');
+    await client.get(`/v2/acme/app/blobs/${layer}`);
+    await client.get('/v2/acme/app/manifests/nothing');
+    await client.delete('/v2/acme/app/manifests/nothing');
+    await client.delete('/v2/acme/app/manifests/a');
+    await client.delete(`/v2/acme/app/manifests/${image}`);
+    await client.delete(`/v2/acme/app/blobs/${layer}`);
+  });
+  const pushes = log.filter(({ action }) => action === 'blob.push');
+  assert.deepEqual(pushes.slice(0, 2).map(brief), [
+    ['blob.push', null, layer],
+    ['blob.push', null, digestOf('whole')],
+  ]);
+  assert.equal(pushes.length, 4, 'with the image’s config and layer');
+  const others = log.filter(({ action }) => action !== 'blob.push');
+  assert.deepEqual(others.map(brief), [
+    ['blob.mount', null, layer],
+    ['manifest.push', 'v1', image],
+    ['manifest.push', null, image],
+    ['tag.delete', 'a', null],
+    ['manifest.delete', null, image],
+    ['blob.delete', null, layer],
+  ]);
+  assert.deepEqual(
+    others.map(({ detail }) => detail && JSON.parse(detail)),
+    [{ from: 'acme/app' }, null, { tags: ['a', 'b'] }, null, null, null],
+  );
+  for (const row of log) {
+    assert.deepEqual([row.allowed, row.actor, row.address, row.error], [1, 'anonymous', '127.0.0.1', null]);
+    assert.ok(row.at > 0 && row.request_id && [201, 202].includes(row.status as number));
+  }
+});
+
+async function bytesOf(client: Client, digest: string): Promise<Buffer> {
+  return (await client.get(`/v2/acme/app/manifests/${digest}`)).body;
+}
+
+test('pulls are events where they are wanted: of manifests and blobs, not of their heads', async (t) => {
+  const log = await logOf(t, { audit: { pulls: true } }, async (client) => {
+    const { digest } = await client.pushImage('acme/app', 'v1');
+    const layer = await client.pushBlob('acme/app', 'layer');
+    await client.get('/v2/acme/app/manifests/v1');
+    await client.head('/v2/acme/app/manifests/v1');
+    await client.get(`/v2/acme/app/manifests/${digest}`, { 'if-none-match': `"${digest}"` });
+    await client.get(`/v2/acme/app/blobs/${layer}`, { range: 'bytes=0-1' });
+    await client.head(`/v2/acme/app/blobs/${layer}`);
+    await client.get('/v2/acme/app/manifests/nothing');
+  });
+  const pulls = log.filter(({ action }) => action.endsWith('.pull'));
+  assert.deepEqual(
+    pulls.map(({ action, tag, status }) => [action, tag, status]),
+    [
+      ['manifest.pull', 'v1', 200],
+      ['blob.pull', null, 206],
+    ],
+  );
+  assert.ok(pulls.every(({ digest }) => digest?.startsWith('sha256:')));
+});
+
+test('every refusal is an event, under the name of what was wanted', async (t) => {
+  const digest = digestOf('anything');
+  const id = '6f1c0a52-6f0b-4a7c-9a3e-2f1f3d5b7c99';
+  const wanted: [method: string, url: string, action: string][] = [
+    ['PUT', 'manifests/v1', 'manifest.push'],
+    ['DELETE', 'manifests/v1', 'tag.delete'],
+    ['DELETE', `manifests/${digest}`, 'manifest.delete'],
+    ['DELETE', `blobs/${digest}`, 'blob.delete'],
+    ['POST', 'blobs/uploads/', 'upload.start'],
+    ['POST', `blobs/uploads/?mount=${digest}&from=acme/web`, 'blob.mount'],
+    ['PATCH', `blobs/uploads/${id}`, 'upload.write'],
+    ['GET', `blobs/uploads/${id}`, 'upload.read'],
+    ['DELETE', `blobs/uploads/${id}`, 'upload.cancel'],
+  ];
+  const log = await logOf(t, { anonymous: 'pull' }, async (client) => {
+    for (const [method, url] of wanted) await client.send(method, `/v2/acme/app/${url}`);
+  });
+  assert.deepEqual(
+    log.map(({ action }) => action),
+    wanted.map(([, , action]) => action),
+  );
+  for (const row of log) {
+    assert.deepEqual([row.allowed, row.error, row.repository], [0, 'DENIED', 'acme/app']);
+  }
+});
+
+test('a caller without credentials who is told to log in is no event; one with wrong credentials is', async (t) => {
+  const digest = digestOf('anything');
+  const urls = [
+    '',
+    '_catalog',
+    'a/tags/list',
+    `a/referrers/${digest}`,
+    `a/blobs/${digest}`,
+    'a/manifests/v1',
+  ];
+  const log = await logOf(t, { anonymous: 'none' }, async (client) => {
+    for (const url of urls) assert.equal((await client.get(`/v2/${url}`)).status, 401);
+    for (const url of urls) await client.get(`/v2/${url}`, { authorization: 'Basic d3Jvbmc6d3Jvbmc=' });
+  });
+  assert.deepEqual(
+    log.map(({ action, error }) => [action, error]),
+    ['api.check', 'repository.list', 'tag.list', 'referrer.list', 'blob.pull', 'manifest.pull'].map(
+      (action) => [action, 'UNAUTHORIZED'],
+    ),
+  );
+});
