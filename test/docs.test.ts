@@ -102,6 +102,7 @@ describe('commands in the pages', () => {
       ['read-only', 'on'],
       ['read-only', 'off'],
       ['read-only', 'status'],
+      ['audit', 'export'],
       ['migrate-store'],
       ['migrate-db'],
     ]) {

@@ -1,6 +1,7 @@
 // The command line: one line here for each command.
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
+import { auditCommand } from './audit.ts';
 import { configCommand } from './config.ts';
 import type { Context } from './context.ts';
 import { endingOf } from './failure.ts';
@@ -27,6 +28,7 @@ function program(context: Context): Command {
   const root = new Command('berth').description(manifest.description).version(manifest.version);
   root.addCommand(serveCommand(context));
   root.addCommand(fsckCommand(context));
+  root.addCommand(auditCommand(context));
   root.addCommand(readOnlyCommand(context));
   root.addCommand(migrateDbCommand(context));
   root.addCommand(migrateStoreCommand(context));

@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { berth } from '../../test/support/berth.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import { insertAuditEvents, type NewAuditEvent } from '../db/audit-events.ts';
+import { openSqlite } from '../db/sqlite.ts';
+
+const event: NewAuditEvent = {
+  at: Date.UTC(2026, 0, 31, 12),
+  action: 'login',
+  allowed: 1,
+  actor: 'user:7',
+  actor_name: 'alice',
+  credential: 'password',
+  address: null,
+  repository: null,
+  tag: null,
+  digest: null,
+  status: null,
+  error: null,
+  detail: null,
+  request_id: null,
+};
+
+async function registryWith(t: TestContext, events: readonly NewAuditEvent[]): Promise<string> {
+  const data = await temporaryDirectory(t);
+  const database = await openSqlite(join(data, 'berth.db'));
+  await database.transaction((db) => insertAuditEvents(db, events));
+  await database.close();
+  return data;
+}
+
+async function exported(data: string, ...flags: string[]): Promise<Record<string, unknown>[]> {
+  const { exitCode, out, err } = await berth('audit', 'export', '--data', data, ...flags);
+  assert.deepEqual([exitCode, err], [0, '']);
+  return out
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
+}
+
+test('an event is printed with the fields that it has, in words that scripts know from elsewhere', async (t) => {
+  const full = {
+    ...event,
+    action: 'manifest.push',
+    allowed: 0,
+    address: '192.0.2.1',
+    repository: 'acme/app',
+    tag: 'v1',
+    digest: 'sha256:00',
+    status: 403,
+    error: 'DENIED',
+    detail: '{"tags":["a"]}',
+    request_id: 'r',
+  };
+  const data = await registryWith(t, [{ ...event, actor: 'anonymous', actor_name: '' }, full]);
+  assert.deepEqual(await exported(data), [
+    {
+      id: 1,
+      at: '2026-01-31T12:00:00.000Z',
+      action: 'login',
+      allowed: true,
+      actor: 'anonymous',
+      credential: 'password',
+    },
+    {
+      id: 2,
+      at: '2026-01-31T12:00:00.000Z',
+      action: 'manifest.push',
+      allowed: false,
+      actor: 'user:7',
+      actorName: 'alice',
+      credential: 'password',
+      address: '192.0.2.1',
+      repository: 'acme/app',
+      tag: 'v1',
+      digest: 'sha256:00',
+      status: 403,
+      error: 'DENIED',
+      requestId: 'r',
+      detail: { tags: ['a'] },
+    },
+  ]);
+});
+
+test('more events than fit in a page are all printed, in their order', async (t) => {
+  const data = await registryWith(
+    t,
+    Array.from({ length: 2_000 }, (_, i) => ({ ...event, at: i, tag: `t${i}` })),
+  );
+  const tags = (await exported(data)).map(({ tag }) => tag);
+  assert.deepEqual(
+    tags,
+    Array.from({ length: 2_000 }, (_, i) => `t${i}`),
+  );
+});
+
+test('flags choose by time, repository, actor, action and outcome', async (t) => {
+  const at = (text: string) => Date.parse(text);
+  const data = await registryWith(t, [
+    { ...event, tag: '0', at: at('2026-01-30T23:59:59.999Z') },
+    { ...event, tag: '1', at: at('2026-01-31T00:00:00Z'), repository: 'acme/app' },
+    { ...event, tag: '2', at: at('2026-01-31T11:00:00Z'), actor: 'user:8', actor_name: 'bob' },
+    { ...event, tag: '3', at: at('2026-02-01T00:00:00Z'), action: 'tag.delete' },
+    { ...event, tag: '4', at: Date.now() - 60_000, allowed: 0 },
+  ]);
+  for (const [flags, tags] of [
+    ['', '01234'],
+    ['--since 2026-01-31 --until 2026-02-01', '12'],
+    ['--since 2026-01-31T12:00:00+01:00 --until 2026-01-31T11:00:00.001Z', '2'],
+    ['--since 2m', '4'],
+    ['--until 30s --since 2026-02-01', '34'],
+    ['--repository acme/app', '1'],
+    ['--actor bob', '2'],
+    ['--actor user:8', '2'],
+    ['--action tag.delete', '3'],
+    ['--refused', '4'],
+    ['--actor nobody', ''],
+  ] as const) {
+    const found = await exported(data, ...flags.split(' ').filter(Boolean));
+    assert.equal(found.map(({ tag }) => tag).join(''), tags, flags);
+  }
+});
+
+for (const [flags, wrong] of [
+  ['--since yesterday', /'--since <time>' argument 'yesterday' is invalid\. Allowed: a duration ago/],
+  ['--until 2026-01-31T12:00', /'2026-01-31T12:00' is invalid\. Allowed: .* or 2026-01-31T12:00:00Z\.$/m],
+  ['--since 2026-02-31T00:00:61Z', /is invalid/],
+  ['--repository ACME', /'ACME' is invalid\. Allowed: the name of a repository, such as acme\/app\./],
+  ['--action push', /'push' is invalid\. Allowed: login, manifest\.push, /],
+] as const) {
+  test(`refused, with what is allowed: ${flags}`, async () => {
+    const { exitCode, out, err } = await berth('audit', 'export', ...flags.split(' '));
+    assert.deepEqual([exitCode, out], [2, '']);
+    assert.match(err, wrong);
+  });
+}
+
+test('there is nothing to export where there is no registry, and none is made', async (t) => {
+  const data = await temporaryDirectory(t);
+  const { exitCode, err } = await berth('audit', 'export', '--data', data);
+  assert.deepEqual([exitCode, err], [1, `berth: there is no database in ${data}\n`]);
+});
+
+test('the help has examples', async () => {
+  assert.match(
+    (await berth('audit', 'export', '--help')).out,
+    /Examples:\n {2}berth audit export --since 7d/,
+  );
+});
