@@ -12,7 +12,11 @@ export type Column =
   | '2 replicas'
   | '4 replicas'
   | '1 worker'
-  | '2 workers';
+  | '2 workers'
+  | 'with a token'
+  | 'anonymous'
+  | 'under a flood'
+  | 'quiet';
 
 /** What is judged, and what it is compared with; lines of the same columns stand in one table. */
 export type Columns = readonly [subject: Column, ...others: Column[]];

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { RegistryClient } from './load/client.ts';
 import { seedManifests, seedRepositories, seedTags, timePages, timeTagLists } from './load/lists.ts';
+import { floodLogins } from './load/login-flood.ts';
 import { floodHead } from './load/raw-http.ts';
 import { pushSmallToS3, pushToS3, s3Client } from './load/s3.ts';
 import { hold, pullBig, pushBig, pushSmall, pushWhilePulling } from './load/transfers.ts';
@@ -10,6 +11,7 @@ const USAGE = `node bench/load.ts MODE URL[,URL]… ARGUMENT…    several repli
   push-small URL [IMAGES=400] [CONCURRENCY=8]    config 1 KiB, layers 4 KiB and 64 KiB, manifest: POST + PUT each
   push-big URL [MIB=1024] [STREAMS=1]            POST, one streamed PATCH, PUT
   pull-big BLOB_URL [STREAMS=1]
+  pull-under-logins BLOB_URL [PER_SECOND=500]    one stream, beside so many bad logins
   head URL [CONNECTIONS=16] [SECONDS=5]
   tags URL [COUNT=2000] [TAGS_PER_REQUEST=1]     puts them, then first page, late page, whole list
   seed-catalog URL [COUNT=10000]                 answers the PREFIX of their names
@@ -41,6 +43,10 @@ async function run(): Promise<object> {
       return pushBig(client, prefix, number(0, 1024), number(1, 1));
     case 'pull-big':
       return pullBig(new URL(url), number(0, 1));
+    case 'pull-under-logins': {
+      const flood = await floodLogins(new URL('/v2/', url), number(0, 500));
+      return { ...(await pullBig(new URL(url), 1)), ...(await flood.stop()) };
+    }
     case 'head': {
       const [connections, seconds] = [number(0, 16) / urls.length, number(1, 5)];
       const counts = urls.map((url) => floodHead(new URL(url), connections, seconds));

@@ -52,14 +52,16 @@ http {
 export interface BerthSettings {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A path that answers 200 as soon as it serves; `/v2/` does so where everybody may come in. */
+  readonly probe?: string;
 }
 
-export function berthWith({ args = [], env = {} }: BerthSettings): StartPeer {
+export function berthWith({ args = [], env = {}, probe = '/v2/' }: BerthSettings): StartPeer {
   return async (directory, signal) => {
     const port = await freePort();
     const command = process.execPath;
     const all = [...berthArguments(directory, port), ...args];
-    return startPeer({ name: 'berth', directory, port, command, args: all, env, probe: '/v2/' }, signal);
+    return startPeer({ name: 'berth', directory, port, command, args: all, env, probe }, signal);
   };
 }
 

@@ -30,6 +30,9 @@ a target of equality counts as met from 0.9 on. ${NOT_MEASURED}: not measured.
 - HEAD is sent by \`bench/load/raw-http.ts\`: wrk waits for the body that the answer's Content-Length announces.
 - Pulls read into one reused buffer a stream; the blob is in the page cache; each run is the median of three passes. CPU is
   the server's user and system time from \`/proc\`, children included, for each 10⁹ bytes sent.
+- The rate with a token is that of a registry that lets nobody in without one (\`--allow-anonymous none\`), beside that of
+  an open one in the same run. Bad logins come from one address, with names that nobody has, from a thread of the load
+  generator; they count as a flood when nine of ten are answered in time.
 - Big pushes are POST, one streamed PATCH, PUT, each run into an empty registry; the bytes are made and hashed before the
   clock starts. Small images are a config of 1 KiB, layers of 4 KiB and 64 KiB and a manifest.
 - docker-registry 2.8 does not page tags: its first and late page hold all of them. It takes one tag a request, so that

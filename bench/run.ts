@@ -8,9 +8,11 @@ import type { Line } from './line.ts';
 import { describeMachine } from './machine.ts';
 import { renderPlan } from './plan.ts';
 import { renderResults, renderTables } from './report.ts';
+import { authenticated } from './rows/authenticated.ts';
 import { catalog } from './rows/catalog.ts';
 import { databaseSize } from './rows/database-size.ts';
 import { eventLoop } from './rows/event-loop.ts';
+import { loginFlood } from './rows/login-flood.ts';
 import { memory } from './rows/memory.ts';
 import { pages } from './rows/pages.ts';
 import { postgres } from './rows/postgres.ts';
@@ -26,7 +28,9 @@ import { workers } from './rows/workers.ts';
 
 const ROWS: readonly Row[] = [
   requests,
+  authenticated,
   pull,
+  loginFlood,
   pushBig,
   pushSmall,
   tags,

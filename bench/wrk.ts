@@ -10,6 +10,7 @@ export interface WrkOptions {
   readonly connections: number;
   readonly seconds: number;
   readonly accept?: string;
+  readonly authorization?: string;
   readonly signal: AbortSignal;
 }
 
@@ -31,7 +32,7 @@ export async function wrk({ urls, ...options }: WrkOptions): Promise<WrkFigures>
 }
 
 async function wrkOne(url: string, options: Omit<WrkOptions, 'urls'>): Promise<WrkFigures> {
-  const { connections, seconds, accept = '*/*', signal } = options;
+  const { connections, seconds, accept = '*/*', authorization, signal } = options;
   const args = [
     '-t1',
     `-c${connections}`,
@@ -39,6 +40,7 @@ async function wrkOne(url: string, options: Omit<WrkOptions, 'urls'>): Promise<W
     '--latency',
     '-H',
     `Accept: ${accept}`,
+    ...(authorization === undefined ? [] : ['-H', `Authorization: ${authorization}`]),
     '--',
     url,
   ];

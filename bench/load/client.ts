@@ -14,11 +14,17 @@ export interface RequestOptions {
   readonly expect: number;
 }
 
+export function basicAuthorization(name: string, password: string): string {
+  return `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
+}
+
 /** Speaks to any OCI registry over kept connections. Several replicas take turns, request by request. */
 export class RegistryClient implements Disposable {
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 256 });
   readonly #bases: readonly string[];
   #turn = 0;
+  /** Sent with every request, where the registry wants to know who asks. */
+  authorization: string | undefined;
 
   constructor(...bases: readonly string[]) {
     this.#bases = bases;
@@ -33,7 +39,9 @@ export class RegistryClient implements Disposable {
 
   request(method: string, location: string | URL, options: RequestOptions): Promise<Reply> {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-    const { headers = {}, body, expect } = options;
+    const { body, expect } = options;
+    const { authorization } = this;
+    const headers = { ...options.headers, ...(authorization !== undefined && { authorization }) };
     const url = typeof location === 'string' ? this.resolve(location) : location;
     const request = http.request(url, { method, agent: this.#agent, headers });
     request.on('error', reject);
