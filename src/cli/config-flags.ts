@@ -10,10 +10,16 @@ const options = settingsOf(configSchema).settings.flatMap(({ key, flag, descript
   flag ? [{ key, option: new Option(flag, description) }] : [],
 );
 
+const file = new Option('--config <file>', 'The YAML file with the settings.');
+
 export function withConfigFlags(command: Command): Command {
-  command.option('--config <file>', 'The YAML file with the settings.');
+  command.addOption(file);
   for (const { option } of options) command.addOption(option);
   return command;
+}
+
+export function isConfigFlag(option: Option): boolean {
+  return option === file || options.some((one) => one.option === option);
 }
 
 /** The configuration that a command was given; throws `ConfigError`. */

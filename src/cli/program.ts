@@ -8,9 +8,14 @@ import { endingOf } from './failure.ts';
 import { fsckCommand } from './fsck.ts';
 import { migrateDbCommand } from './migrate-db.ts';
 import { migrateStoreCommand } from './migrate-store.ts';
+import { orgCommand } from './org.ts';
 import { readOnlyCommand } from './read-only.ts';
+import { commandPage } from './reference.ts';
+import { robotCommand } from './robot.ts';
 import { serveCommand } from './serve.ts';
+import { teamCommand } from './team.ts';
 import { trustCommand } from './trust.ts';
+import { userCommand } from './user.ts';
 
 /** Runs the command that the arguments name; the answer is the process's exit code. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
@@ -24,9 +29,14 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
   }
 }
 
-function program(context: Context): Command {
+/** All commands; {@link run} runs them. */
+export function program(context: Context): Command {
   const root = new Command('berth').description(manifest.description).version(manifest.version);
   root.addCommand(serveCommand(context));
+  root.addCommand(userCommand(context));
+  root.addCommand(orgCommand(context));
+  root.addCommand(teamCommand(context));
+  root.addCommand(robotCommand(context));
   root.addCommand(fsckCommand(context));
   root.addCommand(auditCommand(context));
   root.addCommand(readOnlyCommand(context));
@@ -34,6 +44,10 @@ function program(context: Context): Command {
   root.addCommand(migrateStoreCommand(context));
   root.addCommand(trustCommand(context));
   root.addCommand(configCommand(context));
+  root
+    .command('reference')
+    .description('Print the reference of all commands, in Markdown.')
+    .action(() => context.out(commandPage(root)));
   for (const command of everyCommand(root)) {
     command.exitOverride().configureOutput({ writeOut: context.out, writeErr: context.err });
   }

@@ -1,7 +1,17 @@
 /** Rows below their headings, in columns, for people; each cell is one line. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [headings, ...rows];
-  const widths = headings.map((_, column) => Math.max(...lines.map((cells) => widthOf(cells[column] ?? ''))));
+  return align([headings, ...rows]);
+}
+
+/** What is known of one thing: a line for each, its name before it. */
+export function fields(values: Readonly<Record<string, string>>): string {
+  return align(Object.entries(values));
+}
+
+function align(lines: readonly (readonly string[])[]): string {
+  const widths = (lines[0] ?? []).map((_, column) =>
+    Math.max(...lines.map((cells) => widthOf(cells[column] ?? ''))),
+  );
   const print = (cells: readonly string[]): string =>
     cells
       .map((cell, column) => cell + ' '.repeat((widths[column] as number) - widthOf(cell)))

@@ -77,6 +77,21 @@ export function listAccounts(db: Db, kind: AccountKind, after: string, limit: nu
   return selectPage(db, { kind, after, limit }) as Promise<Account[]>;
 }
 
+const selectRobots = prepare((db, p: Params<{ owner: number; after: string; limit: number }>) =>
+  db
+    .selectFrom('accounts')
+    .select(columns)
+    .where('owner_id', '=', p('owner'))
+    .where('name', '>', p('after'))
+    .orderBy('name')
+    .limit(p('limit')),
+);
+
+/** The robots that work for the account, with names after `after` in byte order, at most `limit`. */
+export function listRobotsOf(db: Db, owner: number, after: string, limit: number): Promise<Account[]> {
+  return selectRobots(db, { owner, after, limit }) as Promise<Account[]>;
+}
+
 /** `at`: since when it may do nothing; `null`: it may again. Who is disabled already stays so since then. */
 export async function setDisabled(db: Db, id: number, at: number | null): Promise<void> {
   await db

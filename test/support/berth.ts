@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { run } from '../../src/cli/program.ts';
 
 export interface Ended {
@@ -7,7 +8,15 @@ export interface Ended {
 }
 
 /** Runs a command of `berth` in this process, to its end. */
-export async function berth(...args: string[]): Promise<Ended> {
+export function berth(...args: string[]): Promise<Ended> {
+  return berthReading([], ...args);
+}
+
+/** The same, with these parts on standard input. */
+export async function berthReading(
+  parts: readonly (string | Uint8Array)[],
+  ...args: string[]
+): Promise<Ended> {
   let out = '';
   let err = '';
   const exitCode = await run(args, {
@@ -18,6 +27,10 @@ export async function berth(...args: string[]): Promise<Ended> {
     err: (text) => {
       err += text;
     },
+    input: Readable.from(
+      parts.map((part) => Buffer.from(part as Uint8Array)),
+      { objectMode: false },
+    ),
   });
   return { exitCode, out, err };
 }

@@ -1,0 +1,175 @@
+// berth org: organisations, which own namespaces.
+import { Command } from 'commander';
+import type { Account } from '../db/accounts.ts';
+import type { Db } from '../db/prepare.ts';
+import type { Visibility } from '../db/schema.ts';
+import {
+  type DisabledFlags,
+  disabledOf,
+  requireChange,
+  visibilityOption,
+  withDisabledFlags,
+  yesOrNo,
+} from './account-flags.ts';
+import { type Answer, administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { everyRow } from './every-row.ts';
+import { orgMemberCommand } from './org-member.ts';
+import { fields, showTime, table } from './table.ts';
+
+export function orgCommand(context: Context): Command {
+  const org = new Command('org').description(
+    'Organisations: a namespace each, with members, teams and robots.',
+  );
+  org.addCommand(createCommand(context));
+  org.addCommand(setCommand(context));
+  org.addCommand(listCommand(context));
+  org.addCommand(showCommand(context));
+  org.addCommand(deleteCommand(context));
+  org.addCommand(orgMemberCommand(context));
+  return org;
+}
+
+function createCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('create'))
+    .description('Make an organisation.')
+    .argument('<name>', 'What the organisation is called, and the namespace that is its own.')
+    .addOption(visibilityOption())
+    .option('--admin <user>', 'Its first member, with the role admin.')
+    .action(
+      async (
+        name: string,
+        { defaultVisibility, admin }: { defaultVisibility?: Visibility; admin?: string },
+        command: Command,
+      ) => {
+        const { createOrganisation } = await import('../access/administration/organisations.ts');
+        await administer(command, context, async (database) => {
+          await createOrganisation(database, {
+            name,
+            ...(defaultVisibility !== undefined && { defaultVisibility }),
+            ...(admin !== undefined && { admin }),
+          });
+          const { json } = await describeOrganisation(database.read, name);
+          return { text: `created the organisation ${name}\n`, json };
+        });
+      },
+    );
+  return withExamples(
+    command,
+    'berth org create acme --admin alice',
+    'berth org create charts --default-visibility public',
+  );
+}
+
+function setCommand(context: Context): Command {
+  const command = withDisabledFlags(
+    withAdministrationFlags(new Command('set')),
+    'Neither its members and teams nor its robots may do anything in its name.',
+  )
+    .description('Change an organisation; what is not given stays as it is.')
+    .argument('<name>', 'The organisation.')
+    .addOption(visibilityOption())
+    .action(
+      async (name: string, flags: DisabledFlags & { defaultVisibility?: Visibility }, command: Command) => {
+        const { changeOrganisation } = await import('../access/administration/organisations.ts');
+        const { defaultVisibility } = flags;
+        const changes = {
+          ...disabledOf(flags),
+          ...(defaultVisibility !== undefined && { defaultVisibility }),
+        };
+        requireChange(command, changes);
+        await administer(command, context, async (database) => {
+          await changeOrganisation(database, name, changes);
+          const { json } = await describeOrganisation(database.read, name);
+          return { text: `changed the organisation ${name}\n`, json };
+        });
+      },
+    );
+  return withExamples(command, 'berth org set acme --default-visibility public');
+}
+
+function listCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('list'))
+    .description('List the organisations.')
+    .action(async (_flags, command: Command) => {
+      const { listAccounts } = await import('../db/accounts.ts');
+      await administer(command, context, async ({ read }) => {
+        const rows = await everyRow((after, limit) => listAccounts(read, 'organisation', after, limit));
+        const organisations = rows.map(shown);
+        return {
+          text: table(
+            ['NAME', 'NEW REPOSITORIES', 'DISABLED', 'CREATED'],
+            organisations.map(({ name, defaultVisibility, disabled, createdAt }) => [
+              name,
+              defaultVisibility,
+              yesOrNo(disabled),
+              createdAt,
+            ]),
+          ),
+          json: organisations,
+        };
+      });
+    });
+  return withExamples(command, 'berth org list');
+}
+
+function showCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('show'))
+    .description('Show an organisation, with its members, teams and robots.')
+    .argument('<name>', 'The organisation.')
+    .action((name: string, _flags, command: Command) =>
+      administer(command, context, ({ read }) => describeOrganisation(read, name)),
+    );
+  return withExamples(command, 'berth org show acme');
+}
+
+function deleteCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('delete'))
+    .description(
+      'Delete an organisation whose repositories are empty, with its teams, robots, grants and trusts.',
+    )
+    .argument('<name>', 'The organisation.')
+    .action(async (name: string, _flags, command: Command) => {
+      const { deleteOrganisation } = await import('../access/administration/organisations.ts');
+      await administer(command, context, async (database) => {
+        await deleteOrganisation(database, name);
+        return { text: `deleted the organisation ${name}\n`, json: { deleted: name } };
+      });
+    });
+  return withExamples(command, 'berth org delete acme');
+}
+
+function shown({ name, defaultVisibility, disabledAt, createdAt }: Account) {
+  return { name, defaultVisibility, disabled: disabledAt !== null, createdAt: showTime(createdAt) };
+}
+
+async function describeOrganisation(db: Db, text: string): Promise<Answer> {
+  const { accountNamed } = await import('../access/administration/accounts.ts');
+  const { listRobotsOf } = await import('../db/accounts.ts');
+  const { listMembers } = await import('../db/members.ts');
+  const { listTeams } = await import('../db/teams.ts');
+  const account = await accountNamed(db, text, 'organisation');
+  const { id } = account;
+  const all = await everyRow((after, limit) => listMembers(db, id, after, limit));
+  const members = all.map(({ name, role }) => ({ name, role }));
+  const teams = await everyRow((after, limit) => listTeams(db, id, after, limit));
+  const robots = await everyRow((after, limit) => listRobotsOf(db, id, after, limit));
+  const json = {
+    ...shown(account),
+    members,
+    teams: teams.map(({ name }) => `${account.name}/${name}`),
+    robots: robots.map(({ name }) => name),
+  };
+  return {
+    json,
+    text: fields({
+      name: json.name,
+      'new repositories': json.defaultVisibility,
+      disabled: yesOrNo(json.disabled),
+      created: json.createdAt,
+      members: members.map(({ name, role }) => `${name} (${role})`).join(', ') || 'none',
+      teams: json.teams.join(', ') || 'none',
+      robots: json.robots.join(', ') || 'none',
+    }),
+  };
+}

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { berth } from '../../test/support/berth.ts';
+import { program } from './program.ts';
+import { commandPage, leavesOf } from './reference.ts';
+
+const root = program({ env: {}, out: () => {}, err: () => {} });
+
+test('docs/reference/cli.md is what `berth reference` prints', async () => {
+  const { out } = await berth('reference');
+  assert.equal(out, commandPage(root));
+  const page = readFileSync(new URL('../../docs/reference/cli.md', import.meta.url), 'utf8');
+  assert.equal(page, out, 'run: npx berth reference > docs/reference/cli.md');
+});
+
+test('every command says what it does, in sentences, and so do its flags', () => {
+  for (const { words, command } of leavesOf(root)) {
+    for (const text of [command.description(), ...command.options.map(({ description }) => description)]) {
+      assert.match(text, /^[A-Z\d].*\.$/s, `${words.join(' ')}: ${text}`);
+    }
+  }
+});
+
+test('every example is a command that exists, with flags that it has', () => {
+  const leaves = leavesOf(root).map(({ words, command }) => ({ words: words.join(' '), command }));
+  const page = commandPage(root).replaceAll(/ \\\n\s*/g, ' ');
+  const examples = [...page.matchAll(/^berth (?!.*\[).*?(?= {4}| [|<] |$)/gm)].map(([line]) => line);
+  assert.ok(examples.length > 30, `${examples.length} examples`);
+  for (const line of examples) {
+    const leaf = leaves.find(({ words }) => `${line} `.startsWith(`${words} `));
+    assert.ok(leaf, line);
+    for (const [flag] of line.matchAll(/(?<= )--[\w-]+/g)) {
+      assert.ok(
+        leaf.command.options.some(({ long }) => long === flag),
+        line,
+      );
+    }
+  }
+});

@@ -1,0 +1,112 @@
+// berth robot: accounts of machines, which log in with tokens alone.
+import { Argument, Command } from 'commander';
+import type { Account } from '../db/accounts.ts';
+import type { Db } from '../db/prepare.ts';
+import {
+  type DisabledFlags,
+  disabledOf,
+  requireChange,
+  withDisabledFlags,
+  yesOrNo,
+} from './account-flags.ts';
+import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { everyRow } from './every-row.ts';
+import { showTime, table } from './table.ts';
+
+const robotName = new Argument(
+  '<namespace+name>',
+  'The robot, after the user or organisation that it works for.',
+);
+
+export function robotCommand(context: Context): Command {
+  const robot = new Command('robot').description(
+    'Robots: accounts of machines, which log in with tokens alone.',
+  );
+  robot.addCommand(createCommand(context));
+  robot.addCommand(setCommand(context));
+  robot.addCommand(listCommand(context));
+  robot.addCommand(deleteCommand(context));
+  return robot;
+}
+
+function createCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('create'))
+    .description('Make a robot; it may do nothing until it is granted something and has a token.')
+    .addArgument(robotName)
+    .action(async (name: string, _flags, command: Command) => {
+      const { createRobot } = await import('../access/administration/robots.ts');
+      await administer(command, context, async (database) => {
+        await createRobot(database, name);
+        return { text: `created the robot ${name}\n`, json: await describeRobot(database.read, name) };
+      });
+    });
+  return withExamples(command, 'berth robot create acme+deploy');
+}
+
+function setCommand(context: Context): Command {
+  const command = withDisabledFlags(
+    withAdministrationFlags(new Command('set')),
+    'The robot may do nothing, from now on and everywhere.',
+  )
+    .description('Change a robot.')
+    .addArgument(robotName)
+    .action(async (name: string, flags: DisabledFlags, command: Command) => {
+      const { changeRobot } = await import('../access/administration/robots.ts');
+      const changes = disabledOf(flags);
+      requireChange(command, changes);
+      await administer(command, context, async (database) => {
+        await changeRobot(database, name, changes);
+        return { text: `changed the robot ${name}\n`, json: await describeRobot(database.read, name) };
+      });
+    });
+  return withExamples(command, 'berth robot set acme+deploy --disabled');
+}
+
+function listCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('list'))
+    .description('List the robots.')
+    .argument('[namespace]', 'The user or organisation that they work for; without one, all robots.')
+    .action(async (namespace: string | undefined, _flags, command: Command) => {
+      const { accountNamed } = await import('../access/administration/accounts.ts');
+      const { listAccounts, listRobotsOf } = await import('../db/accounts.ts');
+      await administer(command, context, async ({ read }) => {
+        const owner = namespace && (await accountNamed(read, namespace, 'organisation', 'user'));
+        const rows = await everyRow((after, limit) =>
+          owner ? listRobotsOf(read, owner.id, after, limit) : listAccounts(read, 'robot', after, limit),
+        );
+        const robots = rows.map(shown);
+        return {
+          text: table(
+            ['NAME', 'DISABLED', 'CREATED'],
+            robots.map(({ name, disabled, createdAt }) => [name, yesOrNo(disabled), createdAt]),
+          ),
+          json: robots,
+        };
+      });
+    });
+  return withExamples(command, 'berth robot list', 'berth robot list acme');
+}
+
+function deleteCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('delete'))
+    .description('Delete a robot, with its tokens and all it was granted.')
+    .addArgument(robotName)
+    .action(async (name: string, _flags, command: Command) => {
+      const { deleteRobot } = await import('../access/administration/robots.ts');
+      await administer(command, context, async (database) => {
+        await deleteRobot(database, name);
+        return { text: `deleted the robot ${name}\n`, json: { deleted: name } };
+      });
+    });
+  return withExamples(command, 'berth robot delete acme+deploy');
+}
+
+function shown({ name, disabledAt, createdAt }: Account) {
+  return { name, disabled: disabledAt !== null, createdAt: showTime(createdAt) };
+}
+
+async function describeRobot(db: Db, name: string): Promise<ReturnType<typeof shown>> {
+  const { accountNamed } = await import('../access/administration/accounts.ts');
+  return shown(await accountNamed(db, name, 'robot'));
+}

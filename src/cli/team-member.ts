@@ -1,0 +1,39 @@
+// berth team member: who is in a team by hand.
+import { Argument, Command } from 'commander';
+import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+
+const path = new Argument('<org/team>', 'The team, by its organisation and its own name.');
+const user = new Argument('<user>', 'The user.');
+
+export function teamMemberCommand(context: Context): Command {
+  const member = new Command('member').description("A team's members.");
+
+  const add = withAdministrationFlags(member.command('add'))
+    .description('Put a member of the organisation into the team.')
+    .addArgument(path)
+    .addArgument(user)
+    .action(async (team: string, name: string, _flags, command: Command) => {
+      const { addToTeam } = await import('../access/administration/teams.ts');
+      await administer(command, context, async (database) => {
+        await addToTeam(database, team, name);
+        return { text: `${name} is in ${team}\n`, json: { team, name } };
+      });
+    });
+  withExamples(add, 'berth team member add acme/developers alice');
+
+  const remove = withAdministrationFlags(member.command('remove'))
+    .description('Take somebody out of the team whom somebody put there.')
+    .addArgument(path)
+    .addArgument(user)
+    .action(async (team: string, name: string, _flags, command: Command) => {
+      const { removeFromTeam } = await import('../access/administration/teams.ts');
+      await administer(command, context, async (database) => {
+        await removeFromTeam(database, team, name);
+        return { text: `removed ${name} from ${team}\n`, json: { team, removed: name } };
+      });
+    });
+  withExamples(remove, 'berth team member remove acme/developers alice');
+
+  return member;
+}

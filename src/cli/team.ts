@@ -1,0 +1,131 @@
+// berth team: members of an organisation, who are granted rights together.
+import { Argument, Command, Option } from 'commander';
+import type { Db } from '../db/prepare.ts';
+import { requireChange } from './account-flags.ts';
+import { type Answer, administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { everyRow } from './every-row.ts';
+import { fields, table } from './table.ts';
+import { teamMemberCommand } from './team-member.ts';
+
+const path = new Argument('<org/team>', 'The team, by its organisation and its own name.');
+
+export function teamCommand(context: Context): Command {
+  const team = new Command('team').description("An organisation's teams, which are granted rights together.");
+  team.addCommand(createCommand(context));
+  team.addCommand(setCommand(context));
+  team.addCommand(listCommand(context));
+  team.addCommand(showCommand(context));
+  team.addCommand(deleteCommand(context));
+  team.addCommand(teamMemberCommand(context));
+  return team;
+}
+
+function groupOption(): Option {
+  return new Option('--group <group>', 'The group of the sign-on provider whose members are in the team.');
+}
+
+function createCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('create'))
+    .description('Make a team.')
+    .addArgument(path)
+    .addOption(groupOption())
+    .action(async (team: string, { group }: { group?: string }, command: Command) => {
+      const { createTeam } = await import('../access/administration/teams.ts');
+      await administer(command, context, async (database) => {
+        await createTeam(database, team, group === undefined ? {} : { group });
+        const { json } = await describeTeam(database.read, team);
+        return { text: `created the team ${team}\n`, json };
+      });
+    });
+  return withExamples(
+    command,
+    'berth team create acme/developers',
+    'berth team create acme/operations --group ops    filled from the group at each sign-on',
+  );
+}
+
+function setCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('set'))
+    .description('Change a team; whom the former group had put there leaves it.')
+    .addArgument(path)
+    .addOption(groupOption())
+    .option('--no-group', 'No group fills the team any more.')
+    .action(async (team: string, { group }: { group?: string | boolean }, command: Command) => {
+      const { changeTeam } = await import('../access/administration/teams.ts');
+      const changes = {
+        ...(typeof group === 'string' && { group }),
+        ...(group === false && { group: null }),
+      };
+      requireChange(command, changes);
+      await administer(command, context, async (database) => {
+        await changeTeam(database, team, changes);
+        const { json } = await describeTeam(database.read, team);
+        return { text: `changed the team ${team}\n`, json };
+      });
+    });
+  return withExamples(command, 'berth team set acme/developers --group dev');
+}
+
+function listCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('list'))
+    .description("List an organisation's teams.")
+    .argument('<org>', 'The organisation.')
+    .action(async (org: string, _flags, command: Command) => {
+      const { accountNamed } = await import('../access/administration/accounts.ts');
+      const { listTeams } = await import('../db/teams.ts');
+      await administer(command, context, async ({ read }) => {
+        const { id } = await accountNamed(read, org, 'organisation');
+        const teams = await everyRow((after, limit) => listTeams(read, id, after, limit));
+        return {
+          text: table(
+            ['TEAM', 'GROUP'],
+            teams.map(({ name, group }) => [`${org}/${name}`, group ?? '']),
+          ),
+          json: teams.map(({ name, group }) => ({ name: `${org}/${name}`, group })),
+        };
+      });
+    });
+  return withExamples(command, 'berth team list acme');
+}
+
+function showCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('show'))
+    .description('Show a team and who is in it.')
+    .addArgument(path)
+    .action((team: string, _flags, command: Command) =>
+      administer(command, context, ({ read }) => describeTeam(read, team)),
+    );
+  return withExamples(command, 'berth team show acme/developers');
+}
+
+function deleteCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('delete'))
+    .description('Delete a team and what it was granted; its members stay in the organisation.')
+    .addArgument(path)
+    .action(async (team: string, _flags, command: Command) => {
+      const { removeTeam } = await import('../access/administration/teams.ts');
+      await administer(command, context, async (database) => {
+        await removeTeam(database, team);
+        return { text: `deleted the team ${team}\n`, json: { deleted: team } };
+      });
+    });
+  return withExamples(command, 'berth team delete acme/developers');
+}
+
+async function describeTeam(db: Db, text: string): Promise<Answer> {
+  const { teamNamed } = await import('../access/administration/teams.ts');
+  const { listTeamMembers } = await import('../db/team-members.ts');
+  const team = await teamNamed(db, text);
+  const all = await listTeamMembers(db, team.id);
+  const members = all.map(({ name, source }) => ({ name, source }));
+  const name = `${team.organisation.name}/${team.name}`;
+  return {
+    text: fields({
+      name,
+      group: team.group ?? 'none',
+      members: members.map(({ name, source }) => `${name} (${source})`).join(', ') || 'none',
+    }),
+    json: { name, group: team.group, members },
+  };
+}

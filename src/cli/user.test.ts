@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { berth, berthReading, type Ended } from '../../test/support/berth.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+
+/** `berth` with a data directory of its own, where nothing is yet. */
+async function registry(t: TestContext) {
+  const data = join(await temporaryDirectory(t), 'data');
+  return {
+    data,
+    berth: (...args: string[]) => berth(...args, '--data', data),
+    reading: (text: string, ...args: string[]) => berthReading([text], ...args, '--data', data),
+  };
+}
+
+function jsonOf({ exitCode, out, err }: Ended) {
+  assert.deepEqual([exitCode, err], [0, '']);
+  return JSON.parse(out);
+}
+
+test('the first user is made before the first start, in a database that is made for it', async (t) => {
+  const { berth } = await registry(t);
+  const { exitCode, out, err } = await berth('user', 'create', 'alice');
+  assert.deepEqual([exitCode, err], [0, '']);
+  assert.match(out, /^created the user alice\npassword: [a-zA-Z2-9]{24}\n$/);
+  assert.match((await berth('user', 'list')).out, /^alice /m);
+});
+
+test('a random password is printed when the user is made, each time another one, and never again', async (t) => {
+  const { berth } = await registry(t);
+  const made = ['alice', 'bob'].map((name) => berth('user', 'create', name, '--json'));
+  const passwords = (await Promise.all(made)).map((ended) => jsonOf(ended).password);
+  assert.equal(new Set(passwords).size, 2);
+  for (const command of [['list'], ['show', 'alice'], ['list', '--json'], ['show', 'alice', '--json']]) {
+    const { out } = await berth('user', ...command);
+    for (const password of passwords) assert.ok(!out.includes(password));
+    assert.doesNotMatch(out, /argon2/);
+  }
+});
+
+test('a user is made with the password of standard input, and shown with all that was said', async (t) => {
+  const { berth, reading } = await registry(t);
+  const flags = ['--mail', 'alice@example.com', '--admin', '--token-only', '--default-visibility', 'public'];
+  const made = await reading('correct horse\n', 'user', 'create', 'alice', '--password-stdin', ...flags);
+  assert.deepEqual(made, { exitCode: 0, out: 'created the user alice\n', err: '' });
+  const { createdAt, ...alice } = jsonOf(await berth('user', 'show', 'alice', '--json'));
+  assert.match(createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+  assert.deepEqual(alice, {
+    name: 'alice',
+    mail: 'alice@example.com',
+    administrator: true,
+    tokenOnly: true,
+    disabled: false,
+    hasPassword: true,
+    defaultVisibility: 'public',
+    organisations: [],
+    teams: [],
+  });
+});
+
+test('a user who only signs on has no password', async (t) => {
+  const { berth } = await registry(t);
+  assert.equal((await berth('user', 'create', 'bob', '--no-password')).out, 'created the user bob\n');
+  assert.equal(jsonOf(await berth('user', 'show', 'bob', '--json')).hasPassword, false);
+});
+
+test('what is set of a user changes, and nothing else', async (t) => {
+  const { berth, reading } = await registry(t);
+  await berth('user', 'create', 'root', '--admin');
+  const before = jsonOf(await berth('user', 'create', 'alice', '--no-password', '--json'));
+  const seen = async () => jsonOf(await berth('user', 'show', 'alice', '--json'));
+  let expected = before;
+  for (const [flags, changes] of [
+    [['--mail', 'a@example.com'], { mail: 'a@example.com' }],
+    [['--admin'], { administrator: true }],
+    [['--token-only'], { tokenOnly: true }],
+    [['--disabled'], { disabled: true }],
+    [['--password-stdin'], { hasPassword: true }],
+    [['--default-visibility', 'public'], { defaultVisibility: 'public' }],
+    [['--no-admin', '--mail', ''], { administrator: false, mail: null }],
+    [['--no-token-only', '--enabled'], { tokenOnly: false, disabled: false }],
+    [['--no-password'], { hasPassword: false }],
+  ] as const) {
+    const ended = await reading('correct horse\n', 'user', 'set', 'alice', ...flags);
+    assert.deepEqual(ended, { exitCode: 0, out: 'changed the user alice\n', err: '' });
+    expected = { ...expected, ...changes };
+    assert.deepEqual(await seen(), expected);
+  }
+});
+
+test('users are listed for people in columns', async (t) => {
+  const { berth, reading } = await registry(t);
+  await reading('correct horse', 'user', 'create', 'alice', '--admin', '--password-stdin');
+  await berth('user', 'create', 'bob', '--no-password', '--mail', 'bob@example.com');
+  await reading('correct horse', 'user', 'create', 'carol', '--token-only', '--password-stdin');
+  await berth('user', 'set', 'bob', '--disabled');
+  assert.deepEqual(await berth('user', 'list'), {
+    exitCode: 0,
+    out: `NAME   MAIL             ADMINISTRATOR  DISABLED  PASSWORD
+alice                   yes            no        yes
+bob    bob@example.com  no             yes       none
+carol                   no             no        not for clients
+`,
+    err: '',
+  });
+});
+
+test('a list is whole, however many pages it has', async (t) => {
+  const { data, berth } = await registry(t);
+  await berth('user', 'create', 'first', '--no-password');
+  const { openSqlite } = await import('../db/sqlite.ts');
+  const { makeUser } = await import('../../test/support/databases.ts');
+  const database = await openSqlite(join(data, 'berth.db'));
+  for (let number = 0; number < 1_001; number++) await makeUser(database, `user${number}`);
+  await database.close();
+  assert.equal(jsonOf(await berth('user', 'list', '--json')).length, 1_002);
+});
+
+test('a user that was deleted is there no more', async (t) => {
+  const { berth } = await registry(t);
+  await berth('user', 'create', 'alice');
+  assert.deepEqual(jsonOf(await berth('user', 'delete', 'alice', '--json')), { deleted: 'alice' });
+  assert.deepEqual(await berth('user', 'show', 'alice'), {
+    exitCode: 1,
+    out: '',
+    err: 'berth: there is no user alice\n',
+  });
+});
+
+test('what a rule refuses is one line, and exit code 1', async (t) => {
+  const { berth, reading } = await registry(t);
+  await berth('user', 'create', 'alice', '--admin');
+  for (const [args, message] of [
+    [['create', 'alice'], 'alice is taken: there is a user of that name'],
+    [['create', 'library'], 'library cannot be an account: it belongs to the administrators'],
+    [['create', 'bob', '--password-stdin'], 'the password is too short: it needs 8 characters at least'],
+    [['set', 'alice', '--password-stdin'], 'the password is too short: it needs 8 characters at least'],
+    [
+      ['set', 'alice', '--no-admin'],
+      'alice is the only administrator who is not disabled: make another user one first (berth user set NAME --admin)',
+    ],
+    [['set', 'bob', '--admin'], 'there is no user bob'],
+  ] as const) {
+    const ended = await reading('short', 'user', ...args);
+    assert.deepEqual(ended, { exitCode: 1, out: '', err: `berth: ${message}\n` });
+  }
+});
+
+for (const [what, args, message] of [
+  ['nothing to change', ['set', 'alice'], /^error: nothing to change: give an option/],
+  ['two things at once', ['set', 'alice', '--disabled', '--enabled'], /cannot be used with/],
+  ['a password and none', ['create', 'a', '--no-password', '--password-stdin'], /cannot be used with/],
+  ['an unknown visibility', ['create', 'a', '--default-visibility', 'secret'], /choices are public, private/],
+  ['a password on the command line', ['create', 'a', '--password', 'secret'], /unknown option '--password'/],
+] as const) {
+  test(`${what} is a mistake on the command line: exit code 2`, async (t) => {
+    const { berth } = await registry(t);
+    const { exitCode, out, err } = await berth('user', ...args);
+    assert.deepEqual([exitCode, out], [2, '']);
+    assert.match(err, message);
+  });
+}
+
+test("another registry's directory is refused, and gets no database", async (t) => {
+  const { data, berth } = await registry(t);
+  mkdirSync(join(data, 'docker/registry/v2/repositories'), { recursive: true });
+  const { exitCode, err } = await berth('user', 'create', 'alice');
+  assert.equal(exitCode, 1);
+  assert.match(err, /^berth: .* holds the images of another registry/);
+  const { err: again } = await berth('fsck');
+  assert.match(again, /there is no database/);
+});
+
+test('a registry that is read-only keeps its users as they are, and shows them', async (t) => {
+  const { berth } = await registry(t);
+  await berth('user', 'create', 'alice');
+  await berth('read-only', 'on', '--reason', 'moved to new.yaml');
+  assert.deepEqual(await berth('user', 'set', 'alice', '--disabled'), {
+    exitCode: 1,
+    out: '',
+    err: 'berth: the registry is read-only: moved to new.yaml\n',
+  });
+  assert.equal(jsonOf(await berth('user', 'show', 'alice', '--json')).disabled, false);
+});

@@ -1,0 +1,226 @@
+// berth user: the people who log in.
+import { Command, Option } from 'commander';
+import type { UserChanges } from '../access/administration/users.ts';
+import type { Db } from '../db/prepare.ts';
+import type { Visibility } from '../db/schema.ts';
+import type { User } from '../db/users.ts';
+import {
+  type DisabledFlags,
+  disabledOf,
+  requireChange,
+  visibilityOption,
+  withDisabledFlags,
+  yesOrNo,
+} from './account-flags.ts';
+import { type Answer, administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { everyRow } from './every-row.ts';
+import { readFirstLine } from './first-line.ts';
+import { fields, showTime, table } from './table.ts';
+
+export function userCommand(context: Context): Command {
+  const user = new Command('user').description('People: make, change, show and delete their accounts.');
+  user.addCommand(createCommand(context));
+  user.addCommand(setCommand(context));
+  user.addCommand(listCommand(context));
+  user.addCommand(showCommand(context));
+  user.addCommand(deleteCommand(context));
+  return user;
+}
+
+interface Flags {
+  readonly mail?: string;
+  readonly admin?: boolean;
+  readonly tokenOnly?: boolean;
+  readonly passwordStdin?: true;
+  /** False: none. */
+  readonly password: boolean;
+  readonly defaultVisibility?: Visibility;
+}
+
+function withUserFlags(command: Command): Command {
+  return withAdministrationFlags(command)
+    .option('--mail <address>', 'Where the user is reached.')
+    .option('--admin', 'The user administers the registry.')
+    .option('--token-only', "A client logs in with the user's tokens, not with the password.")
+    .addOption(
+      new Option('--password-stdin', 'The password is the first line of standard input.').conflicts(
+        'password',
+      ),
+    )
+    .option('--no-password', 'Nobody logs in as this user with a password: they sign on, or use tokens.')
+    .addOption(visibilityOption());
+}
+
+function createCommand(context: Context): Command {
+  const command = withUserFlags(new Command('create'))
+    .description('Make a user; without a password of your own a random one is made and printed.')
+    .argument('<name>', 'What the user is called, and the namespace that is theirs.')
+    .action(async (name: string, flags: Flags, command: Command) => {
+      const { createUser } = await import('../access/administration/users.ts');
+      const { randomPassword } = await import('../access/administration/new-password.ts');
+      const { mail, admin: administrator = false, tokenOnly = false, defaultVisibility } = flags;
+      const given = flags.passwordStdin && (await readFirstLine(context));
+      const random = given === undefined && flags.password ? randomPassword() : undefined;
+      const password = given ?? random;
+      await administer(command, context, async (database) => {
+        await createUser(database, {
+          name,
+          administrator,
+          tokenOnly,
+          ...(mail !== undefined && { mail }),
+          ...(password !== undefined && { password }),
+          ...(defaultVisibility !== undefined && { defaultVisibility }),
+        });
+        const { json } = await describeUser(database.read, name);
+        return {
+          text: `created the user ${name}\n${random === undefined ? '' : `password: ${random}\n`}`,
+          json: { ...json, ...(random !== undefined && { password: random }) },
+        };
+      });
+    });
+  return withExamples(
+    command,
+    'berth user create alice                                       with a random password, which is printed',
+    'berth user create alice --admin --password-stdin < file       with the password in the first line of a file',
+    'berth user create bob --no-password --mail bob@example.com    for somebody who signs on elsewhere',
+  );
+}
+
+function setCommand(context: Context): Command {
+  const command = withDisabledFlags(
+    withUserFlags(new Command('set')),
+    'The user may do nothing, from now on and everywhere.',
+  )
+    .description('Change a user; what is not given stays as it is.')
+    .argument('<name>', 'The user.')
+    .option('--no-admin', 'The user administers nothing any more.')
+    .option('--no-token-only', 'The password alone is enough again.')
+    .action(async (name: string, flags: Flags & DisabledFlags, command: Command) => {
+      const { changeUser } = await import('../access/administration/users.ts');
+      const { mail, admin: administrator, tokenOnly, defaultVisibility } = flags;
+      const changes: UserChanges = {
+        ...disabledOf(flags),
+        ...(mail !== undefined && { mail: mail === '' ? null : mail }),
+        ...(administrator !== undefined && { administrator }),
+        ...(tokenOnly !== undefined && { tokenOnly }),
+        ...(defaultVisibility !== undefined && { defaultVisibility }),
+        ...(!flags.password && { password: null }),
+        ...(flags.passwordStdin && { password: await readFirstLine(context) }),
+      };
+      requireChange(command, changes);
+      await administer(command, context, async (database) => {
+        await changeUser(database, name, changes);
+        const { json } = await describeUser(database.read, name);
+        return { text: `changed the user ${name}\n`, json };
+      });
+    });
+  return withExamples(
+    command,
+    'berth user set alice --password-stdin < file    everybody who logged in with the former password is out',
+    'berth user set alice --disabled                 nothing is deleted, and nothing is allowed',
+    "berth user set alice --mail ''                  no address",
+  );
+}
+
+function listCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('list'))
+    .description('List the users.')
+    .action(async (_flags, command: Command) => {
+      const { listUsers } = await import('../db/users.ts');
+      await administer(command, context, async ({ read }) => {
+        const users = (await everyRow((after, limit) => listUsers(read, after, limit))).map(shown);
+        return {
+          text: table(
+            ['NAME', 'MAIL', 'ADMINISTRATOR', 'DISABLED', 'PASSWORD'],
+            users.map((user) => [
+              user.name,
+              user.mail ?? '',
+              yesOrNo(user.administrator),
+              yesOrNo(user.disabled),
+              passwordOf(user),
+            ]),
+          ),
+          json: users,
+        };
+      });
+    });
+  return withExamples(
+    command,
+    'berth user list',
+    "berth user list --json | jq -r '.[] | select(.administrator).name'",
+  );
+}
+
+function showCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('show'))
+    .description('Show a user, with the organisations and teams that they are in.')
+    .argument('<name>', 'The user.')
+    .action((name: string, _flags, command: Command) =>
+      administer(command, context, ({ read }) => describeUser(read, name)),
+    );
+  return withExamples(command, 'berth user show alice');
+}
+
+function deleteCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('delete'))
+    .description(
+      'Delete a user whose repositories are empty, with their tokens, robots and all they were granted.',
+    )
+    .argument('<name>', 'The user.')
+    .action(async (name: string, _flags, command: Command) => {
+      const { deleteUser } = await import('../access/administration/users.ts');
+      await administer(command, context, async (database) => {
+        await deleteUser(database, name);
+        return { text: `deleted the user ${name}\n`, json: { deleted: name } };
+      });
+    });
+  return withExamples(command, 'berth user delete alice');
+}
+
+/** Never the hash: only whether there is a password. */
+function shown({ name, mail, administrator, tokenOnly, disabledAt, password }: User) {
+  return {
+    name,
+    mail,
+    administrator,
+    tokenOnly,
+    disabled: disabledAt !== null,
+    hasPassword: password !== null,
+  };
+}
+
+function passwordOf({ hasPassword, tokenOnly }: ReturnType<typeof shown>): string {
+  if (!hasPassword) return 'none';
+  return tokenOnly ? 'not for clients' : 'yes';
+}
+
+async function describeUser(db: Db, text: string): Promise<Answer & { json: object }> {
+  const { accountNamed } = await import('../access/administration/accounts.ts');
+  const { findUserById } = await import('../db/users.ts');
+  const { listMemberships } = await import('../db/members.ts');
+  const { listTeamsOf } = await import('../db/team-members.ts');
+  const account = await accountNamed(db, text, 'user');
+  const user = shown((await findUserById(db, account.id)) as User);
+  const organisations = (await listMemberships(db, account.id)).map(({ name, role }) => ({ name, role }));
+  const teams = (await listTeamsOf(db, account.id)).map(({ organisation, name, source }) => ({
+    name: `${organisation}/${name}`,
+    source,
+  }));
+  const { defaultVisibility } = account;
+  const createdAt = showTime(account.createdAt);
+  return {
+    text: fields({
+      name: user.name,
+      mail: user.mail ?? 'none',
+      administrator: yesOrNo(user.administrator),
+      disabled: yesOrNo(user.disabled),
+      password: passwordOf(user),
+      'new repositories': defaultVisibility,
+      created: createdAt,
+      organisations: organisations.map(({ name, role }) => `${name} (${role})`).join(', ') || 'none',
+      teams: teams.map(({ name, source }) => `${name} (${source})`).join(', ') || 'none',
+    }),
+    json: { ...user, defaultVisibility, createdAt, organisations, teams },
+  };
+}

@@ -1,0 +1,58 @@
+// The commands are processes of their own; the server is another one, over the same database.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { startBerth } from '../support/process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** Runs a command in a process of its own, with `input` on its standard input. */
+async function command(
+  args: readonly string[],
+  input = '',
+): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, [main, ...args], { env: { PATH: process.env.PATH } });
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { code: await ended, output: out + err };
+}
+
+const namesIn = (output: string): string[] => JSON.parse(output).map(({ name }: { name: string }) => name);
+
+async function startUpload(url: string): Promise<number> {
+  return (await fetch(`${url}/v2/acme/app/blobs/uploads/`, { method: 'POST' })).status;
+}
+
+test('users are made beside a running server, which goes on taking pushes', async (t) => {
+  const server = await startBerth(t);
+  const here = ['--data', server.data];
+  const pushes = Array.from({ length: 20 }, () => startUpload(server.url));
+  const made = ['alice', 'bob', 'carol'].map((name) =>
+    command(['user', 'create', name, '--password-stdin', ...here], 'correct horse\n'),
+  );
+  for (const { code, output } of await Promise.all(made)) assert.equal(code, 0, output);
+  for (const status of await Promise.all(pushes)) assert.equal(status, 202);
+  assert.equal(await startUpload(server.url), 202);
+  assert.deepEqual(namesIn((await command(['user', 'list', '--json', ...here])).output), [
+    'alice',
+    'bob',
+    'carol',
+  ]);
+  assert.equal((await server.stop()).code, 0);
+  const after = await command(['user', 'list', '--json', ...here]);
+  assert.deepEqual(namesIn(after.output), ['alice', 'bob', 'carol']);
+});
+
+test('users that were made before the first start are there after it', async (t) => {
+  const data = await temporaryDirectory(t, 'berth-data');
+  const { code, output } = await command(['user', 'create', 'alice', '--admin', '--data', data]);
+  assert.equal(code, 0, output);
+  const server = await startBerth(t, { data });
+  assert.equal(await startUpload(server.url), 202);
+  assert.deepEqual(namesIn((await command(['user', 'list', '--json', '--data', data])).output), ['alice']);
+});
