@@ -38,7 +38,7 @@ const rules: Rules = {
   sharedTypes: 'config',
   reserved: {
     'node:sqlite': ['db'],
-    'node:fs': ['storage', 'db', 'config', 'http'],
+    'node:fs': ['storage', 'db', 'config', 'http', 'access'],
     'node:http': ['http', 'upstream', 'events'],
     'node:https': ['http', 'upstream', 'events'],
     'node:net': ['http', 'upstream', 'events', 'config'],

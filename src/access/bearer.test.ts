@@ -249,10 +249,11 @@ const forgeries: Record<string, Forgery> = {
   'an nbf that is a text': withClaims({ nbf: `${seconds}` }),
   expired: withClaims({ exp: seconds - 30 }),
   'not yet valid': withClaims({ nbf: seconds + 31 }),
-  'no access': withClaims({ access: undefined }),
   'access that is an object': withClaims({ access: {} }),
   'access to null': withClaims({ access: [null] }),
-  'access without actions': withClaims({ access: [{ type: 'repository', name: 'acme/app' }] }),
+  'access with actions that are a text': withClaims({
+    access: [{ type: 'repository', name: 'acme/app', actions: 'pull' }],
+  }),
   'no principal': withClaims({ principal: undefined }),
   'a principal without an id': withClaims({ principal: { kind: 'user', name: 'alice' } }),
   'a principal whose id is a text': withClaims({ principal: { kind: 'user', id: '7', name: 'alice' } }),

@@ -80,7 +80,7 @@ export class BearerTokens implements TokenVerifier {
   async #verify(token: string): Promise<BearerToken> {
     const { payload, key } = await this.#read(token, uses.access);
     const identity = readIdentity(payload) ?? refuse();
-    const access = readAccess(payload) ?? refuse();
+    const access = readAccess(payload, { ids: true }) ?? refuse();
     const bearer = { identity, ...access, expires: (payload.exp as number) * 1000 };
     this.#verified.set(token, { bearer, key });
     return bearer;

@@ -25,17 +25,26 @@ export function readIdentity({ principal, credential }: JWTPayload): Identity | 
   return who && by && { principal: who, credential: by };
 }
 
-/** What the token is good for, or `undefined` when it does not say so as Docker's tokens do. */
-export function readAccess({ access }: JWTPayload): Pick<BearerToken, 'granted' | 'catalog'> | undefined {
+/**
+ * What the token is good for, or `undefined` when it does not say so as Docker's tokens do. Ids are believed only where they are
+ * Berth's own.
+ */
+export function readAccess(
+  { access }: JWTPayload,
+  { ids }: { readonly ids: boolean },
+): Pick<BearerToken, 'granted' | 'catalog'> | undefined {
+  // Go writes null for an empty list.
+  if (access === undefined || access === null) return { granted: new Map(), catalog: false };
   if (!Array.isArray(access)) return undefined;
   const granted = new Map<string, Granted>();
   let catalog = false;
   for (const entry of access) {
-    if (!isObject(entry) || !isTexts(entry.actions)) return undefined;
+    const actions = isObject(entry) ? (entry.actions ?? []) : undefined;
+    if (!isObject(entry) || !isTexts(actions)) return undefined;
     const name = typeof entry.name === 'string' ? entry.name : '';
-    if (entry.type === 'registry' && name === 'catalog') catalog ||= entry.actions.includes('*');
+    if (entry.type === 'registry' && name === 'catalog') catalog ||= actions.includes('*');
     if (entry.type !== 'repository') continue;
-    const one = readGranted(name, entry.actions, entry.id);
+    const one = readGranted(name, actions, ids ? entry.id : undefined);
     if (one !== undefined) granted.set(name, merge(granted.get(name), one));
   }
   return { granted, catalog };

@@ -1,6 +1,7 @@
 // How a command ends that did not do what it was asked.
 import { CommanderError } from 'commander';
 import { Refused } from '../access/administration/refused.ts';
+import { TokenServerKeysError } from '../access/foreign-keys.ts';
 import { ConfigError } from '../config/mistake.ts';
 import { CannotMigrate } from '../core/migrate/cannot-migrate.ts';
 import { DataDirectoryInUse } from '../db/data-lock.ts';
@@ -65,6 +66,7 @@ const spoken = [
   Refused,
   ReadOnlyRegistry,
   TlsError,
+  TokenServerKeysError,
   SchemaMismatch,
   UnfitDatabase,
   DatabaseUnavailable,

@@ -1,0 +1,132 @@
+// The public keys of another token server, as they lie in files: PEM with certificates and keys, or a JSON Web Key Set.
+import { createHash, createPublicKey, type KeyObject, type webcrypto, X509Certificate } from 'node:crypto';
+import { calculateJwkThumbprint, type JWK } from 'jose';
+
+/** A key that tokens may be signed with. */
+export interface PublicKey {
+  /** Its thumbprint (RFC 7638). */
+  readonly id: string;
+  readonly key: KeyObject;
+  /** What tokens call it: the thumbprint, its fingerprint as Docker's libtrust made them, and its own `kid`. */
+  readonly names: ReadonlySet<string>;
+  /** The signatures that it can make; never one that a public key could make too. */
+  readonly algorithms: readonly string[];
+}
+
+/** A file does not hold what it should. The message completes a sentence that begins with the file. */
+export class UnusableKeys extends Error {
+  override readonly name = 'UnusableKeys';
+}
+
+const maxKeys = 50;
+const minRsaBits = 2048;
+
+const ofRsa = ['RS256', 'RS384', 'RS512'];
+const ofCurve: Readonly<Record<string, readonly string[]>> = {
+  prime256v1: ['ES256'],
+  secp384r1: ['ES384'],
+  secp521r1: ['ES512'],
+};
+
+const pemBlock = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;
+
+/** @throws UnusableKeys */
+export async function parsePemKeys(text: string): Promise<PublicKey[]> {
+  const blocks = [...text.matchAll(pemBlock)];
+  if (blocks.length === 0) throw new UnusableKeys('holds no certificate or public key in PEM');
+  if (blocks.length > maxKeys) throw new UnusableKeys(`holds more than ${maxKeys} keys`);
+  return Promise.all(
+    blocks.map(([block, label = ''], i) => {
+      if (label.endsWith('PRIVATE KEY')) {
+        throw new UnusableKeys(
+          'holds a private key: leave that with the token server, and put its certificate here',
+        );
+      }
+      return describe(`block ${i + 1}, ${label}`, () =>
+        label === 'CERTIFICATE' ? new X509Certificate(block).publicKey : createPublicKey(block));
+    }),
+  );
+}
+
+/** Keys for other uses, of other kinds, and shared secrets are passed over (RFC 7517, 5). @throws UnusableKeys */
+export async function parseKeySet(text: string): Promise<PublicKey[]> {
+  const jwks = jwksOf(text).filter(signs);
+  if (jwks.length === 0) throw new UnusableKeys('holds no key that verifies RS, ES or EdDSA signatures');
+  if (jwks.length > maxKeys) throw new UnusableKeys(`holds more than ${maxKeys} keys`);
+  return Promise.all(
+    jwks.map(async (jwk, i) => {
+      const key = createPublicKeyOf(jwk);
+      const { names, algorithms, ...rest } = await describe(`key ${jwk.kid ?? i + 1}`, key);
+      return {
+        ...rest,
+        names: typeof jwk.kid === 'string' ? new Set([...names, jwk.kid]) : names,
+        algorithms: jwk.alg === undefined ? algorithms : algorithms.filter((one) => one === jwk.alg),
+      };
+    }),
+  );
+}
+
+type Jwk = webcrypto.JsonWebKey & { readonly kid?: unknown; readonly alg?: unknown; readonly use?: unknown };
+
+function createPublicKeyOf(jwk: Jwk): () => KeyObject {
+  return () => createPublicKey({ key: jwk, format: 'jwk' });
+}
+
+function jwksOf(text: string): Jwk[] {
+  let document: { keys?: unknown } | null;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    throw new UnusableKeys('is not JSON');
+  }
+  const keys = document?.keys;
+  if (!Array.isArray(keys))
+    throw new UnusableKeys('is no JSON Web Key Set: an object with a list "keys" of keys');
+  return keys.filter((key) => typeof key === 'object' && key !== null);
+}
+
+function signs({ kty, crv, use }: Jwk): boolean {
+  if (use !== undefined && use !== 'sig') return false;
+  return kty === 'RSA' || kty === 'EC' || (kty === 'OKP' && crv === 'Ed25519');
+}
+
+async function describe(what: string, make: () => KeyObject): Promise<PublicKey> {
+  let key: KeyObject;
+  try {
+    key = make();
+  } catch (cause) {
+    throw new UnusableKeys(`cannot be read: ${what}: ${(cause as Error).message}`, { cause });
+  }
+  const algorithms = algorithmsOf(key);
+  if (typeof algorithms === 'string') throw new UnusableKeys(`cannot be used: ${what}: ${algorithms}`);
+  const id = await calculateJwkThumbprint(key.export({ format: 'jwk' }) as JWK);
+  return { id, key, names: new Set([id, libtrustFingerprint(key)]), algorithms };
+}
+
+/** Or why there are none. */
+function algorithmsOf({
+  asymmetricKeyType: type,
+  asymmetricKeyDetails: details,
+}: KeyObject): readonly string[] | string {
+  if (type === 'ed25519') return ['EdDSA', 'Ed25519'];
+  if (type === 'ec') return ofCurve[details?.namedCurve ?? ''] ?? `the curve is ${details?.namedCurve}`;
+  if (type !== 'rsa') return `the key is of type ${type}`;
+  const bits = details?.modulusLength ?? 0;
+  return bits >= minRsaBits ? ofRsa : `an RSA key has to have ${minRsaBits} bits, and this one has ${bits}`;
+}
+
+const base32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+
+/** 240 bits of SHA-256 of the key in DER, in base32, with a colon after every four letters. */
+function libtrustFingerprint(key: KeyObject): string {
+  const hash = createHash('sha256')
+    .update(key.export({ format: 'der', type: 'spki' }))
+    .digest();
+  const bits = [...hash.subarray(0, 30)].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  const letters =
+    bits
+      .match(/.{5}/g)
+      ?.map((five) => base32[Number.parseInt(five, 2)])
+      .join('') ?? '';
+  return letters.match(/.{4}/g)?.join(':') ?? '';
+}
