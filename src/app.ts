@@ -1,10 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import { Access } from './access/access.ts';
 import { Audit } from './access/audit.ts';
+import { BearerTokens, service } from './access/bearer.ts';
+import { Logins } from './access/logins.ts';
+import { SigningKeys } from './access/signing-keys.ts';
 import { formatAddress, type ListenAddress } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Blobs } from './core/blobs.ts';
@@ -17,7 +22,7 @@ import type { Database } from './db/database.ts';
 import { refuseUnfinishedCopy } from './db/properties.ts';
 import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
-import { clientsOf } from './http/client.ts';
+import { baseUrlOf, clientsOf } from './http/client.ts';
 import { Drain } from './http/drain.ts';
 import { addOperations, type OperationsParts } from './http/operations.ts';
 import { createOperationsServer, createServer } from './http/server.ts';
@@ -121,12 +126,36 @@ async function assemble(
   const uploads = new Uploads({ database, store, blobs, clock });
   const manifests = new Manifests({ database, clock, missingReferences: config.manifests.missingReferences });
 
+  const keys = new SigningKeys({ database, clock });
+  const tokens = new BearerTokens({
+    keys,
+    clock,
+    lifetime: config.access.tokenLifetime,
+    refreshLifetime: config.access.refreshLifetime,
+  });
+  const logins = new Logins({
+    database,
+    clock,
+    passwordLogin: config.access.passwordLogin,
+    perAddress: config.limits.loginsPerAddress,
+    perAccount: config.limits.loginsPerAccount,
+  });
+  const access = new Access({
+    database,
+    clock,
+    policy: config.anonymous,
+    createNamespaces: config.access.createNamespaces,
+    tokens,
+    logins,
+  });
+
+  const clientOf = clientsOf(config.trustedProxies);
   const audit = new Audit({ database, observer: observeAudit(logger, metrics) });
   const logged = observeRequests(logger, metrics, config.log);
   const audited = auditRequests({
     audit,
     pulls: config.audit.pulls,
-    addressOf: (request) => request.socket.remoteAddress,
+    addressOf: (request) => clientOf(request).address || undefined,
   });
 
   const slow = new SlowTransfers(config.limits);
@@ -137,9 +166,14 @@ async function assemble(
     uploads,
     manifests,
     slow,
-    clientOf: clientsOf(config.trustedProxies),
+    clientOf,
     redirects: config.storage.type === 's3' ? redirectsOf(config.storage.s3) : undefined,
-    anonymous: config.anonymous,
+    access,
+    tokenServer: {
+      service: config.tokenServer?.service ?? service,
+      realmFor: ({ client }) =>
+        config.tokenServer?.realm ?? `${baseUrlOf(client, config.externalUrl) ?? ''}/auth/token`,
+    },
     maxManifestSize: config.manifests.maxSize,
     deletesEnabled: config.deletes.enabled,
     observe(served) {
@@ -163,7 +197,16 @@ async function assemble(
   };
   const shown = parts.worker?.operations ?? own;
   const operations = shown !== 'elsewhere' && config.operations && createOperationsServer(logger);
-  if (shown !== 'elsewhere') addOperations(operations || http, shown);
+  // Where clients come to, the metrics are for those who may see everything anyway.
+  const checkReader = (request: IncomingMessage) =>
+    access.checkAdministrator(request.headers.authorization, clientOf(request).address);
+  if (shown !== 'elsewhere') {
+    addOperations(
+      operations || http,
+      shown,
+      operations || config.anonymous === 'push' ? undefined : checkReader,
+    );
+  }
 
   const tlsWatch =
     config.tls && tls && watchTls(config.tls, http.server as unknown as TlsServer, logger, { current: tls });
@@ -197,6 +240,7 @@ async function assemble(
     slow.close();
     tlsWatch?.close();
     await http.close();
+    await logins.settled();
     if (operations) await operations.close();
     await audit.close();
     await raw.opened.disposeAsync();

@@ -13,10 +13,10 @@ import { dialects } from '../../test/support/databases.ts';
 import type { Database } from '../db/database.ts';
 import type { Schema, Visibility } from '../db/schema.ts';
 import { parseName } from '../oci/name.ts';
-import type { AnonymousAccess } from './anonymous.ts';
 import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
 import { anonymousIdentity, type Credential, type Identity } from './identity.ts';
 import { asPattern, type Pattern } from './pattern.ts';
+import type { AnonymousAccess } from './policy.ts';
 import { allRights, type Right } from './rights.ts';
 import { parseScope, type Scope } from './scope.ts';
 

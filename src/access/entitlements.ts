@@ -8,9 +8,9 @@ import {
 import type { Db } from '../db/prepare.ts';
 import type { Visibility } from '../db/schema.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import type { AnonymousAccess } from './anonymous.ts';
 import type { Credential, Identity, Principal } from './identity.ts';
 import { below, matches, type Pattern } from './pattern.ts';
+import type { AnonymousAccess } from './policy.ts';
 import {
   allRights,
   intersection,

@@ -1,8 +1,8 @@
 // Which repositories somebody may know of, for listings: said so that a database finds the few among the many.
 import { liesIn, type NameRange, type Visible } from '../db/repository-ranges.ts';
-import type { AnonymousAccess } from './anonymous.ts';
 import { type Entitlements, rightsOn } from './entitlements.ts';
 import { type Pattern, prefixOf } from './pattern.ts';
+import type { AnonymousAccess } from './policy.ts';
 import { rightsOfActions } from './rights.ts';
 import type { Scope } from './scope.ts';
 

@@ -13,10 +13,10 @@ import {
 } from '../../test/support/access.ts';
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { dialects, makeRepository } from '../../test/support/databases.ts';
-import type { AnonymousAccess } from '../access/anonymous.ts';
 import type { AuditEvent } from '../access/audit.ts';
 import { BearerTokens } from '../access/bearer.ts';
 import type { Identity } from '../access/identity.ts';
+import type { AnonymousAccess } from '../access/policy.ts';
 import { SigningKeys } from '../access/signing-keys.ts';
 import { TokenGrants } from '../access/token-grants.ts';
 import type { Database } from '../db/database.ts';

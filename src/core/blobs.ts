@@ -1,15 +1,16 @@
 import {
   findBlob,
   findBytes,
-  isHeldAnywhere,
   linkBlob,
+  listHolders,
   postponeReview,
   recordStored,
   unlinkBlob,
 } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { findReferring } from '../db/manifests.ts';
-import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
+import type { Db } from '../db/prepare.ts';
+import { findOrCreateRepository, findRepository, type RepositoryRow } from '../db/repositories.ts';
 import { deleteUpload } from '../db/uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -21,6 +22,7 @@ import {
   type OpenBlob,
   type StagedUpload,
 } from '../storage/blob-store.ts';
+import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
 
 /** A blob that a repository holds. */
@@ -29,6 +31,9 @@ export interface Blob {
   readonly size: number;
   readonly generation: number;
 }
+
+/** Holders of a blob among which a mount without `from` looks for one that the caller may pull. */
+const maxHolders = 100;
 
 /** Bytes by digest, and which repository holds them. */
 export class Blobs {
@@ -42,9 +47,16 @@ export class Blobs {
     this.#clock = parts.clock;
   }
 
-  /** @throws RegistryError `BLOB_UNKNOWN` when this repository does not hold it */
-  async find(name: RepositoryName, digest: Digest): Promise<Blob> {
-    const blob = await findBlob(this.#database.read, name, digest);
+  /**
+   * @param repository which one of that name is meant, if it is known
+   * @throws RegistryError `BLOB_UNKNOWN` when this repository does not hold it; AnotherRepository
+   */
+  async find(name: RepositoryName, digest: Digest, repository?: number): Promise<Blob> {
+    const { read } = this.#database;
+    const blob = await findBlob(read, name, digest);
+    if (repository !== undefined) {
+      checkIdentity(repository, blob ? blob.repository_id : await findRepository(read, name));
+    }
     if (blob === undefined) throw new RegistryError('BLOB_UNKNOWN', { name, digest });
     return { digest, size: blob.size, generation: blob.generation };
   }
@@ -95,20 +107,25 @@ export class Blobs {
 
   /**
    * Makes a blob of `from` (or, without it, of any repository) one of `name` as well, without moving a byte (end-11).
-   * False when that cannot be: the caller uploads instead.
+   * False when that cannot be: the caller uploads instead. A repository that `mayPull` says no to is asked the same of the
+   * database as any other, and is as one that does not hold the blob.
    */
-  async mount(name: RepositoryName, digest: Digest, from: RepositoryName | undefined): Promise<boolean> {
-    const { read } = this.#database;
+  async mount(
+    name: RepositoryName,
+    digest: Digest,
+    from: RepositoryName | undefined,
+    mayPull: (repository: RepositoryRow) => boolean,
+  ): Promise<boolean> {
     // Looked at first without a transaction: most mounts of containerd and BuildKit find nothing.
-    const held = from === undefined ? await isHeldAnywhere(read, digest) : await findBlob(read, from, digest);
-    if (!held) return false;
+    const source = (await holdersOf(this.#database.read, digest, from)).find(mayPull);
+    if (source === undefined) return false;
     return this.#database.transaction(async (db) => {
       const now = this.#clock();
       const repository = await findOrCreateRepository(db, name, now);
       // From here on nobody deletes the blob or takes it from `from`.
       if (!(await postponeReview(db, digest, now))) return false;
-      const still = from === undefined ? await isHeldAnywhere(db, digest) : await findBlob(db, from, digest);
-      if (!still) return false;
+      // The very repository that may be pulled: another may have its name by now.
+      if ((await findBlob(db, source.name, digest))?.repository_id !== source.id) return false;
       await linkBlob(db, repository, digest, now);
       return true;
     });
@@ -139,4 +156,14 @@ export class Blobs {
       await unlinkBlob(db, repository, digest);
     });
   }
+}
+
+async function holdersOf(
+  db: Db,
+  digest: Digest,
+  from: RepositoryName | undefined,
+): Promise<readonly RepositoryRow[]> {
+  if (from === undefined) return listHolders(db, digest, maxHolders);
+  const blob = await findBlob(db, from, digest);
+  return blob === undefined ? [] : [{ id: blob.repository_id, name: from, visibility: blob.visibility }];
 }

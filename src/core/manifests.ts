@@ -14,12 +14,13 @@ import {
 } from '../db/manifests.ts';
 import type { Db } from '../db/prepare.ts';
 import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
-import { deleteTag, deleteTagsOf, moveTag } from '../db/tags.ts';
+import { deleteTag, deleteTagsOf, findTag, moveTag } from '../db/tags.ts';
 import { type Digest, digestAlgorithm } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type Manifest, parseManifest } from '../oci/manifest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { printReference, type Reference, type Tag } from '../oci/reference.ts';
+import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts';
 import { digestBytes } from './running-hash.ts';
@@ -39,6 +40,15 @@ export interface ManifestPush {
   /** Tags to set together with a manifest that is pushed by digest (end-7b). */
   readonly tags: readonly Tag[];
   readonly conditions: Conditions;
+  readonly rights: PushRights;
+}
+
+/** What a push may do; whether it has to is known only when the tags cannot move any more. */
+export interface PushRights {
+  /** Bring content and new tags. */
+  readonly mayCreate: boolean;
+  /** Move a tag that stands. */
+  readonly mayUpdate: boolean;
 }
 
 /** Manifests, and the tags that stand on them. */
@@ -55,11 +65,17 @@ export class Manifests {
     this.#cache = new ManifestCache();
   }
 
-  /** @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN` */
-  async get(name: RepositoryName, reference: Reference): Promise<StoredManifest> {
+  /**
+   * @param repository which one of that name is meant, if it is known
+   * @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN`; AnotherRepository
+   */
+  async get(name: RepositoryName, reference: Reference, repository?: number): Promise<StoredManifest> {
     const { read } = this.#database;
     // Where a tag stands is always asked; what an id stands for never changes and is kept.
     const row = await findByReference(read, name, reference);
+    if (repository !== undefined) {
+      checkIdentity(repository, row ? row.repository_id : await findRepository(read, name));
+    }
     if (row === undefined) throw await this.#unknown(read, name, reference);
     const cached = this.#cache.get(row.id);
     if (cached !== undefined) return cached;
@@ -77,7 +93,7 @@ export class Manifests {
 
   /**
    * Stores a manifest and moves the tags, all in one transaction (end-7). Durable on return.
-   * @throws RegistryError `MANIFEST_INVALID` | `DIGEST_INVALID` | `MANIFEST_BLOB_UNKNOWN` | `PRECONDITION_FAILED`
+   * @throws RegistryError `MANIFEST_INVALID` | `DIGEST_INVALID` | `MANIFEST_BLOB_UNKNOWN` | `PRECONDITION_FAILED` | `DENIED`
    */
   async put(
     name: RepositoryName,
@@ -100,6 +116,7 @@ export class Manifests {
       const now = this.#clock();
       const repository = await findOrCreateRepository(db, name, now);
       await lockTags(db, repository, tags);
+      await checkRights(db, repository, digest, tags, push.rights);
       await checkConditions(db, name, repository, reference, push.conditions);
       const id = await this.#store(db, repository, digest, manifest, bytes, now);
       for (const tag of tags) await moveTag(db, repository, tag, id, now);
@@ -204,6 +221,33 @@ function findByReference(
   return reference.kind === 'tag'
     ? findManifestByTag(db, name, reference.tag)
     : findManifestByDigest(db, name, reference.digest);
+}
+
+/**
+ * In the transaction that moves the tags, when they are locked: what is a new tag for one that looks earlier may stand by then,
+ * and may not be moved. A tag that stands where it is put does not move.
+ */
+async function checkRights(
+  db: Db,
+  repository: number,
+  digest: Digest,
+  tags: readonly Tag[],
+  { mayCreate, mayUpdate }: PushRights,
+): Promise<void> {
+  if (mayCreate && mayUpdate) return;
+  for (const tag of tags) {
+    const stands = (await findTag(db, repository, tag))?.digest;
+    if (stands === digest) continue;
+    if (stands !== undefined && !mayUpdate) {
+      throw new RegistryError('DENIED', `tag ${tag} stands at another manifest, and you may not move it`);
+    }
+    if (stands === undefined && !mayCreate) {
+      throw new RegistryError('DENIED', `tag ${tag} would be new, and you may only move tags that stand`);
+    }
+  }
+  if (!mayCreate && (await keepManifest(db, repository, digest)) === undefined) {
+    throw new RegistryError('DENIED', `${digest} would be new, and you may only move tags to what is stored`);
+  }
 }
 
 /** Two writers of one tag cannot overwrite each other unseen: checked in the transaction that moves it. */

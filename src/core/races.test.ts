@@ -18,7 +18,7 @@ import { parseName } from '../oci/name.ts';
 import { parseTag, type Reference } from '../oci/reference.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { Blobs } from './blobs.ts';
-import { type Conditions, Manifests, type MissingReferences } from './manifests.ts';
+import { type Conditions, Manifests, type MissingReferences, type PushRights } from './manifests.ts';
 import { digestBytes } from './running-hash.ts';
 
 /** Repositories and contents of their own for each run; a label names each, whatever the run. */
@@ -77,7 +77,11 @@ class World {
     const name = this.repository(repository);
     return database.transaction(async (db) => {
       const row = await findOrCreateRepository(db, name, 1);
-      await insertUpload(db, { id, repository: row, algorithm: 'sha256', digest: this.blob('empty') }, 1);
+      await insertUpload(
+        db,
+        { id, repository: row, algorithm: 'sha256', digest: this.blob('empty'), owner: '' },
+        1,
+      );
       await claimUpload(db, id, { writer, before: null, until: 9, now: 1 });
       return { id, writer, repository: row };
     });
@@ -87,10 +91,15 @@ class World {
     database: Database,
     reference: string | Digest,
     manifest: { bytes: Buffer; contentType: string },
-    options: { conditions?: Conditions; missing?: MissingReferences; tags?: string[] } = {},
+    options: {
+      conditions?: Conditions;
+      missing?: MissingReferences;
+      tags?: string[];
+      rights?: PushRights;
+    } = {},
   ): Promise<unknown> {
-    const { conditions = {}, missing, tags = [] } = options;
-    const push = { ...manifest, tags: tags.map(parseTag), conditions };
+    const { conditions = {}, missing, tags = [], rights = { mayCreate: true, mayUpdate: true } } = options;
+    const push = { ...manifest, tags: tags.map(parseTag), conditions, rights };
     return this.manifests(database, missing).put(this.repository('one'), asReference(reference), push);
   }
 
@@ -150,7 +159,9 @@ const fence =
   (world, database) =>
     database.transaction((db) => fenceDeletion(db, world.blob('blob'), 0, reviewedBefore));
 const mount: Request = (world, database) =>
-  world.blobs(database).mount(world.repository('two'), world.blob('blob'), world.repository('one'));
+  world
+    .blobs(database)
+    .mount(world.repository('two'), world.blob('blob'), world.repository('one'), () => true);
 const image = (world: World) => world.manifest('image', { blobs: [world.blob('blob')] });
 const tagTo =
   (label: string, conditions: (world: World) => Conditions = () => ({}), tag = 'v1'): Request =>

@@ -7,6 +7,7 @@ import type { Digest } from '../oci/digest.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { fallbackTag, parseTag } from '../oci/reference.ts';
+import { checkIdentity } from './another-repository.ts';
 import type { Page, PageRequest } from './page.ts';
 
 /** A descriptor of the referrers listing (end-12). */
@@ -26,14 +27,18 @@ const batch = 10;
 /**
  * What refers to `subject` in this repository, by digest. Manifests that name it come from an index of the database; those
  * that an old client only listed under the fallback tag count too. An unknown repository has no referrers.
+ * @param meant which repository of that name is meant, if it is known
+ * @throws AnotherRepository
  */
 export async function listReferrerPage(
   { read }: Database,
   name: RepositoryName,
   subject: Digest,
   request: PageRequest & { artifactType?: string | undefined },
+  meant?: number,
 ): Promise<Page<Referrer>> {
   const repository = await findRepository(read, name);
+  checkIdentity(meant, repository);
   if (repository === undefined) return { items: [], more: false };
   const { artifactType } = request;
   // No manifest has such a type (see `oci/manifest.ts`), and PostgreSQL takes no NUL in a text.

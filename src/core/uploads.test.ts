@@ -43,16 +43,19 @@ async function uploadsOf(t: TestContext, dialect: TestDialect) {
     stored,
     /** Resolves when a request writes to the session. */
     claimed: async (id: string): Promise<void> => {
-      while ((await findUpload(database.read, repositoryName, id))?.writer === null) await setImmediate();
+      while ((await findUpload(database.read, { name: repositoryName, id, owner }))?.writer === null)
+        await setImmediate();
     },
     /** What a commit does first. */
     moveToBlob: async (id: string, digest: Digest): Promise<void> => {
-      const upload = await findUpload(database.read, repositoryName, id);
+      const upload = await findUpload(database.read, { name: repositoryName, id, owner });
       await store.commit(upload as UploadRow, blobKey(digest, 0));
     },
     stagedFile: (id: string) => join(root, 'uploads', id),
   };
 }
+
+const owner = 'user:1';
 
 function digestOf(bytes: Buffer | string, algorithm = 'sha256') {
   return parseDigest(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`);
@@ -64,63 +67,68 @@ const nothing = () => ({ open: () => Readable.from([]) });
 for (const dialect of dialects) {
   test(`${dialect.name}: bytes that a failed append left behind do not become part of the blob`, async (t) => {
     const { uploads, disk, stored } = await uploadsOf(t, dialect);
-    const { id } = await uploads.start(repositoryName);
-    await uploads.append(repositoryName, id, body('one'));
+    const { id } = await uploads.start(repositoryName, 'sha256', owner);
+    const session = { name: repositoryName, id, owner };
+    await uploads.append(session, body('one'));
     disk.failWrites = true;
-    await assert.rejects(uploads.append(repositoryName, id, body('lost')), { code: 'EIO' });
+    await assert.rejects(uploads.append(session, body('lost')), { code: 'EIO' });
     disk.failWrites = false;
-    assert.deepEqual(await uploads.status(repositoryName, id), { id, size: 3 });
-    await uploads.finish(repositoryName, id, digestOf('one'), nothing());
+    assert.deepEqual(await uploads.status(session), { id, size: 3 });
+    await uploads.finish(session, digestOf('one'), nothing());
     assert.equal(await stored(digestOf('one')), 3);
   });
 
   test(`${dialect.name}: bytes that broke their Content-Range do not become part of the blob`, async (t) => {
     const { uploads, stored } = await uploadsOf(t, dialect);
-    const { id } = await uploads.start(repositoryName);
-    await uploads.append(repositoryName, id, body('one'));
+    const { id } = await uploads.start(repositoryName, 'sha256', owner);
+    const session = { name: repositoryName, id, owner };
+    await uploads.append(session, body('one'));
     const longer = { ...body('two, and more'), range: { first: 3, last: 5 } };
-    await assert.rejects(uploads.append(repositoryName, id, longer), { code: 'RANGE_INVALID' });
-    await uploads.finish(repositoryName, id, digestOf('one'), nothing());
+    await assert.rejects(uploads.append(session, longer), { code: 'RANGE_INVALID' });
+    await uploads.finish(session, digestOf('one'), nothing());
     assert.equal(await stored(digestOf('one')), 3);
   });
 
   test(`${dialect.name}: another process goes on where one stopped, and hashes again what it did not see`, async (t) => {
     const { uploads, otherProcess, stored } = await uploadsOf(t, dialect);
     const [first, second] = [randomBytes(100_000), randomBytes(100_000)];
-    const { id } = await uploads.start(repositoryName);
-    await uploads.append(repositoryName, id, body(first));
-    await otherProcess().append(repositoryName, id, body(second));
+    const { id } = await uploads.start(repositoryName, 'sha256', owner);
+    const session = { name: repositoryName, id, owner };
+    await uploads.append(session, body(first));
+    await otherProcess().append(session, body(second));
     const digest = digestOf(Buffer.concat([first, second]), 'sha512');
-    await uploads.finish(repositoryName, id, digest, nothing());
+    await uploads.finish(session, digest, nothing());
     assert.equal(await stored(digest), 200_000);
   });
 
   test(`${dialect.name}: a session whose staged bytes are gone is ended: the client is told to start again, once`, async (t) => {
     const { uploads, otherProcess, stagedFile } = await uploadsOf(t, dialect);
     for (const other of [uploads, otherProcess()]) {
-      const { id } = await uploads.start(repositoryName);
-      await uploads.append(repositoryName, id, body('one'));
+      const { id } = await uploads.start(repositoryName, 'sha256', owner);
+      const session = { name: repositoryName, id, owner };
+      await uploads.append(session, body('one'));
       await rm(stagedFile(id));
-      const finish = other.finish(repositoryName, id, digestOf('one'), nothing());
+      const finish = other.finish(session, digestOf('one'), nothing());
       await assert.rejects(finish, { code: 'BLOB_UPLOAD_UNKNOWN', detail: /start again/ });
-      await assert.rejects(uploads.status(repositoryName, id), { code: 'BLOB_UPLOAD_UNKNOWN' });
+      await assert.rejects(uploads.status(session), { code: 'BLOB_UPLOAD_UNKNOWN' });
     }
   });
 
   test(`${dialect.name}: bytes that moved before their writer died become a blob with the next PUT, in another process`, async (t) => {
     const { uploads, otherProcess, disk, claimed, moveToBlob, stored } = await uploadsOf(t, dialect);
     for (const claim of ['given back', 'left behind']) {
-      const { id } = await uploads.start(repositoryName);
+      const { id } = await uploads.start(repositoryName, 'sha256', owner);
+      const session = { name: repositoryName, id, owner };
       const digest = digestOf(claim);
-      await uploads.append(repositoryName, id, body(claim));
+      await uploads.append(session, body(claim));
       const stream = new PassThrough();
       if (claim === 'left behind') {
-        uploads.append(repositoryName, id, { open: () => stream }).catch(() => {});
+        uploads.append(session, { open: () => stream }).catch(() => {});
         await claimed(id);
         disk.now += 60_000;
       }
       await moveToBlob(id, digest);
-      await otherProcess().finish(repositoryName, id, digest, { ...nothing(), empty: true });
+      await otherProcess().finish(session, digest, { ...nothing(), empty: true });
       assert.equal(await stored(digest), claim.length);
       stream.end();
     }
@@ -128,10 +136,10 @@ for (const dialect of dialects) {
 
   test(`${dialect.name}: a PUT that is sent twice, as its answer was lost, is done both times`, async (t) => {
     const { uploads, otherProcess } = await uploadsOf(t, dialect);
-    const { id } = await uploads.start(repositoryName);
-    await uploads.append(repositoryName, id, body('one'));
-    const put = (to: Uploads, digest: Digest) =>
-      to.finish(repositoryName, id, digest, { ...nothing(), empty: true });
+    const { id } = await uploads.start(repositoryName, 'sha256', owner);
+    const session = { name: repositoryName, id, owner };
+    await uploads.append(session, body('one'));
+    const put = (to: Uploads, digest: Digest) => to.finish(session, digest, { ...nothing(), empty: true });
     await put(uploads, digestOf('one'));
     await put(otherProcess(), digestOf('one'));
     await assert.rejects(put(uploads, digestOf('two')), { code: 'BLOB_UPLOAD_UNKNOWN' });
@@ -139,12 +147,13 @@ for (const dialect of dialects) {
 
   test(`${dialect.name}: a second writer is refused, and the first goes on`, async (t) => {
     const { uploads, claimed } = await uploadsOf(t, dialect);
-    const { id } = await uploads.start(repositoryName);
-    await uploads.append(repositoryName, id, body('one'));
+    const { id } = await uploads.start(repositoryName, 'sha256', owner);
+    const session = { name: repositoryName, id, owner };
+    await uploads.append(session, body('one'));
     const stream = new PassThrough();
-    const first = uploads.append(repositoryName, id, { open: () => stream });
+    const first = uploads.append(session, { open: () => stream });
     await claimed(id);
-    const second = uploads.append(repositoryName, id, body('two'));
+    const second = uploads.append(session, body('two'));
     await assert.rejects(second, { code: 'RANGE_INVALID' });
     stream.end('two');
     assert.deepEqual(await first, { id, size: 6 });
@@ -152,44 +161,47 @@ for (const dialect of dialects) {
 
   test(`${dialect.name}: the lease of a writer that died is taken over, and what it does late counts for nothing`, async (t) => {
     const { uploads, otherProcess, disk, claimed } = await uploadsOf(t, dialect);
-    const { id } = await uploads.start(repositoryName);
+    const { id } = await uploads.start(repositoryName, 'sha256', owner);
+    const session = { name: repositoryName, id, owner };
     const stream = new PassThrough();
-    const dead = uploads.append(repositoryName, id, { open: () => stream });
+    const dead = uploads.append(session, { open: () => stream });
     await claimed(id);
     disk.now += 60_000;
-    await otherProcess().append(repositoryName, id, body('new'));
+    await otherProcess().append(session, body('new'));
     stream.end('late');
     await assert.rejects(dead, { code: 'BLOB_UPLOAD_UNKNOWN' });
-    assert.deepEqual(await uploads.status(repositoryName, id), { id, size: 3 });
+    assert.deepEqual(await uploads.status(session), { id, size: 3 });
   });
 
   test("a writer that wakes after it was taken over writes into nobody's blob", async (t) => {
     const { uploads, otherProcess, disk, claimed, stored } = await uploadsOf(t, dialect);
-    const { id } = await uploads.start(repositoryName);
-    await uploads.append(repositoryName, id, body('one'));
+    const { id } = await uploads.start(repositoryName, 'sha256', owner);
+    const session = { name: repositoryName, id, owner };
+    await uploads.append(session, body('one'));
     const stream = new PassThrough();
-    const stalled = uploads.append(repositoryName, id, { open: () => stream });
+    const stalled = uploads.append(session, { open: () => stream });
     await claimed(id);
     disk.now += 60_000;
     const successor = otherProcess();
-    await successor.append(repositoryName, id, body('two'));
+    await successor.append(session, body('two'));
     stream.end('late');
     await assert.rejects(stalled, { code: 'BLOB_UPLOAD_UNKNOWN' });
-    await successor.finish(repositoryName, id, digestOf('onetwo'), nothing());
+    await successor.finish(session, digestOf('onetwo'), nothing());
     assert.equal(await stored(digestOf('onetwo')), 6);
   });
 
   test(`${dialect.name}: a hash that is kept here is not taken for that of other bytes, as many, that came elsewhere`, async (t) => {
     const { uploads, otherProcess, disk, claimed, stored } = await uploadsOf(t, dialect);
-    const { id } = await uploads.start(repositoryName);
+    const { id } = await uploads.start(repositoryName, 'sha256', owner);
+    const session = { name: repositoryName, id, owner };
     const stream = new PassThrough();
-    const stalled = uploads.append(repositoryName, id, { open: () => stream });
+    const stalled = uploads.append(session, { open: () => stream });
     await claimed(id);
     disk.now += 60_000;
-    await otherProcess().append(repositoryName, id, body('new'));
+    await otherProcess().append(session, body('new'));
     stream.end('old');
     await assert.rejects(stalled, { code: 'BLOB_UPLOAD_UNKNOWN' });
-    await uploads.finish(repositoryName, id, digestOf('new'), nothing());
+    await uploads.finish(session, digestOf('new'), nothing());
     assert.equal(await stored(digestOf('new')), 3);
   });
 }

@@ -11,6 +11,7 @@ import {
   moveStaged,
   releaseUpload,
   renewClaim,
+  type SessionKey,
   type UploadRow,
 } from '../db/uploads.ts';
 import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../oci/digest.ts';
@@ -80,8 +81,8 @@ export class Uploads {
     this.#clock = parts.clock;
   }
 
-  /** Opens a session; the repository comes to be with its first one. */
-  async start(name: RepositoryName, algorithm: DigestAlgorithm = 'sha256'): Promise<UploadStatus> {
+  /** Opens a session, which is its owner's alone; the repository comes to be with its first one. */
+  async start(name: RepositoryName, algorithm: DigestAlgorithm, owner: string): Promise<UploadStatus> {
     await this.#store.checkRoom();
     const id = randomUUID();
     const digest = new RunningHash(algorithm).digest();
@@ -89,7 +90,7 @@ export class Uploads {
       async (db) => {
         const now = this.#clock();
         const repository = await findOrCreateRepository(db, name, now);
-        await insertUpload(db, { id, repository, algorithm, digest }, now);
+        await insertUpload(db, { id, repository, algorithm, digest, owner }, now);
       },
       // A session that a power cut takes along was never promised to anyone: the client opens another.
       { durable: false },
@@ -98,8 +99,8 @@ export class Uploads {
   }
 
   /** @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
-  async status(name: RepositoryName, id: string): Promise<UploadStatus> {
-    const { size } = await this.#find(name, id);
+  async status(session: SessionKey): Promise<UploadStatus> {
+    const { id, size } = await this.#find(session);
     return { id, size };
   }
 
@@ -107,12 +108,12 @@ export class Uploads {
    * Takes a chunk, or the whole of a stream (end-5). What came before the client hung up is kept.
    * @throws RegistryError `RANGE_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
-  async append(name: RepositoryName, id: string, body: UploadBody): Promise<UploadStatus> {
+  async append(session: SessionKey, body: UploadBody): Promise<UploadStatus> {
     await this.#store.checkRoom();
-    return this.#exclusively(name, id, async (claim) => {
+    return this.#exclusively(session, async (claim) => {
       const received = await this.#take(claim, body);
       await this.#release(received);
-      return { id, size: received.hash.size };
+      return { id: session.id, size: received.hash.size };
     });
   }
 
@@ -123,7 +124,7 @@ export class Uploads {
    * holds the blob, it is done already.
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
-  async finish(name: RepositoryName, id: string, digest: Digest, body: UploadBody): Promise<void> {
+  async finish(session: SessionKey, digest: Digest, body: UploadBody): Promise<void> {
     const nothingComes = body.empty === true && body.range === undefined;
     const isRecorded = (row: UploadRow): boolean => nothingComes && row.digest === digest;
     const run = async (claim: Claim): Promise<void> => {
@@ -139,13 +140,14 @@ export class Uploads {
           return commitRecorded();
         });
       }
-      this.#hashes.delete(id);
+      this.#hashes.delete(session.id);
     };
     try {
-      await this.#exclusively(name, id, run, { mayHaveMoved: isRecorded });
+      await this.#exclusively(session, run, { mayHaveMoved: isRecorded });
     } catch (error) {
       // The answer to the first time was lost, and a balancer or a client has sent it once more.
-      const isRepeat = body.empty === true && isUnknown(error) && (await this.#blobs.holds(name, digest));
+      const isRepeat =
+        body.empty === true && isUnknown(error) && (await this.#blobs.holds(session.name, digest));
       if (!isRepeat) throw error;
     }
   }
@@ -172,12 +174,12 @@ export class Uploads {
   }
 
   /** Gives up the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN` | `RANGE_INVALID` */
-  async cancel(name: RepositoryName, id: string): Promise<void> {
-    await this.#exclusively(name, id, (claim) => this.#end(claim));
+  async cancel(session: SessionKey): Promise<void> {
+    await this.#exclusively(session, (claim) => this.#end(claim));
   }
 
-  async #find(name: RepositoryName, id: string): Promise<ClaimableUpload> {
-    const row = await findUpload(this.#database.read, name, id);
+  async #find(session: SessionKey): Promise<ClaimableUpload> {
+    const row = await findUpload(this.#database.read, session);
     if (row === undefined) throw unknownUpload();
     return row;
   }
@@ -188,12 +190,11 @@ export class Uploads {
    * @param mayHaveMoved whether `run` can do with staged bytes that are gone, as they may be a blob's already
    */
   async #exclusively<T>(
-    name: RepositoryName,
-    id: string,
+    session: SessionKey,
     run: (claim: Claim) => Promise<T>,
     { mayHaveMoved = () => false }: { mayHaveMoved?: (row: UploadRow) => boolean } = {},
   ): Promise<T> {
-    const { writer: before } = await this.#find(name, id);
+    const { id, writer: before } = await this.#find(session);
     if (this.#writing.has(id)) throw busy();
     this.#writing.add(id);
     try {
@@ -209,7 +210,7 @@ export class Uploads {
         return await this.#holding(held, run);
       }
       // Either another process writes, or the session ended since it was found.
-      await this.#find(name, id);
+      await this.#find(session);
       throw busy();
     } finally {
       this.#writing.delete(id);

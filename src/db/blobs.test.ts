@@ -9,9 +9,9 @@ import {
   findBlob,
   findBytes,
   heldBlobs,
-  isHeldAnywhere,
   linkBlob,
   listDeletions,
+  listHolders,
   listUnheldBlobs,
   postponeReview,
   postponeReviews,
@@ -44,11 +44,19 @@ for (const { name, open } of dialects) {
     const { read } = database;
     const repository = await withBlobs(database);
     const elsewhere = await makeRepository(database, other);
-    assert.deepEqual({ ...(await findBlob(read, repositoryName, digest)) }, { size: 5, generation: 0 });
+    assert.deepEqual(
+      { ...(await findBlob(read, repositoryName, digest)) },
+      { size: 5, generation: 0, repository_id: repository, visibility: 'private' },
+    );
     assert.equal(await findBlob(read, other, digest), undefined);
     assert.equal(await findBlob(read, repositoryName, digestNumber(2)), undefined);
-    assert.equal(await isHeldAnywhere(read, digest), true);
-    assert.equal(await isHeldAnywhere(read, digestNumber(2)), false);
+    const holder = { id: repository, name: repositoryName, visibility: 'private' };
+    assert.deepEqual(
+      (await listHolders(read, digest, 10)).map((row) => ({ ...row })),
+      [holder],
+    );
+    assert.equal((await listHolders(read, digest, 0)).length, 0);
+    assert.deepEqual(await listHolders(read, digestNumber(2), 10), []);
     assert.deepEqual(await heldBlobs(read, repository, [digest, digestNumber(2)]), new Set([digest]));
     assert.deepEqual(await heldBlobs(read, elsewhere, [digest]), new Set());
   });
@@ -137,7 +145,7 @@ for (const { name, open } of dialects) {
     // Deleted bytes are no blob, even for a repository that comes to be linked.
     await database.transaction((db) => linkBlob(db, repository, digest, 300));
     assert.equal(await findBlob(database.read, repositoryName, digest), undefined);
-    assert.equal(await isHeldAnywhere(database.read, digest), false);
+    assert.deepEqual(await listHolders(database.read, digest, 10), []);
     assert.deepEqual(await heldBlobs(database.read, repository, [digest]), new Set());
     await database.transaction((db) => recordDeleted(db, digest, 1));
     assert.deepEqual(await listDeletions(database.read, '', 10), []);
@@ -145,7 +153,7 @@ for (const { name, open } of dialects) {
     await database.transaction((db) => recordStored(db, { digest, size: 5, generation: 1 }, 400));
     assert.deepEqual(
       { ...(await findBlob(database.read, repositoryName, digest)) },
-      { size: 5, generation: 1 },
+      { size: 5, generation: 1, repository_id: repository, visibility: 'private' },
     );
   });
 

@@ -4,7 +4,8 @@ import type { RepositoryName } from '../oci/name.ts';
 import { inJsonList } from './dialect.ts';
 import { keepBlobs, lockBlobs } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
-import type { BlobState } from './schema.ts';
+import type { RepositoryRow } from './repositories.ts';
+import type { BlobState, Visibility } from './schema.ts';
 
 /** Where the bytes of a digest are, and how many. */
 export interface StoredBlob {
@@ -17,14 +18,20 @@ const selectInRepository = prepare((db, p: Params<{ name: string; digest: string
     .selectFrom('repositories')
     .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
     .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
-    .select(['blobs.size', 'blobs.generation'])
+    .select(['blobs.size', 'blobs.generation', 'repositories.id as repository_id', 'repositories.visibility'])
     .where('repositories.name', '=', p('name'))
     .where('repository_blobs.digest', '=', p('digest'))
     .where('blobs.state', '=', 'stored'),
 );
 
+/** A blob, and the repository that it was found in. */
+export interface HeldBlob extends StoredBlob {
+  readonly repository_id: number;
+  readonly visibility: Visibility;
+}
+
 /** The blob, if this repository holds it. */
-export function findBlob(db: Db, name: RepositoryName, digest: Digest): Promise<StoredBlob | undefined> {
+export function findBlob(db: Db, name: RepositoryName, digest: Digest): Promise<HeldBlob | undefined> {
   return first(selectInRepository(db, { name, digest }));
 }
 
@@ -112,19 +119,20 @@ export async function unlinkBlob(db: Db, repository: number, digest: Digest): Pr
   return (await deleteLink(db, { repository, digest })).length > 0;
 }
 
-const selectHolder = prepare((db, p: Params<{ digest: string }>) =>
+const selectHolders = prepare((db, p: Params<{ digest: string; limit: number }>) =>
   db
     .selectFrom('repository_blobs')
     .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
-    .select('repository_blobs.repository_id')
+    .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
+    .select(['repositories.id', 'repositories.name', 'repositories.visibility'])
     .where('repository_blobs.digest', '=', p('digest'))
     .where('blobs.state', '=', 'stored')
-    .limit(1),
+    .limit(p('limit')),
 );
 
-/** Whether any repository at all holds the blob. */
-export async function isHeldAnywhere(db: Db, digest: Digest): Promise<boolean> {
-  return (await selectHolder(db, { digest })).length > 0;
+/** Repositories that hold the blob, at most `limit`, in no order. */
+export function listHolders(db: Db, digest: Digest, limit: number): Promise<RepositoryRow[]> {
+  return selectHolders(db, { digest, limit }) as Promise<RepositoryRow[]>;
 }
 
 const selectHeld = prepare((db, p: Params<{ repository: number; digests: string }>) =>

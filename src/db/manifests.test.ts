@@ -41,8 +41,9 @@ for (const { name, open } of dialects) {
     const id = await insert(database, repository, one);
     const v1 = parseTag('v1');
     await database.transaction((db) => moveTag(db, repository, v1, id, 1));
-    assert.deepEqual({ ...(await findManifestByDigest(read, repositoryName, one)) }, { id, digest: one });
-    assert.deepEqual({ ...(await findManifestByTag(read, repositoryName, v1)) }, { id, digest: one });
+    const row = { id, repository_id: repository, digest: one };
+    assert.deepEqual({ ...(await findManifestByDigest(read, repositoryName, one)) }, row);
+    assert.deepEqual({ ...(await findManifestByTag(read, repositoryName, v1)) }, row);
     assert.deepEqual(
       { ...(await database.transaction((db) => keepManifest(db, repository, one))) },
       { id, media_type: 'a/b' },

@@ -7,10 +7,11 @@ import { type Db, first, type Params, prepare } from './prepare.ts';
 /** A manifest without its bytes; `id` stands for one immutable document in one repository. */
 export interface ManifestRow {
   readonly id: number;
+  readonly repository_id: number;
   readonly digest: Digest;
 }
 
-const columns = ['manifests.id', 'manifests.digest'] as const;
+const columns = ['manifests.id', 'manifests.repository_id', 'manifests.digest'] as const;
 
 const selectByTag = prepare((db, p: Params<{ name: string; tag: string }>) =>
   db

@@ -77,7 +77,13 @@ for (const { name, open } of dialects) {
       await database.transaction((db) => insertManifest(db, { ...manifest, repository: id }, 1));
     }
     const uploading = await makeRepository(database, parseName('acme/up'));
-    const upload = { id: 'u', repository: uploading, algorithm: 'sha256', digest: digestNumber(1) } as const;
+    const upload = {
+      id: 'u',
+      repository: uploading,
+      algorithm: 'sha256',
+      digest: digestNumber(1),
+      owner: '',
+    } as const;
     await database.transaction((db) => insertUpload(db, upload, 1));
     await makeRepository(database, parseName('acme/empty'));
     const of = (namespace: string, limit: number) =>

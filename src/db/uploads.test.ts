@@ -19,31 +19,36 @@ import {
 
 const id = '6f1c0a52-6f0b-4a7c-9a3e-2f1f3d5b7c99';
 const digest = digestNumber(1);
+const owner = 'user:1';
 
 /** A session that was opened at the time 100. */
 async function withUpload(database: Database, upload = id): Promise<number> {
   const repository = await makeRepository(database);
   await database.transaction((db) =>
-    insertUpload(db, { id: upload, repository, algorithm: 'sha256', digest }, 100),
+    insertUpload(db, { id: upload, repository, algorithm: 'sha256', digest, owner }, 100),
   );
   return repository;
 }
 
 /** As a writer does that has just looked at the session. */
 async function claim(database: Database, writer: string, now: number, until = now + 50) {
-  const before = (await findUpload(database.read, repositoryName, id))?.writer ?? null;
+  const before = (await findUpload(database.read, { name: repositoryName, id, owner }))?.writer ?? null;
   return database.transaction((db) => claimUpload(db, id, { before, writer, until, now }));
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a session is found in its own repository only`, async (t) => {
+  test(`${name}: a session is found in its own repository, by its owner only`, async (t) => {
     const database = await open(t);
     const repository_id = await withUpload(database);
     await makeRepository(database, parseName('other'));
     const session = { id, repository_id, algorithm: 'sha256', size: 0, digest, staged: '', writer: null };
-    assert.deepEqual({ ...(await findUpload(database.read, repositoryName, id)) }, session);
-    assert.equal(await findUpload(database.read, parseName('other'), id), undefined);
-    assert.equal(await findUpload(database.read, repositoryName, id.replace('6', '7')), undefined);
+    assert.deepEqual({ ...(await findUpload(database.read, { name: repositoryName, id, owner })) }, session);
+    assert.equal(await findUpload(database.read, { name: parseName('other'), id, owner }), undefined);
+    assert.equal(
+      await findUpload(database.read, { name: repositoryName, id: id.replace('6', '7'), owner }),
+      undefined,
+    );
+    assert.equal(await findUpload(database.read, { name: repositoryName, id, owner: 'user:2' }), undefined);
     assert.deepEqual([await uploadExists(database.read, id), await countUploads(database.read)], [true, 1]);
   });
 
@@ -78,7 +83,7 @@ for (const { name, open } of dialects) {
     const move = (writer: string, staged: string) =>
       database.transaction((db) => moveStaged(db, { id, writer, staged }));
     assert.deepEqual([await move('a', 'here'), await move('b', 'there')], [true, false]);
-    assert.equal((await findUpload(database.read, repositoryName, id))?.staged, 'here');
+    assert.equal((await findUpload(database.read, { name: repositoryName, id, owner }))?.staged, 'here');
   });
 
   test(`${name}: of many who want to write at once, one may`, async (t) => {
@@ -116,7 +121,7 @@ for (const { name, open } of dialects) {
       [await release('b', 7), await release('a', 5), await release('a', 6)],
       [false, true, false],
     );
-    const row = await findUpload(database.read, repositoryName, id);
+    const row = await findUpload(database.read, { name: repositoryName, id, owner });
     assert.deepEqual(
       [row?.size, row?.digest, row?.algorithm, row?.staged],
       [5, digestNumber(5), 'sha512', 'at 5'],
@@ -130,6 +135,7 @@ for (const { name, open } of dialects) {
     await claim(database, 'a', 1000);
     const end = (writer: string) => database.transaction((db) => deleteUpload(db, id, writer));
     assert.deepEqual([await end('b'), await end('a'), await end('a')], [false, true, false]);
+    assert.equal(await findUpload(database.read, { name: repositoryName, id, owner: 'user:2' }), undefined);
     assert.deepEqual([await uploadExists(database.read, id), await countUploads(database.read)], [false, 0]);
   });
 

@@ -35,6 +35,7 @@ interface NewUpload {
   repository: number;
   algorithm: string;
   digest: string;
+  owner: string;
   now: number;
 }
 
@@ -50,29 +51,39 @@ const insert = prepare((db, p: Params<NewUpload>) =>
     writer: null,
     writer_until: 0,
     staged: '',
+    principal: p('owner'),
   }),
 );
 
 export async function insertUpload(
   db: Db,
-  upload: { id: string; repository: number; algorithm: DigestAlgorithm; digest: Digest },
+  upload: { id: string; repository: number; algorithm: DigestAlgorithm; digest: Digest; owner: string },
   now: number,
 ): Promise<void> {
   await insert(db, { ...upload, now });
 }
 
-const selectOne = prepare((db, p: Params<{ id: string; name: string }>) =>
+/** A session as a caller names it. */
+export interface SessionKey {
+  readonly name: RepositoryName;
+  readonly id: string;
+  /** Who opened it, and alone may use it (see `access/identity.ts`). */
+  readonly owner: string;
+}
+
+const selectOne = prepare((db, p: Params<{ id: string; name: string; owner: string }>) =>
   db
     .selectFrom('uploads')
     .innerJoin('repositories', 'repositories.id', 'uploads.repository_id')
     .select([...columns, 'uploads.writer'])
     .where('uploads.id', '=', p('id'))
+    .where('uploads.principal', '=', p('owner'))
     .where('repositories.name', '=', p('name')),
 );
 
-/** The session, if it is one of this repository's. */
-export function findUpload(db: Db, name: RepositoryName, id: string): Promise<ClaimableUpload | undefined> {
-  return first(selectOne(db, { id, name })) as Promise<ClaimableUpload | undefined>;
+/** The session, if it is one of this repository's and of this owner's. */
+export function findUpload(db: Db, { name, id, owner }: SessionKey): Promise<ClaimableUpload | undefined> {
+  return first(selectOne(db, { name, id, owner })) as Promise<ClaimableUpload | undefined>;
 }
 
 const takeLease = prepare(

@@ -1,5 +1,7 @@
-import type { FastifyInstance } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Registry } from 'prom-client';
+import { RegistryError } from '../oci/errors.ts';
 
 /** What the operations endpoints ask. */
 export interface OperationsParts {
@@ -8,8 +10,19 @@ export interface OperationsParts {
   readonly ready: () => Promise<void>;
 }
 
-/** `GET /healthz` (the process lives), `/readyz` (it can serve), `/metrics` (Prometheus). */
-export function addOperations(http: FastifyInstance, { metrics, ready }: OperationsParts): void {
+/** Rejects with what stands against it: RegistryError `UNAUTHORIZED`, `DENIED`, `TOOMANYREQUESTS`, or a fault of the registry's. */
+export type CheckReader = (request: IncomingMessage) => Promise<void>;
+
+/**
+ * `GET /healthz` (the process lives), `/readyz` (it can serve), `/metrics` (Prometheus).
+ *
+ * @param checkReader who may read the metrics; absent: everyone who reaches the listener
+ */
+export function addOperations(
+  http: FastifyInstance,
+  { metrics, ready }: OperationsParts,
+  checkReader?: CheckReader,
+): void {
   http.get('/healthz', async () => ({ status: 'ok' }));
   http.get('/readyz', async (request, reply) => {
     try {
@@ -20,7 +33,27 @@ export function addOperations(http: FastifyInstance, { metrics, ready }: Operati
       return reply.code(503).header('Retry-After', '5').send({ status: 'not ready' });
     }
   });
-  http.get('/metrics', async (_request, reply) =>
-    reply.header('Content-Type', metrics.contentType).send(await metrics.metrics()),
-  );
+  http.get('/metrics', async (request, reply) => {
+    try {
+      await checkReader?.(request.raw);
+    } catch (error) {
+      return refuse(reply, error);
+    }
+    return reply.header('Content-Type', metrics.contentType).send(await metrics.metrics());
+  });
+}
+
+function refuse(reply: FastifyReply, error: unknown): FastifyReply {
+  const { code, retryAfter = 5 } = error instanceof RegistryError ? error : { code: 'UNAVAILABLE' };
+  switch (code) {
+    case 'UNAUTHORIZED':
+      return reply.code(401).header('WWW-Authenticate', 'Basic realm="berth"').send();
+    case 'DENIED':
+      return reply.code(403).send();
+    case 'TOOMANYREQUESTS':
+      return reply.code(429).header('Retry-After', `${retryAfter}`).send();
+    default:
+      reply.log.warn({ err: error }, 'nobody could be let in to the metrics');
+      return reply.code(503).header('Retry-After', '5').send();
+  }
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type AnonymousAccess, authorizeAnonymous } from '../access/anonymous.ts';
+import { type Access, anonymousCaller, type Caller } from '../access/access.ts';
 import { anonymousIdentity, type Identity } from '../access/identity.ts';
+import type { Permit } from '../access/permit.ts';
 import type { Blobs } from '../core/blobs.ts';
 import { asRegistryError } from '../core/faults.ts';
 import type { Manifests } from '../core/manifests.ts';
@@ -11,12 +12,13 @@ import type { SlowTransfers } from '../http/slow-transfers.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
 import { listRepositories } from './catalog.ts';
+import { challengeHeaders, isChallenge, type TokenServer } from './challenge.ts';
 import { errorBody, statusOf } from './errors.ts';
 import { Exchange } from './exchange.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
 import type { Redirects } from './redirects.ts';
 import { listReferrers } from './referrers.ts';
-import { MethodNotAllowed, parseRoute, type Route } from './routes.ts';
+import { MethodNotAllowed, parseRoute, type Route, rightOf } from './routes.ts';
 import { listTags } from './tags.ts';
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
 
@@ -27,8 +29,9 @@ export interface RegistryApiParts {
   readonly uploads: Uploads;
   readonly manifests: Manifests;
   readonly slow: SlowTransfers;
+  readonly access: Access;
   readonly clientOf: ClientOf;
-  readonly anonymous: AnonymousAccess;
+  readonly tokenServer: TokenServer;
   readonly maxManifestSize: number;
   readonly deletesEnabled: boolean;
   /** Absent: all bytes are sent from here. */
@@ -42,6 +45,7 @@ export interface Served {
   readonly exchange: Exchange;
   /** Absent when the URL named nothing. */
   readonly route: Route | undefined;
+  /** Nobody, too, when the credentials were wrong. */
   readonly identity: Identity;
   readonly status: number;
   /** Milliseconds. */
@@ -62,53 +66,78 @@ export function registryApi(parts: RegistryApiParts) {
       clientOf: parts.clientOf,
     });
     let route: Route | undefined;
+    let caller: Caller | undefined;
     let failure: RegistryError | undefined;
     try {
       route = parseRoute(request.method as string, exchange.path);
-      authorizeAnonymous(parts.anonymous, route.right);
-      if (route.right === 'delete' && !parts.deletesEnabled) {
+      // What is known at once is not waited for: each wait is a turn of the loop in every pull.
+      const identified = identify(parts.access, exchange);
+      caller = identified instanceof Promise ? await identified : identified;
+      const admitted = admit(parts.access, caller, route);
+      const permit = admitted instanceof Promise ? await admitted : admitted;
+      if (rightOf[route.action] === 'delete' && !parts.deletesEnabled) {
         throw new RegistryError('UNSUPPORTED', 'deleting is switched off on this registry');
       }
-      await handle(parts, exchange, route);
+      await handle(parts, exchange, route, permit);
     } catch (error) {
       failure = asRegistryError(error);
+      if (route !== undefined && isChallenge(failure)) {
+        exchange.errorHeaders = challengeHeaders(parts.tokenServer, exchange, route, failure);
+      }
       replyError(exchange, failure);
     }
     const duration = performance.now() - start;
-    const identity = anonymousIdentity;
+    const identity = caller?.identity ?? anonymousIdentity;
     parts.observe({ exchange, route, identity, status: response.statusCode, duration, error: failure });
   };
 }
 
-function handle(parts: RegistryApiParts, exchange: Exchange, route: Route): Promise<void> | void {
+function identify(access: Access, exchange: Exchange): Caller | Promise<Caller> {
+  const { authorization } = exchange.request.headers;
+  if (authorization === undefined) return anonymousCaller;
+  return access.identify(authorization, exchange.client.address);
+}
+
+function admit(access: Access, caller: Caller, route: Route): Permit | Promise<Permit> {
+  return 'name' in route
+    ? access.authorize(caller, rightOf[route.action], route.name)
+    : access.authorizeRegistry(caller, rightOf[route.action]);
+}
+
+function handle(
+  parts: RegistryApiParts,
+  exchange: Exchange,
+  route: Route,
+  permit: Permit,
+): Promise<void> | void {
   const { database, blobs, uploads, manifests } = parts;
   switch (route.action) {
     case 'getManifest':
-      return getManifest(manifests, exchange, route);
+      return getManifest(manifests, exchange, route, permit);
     case 'getBlob':
-      return getBlob(blobs, parts.redirects, exchange, route);
+      return getBlob(blobs, parts.redirects, exchange, route, permit);
     case 'startUpload':
-      return startUpload(uploads, blobs, exchange, route);
+      return startUpload(uploads, blobs, exchange, route, permit);
     case 'patchUpload':
-      return patchUpload(uploads, exchange, route);
+      return patchUpload(uploads, exchange, route, permit);
     case 'putUpload':
-      return putUpload(uploads, exchange, route);
+      return putUpload(uploads, exchange, route, permit);
     case 'getUpload':
-      return getUpload(uploads, exchange, route);
+      return getUpload(uploads, exchange, route, permit);
     case 'deleteUpload':
-      return deleteUpload(uploads, exchange, route);
+      return deleteUpload(uploads, exchange, route, permit);
     case 'putManifest':
-      return putManifest(manifests, parts.maxManifestSize, exchange, route);
+      return putManifest(manifests, parts.maxManifestSize, exchange, route, permit);
     case 'deleteManifest':
       return deleteManifest(manifests, exchange, route);
     case 'deleteBlob':
       return deleteBlob(blobs, exchange, route);
     case 'listTags':
-      return listTags(database, exchange, route);
+      return listTags(database, exchange, route, permit);
     case 'listReferrers':
-      return listReferrers(database, exchange, route);
+      return listReferrers(database, exchange, route, permit);
     case 'listRepositories':
-      return listRepositories(database, exchange);
+      return listRepositories(database, exchange, permit);
     case 'getBase':
       // end-1
       return exchange.reply(200, { 'Content-Type': 'application/json' }, '{}');
@@ -119,7 +148,7 @@ function replyError(exchange: Exchange, error: RegistryError): void {
   // Once the head is out, only a broken connection can say that something went wrong.
   if (exchange.response.headersSent) return void exchange.response.destroy();
   exchange.reply(
-    statusOf[error.code],
+    isChallenge(error) ? 401 : statusOf[error.code],
     {
       'Content-Type': 'application/json',
       ...(error instanceof MethodNotAllowed && { Allow: error.allow }),

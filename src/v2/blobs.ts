@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Permit } from '../access/permit.ts';
 import type { Blob, Blobs } from '../core/blobs.ts';
 import { parseRange } from '../http/range.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -30,8 +31,9 @@ export async function getBlob(
   redirects: Redirects | undefined,
   exchange: Exchange,
   { name, digest }: { name: RepositoryName; digest: Digest },
+  { repository }: Permit,
 ): Promise<void> {
-  const blob = await blobs.find(name, digest);
+  const blob = await blobs.find(name, digest, repository);
   const headers = headersOf(digest);
   if (isNotModified(exchange, digest)) return exchange.reply(304, headers);
   // RFC 9110, 14.2: ranges are of a GET.

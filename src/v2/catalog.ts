@@ -1,3 +1,4 @@
+import type { Permit } from '../access/permit.ts';
 import { listRepositoryPage } from '../core/repositories.ts';
 import type { Database } from '../db/database.ts';
 import type { Exchange } from './exchange.ts';
@@ -6,10 +7,14 @@ import { nextLink, pageRequest } from './paging.ts';
 const defaultPage = 100;
 const maxPage = 10_000;
 
-/** Docker's listing of all repositories. */
-export async function listRepositories(database: Database, exchange: Exchange): Promise<void> {
+/** Docker's listing of all repositories, as far as the caller may know of them. */
+export async function listRepositories(
+  database: Database,
+  exchange: Exchange,
+  { visible }: Permit,
+): Promise<void> {
   const request = pageRequest(exchange, defaultPage, maxPage);
-  const { items, more } = await listRepositoryPage(database, request);
+  const { items, more } = await listRepositoryPage(database, request, visible);
   exchange.reply(
     200,
     {

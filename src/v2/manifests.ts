@@ -1,3 +1,4 @@
+import type { Permit } from '../access/permit.ts';
 import type { Manifests } from '../core/manifests.ts';
 import { readBody } from '../http/body.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -18,8 +19,9 @@ export async function getManifest(
   manifests: Manifests,
   exchange: Exchange,
   { name, reference }: ManifestRoute,
+  { repository }: Permit,
 ): Promise<void> {
-  const { digest, mediaType, bytes } = await manifests.get(name, reference);
+  const { digest, mediaType, bytes } = await manifests.get(name, reference, repository);
   const headers = {
     'Docker-Content-Digest': digest,
     ETag: `"${digest}"`,
@@ -35,6 +37,7 @@ export async function putManifest(
   maxSize: number,
   exchange: Exchange,
   { name, reference }: ManifestRoute,
+  rights: Permit,
 ): Promise<void> {
   const tags = exchange.query.getAll('tag');
   if (tags.length > maxTags) throw new RegistryError('TOO_MANY_TAGS', `at most ${maxTags} in one request`);
@@ -42,6 +45,7 @@ export async function putManifest(
     tags: reference.kind === 'digest' ? [...new Set(tags.map(parseTag))] : [],
     contentType: exchange.header('content-type'),
     conditions: conditionsOf(exchange),
+    rights,
     bytes: await exchange.takeBody((intake) => readBody(exchange.request, maxSize, intake)),
   };
   const { digest, subject } = await manifests.put(name, reference, push);

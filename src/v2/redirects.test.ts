@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { openAccess } from '../../test/support/people.ts';
 import { s3Settings } from '../../test/support/s3.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { Blobs } from '../core/blobs.ts';
@@ -35,8 +36,9 @@ async function serve(t: TestContext, store: BlobStore, policy: RedirectPolicy): 
   const blobs = new Blobs(parts);
   const uploads = new Uploads({ ...parts, blobs });
   const name = parseName('a');
-  const { id } = await uploads.start(name);
-  await uploads.finish(name, id, digest, { open: () => Readable.from([bytes]) });
+  const owner = 'anonymous';
+  const { id } = await uploads.start(name, 'sha256', owner);
+  await uploads.finish({ name, id, owner }, digest, { open: () => Readable.from([bytes]) });
   const api = registryApi({
     ...parts,
     blobs,
@@ -44,7 +46,8 @@ async function serve(t: TestContext, store: BlobStore, policy: RedirectPolicy): 
     manifests: new Manifests({ ...parts, missingReferences: 'none' }),
     slow,
     clientOf: clientsOf([]),
-    anonymous: 'push',
+    access: openAccess(database),
+    tokenServer: { service: 'berth', realmFor: () => '' },
     maxManifestSize: 1 << 20,
     deletesEnabled: true,
     redirects: redirectsOf(policy),

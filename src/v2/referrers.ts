@@ -1,3 +1,4 @@
+import type { Permit } from '../access/permit.ts';
 import { listReferrerPage } from '../core/referrers.ts';
 import type { Database } from '../db/database.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -14,10 +15,12 @@ export async function listReferrers(
   database: Database,
   exchange: Exchange,
   { name, digest }: { name: RepositoryName; digest: Digest },
+  { repository }: Permit,
 ): Promise<void> {
   const request = pageRequest(exchange, defaultPage, maxPage);
   const artifactType = exchange.query.get('artifactType') ?? undefined;
-  const { items, more } = await listReferrerPage(database, name, digest, { ...request, artifactType });
+  const page = { ...request, artifactType };
+  const { items, more } = await listReferrerPage(database, name, digest, page, repository);
   exchange.reply(
     200,
     {

@@ -7,7 +7,7 @@ import {
   unknownSha512 as sha512,
 } from '../../test/support/inject.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { MethodNotAllowed, parseRoute, type Route } from './routes.ts';
+import { MethodNotAllowed, parseRoute, type Route, rightOf } from './routes.ts';
 
 const methods = [
   'GET',
@@ -26,7 +26,7 @@ const methods = [
 interface Resource {
   readonly path: (name: string) => string;
   /** What each method that it has does; HEAD is GET's. */
-  readonly routes: Readonly<Record<string, readonly [Route['action'], Route['right']]>>;
+  readonly routes: Readonly<Record<string, Route['action']>>;
   readonly fields?: Readonly<Record<string, unknown>>;
 }
 
@@ -34,49 +34,49 @@ const inRepository: readonly Resource[] = [
   {
     path: (name) => `/v2/${name}/manifests/latest`,
     routes: {
-      GET: ['getManifest', 'pull'],
-      PUT: ['putManifest', 'push'],
-      DELETE: ['deleteManifest', 'delete'],
+      GET: 'getManifest',
+      PUT: 'putManifest',
+      DELETE: 'deleteManifest',
     },
     fields: { reference: { kind: 'tag', tag: 'latest' } },
   },
   {
     path: (name) => `/v2/${name}/manifests/${sha512}`,
     routes: {
-      GET: ['getManifest', 'pull'],
-      PUT: ['putManifest', 'push'],
-      DELETE: ['deleteManifest', 'delete'],
+      GET: 'getManifest',
+      PUT: 'putManifest',
+      DELETE: 'deleteManifest',
     },
     fields: { reference: { kind: 'digest', digest: sha512 } },
   },
   {
     path: (name) => `/v2/${name}/blobs/${digest}`,
-    routes: { GET: ['getBlob', 'pull'], DELETE: ['deleteBlob', 'delete'] },
+    routes: { GET: 'getBlob', DELETE: 'deleteBlob' },
     fields: { digest },
   },
-  { path: (name) => `/v2/${name}/blobs/uploads/`, routes: { POST: ['startUpload', 'push'] } },
-  { path: (name) => `/v2/${name}/blobs/uploads`, routes: { POST: ['startUpload', 'push'] } },
+  { path: (name) => `/v2/${name}/blobs/uploads/`, routes: { POST: 'startUpload' } },
+  { path: (name) => `/v2/${name}/blobs/uploads`, routes: { POST: 'startUpload' } },
   {
     path: (name) => `/v2/${name}/blobs/uploads/${id}`,
     routes: {
-      GET: ['getUpload', 'push'],
-      PATCH: ['patchUpload', 'push'],
-      PUT: ['putUpload', 'push'],
-      DELETE: ['deleteUpload', 'push'],
+      GET: 'getUpload',
+      PATCH: 'patchUpload',
+      PUT: 'putUpload',
+      DELETE: 'deleteUpload',
     },
     fields: { id },
   },
-  { path: (name) => `/v2/${name}/tags/list`, routes: { GET: ['listTags', 'pull'] } },
+  { path: (name) => `/v2/${name}/tags/list`, routes: { GET: 'listTags' } },
   {
     path: (name) => `/v2/${name}/referrers/${digest}`,
-    routes: { GET: ['listReferrers', 'pull'] },
+    routes: { GET: 'listReferrers' },
     fields: { digest },
   },
 ];
 const others: readonly Resource[] = [
-  { path: () => '/v2/', routes: { GET: ['getBase', 'base'] } },
-  { path: () => '/v2', routes: { GET: ['getBase', 'base'] } },
-  { path: () => '/v2/_catalog', routes: { GET: ['listRepositories', 'catalog'] } },
+  { path: () => '/v2/', routes: { GET: 'getBase' } },
+  { path: () => '/v2', routes: { GET: 'getBase' } },
+  { path: () => '/v2/_catalog', routes: { GET: 'listRepositories' } },
 ];
 
 /** Names that are spelt like a part of a route, or like a whole one. */
@@ -100,7 +100,7 @@ const names = [
 ];
 
 for (const method of methods) {
-  test(`${method || 'no method'}: every resource has its actions and rights, under every name`, () => {
+  test(`${method || 'no method'}: every resource has its actions, under every name`, () => {
     for (const { path, routes, fields } of [...inRepository, ...others]) {
       for (const name of names) {
         const url = path(name);
@@ -109,11 +109,7 @@ for (const method of methods) {
           : undefined;
         if (wanted) {
           const named = url.includes(name) && url !== path('') ? { name } : {};
-          assert.deepEqual(
-            parseRoute(method, url),
-            { action: wanted[0], right: wanted[1], ...named, ...fields },
-            url,
-          );
+          assert.deepEqual(parseRoute(method, url), { action: wanted, ...named, ...fields }, url);
         } else {
           assert.throws(
             () => parseRoute(method, url),
@@ -250,7 +246,7 @@ test('any method and path give a route or a RegistryError, at once', () => {
       const start = performance.now();
       try {
         const route = parseRoute(method, path);
-        assert.ok(route.action && route.right);
+        assert.ok(rightOf[route.action]);
         if ('name' in route) assert.ok(path.startsWith(`/v2/${route.name}/`));
       } catch (error) {
         assert.ok(error instanceof RegistryError, `${method} ${path}: ${error}`);

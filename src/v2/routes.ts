@@ -1,10 +1,8 @@
+import type { RegistryNeed, RepositoryNeed } from '../access/need.ts';
 import { type Digest, parseDigest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseName, type RepositoryName } from '../oci/name.ts';
 import { asTag, parseReference, type Reference } from '../oci/reference.ts';
-
-/** What a caller needs in order to be let through a route. */
-export type Right = 'base' | 'catalog' | 'pull' | 'push' | 'delete';
 
 interface InRepository {
   readonly name: RepositoryName;
@@ -15,27 +13,48 @@ interface InRepository {
  * where GET and HEAD differ in nothing but the body.
  */
 export type Route =
-  | { readonly action: 'getBase'; readonly right: 'base' }
-  | { readonly action: 'listRepositories'; readonly right: 'catalog' }
-  | ({ readonly action: 'listTags'; readonly right: 'pull' } & InRepository)
-  | ({ readonly action: 'listReferrers'; readonly right: 'pull'; readonly digest: Digest } & InRepository)
-  | ({ readonly action: 'getBlob'; readonly right: 'pull'; readonly digest: Digest } & InRepository)
-  | ({ readonly action: 'deleteBlob'; readonly right: 'delete'; readonly digest: Digest } & InRepository)
-  | ({ readonly action: 'getManifest'; readonly right: 'pull'; readonly reference: Reference } & InRepository)
-  | ({ readonly action: 'putManifest'; readonly right: 'push'; readonly reference: Reference } & InRepository)
+  | { readonly action: 'getBase' }
+  | { readonly action: 'listRepositories' }
+  | ({ readonly action: 'listTags' } & InRepository)
+  | ({ readonly action: 'listReferrers'; readonly digest: Digest } & InRepository)
+  | ({ readonly action: 'getBlob'; readonly digest: Digest } & InRepository)
+  | ({ readonly action: 'deleteBlob'; readonly digest: Digest } & InRepository)
+  | ({ readonly action: 'getManifest'; readonly reference: Reference } & InRepository)
+  | ({ readonly action: 'putManifest'; readonly reference: Reference } & InRepository)
   | ({
       readonly action: 'deleteManifest';
-      readonly right: 'delete';
       readonly reference: Reference;
     } & InRepository)
-  | ({ readonly action: 'startUpload'; readonly right: 'push' } & InRepository)
+  | ({ readonly action: 'startUpload' } & InRepository)
   | ({
       readonly action: 'getUpload' | 'patchUpload' | 'putUpload' | 'deleteUpload';
-      readonly right: 'push';
       readonly id: string;
     } & InRepository);
 
 export type Action = Route['action'];
+
+/**
+ * What each route takes. A session of an upload takes, besides, that the caller has opened it (see `core/uploads.ts`); which tags
+ * a push may set is known only when they cannot move any more (see `core/manifests.ts`).
+ */
+export const rightOf: {
+  readonly [A in Action]: Extract<Route, { action: A }> extends InRepository ? RepositoryNeed : RegistryNeed;
+} = {
+  getBase: 'base',
+  listRepositories: 'catalog',
+  listTags: 'pull',
+  listReferrers: 'pull',
+  getBlob: 'pull',
+  deleteBlob: 'delete',
+  getManifest: 'pull',
+  putManifest: 'push',
+  deleteManifest: 'delete',
+  startUpload: 'create',
+  getUpload: 'create',
+  patchUpload: 'create',
+  putUpload: 'create',
+  deleteUpload: 'create',
+};
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
@@ -54,9 +73,8 @@ export class MethodNotAllowed extends RegistryError {
  * @throws RegistryError `NAME_INVALID` | `DIGEST_INVALID` | `TAG_INVALID` | `NAME_UNKNOWN` (no such route), MethodNotAllowed
  */
 export function parseRoute(method: string, path: string): Route {
-  if (path === '/v2/' || path === '/v2') return choose(method, { GET: { action: 'getBase', right: 'base' } });
-  if (path === '/v2/_catalog')
-    return choose(method, { GET: { action: 'listRepositories', right: 'catalog' } });
+  if (path === '/v2/' || path === '/v2') return choose(method, { GET: { action: 'getBase' } });
+  if (path === '/v2/_catalog') return choose(method, { GET: { action: 'listRepositories' } });
   if (!path.startsWith('/v2/')) throw unknownRoute();
   const end = path.lastIndexOf('/');
   const start = path.lastIndexOf('/', end - 1);
@@ -77,10 +95,10 @@ export function parseRoute(method: string, path: string): Route {
     }
     case 'tags':
       if (last !== 'list') throw unknownRoute();
-      return choose(method, { GET: { action: 'listTags', right: 'pull', name: name(start) } });
+      return choose(method, { GET: { action: 'listTags', name: name(start) } });
     case 'referrers':
       return choose(method, {
-        GET: { action: 'listReferrers', right: 'pull', name: name(start), digest: parseDigest(decode(last)) },
+        GET: { action: 'listReferrers', name: name(start), digest: parseDigest(decode(last)) },
       });
     default:
       throw unknownRoute();
@@ -95,31 +113,31 @@ function manifestRoute(method: string, name: RepositoryName, last: string): Rout
   }
   const reference = parseReference(text);
   return choose(method, {
-    GET: { action: 'getManifest', right: 'pull', name, reference },
-    PUT: { action: 'putManifest', right: 'push', name, reference },
-    DELETE: { action: 'deleteManifest', right: 'delete', name, reference },
+    GET: { action: 'getManifest', name, reference },
+    PUT: { action: 'putManifest', name, reference },
+    DELETE: { action: 'deleteManifest', name, reference },
   });
 }
 
 function blobRoute(method: string, name: RepositoryName, last: string): Route {
   const digest = parseDigest(decode(last));
   return choose(method, {
-    GET: { action: 'getBlob', right: 'pull', name, digest },
-    DELETE: { action: 'deleteBlob', right: 'delete', name, digest },
+    GET: { action: 'getBlob', name, digest },
+    DELETE: { action: 'deleteBlob', name, digest },
   });
 }
 
 function startRoute(method: string, name: RepositoryName): Route {
-  return choose(method, { POST: { action: 'startUpload', right: 'push', name } });
+  return choose(method, { POST: { action: 'startUpload', name } });
 }
 
 function uploadRoute(method: string, name: RepositoryName, id: string): Route {
   if (!uuid.test(id)) throw new RegistryError('BLOB_UPLOAD_UNKNOWN');
   return choose(method, {
-    GET: { action: 'getUpload', right: 'push', name, id },
-    PATCH: { action: 'patchUpload', right: 'push', name, id },
-    PUT: { action: 'putUpload', right: 'push', name, id },
-    DELETE: { action: 'deleteUpload', right: 'push', name, id },
+    GET: { action: 'getUpload', name, id },
+    PATCH: { action: 'patchUpload', name, id },
+    PUT: { action: 'putUpload', name, id },
+    DELETE: { action: 'deleteUpload', name, id },
   });
 }
 

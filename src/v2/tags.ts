@@ -1,3 +1,4 @@
+import type { Permit } from '../access/permit.ts';
 import { listTagPage } from '../core/tags.ts';
 import type { Database } from '../db/database.ts';
 import type { RepositoryName } from '../oci/name.ts';
@@ -11,9 +12,10 @@ export async function listTags(
   database: Database,
   exchange: Exchange,
   { name }: { name: RepositoryName },
+  { repository }: Permit,
 ): Promise<void> {
   const request = pageRequest(exchange, maxPage, maxPage);
-  const { items, more } = await listTagPage(database, name, request);
+  const { items, more } = await listTagPage(database, name, request, repository);
   exchange.reply(
     200,
     {

@@ -1,5 +1,7 @@
+import type { Permit } from '../access/permit.ts';
 import type { Blobs } from '../core/blobs.ts';
 import type { UploadBody, UploadStatus, Uploads } from '../core/uploads.ts';
+import type { SessionKey } from '../db/uploads.ts';
 import type { Intake } from '../http/body.ts';
 import { parseContentRange } from '../http/range.ts';
 import { type Digest, parseDigest, parseDigestAlgorithm, quote } from '../oci/digest.ts';
@@ -18,13 +20,15 @@ export async function startUpload(
   blobs: Blobs,
   exchange: Exchange,
   { name }: { name: RepositoryName },
+  permit: Permit,
 ): Promise<void> {
   const { query } = exchange;
   const mount = query.get('mount');
   const from = query.get('from');
   if (mount !== null) {
     const digest = parseDigest(mount);
-    if (await blobs.mount(name, digest, from === null ? undefined : parseName(from))) {
+    const source = from === null ? undefined : parseName(from);
+    if (await blobs.mount(name, digest, source, permit.mayPull)) {
       return exchange.reply(201, blobHeaders(name, digest));
     }
     // end-11: what cannot be mounted is uploaded, in an ordinary session.
@@ -34,25 +38,26 @@ export async function startUpload(
   if (wanted === null || mount !== null) {
     const status = await uploads.start(
       name,
-      algorithm === null ? undefined : parseDigestAlgorithm(algorithm),
+      algorithm === null ? 'sha256' : parseDigestAlgorithm(algorithm),
+      permit.principal,
     );
     return exchange.reply(202, sessionHeaders(name, status));
   }
-  await pushWhole(uploads, exchange, name, parseDigest(wanted));
+  await pushWhole(uploads, exchange, { name, owner: permit.principal }, parseDigest(wanted));
 }
 
 /** end-4b: one request from nothing to a blob; its session is an implementation matter and ends with it. */
 async function pushWhole(
   uploads: Uploads,
   exchange: Exchange,
-  name: RepositoryName,
+  { name, owner }: { name: RepositoryName; owner: string },
   digest: Digest,
 ): Promise<void> {
-  const { id } = await uploads.start(name);
+  const session = { name, owner, id: (await uploads.start(name, 'sha256', owner)).id };
   try {
-    await exchange.takeBody((intake) => uploads.finish(name, id, digest, intake));
+    await exchange.takeBody((intake) => uploads.finish(session, digest, intake));
   } catch (error) {
-    await uploads.cancel(name, id).catch(() => {});
+    await uploads.cancel(session).catch(() => {});
     throw error;
   }
   exchange.reply(201, blobHeaders(name, digest));
@@ -63,28 +68,39 @@ export async function getUpload(
   uploads: Uploads,
   exchange: Exchange,
   { name, id }: UploadRoute,
+  { principal: owner }: Permit,
 ): Promise<void> {
-  exchange.reply(204, sessionHeaders(name, await uploads.status(name, id)));
+  exchange.reply(204, sessionHeaders(name, await uploads.status({ name, id, owner })));
 }
 
 /** end-5 */
-export async function patchUpload(uploads: Uploads, exchange: Exchange, route: UploadRoute): Promise<void> {
-  const { name, id } = route;
-  const status = await orState(uploads, exchange, route, () =>
-    exchange.takeBody((intake) => uploads.append(name, id, bodyOf(exchange, intake))),
+export async function patchUpload(
+  uploads: Uploads,
+  exchange: Exchange,
+  { name, id }: UploadRoute,
+  { principal: owner }: Permit,
+): Promise<void> {
+  const session = { name, id, owner };
+  const status = await orState(uploads, exchange, session, () =>
+    exchange.takeBody((intake) => uploads.append(session, bodyOf(exchange, intake))),
   );
   exchange.reply(202, sessionHeaders(name, status));
 }
 
 /** end-6 */
-export async function putUpload(uploads: Uploads, exchange: Exchange, route: UploadRoute): Promise<void> {
-  const { name, id } = route;
+export async function putUpload(
+  uploads: Uploads,
+  exchange: Exchange,
+  { name, id }: UploadRoute,
+  { principal: owner }: Permit,
+): Promise<void> {
+  const session = { name, id, owner };
   const wanted = exchange.query.get('digest');
   if (wanted === null)
     throw new RegistryError('DIGEST_INVALID', 'the digest is missing: PUT …?digest=<digest>');
   const digest = parseDigest(wanted);
-  await orState(uploads, exchange, route, () =>
-    exchange.takeBody((intake) => uploads.finish(name, id, digest, bodyOf(exchange, intake))),
+  await orState(uploads, exchange, session, () =>
+    exchange.takeBody((intake) => uploads.finish(session, digest, bodyOf(exchange, intake))),
   );
   exchange.reply(201, blobHeaders(name, digest));
 }
@@ -94,8 +110,9 @@ export async function deleteUpload(
   uploads: Uploads,
   exchange: Exchange,
   { name, id }: UploadRoute,
+  { principal: owner }: Permit,
 ): Promise<void> {
-  await uploads.cancel(name, id);
+  await uploads.cancel({ name, id, owner });
   exchange.reply(204, {});
 }
 
@@ -116,14 +133,14 @@ function bodyOf(exchange: Exchange, intake: Intake): UploadBody {
 async function orState<T>(
   uploads: Uploads,
   exchange: Exchange,
-  { name, id }: UploadRoute,
+  session: SessionKey,
   run: () => Promise<T>,
 ): Promise<T> {
   try {
     return await run();
   } catch (error) {
     if (error instanceof RegistryError && error.code === 'RANGE_INVALID') {
-      exchange.errorHeaders = sessionHeaders(name, await uploads.status(name, id));
+      exchange.errorHeaders = sessionHeaders(session.name, await uploads.status(session));
     }
     throw error;
   }

@@ -59,7 +59,7 @@ const refusals: readonly Refusal[] = [
     method: 'POST',
     path: `/v2/a/blobs/uploads/?digest=${digest}`,
     config: { anonymous: 'pull' },
-    status: 403,
+    status: 401,
   },
 ];
 

@@ -4,11 +4,15 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type App, type AppParts, createApp } from '../../src/app.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
+import type { Database } from '../../src/db/database.ts';
+import { openDatabase } from '../../src/open.ts';
 import { openBackend } from './backends.ts';
 
 export interface TestRegistry {
   readonly app: App;
   readonly data: string;
+  /** The registry's own, for what is said to it on the machine and not through the API. */
+  readonly database: Database;
 }
 
 /** Any part of the configuration, in the forms a file may use. */
@@ -33,10 +37,11 @@ export async function testRegistry(
     ...backend.settings,
     ...overrides,
   });
-  const app = await createApp(config, backend.parts);
+  const database = backend.parts.database ?? (await openDatabase(config, { checkpoints: true }));
+  const app = await createApp(config, { ...backend.parts, database });
   t.after(async () => {
     await app.close();
     await rm(data, { recursive: true, force: true });
   });
-  return { app, data };
+  return { app, data, database };
 }

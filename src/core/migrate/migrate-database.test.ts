@@ -138,7 +138,7 @@ test('open uploads are not copied, and those of a database that is copied back t
   const source = await filled(t);
   const target = await sqlite!.open(t);
   const digest = asDigest(`sha256:${'0'.repeat(64)}`)!;
-  const upload = { id: 'one', repository: 1, algorithm: 'sha256' as const, digest };
+  const upload = { id: 'one', repository: 1, algorithm: 'sha256' as const, digest, owner: '' };
   await source.transaction((db) => insertUpload(db, upload, 1));
   await migrate(source, target, finish);
   assert.deepEqual(await target.read.selectFrom('uploads').selectAll().execute(), []);

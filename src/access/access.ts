@@ -1,0 +1,224 @@
+import type { Database } from '../db/database.ts';
+import { findRepositoryRow, type RepositoryRow } from '../db/repositories.ts';
+import { RegistryError } from '../oci/errors.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import { type Credentials, parseBasic } from './basic.ts';
+import { Challenge } from './challenge.ts';
+import { claimNamespace, findClaimable } from './claim-namespace.ts';
+import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
+import { anonymousIdentity, type Identity } from './identity.ts';
+import { inWords, isMet, type RegistryNeed, type RepositoryNeed } from './need.ts';
+import { everything, type Permit, permitIn, permitOfRegistry } from './permit.ts';
+import type { AnonymousAccess } from './policy.ts';
+import { intersection, noRights, type Rights, rightsOfActions } from './rights.ts';
+import type { BearerToken, Granted, TokenVerifier } from './token-verifier.ts';
+import { visibleTo } from './visible.ts';
+
+/** Who sends a request. */
+export interface Caller {
+  readonly identity: Identity;
+  /** Where it came with one, it is good for what the token says at most. */
+  readonly token?: BearerToken;
+}
+
+/** Whoever sends no credentials. */
+export const anonymousCaller: Caller = { identity: anonymousIdentity };
+
+export interface AccessParts {
+  readonly database: Database;
+  readonly clock: () => number;
+  readonly policy: AnonymousAccess;
+  readonly createNamespaces: 'administrators' | 'users';
+  readonly tokens: TokenVerifier;
+  readonly logins: {
+    /** @throws RegistryError `UNAUTHORIZED` | `TOOMANYREQUESTS` */
+    authenticate(credentials: Credentials, address: string): Promise<Identity>;
+  };
+}
+
+/** What an identity may do in a repository at this moment. */
+interface Standing {
+  readonly entitlements: Entitlements;
+  /** The repository, where there is one. */
+  readonly repository: RepositoryRow | undefined;
+  readonly rights: Rights;
+}
+
+/** Who somebody is, and whether they may. */
+export class Access {
+  readonly #parts: AccessParts;
+
+  constructor(parts: AccessParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @param authorization the header's value
+   * @param address where the request comes from
+   * @throws Challenge, RegistryError `TOOMANYREQUESTS`: credentials that are sent have to be right, whatever is asked for
+   */
+  identify(authorization: string, address: string): Caller | Promise<Caller> {
+    const bearer = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
+    return bearer === undefined ? this.#byLogin(authorization, address) : this.#byToken(bearer);
+  }
+
+  /**
+   * Whether the caller may do this in the repository of that name, whether there is one or not. Pulls trust a token for its
+   * life; what changes something is looked up each time.
+   * @throws Challenge, RegistryError `DENIED`
+   */
+  authorize(caller: Caller, need: RepositoryNeed, name: RepositoryName): Permit | Promise<Permit> {
+    const { identity, token } = caller;
+    if (caller === anonymousCaller && this.#parts.policy === 'push') return everything;
+    if (token === undefined) return this.#lookUp(caller, need, name);
+    const granted = token.granted.get(name);
+    const rights = granted === undefined ? noRights : rightsOfActions(granted.actions);
+    if (granted === undefined || !isMet(need, rights)) {
+      throw new Challenge('insufficient_scope');
+    }
+    const trusted =
+      identity.principal.kind === 'holder' || (need === 'pull' && granted.repository !== undefined);
+    if (trusted) return permitIn(granted.repository, identity, rights, (from) => mayPullByToken(token, from));
+    return this.#lookUp(caller, need, name, { granted, rights });
+  }
+
+  /**
+   * Whether the caller is let in at all, or may list those repositories that they may pull.
+   * @throws Challenge
+   */
+  authorizeRegistry(caller: Caller, need: RegistryNeed): Permit | Promise<Permit> {
+    const { identity, token } = caller;
+    const { policy } = this.#parts;
+    if (caller === anonymousCaller) {
+      if (policy === 'push') return everything;
+      if (need === 'base' || policy === 'none') throw new Challenge();
+    }
+    if (need === 'base') return permitOfRegistry(identity);
+    if (token?.catalog === false) throw new Challenge('insufficient_scope');
+    return identity.principal.kind === 'holder'
+      ? permitOfRegistry(identity, { all: true })
+      : this.#catalogPermit(caller);
+  }
+
+  /**
+   * For what only administrators may see.
+   * @throws RegistryError `UNAUTHORIZED` | `DENIED` | `TOOMANYREQUESTS`
+   */
+  async checkAdministrator(authorization: string | undefined, address: string): Promise<void> {
+    const { database, clock, logins } = this.#parts;
+    const credentials = parseBasic(authorization);
+    if (credentials === undefined) throw new RegistryError('UNAUTHORIZED');
+    const identity = await logins.authenticate(credentials, address);
+    const entitlements = await loadEntitlements(database.read, identity, clock());
+    // A credential that is good for some repositories is good for nothing else.
+    if (!entitlements?.administrator || entitlements.scopes !== undefined) throw new RegistryError('DENIED');
+  }
+
+  async #byLogin(authorization: string, address: string): Promise<Caller> {
+    const credentials = parseBasic(authorization);
+    if (credentials === undefined)
+      throw new Challenge(undefined, { detail: 'Authorization is neither Basic nor Bearer' });
+    try {
+      return { identity: await this.#parts.logins.authenticate(credentials, address) };
+    } catch (error) {
+      throw asChallenge(error);
+    }
+  }
+
+  #byToken(text: string): Caller | Promise<Caller> {
+    const refuse = (error: unknown): never => {
+      throw asChallenge(error, 'invalid_token');
+    };
+    try {
+      const token = this.#parts.tokens.verify(text);
+      return token instanceof Promise ? token.then(callerOf, refuse) : callerOf(token);
+    } catch (error) {
+      return refuse(error);
+    }
+  }
+
+  async #catalogPermit(caller: Caller): Promise<Permit> {
+    const entitlements = await this.#entitlements(caller);
+    return permitOfRegistry(caller.identity, visibleTo(entitlements, this.#parts.policy));
+  }
+
+  async #entitlements({ identity, token }: Caller): Promise<Entitlements> {
+    const { database, clock } = this.#parts;
+    const entitlements = await loadEntitlements(database.read, identity, clock());
+    if (entitlements === undefined) throw new Challenge(token && 'invalid_token');
+    return entitlements;
+  }
+
+  async #lookUp(
+    caller: Caller,
+    need: RepositoryNeed,
+    name: RepositoryName,
+    limit?: { granted: Granted; rights: Rights },
+  ): Promise<Permit> {
+    let standing = await this.#standing(caller, name);
+    if (limit?.granted.repository !== undefined && limit.granted.repository !== standing.repository?.id) {
+      throw new Challenge('invalid_token');
+    }
+    if (!isMet(need, standing.rights) && (await this.#claims(caller, need, name, standing))) {
+      standing = await this.#standing(caller, name);
+    }
+    const rights = limit === undefined ? standing.rights : intersection(standing.rights, limit.rights);
+    if (!isMet(need, rights)) throw refusal(caller, need, name);
+    return permitIn(standing.repository?.id, caller.identity, rights, (from) =>
+      this.#mayPull(caller, standing, from),
+    );
+  }
+
+  async #standing(caller: Caller, name: RepositoryName): Promise<Standing> {
+    const { database, policy } = this.#parts;
+    const [entitlements, repository] = await Promise.all([
+      this.#entitlements(caller),
+      findRepositoryRow(database.read, name),
+    ]);
+    return { entitlements, repository, rights: rightsOn(entitlements, name, repository?.visibility, policy) };
+  }
+
+  /** Whether a namespace has just become the caller's. */
+  async #claims(
+    { identity }: Caller,
+    need: RepositoryNeed,
+    name: RepositoryName,
+    { entitlements }: Standing,
+  ): Promise<boolean> {
+    const { database, clock, createNamespaces } = this.#parts;
+    const { principal } = identity;
+    const pushes = need === 'create' || need === 'push';
+    if (createNamespaces !== 'users' || !pushes || principal.kind !== 'user') return false;
+    const namespace = await findClaimable(database.read, principal, entitlements, name);
+    if (namespace === undefined) return false;
+    await claimNamespace(database, namespace, principal.id, clock());
+    return true;
+  }
+
+  #mayPull({ token }: Caller, { entitlements }: Standing, from: RepositoryRow): boolean {
+    if (token !== undefined && !mayPullByToken(token, from)) return false;
+    return rightsOn(entitlements, from.name, from.visibility, this.#parts.policy).has('pull');
+  }
+}
+
+function callerOf(token: BearerToken): Caller {
+  return { identity: token.identity, token };
+}
+
+function mayPullByToken(token: BearerToken, { id, name }: RepositoryRow): boolean {
+  const granted = token.granted.get(name);
+  if (granted === undefined || !rightsOfActions(granted.actions).has('pull')) return false;
+  return granted.repository === undefined || granted.repository === id;
+}
+
+/** Whoever has said who they are is told that they may not; anyone else, that they have to say it. */
+function refusal({ identity }: Caller, need: RepositoryNeed, name: RepositoryName): RegistryError {
+  if (identity.principal.kind === 'anonymous') return new Challenge();
+  return new RegistryError('DENIED', `you may not ${inWords(need, name)}`);
+}
+
+/** Wrong credentials, for which the caller may bring others; what else may have happened stays what it is. */
+function asChallenge(cause: unknown, fault?: 'invalid_token'): unknown {
+  if (!(cause instanceof RegistryError) || cause.code !== 'UNAUTHORIZED') return cause;
+  return new Challenge(fault, { cause });
+}
