@@ -8,8 +8,10 @@ import type { Registry } from 'prom-client';
 import { Access } from './access/access.ts';
 import { Audit } from './access/audit.ts';
 import { BearerTokens, service } from './access/bearer.ts';
+import { makeFirstAdministrator } from './access/first-administrator.ts';
 import { Logins } from './access/logins.ts';
 import { SigningKeys } from './access/signing-keys.ts';
+import { administratorGreeting } from './cli/greeting.ts';
 import { formatAddress, type ListenAddress } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Blobs } from './core/blobs.ts';
@@ -65,6 +67,8 @@ export interface AppParts {
   readonly database?: Database;
   readonly store?: BlobStore;
   readonly clock?: Clock;
+  /** Writes to standard error; for what no log may keep. */
+  readonly err?: (text: string) => void;
 }
 
 /** For an app that is one of several on this machine (see `workers/`): what another process does for all of them. */
@@ -82,8 +86,8 @@ const sweepEvery = 3_600_000;
 const forgetEvery = 3_600_000;
 
 /**
- * @throws DataDirectoryInUse, ForeignRegistry, TlsError, SchemaMismatch, UnfinishedCopy, UnfitDatabase, StoreUnusable, or what
- *   the system says
+ * @throws DataDirectoryInUse, ForeignRegistry, Refused, TlsError, SchemaMismatch, UnfinishedCopy, UnfitDatabase, StoreUnusable, or
+ *   what the system says
  */
 export async function createApp(config: Config, parts: AppParts = {}): Promise<App> {
   // What is open is closed in the other order, now when a later part cannot be had, or when the app is closed.
@@ -102,11 +106,23 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
     await refuseUnfinishedCopy(database.read);
     // Who had claimed an upload before is dead.
     if (exclusive && !parts.worker) await database.transaction((db) => releaseAllClaims(db));
+    await ensureAdministrator(config, parts, database);
     return await assemble(config, parts, { store, database, opened });
   } catch (error) {
     await opened.disposeAsync();
     throw error;
   }
+}
+
+/** Where people log in, there is somebody who can let others in. @throws Refused */
+async function ensureAdministrator(config: Config, parts: AppParts, database: Database): Promise<void> {
+  // Who may do what is everybody's, or another token server's, to say. A copy that is being made has its own already.
+  if (config.anonymous === 'push' || config.tokenServer !== undefined) return;
+  if ((await readOnlyReason(database.read)) !== undefined) return;
+  const made = await makeFirstAdministrator(database, config.admin);
+  if (made?.password === undefined) return;
+  const err = parts.err ?? ((text) => void process.stderr.write(text));
+  err(administratorGreeting(config, made));
 }
 
 /** The wiring of the whole house, top to bottom. */

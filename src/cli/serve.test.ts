@@ -124,10 +124,28 @@ a first push:
 `,
   ],
   [
-    'a registry that takes no pushes',
-    { listen: '[::]:5000', anonymous: 'pull' },
+    'a registry with logins',
+    { listen: '[::]:5000', anonymous: 'public' },
     { url: 'http://[::]:5000' },
-    'listening on http://[::]:5000\ndata in /srv/berth\n',
+    `listening on http://[::]:5000
+data in /srv/berth
+
+to log in:
+  docker login localhost:5000
+
+`,
+  ],
+  [
+    'a registry behind a proxy',
+    { listen: '[::]:5000', externalUrl: 'https://registry.example.com' },
+    { url: 'http://[::]:5000' },
+    `listening on http://[::]:5000
+data in /srv/berth
+
+to log in:
+  docker login registry.example.com
+
+`,
   ],
 ] as const) {
   test(`${name} says where it listens, where the data is and what to try`, async () => {

@@ -2,11 +2,11 @@
 import type { EventEmitter } from 'node:events';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
-import { isLoopback } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { createLogger, isPretty } from '../telemetry/log.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
+import { registryName } from './greeting.ts';
 
 export function serveCommand(context: Context): Command {
   return withConfigFlags(new Command('serve'))
@@ -103,17 +103,17 @@ function announce(config: Config, listening: Listening, logger: Logger, { out }:
   const places = Object.entries(placesOf(config)).map(([what, place]) => `${what} in ${place}`);
   const lines = [`listening on ${url}`, ...places];
   if (operationsUrl) lines.push(`health and metrics on ${operationsUrl}`);
-  if (config.anonymous === 'push') {
-    const image = `${registryName(config, url)}/hello`;
-    lines.push(
-      '',
-      'a first push:',
-      `  docker pull hello-world`,
-      `  docker tag hello-world ${image}`,
-      `  docker push ${image}`,
-      '',
-    );
-  }
+  const registry = registryName(config, url);
+  const first =
+    config.anonymous === 'push'
+      ? [
+          'a first push:',
+          '  docker pull hello-world',
+          `  docker tag hello-world ${registry}/hello`,
+          `  docker push ${registry}/hello`,
+        ]
+      : ['to log in:', `  docker login ${registry}`];
+  lines.push('', ...first, '');
   out(`${lines.join('\n')}\n`);
 }
 
@@ -135,11 +135,4 @@ function placesOf({ data, database, storage }: Config): Readonly<Record<string, 
 function serverOf(url: string): string {
   const { host, pathname } = new URL(url);
   return `${host || 'a local socket'}${pathname}`;
-}
-
-/** What comes before the repository in an image's name: docker speaks plain HTTP to `localhost` unasked. */
-function registryName({ listen }: Config, url: string): string {
-  const { host, port } = new URL(url);
-  const here = isLoopback(listen) || listen.host === '0.0.0.0' || listen.host === '::';
-  return here ? `localhost${port ? `:${port}` : ''}` : host;
 }

@@ -15,6 +15,9 @@ export interface TestRegistry {
   readonly database: Database;
 }
 
+/** Of the administrator `admin`, whom a registry with logins has. */
+export const administratorPassword = 'correct horse battery staple';
+
 /** Any part of the configuration, in the forms a file may use. */
 export type ConfigInput = Record<string, unknown>;
 
@@ -34,6 +37,7 @@ export async function testRegistry(
     data,
     listen: '127.0.0.1:0',
     log: { level: 'silent' },
+    admin: { password: administratorPassword },
     ...backend.settings,
     ...overrides,
   });
