@@ -1,0 +1,94 @@
+// The administrator that the first start makes, by real processes.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { verifyPassword } from '../../src/access/passwords.ts';
+import { findUser } from '../../src/db/users.ts';
+import type { Namespace } from '../../src/oci/name.ts';
+import { openDatabase } from '../../src/open.ts';
+import { whyUnusable } from '../support/needs.ts';
+import { openTestPostgres } from '../support/postgres.ts';
+import { type BerthOptions, type BerthProcess, startBerth } from '../support/process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const withLogins = ['--allow-anonymous', 'public'];
+const told = /password is shown this once:\n {2}user name: (\S+)\n {2}password: {2}(\S+)\n/g;
+
+function tellings(...processes: BerthProcess[]): { name: string; password: string }[] {
+  const matches = processes.flatMap((process) => [...process.output().matchAll(told)]);
+  return matches.map(([, name = '', password = '']) => ({ name, password }));
+}
+
+/** Whether the password that was told is that of the administrator in the database. */
+async function opens(
+  place: { data: string; database?: string },
+  { name, password }: { name: string; password: string },
+): Promise<boolean> {
+  const { data, database: url } = place;
+  await using opened = new AsyncDisposableStack();
+  const database = await openDatabase({ data, database: { poolSize: 1, ...(url && { url }) } });
+  opened.defer(() => database.close());
+  const user = await findUser(database.read, name as Namespace);
+  return user?.administrator === true && verifyPassword(password, user.password ?? undefined);
+}
+
+test('the first start tells the administrator’s password once, as plain lines; later ones tell nothing', async (t) => {
+  const first = await startBerth(t, { args: withLogins });
+  await first.stop();
+  const [administrator, ...more] = tellings(first);
+  assert.deepEqual(more, []);
+  assert.match(first.output(), /\n {2}docker login --username admin localhost/);
+  assert.equal(first.output().split(administrator!.password).length, 2, 'in no other line');
+  assert.ok(await opens(first, administrator!));
+  const second = await startBerth(t, { data: first.data, args: withLogins });
+  await second.stop();
+  assert.deepEqual(tellings(second), []);
+  assert.ok(await opens(first, administrator!));
+});
+
+test('an open registry makes nobody', async (t) => {
+  const open = await startBerth(t);
+  await open.stop();
+  assert.deepEqual(tellings(open), []);
+});
+
+test('a password that was given is told nowhere, and opens', async (t) => {
+  const env = { BERTH_ADMIN_NAME: 'root', BERTH_ADMIN_PASSWORD: 'canary-canary' };
+  const started = await startBerth(t, { args: withLogins, env });
+  await started.stop();
+  assert.ok(!started.output().includes('canary'));
+  assert.deepEqual(tellings(started), []);
+  assert.ok(await opens(started, { name: 'root', password: 'canary-canary' }));
+});
+
+test('of two workers one makes the administrator', async (t) => {
+  const started = await startBerth(t, { args: [...withLogins, '--workers', '2'] });
+  await started.stop();
+  assert.equal(tellings(started).length, 1);
+  assert.ok(await opens(started, tellings(started)[0]!));
+});
+
+test('of two processes that start on one PostgreSQL at once, one tells', {
+  skip: whyUnusable('postgres'),
+}, async (t) => {
+  const url = await openTestPostgres(t);
+  const data = await temporaryDirectory(t, 'berth-data');
+  const options: BerthOptions = { data, args: withLogins, env: { BERTH_DATABASE_URL: url } };
+  const both = await Promise.all([startBerth(t, options), startBerth(t, options)]);
+  for (const one of both) await one.stop();
+  assert.equal(tellings(...both).length, 1);
+  assert.ok(await opens({ data, database: url }, tellings(...both)[0]!));
+});
+
+test('a name that is taken ends the start with what to do about it', async (t) => {
+  const open = await startBerth(t);
+  await open.stop();
+  const database = await openDatabase({ data: open.data, database: { poolSize: 1 } });
+  await database.transaction((db) =>
+    db.insertInto('accounts').values({ name: 'admin', kind: 'organisation', created_at: 1 }).execute(),
+  );
+  await database.close();
+  await assert.rejects(
+    startBerth(t, { data: open.data, args: withLogins }),
+    /berth: nobody administers this registry, .* cannot be admin, as that name is taken: .*BERTH_ADMIN_NAME/,
+  );
+});
