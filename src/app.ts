@@ -5,12 +5,9 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import { Access } from './access/access.ts';
 import { Audit } from './access/audit.ts';
-import { BearerTokens, service } from './access/bearer.ts';
 import { makeFirstAdministrator } from './access/first-administrator.ts';
-import { Logins } from './access/logins.ts';
-import { SigningKeys } from './access/signing-keys.ts';
+import { assembleAccess } from './assemble-access.ts';
 import { administratorGreeting } from './cli/greeting.ts';
 import { formatAddress, type ListenAddress } from './config/address.ts';
 import type { Config } from './config/schema.ts';
@@ -24,7 +21,7 @@ import type { Database } from './db/database.ts';
 import { refuseUnfinishedCopy } from './db/properties.ts';
 import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
-import { baseUrlOf, clientsOf } from './http/client.ts';
+import { clientsOf } from './http/client.ts';
 import { Drain } from './http/drain.ts';
 import { addOperations, type OperationsParts } from './http/operations.ts';
 import { createOperationsServer, createServer } from './http/server.ts';
@@ -142,29 +139,6 @@ async function assemble(
   const uploads = new Uploads({ database, store, blobs, clock });
   const manifests = new Manifests({ database, clock, missingReferences: config.manifests.missingReferences });
 
-  const keys = new SigningKeys({ database, clock });
-  const tokens = new BearerTokens({
-    keys,
-    clock,
-    lifetime: config.access.tokenLifetime,
-    refreshLifetime: config.access.refreshLifetime,
-  });
-  const logins = new Logins({
-    database,
-    clock,
-    passwordLogin: config.access.passwordLogin,
-    perAddress: config.limits.loginsPerAddress,
-    perAccount: config.limits.loginsPerAccount,
-  });
-  const access = new Access({
-    database,
-    clock,
-    policy: config.anonymous,
-    createNamespaces: config.access.createNamespaces,
-    tokens,
-    logins,
-  });
-
   const clientOf = clientsOf(config.trustedProxies);
   const audit = new Audit({ database, observer: observeAudit(logger, metrics) });
   const logged = observeRequests(logger, metrics, config.log);
@@ -172,6 +146,14 @@ async function assemble(
     audit,
     pulls: config.audit.pulls,
     addressOf: (request) => clientOf(request).address || undefined,
+  });
+  const { access, tokenServer, addRoutes, settled } = await assembleAccess(config, {
+    database,
+    clock,
+    logger,
+    audit,
+    clientOf,
+    observe: logged,
   });
 
   const slow = new SlowTransfers(config.limits);
@@ -185,11 +167,7 @@ async function assemble(
     clientOf,
     redirects: config.storage.type === 's3' ? redirectsOf(config.storage.s3) : undefined,
     access,
-    tokenServer: {
-      service: config.tokenServer?.service ?? service,
-      realmFor: ({ client }) =>
-        config.tokenServer?.realm ?? `${baseUrlOf(client, config.externalUrl) ?? ''}/auth/token`,
-    },
+    tokenServer,
     maxManifestSize: config.manifests.maxSize,
     deletesEnabled: config.deletes.enabled,
     observe(served) {
@@ -203,6 +181,7 @@ async function assemble(
     maxConnections: config.limits.maxConnections,
     api: drain.around(api),
   });
+  addRoutes(http);
 
   const own = {
     metrics: metrics.registry,
@@ -256,7 +235,7 @@ async function assemble(
     slow.close();
     tlsWatch?.close();
     await http.close();
-    await logins.settled();
+    await settled();
     if (operations) await operations.close();
     await audit.close();
     await raw.opened.disposeAsync();

@@ -31,6 +31,7 @@ export interface TokenServerParts {
 export interface ServedToken {
   readonly exchange: {
     readonly request: IncomingMessage;
+    readonly client: { readonly address: string };
     readonly requestId: string;
     readonly sent: number;
     readonly received: number;
@@ -66,7 +67,7 @@ export function addTokenServer(http: FastifyInstance, parts: TokenServerParts): 
       reply.headers({ 'Cache-Control': 'no-store', 'X-Request-Id': request.id });
     });
     routes.addHook('onResponse', async (request, reply) => {
-      parts.observe(servedOf(request, reply, failures.get(request)));
+      parts.observe(servedOf(parts.clientOf(request.raw), request, reply, failures.get(request)));
     });
     routes.get(tokenPath, (request) => getToken(parts, request));
     routes.post(tokenPath, { onRequest: takeForm }, (request) => postToken(parts, request));
@@ -192,6 +193,7 @@ function scopeOf({ granted, catalog }: TokenGrant): string {
 }
 
 function servedOf(
+  client: { readonly address: string },
   request: FastifyRequest,
   reply: FastifyReply,
   error: RegistryError | undefined,
@@ -199,6 +201,7 @@ function servedOf(
   return {
     exchange: {
       request: request.raw,
+      client,
       requestId: request.id,
       sent: Number(reply.getHeader('content-length') ?? 0),
       received: Number(request.headers['content-length'] ?? 0),

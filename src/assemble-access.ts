@@ -1,0 +1,93 @@
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { Access } from './access/access.ts';
+import type { Audit } from './access/audit.ts';
+import { BearerTokens, service } from './access/bearer.ts';
+import { ForeignKeys } from './access/foreign-keys.ts';
+import { ForeignTokens } from './access/foreign-tokens.ts';
+import { IdTokens } from './access/id-tokens.ts';
+import { KeySets } from './access/key-sets.ts';
+import { Logins } from './access/logins.ts';
+import { SigningKeys } from './access/signing-keys.ts';
+import { TokenGrants } from './access/token-grants.ts';
+import type { TokenVerifier } from './access/token-verifier.ts';
+import { addTokenServer, type ServedToken, tokenPath } from './auth/token.ts';
+import type { Config } from './config/schema.ts';
+import type { Clock } from './core/clock.ts';
+import type { Database } from './db/database.ts';
+import { baseUrlOf, type ClientOf } from './http/client.ts';
+import type { TokenServer } from './v2/challenge.ts';
+
+export interface AccessParts {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly audit: Audit;
+  readonly clientOf: ClientOf;
+  /** Told of every request for a token when it has been answered. */
+  readonly observe: (served: ServedToken) => void;
+}
+
+/** The part of the house that says who somebody is and what they may do. */
+export interface AssembledAccess {
+  readonly access: Access;
+  /** Where clients are sent for a token. */
+  readonly tokenServer: TokenServer;
+  /** Adds what people and clients log in at. */
+  addRoutes(http: FastifyInstance): void;
+  /** Resolves when what goes on behind answered logins has ended. */
+  settled(): Promise<void>;
+}
+
+/** The wiring of access: with a token server of Berth's own, or with another's tokens. @throws TokenServerKeysError */
+export async function assembleAccess(config: Config, parts: AccessParts): Promise<AssembledAccess> {
+  const { database, clock, logger, audit, clientOf, observe } = parts;
+  const { tokenLifetime: lifetime, refreshLifetime, passwordLogin, createNamespaces } = config.access;
+  const policy = config.anonymous;
+  const logins = new Logins({
+    database,
+    clock,
+    passwordLogin,
+    perAddress: config.limits.loginsPerAddress,
+    perAccount: config.limits.loginsPerAccount,
+    idTokens: new IdTokens({ database, keySets: new KeySets(), clock }),
+  });
+  const settled = () => logins.settled();
+  const accessWith = (tokens: TokenVerifier) =>
+    new Access({ database, clock, policy, createNamespaces, tokens, logins });
+
+  if (config.tokenServer !== undefined) {
+    const { realm, service, issuer, certificates, keys: set } = config.tokenServer;
+    const keys = await ForeignKeys.open(
+      { certificates, keys: set },
+      {
+        reloaded: (keys) => logger.info({ keys }, 'read the keys of the token server again'),
+        failed: (err) =>
+          logger.error({ err }, 'the keys of the token server cannot be read; the former stay'),
+      },
+    );
+    return {
+      access: accessWith(new ForeignTokens({ keys, clock, issuer, service })),
+      tokenServer: { service, realmFor: () => realm },
+      addRoutes() {},
+      settled,
+    };
+  }
+
+  const tokens = new BearerTokens({
+    keys: new SigningKeys({ database, clock }),
+    clock,
+    lifetime,
+    refreshLifetime,
+  });
+  const grants = new TokenGrants({ database, tokens, clock, policy, createNamespaces });
+  return {
+    access: accessWith(tokens),
+    tokenServer: {
+      service,
+      realmFor: ({ client }) => `${baseUrlOf(client, config.externalUrl) ?? ''}${tokenPath}`,
+    },
+    addRoutes: (http) => addTokenServer(http, { logins, tokens, grants, audit, clientOf, observe }),
+    settled,
+  };
+}
