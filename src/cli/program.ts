@@ -6,6 +6,7 @@ import { configCommand } from './config.ts';
 import type { Context } from './context.ts';
 import { endingOf } from './failure.ts';
 import { fsckCommand } from './fsck.ts';
+import { keyCommand } from './key.ts';
 import { migrateDbCommand } from './migrate-db.ts';
 import { migrateStoreCommand } from './migrate-store.ts';
 import { orgCommand } from './org.ts';
@@ -43,6 +44,7 @@ export function program(context: Context): Command {
   root.addCommand(migrateDbCommand(context));
   root.addCommand(migrateStoreCommand(context));
   root.addCommand(trustCommand(context));
+  root.addCommand(keyCommand(context));
   root.addCommand(configCommand(context));
   root
     .command('reference')

@@ -99,3 +99,12 @@ export async function updateTrust(db: Db, id: number, terms: TrustTerms, now: nu
 export async function deleteTrust(db: Db, id: number): Promise<void> {
   await db.deleteFrom('trusts').where('id', '=', id).execute();
 }
+
+/** Milliseconds for which a job may fetch tokens at most, whoever let it in; 0 when nobody lets jobs in. */
+export async function longestTrust(db: Db): Promise<number> {
+  const { longest } = await db
+    .selectFrom('trusts')
+    .select((select) => select.fn.max('lifetime').as('longest'))
+    .executeTakeFirstOrThrow();
+  return Number(longest ?? 0);
+}

@@ -1,0 +1,66 @@
+// berth key: what the token server's tokens are signed with.
+import { Command } from 'commander';
+import type { SigningKeyRow } from '../db/signing-keys.ts';
+import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { showTime, table } from './table.ts';
+
+export function keyCommand(context: Context): Command {
+  const key = new Command('key').description(
+    "The keys that the registry's own tokens are signed with. The first one is made when it is needed.",
+  );
+  key.addCommand(listCommand(context));
+  key.addCommand(rotateCommand(context));
+  return key;
+}
+
+function listCommand(context: Context): Command {
+  return withAdministrationFlags(new Command('list'))
+    .description('List the keys, never what they consist of.')
+    .action(async (_options, command: Command) =>
+      administer(command, context, async (database) => {
+        const { listSigningKeys } = await import('../db/signing-keys.ts');
+        const keys = await listSigningKeys(database.read);
+        const rows = keys.map((one) => [one.id, showTime(one.created_at), useOf(one)]);
+        return { text: table(['ID', 'CREATED', 'USE'], rows), json: keys.map(asJson) };
+      }),
+    );
+}
+
+function rotateCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('rotate'))
+    .description('Make a new key, which signs from now on; old ones verify until their last token has ended.')
+    .option(
+      '--revoke',
+      'Take the old keys away: within 15 seconds no token that they signed is good, and everybody logs in again.',
+    )
+    .action(async ({ revoke = false }: { revoke?: boolean }, command: Command) =>
+      administer(command, context, async (database, { access }) => {
+        const { rotateSigningKeys } = await import('../access/administration/signing-keys.ts');
+        const { listSigningKeys } = await import('../db/signing-keys.ts');
+        const { id, removed } = await rotateSigningKeys(database, { ...access, revoke });
+        const verifying = (await listSigningKeys(database.read)).filter((one) => one.id !== id);
+        const old = [
+          ...removed.map((one) => `removed ${one}\n`),
+          ...verifying.map((one) => `until its last token has ended, ${one.id} verifies\n`),
+        ];
+        return {
+          text: [`from now on ${id} signs\n`, ...old].join(''),
+          json: { id, removed, verifying: verifying.map((one) => one.id) },
+        };
+      }),
+    );
+  return withExamples(command, 'berth key rotate', 'berth key rotate --revoke');
+}
+
+function useOf({ retired_at }: SigningKeyRow): string {
+  return retired_at === null ? 'signs' : `verifies, retired ${showTime(retired_at)}`;
+}
+
+function asJson({ id, created_at, retired_at }: SigningKeyRow) {
+  return {
+    id,
+    createdAt: showTime(created_at),
+    retiredAt: retired_at === null ? null : showTime(retired_at),
+  };
+}
