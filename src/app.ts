@@ -19,6 +19,7 @@ import { deleteAuditEvents } from './db/audit-events.ts';
 import { joinDataDirectory, lockDataDirectory } from './db/data-lock.ts';
 import type { Database } from './db/database.ts';
 import { refuseUnfinishedCopy } from './db/properties.ts';
+import { deletePullCounts } from './db/pull-counts.ts';
 import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
 import { clientsOf } from './http/client.ts';
@@ -40,6 +41,7 @@ import { createMetrics } from './telemetry/metrics.ts';
 import { timedDatabase, timedStore } from './telemetry/timed.ts';
 import { registryApi } from './v2/api.ts';
 import { auditRequests } from './v2/audit.ts';
+import { limitsOf } from './v2/limits.ts';
 import { redirectsOf } from './v2/redirects.ts';
 
 /** A registry, put together and not yet listening. */
@@ -142,10 +144,11 @@ async function assemble(
   const clientOf = clientsOf(config.trustedProxies);
   const audit = new Audit({ database, observer: observeAudit(logger, metrics) });
   const logged = observeRequests(logger, metrics, config.log);
+  const addressOf = (request: IncomingMessage) => clientOf(request).address || undefined;
   const audited = auditRequests({
     audit,
     pulls: config.audit.pulls,
-    addressOf: (request) => clientOf(request).address || undefined,
+    addressOf,
   });
   const { access, tokenServer, addRoutes, settled } = await assembleAccess(config, {
     database,
@@ -170,6 +173,12 @@ async function assemble(
     tokenServer,
     maxManifestSize: config.manifests.maxSize,
     deletesEnabled: config.deletes.enabled,
+    limits: limitsOf(config.rateLimits, {
+      // What is counted is no part of the registry, and pulls go on while it is read-only.
+      database: raw.database,
+      addressOf,
+      uncounted: (error) => logger.warn({ err: error }, 'a pull could not be counted, and went through'),
+    }),
     observe(served) {
       logged(served);
       audited(served);
@@ -227,6 +236,11 @@ async function assemble(
     const { keepFor } = config.audit;
     const events = await forget({ database, clock, keepFor }, deleteAuditEvents, signal);
     logger.info({ events }, 'deleted old events of the audit log');
+  });
+
+  jobs.every('pull-counts', forgetEvery, async (signal) => {
+    const keepFor = config.rateLimits.pullWindow;
+    await forget({ database: raw.database, clock, keepFor }, deletePullCounts, signal);
   });
 
   const close = async (): Promise<void> => {

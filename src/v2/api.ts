@@ -15,6 +15,7 @@ import { listRepositories } from './catalog.ts';
 import { challengeHeaders, isChallenge, type TokenServer } from './challenge.ts';
 import { errorBody, statusOf } from './errors.ts';
 import { Exchange } from './exchange.ts';
+import type { Limits } from './limits.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
 import type { Redirects } from './redirects.ts';
 import { listReferrers } from './referrers.ts';
@@ -36,6 +37,8 @@ export interface RegistryApiParts {
   readonly deletesEnabled: boolean;
   /** Absent: all bytes are sent from here. */
   readonly redirects?: Redirects | undefined;
+  /** Absent: nobody is limited. */
+  readonly limits?: Limits | undefined;
   /** Told of every request when it has been answered. */
   readonly observe: (served: Served) => void;
 }
@@ -69,6 +72,7 @@ export function registryApi(parts: RegistryApiParts) {
     let caller: Caller | undefined;
     let failure: RegistryError | undefined;
     try {
+      parts.limits?.arrive(request);
       route = parseRoute(request.method as string, exchange.path);
       // What is known at once is not waited for: each wait is a turn of the loop in every pull.
       const identified = identify(parts.access, exchange);
@@ -78,6 +82,7 @@ export function registryApi(parts: RegistryApiParts) {
       if (rightOf[route.action] === 'delete' && !parts.deletesEnabled) {
         throw new RegistryError('UNSUPPORTED', 'deleting is switched off on this registry');
       }
+      if (parts.limits) await parts.limits.admit(exchange, route, caller.identity);
       await handle(parts, exchange, route, permit);
     } catch (error) {
       failure = asRegistryError(error);

@@ -34,6 +34,8 @@ export class Exchange {
   received = 0;
   /** The headers that a handler has answered with, where it needed no blob for it. */
   answer: Headers = {};
+  /** What every answer carries besides its own headers, an error's too. */
+  extraHeaders: Headers | undefined;
   /** What an error's answer carries besides its body. */
   errorHeaders: Headers = {};
 
@@ -174,11 +176,8 @@ export class Exchange {
   #head(headers: Headers): string[] {
     // On every answer (2.1): old clients look for the version before they speak to a registry at all.
     const head = ['Docker-Distribution-API-Version', 'registry/2.0', 'X-Request-Id', this.requestId];
-    for (const name in headers) {
-      const value = headers[name];
-      if (Array.isArray(value)) for (const one of value) head.push(name, one);
-      else head.push(name, `${value}`);
-    }
+    appendHeaders(head, headers);
+    if (this.extraHeaders !== undefined) appendHeaders(head, this.extraHeaders);
     return head;
   }
 
@@ -187,5 +186,13 @@ export class Exchange {
     const { request, response } = this;
     if (announcesBody(request) && !(this.#bodyTaken && request.readableEnded))
       closeAfterRefusal(request, response);
+  }
+}
+
+function appendHeaders(head: string[], headers: Headers): void {
+  for (const name in headers) {
+    const value = headers[name];
+    if (Array.isArray(value)) for (const one of value) head.push(name, one);
+    else head.push(name, `${value}`);
   }
 }

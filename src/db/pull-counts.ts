@@ -1,0 +1,60 @@
+import { type Db, first, type Params, prepare } from './prepare.ts';
+
+interface Window {
+  readonly subject: string;
+  readonly start: number;
+}
+
+const countOne = prepare((db, p: Params<Window & { limit: number }>) =>
+  db
+    .insertInto('pull_counts')
+    .values({ subject: p('subject'), window_start: p('start'), count: 1 })
+    .onConflict((conflict) =>
+      conflict
+        .columns(['subject', 'window_start'])
+        .doUpdateSet((set) => ({ count: set('pull_counts.count', '+', 1) }))
+        .where('pull_counts.count', '<', p('limit')),
+    )
+    .returning('count'),
+);
+
+/** Counts a pull of the subject's in the window that starts then; how many there are now, or `undefined`: the limit was reached. */
+export async function countPull(db: Db, window: Window, limit: number): Promise<number | undefined> {
+  const row = await first(countOne(db, { ...window, limit }));
+  return row && Number(row.count);
+}
+
+const select = prepare((db, p: Params<Window>) =>
+  db
+    .selectFrom('pull_counts')
+    .select('count')
+    .where('subject', '=', p('subject'))
+    .where('window_start', '=', p('start')),
+);
+
+/** How many pulls of the subject's there are in the window. */
+export async function findPullCount(db: Db, window: Window): Promise<number> {
+  return Number((await first(select(db, { ...window })))?.count ?? 0);
+}
+
+const deleteOld = prepare((db, p: Params<{ before: number; limit: number }>) =>
+  db
+    .deleteFrom('pull_counts')
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple('subject', 'window_start'),
+        'in',
+        selectFrom('pull_counts as old')
+          .select(['old.subject', 'old.window_start'])
+          .where('old.window_start', '<', p('before'))
+          .limit(p('limit'))
+          .$asTuple('subject', 'window_start'),
+      ),
+    )
+    .returning('subject'),
+);
+
+/** Deletes the counts of windows that started before a time, `limit` at most; how many. */
+export async function deletePullCounts(db: Db, before: number, limit: number): Promise<number> {
+  return (await deleteOld(db, { before, limit })).length;
+}

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { test } from 'node:test';
+import { dialects } from '../../test/support/databases.ts';
+import { connect } from '../../test/support/inject.ts';
+import type { Identity } from '../access/identity.ts';
+import { clientsOf } from '../http/client.ts';
+import type { SlowTransfers } from '../http/slow-transfers.ts';
+import { Exchange } from './exchange.ts';
+import { type Limits, limitsOf } from './limits.ts';
+import { parseRoute } from './routes.ts';
+
+const limitHeaders = (headers: Readonly<Record<string, unknown>>) =>
+  ['ratelimit-limit', 'ratelimit-remaining', 'docker-ratelimit-source'].map((name) => headers[name]);
+
+test('pulls are counted and told as Docker Hub does: each GET of a manifest, and no HEAD', async (t) => {
+  const client = await connect(t, { rateLimits: { pullsPerAddress: 3, pullWindow: '6h' } });
+  const { digest } = await client.pushImage('acme/app', 'v1');
+  const url = '/v2/acme/app/manifests/v1';
+  const state = (left: number) => ['3;w=21600', `${left};w=21600`, '127.0.0.1'];
+  assert.deepEqual(limitHeaders((await client.head(url)).headers), state(3));
+  assert.deepEqual(limitHeaders((await client.get(url)).headers), state(2));
+  assert.deepEqual(limitHeaders((await client.get(`/v2/acme/app/manifests/${digest}`)).headers), state(1));
+  assert.deepEqual(limitHeaders((await client.head(url)).headers), state(1));
+  assert.deepEqual(limitHeaders((await client.get(url)).headers), state(0));
+
+  const refused = await client.get(url);
+  assert.equal(refused.status, 429);
+  assert.deepEqual(limitHeaders(refused.headers), state(0));
+  const wait = Number(refused.headers['retry-after']);
+  assert.ok(wait > 0 && wait <= 21_600, `${wait}`);
+  const { errors } = refused.json<{ errors: { code: string; detail: string }[] }>();
+  assert.deepEqual(
+    errors.map(({ code, detail }) => [code, detail]),
+    [['TOOMANYREQUESTS', 'pulls of 127.0.0.1: at most 3 in 21600 seconds']],
+  );
+
+  const head = await client.head(url);
+  assert.deepEqual([head.status, ...limitHeaders(head.headers)], [200, ...state(0)]);
+});
+
+test('what is no pull is neither counted nor refused', async (t) => {
+  const client = await connect(t, { rateLimits: { pullsPerAddress: 1 } });
+  await client.pushImage('acme/app', 'v1');
+  const blob = await client.pushBlob('acme/app', 'layer');
+  assert.equal((await client.get('/v2/acme/app/manifests/v1')).status, 200);
+  assert.equal((await client.get('/v2/acme/app/manifests/v1')).status, 429);
+  for (const url of ['/v2/', '/v2/acme/app/tags/list', `/v2/acme/app/blobs/${blob}`]) {
+    const answer = await client.get(url);
+    assert.deepEqual(
+      [answer.status, ...limitHeaders(answer.headers)],
+      [200, undefined, undefined, undefined],
+    );
+  }
+  await client.pushImage('acme/app', 'v2');
+});
+
+test('an address that sends too much waits, before anything is done for it', async (t) => {
+  const client = await connect(t, { rateLimits: { requestsPerAddress: 5 }, anonymous: 'none' });
+  for (let i = 0; i < 5; i++) assert.equal((await client.get('/v2/')).status, 401);
+  for (const url of ['/v2/', '/v2/no/such/thing', '/v2/acme/app/manifests/v1']) {
+    const answer = await client.get(url);
+    assert.equal(answer.status, 429, url);
+    assert.equal(answer.headers['retry-after'], '12');
+    assert.match(answer.body.toString(), /TOOMANYREQUESTS.*requests of this address: at most 5 in a minute/);
+  }
+  const upload = await client.send('POST', '/v2/acme/app/blobs/uploads/', {}, 'x'.repeat(100));
+  assert.deepEqual([upload.status, upload.headers.connection], [429, 'close']);
+});
+
+test('without limits there is no part of the API for them, and no headers', async (t) => {
+  const parts = { addressOf: () => '', uncounted() {}, database: await dialects[0]!.open(t) };
+  assert.equal(limitsOf({ pullWindow: 1 }, parts), undefined);
+  const client = await connect(t);
+  await client.pushImage('acme/app', 'v1');
+  const { headers } = await client.get('/v2/acme/app/manifests/v1');
+  assert.deepEqual(limitHeaders(headers), [undefined, undefined, undefined]);
+});
+
+const user = (id: number): Identity => ({
+  principal: { kind: 'user', id, name: `user${id}` },
+  credential: { kind: 'token', id: 1 },
+});
+
+function admit(limits: Limits, identity: Identity, path: string): Promise<void> {
+  const request = new IncomingMessage(new Socket());
+  Object.assign(request, { method: 'GET', url: path });
+  const response = new ServerResponse(request);
+  const exchange = new Exchange({
+    request,
+    response,
+    requestId: '',
+    clientOf: clientsOf([]),
+    slow: {} as SlowTransfers,
+  });
+  return limits.admit(exchange, parseRoute('GET', path), identity);
+}
+
+test('users have limits of their own: of requests and of pulls', async (t) => {
+  const database = await dialects[0]!.open(t);
+  const limits = limitsOf(
+    { requestsPerUser: 3, pullsPerUser: 1, pullWindow: 60_000 },
+    { database, addressOf: () => '192.0.2.1', uncounted: () => assert.fail() },
+  ) as Limits;
+  const manifest = '/v2/acme/app/manifests/v1';
+  await admit(limits, user(1), manifest);
+  await assert.rejects(admit(limits, user(1), manifest), {
+    code: 'TOOMANYREQUESTS',
+    detail: 'pulls of user1: at most 1 in 60 seconds',
+  });
+  await admit(limits, user(1), '/v2/');
+  await assert.rejects(admit(limits, user(1), '/v2/'), {
+    code: 'TOOMANYREQUESTS',
+    detail: 'requests of user1: at most 3 in a minute',
+    retryAfter: 20,
+  });
+  await admit(limits, user(2), manifest);
+});
