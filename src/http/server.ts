@@ -2,7 +2,13 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { createServer as createHttpServer } from 'node:http';
 import type { ServerOptions as TlsOptions } from 'node:https';
 import { createServer as createHttpsServer } from 'node:https';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import { announcesBody, closeAfterRefusal } from './body.ts';
 import { requestId } from './request-id.ts';
 
@@ -66,6 +72,7 @@ export function createServer(options: {
   http.addHook('onSend', async (request, reply) => {
     if (announcesBody(request.raw) && !request.raw.complete) closeAfterRefusal(request.raw, reply.raw);
   });
+  http.setNotFoundHandler(replyNotFound);
   for (const url of ['/v2', '/v2/*']) {
     http.route({
       method: [...methods],
@@ -85,10 +92,17 @@ function isApiUrl(url: string): boolean {
   return url.startsWith('/v2') && (url.length === 3 || url[3] === '/' || url[3] === '?');
 }
 
+/** Fastify's own answer repeats the URL, and some clients put credentials into URLs. */
+function replyNotFound(_request: FastifyRequest, reply: FastifyReply): void {
+  reply.code(404).send({ statusCode: 404, error: 'Not Found', message: 'there is nothing at this URL' });
+}
+
 /** A listener for health and metrics alone. */
 export function createOperationsServer(logger: FastifyBaseLogger): FastifyInstance {
-  return Fastify({
+  const http = Fastify({
     loggerInstance: logger.child({}, { level: 'warn' }),
     logController: new LogController({ disableRequestLogging: true }),
-  });
+  }) as FastifyInstance;
+  http.setNotFoundHandler(replyNotFound);
+  return http;
 }

@@ -125,6 +125,18 @@ for (const fast of [true, false]) {
   });
 }
 
+for (const format of ['json', 'pretty'] as const) {
+  for (const fast of [true, false]) {
+    test(`a credential in a URL is hidden in a ${format} line ${fast ? 'put together here' : 'by pino'}`, () => {
+      const request = { ...pull.exchange.request, url: '/v2/nothing?access_token=canary' };
+      const answered = { ...pull, route: undefined, exchange: { ...pull.exchange, request } };
+      const { text } = observe(answered, { ...json, format }, fast);
+      assert.match(text, /access_token=\(hidden\)/);
+      assert.doesNotMatch(text, /canary/);
+    });
+  }
+}
+
 test('a caller’s mistake is in its line by code; nothing is logged as the registry’s error', () => {
   const error = new RegistryError('MANIFEST_UNKNOWN', { name: 'library/app' });
   const lines = observe({ ...pull, status: 404, error }).lines();

@@ -2,6 +2,7 @@ import { type Logger, symbols } from 'pino';
 import type { Config } from '../config/schema.ts';
 import { isPretty } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { withoutSecrets } from './redact-url.ts';
 
 /** A request that has been answered, as far as logs and metrics care. */
 interface Answered {
@@ -65,7 +66,7 @@ function accessWriter(logger: Logger, log: Config['log']): (answered: Answered) 
 
 function sentenceOf({ exchange, route, status, duration, error }: Answered): string {
   const { request, sent, received } = exchange;
-  const what = route ? [route.action, route.name].filter(Boolean).join(' ') : request.url;
+  const what = route ? [route.action, route.name].filter(Boolean).join(' ') : withoutSecrets(request.url);
   const outcome = error ? `${status} ${error.code}` : status;
   return `${request.method} ${what}: ${outcome}, ${received} bytes in, ${sent} out, ${duration.toFixed(1)} ms`;
 }
@@ -75,7 +76,7 @@ function fieldsOf({ exchange, route, status, duration, error }: Answered): Recor
   return {
     requestId,
     method: request.method,
-    url: request.url,
+    url: withoutSecrets(request.url),
     action: route?.action,
     repository: route?.name,
     status,
@@ -94,7 +95,7 @@ function lineOf({ exchange, route, status, duration, error }: Answered, prefix: 
   const userAgent = request.headers['user-agent'];
   const { address } = exchange.client;
   return `{"level":"info","time":"${isoTime()}",${prefix}"requestId":"${requestId}","method":"${request.method}","url":${JSON.stringify(
-    request.url,
+    withoutSecrets(request.url),
   )}${route ? `,"action":"${route.action}"` : ''}${
     route?.name ? `,"repository":"${route.name}"` : ''
   },"status":${status},"received":${received},"sent":${sent},"milliseconds":${rounded(duration)}${

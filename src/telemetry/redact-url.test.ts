@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { withoutSecrets } from './redact-url.ts';
+
+for (const [what, sent, logged] of [
+  ['a token', '/v2/?access_token=canary', '/v2/?access_token=(hidden)'],
+  ['one among others', '/v2/a?n=5&token=canary&last=b', '/v2/a?n=5&token=(hidden)&last=b'],
+  ['two', '/auth?code=canary&id_token=canary', '/auth?code=(hidden)&id_token=(hidden)'],
+  [
+    'a name in capitals, of S3',
+    '/b?X-Amz-Signature=canary&X-Amz-Date=1',
+    '/b?X-Amz-Signature=(hidden)&X-Amz-Date=1',
+  ],
+  ['an encoded name', '/v2/?access%5Ftoken=canary', '/v2/?access%5Ftoken=(hidden)'],
+  ['a value with signs in it', '/v2/?password=can=ary?%26canary', '/v2/?password=(hidden)'],
+  ['after a semicolon', '/v2/?a=1;refresh_token=canary', '/v2/?a=1;refresh_token=(hidden)'],
+  ['a query of a query', '/v2/??token=canary', '/v2/??token=(hidden)'],
+  ['credentials before a host', 'http://user:canary@host/v2/', 'http://(hidden)@host/v2/'],
+  ['the same without a scheme', '//user:canary@host/v2/', '//(hidden)@host/v2/'],
+  ['with a sign that ends nothing', 'http://user:can@ary@host/v2/', 'http://(hidden)@host/v2/'],
+] as const) {
+  test(`hidden: ${what}`, () => assert.equal(withoutSecrets(sent), logged));
+}
+
+for (const url of [
+  '/v2/library/app/manifests/latest',
+  '/v2/a/blobs/uploads/?mount=sha256:00&from=b',
+  '/v2/a/blobs/uploads/?digest=sha256%3A00',
+  '/v2/_catalog?n=100&last=token',
+  '/v2/a/manifests/v1?tag=code',
+  '/auth/token?service=berth&scope=repository:a:pull&account=alice',
+  '/v2/a@sha256:00?%zz=1&flag',
+  '',
+  '?',
+]) {
+  test(`as it was sent: ${url}`, () => assert.equal(withoutSecrets(url), url));
+}
+
+test('a long URL of nothing but separators is read in no time', () => {
+  const before = performance.now();
+  withoutSecrets(`/?${'&;=@?'.repeat(20_000)}`);
+  assert.ok(performance.now() - before < 500);
+});

@@ -1,0 +1,140 @@
+// A canary in every secret that Berth is told or sent, then a search for canaries wherever somebody else could read one.
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { stringify } from 'yaml';
+import { configSchema } from '../../src/config/schema.ts';
+import { settingsOf } from '../../src/config/settings.ts';
+import { berth } from '../support/berth.ts';
+import { startBerth } from '../support/process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { Canaries, Visitor } from './canaries.ts';
+import { scenarios } from './scenarios.ts';
+
+const secrets = settingsOf(configSchema).settings.filter(({ writeOnly }) => writeOnly);
+
+type Tree = { [key: string]: Tree | string };
+
+/** A file of settings, outside of the data directory, in which the settings named have canaries. */
+async function configFile(
+  t: TestContext,
+  canaries: Canaries,
+  settings: Tree,
+  planted = secrets.map(({ key }) => key),
+): Promise<string> {
+  const file = join(await temporaryDirectory(t, 'config'), 'berth.yaml');
+  const all = structuredClone(settings);
+  for (const key of planted) {
+    const path = key.split('.');
+    const name = path.pop() as string;
+    let section = all;
+    for (const part of path) {
+      section[part] ??= {};
+      section = section[part] as Tree;
+    }
+    const secret = canaries.plant(key);
+    section[name] = key === 'database.url' ? `postgres://berth:${secret}@127.0.0.1:1/berth` : secret;
+  }
+  await writeFile(file, stringify(all));
+  return file;
+}
+
+const signOn = { issuer: 'https://127.0.0.1:1', clientId: 'berth' };
+const s3 = {
+  type: 's3',
+  s3: { bucket: 'b', region: 'r', endpoint: 'http://127.0.0.1:1', accessKeyId: 'id' },
+};
+
+test('canaries are found where they are, or all of this would prove nothing', () => {
+  const canaries = new Canaries();
+  canaries.saw('a log', `password: ${canaries.plant('a password')}`);
+  canaries.saw('another', canaries.basic('alice', 'a login'));
+  canaries.saw('a clean one', 'nothing');
+  assert.deepEqual(canaries.found(), ['a password in a log', 'a login, as it was sent in another']);
+});
+
+test('no command shows a secret of the configuration, nor does a start that fails', async (t) => {
+  const canaries = new Canaries();
+  const file = await configFile(t, canaries, { storage: s3, signOn });
+  const data = await temporaryDirectory(t, 'data');
+  for (const words of [
+    ['config', 'show'],
+    ['config', 'show', '--json'],
+    ['config', 'check'],
+    ['fsck'],
+    ['read-only', 'status'],
+    ['audit', 'export'],
+  ]) {
+    const { out, err } = await berth(...words, '--config', file, '--data', data);
+    canaries.saw(`berth ${words.join(' ')}`, out + err);
+  }
+  await assert.rejects(startBerth(t, { data, args: ['--config', file] }), (error: Error) => {
+    canaries.saw('a start without a database', error.message);
+    return true;
+  });
+  const withoutDatabase = secrets.map(({ key }) => key).filter((key) => key !== 'database.url');
+  const other = await configFile(t, canaries, { storage: s3, signOn }, withoutDatabase);
+  await assert.rejects(startBerth(t, { data, args: ['--config', other] }), (error: Error) => {
+    canaries.saw('a start without a bucket', error.message);
+    return true;
+  });
+  await canaries.sawFiles(data);
+  canaries.assertHidden(/config show/, /--json/, /without a database/, /without a bucket/);
+});
+
+test('a secret that is wrong is not repeated in what is said about it', async (t) => {
+  const canaries = new Canaries();
+  const file = join(await temporaryDirectory(t, 'config'), 'berth.yaml');
+  for (const { key } of secrets) {
+    const secret = canaries.plant(key);
+    for (const value of [{ [secret]: secret }, [secret], `mysql://${secret}@host`, `${secret}\n${secret}`]) {
+      const settings = key.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value);
+      await writeFile(file, stringify(settings));
+      const { exitCode, out, err } = await berth('config', 'check', '--config', file);
+      // Some may be right, such as a password of two lines.
+      if (exitCode !== 0) canaries.saw('what is wrong', `${out}${err}`);
+    }
+  }
+  canaries.assertHidden(/what is wrong/);
+});
+
+describe('a running registry', () => {
+  for (const [format, anonymous] of [
+    ['json', 'push'],
+    ['pretty', 'push'],
+    ['json', 'none'],
+  ] as const) {
+    for (const [name, scenario] of Object.entries(scenarios)) {
+      test(`${name}: no secret in the ${format} log, answers, metrics, audit log or files (anonymous: ${anonymous})`, async (t) => {
+        const canaries = new Canaries();
+        const file = await configFile(t, canaries, { signOn }, ['signOn.clientSecret', 'admin.password']);
+        const server = await startBerth(t, {
+          args: [
+            '--config',
+            file,
+            '--log-level',
+            'trace',
+            '--log-format',
+            format,
+            '--allow-anonymous',
+            anonymous,
+          ],
+        });
+        const { url, data } = server;
+        const visitor = new Visitor(url, canaries);
+        await scenario({ visitor, canaries, data });
+        for (const path of ['/metrics', '/healthz', '/readyz']) await visitor.send('GET', path);
+        // What only the write-ahead log has is seen while it is there.
+        await canaries.sawFiles(data);
+        await server.stop();
+        await canaries.sawFiles(data);
+        const { exitCode, out } = await berth('audit', 'export', '--data', data);
+        assert.equal(exitCode, 0);
+        canaries.saw('the audit log', out);
+        canaries.saw('the log', server.output());
+        canaries.assertHidden(/the answer to/, /the log$/, /berth\.db$/);
+      });
+    }
+  }
+});
