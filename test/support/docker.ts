@@ -10,6 +10,8 @@ import { temporaryDirectory } from './temporary-directory.ts';
 export interface DockerEngine {
   /** Runs `docker …` against this engine and gives its stdout. */
   docker(...args: string[]): Promise<string>;
+  /** Where the client keeps its logins. */
+  readonly clientConfig: string;
   /** Runs `docker …` beside the test, once `ready` has matched its output. */
   follow(ready: RegExp, ...args: string[]): Promise<Child>;
   /** Runs `ctr …` against the engine's containerd. */
@@ -54,9 +56,11 @@ export async function startDocker(t: TestContext): Promise<DockerEngine> {
 
   // BuildKit's client is a plugin that Debian does not have; the engine's own builder does the same for these images.
   const client = { HOME: directory, DOCKER_HOST: `unix://${socket}`, DOCKER_BUILDKIT: '0' };
-  const env = { ...process.env, DOCKER_CONFIG: join(directory, 'client'), ...client };
+  const clientFolder = join(directory, 'client');
+  const env = { ...process.env, DOCKER_CONFIG: clientFolder, ...client };
   const containerd = join(execRoot, 'containerd/containerd.sock');
   return {
+    clientConfig: join(clientFolder, 'config.json'),
     docker: (...args) => run('docker', args, { env }),
     follow: (ready, ...args) => startChild(t, { command: 'docker', args, env, ready }),
     ctr: (...args) => run('ctr', ['--address', containerd, '--namespace', 'berth', ...args]),

@@ -13,10 +13,15 @@ export interface ManifestHead {
 }
 
 /** Asks the registry itself what a client pushed. */
-export async function headManifest(url: string, name: string, reference: string): Promise<ManifestHead> {
+export async function headManifest(
+  url: string,
+  name: string,
+  reference: string,
+  authorization?: string,
+): Promise<ManifestHead> {
   const response = await fetch(`${url}/v2/${name}/manifests/${reference}`, {
     method: 'HEAD',
-    headers: { accept },
+    headers: { accept, ...(authorization !== undefined && { authorization }) },
   });
   const { headers, status } = response;
   return { status, mediaType: headers.get('content-type'), digest: headers.get('docker-content-digest') };

@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Child, startChild } from './child.ts';
+import { run } from './command.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -32,6 +33,12 @@ export async function startBerth(t: TestContext, options: BerthOptions = {}): Pr
   });
   const url = child.ready[1]!;
   return { ...child, url, host: new URL(url).host, data };
+}
+
+/** Runs `berth …` to its end in a process of its own, on the data of one that may be serving it. Gives its stdout. */
+export function runBerth(data: string, args: readonly string[], input?: string): Promise<string> {
+  const options = { env: withoutBerthSettings(process.env), ...(input !== undefined && { input }) };
+  return run(process.execPath, [main, ...args, '--data', data], options);
 }
 
 /** Whoever runs the tests may have a Berth of their own configured in the environment. */

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { writeBuildContext } from '../support/images.ts';
+import { needs } from '../support/needs.ts';
+import { containersTools } from '../support/podman.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { assertFewRefusals, passwords, startTeam } from './team.ts';
+
+test('podman and buildah, logged in', async (t) => {
+  if (!needs(t, 'podman', 'buildah')) return;
+  const { host, berth, countRequests } = await startTeam(t);
+  const alice = await containersTools(t, host);
+  const stranger = await containersTools(t, host);
+  const context = join(await temporaryDirectory(t), 'context');
+  const image = `${host}/acme/app:1`;
+
+  await t.test('are told at once that a password is wrong', async () => {
+    const requests = await countRequests(() =>
+      assert.rejects(
+        alice.podman('login', '--username', 'alice', '--password', 'wrong', host),
+        new RegExp(`logging into "${host}": invalid username/password`),
+      ),
+    );
+    assertFewRefusals(requests);
+  });
+
+  await t.test('log in, push to their organisation and pull it back', async () => {
+    const said = await alice.podman('login', '--username', 'alice', '--password', passwords.alice, host);
+    assert.equal(said, 'Login Succeeded!\n');
+    assert.equal(await alice.podman('login', '--get-login', host), 'alice\n');
+    await writeBuildContext(context, 'hello from the team');
+    await alice.podman('build', '--tag', image, context);
+    await alice.podman('push', image);
+    await alice.podman('image', 'rm', '--all', '--force');
+    assert.equal(await alice.podman('run', '--rm', image), 'hello from the team\n');
+  });
+
+  await t.test('buildah commits straight into the registry with the same login', async () => {
+    const working = (await alice.buildah('from', image)).trim();
+    await alice.buildah('commit', '--rm', working, `docker://${host}/alice/derived:1`);
+    await alice.podman('pull', `${host}/alice/derived:1`);
+  });
+
+  await t.test('find the repositories that they may pull, and no others', async () => {
+    const search = ['search', '--format', '{{.Name}}', `${host}/`];
+    const found = async (tools: typeof alice) => (await tools.podman(...search)).split('\n').filter(Boolean);
+    assert.deepEqual(await found(alice), [`${host}/acme/app`, `${host}/alice/derived`]);
+    await stranger.podman('login', '--username', 'bob', '--password', passwords.bob, host);
+    assert.deepEqual(await found(stranger), []);
+  });
+
+  await t.test('stop at once where they may not push', async () => {
+    const elsewhere = `${host}/bob/app:1`;
+    await alice.podman('tag', image, elsewhere);
+    const requests = await countRequests(() =>
+      assert.rejects(alice.podman('push', elsewhere), /requested access to the resource is denied/),
+    );
+    assertFewRefusals(requests);
+  });
+
+  await t.test(
+    'pull nothing private as a stranger or once logged out, and what is public without a login',
+    async () => {
+      await assert.rejects(
+        stranger.podman('pull', image),
+        /requested access to the resource is denied|unauthorized/,
+      );
+      await stranger.podman('logout', host);
+      await assert.rejects(
+        stranger.podman('pull', image),
+        /requested access to the resource is denied|unauthorized/,
+      );
+      await berth('repo', 'set', 'acme/app', '--visibility', 'public');
+      assert.equal(await stranger.podman('run', '--rm', image), 'hello from the team\n');
+      await berth('repo', 'set', 'acme/app', '--visibility', 'private');
+      await alice.podman('logout', host);
+      await alice.podman('image', 'rm', '--all', '--force');
+      await assert.rejects(
+        alice.podman('pull', image),
+        /requested access to the resource is denied|unauthorized/,
+      );
+    },
+  );
+
+  await t.test('push as a robot with a token', async () => {
+    const token = await berth('token', 'create', '--robot', 'acme+ci', '--expires', '30d');
+    await alice.podman('login', '--username', 'acme+ci', '--password', token, host);
+    await alice.podman('build', '--tag', image, context);
+    await alice.podman('push', image);
+  });
+});

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { headManifest } from '../support/head-manifest.ts';
+import { writeImageLayout } from '../support/images.ts';
+import { needs } from '../support/needs.ts';
+import { containersTools } from '../support/podman.ts';
+import { hostArchitecture } from '../support/static-program.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { assertFewRefusals, passwords, startTeam } from './team.ts';
+
+test('skopeo, logged in', async (t) => {
+  if (!needs(t, 'skopeo')) return;
+  const { host, berth, registry, countRequests } = await startTeam(t);
+  const { skopeo } = await containersTools(t, host);
+  const image = await writeImageLayout(await temporaryDirectory(t), 'hello from skopeo');
+  const source = `oci:${image.layout}:latest`;
+  const remote = (name: string) => `docker://${host}/${name}`;
+  const basic = (name: keyof typeof passwords) =>
+    `Basic ${Buffer.from(`${name}:${passwords[name]}`).toString('base64')}`;
+  const head = (name: string, reference: string) =>
+    headManifest(registry.url, name, reference, basic('admin'));
+
+  await t.test('is told at once that a password is wrong', async () => {
+    const requests = await countRequests(() =>
+      assert.rejects(
+        skopeo('login', '--username', 'alice', '--password', 'wrong', host),
+        new RegExp(`logging into \\\\?"${host}\\\\?": invalid username/password`),
+      ),
+    );
+    assertFewRefusals(requests);
+  });
+
+  await t.test('copies to its organisation, and from there to its namespace', async () => {
+    const said = await skopeo('login', '--username', 'alice', '--password', passwords.alice, host);
+    assert.equal(said, 'Login Succeeded!\n');
+    await skopeo('copy', '--all', '--preserve-digests', source, remote('acme/app:1'));
+    await skopeo('copy', '--all', '--preserve-digests', remote('acme/app:1'), remote('alice/app:1'));
+    for (const name of ['acme/app', 'alice/app']) {
+      assert.equal((await head(name, '1')).digest, image.digest);
+    }
+  });
+
+  await t.test('lists tags and inspects', async () => {
+    const list = JSON.parse(await skopeo('list-tags', remote('acme/app')));
+    assert.deepEqual(list, { Repository: `${host}/acme/app`, Tags: ['1'] });
+    const inspected = JSON.parse(await skopeo('inspect', remote('acme/app:1')));
+    assert.equal(inspected.Digest, image.manifests[hostArchitecture]);
+  });
+
+  await t.test('stops at once where it may not push', async () => {
+    const requests = await countRequests(() =>
+      assert.rejects(
+        skopeo('copy', source, remote('bob/app:1')),
+        /requested access to the resource is denied/,
+      ),
+    );
+    assertFewRefusals(requests);
+  });
+
+  await t.test('deletes with the role maintain, and not with write or with a token for pushes', async () => {
+    await assert.rejects(skopeo('delete', remote('acme/app:1')), /denied|unauthorized/i);
+    const scope = ['--scope', 'repository:alice/**:pull,push'];
+    const token = await berth('token', 'create', '--user', 'alice', ...scope, '--expires', '1h');
+    const pushing = ['--creds', `alice:${token}`];
+    await skopeo('copy', ...pushing, '--all', source, remote('alice/pushed:1'));
+    await assert.rejects(skopeo('delete', ...pushing, remote('alice/pushed:1')), /denied|unauthorized/i);
+    assert.equal((await head('acme/app', '1')).status, 200);
+    assert.equal((await head('alice/pushed', '1')).status, 200);
+
+    await berth('grant', 'set', 'acme/**', '--user', 'alice', '--role', 'maintain');
+    await skopeo('delete', remote('acme/app:1'));
+    assert.equal((await head('acme/app', '1')).status, 404);
+  });
+
+  await t.test('reads nothing private after a logout, as somebody else or with a revoked token', async () => {
+    const refused = /denied|unauthorized|authentication required/i;
+    await skopeo('logout', host);
+    await assert.rejects(skopeo('inspect', remote('alice/app:1')), refused);
+    const asBob = ['--creds', `bob:${passwords.bob}`];
+    await assert.rejects(skopeo('inspect', ...asBob, remote('alice/app:1')), refused);
+
+    const token = await berth('token', 'create', '--user', 'alice', '--name', 'short', '--expires', '1h');
+    const withToken = ['--creds', `alice:${token}`];
+    await skopeo('inspect', ...withToken, remote('alice/app:1'));
+    await berth('token', 'revoke', '--user', 'alice', 'short');
+    await assert.rejects(skopeo('inspect', ...withToken, remote('alice/app:1')), refused);
+  });
+
+  await t.test('reads what is public without a login', async () => {
+    await berth('repo', 'set', 'alice/app', '--visibility', 'public');
+    const inspected = JSON.parse(await skopeo('inspect', remote('alice/app:1')));
+    assert.equal(inspected.Architecture, hostArchitecture);
+  });
+});
