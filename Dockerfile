@@ -42,7 +42,7 @@ LABEL org.opencontainers.image.title="Berth" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 # Health and metrics have a port of their own, so that whoever reaches the registry does not read them.
-# Who may use the registry is not decided here: without BERTH_ANONYMOUS Berth says so, and ends.
+# Whoever reaches it has to log in, but for what is public: BERTH_ANONYMOUS and BERTH_ADMIN_PASSWORD_FILE say otherwise.
 ENV PATH=/usr/local/bin \
     NODE_ENV=production \
     BERTH_LISTEN=0.0.0.0:5000 \

@@ -131,10 +131,10 @@ test('docker, logged in', async (t) => {
   await t.test('is out at its next push when its user is disabled', async () => {
     await login('alice', passwords.alice);
     await docker('push', `${host}/alice/hello:1`);
-    await berth('user', 'disable', 'alice');
+    await berth('user', 'set', 'alice', '--disabled');
     await assert.rejects(docker('push', `${host}/alice/hello:1`), /denied|unauthorized/);
     await assert.rejects(login('alice', passwords.alice), /unauthorized: authentication required/);
-    await berth('user', 'enable', 'alice');
+    await berth('user', 'set', 'alice', '--enabled');
   });
 
   await t.test('sends no secret that the registry would log', () => {

@@ -79,10 +79,12 @@ test('skopeo, logged in', async (t) => {
     const asBob = ['--creds', `bob:${passwords.bob}`];
     await assert.rejects(skopeo('inspect', ...asBob, remote('alice/app:1')), refused);
 
-    const token = await berth('token', 'create', '--user', 'alice', '--name', 'short', '--expires', '1h');
+    const { id, token } = JSON.parse(
+      await berth('token', 'create', '--user', 'alice', '--expires', '1h', '--json'),
+    );
     const withToken = ['--creds', `alice:${token}`];
     await skopeo('inspect', ...withToken, remote('alice/app:1'));
-    await berth('token', 'revoke', '--user', 'alice', 'short');
+    await berth('token', 'revoke', String(id));
     await assert.rejects(skopeo('inspect', ...withToken, remote('alice/app:1')), refused);
   });
 

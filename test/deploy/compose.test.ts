@@ -21,6 +21,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const nginx = readFileSync(join(root, 'deploy/nginx.conf'), 'utf8');
 const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8');
 const passwords = new Map([
+  ['ADMIN_PASSWORD', 'administrator-password'],
   ['POSTGRES_PASSWORD', 'database-password'],
   ['S3_SECRET_KEY', 'bucket-secret'],
 ]);
@@ -64,6 +65,9 @@ test('Berth accepts its settings, and they lead to the other services', async (t
   assert.equal(database.password, postgres!.environment!.POSTGRES_PASSWORD);
   // The image of PostgreSQL names the database after the user.
   assert.equal(database.pathname, `/${database.username}`);
+
+  assert.equal(config.anonymous, 'public');
+  assert.equal(config.admin.password, 'administrator-password');
 
   assert.ok(config.storage.type === 's3');
   const settings = config.storage.s3;

@@ -189,6 +189,17 @@ test('a pod has no rights, and may end its transfers before it is killed', async
   }
 });
 
+test('strangers may pull what is public, and the administrator’s password comes from a Secret', async (t) => {
+  if (!needs(t, 'helm')) return;
+  for (const example of ['single', 'replicated']) {
+    assert.equal(configOf(await render(t, example)).anonymous, 'public');
+  }
+  const resources = await render(t, 'single', { admin: { existingSecret: 'chosen' } });
+  const { valueFrom } = berthOf(resources).env.find(({ name }: Resource) => name === 'BERTH_ADMIN_PASSWORD');
+  assert.deepEqual(valueFrom.secretKeyRef, { name: 'chosen', key: 'password' });
+  assert.equal(configOf(resources).admin.password, 'secret');
+});
+
 test('every key of config becomes the setting that it is', async (t) => {
   if (!needs(t, 'helm')) return;
   const values = {
@@ -229,7 +240,12 @@ const refused: [what: string, base: string, values: object, reason: RegExp][] = 
     { replicas: 2, database: { existingSecret: 'database' } },
     /S3 \(config\.storage\.type: s3\) or a volume with ReadWriteMany/,
   ],
-  ['no decision about strangers', 'single', { config: { anonymous: '' } }, /config\.anonymous has to be set/],
+  [
+    'a password among the settings',
+    'single',
+    { config: { admin: { password: 'hunter2' } } },
+    /secrets do not go into config/,
+  ],
   [
     'a secret among the settings',
     'single',

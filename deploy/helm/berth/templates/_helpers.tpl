@@ -68,16 +68,13 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- /* What cannot work is refused here, with the remedy, and not found out by the pods. */}}
 {{- define "berth.check" -}}
-{{- if not (has .Values.config.anonymous (list "pull" "push")) }}
-{{- fail "config.anonymous has to be set: pull or push is what everyone may do who reaches the Service, as there are no accounts yet" }}
-{{- end }}
 {{- if or (gt (int .Values.replicas) 1) .Values.autoscaling.enabled }}
 {{- if not (include "berth.replicated" .) }}
 {{- fail "more than one replica needs PostgreSQL (database.existingSecret), and S3 (config.storage.type: s3) or a volume with ReadWriteMany" }}
 {{- end }}
 {{- end }}
-{{- if or (dig "database" "url" "" .Values.config) (dig "storage" "s3" "secretAccessKey" "" .Values.config) (dig "storage" "s3" "sessionToken" "" .Values.config) }}
-{{- fail "secrets do not go into config: name the Secrets that hold them in database.existingSecret and s3.existingSecret" }}
+{{- if or (dig "database" "url" "" .Values.config) (dig "storage" "s3" "secretAccessKey" "" .Values.config) (dig "storage" "s3" "sessionToken" "" .Values.config) (dig "admin" "password" "" .Values.config) (dig "signOn" "clientSecret" "" .Values.config) }}
+{{- fail "secrets do not go into config: name the Secrets that hold them in database.existingSecret, s3.existingSecret and admin.existingSecret, others in extraEnv" }}
 {{- end }}
 {{- range $key := list "listen" "data" "operations" }}
 {{- if hasKey $.Values.config $key }}
