@@ -6,15 +6,18 @@ import { configCommand } from './config.ts';
 import type { Context } from './context.ts';
 import { endingOf } from './failure.ts';
 import { fsckCommand } from './fsck.ts';
+import { grantCommand } from './grant.ts';
 import { keyCommand } from './key.ts';
 import { migrateDbCommand } from './migrate-db.ts';
 import { migrateStoreCommand } from './migrate-store.ts';
 import { orgCommand } from './org.ts';
 import { readOnlyCommand } from './read-only.ts';
 import { commandPage } from './reference.ts';
+import { repoCommand } from './repo.ts';
 import { robotCommand } from './robot.ts';
 import { serveCommand } from './serve.ts';
 import { teamCommand } from './team.ts';
+import { tokenCommand } from './token.ts';
 import { trustCommand } from './trust.ts';
 import { userCommand } from './user.ts';
 
@@ -38,6 +41,9 @@ export function program(context: Context): Command {
   root.addCommand(orgCommand(context));
   root.addCommand(teamCommand(context));
   root.addCommand(robotCommand(context));
+  root.addCommand(tokenCommand(context));
+  root.addCommand(grantCommand(context));
+  root.addCommand(repoCommand(context));
   root.addCommand(fsckCommand(context));
   root.addCommand(auditCommand(context));
   root.addCommand(readOnlyCommand(context));

@@ -117,3 +117,13 @@ export interface TrustStanding {
 export function findTrustStanding(db: Db, trust: number): Promise<TrustStanding | undefined> {
   return first(selectTrust(db, { trust }));
 }
+
+/** What each of the organisation's trusts lets jobs do, by name. */
+export function listTrustScopes(db: Db, organisation: number): Promise<{ name: string; scopes: string }[]> {
+  return db
+    .selectFrom('trusts')
+    .select(['name', 'scopes'])
+    .where('organisation_id', '=', organisation)
+    .orderBy('name')
+    .execute();
+}

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { crc32 } from 'node:zlib';
+import { hashOf, isAccessToken, makeAccessToken } from './access-token.ts';
+
+// Written down, so that no later version takes tokens of this one for something else.
+const known = 'brth_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcd0omAup';
+
+test('a token is recognised by its prefix, its letters and its checksum', () => {
+  for (let i = 0; i < 100; i++) {
+    const { token, hash } = makeAccessToken();
+    assert.match(token, /^brth_[0-9A-Za-z]{46}$/);
+    assert.ok(isAccessToken(token));
+    assert.equal(hash, hashOf(token));
+    assert.equal(hash, createHash('sha256').update(token).digest('hex'));
+  }
+  assert.ok(isAccessToken(known));
+});
+
+test('the checksum is the CRC-32 of the random part in base 62, of digits, capitals and small letters', () => {
+  const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+  const { token } = makeAccessToken();
+  let value = 0;
+  for (const digit of token.slice(-6)) value = value * 62 + digits.indexOf(digit);
+  assert.equal(value, crc32(token.slice(5, -6)));
+});
+
+test('no two tokens are alike, and every letter comes up everywhere', () => {
+  const tokens = Array.from({ length: 2_000 }, () => makeAccessToken().token);
+  assert.equal(new Set(tokens).size, tokens.length);
+  for (let place = 5; place < 45; place++) {
+    assert.equal(new Set(tokens.map((token) => token[place])).size, 62, `place ${place}`);
+  }
+});
+
+test('one changed letter is noticed, wherever it is', () => {
+  for (let place = 0; place < known.length; place++) {
+    const other = known[place] === 'x' ? 'y' : 'x';
+    assert.ok(!isAccessToken(known.slice(0, place) + other + known.slice(place + 1)), `place ${place}`);
+  }
+});
+
+for (const [what, text] of [
+  ['nothing', ''],
+  ['a password', 'correct horse battery staple'],
+  ['the prefix alone', 'brth_'],
+  ['one letter less', known.slice(0, -1)],
+  ['one letter more', `${known}0`],
+  ['a line end after it', `${known}\n`],
+  ['a line before it', `x\n${known}`],
+  ['a letter that is none of the 62', known.replace('A', '-')],
+] as const) {
+  test(`no token: ${what}`, () => assert.equal(isAccessToken(text), false));
+}

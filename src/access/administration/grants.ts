@@ -1,0 +1,59 @@
+import { findAccount } from '../../db/accounts.ts';
+import type { Database } from '../../db/database.ts';
+import { deleteGrant, type GrantRow, listGrants, upsertGrant } from '../../db/grants.ts';
+import type { Db } from '../../db/prepare.ts';
+import { listSummaries } from '../../db/repository-ranges.ts';
+import type { Role } from '../../db/schema.ts';
+import { asNamespace } from '../../oci/name.ts';
+import { type Pattern, prefixOf } from '../pattern.ts';
+import { change } from './change.ts';
+import { type GranteeName, granteeNamed } from './grantee.ts';
+import { parsePattern } from './pattern.ts';
+import { Refused } from './refused.ts';
+
+/**
+ * Gives a role on the repositories that the pattern matches, those to come too, in place of the one given by the same pattern.
+ * Answers what to warn of, if anything.
+ *
+ * @throws Refused
+ */
+export function setGrant(
+  database: Database,
+  grant: { readonly pattern: string; readonly grantee: GranteeName; readonly role: Role },
+): Promise<{ readonly warning: string | undefined }> {
+  const pattern = parsePattern(grant.pattern);
+  return change(database, async (db) => {
+    const grantee = await granteeNamed(db, grant.grantee);
+    await upsertGrant(db, { pattern, grantee, role: grant.role }, database.clock());
+    return { warning: await whyNothingMatches(db, pattern) };
+  });
+}
+
+/** A grant may come before what it is for; more often it is a slip of the pen. */
+async function whyNothingMatches(db: Db, pattern: Pattern): Promise<string | undefined> {
+  const [first = '', ...rest] = pattern.split('/');
+  const namespace = asNamespace(first);
+  if (namespace === undefined) return undefined;
+  if (rest.length > 0 && (await findAccount(db, namespace)) !== undefined) return undefined;
+  const [repository] = await listSummaries(db, prefixOf(pattern), '', 1);
+  if (repository !== undefined) return undefined;
+  return rest.length > 0
+    ? `${pattern} matches nothing yet: there is no user or organisation ${namespace}, and no such repository`
+    : `${pattern} matches nothing yet: there is no such repository`;
+}
+
+/** @throws Refused */
+export async function removeGrant(database: Database, pattern: string, name: GranteeName): Promise<void> {
+  await change(database, async (db) => {
+    const grantee = await granteeNamed(db, name);
+    if (await deleteGrant(db, pattern, grantee)) return;
+    const others = (await listGrants(db, grantee)).map((grant) => grant.pattern);
+    const instead = others.length === 0 ? 'there is none' : `there is one for ${others.join(', ')}`;
+    throw new Refused(`${name.kind} ${name.name} has no grant for ${pattern}: ${instead}`);
+  });
+}
+
+/** All grants, or those that one holds. @throws Refused */
+export async function grantsOf({ read }: Database, name: GranteeName | undefined): Promise<GrantRow[]> {
+  return listGrants(read, name && (await granteeNamed(read, name)));
+}

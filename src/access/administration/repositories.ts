@@ -1,0 +1,85 @@
+import type { Database } from '../../db/database.ts';
+import {
+  deleteRepository,
+  findOrCreateRepository,
+  findRepository,
+  findRepositoryRow,
+  setVisibility,
+} from '../../db/repositories.ts';
+import { listSummaries, type RepositorySummary } from '../../db/repository-ranges.ts';
+import type { Visibility } from '../../db/schema.ts';
+import { quote } from '../../oci/digest.ts';
+import { asName, type RepositoryName } from '../../oci/name.ts';
+import { Refused } from './refused.ts';
+import { type Access, whoMay } from './who-may.ts';
+
+/** @throws Refused */
+export function parseRepositoryName(text: string): RepositoryName {
+  const name = asName(text);
+  if (name !== undefined) return name;
+  throw new Refused(
+    `${quote(text)} cannot be a repository: a name has components of lowercase letters and digits, parted by '.', '_', '__' or '-', joined by '/'`,
+  );
+}
+
+function unknown(name: RepositoryName, remedy = ''): Refused {
+  return new Refused(`there is no repository ${name}${remedy}`);
+}
+
+/** Repositories whose names start with `prefix`, empty ones too, in byte order. */
+export async function* repositoriesFrom(
+  { read }: Database,
+  prefix: string,
+): AsyncGenerator<RepositorySummary> {
+  for (let after = ''; ; ) {
+    const page = await listSummaries(read, prefix, after, 1_000);
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined) return;
+    after = last.name;
+  }
+}
+
+/** @throws Refused */
+export async function showRepository(
+  { read }: Database,
+  text: string,
+): Promise<RepositorySummary & { readonly access: readonly Access[] }> {
+  const name = parseRepositoryName(text);
+  const [summary] = await listSummaries(read, name, '', 1);
+  if (summary?.name !== name) throw unknown(name);
+  return { ...summary, access: await whoMay(read, name, summary.visibility) };
+}
+
+/** Who may do what with a repository of that name, which need not be there. @throws Refused */
+export async function accessTo({ read }: Database, text: string): Promise<Access[]> {
+  const name = parseRepositoryName(text);
+  return whoMay(read, name, (await findRepositoryRow(read, name))?.visibility);
+}
+
+/** @param create whether the repository is made where there is none. @throws Refused */
+export async function changeVisibility(
+  database: Database,
+  text: string,
+  visibility: Visibility,
+  { create = false }: { readonly create?: boolean } = {},
+): Promise<void> {
+  const name = parseRepositoryName(text);
+  await database.transaction(async (db) => {
+    const id = create
+      ? await findOrCreateRepository(db, name, database.clock())
+      : await findRepository(db, name);
+    if (id === undefined) throw unknown(name, ': push to it first, or make it now with --create');
+    await setVisibility(db, id, visibility);
+  });
+}
+
+/** Deletes the repository with all that it holds; what was granted by its name stays. @throws Refused */
+export async function removeRepository(database: Database, text: string): Promise<void> {
+  const name = parseRepositoryName(text);
+  await database.transaction(async (db) => {
+    const id = await findRepository(db, name);
+    if (id === undefined) throw unknown(name);
+    await deleteRepository(db, id, database.clock());
+  });
+}

@@ -1,0 +1,32 @@
+import { quote } from '../../oci/digest.ts';
+import { asAction } from '../rights.ts';
+import { parseScope, type Scope } from '../scope.ts';
+import { parsePattern } from './pattern.ts';
+import { Refused } from './refused.ts';
+
+/** More than anybody needs, and few enough to go through at each request. */
+const maxScopes = 100;
+
+const shape = "repository:PATTERN:ACTIONS, such as 'repository:acme/app:pull,push'";
+
+/** @throws Refused, saying which part is wrong */
+export function parseScopes(texts: readonly string[]): readonly Scope[] {
+  if (texts.length > maxScopes) {
+    throw new Refused(
+      `a token has at most ${maxScopes} scopes: use patterns, such as repository:acme/**:pull`,
+    );
+  }
+  return texts.map((text) => {
+    const scope = parseScope(text);
+    if (scope !== undefined) return scope;
+    const [type, pattern, actions, ...rest] = text.split(':', 5);
+    if (type !== 'repository' || pattern === undefined || actions === undefined || rest.length > 0) {
+      throw new Refused(`${quote(text)} is no scope: a scope is ${shape}`);
+    }
+    parsePattern(pattern);
+    const wrong = actions.split(',').find((action) => asAction(action) === undefined) ?? '';
+    throw new Refused(
+      `${quote(wrong)} in ${quote(text)} is no action: there are pull, create, push, delete and *`,
+    );
+  });
+}

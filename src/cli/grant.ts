@@ -1,0 +1,126 @@
+// berth grant: who may do what with which repositories.
+import { Argument, Command, Option } from 'commander';
+import type { GrantRow } from '../db/grants.ts';
+import type { Role } from '../db/schema.ts';
+import { accessTable } from './access-table.ts';
+import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { requireSubject, subjectOf, withSubjectFlags } from './subject-flags.ts';
+import { showTime, table } from './table.ts';
+
+const grantees = ['user', 'team', 'robot'] as const;
+
+const pattern = new Argument(
+  '<pattern>',
+  'A repository, or a pattern: * is any part of one component, ** is any components, as in acme/web-* and acme/**.',
+);
+
+export function grantCommand(context: Context): Command {
+  const grant = new Command('grant').description('Grants: who may do what with which repositories.');
+  grant.addCommand(setCommand(context));
+  grant.addCommand(removeCommand(context));
+  grant.addCommand(listCommand(context));
+  return grant;
+}
+
+function setCommand(context: Context): Command {
+  const command = withSubjectFlags(withAdministrationFlags(new Command('set')), {
+    user: 'The user to give the role to.',
+    team: 'The team to give it to: all of its members have it.',
+    robot: 'The robot to give it to.',
+  })
+    .description('Give a role on repositories, in place of the one given by the same pattern.')
+    .addArgument(pattern)
+    .addOption(
+      new Option('--role <role>', 'What they may do.')
+        .choices(['read', 'write', 'maintain', 'admin'] satisfies Role[])
+        .makeOptionMandatory(),
+    )
+    .action(async (pattern: string, { role }: { role: Role }, command: Command) => {
+      const { setGrant } = await import('../access/administration/grants.ts');
+      const grantee = requireSubject(command, grantees);
+      await administer(command, context, async (database) => {
+        const { warning } = await setGrant(database, { pattern, grantee, role });
+        if (warning !== undefined) context.err(`berth: ${warning}\n`);
+        const { kind, name } = grantee;
+        return { text: `${kind} ${name} has ${role} on ${pattern}\n`, json: { pattern, role, kind, name } };
+      });
+    });
+  return withExamples(
+    command,
+    'berth grant set acme/app --user alice --role write',
+    "berth grant set 'acme/**' --team acme/developers --role read",
+    'berth grant set acme/app --robot acme+deploy --role read',
+  );
+}
+
+function removeCommand(context: Context): Command {
+  const command = withSubjectFlags(withAdministrationFlags(new Command('remove')), {
+    user: 'The user who has the grant.',
+    team: 'The team that has it.',
+    robot: 'The robot that has it.',
+  })
+    .description('Take a grant back, by the pattern that it was made with.')
+    .addArgument(pattern)
+    .action(async (pattern: string, _flags, command: Command) => {
+      const { removeGrant } = await import('../access/administration/grants.ts');
+      const grantee = requireSubject(command, grantees);
+      await administer(command, context, async (database) => {
+        await removeGrant(database, pattern, grantee);
+        const { kind, name } = grantee;
+        return {
+          text: `${kind} ${name} has no grant for ${pattern} any more\n`,
+          json: { pattern, kind, name, removed: true },
+        };
+      });
+    });
+  return withExamples(command, "berth grant remove 'acme/**' --team acme/developers");
+}
+
+function listCommand(context: Context): Command {
+  const command = withSubjectFlags(withAdministrationFlags(new Command('list')), {
+    user: 'Only those made to this user.',
+    team: 'Only those made to this team.',
+    robot: 'Only those made to this robot.',
+  })
+    .description('List the grants, or say who may do what with one repository.')
+    .addOption(
+      new Option(
+        '--repository <name>',
+        'Who may do what there, by grant or otherwise; accounts that are disabled are listed too.',
+      ).conflicts([...grantees]),
+    )
+    .action(async ({ repository }: { repository?: string }, command: Command) => {
+      const { grantsOf } = await import('../access/administration/grants.ts');
+      const { accessTo } = await import('../access/administration/repositories.ts');
+      await administer(command, context, async (database) => {
+        if (repository !== undefined) {
+          const access = await accessTo(database, repository);
+          return { text: accessTable(access), json: access };
+        }
+        const grants = (await grantsOf(database, subjectOf(command, grantees))).map(shown);
+        return {
+          text: table(
+            ['PATTERN', 'ROLE', 'WHO', 'SINCE'],
+            grants.map(({ pattern, role, kind, name, createdAt }) => [
+              pattern,
+              role,
+              `${kind} ${name}`,
+              createdAt,
+            ]),
+          ),
+          json: grants,
+        };
+      });
+    });
+  return withExamples(
+    command,
+    'berth grant list',
+    'berth grant list --team acme/developers',
+    'berth grant list --repository acme/app',
+  );
+}
+
+function shown({ createdAt, ...grant }: GrantRow) {
+  return { ...grant, createdAt: showTime(createdAt) };
+}

@@ -1,0 +1,150 @@
+// berth token: access tokens, with which people and robots log in.
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { parseDuration } from '../config/units.ts';
+import type { AccessTokenRow } from '../db/access-tokens.ts';
+import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { requireSubject, subjectOf, withSubjectFlags } from './subject-flags.ts';
+import { showTime, table } from './table.ts';
+
+const owners = ['user', 'robot'] as const;
+const defaultLifetime = '90d';
+
+export function tokenCommand(context: Context): Command {
+  const token = new Command('token').description(
+    'Access tokens, which stand in for a password in `docker login`.',
+  );
+  token.addCommand(createCommand(context));
+  token.addCommand(listCommand(context));
+  token.addCommand(revokeCommand(context));
+  return token;
+}
+
+interface CreateFlags {
+  readonly name?: string;
+  readonly scope: readonly string[];
+  readonly expires?: number | 'never';
+}
+
+function createCommand(context: Context): Command {
+  const command = withSubjectFlags(withAdministrationFlags(new Command('create')), {
+    user: 'The user to make it for.',
+    robot: 'The robot to make it for.',
+  })
+    .description(
+      'Make an access token. It alone is printed, once; what is kept cannot be turned back into it.',
+    )
+    .option('--name <text>', 'What it is for.')
+    .addOption(
+      new Option(
+        '--scope <scope>',
+        'What it is good for at most, as repository:PATTERN:ACTIONS; may be given more than once. Without one: for all that its owner may do.',
+      )
+        .argParser((scope: string, before: readonly string[]) => [...before, scope])
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option(
+        '--expires <duration>',
+        `How long it is good for, such as 30d or 12h, or never; ${defaultLifetime} if not given.`,
+      ).argParser(parseExpiry),
+    )
+    .action(async ({ name, scope, expires }: CreateFlags, command: Command) => {
+      const { createAccessToken } = await import('../access/administration/access-tokens.ts');
+      const owner = requireSubject(command, owners);
+      const lifetime = expires === 'never' ? null : (expires ?? (parseDuration(defaultLifetime) as number));
+      await administer(command, context, async (database) => {
+        const made = await createAccessToken(database, {
+          owner,
+          scopes: scope,
+          lifetime,
+          ...(name !== undefined && { name }),
+        });
+        const expiresAt = showEnd(made.expiresAt);
+        if (expires === undefined) {
+          context.err(
+            `berth: the token is good for ${defaultLifetime}, until ${expiresAt}; --expires sets another time, or never\n`,
+          );
+        }
+        return { text: `${made.token}\n`, json: { id: made.id, token: made.token, expiresAt } };
+      });
+    });
+  return withExamples(
+    command,
+    'berth token create --user alice --expires 30d',
+    "berth token create --robot acme+deploy --name 'GitHub' --scope 'repository:acme/*:pull,push' --expires never",
+  );
+}
+
+function parseExpiry(text: string): number | 'never' {
+  if (text === 'never') return text;
+  const milliseconds = parseDuration(text);
+  if (milliseconds !== undefined) return milliseconds;
+  throw new InvalidArgumentError('It has to be a duration such as 30d or 12h, or never.');
+}
+
+function listCommand(context: Context): Command {
+  const command = withSubjectFlags(withAdministrationFlags(new Command('list')), {
+    user: 'Only those of this user.',
+    robot: 'Only those of this robot.',
+  })
+    .description('List access tokens, revoked and ended ones too; never the tokens themselves.')
+    .action(async (_flags, command: Command) => {
+      const { accessTokensOf } = await import('../access/administration/access-tokens.ts');
+      await administer(command, context, async (database) => {
+        const tokens = (await accessTokensOf(database, subjectOf(command, owners))).map(shown);
+        return {
+          text: table(
+            ['ID', 'NAME', 'OWNER', 'SCOPES', 'CREATED', 'EXPIRES', 'LAST USED', 'FROM', 'REVOKED'],
+            tokens.map((token) => [
+              String(token.id),
+              token.name,
+              `${token.ownerKind} ${token.owner}`,
+              token.scopes.join(' ') || 'all',
+              token.createdAt,
+              token.expiresAt ?? 'never',
+              token.lastUsedAt ?? 'never',
+              token.lastUsedFrom ?? '',
+              token.revokedAt ?? '',
+            ]),
+          ),
+          json: tokens,
+        };
+      });
+    });
+  return withExamples(command, 'berth token list', 'berth token list --robot acme+deploy');
+}
+
+function shown({ createdAt, expiresAt, lastUsedAt, revokedAt, scopes, ...token }: AccessTokenRow) {
+  return {
+    ...token,
+    scopes: scopes === '' ? [] : scopes.split(' '),
+    createdAt: showTime(createdAt),
+    expiresAt: showEnd(expiresAt),
+    lastUsedAt: showEnd(lastUsedAt),
+    revokedAt: showEnd(revokedAt),
+  };
+}
+
+function showEnd(time: number | null): string | null {
+  return time === null ? null : showTime(time);
+}
+
+function revokeCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('revoke'))
+    .description('End an access token for good: from now on nobody logs in or pushes with it.')
+    .addArgument(new Argument('<id>', 'Its number in `berth token list`.').argParser(parseId))
+    .action(async (id: number, _flags, command: Command) => {
+      const { revokeAccessToken } = await import('../access/administration/access-tokens.ts');
+      await administer(command, context, async (database) => {
+        const revokedAt = showTime(await revokeAccessToken(database, id));
+        return { text: `token ${id} is revoked since ${revokedAt}\n`, json: { id, revokedAt } };
+      });
+    });
+  return withExamples(command, 'berth token revoke 7');
+}
+
+function parseId(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It has to be a number.');
+}

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { makeRobot } from '../../test/support/access.ts';
+import { dialects, makeOrganisation, makeUser } from '../../test/support/databases.ts';
+import { insertAccessToken, listAccessTokens, setRevoked } from './access-tokens.ts';
+
+for (const { name, open } of dialects) {
+  test(`${name}: tokens are listed by owner, without what could be turned back into them`, async (t) => {
+    const database = await open(t);
+    const alice = await makeUser(database, 'alice');
+    const robot = await makeRobot(database, 'acme+deploy', await makeOrganisation(database, 'acme'));
+    const insert = (account: number, hash: string, expiresAt: number | null) =>
+      database.transaction((db) =>
+        insertAccessToken(db, { account, name: 'ci', hash, scopes: 'repository:a:pull', expiresAt }, 5),
+      );
+    const first = await insert(alice, 'one', 9);
+    const second = await insert(robot, 'two', null);
+    const common = { name: 'ci', scopes: 'repository:a:pull', createdAt: 5 };
+    const unused = { lastUsedAt: null, lastUsedFrom: null, revokedAt: null };
+    const ofRobot = {
+      ...common,
+      ...unused,
+      id: second,
+      owner: 'acme+deploy',
+      ownerKind: 'robot',
+      expiresAt: null,
+    };
+    const ofAlice = { ...common, ...unused, id: first, owner: 'alice', ownerKind: 'user', expiresAt: 9 };
+    const list = async (account?: number) =>
+      (await listAccessTokens(database.read, account)).map((row) => ({ ...row }));
+    assert.deepEqual(await list(), [ofRobot, ofAlice]);
+    assert.deepEqual(await list(alice), [ofAlice]);
+    assert.deepEqual(await list(alice + robot), []);
+    await assert.rejects(insert(alice, 'one', null), 'no hash is kept twice');
+  });
+
+  test(`${name}: a token is revoked once, and others are not`, async (t) => {
+    const database = await open(t);
+    const alice = await makeUser(database, 'alice');
+    const insert = (hash: string) =>
+      database.transaction((db) =>
+        insertAccessToken(db, { account: alice, name: '', hash, scopes: '', expiresAt: null }, 5),
+      );
+    const [id, other] = [await insert('one'), await insert('two')];
+    const revoke = (now: number) => database.transaction((db) => setRevoked(db, id, now));
+    assert.equal(await revoke(7), 7);
+    assert.equal(await revoke(8), 7);
+    assert.equal(await database.transaction((db) => setRevoked(db, other + 1, 7)), undefined);
+    const revoked = (await listAccessTokens(database.read)).map((row) => row.revokedAt);
+    assert.deepEqual(revoked, [7, null]);
+  });
+}

@@ -1,0 +1,84 @@
+import type { Db } from './prepare.ts';
+import type { AccountKind, Role } from './schema.ts';
+
+/** Who holds a grant: an account, or all members of a team; by id. */
+export type Grantee = { readonly account: number } | { readonly team: number };
+
+/** A role on the repositories that a pattern matches, and who holds it, for people. */
+export interface GrantRow {
+  readonly pattern: string;
+  readonly role: Role;
+  readonly kind: Exclude<AccountKind, 'organisation'> | 'team';
+  /** A team's with its organisation before it: `acme/dev`. */
+  readonly name: string;
+  readonly createdAt: number;
+}
+
+/** Gives the role, in place of the one that the grantee has by this pattern already. */
+export async function upsertGrant(
+  db: Db,
+  grant: { readonly pattern: string; readonly grantee: Grantee; readonly role: Role },
+  now: number,
+): Promise<void> {
+  const { pattern, grantee, role } = grant;
+  const columns =
+    'team' in grantee ? (['team_id', 'pattern'] as const) : (['account_id', 'pattern'] as const);
+  await db
+    .insertInto('grants')
+    .values({ pattern, ...idsOf(grantee), role, created_at: now })
+    .onConflict((conflict) => conflict.columns(columns).doUpdateSet({ role }))
+    .execute();
+}
+
+/** False when there is no such grant. */
+export async function deleteGrant(db: Db, pattern: string, grantee: Grantee): Promise<boolean> {
+  const { account_id, team_id } = idsOf(grantee);
+  const removed = await db
+    .deleteFrom('grants')
+    .where('pattern', '=', pattern)
+    .where('account_id', 'is not distinct from', account_id)
+    .where('team_id', 'is not distinct from', team_id)
+    .returning('id')
+    .execute();
+  return removed.length > 0;
+}
+
+function idsOf(grantee: Grantee): { account_id: number | null; team_id: number | null } {
+  return 'team' in grantee
+    ? { account_id: null, team_id: grantee.team }
+    : { account_id: grantee.account, team_id: null };
+}
+
+/** All grants, or the grantee's own, by pattern and then by who holds them. */
+export async function listGrants(db: Db, grantee?: Grantee): Promise<GrantRow[]> {
+  const rows = await db
+    .selectFrom('grants')
+    .leftJoin('accounts', 'accounts.id', 'grants.account_id')
+    .leftJoin('teams', 'teams.id', 'grants.team_id')
+    .leftJoin('accounts as organisations', 'organisations.id', 'teams.organisation_id')
+    .select([
+      'grants.pattern',
+      'grants.role',
+      'grants.created_at as createdAt',
+      'accounts.kind',
+      'accounts.name',
+      'organisations.name as organisation',
+      'teams.name as team',
+    ])
+    .$if(grantee !== undefined, (query) => {
+      const { account_id, team_id } = idsOf(grantee as Grantee);
+      return query
+        .where('grants.account_id', 'is not distinct from', account_id)
+        .where('grants.team_id', 'is not distinct from', team_id);
+    })
+    .orderBy('grants.pattern')
+    .orderBy('grants.id')
+    .execute();
+  return rows.map(({ pattern, role, createdAt, kind, name, organisation, team }) => ({
+    pattern,
+    role,
+    kind: (kind ?? 'team') as GrantRow['kind'],
+    name: name ?? `${organisation}/${team}`,
+    createdAt,
+  }));
+}
