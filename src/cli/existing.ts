@@ -1,8 +1,9 @@
 // The registry that a command is about.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
-import type { Database } from '../db/database.ts';
+import { type Database, EmptyDatabase, SchemaMismatch } from '../db/database.ts';
 import type { Inspection } from '../db/inspection.ts';
 import { Failure } from './failure.ts';
 
@@ -32,17 +33,17 @@ export async function openExisting(config: Place): Promise<Database> {
 }
 
 /**
- * To change who may do what, perhaps beside those who serve it, and perhaps before anybody has: an embedded database that is
- * not there is made, as the first start makes it. Takes no write while the registry is read-only.
+ * To change who may do what, perhaps beside those who serve it, and perhaps before anybody has: a registry that is not there yet
+ * is made, as the first start makes it. Takes no write while the registry is read-only.
  *
- * @throws Failure | SchemaMismatch | UnfitDatabase | UnfinishedCopy | ForeignRegistry
+ * @throws SchemaMismatch | UnfitDatabase | UnfinishedCopy | ForeignRegistry
  */
 export async function openForAdministration(config: Place & Pick<Config, 'storage'>): Promise<Database> {
   const { openDatabase, openStore } = await import('../open.ts');
   const { refuseUnfinishedCopy } = await import('../db/properties.ts');
   const { refuseWhenReadOnly } = await import('../db/read-only.ts');
   if (isThere(config)) {
-    await (await inspectExisting(config)).close();
+    await refuseOtherSchema(config);
   } else if (config.storage.type === 'filesystem') {
     // Its folders come first, and it says when they are another registry's.
     await (await openStore(config)).close();
@@ -54,6 +55,21 @@ export async function openForAdministration(config: Place & Pick<Config, 'storag
   } catch (error) {
     await database.close();
     throw error;
+  }
+}
+
+/** Milliseconds in which a first start elsewhere has made its schema, step by step. */
+const madeWithin = 2_000;
+
+/** Lets this version's schema pass, and none at all, which opening makes. */
+async function refuseOtherSchema(config: Place): Promise<void> {
+  for (const began = performance.now(); ; await delay(50)) {
+    try {
+      return await (await inspectExisting(config)).close();
+    } catch (error) {
+      if (error instanceof EmptyDatabase) return;
+      if (!(error instanceof SchemaMismatch) || performance.now() - began > madeWithin) throw error;
+    }
   }
 }
 

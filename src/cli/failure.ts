@@ -5,7 +5,13 @@ import { TokenServerKeysError } from '../access/foreign-keys.ts';
 import { ConfigError } from '../config/mistake.ts';
 import { CannotMigrate } from '../core/migrate/cannot-migrate.ts';
 import { DataDirectoryInUse } from '../db/data-lock.ts';
-import { DatabaseUnavailable, SchemaMismatch, UnfinishedCopy, UnfitDatabase } from '../db/database.ts';
+import {
+  DatabaseUnavailable,
+  EmptyDatabase,
+  SchemaMismatch,
+  UnfinishedCopy,
+  UnfitDatabase,
+} from '../db/database.ts';
 import { ReadOnlyRegistry } from '../db/read-only.ts';
 import { TlsError } from '../http/tls.ts';
 import { ForeignRegistry } from '../storage/foreign-registry.ts';
@@ -68,6 +74,7 @@ const spoken = [
   TlsError,
   TokenServerKeysError,
   SchemaMismatch,
+  EmptyDatabase,
   UnfitDatabase,
   DatabaseUnavailable,
   UnfinishedCopy,

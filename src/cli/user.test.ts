@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { berth, berthReading, type Ended } from '../../test/support/berth.ts';
+import { needs } from '../../test/support/needs.ts';
+import { openTestPostgres } from '../../test/support/postgres.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 
 /** `berth` with a data directory of its own, where nothing is yet. */
@@ -26,6 +28,18 @@ test('the first user is made before the first start, in a database that is made 
   assert.deepEqual([exitCode, err], [0, '']);
   assert.match(out, /^created the user alice\npassword: [a-zA-Z2-9]{24}\n$/);
   assert.match((await berth('user', 'list')).out, /^alice /m);
+});
+
+test('the first user may be made in an empty PostgreSQL database too', async (t) => {
+  if (!needs(t, 'postgres')) return;
+  const config = join(await temporaryDirectory(t), 'berth.yaml');
+  writeFileSync(config, `database:\n  url: ${await openTestPostgres(t)}\n`);
+  const fsck = await berth('fsck', '--config', config);
+  assert.equal(fsck.err.split(':')[1], ' there is no registry in the database yet', fsck.err);
+  for (const name of ['alice', 'bob']) {
+    assert.equal((await berth('user', 'create', name, '--no-password', '--config', config)).err, '');
+  }
+  assert.equal(jsonOf(await berth('user', 'list', '--json', '--config', config)).length, 2);
 });
 
 test('a random password is printed when the user is made, each time another one, and never again', async (t) => {

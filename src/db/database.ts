@@ -44,6 +44,15 @@ export class SchemaMismatch extends Error {
   override readonly name = 'SchemaMismatch';
 }
 
+/** There is no schema in the database at all. The message is for whoever started something else than Berth itself. */
+export class EmptyDatabase extends Error {
+  override readonly name = 'EmptyDatabase';
+
+  constructor() {
+    super('there is no registry in the database yet: start Berth once with this configuration to make one');
+  }
+}
+
 /** The database is half of a copy. The message is for whoever starts Berth. */
 export class UnfinishedCopy extends Error {
   override readonly name = 'UnfinishedCopy';

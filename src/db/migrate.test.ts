@@ -3,7 +3,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
-import { migrate } from './migrate.ts';
+import { EmptyDatabase, SchemaMismatch } from './database.ts';
+import { migrate, requireCurrentSchema } from './migrate.ts';
 import * as registry from './migrations/0001-registry.ts';
 import type { Schema } from './schema.ts';
 import { SqliteConnection, sqliteDialect } from './sqlite-dialect.ts';
@@ -54,5 +55,15 @@ test('a database that a newer Berth has written is refused, by name, and left al
   await migrate(db, { '0001-registry': registry, '0002-second': second });
   const before = tables();
   await assert.rejects(migrate(db), /written by a newer Berth \(it has 0002-second\)/);
+  assert.deepEqual(tables(), before);
+});
+
+test('who may only look finds the schema of this version, of another one, or none at all', async () => {
+  const { db, tables } = memory();
+  await assert.rejects(requireCurrentSchema(db), EmptyDatabase);
+  await migrate(db, { '0001-registry': registry });
+  await assert.rejects(requireCurrentSchema(db), SchemaMismatch);
+  const before = tables();
+  await requireCurrentSchema(db, { '0001-registry': registry });
   assert.deepEqual(tables(), before);
 });

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
-import { SchemaMismatch } from './database.ts';
+import { EmptyDatabase, SchemaMismatch } from './database.ts';
 import * as registry from './migrations/0001-registry.ts';
 import * as replicas from './migrations/0002-replicas.ts';
 import * as access from './migrations/0003-access.ts';
@@ -38,10 +38,11 @@ export async function isCurrent(db: Kysely<Schema>, known = migrations): Promise
 /**
  * Whether the database has exactly this version's schema, for whoever may only look.
  *
- * @throws SchemaMismatch when an older or a newer Berth has been here last
+ * @throws SchemaMismatch when an older or a newer Berth has been here last; EmptyDatabase when none has
  */
 export async function requireCurrentSchema(db: Kysely<Schema>, known = migrations): Promise<void> {
   const applied = await appliedNames(db);
+  if (applied.length === 0) throw new EmptyDatabase();
   refuseNewer(applied, known);
   const missing = Object.keys(known).filter((name) => !applied.includes(name));
   if (missing.length > 0) {

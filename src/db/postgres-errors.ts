@@ -1,5 +1,5 @@
 import { DatabaseError } from 'pg';
-import { DatabaseUnavailable, SchemaMismatch, UnfitDatabase } from './database.ts';
+import { DatabaseUnavailable, EmptyDatabase, SchemaMismatch, UnfitDatabase } from './database.ts';
 
 /** The connection broke under a statement; whether the server ran it is unknown. */
 export class ConnectionLost extends DatabaseUnavailable {}
@@ -43,7 +43,7 @@ export function asGivenUp(error: unknown): unknown {
 
 /** For whoever starts Berth. What `pg` says holds no password; other properties of its errors may. */
 export function asStartFailure(error: unknown, database: string): unknown {
-  if (error instanceof SchemaMismatch) return error;
+  if (error instanceof SchemaMismatch || error instanceof EmptyDatabase) return error;
   if (error instanceof UnfitDatabase) return new UnfitDatabase(`the database${database}: ${error.message}`);
   const isBug = error instanceof DatabaseError ? error.severity !== 'FATAL' : error instanceof TypeError;
   return isBug ? error : new UnfitDatabase(`the database${database} cannot be used: ${messageOf(error)}`);

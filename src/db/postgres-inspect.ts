@@ -13,7 +13,7 @@ const connections = 4;
 /** A whole table is read, however large. */
 const session = { readOnly: true, unlimited: true };
 
-/** @throws UnfitDatabase when it cannot be reached; SchemaMismatch when it has another version's schema */
+/** @throws UnfitDatabase when it cannot be reached; SchemaMismatch when it has another version's schema; EmptyDatabase when it has none */
 export async function inspectPostgres(url: string): Promise<Inspection> {
   const pool = new Pool({
     ...clientConfig(url, session),

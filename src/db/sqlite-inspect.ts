@@ -6,7 +6,7 @@ import { requireCurrentSchema } from './migrate.ts';
 import type { Schema } from './schema.ts';
 import { SqliteConnection, sqliteDialect } from './sqlite-dialect.ts';
 
-/** @throws Error when there is no database at `path`, or it has another version's schema */
+/** @throws Error when there is no database at `path`, it has another version's schema, or none (EmptyDatabase) */
 export async function inspectSqlite(path: string): Promise<Inspection> {
   // SQLite's own word for it would be 'unable to open database file'.
   await stat(path);

@@ -1,6 +1,7 @@
 // The commands are processes of their own; the server is another one, over the same database.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -55,4 +56,12 @@ test('users that were made before the first start are there after it', async (t)
   const server = await startBerth(t, { data });
   assert.equal(await startUpload(server.url), 202);
   assert.deepEqual(namesIn((await command(['user', 'list', '--json', '--data', data])).output), ['alice']);
+});
+
+test('several who make the first users at once make one registry', async (t) => {
+  const data = join(await temporaryDirectory(t), 'data');
+  const names = ['alice', 'bob', 'carol'];
+  const made = names.map((name) => command(['user', 'create', name, '--no-password', '--data', data]));
+  for (const { code, output } of await Promise.all(made)) assert.equal(code, 0, output);
+  assert.deepEqual(namesIn((await command(['user', 'list', '--json', '--data', data])).output), names);
 });
