@@ -63,20 +63,23 @@ const selectPublicBetween = prepare((db, p: Params<Between>) =>
 /** Below and above every character that a name may have. */
 const [lowest, highest] = ['\u0001', '~'];
 
-/** Repositories of the range that hold a manifest, with names after `after` in byte order, at most `limit`. */
-export function listInRange(
-  db: Db,
-  { prefix, exact, publicOnly }: NameRange,
-  after: string,
-  limit: number,
-): Promise<ListedRepository[]> {
-  const between = {
+function boundsOf({ prefix, exact }: Omit<NameRange, 'publicOnly'>, after: string): Omit<Between, 'limit'> {
+  return {
     // One bound below, not two: a database looks no further back than there.
     from: after < prefix ? prefix : after + lowest,
     to: prefix + (exact ? lowest : highest),
-    limit,
   };
-  return (publicOnly ? selectPublicBetween : selectBetween)(db, between) as Promise<ListedRepository[]>;
+}
+
+/** Repositories of the range that hold a manifest, with names after `after` in byte order, at most `limit`. */
+export function listInRange(
+  db: Db,
+  range: NameRange,
+  after: string,
+  limit: number,
+): Promise<ListedRepository[]> {
+  const select = range.publicOnly ? selectPublicBetween : selectBetween;
+  return select(db, { ...boundsOf(range, after), limit }) as Promise<ListedRepository[]>;
 }
 
 const selectNamed = prepare((db, p: Params<{ names: string; after: string; limit: number }>) =>
@@ -93,4 +96,42 @@ export function listNamed(
   limit: number,
 ): Promise<ListedRepository[]> {
   return selectNamed(db, { names: JSON.stringify(names), after, limit }) as Promise<ListedRepository[]>;
+}
+
+/** A repository, and how much is in it. */
+export interface RepositorySummary extends RepositoryRow {
+  readonly tags: number;
+  readonly manifests: number;
+}
+
+const selectSummaries = prepare((db, p: Params<Between>) =>
+  db
+    .selectFrom('repositories')
+    .select((select) => [
+      'id',
+      'name',
+      'visibility',
+      ...(['tags', 'manifests'] as const).map((table) =>
+        select
+          .selectFrom(table)
+          .select((count) => count.fn.countAll<number>().as('count'))
+          .whereRef(`${table}.repository_id`, '=', 'repositories.id')
+          .as(table),
+      ),
+    ])
+    .where('name', '>=', p('from'))
+    .where('name', '<', p('to'))
+    .orderBy('name')
+    .limit(p('limit')),
+);
+
+/** Repositories with names that start with `prefix` and come after `after` in byte order, empty ones too, at most `limit`. */
+export function listSummaries(
+  db: Db,
+  prefix: string,
+  after: string,
+  limit: number,
+): Promise<RepositorySummary[]> {
+  const range = { prefix, exact: false };
+  return selectSummaries(db, { ...boundsOf(range, after), limit }) as unknown as Promise<RepositorySummary[]>;
 }

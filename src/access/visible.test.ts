@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { dialects, digestNumber } from '../../test/support/databases.ts';
+import { listRepositoryPage } from '../core/repositories.ts';
+import type { Database } from '../db/database.ts';
+import type { Visibility } from '../db/schema.ts';
+import { parseName, type RepositoryName } from '../oci/name.ts';
+import type { AnonymousAccess } from './policy.ts';
+import { type Entitlements, rightsOn } from './entitlements.ts';
+import { asPattern, type Pattern } from './pattern.ts';
+import { rightsOfRole } from './rights.ts';
+import { parseScope, type Scope } from './scope.ts';
+import { visibleTo } from './visible.ts';
+
+function entitlements(given: Partial<Entitlements>): Entitlements {
+  return { anonymous: false, administrator: false, grants: [], scopes: undefined, ...given };
+}
+
+function read(...patterns: string[]) {
+  return patterns.map((text) => ({ pattern: asPattern(text) as Pattern, rights: rightsOfRole('read') }));
+}
+
+function scopes(...texts: string[]): Scope[] {
+  return texts.map((text) => parseScope(text) as Scope);
+}
+
+/** Where a database has to look; `public` before a range of which only the public ones count. */
+function rangesOf(given: Partial<Entitlements>, policy: AnonymousAccess): string[] | 'all' {
+  const visible = visibleTo(entitlements(given), policy);
+  if (visible.all) return 'all';
+  return visible.ranges.map(
+    ({ prefix, exact, publicOnly }) => `${publicOnly ? 'public ' : ''}${prefix}${exact ? '' : '*'}`,
+  );
+}
+
+for (const [what, given, policy, expected] of [
+  ['administrators see all', { administrator: true }, 'none', 'all'],
+  ['all see all that they may pull', { anonymous: true }, 'pull', 'all'],
+  ['all see all in an open registry', { anonymous: true }, 'push', 'all'],
+  ['without a login, nothing', { anonymous: true }, 'none', []],
+  ['without a login, what is public', { anonymous: true }, 'public', ['public *']],
+  ['with a login, what is public', {}, 'none', ['public *']],
+  [
+    'grants, as far as their patterns are plain',
+    { grants: read('acme/app', 'acme/web-*', 'bob/**', '*/x') },
+    'public',
+    ['acme/app', 'acme/web-*', 'bob/*', '*', 'public *'],
+  ],
+  [
+    'what a grant lets push alone is not seen',
+    { grants: [{ pattern: 'acme/**' as Pattern, rights: new Set(['create', 'update'] as const) }] },
+    'none',
+    ['public *'],
+  ],
+  [
+    'scopes narrow what an administrator sees',
+    { administrator: true, scopes: scopes('repository:acme/**:pull', 'repository:bob/x:push') },
+    'none',
+    ['acme/*'],
+  ],
+  [
+    'scopes narrow what is granted and what is public',
+    {
+      grants: read('acme/**', 'bob/app', 'carol/**'),
+      scopes: scopes('repository:acme/app:pull', 'repository:bob/**:*', 'repository:acme/x-*:delete'),
+    },
+    'none',
+    ['acme/app', 'bob/app', 'public acme/app', 'public bob/*'],
+  ],
+] as const) {
+  test(`what is visible: ${what}`, () => {
+    assert.deepEqual(rangesOf(given, policy), expected);
+  });
+}
+
+/** All repositories, each with a manifest unless it is empty. */
+async function fill(
+  database: Database,
+  repositories: readonly { name: RepositoryName; visibility: Visibility; empty: boolean }[],
+): Promise<void> {
+  await database.transaction(async (db) => {
+    await db.deleteFrom('manifests').execute();
+    await db.deleteFrom('repositories').execute();
+    for (const { empty, ...row } of repositories) {
+      const { id } = await db
+        .insertInto('repositories')
+        .values({ ...row, created_at: 1 })
+        .returning('id')
+        .executeTakeFirstOrThrow();
+      if (empty) continue;
+      const manifest = {
+        repository_id: id,
+        digest: digestNumber(1),
+        media_type: 'a/b',
+        size: 2,
+        created_at: 1,
+      };
+      await db
+        .insertInto('manifests')
+        .values({
+          ...manifest,
+          bytes: Buffer.from('{}'),
+          subject_digest: null,
+          artifact_type: null,
+          annotations: null,
+        })
+        .execute();
+    }
+  });
+}
+
+const component = fc.constantFrom('a', 'ab', 'a-b', 'a.b', 'a0', 'b', 'z');
+const aName = fc.array(component, { minLength: 1, maxLength: 3 }).map((parts) => parseName(parts.join('/')));
+const aPattern = fc
+  .array(fc.oneof(component, fc.constantFrom('*', '**', 'a*', '*b', 'a*b')), { minLength: 1, maxLength: 3 })
+  .map((parts) => parts.join('/') as Pattern);
+const someEntitlements = fc.record({
+  anonymous: fc.boolean(),
+  administrator: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, fc.boolean()),
+  grants: fc.array(
+    fc.record({
+      pattern: aPattern,
+      rights: fc.constantFrom(rightsOfRole('read'), rightsOfRole('admin'), new Set(['create'] as const)),
+    }),
+    { maxLength: 5 },
+  ),
+  scopes: fc.option(
+    fc.array(
+      fc.record({
+        pattern: aPattern,
+        actions: fc.subarray(['pull', 'push', '*'] as const, { minLength: 1 }),
+      }),
+      { minLength: 1, maxLength: 3 },
+    ),
+    { nil: undefined },
+  ),
+});
+const someRepositories = fc.uniqueArray(
+  fc.record({
+    name: aName,
+    visibility: fc.constantFrom<Visibility>('public', 'private'),
+    empty: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)),
+  }),
+  { selector: ({ name }) => name, maxLength: 40 },
+);
+
+for (const { name, open } of dialects) {
+  test(`${name}: every page of a catalog is full of what its reader may pull, and nothing is missing`, async (t) => {
+    const database = await open(t);
+    await fc.assert(
+      fc.asyncProperty(
+        someRepositories,
+        fc.array(someEntitlements, { minLength: 5, maxLength: 5 }),
+        fc.constantFrom<AnonymousAccess>('none', 'public', 'pull', 'push'),
+        fc.integer({ min: 1, max: 4 }),
+        async (repositories, readers, policy, n) => {
+          await fill(database, repositories);
+          for (const reader of readers) {
+            const expected = repositories
+              .filter(({ empty }) => !empty)
+              .filter(({ name, visibility }) => rightsOn(reader, name, visibility, policy).has('pull'))
+              .map(({ name }) => name)
+              .sort();
+            const walked: string[] = [];
+            for (let more = true; more; ) {
+              const request = { last: walked.at(-1) ?? '', n };
+              const page = await listRepositoryPage(database, request, visibleTo(reader, policy));
+              if (page.more) assert.equal(page.items.length, n);
+              walked.push(...page.items);
+              more = page.more;
+            }
+            assert.deepEqual(walked, expected);
+          }
+        },
+      ),
+      { numRuns: name === 'SQLite' ? 100 : 20 },
+    );
+  });
+
+  test(`${name}: where a listing goes on says nothing of what lies in between`, async (t) => {
+    const database = await open(t);
+    const all = Array.from({ length: 250 }, (_, i) => parseName(`secret/${String(i).padStart(3, '0')}`));
+    const mine = ['a/1', 'secret/100', 'z/1'].map(parseName);
+    await fill(
+      database,
+      [...new Set([...all, ...mine])].map((name) => ({ name, visibility: 'private', empty: false })),
+    );
+    // The last pattern makes the database find all of them.
+    const reader = entitlements({ grants: read(...mine, '*/nothing') });
+    for (const [last, n, items, more] of [
+      ['', 10, mine, false],
+      ['', 1, mine.slice(0, 1), true],
+      ['a/1', 1, mine.slice(1, 2), true],
+      ['secret/050', 1, mine.slice(1, 2), true],
+      ['secret/100', 1, mine.slice(2), false],
+      ['secret/249', 1, mine.slice(2), false],
+      ['z/1', 1, [], false],
+      ['', 0, [], false],
+    ] as const) {
+      const page = await listRepositoryPage(database, { last, n }, visibleTo(reader, 'none'));
+      assert.deepEqual(page, { items, more }, `${n} after ${last}`);
+    }
+  });
+
+  test(`${name}: what is granted and what is public come in one order, however much is read for a page`, async (t) => {
+    const database = await open(t);
+    const repositories = Array.from({ length: 700 }, (_, i) => ({
+      name: parseName(`${['acme', 'bob', 'carol'][i % 3]}/${String(i).padStart(3, '0')}`),
+      visibility: (i % 2 === 0 ? 'public' : 'private') as Visibility,
+      empty: false,
+    }));
+    await fill(database, repositories);
+    const reader = entitlements({ grants: read('acme/**', 'bob/001', 'bob/007', 'carol/*5') });
+    const expected = repositories
+      .filter(({ name, visibility }) => rightsOn(reader, name, visibility, 'none').has('pull'))
+      .map(({ name }) => name)
+      .sort();
+    for (const n of [40, 150, 699]) {
+      const walked: string[] = [];
+      for (let more = true; more; ) {
+        const page = await listRepositoryPage(
+          database,
+          { last: walked.at(-1) ?? '', n },
+          visibleTo(reader, 'none'),
+        );
+        walked.push(...page.items);
+        more = page.more;
+      }
+      assert.deepEqual(walked, expected);
+    }
+  });
+}

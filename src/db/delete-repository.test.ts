@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dialects, digestNumber, makeRepository } from '../../test/support/databases.ts';
+import { parseName } from '../oci/name.ts';
+import { parseTag } from '../oci/reference.ts';
+import { linkBlob, listUnheldBlobs, recordStored } from './blobs.ts';
+import type { Database } from './database.ts';
+import { insertManifest, insertReferences } from './manifests.ts';
+import { deleteRepository, findOrCreateRepository, findRepository } from './repositories.ts';
+import { moveTag } from './tags.ts';
+
+const app = parseName('acme/app');
+const tables = [
+  'repositories',
+  'repository_blobs',
+  'manifests',
+  'manifest_references',
+  'tags',
+  'uploads',
+] as const;
+
+/** A repository with one of everything; the blob is recorded at 1. */
+async function fill(database: Database, repository: number): Promise<void> {
+  await database.transaction(async (db) => {
+    await recordStored(db, { digest: digestNumber(1), size: 1, generation: 0 }, 1);
+    await linkBlob(db, repository, digestNumber(1), 1);
+    const manifest = { repository, digest: digestNumber(2), mediaType: 'a/b', bytes: Buffer.from('{}') };
+    const bare = { subject: null, artifactType: null, annotations: null };
+    const id = await insertManifest(db, { ...manifest, ...bare }, 1);
+    await insertReferences(db, id, 'blob', [digestNumber(1)]);
+    await moveTag(db, repository, parseTag('v1'), id, 1);
+    const upload = { id: `of ${repository}`, repository_id: repository, algorithm: 'sha256', size: 0 };
+    const rest = { digest: digestNumber(3), created_at: 1, updated_at: 1, writer_until: 0, staged: '' };
+    await db
+      .insertInto('uploads')
+      .values({ ...upload, ...rest })
+      .execute();
+  });
+}
+
+async function counts(database: Database): Promise<number[]> {
+  const all: number[] = [];
+  for (const table of tables) {
+    all.push((await database.read.selectFrom(table).selectAll().execute()).length);
+  }
+  return all;
+}
+
+for (const { name, open } of dialects) {
+  test(`${name}: a repository goes with everything in it, and nothing of another`, async (t) => {
+    const database = await open(t);
+    const id = await makeRepository(database, app);
+    const other = await makeRepository(database, parseName('acme/app2'));
+    await fill(database, id);
+    await fill(database, other);
+    assert.deepEqual(await counts(database), [2, 2, 2, 2, 2, 2]);
+    assert.equal(await database.transaction((db) => deleteRepository(db, id, 5)), true);
+    assert.deepEqual(await counts(database), [1, 1, 1, 1, 1, 1]);
+    assert.equal(await findRepository(database.read, app), undefined);
+    assert.equal(await database.transaction((db) => deleteRepository(db, id, 5)), false);
+    assert.notEqual(await makeRepository(database, app), id, 'the next of that name is another one');
+  });
+
+  test(`${name}: bytes that were a deleted repository's alone are due for the sweeper from then on, not before`, async (t) => {
+    const database = await open(t);
+    const id = await makeRepository(database, app);
+    await fill(database, id);
+    const later = 1_000_000;
+    await database.transaction((db) => deleteRepository(db, id, later));
+    const due = async (before: number) => (await listUnheldBlobs(database.read, before, '', 10)).length;
+    assert.deepEqual([await due(later), await due(later + 1)], [0, 1]);
+  });
+
+  test(`${name}: whoever pushes while a repository is deleted pushes to it before, or to another one after`, async (t) => {
+    const database = await open(t);
+    for (let round = 0; round < 5; round++) {
+      const id = await makeRepository(database, app);
+      await fill(database, id);
+      const push = (n: number) =>
+        database.transaction(async (db) => {
+          const repository = await findOrCreateRepository(db, app, 1);
+          await recordStored(db, { digest: digestNumber(n), size: 1, generation: 0 }, 1);
+          await linkBlob(db, repository, digestNumber(n), 1);
+          return repository;
+        });
+      const remove = database.transaction((db) => deleteRepository(db, id, 1));
+      const pushed = await Promise.all([push(10), push(11), push(12), push(13)]);
+      assert.equal(await remove, true);
+      const now = await findRepository(database.read, app);
+      const held = await database.read.selectFrom('repository_blobs').selectAll().execute();
+      assert.ok(held.every(({ repository_id }) => repository_id === now));
+      assert.equal(held.length, pushed.filter((repository) => repository !== id).length);
+      if (now !== undefined) await database.transaction((db) => deleteRepository(db, now, 1));
+    }
+  });
+}
