@@ -55,9 +55,11 @@ export async function connect(t: TestContext, overrides?: TestRegistryOptions): 
 
 export class Client {
   readonly #http: FastifyInstance;
+  readonly #always: Headers;
 
-  constructor(http: FastifyInstance) {
+  constructor(http: FastifyInstance, always: Headers = {}) {
     this.#http = http;
+    this.#always = always;
   }
 
   send(
@@ -74,6 +76,16 @@ export class Client {
     });
   }
 
+  /** The same to what is not below `/v2`, and has other headers. */
+  fetch(method: string, url: string, headers: Headers = {}): Promise<Answer> {
+    return this.#answer({ method: method as 'GET', url, headers });
+  }
+
+  /** This client with headers that it sends along with every request. */
+  as(headers: Headers): Client {
+    return new Client(this.#http, { ...this.#always, ...headers });
+  }
+
   /** Sends a request whose connection goes after `bytes` of its body; the answer is what nobody would have got. */
   breakOff(method: string, url: string, headers: Headers, bytes: Buffer | string): Promise<Answer> {
     const simulate = { end: false, close: true, error: false, split: false };
@@ -82,15 +94,20 @@ export class Client {
 
   async #inject(request: InjectOptions & { method: string; url: string }): Promise<Answer> {
     const { method, url } = request;
+    const answer = await this.#answer({ ...request, headers: { ...this.#always, ...request.headers } });
+    assert.equal(
+      answer.headers['docker-distribution-api-version'],
+      'registry/2.0',
+      `2.1: ${method} ${url} answered ${answer.status} without Docker-Distribution-API-Version`,
+    );
+    if (method === 'HEAD') assert.equal(answer.body.length, 0, `HEAD ${url} was answered with a body`);
+    return answer;
+  }
+
+  async #answer(request: InjectOptions): Promise<Answer> {
     const answer = await this.#http.inject(request);
     const flat = Object.entries(answer.headers).map(([name, value]) => [name, value && String(value)]);
     const sent: Answer['headers'] = Object.fromEntries(flat);
-    assert.equal(
-      sent['docker-distribution-api-version'],
-      'registry/2.0',
-      `2.1: ${method} ${url} answered ${answer.statusCode} without Docker-Distribution-API-Version`,
-    );
-    if (method === 'HEAD') assert.equal(answer.rawPayload.length, 0, `HEAD ${url} was answered with a body`);
     return {
       status: answer.statusCode,
       headers: sent,

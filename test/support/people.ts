@@ -1,45 +1,29 @@
 // Who requests come from: accounts in a registry's database, and the headers that say who one is.
+import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import type { TestContext } from 'node:test';
 import { Access } from '../../src/access/access.ts';
 import { BearerTokens } from '../../src/access/bearer.ts';
-import type { Identity } from '../../src/access/identity.ts';
 import { Logins } from '../../src/access/logins.ts';
 import { SigningKeys } from '../../src/access/signing-keys.ts';
-import type { BearerToken, Granted } from '../../src/access/token-verifier.ts';
 import type { Database } from '../../src/db/database.ts';
-import { makeToken } from './access.ts';
-import type { Headers } from './inject.ts';
-
-const minute = 60_000;
-
-/** Tokens as the registry on this database hands them out: its keys are in there. */
-export function tokensOf(database: Database, clock: () => number = database.clock): BearerTokens {
-  const keys = new SigningKeys({ database, clock });
-  return new BearerTokens({ keys, clock, lifetime: 5 * minute, refreshLifetime: 60 * minute });
-}
+import type { Role } from '../../src/db/schema.ts';
+import { insertLink, insertRow, makeOrganisation, makeRobot, makeToken, makeUser } from './access.ts';
+import { Client, type Headers } from './inject.ts';
+import { type ConfigInput, testRegistry } from './registry.ts';
 
 /** What decides in a registry that is open to everyone. */
 export function openAccess(database: Database): Access {
   const { clock } = database;
+  const keys = new SigningKeys({ database, clock });
   return new Access({
     database,
     clock,
     policy: 'push',
     createNamespaces: 'administrators',
-    tokens: tokensOf(database),
+    tokens: new BearerTokens({ keys, clock, lifetime: 300_000, refreshLifetime: 3_600_000 }),
     logins: new Logins({ database, clock, passwordLogin: true, perAddress: 30, perAccount: 10 }),
   });
-}
-
-/** The headers of a token for the API. */
-export async function bearer(
-  tokens: BearerTokens,
-  identity: Identity,
-  granted: readonly Granted[],
-  { catalog = false }: Partial<Pick<BearerToken, 'catalog'>> = {},
-): Promise<Headers> {
-  const { token } = await tokens.issue(identity, granted, catalog);
-  return { authorization: `Bearer ${token}` };
 }
 
 /** An access token that an account logs in with, and the headers of such a login. */
@@ -56,4 +40,95 @@ export async function makeLogin(
 
 export function basic(name: string, password: string): Headers {
   return { authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}` };
+}
+
+/** Who there is in {@link connectPeople}'s registry, by name; `nobody` sends no credentials. */
+export type Person =
+  | 'nobody'
+  | 'stranger'
+  | 'reader'
+  | 'writer'
+  | 'creator'
+  | 'maintainer'
+  | 'boss'
+  | 'robot'
+  | 'root'
+  | 'expired'
+  | 'revoked'
+  | 'disabled';
+
+export interface People {
+  readonly client: Client;
+  readonly database: Database;
+  /** The headers of their logins. */
+  readonly logins: Readonly<Record<Person, Headers>>;
+  /** The ids of their access tokens. */
+  readonly tokens: Readonly<Record<Exclude<Person, 'nobody'>, number>>;
+  /** The ids of their accounts. */
+  readonly accounts: Readonly<Record<Exclude<Person, 'nobody'>, number>>;
+}
+
+/**
+ * A registry where the organisation `acme` has people of each role on `acme/**`; `boss` is a member, the others have a grant.
+ * `creator` writes with an access token that moves no tags, `robot` maintains with one that only pulls. `expired`, `revoked` and
+ * `disabled` had all rights once.
+ */
+export async function connectPeople(t: TestContext, overrides: ConfigInput = {}): Promise<People> {
+  const { app, database } = await testRegistry(t, { anonymous: 'public', ...overrides });
+  const acme = await makeOrganisation(database, 'acme');
+  const logins: Record<string, Headers> = { nobody: {} };
+  const tokens: Record<string, number> = {};
+  const accounts: Record<string, number> = {};
+  const add = async (person: Person, role?: Role, token: Parameters<typeof makeLogin>[2] = {}) => {
+    const name = person === 'robot' ? 'acme+robot' : person;
+    const administrator = Number(person === 'root');
+    const id = await (person === 'robot'
+      ? makeRobot(database, name, acme)
+      : makeUser(database, name, { administrator }));
+    if (person === 'boss') {
+      await insertLink(database, 'members', { organisation_id: acme, account_id: id, role: 'admin' });
+    } else if (role !== undefined) {
+      await insertRow(database, 'grants', { pattern: 'acme/**', account_id: id, role, created_at: 1 });
+    }
+    const login = await makeLogin(database, { id, name }, token);
+    [logins[person], tokens[person], accounts[person]] = [login.headers, login.id, id];
+  };
+  await add('stranger');
+  await add('reader', 'read');
+  await add('writer', 'write');
+  await add('creator', 'write', { scopes: 'repository:acme/**:pull,create' });
+  await add('maintainer', 'maintain');
+  await add('boss');
+  await add('robot', 'maintain', { scopes: 'repository:acme/**:pull' });
+  await add('root');
+  await add('expired', 'admin', { expires_at: 1 });
+  await add('revoked', 'admin', { revoked_at: 1 });
+  await add('disabled', 'admin');
+  await database.transaction((db) =>
+    db
+      .updateTable('accounts')
+      .set({ disabled_at: 1 })
+      .where('id', '=', accounts.disabled as number)
+      .execute(),
+  );
+  return { client: new Client(app.http), database, logins, tokens, accounts } as People;
+}
+
+/** A token from the registry's own token server, for whoever logs in with these headers. */
+export async function fetchToken(
+  client: Client,
+  login: Headers,
+  ...scopes: readonly string[]
+): Promise<Headers> {
+  const query = new URLSearchParams([['service', 'berth'], ...scopes.map((scope) => ['scope', scope])]);
+  const answer = await client.fetch('GET', `/auth/token?${query}`, login);
+  assert.equal(answer.status, 200, answer.body.toString());
+  return { authorization: `Bearer ${answer.json<{ token: string }>().token}` };
+}
+
+/** Whether everyone may pull it. */
+export async function setVisible(database: Database, name: string, visibility: 'public' | 'private') {
+  await database.transaction((db) =>
+    db.updateTable('repositories').set({ visibility }).where('name', '=', name).execute(),
+  );
 }
