@@ -9,9 +9,9 @@ const root = program({ env: {}, out: () => {}, err: () => {} });
 
 test('docs/reference/cli.md is what `berth reference` prints', async () => {
   const { out } = await berth('reference');
-  assert.equal(out, commandPage(root));
+  assert.ok(out === commandPage(root));
   const page = readFileSync(new URL('../../docs/reference/cli.md', import.meta.url), 'utf8');
-  assert.equal(page, out, 'run: npx berth reference > docs/reference/cli.md');
+  assert.ok(page === out, 'run: npx berth reference > docs/reference/cli.md');
 });
 
 test('every command says what it does, in sentences, and so do its flags', () => {

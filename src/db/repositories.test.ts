@@ -106,7 +106,7 @@ for (const { name, open } of dialects) {
     }
     const full = ids.get('acme/full') as number;
     await database.transaction((db) => insertManifest(db, { ...manifest, repository: full }, 1));
-    await database.transaction((db) => dropEmptyRepositories(db, 'acme' as Namespace));
+    await database.transaction((db) => dropEmptyRepositories(db, 'acme' as Namespace, 1));
     const holders = await database.read.selectFrom('repository_blobs').select('repository_id').execute();
     assert.deepEqual(
       holders.map(({ repository_id }) => repository_id),

@@ -134,11 +134,15 @@ export async function repositoriesInUse(
   return { count: Number(count), names: rows.map(({ name }) => name) };
 }
 
-/** Forgets the namespace's other repositories, and that they hold blobs: whoever has the name next starts anew. */
-export async function dropEmptyRepositories(db: Db, namespace: Namespace): Promise<void> {
+/** Deletes the namespace's other repositories, with the blobs that they hold: whoever has the name next starts anew. */
+export async function dropEmptyRepositories(db: Db, namespace: Namespace, now: number): Promise<void> {
   const empty = selectOfNamespace(db, namespace)
     .where((where) => where.not(isInUse(where)))
     .select('repositories.id');
-  await db.deleteFrom('repository_blobs').where('repository_id', 'in', empty).execute();
-  await db.deleteFrom('repositories').where('id', 'in', empty).execute();
+  for (const { id } of await empty.execute()) {
+    await lockRepository(db, id);
+    // Somebody may have pushed to it before the lock was had.
+    const still = await empty.where('repositories.id', '=', id).executeTakeFirst();
+    if (still !== undefined) await deleteRepository(db, id, now);
+  }
 }

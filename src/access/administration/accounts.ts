@@ -56,15 +56,16 @@ export async function accountNamed(db: Db, text: string, ...wanted: AccountKind[
 const named = 3;
 
 /** Deletes a namespace's account with all that was its own. @throws Refused while it has repositories */
-export async function deleteNamespace(db: Db, account: Account): Promise<void> {
+export async function deleteNamespace(db: Db, account: Account, now: number): Promise<void> {
   const name = account.name as Namespace;
+  await dropEmptyRepositories(db, name, now);
   const { count, names } = await repositoriesInUse(db, name, named);
   if (count > 0) {
     const more = count > names.length ? `, … (${count} in all)` : '';
     throw new Refused(
-      `${name} cannot be deleted while it has repositories: delete what is in ${names.join(', ')}${more}, or disable ${name} instead`,
+      `${name} cannot be deleted while it has repositories: ${names.join(', ')}${more}; delete them first ` +
+        `(berth repo delete NAME), or disable ${name} instead`,
     );
   }
-  await dropEmptyRepositories(db, name);
   await deleteAccount(db, account);
 }

@@ -6,6 +6,7 @@ import { findAccount } from '../../db/accounts.ts';
 import type { Database } from '../../db/database.ts';
 import { insertManifest } from '../../db/manifests.ts';
 import { listMembers } from '../../db/members.ts';
+import { findOrCreateRepository } from '../../db/repositories.ts';
 import { listTeamMembers } from '../../db/team-members.ts';
 import { type Namespace, parseName } from '../../oci/name.ts';
 import {
@@ -19,6 +20,15 @@ import { createRobot } from './robots.ts';
 import { addToTeam, createTeam } from './teams.ts';
 
 const find = (database: Database, name: string) => findAccount(database.read, name as Namespace);
+
+const manifest = {
+  digest: digestNumber(1),
+  mediaType: 'a/b',
+  bytes: Buffer.from('{}'),
+  subject: null,
+  artifactType: null,
+  annotations: null,
+};
 
 async function membersOf(database: Database, organisation: number): Promise<string[]> {
   return (await listMembers(database.read, organisation, '', 100)).map(({ name, role }) => `${name} ${role}`);
@@ -122,20 +132,12 @@ for (const { name, open } of dialects) {
     await createOrganisation(database, { name: 'acme' });
     await createTeam(database, 'acme/dev');
     await createRobot(database, 'acme+ci');
-    const manifest = {
-      repository: await makeRepository(database, parseName('acme/app')),
-      digest: digestNumber(1),
-      mediaType: 'a/b',
-      bytes: Buffer.from('{}'),
-      subject: null,
-      artifactType: null,
-      annotations: null,
-    };
-    await database.transaction((db) => insertManifest(db, manifest, 1));
+    const repository = await makeRepository(database, parseName('acme/app'));
+    await database.transaction((db) => insertManifest(db, { ...manifest, repository }, 1));
     await assert.rejects(
       deleteOrganisation(database, 'acme'),
       refused(
-        'acme cannot be deleted while it has repositories: delete what is in acme/app, or disable acme instead',
+        'acme cannot be deleted while it has repositories: acme/app; delete them first (berth repo delete NAME), or disable acme instead',
       ),
     );
     await database.transaction((db) => db.deleteFrom('manifests').execute());
@@ -144,5 +146,28 @@ for (const { name, open } of dialects) {
       assert.deepEqual(await database.read.selectFrom(table).selectAll().execute(), [], table);
     }
     await assert.rejects(deleteOrganisation(database, 'acme'), refused('there is no organisation acme'));
+  });
+
+  test(`${name}: what is pushed while an organisation is deleted is kept, with the organisation or without`, async (t) => {
+    const database = await open(t);
+    for (let round = 0; round < 5; round++) {
+      await createOrganisation(database, { name: `acme${round}` });
+      const repository = parseName(`acme${round}/app`);
+      await makeRepository(database, repository);
+      const push = database.transaction(async (db) => {
+        const id = await findOrCreateRepository(db, repository, 1);
+        return insertManifest(db, { ...manifest, repository: id }, 1);
+      });
+      const deletion = deleteOrganisation(database, `acme${round}`).catch(
+        refused(/^acme\d cannot be deleted/),
+      );
+      const [pushed] = await Promise.all([push, deletion]);
+      const kept = await database.read
+        .selectFrom('manifests')
+        .select('id')
+        .where('id', '=', pushed)
+        .execute();
+      assert.equal(kept.length, 1);
+    }
   });
 }

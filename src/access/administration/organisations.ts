@@ -44,7 +44,9 @@ export async function changeOrganisation(
 
 /** With its teams, robots, grants and trusts. @throws Refused */
 export function deleteOrganisation(database: Database, name: string): Promise<void> {
-  return change(database, async (db) => deleteNamespace(db, await accountNamed(db, name, 'organisation')));
+  return change(database, async (db) =>
+    deleteNamespace(db, await accountNamed(db, name, 'organisation'), database.clock()),
+  );
 }
 
 /** Makes the user a member, or gives the member another role. @throws Refused */

@@ -159,7 +159,7 @@ for (const { name, open } of dialects) {
     await assert.rejects(
       deleteUser(database, 'alice'),
       refused(
-        'alice cannot be deleted while it has repositories: delete what is in alice/a, alice/b, alice/c, … (4 in all), or disable alice instead',
+        'alice cannot be deleted while it has repositories: alice/a, alice/b, alice/c, … (4 in all); delete them first (berth repo delete NAME), or disable alice instead',
       ),
     );
     assert.notEqual(await findAccount(database.read, 'alice+ci' as Namespace), undefined);

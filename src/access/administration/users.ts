@@ -71,7 +71,7 @@ export async function changeUser(database: Database, name: string, changes: User
 export function deleteUser(database: Database, name: string): Promise<void> {
   return change(database, async (db) => {
     const account = await accountNamed(db, name, 'user');
-    await keepingAnAdministrator(db, name, () => deleteNamespace(db, account));
+    await keepingAnAdministrator(db, name, () => deleteNamespace(db, account, database.clock()));
   });
 }
 
