@@ -71,6 +71,7 @@ test('a user is made with the password of standard input, and shown with all tha
     defaultVisibility: 'public',
     organisations: [],
     teams: [],
+    grants: [],
   });
 });
 
@@ -102,6 +103,36 @@ test('what is set of a user changes, and nothing else', async (t) => {
     expected = { ...expected, ...changes };
     assert.deepEqual(await seen(), expected);
   }
+});
+
+test('a user is shown with organisations, teams and grants', async (t) => {
+  const { berth } = await registry(t);
+  const made = jsonOf(await berth('user', 'create', 'alice', '--no-password', '--json'));
+  await berth('org', 'create', 'acme', '--admin', 'alice');
+  await berth('team', 'create', 'acme/dev');
+  await berth('team', 'member', 'add', 'acme/dev', 'alice');
+  await berth('grant', 'set', 'other/app', '--user', 'alice', '--role', 'write');
+  await berth('grant', 'set', 'team/app', '--team', 'acme/dev', '--role', 'read');
+  assert.equal(
+    (await berth('user', 'show', 'alice')).out,
+    `name              alice
+mail              none
+administrator     no
+disabled          no
+password          none
+new repositories  private
+created           ${made.createdAt}
+organisations     acme (admin)
+teams             acme/dev (local)
+grants            other/app (write)
+`,
+  );
+  assert.deepEqual(jsonOf(await berth('user', 'show', 'alice', '--json')), {
+    ...made,
+    organisations: [{ name: 'acme', role: 'admin' }],
+    teams: [{ name: 'acme/dev', source: 'local' }],
+    grants: [{ pattern: 'other/app', role: 'write' }],
+  });
 });
 
 test('users are listed for people in columns', async (t) => {

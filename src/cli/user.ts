@@ -156,7 +156,7 @@ function listCommand(context: Context): Command {
 
 function showCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('show'))
-    .description('Show a user, with the organisations and teams that they are in.')
+    .description('Show a user, with their organisations and teams, and what they were granted themselves.')
     .argument('<name>', 'The user.')
     .action((name: string, _flags, command: Command) =>
       administer(command, context, ({ read }) => describeUser(read, name)),
@@ -202,6 +202,7 @@ async function describeUser(db: Db, text: string): Promise<Answer & { json: obje
   const { findUserById } = await import('../db/users.ts');
   const { listMemberships } = await import('../db/members.ts');
   const { listTeamsOf } = await import('../db/team-members.ts');
+  const { listGrants } = await import('../db/grants.ts');
   const account = await accountNamed(db, text, 'user');
   const user = shown((await findUserById(db, account.id)) as User);
   const organisations = (await listMemberships(db, account.id)).map(({ name, role }) => ({ name, role }));
@@ -209,6 +210,8 @@ async function describeUser(db: Db, text: string): Promise<Answer & { json: obje
     name: `${organisation}/${name}`,
     source,
   }));
+  const given = await listGrants(db, { account: account.id });
+  const grants = given.map(({ pattern, role }) => ({ pattern, role }));
   const { defaultVisibility } = account;
   const createdAt = showTime(account.createdAt);
   return {
@@ -222,7 +225,8 @@ async function describeUser(db: Db, text: string): Promise<Answer & { json: obje
       created: createdAt,
       organisations: organisations.map(({ name, role }) => `${name} (${role})`).join(', ') || 'none',
       teams: teams.map(({ name, source }) => `${name} (${source})`).join(', ') || 'none',
+      grants: grants.map(({ pattern, role }) => `${pattern} (${role})`).join(', ') || 'none',
     }),
-    json: { ...user, defaultVisibility, createdAt, organisations, teams },
+    json: { ...user, defaultVisibility, createdAt, organisations, teams, grants },
   };
 }
