@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import { removeEndedSigningKeys } from './access/administration/signing-keys.ts';
 import { Audit } from './access/audit.ts';
 import { makeFirstAdministrator } from './access/first-administrator.ts';
 import { assembleAccess } from './assemble-access.ts';
@@ -241,6 +242,12 @@ async function assemble(
   jobs.every('pull-counts', forgetEvery, async (signal) => {
     const keepFor = config.rateLimits.pullWindow;
     await forget({ database: raw.database, clock, keepFor }, deletePullCounts, signal);
+  });
+
+  jobs.every('signing-keys', forgetEvery, async () => {
+    if ((await readOnlyReason(database.read)) !== undefined) return;
+    const removed = await removeEndedSigningKeys(database, config.access);
+    if (removed.length > 0) logger.info({ removed }, 'removed keys whose last token has ended');
   });
 
   const close = async (): Promise<void> => {
