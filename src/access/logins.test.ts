@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { hash as bcrypt } from '@node-rs/bcrypt';
 import { dialects, makeOrganisation, makeUser } from '../../test/support/databases.ts';
@@ -8,13 +7,14 @@ import type { Database } from '../db/database.ts';
 import { findUserById, setPassword, updateUser } from '../db/users.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { AccountName } from '../oci/name.ts';
+import { makeAccessToken } from './access-token.ts';
 import { HashQueue } from './hash-queue.ts';
 import type { Identity } from './identity.ts';
 import { Logins, type LoginsParts } from './logins.ts';
 import { hashPassword, needsRehash } from './passwords.ts';
 
 const password = 'correct horse';
-const token = `brth_${'a'.repeat(46)}`;
+const { token, hash: tokenHash } = makeAccessToken();
 const minute = 60_000;
 const here = '192.0.2.1';
 
@@ -69,8 +69,14 @@ async function makeToken(
   accountId: number,
   fields: { expires_at?: number; revoked_at?: number } = {},
 ): Promise<number> {
-  const hash = createHash('sha256').update(token).digest('hex');
-  const values = { account_id: accountId, name: 'laptop', hash, scopes: '', created_at: 1, ...fields };
+  const values = {
+    account_id: accountId,
+    name: 'laptop',
+    hash: tokenHash,
+    scopes: '',
+    created_at: 1,
+    ...fields,
+  };
   return database.transaction(async (db) => {
     const row = await db.insertInto('access_tokens').values(values).returning('id').executeTakeFirstOrThrow();
     return row.id;
@@ -164,7 +170,7 @@ for (const { name: dialect, open } of dialects) {
     for (const name of ['bob', '', 'ALICE', 'alice ']) {
       assert.deepEqual(await outcome(name, token), { said: unauthorized, hashes: 0 });
     }
-    assert.deepEqual((await outcome('alice', `${token.slice(0, -1)}b`)).said, unauthorized);
+    assert.deepEqual(await outcome('alice', makeAccessToken().token), { said: unauthorized, hashes: 0 });
   });
 
   test(`${dialect}: a robot's token says which token it was`, async (t) => {

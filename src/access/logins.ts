@@ -1,10 +1,10 @@
 // Who somebody is, by the user name and the password that they send: an access token, a job's ID token, or a password.
-import { createHash } from 'node:crypto';
 import type { Database } from '../db/database.ts';
 import { findTokenLogin, noteTokenUse, type TokenLogin } from '../db/logins.ts';
 import { findUser, replacePasswordHash, type User } from '../db/users.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { asNamespace } from '../oci/name.ts';
+import { hashOf, isAccessToken } from './access-token.ts';
 import type { Credentials } from './basic.ts';
 import { FailureLimit } from './failure-limit.ts';
 import { HashQueue } from './hash-queue.ts';
@@ -75,7 +75,7 @@ export class Logins {
    *   many wrong passwords; `UNAVAILABLE` when too many passwords wait to be checked
    */
   async authenticate({ username, password }: Credentials, address: string): Promise<Identity> {
-    if (password.startsWith('brth_')) return this.#byToken(username, password, address);
+    if (isAccessToken(password)) return this.#byToken(username, password, address);
     if (this.#idTokens && idTokenForm.test(password)) return this.#idTokens.authenticate(username, password);
     return this.#byPassword(username, password, address);
   }
@@ -86,8 +86,7 @@ export class Logins {
   }
 
   async #byToken(username: string, token: string, address: string): Promise<Identity> {
-    const hash = createHash('sha256').update(token).digest('hex');
-    const found = await findTokenLogin(this.#database.read, hash);
+    const found = await findTokenLogin(this.#database.read, hashOf(token));
     const now = this.#clock();
     if (found === undefined || found.accountName !== username || !holds(found, now)) throw wrong();
     if (found.lastUsedAt === null || found.lastUsedAt <= now - noteUsesEvery) {
