@@ -15,6 +15,7 @@ import { Manifests } from '../core/manifests.ts';
 import { Uploads } from '../core/uploads.ts';
 import { openSqlite } from '../db/sqlite.ts';
 import { clientsOf } from '../http/client.ts';
+import type { Network } from '../http/networks.ts';
 import { SlowTransfers } from '../http/slow-transfers.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { parseName } from '../oci/name.ts';
@@ -29,7 +30,12 @@ const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('
 const everybody: RedirectPolicy = { redirect: true, streamTo: [] };
 
 /** A registry that holds one blob; gives its URL. */
-async function serve(t: TestContext, store: BlobStore, policy: RedirectPolicy): Promise<string> {
+async function serve(
+  t: TestContext,
+  store: BlobStore,
+  policy: RedirectPolicy,
+  trustedProxies: readonly Network[] = [],
+): Promise<string> {
   const database = await openSqlite(join(await temporaryDirectory(t), 'berth.db'));
   const slow = new SlowTransfers({ idleTimeout: 60_000, minimumRate: 0 });
   const parts = { database, store, clock: Date.now };
@@ -45,7 +51,7 @@ async function serve(t: TestContext, store: BlobStore, policy: RedirectPolicy): 
     uploads,
     manifests: new Manifests({ ...parts, missingReferences: 'none' }),
     slow,
-    clientOf: clientsOf([]),
+    clientOf: clientsOf(trustedProxies),
     access: openAccess(database),
     tokenServer: { service: 'berth', realmFor: () => '' },
     maxManifestSize: 1 << 20,
@@ -116,6 +122,16 @@ for (const [what, store, policy] of [
     assert.ok(Buffer.from(await response.arrayBuffer()).equals(bytes));
   });
 }
+
+test('behind a trusted proxy it is the client whose network counts, not the proxy', async (t) => {
+  const inner = { address: '192.0.2.0', prefix: 24, family: 'ipv4' } as const;
+  const policy = { redirect: true, streamTo: [inner] };
+  const behind = await serve(t, redirectingStore(), policy, [loopback]);
+  assert.equal((await get(behind, { 'x-forwarded-for': '192.0.2.7' })).status, 200);
+  assert.equal((await get(behind, { 'x-forwarded-for': '198.51.100.7' })).status, 307);
+  const direct = await serve(t, redirectingStore(), policy);
+  assert.equal((await get(direct, { 'x-forwarded-for': '192.0.2.7' })).status, 307, 'anybody can say so');
+});
 
 test('a presigned URL of a bucket gives exactly the bytes, whole or a range, as a download', async (t) => {
   const settings = await s3Settings(t);
