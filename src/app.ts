@@ -145,12 +145,7 @@ async function assemble(
   const clientOf = clientsOf(config.trustedProxies);
   const audit = new Audit({ database, observer: observeAudit(logger, metrics) });
   const logged = observeRequests(logger, metrics, config.log);
-  const addressOf = (request: IncomingMessage) => clientOf(request).address || undefined;
-  const audited = auditRequests({
-    audit,
-    pulls: config.audit.pulls,
-    addressOf,
-  });
+  const audited = auditRequests({ audit, pulls: config.audit.pulls });
   const { access, tokenServer, addRoutes, settled } = await assembleAccess(config, {
     database,
     clock,
@@ -177,7 +172,6 @@ async function assemble(
     limits: limitsOf(config.rateLimits, {
       // What is counted is no part of the registry, and pulls go on while it is read-only.
       database: raw.database,
-      addressOf,
       uncounted: (error) => logger.warn({ err: error }, 'a pull could not be counted, and went through'),
     }),
     observe(served) {

@@ -6,11 +6,11 @@ import { RegistryError } from '../oci/errors.ts';
 import { asNamespace } from '../oci/name.ts';
 import { hashOf, isAccessToken } from './access-token.ts';
 import type { Credentials } from './basic.ts';
-import { FailureLimit } from './failure-limit.ts';
 import { HashQueue } from './hash-queue.ts';
 import type { Identity } from './identity.ts';
 import { networkOf } from './network-of.ts';
 import { hashPassword, needsRehash, verifyPassword } from './passwords.ts';
+import { RateLimit } from './rate-limit.ts';
 import { Remembered } from './remembered.ts';
 import { keyedHash } from './secrets.ts';
 
@@ -48,8 +48,8 @@ export class Logins {
   readonly #passwordLogin: boolean;
   readonly #idTokens: IdTokens | undefined;
   readonly #queue: HashQueue;
-  readonly #byAddress: FailureLimit;
-  readonly #byAccount: FailureLimit;
+  readonly #byAddress: RateLimit;
+  readonly #byAccount: RateLimit;
   /** Right passwords; by a hash that only this process can make, of the account's hash too, so that a new password ends it. */
   readonly #verified: Remembered;
   /** The same password from the same place is checked once, however many ask at once. */
@@ -63,8 +63,8 @@ export class Logins {
     this.#passwordLogin = passwordLogin;
     this.#idTokens = idTokens;
     this.#queue = queue ?? new HashQueue();
-    this.#byAddress = new FailureLimit({ perMinute: perAddress, clock });
-    this.#byAccount = new FailureLimit({ perMinute: perAccount, clock });
+    this.#byAddress = new RateLimit({ perMinute: perAddress, clock });
+    this.#byAccount = new RateLimit({ perMinute: perAccount, clock });
     this.#verified = new Remembered({ clock, ...remembered });
   }
 
@@ -140,8 +140,8 @@ export class Logins {
           if (right) {
             this.#verified.add(key);
           } else {
-            this.#byAddress.fail(network);
-            this.#byAccount.fail(account);
+            this.#byAddress.count(network);
+            this.#byAccount.count(account);
           }
           return right;
         })

@@ -72,7 +72,7 @@ export function registryApi(parts: RegistryApiParts) {
     let caller: Caller | undefined;
     let failure: RegistryError | undefined;
     try {
-      parts.limits?.arrive(request);
+      parts.limits?.arrive(exchange);
       route = parseRoute(request.method as string, exchange.path);
       // What is known at once is not waited for: each wait is a turn of the loop in every pull.
       const identified = identify(parts.access, exchange);

@@ -3,16 +3,26 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Client, digestOf } from '../../test/support/inject.ts';
 import { type ConfigInput, testRegistry } from '../../test/support/registry.ts';
+import { createUser } from '../access/administration/users.ts';
 import { type AuditEventRow, listAuditEvents } from '../db/audit-events.ts';
+import type { Database } from '../db/database.ts';
 import { openSqlite } from '../db/sqlite.ts';
 import { inspectSqlite } from '../db/sqlite-inspect.ts';
 
 /** What is in the audit log when the registry that `use` spoke to has ended. */
-async function logOf(t: TestContext, config: ConfigInput, use: (client: Client) => Promise<unknown>) {
-  const { app, data } = await testRegistry(t, config, async (data) => ({
+async function logOf(
+  t: TestContext,
+  config: ConfigInput,
+  use: (client: Client, database: Database) => Promise<unknown>,
+) {
+  const {
+    app,
+    data,
+    database: used,
+  } = await testRegistry(t, config, async (data) => ({
     database: await openSqlite(join(data, 'berth.db')),
   }));
-  await use(new Client(app.http));
+  await use(new Client(app.http), used);
   await app.close();
   await using opened = new AsyncDisposableStack();
   const database = await inspectSqlite(join(data, 'berth.db'));
@@ -109,8 +119,13 @@ test('every refusal is an event, under the name of what was wanted', async (t) =
     ['GET', `blobs/uploads/${id}`, 'upload.read'],
     ['DELETE', `blobs/uploads/${id}`, 'upload.cancel'],
   ];
-  const log = await logOf(t, { anonymous: 'pull' }, async (client) => {
-    for (const [method, url] of wanted) await client.send(method, `/v2/acme/app/${url}`);
+  const log = await logOf(t, { anonymous: 'pull' }, async (client, database) => {
+    await createUser(database, { name: 'bob', password: 'the password of bob' });
+    const authorization = `Basic ${btoa('bob:the password of bob')}`;
+    for (const [method, url] of wanted) {
+      const answer = await client.send(method, `/v2/acme/app/${url}`, { authorization });
+      assert.equal(answer.status, 403, `${method} ${url}`);
+    }
   });
   assert.deepEqual(
     log.map(({ action }) => action),
@@ -118,6 +133,7 @@ test('every refusal is an event, under the name of what was wanted', async (t) =
   );
   for (const row of log) {
     assert.deepEqual([row.allowed, row.error, row.repository], [0, 'DENIED', 'acme/app']);
+    assert.deepEqual([row.actor_name, row.credential], ['bob', 'password']);
   }
 });
 

@@ -1,5 +1,4 @@
 // Which requests are events of the audit log, and what they are called there.
-import type { IncomingMessage } from 'node:http';
 import type { Audit } from '../access/audit.ts';
 import type { AuditAction } from '../access/audit-actions.ts';
 import type { Served } from './api.ts';
@@ -10,11 +9,10 @@ export interface AuditRequestsParts {
   readonly audit: Pick<Audit, 'record'>;
   /** Whether pulls are events too. */
   readonly pulls: boolean;
-  readonly addressOf: (request: IncomingMessage) => string | undefined;
 }
 
 /** Tells the audit log of every request that changed something or was refused. */
-export function auditRequests({ audit, pulls, addressOf }: AuditRequestsParts): (served: Served) => void {
+export function auditRequests({ audit, pulls }: AuditRequestsParts): (served: Served) => void {
   return ({ exchange, route, status, error, identity }) => {
     if (route === undefined) return;
     const refused = isRefusal(exchange, status);
@@ -24,7 +22,8 @@ export function auditRequests({ audit, pulls, addressOf }: AuditRequestsParts): 
       action,
       allowed: !refused,
       identity,
-      address: addressOf(exchange.request),
+      // Whose connection is gone has none.
+      address: exchange.client.address || undefined,
       repository: 'name' in route ? route.name : undefined,
       ...(refused ? subjectOf(route) : { ...subjectOf(route), ...answerOf(exchange) }),
       status,

@@ -70,7 +70,7 @@ test('an address that sends too much waits, before anything is done for it', asy
 });
 
 test('without limits there is no part of the API for them, and no headers', async (t) => {
-  const parts = { addressOf: () => '', uncounted() {}, database: await dialects[0]!.open(t) };
+  const parts = { uncounted() {}, database: await dialects[0]!.open(t) };
   assert.equal(limitsOf({ pullWindow: 1 }, parts), undefined);
   const client = await connect(t);
   await client.pushImage('acme/app', 'v1');
@@ -101,7 +101,7 @@ test('users have limits of their own: of requests and of pulls', async (t) => {
   const database = await dialects[0]!.open(t);
   const limits = limitsOf(
     { requestsPerUser: 3, pullsPerUser: 1, pullWindow: 60_000 },
-    { database, addressOf: () => '192.0.2.1', uncounted: () => assert.fail() },
+    { database, uncounted: () => assert.fail() },
   ) as Limits;
   const manifest = '/v2/acme/app/manifests/v1';
   await admit(limits, user(1), manifest);

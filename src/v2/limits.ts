@@ -1,9 +1,8 @@
 // How much a client may ask for. Where nothing is limited, there is none of this and it costs nothing.
-import type { IncomingMessage } from 'node:http';
 import { type Identity, principalKey } from '../access/identity.ts';
 import { networkOf } from '../access/network-of.ts';
 import { type PullLimit, PullLimits, type PullLimitsParts } from '../access/pull-limits.ts';
-import { Rate } from '../access/rate.ts';
+import { RateLimit } from '../access/rate-limit.ts';
 import type { Config } from '../config/schema.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { Exchange } from './exchange.ts';
@@ -11,14 +10,12 @@ import type { Route } from './routes.ts';
 
 export interface Limits {
   /** Before anything else is done for a request. @throws RegistryError `TOOMANYREQUESTS` */
-  arrive(request: IncomingMessage): void;
+  arrive(exchange: Exchange): void;
   /** When it is known who sent it, and that they may. @throws RegistryError `TOOMANYREQUESTS` */
   admit(exchange: Exchange, route: Route, identity: Identity): Promise<void>;
 }
 
-export interface LimitsParts extends Omit<PullLimitsParts, 'window' | 'perAddress' | 'perUser'> {
-  readonly addressOf: (request: IncomingMessage) => string | undefined;
-}
+export type LimitsParts = Omit<PullLimitsParts, 'window' | 'perAddress' | 'perUser'>;
 
 /** `undefined` when the settings limit nothing. */
 export function limitsOf(settings: Config['rateLimits'], parts: LimitsParts): Limits | undefined {
@@ -26,10 +23,8 @@ export function limitsOf(settings: Config['rateLimits'], parts: LimitsParts): Li
   if ((requestsPerAddress ?? requestsPerUser ?? pullsPerAddress ?? pullsPerUser) === undefined) {
     return undefined;
   }
-  // Who has no address is gone.
-  const addressOf = (request: IncomingMessage): string => parts.addressOf(request) ?? '';
-  const byAddress = requestsPerAddress === undefined ? undefined : new Rate(requestsPerAddress);
-  const byUser = requestsPerUser === undefined ? undefined : new Rate(requestsPerUser);
+  const byAddress = rateLimit(requestsPerAddress);
+  const byUser = rateLimit(requestsPerUser);
   const pulls = new PullLimits({
     ...parts,
     window: pullWindow,
@@ -38,29 +33,33 @@ export function limitsOf(settings: Config['rateLimits'], parts: LimitsParts): Li
   });
 
   return {
-    arrive(request) {
+    arrive({ client }) {
       if (byAddress)
-        take(
-          byAddress,
-          networkOf(addressOf(request)),
-          `requests of this address: at most ${requestsPerAddress}`,
-        );
+        take(byAddress, networkOf(client.address), `requests of this address: at most ${requestsPerAddress}`);
     },
     async admit(exchange, route, { principal }) {
       if (byUser && principal.kind !== 'anonymous') {
         take(byUser, principalKey(principal), `requests of ${principal.name}: at most ${requestsPerUser}`);
       }
       if (route.action !== 'getManifest') return;
-      const limit = pulls.of(principal, addressOf(exchange.request));
+      const limit = pulls.of(principal, exchange.client.address);
       // A HEAD asks where a tag stands, and how many pulls are left; it pulls nothing.
       if (limit !== undefined) await (exchange.isHead ? tell(exchange, limit) : pull(exchange, limit));
     },
   };
 }
 
-function take(rate: Rate, key: string, who: string): void {
-  const wait = rate.take(key, performance.now());
-  if (wait === 0) return;
+function rateLimit(perMinute: number | undefined): RateLimit | undefined {
+  // No jump of the machine's clock opens or closes it.
+  return perMinute === undefined ? undefined : new RateLimit({ perMinute, clock: () => performance.now() });
+}
+
+function take(limit: RateLimit, key: string, who: string): void {
+  const wait = limit.wait(key);
+  if (wait === 0) {
+    limit.count(key);
+    return;
+  }
   throw new RegistryError('TOOMANYREQUESTS', `${who} in a minute`, { retryAfter: wait });
 }
 

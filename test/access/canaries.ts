@@ -16,9 +16,14 @@ export class Canaries {
     return secret;
   }
 
+  /** A secret that was planted before. */
+  planted(what: string): string | undefined {
+    return [...this.#planted].find(([, other]) => other === what)?.[0];
+  }
+
   /** The value of an Authorization header with a planted password. */
   basic(user: string, what: string): string {
-    const encoded = Buffer.from(`${user}:${this.plant(what)}`).toString('base64');
+    const encoded = Buffer.from(`${user}:${this.planted(what) ?? this.plant(what)}`).toString('base64');
     this.#planted.set(encoded, `${what}, as it was sent`);
     return `Basic ${encoded}`;
   }

@@ -34,6 +34,17 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     }
   },
 
+  async 'a login that succeeds, and what is done with it'({ visitor, canaries }) {
+    const authorization = canaries.basic('admin', 'admin.password');
+    // Where everybody may do everything there is no administrator, and the login fails.
+    await visitor.send('GET', '/v2/', { authorization });
+    const digest = `sha256:${createHash('sha256').update('a blob').digest('hex')}`;
+    await visitor.send('POST', `/v2/a/b/blobs/uploads/?digest=${digest}`, { authorization }, 'a blob');
+    await visitor.send('PUT', '/v2/a/b/manifests/v1', { authorization }, '{}');
+    await visitor.send('GET', `/v2/a/b/blobs/${digest}`, { authorization });
+    await visitor.send('DELETE', `/v2/a/b/blobs/${digest}`, { authorization });
+  },
+
   async 'tokens in headers and cookies'({ visitor, canaries }) {
     for (const path of everywhere) {
       await visitor.send('GET', path, { authorization: `Bearer ${canaries.plant('an access token')}` });

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FailureLimit } from './failure-limit.ts';
+import { RateLimit } from './rate-limit.ts';
 
 function setUp(perMinute: number, capacity?: number) {
   const time = { now: 1_000_000 };
-  const limit = new FailureLimit({ perMinute, clock: () => time.now, ...(capacity && { capacity }) });
+  const limit = new RateLimit({ perMinute, clock: () => time.now, ...(capacity && { capacity }) });
   const fail = (key: string, times: number): void => {
-    for (let i = 0; i < times; i++) limit.fail(key);
+    for (let i = 0; i < times; i++) limit.count(key);
   };
   return { time, limit, fail };
 }
@@ -29,7 +29,7 @@ test('a key that fails no more is forgotten after a minute', () => {
   const { time, limit, fail } = setUp(10);
   fail('a', 10);
   time.now += 60_001;
-  limit.fail('b');
+  limit.count('b');
   assert.equal(limit.size, 1);
   assert.equal(limit.wait('a'), 0);
 });
@@ -39,7 +39,7 @@ test('over a long time a key fails as often as it may, and no more', () => {
   let failures = 0;
   for (let second = 0; second < 600; second++) {
     while (limit.wait('a') === 0) {
-      limit.fail('a');
+      limit.count('a');
       failures += 1;
     }
     time.now += 1000;
@@ -49,7 +49,7 @@ test('over a long time a key fails as often as it may, and no more', () => {
 
 test('a million keys take no more room than was given to them, and the last stay', () => {
   const { limit, fail } = setUp(1, 1000);
-  for (let i = 0; i < 1_000_000; i++) limit.fail(`${i}`);
+  for (let i = 0; i < 1_000_000; i++) limit.count(`${i}`);
   assert.equal(limit.size, 1000);
   assert.equal(limit.wait('999999'), 60);
   fail('a', 1);

@@ -2,11 +2,11 @@
 const window = 60_000;
 
 /**
- * How many failures one key may have in a minute. Kept for each is one time: that at which all its failures would have ended, were
- * they spread evenly.
+ * How often something may happen in a minute, by key. Kept for each is one time: that at which all of it would have ended, were it
+ * spread evenly.
  */
-export class FailureLimit {
-  /** In the order of the last failure. */
+export class RateLimit {
+  /** In the order in which it last happened. */
   readonly #clearAt = new Map<string, number>();
   readonly #interval: number;
   readonly #clock: () => number;
@@ -26,7 +26,7 @@ export class FailureLimit {
     this.#capacity = capacity;
   }
 
-  /** Seconds until the key may fail again; 0: it may now. */
+  /** Seconds until it may happen again; 0: it may now. */
   wait(key: string): number {
     const now = this.#clock();
     const clearAt = Math.max(this.#clearAt.get(key) ?? 0, now);
@@ -34,7 +34,7 @@ export class FailureLimit {
     return Math.max(0, Math.ceil((clearAt + this.#interval - window - now - 0.01) / 1000));
   }
 
-  fail(key: string): void {
+  count(key: string): void {
     const now = this.#clock();
     const clearAt = Math.max(this.#clearAt.get(key) ?? 0, now) + this.#interval;
     this.#clearAt.delete(key);
