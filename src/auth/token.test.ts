@@ -3,16 +3,9 @@ import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { InjectOptions } from 'fastify';
 import { pino } from 'pino';
-import {
-  insertLink,
-  insertRow,
-  makeOrganisation,
-  makeRobot,
-  makeToken,
-  makeUser,
-} from '../../test/support/access.ts';
+import { insertLink, insertRow, makeRobot, makeToken } from '../../test/support/access.ts';
 import { cleanUp } from '../../test/support/cleanup.ts';
-import { dialects, makeRepository } from '../../test/support/databases.ts';
+import { dialects, makeOrganisation, makeRepository, makeUser } from '../../test/support/databases.ts';
 import type { AuditEvent } from '../access/audit.ts';
 import { BearerTokens } from '../access/bearer.ts';
 import type { Identity } from '../access/identity.ts';
@@ -114,7 +107,7 @@ async function withAlice(server: Server) {
   await insertLink(database, 'members', { organisation_id: acme, account_id: id, role: 'read' });
   const alice: Identity = {
     principal: { kind: 'user', id, name: 'alice' },
-    credential: { kind: 'password', since: 100 },
+    credential: { kind: 'password', since: 1 },
   };
   known.set('alice:secret', alice);
   return {
@@ -360,9 +353,9 @@ test('a refresh token ends with what it was given for, at once', async (t) => {
         .execute(),
     );
   assert.equal(await refresh(), 200);
-  await update({ password_changed_at: 101 }, 'users', 'account_id');
+  await update({ password_changed_at: 2 }, 'users', 'account_id');
   assert.equal(await refresh(), 401);
-  await update({ password_changed_at: 100 }, 'users', 'account_id');
+  await update({ password_changed_at: 1 }, 'users', 'account_id');
   assert.equal(await refresh(), 200);
   await update({ disabled_at: 5 }, 'accounts', 'id');
   assert.equal(await refresh(), 401);

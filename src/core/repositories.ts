@@ -20,7 +20,7 @@ import { type Page, type PageRequest, takePage } from './page.ts';
 export function listRepositoryPage(
   { read }: Database,
   request: PageRequest,
-  visible: Visible = { all: true },
+  visible: Visible,
 ): Promise<Page<string>> {
   return takePage(request, (after, limit) =>
     visible.all
