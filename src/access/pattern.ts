@@ -1,19 +1,23 @@
 // Which repositories a grant or a scope is about: a name, in which `*` stands for any part of one component and `**` for any
 // components.
-import type { RepositoryName } from '../oci/name.ts';
+import { asName, type RepositoryName } from '../oci/name.ts';
 
 /** `acme/app`, `acme/*`, `acme/web-*`, `acme/**`, `**`; made only by {@link asPattern}. */
 export type Pattern = string & { readonly __brand: 'Pattern' };
 
 const maxLength = 255;
-const component = /^[a-z0-9*](?:[a-z0-9._*-]*[a-z0-9*])?$/;
+const starred = /^[a-z0-9*](?:[a-z0-9._*-]*[a-z0-9*])?$/;
 
 /** The pattern that `text` spells, or `undefined`. */
 export function asPattern(text: string): Pattern | undefined {
   if (text.length > maxLength) return undefined;
-  const components = text.split('/');
-  const isWhole = (one: string): boolean => one === '**' || (component.test(one) && !one.includes('**'));
-  return components.every(isWhole) ? (text as Pattern) : undefined;
+  return text.split('/').every(isComponent) ? (text as Pattern) : undefined;
+}
+
+/** Without a star, what a name can have: no pattern is taken that could not match anything. */
+function isComponent(text: string): boolean {
+  if (!text.includes('*')) return asName(text) !== undefined;
+  return text === '**' || (starred.test(text) && !text.includes('**'));
 }
 
 /** Everything below a namespace. */

@@ -1,8 +1,7 @@
 // What a token is asked for, or is good for at most: `repository:acme/app:pull,push`, several parted by spaces.
-
 import type { RepositoryName } from '../oci/name.ts';
 import { asPattern, matches, type Pattern } from './pattern.ts';
-import { type Action, asAction, noRights, type Rights, rightsOfActions, union } from './rights.ts';
+import { type Action, asAction, type Rights, rightsOfActions, union } from './rights.ts';
 
 /** What a credential is good for at most, on the repositories that the pattern matches. */
 export interface Scope {
@@ -25,9 +24,14 @@ export function printScope({ pattern, actions }: Scope): string {
   return `repository:${pattern}:${actions.join(',')}`;
 }
 
-/** As they are kept in the database; only what {@link printScopes} wrote. */
+/** As they are kept in the database. Throws at what {@link printScopes} never wrote: it must not be taken for no bound. */
 export function readScopes(text: string): readonly Scope[] {
-  return text === '' ? [] : text.split(' ').map((one) => parseScope(one) as Scope);
+  if (text === '') return [];
+  return text.split(' ').map((one) => {
+    const scope = parseScope(one);
+    if (scope === undefined) throw new Error(`the database has ${JSON.stringify(one)} for a scope`);
+    return scope;
+  });
 }
 
 export function printScopes(scopes: readonly Scope[]): string {
@@ -37,5 +41,5 @@ export function printScopes(scopes: readonly Scope[]): string {
 /** The rights that the scopes leave to whoever has all of them. */
 export function rightsInScopes(scopes: readonly Scope[], name: RepositoryName): Rights {
   const matching = scopes.filter(({ pattern }) => matches(pattern, name));
-  return matching.length === 0 ? noRights : union(matching.map(({ actions }) => rightsOfActions(actions)));
+  return union(matching.map(({ actions }) => rightsOfActions(actions)));
 }
