@@ -1,8 +1,8 @@
 // Who requests come from: accounts in a registry's database, and the headers that say who one is.
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import { Access } from '../../src/access/access.ts';
+import { makeAccessToken } from '../../src/access/access-token.ts';
 import { BearerTokens } from '../../src/access/bearer.ts';
 import { Logins } from '../../src/access/logins.ts';
 import { SigningKeys } from '../../src/access/signing-keys.ts';
@@ -32,10 +32,9 @@ export async function makeLogin(
   account: { readonly id: number; readonly name: string },
   given: { scopes?: string; expires_at?: number; revoked_at?: number } = {},
 ): Promise<{ id: number; headers: Headers }> {
-  const secret = `brth_${randomBytes(24).toString('hex')}`;
-  const hash = createHash('sha256').update(secret).digest('hex');
+  const { token, hash } = makeAccessToken();
   const id = await makeToken(database, account.id, { ...given, hash });
-  return { id, headers: basic(account.name, secret) };
+  return { id, headers: basic(account.name, token) };
 }
 
 export function basic(name: string, password: string): Headers {
