@@ -1,0 +1,175 @@
+// What a caller may not see is answered as what is nowhere: no status, header or text tells them apart.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import {
+  type Answer,
+  type Client,
+  describe,
+  imageOf,
+  ociConfig,
+  ociLayer,
+  refer,
+  unknownDigest,
+} from '../../test/support/inject.ts';
+import { connectPeople, fetchToken, type Person } from '../../test/support/people.ts';
+
+const hidden = 'acme/hidden';
+/** As long as the other: lengths are compared too. */
+const nowhere = 'acme/absent';
+
+/** What an answer says, with what was asked for taken out of it. */
+function said(answer: Answer, asked: readonly string[]): string {
+  const { date, 'x-request-id': id, ...headers } = answer.headers;
+  assert.ok(id);
+  const upload = headers['docker-upload-uuid'];
+  const text = JSON.stringify([answer.status, headers, answer.body.toString()]);
+  return [...asked, ...(upload ? [upload] : [])].reduce((rest, one) => rest.replaceAll(one, '<asked>'), text);
+}
+
+/** A repository with an image and a signature of it that nobody outside acme may see, and a caller with one of their own. */
+async function world(t: TestContext) {
+  const people = await connectPeople(t);
+  const { client, logins } = people;
+  const root = client.as(logins.root);
+  const layer = await root.pushContent(hidden, 'a layer');
+  const config = await root.pushContent(hidden, '{}', ociConfig);
+  const image = await root.pushManifest(hidden, imageOf(config, [layer]), 'v1');
+  await root.pushManifest(hidden, imageOf(config, [layer], { subject: refer(image) }), 'signature');
+  await client.as(logins.stranger).pushImage('stranger/own', 'v1');
+  return { ...people, layer, image };
+}
+
+const repositoryReads: readonly ((digests: { layer: string; image: string }) => string)[] = [
+  () => 'manifests/v1',
+  ({ image }) => `manifests/${image}`,
+  () => 'manifests/v2',
+  ({ layer }) => `blobs/${layer}`,
+  () => 'tags/list',
+  () => 'tags/list?n=1&last=v0',
+  ({ image }) => `referrers/${image}`,
+];
+
+for (const person of ['nobody', 'stranger'] as Person[]) {
+  for (const by of ['a login', 'a token'] as const) {
+    test(`${person} with ${by} is answered alike for a hidden repository and for none`, async (t) => {
+      const { client, logins, layer, image } = await world(t);
+      const scopes = [hidden, nowhere].map((name) => `repository:${name}:pull,push,delete`);
+      const headers = by === 'a login' ? logins[person] : await fetchToken(client, logins[person], ...scopes);
+      const caller = client.as(headers);
+      for (const method of ['GET', 'HEAD', 'PUT', 'DELETE', 'POST']) {
+        for (const path of [...repositoryReads, () => 'blobs/uploads/']) {
+          const at = path({ layer: layer.digest, image: image.digest });
+          const [one, other] = [
+            await caller.send(method, `/v2/${hidden}/${at}`),
+            await caller.send(method, `/v2/${nowhere}/${at}`),
+          ];
+          assert.ok([401, 403, 405].includes(one.status), `${method} ${at}: ${one.status}`);
+          assert.equal(said(one, [hidden]), said(other, [nowhere]), `${method} ${at}`);
+        }
+      }
+    });
+  }
+}
+
+/** Asks for what is in the hidden repository, and for what is nowhere, where the caller may do everything. */
+async function alike(
+  what: string,
+  digest: string,
+  ask: (digest: string, from: string) => Promise<Answer>,
+): Promise<Answer> {
+  const [one, other] = [await ask(digest, hidden), await ask(unknownDigest, nowhere)];
+  assert.equal(said(one, [digest, hidden]), said(other, [unknownDigest, nowhere]), what);
+  return one;
+}
+
+test('content of a hidden repository is unknown in the caller’s own, however it is asked for', async (t) => {
+  const { client, logins, layer, image } = await world(t);
+  for (const login of ['a login', 'a token']) {
+    const scopes = ['repository:stranger/own:pull,push,delete', `repository:${hidden}:pull`];
+    const headers =
+      login === 'a login' ? logins.stranger : await fetchToken(client, logins.stranger, ...scopes);
+    const caller: Client = client.as(headers);
+    const own = '/v2/stranger/own';
+    const cases: [
+      what: string,
+      digest: string,
+      status: number,
+      (digest: string, from: string) => string[],
+    ][] = [
+      ['GET of a blob', layer.digest, 404, (digest) => ['GET', `blobs/${digest}`]],
+      ['HEAD of a blob', layer.digest, 404, (digest) => ['HEAD', `blobs/${digest}`]],
+      ['DELETE of a blob', layer.digest, 404, (digest) => ['DELETE', `blobs/${digest}`]],
+      ['GET of a manifest', image.digest, 404, (digest) => ['GET', `manifests/${digest}`]],
+      ['DELETE of a manifest', image.digest, 404, (digest) => ['DELETE', `manifests/${digest}`]],
+      ['referrers', image.digest, 200, (digest) => ['GET', `referrers/${digest}`]],
+      ['mount', layer.digest, 202, (digest, from) => ['POST', `blobs/uploads/?mount=${digest}&from=${from}`]],
+      ['mount from anywhere', layer.digest, 202, (digest) => ['POST', `blobs/uploads/?mount=${digest}`]],
+    ];
+    for (const [what, digest, status, request] of cases) {
+      const answer = await alike(what, digest, (digest, from) => {
+        const [method = '', path = ''] = request(digest, from);
+        return caller.send(method, `${own}/${path}`);
+      });
+      assert.equal(answer.status, status, what);
+    }
+    const config = await caller.pushContent('stranger/own', '{"own":1}', ociConfig);
+    const referring = await alike('a manifest that needs it', layer.digest, (digest) =>
+      caller.putManifest('stranger/own', 'v2', imageOf(config, [describe('a layer', ociLayer, digest)])),
+    );
+    assert.equal(referring.status, 400);
+    assert.equal((await caller.get(`${own}/blobs/${layer.digest}`)).status, 404);
+  }
+});
+
+test('a blob is mounted from where the caller may pull, with and without a name', async (t) => {
+  const { client, logins, layer } = await world(t);
+  await client.as(logins.root).pushContent('writer/first', 'of another');
+  const writer = client.as(logins.writer);
+  const mount = (query: string) =>
+    writer.send('POST', `/v2/writer/own/blobs/uploads/?mount=${layer.digest}${query}`);
+  assert.equal((await mount(`&from=${hidden}`)).status, 201);
+  assert.equal((await mount('')).status, 201);
+  // A token is good for the repositories that it names.
+  const push = 'repository:writer/other:pull,push';
+  const narrow = client.as(await fetchToken(client, logins.writer, push));
+  const wide = client.as(await fetchToken(client, logins.writer, push, `repository:${hidden}:pull`));
+  const other = `/v2/writer/other/blobs/uploads/?mount=${layer.digest}&from=${hidden}`;
+  assert.equal((await narrow.send('POST', other)).status, 202);
+  assert.equal((await wide.send('POST', other)).status, 201);
+});
+
+test('the list of repositories holds what its reader may pull, and its pages tell of nothing between', async (t) => {
+  const { client, logins } = await world(t);
+  const names = async (person: Person, query = '') =>
+    (await client.get(`/v2/_catalog${query}`, logins[person])).json<{ repositories: string[] }>()
+      .repositories;
+  assert.deepEqual(await names('nobody'), []);
+  assert.deepEqual(await names('stranger'), ['stranger/own']);
+  assert.deepEqual(await names('stranger', '?n=1&last=acme/a'), ['stranger/own']);
+  assert.deepEqual(await names('reader'), [hidden]);
+  assert.deepEqual(await names('root'), [hidden, 'stranger/own']);
+  const token = await fetchToken(client, logins.stranger, 'registry:catalog:*');
+  const listed = await client.get('/v2/_catalog', token);
+  assert.deepEqual(listed.json(), { repositories: ['stranger/own'] });
+});
+
+test('a session is its opener’s: for others it is as one that never was', async (t) => {
+  const { client, logins } = await world(t);
+  const location = await client.as(logins.writer).openUpload('acme/app');
+  const never = location.replace(/[^/]+$/, '00000000-0000-4000-8000-000000000000');
+  await client.as(logins.writer).patch(location, 'the first bytes');
+  for (const person of ['creator', 'boss', 'root'] as Person[]) {
+    for (const [method, body] of [['GET'], ['HEAD'], ['PATCH', 'x'], ['PUT', 'x'], ['DELETE']] as const) {
+      const query = method === 'PUT' ? `?digest=${unknownDigest}` : '';
+      const send = (path: string) => client.send(method, path + query, logins[person], body);
+      const [one, other] = [await send(location), await send(never)];
+      assert.equal(one.status, 404, `${person}: ${method}`);
+      assert.equal(said(one, []), said(other, []), `${person}: ${method}`);
+    }
+  }
+  const status = await client.get(location, logins.writer);
+  assert.deepEqual([status.status, status.headers.range], [204, '0-14'], 'nothing has happened to it');
+  // Another token of the same person is the same person.
+  const token = await fetchToken(client, logins.writer, 'repository:acme/app:pull,push');
+  assert.equal((await client.send('DELETE', location, token)).status, 204);
+});

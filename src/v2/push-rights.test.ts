@@ -1,0 +1,277 @@
+// What pushes and deletes may do, by the rights of the moment.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { makeOrganisation } from '../../test/support/access.ts';
+import { assertError, type Client, type Headers, serialize } from '../../test/support/inject.ts';
+import { connectPeople, fetchToken, type Person, setVisible } from '../../test/support/people.ts';
+import { findAccount } from '../db/accounts.ts';
+import { findMemberRole } from '../db/members.ts';
+import { deleteRepository, findRepository } from '../db/repositories.ts';
+import { asNamespace, type Namespace, parseName } from '../oci/name.ts';
+
+const name = 'acme/app';
+const scope = `repository:${name}:pull,push,delete`;
+
+/** The same with a login and with a token. */
+async function bothWays(client: Client, login: Headers): Promise<[string, Client][]> {
+  return [
+    ['a login', client.as(login)],
+    ['a token', client.as(await fetchToken(client, login, scope))],
+  ];
+}
+
+async function digestOfTag(client: Client, tag: string): Promise<string | undefined> {
+  return (await client.head(`/v2/${name}/manifests/${tag}`)).headers['docker-content-digest'];
+}
+
+test('who may only create moves no tag, by whatever name or way', async (t) => {
+  const { client, logins } = await connectPeople(t);
+  const root = client.as(logins.root);
+  const image = await root.pushImage(name, 'v1');
+  await root.putManifest(name, 'latest', image.bytes);
+  for (const [way, creator] of await bothWays(client, logins.creator)) {
+    const other = await creator.image(name);
+    const [bytes, digest] = [serialize(other), (await creator.pushManifest(name, other)).digest];
+    for (const reference of ['v1', 'latest', `${digest}?tag=v1`, `${digest}?tag=new&tag=latest`]) {
+      const answer = await creator.putManifest(name, reference, bytes);
+      assertError(answer, 403, 'DENIED');
+      assert.match(
+        answer.body.toString(),
+        /tag (v1|latest) stands at another manifest/,
+        `${way}: ${reference}`,
+      );
+    }
+    // Content that comes with a refused tag does not come.
+    const unseen = await creator.image(name);
+    assertError(await creator.putManifest(name, 'v1', unseen), 403, 'DENIED');
+    assert.equal((await creator.tags(name)).includes('new'), false, 'one tag refused is all refused');
+    for (const tag of ['v1', 'latest']) assert.equal(await digestOfTag(root, tag), image.digest);
+    assert.equal((await creator.putManifest(name, 'v1', image.bytes)).status, 201, 'where it stands already');
+    const fresh = way.replace(' ', '-');
+    assert.equal((await creator.putManifest(name, fresh, bytes)).status, 201, 'a new tag');
+    assertError(await creator.putManifest(name, fresh, image.bytes), 403, 'DENIED');
+  }
+});
+
+test('two who may only create race for a new tag: one has it, and it stays where it is', async (t) => {
+  const { client, logins } = await connectPeople(t);
+  const creator = client.as(logins.creator);
+  const images = await Promise.all([1, 2, 3, 4].map(() => creator.image(name)));
+  const answers = await Promise.all(images.map((image) => creator.putManifest(name, 'v1', image)));
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 403, 403, 403]);
+  const winner = answers.find(({ status }) => status === 201);
+  assert.equal(await digestOfTag(creator, 'v1'), winner?.headers['docker-content-digest']);
+});
+
+test('a token for pushing deletes neither tag nor manifest nor blob', async (t) => {
+  const { client, logins } = await connectPeople(t);
+  const root = client.as(logins.root);
+  const image = await root.pushImage(name, 'v1');
+  const blob = await root.pushBlob(name, 'bytes');
+  const pusher = client.as(await fetchToken(client, logins.root, `repository:${name}:pull,push`));
+  for (const path of ['manifests/v1', `manifests/${image.digest}`, `blobs/${blob}`]) {
+    const answer = await pusher.delete(`/v2/${name}/${path}`);
+    assertError(answer, 401, 'DENIED');
+    assert.match(
+      answer.headers['www-authenticate'] ?? '',
+      /scope="repository:acme\/app:delete",error="insufficient_scope"$/,
+    );
+  }
+  const deleter = client.as(await fetchToken(client, logins.root, `repository:${name}:*`));
+  for (const path of ['manifests/v1', `blobs/${blob}`, `manifests/${image.digest}`]) {
+    assert.equal((await deleter.delete(`/v2/${name}/${path}`)).status, 202);
+  }
+});
+
+const ends: [
+  what: string,
+  end: (people: Awaited<ReturnType<typeof connectPeople>>) => Promise<unknown>,
+  status: number,
+][] = [
+  [
+    'the access token was revoked',
+    (p) => change(p, 'access_tokens', { revoked_at: 1 }, p.tokens.maintainer),
+    401,
+  ],
+  [
+    'the access token has ended',
+    (p) => change(p, 'access_tokens', { expires_at: 1 }, p.tokens.maintainer),
+    401,
+  ],
+  ['the user was disabled', (p) => change(p, 'accounts', { disabled_at: 1 }, p.accounts.maintainer), 401],
+  [
+    'the user is gone',
+    (p) =>
+      p.database.transaction((db) =>
+        db.deleteFrom('accounts').where('id', '=', p.accounts.maintainer).execute(),
+      ),
+    401,
+  ],
+  [
+    'the grant was taken back',
+    (p) =>
+      p.database.transaction((db) =>
+        db.deleteFrom('grants').where('account_id', '=', p.accounts.maintainer).execute(),
+      ),
+    403,
+  ],
+  [
+    'the grant is smaller',
+    (p) =>
+      p.database.transaction((db) =>
+        db
+          .updateTable('grants')
+          .set({ role: 'read' })
+          .where('account_id', '=', p.accounts.maintainer)
+          .execute(),
+      ),
+    403,
+  ],
+];
+
+function change(
+  { database }: { database: Awaited<ReturnType<typeof connectPeople>>['database'] },
+  table: 'access_tokens' | 'accounts',
+  values: object,
+  id: number,
+) {
+  return database.transaction((db) => db.updateTable(table).set(values).where('id', '=', id).execute());
+}
+
+for (const [what, end, status] of ends) {
+  test(`pushes and deletes end at once, and pulls with the token later, when ${what}`, async (t) => {
+    const people = await connectPeople(t);
+    const { client, logins } = people;
+    const image = await client.as(logins.root).pushImage(name, 'v1');
+    const maintainer = client.as(await fetchToken(client, logins.maintainer, scope));
+    const location = await maintainer.openUpload(name);
+    await end(people);
+    const code = status === 401 ? 'UNAUTHORIZED' : 'DENIED';
+    assertError(await maintainer.putManifest(name, 'v1', image.bytes), status, code);
+    assertError(await maintainer.send('POST', `/v2/${name}/blobs/uploads/`), status, code);
+    assertError(await maintainer.patch(location, 'bytes'), status, code);
+    const refused = await maintainer.delete(`/v2/${name}/manifests/v1`);
+    assertError(refused, status, code);
+    const challenge = refused.headers['www-authenticate'];
+    if (status === 401) assert.match(challenge ?? '', /error="invalid_token"$/);
+    else assert.equal(challenge, undefined);
+    assert.equal((await maintainer.get(`/v2/${name}/manifests/v1`)).status, 200);
+    const login = await client.get(`/v2/${name}/manifests/v1`, logins.maintainer);
+    assert.equal(login.status, status === 401 ? 401 : what.includes('smaller') ? 200 : 403);
+  });
+}
+
+test('a token is for the repository that it was made for, not for another of its name', async (t) => {
+  const { client, database, logins } = await connectPeople(t);
+  const root = client.as(logins.root);
+  const first = await root.pushImage(name, 'v1');
+  const before = client.as(await fetchToken(client, logins.reader, `repository:${name}:pull`));
+  const pushing = client.as(await fetchToken(client, logins.writer, scope));
+  assert.equal((await before.get(`/v2/${name}/manifests/v1`)).status, 200);
+  const id = (await findRepository(database.read, parseName(name))) as number;
+  await database.transaction((db) => deleteRepository(db, id, Date.now()));
+  assertError(await before.get(`/v2/${name}/manifests/v1`), 404, 'NAME_UNKNOWN');
+
+  const second = await root.pushImage(name, 'v1');
+  const blob = await root.pushBlob(name, 'the new owner’s');
+  const reads = [
+    'manifests/v1',
+    'manifests/none',
+    `manifests/${second.digest}`,
+    `manifests/${first.digest}`,
+    `blobs/${blob}`,
+    `blobs/${first.digest}`,
+    'tags/list',
+    `referrers/${second.digest}`,
+  ];
+  for (const path of reads) {
+    for (const method of ['GET', 'HEAD']) {
+      const answer = await before.send(method, `/v2/${name}/${path}`);
+      assert.equal(answer.status, 401, `${method} ${path}`);
+      assert.match(
+        answer.headers['www-authenticate'] ?? '',
+        /scope="repository:acme\/app:pull",error="invalid_token"$/,
+      );
+    }
+  }
+  assertError(await pushing.send('POST', `/v2/${name}/blobs/uploads/`), 401, 'UNAUTHORIZED');
+  const after = client.as(await fetchToken(client, logins.reader, `repository:${name}:pull`));
+  assert.equal((await after.get(`/v2/${name}/manifests/v1`)).status, 200);
+});
+
+test('a token from before there was a repository goes by the rights in the one that there is now', async (t) => {
+  const { client, database, logins } = await connectPeople(t, { anonymous: 'public' });
+  const token = client.as(await fetchToken(client, logins.reader, `repository:${name}:pull`));
+  assertError(await token.get(`/v2/${name}/manifests/v1`), 404, 'NAME_UNKNOWN');
+  await client.as(logins.root).pushImage(name, 'v1');
+  assert.equal((await token.get(`/v2/${name}/manifests/v1`)).status, 200);
+  await database.transaction((db) => db.deleteFrom('grants').execute());
+  assertError(await token.get(`/v2/${name}/manifests/v1`), 403, 'DENIED');
+  await setVisible(database, name, 'public');
+  assert.equal((await token.get(`/v2/${name}/manifests/v1`)).status, 200);
+});
+
+test('what one caller was let through for is decided anew for the next', async (t) => {
+  const { client, logins } = await connectPeople(t);
+  const image = await client.as(logins.root).pushImage(name, 'v1');
+  const urls = [`/v2/${name}/manifests/v1`, `/v2/${name}/manifests/${image.digest}`, `/v2/${name}/tags/list`];
+  const order: Person[] = ['reader', 'stranger', 'nobody', 'reader', 'revoked', 'root', 'stranger', 'writer'];
+  const expected = { reader: 200, root: 200, writer: 200, stranger: 403, nobody: 401, revoked: 401 };
+  for (const url of urls) {
+    for (const person of order) {
+      const { status } = await client.get(url, logins[person]);
+      assert.equal(status, expected[person as keyof typeof expected], `${person}: ${url}`);
+    }
+  }
+});
+
+async function ownerOf(t: TestContext, createNamespaces: 'users' | 'administrators') {
+  const people = await connectPeople(t, { access: { createNamespaces } });
+  const roleIn = async (namespace: string, person: 'stranger' | 'reader') => {
+    const account = await findAccount(people.database.read, asNamespace(namespace) as Namespace);
+    if (account === undefined) return undefined;
+    return findMemberRole(people.database.read, account.id, people.accounts[person]);
+  };
+  return { ...people, roleIn };
+}
+
+test('a push makes a namespace that nobody has the pusher’s, where users may make them', async (t) => {
+  const { client, logins, roleIn, database } = await ownerOf(t, 'users');
+  const stranger = client.as(logins.stranger);
+  await stranger.pushImage('fresh/app', 'v1');
+  assert.equal(await roleIn('fresh', 'stranger'), 'admin');
+  const token = await fetchToken(client, logins.stranger, 'repository:newer/app:pull,push');
+  await client.as(token).pushImage('newer/app', 'v1');
+  assert.equal(await roleIn('newer', 'stranger'), 'admin');
+  assertError(await client.send('POST', '/v2/fresh/app/blobs/uploads/', logins.reader), 403, 'DENIED');
+
+  await makeOrganisation(database, 'taken');
+  for (const name of ['taken/app', 'acme/app', 'reader/app', 'library/app', 'app']) {
+    assertError(await stranger.send('POST', `/v2/${name}/blobs/uploads/`), 403, 'DENIED');
+  }
+  assert.equal(await roleIn('library', 'stranger'), undefined);
+  // Neither a pull, nor a machine, nor a credential that is for other repositories.
+  assertError(await stranger.get('/v2/other/app/tags/list'), 403, 'DENIED');
+  for (const person of ['robot', 'creator'] as const) {
+    assertError(await client.send('POST', '/v2/other/app/blobs/uploads/', logins[person]), 403, 'DENIED');
+  }
+  assert.equal(await roleIn('other', 'stranger'), undefined);
+});
+
+test('of several who push to a namespace that nobody has, one gets it', async (t) => {
+  const { client, logins, roleIn } = await ownerOf(t, 'users');
+  const push = (person: Person) => client.send('POST', `/v2/race/${person}/blobs/uploads/`, logins[person]);
+  const answers = await Promise.all([push('stranger'), push('reader')]);
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [202, 403]);
+  const roles = [await roleIn('race', 'stranger'), await roleIn('race', 'reader')];
+  assert.deepEqual(
+    roles,
+    answers.map(({ status }) => (status === 202 ? 'admin' : undefined)),
+  );
+});
+
+test('nobody makes a namespace by a push where administrators make them', async (t) => {
+  const { client, logins, roleIn } = await ownerOf(t, 'administrators');
+  assertError(await client.send('POST', '/v2/fresh/app/blobs/uploads/', logins.stranger), 403, 'DENIED');
+  assert.equal(await roleIn('fresh', 'stranger'), undefined);
+});
