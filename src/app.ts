@@ -146,7 +146,7 @@ async function assemble(
   const audit = new Audit({ database, observer: observeAudit(logger, metrics) });
   const logged = observeRequests(logger, metrics, config.log);
   const audited = auditRequests({ audit, pulls: config.audit.pulls });
-  const { access, tokenServer, addRoutes, settled } = await assembleAccess(config, {
+  const { access, tokenServer, sessions, addRoutes, settled } = await assembleAccess(config, {
     database,
     clock,
     logger,
@@ -215,6 +215,9 @@ async function assemble(
     clock,
     holder: randomUUID(),
     observer: observeJobs(logger, metrics.jobs),
+  });
+  jobs.every('sessions', sweepEvery, async () => {
+    if ((await readOnlyReason(database.read)) === undefined) await sessions.removeExpired();
   });
   jobs.every('sweep', Math.min(sweepEvery, config.uploads.expireAfter), async (signal) => {
     if ((await readOnlyReason(database.read)) !== undefined) return;

@@ -8,9 +8,11 @@ import { ForeignTokens } from './access/foreign-tokens.ts';
 import { IdTokens } from './access/id-tokens.ts';
 import { KeySets } from './access/key-sets.ts';
 import { Logins } from './access/logins.ts';
+import { Sessions } from './access/sessions.ts';
 import { SigningKeys } from './access/signing-keys.ts';
 import { TokenGrants } from './access/token-grants.ts';
 import type { TokenVerifier } from './access/token-verifier.ts';
+import { addPages } from './auth/pages.ts';
 import { addTokenServer, type ServedToken, tokenPath } from './auth/token.ts';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
@@ -33,6 +35,7 @@ export interface AssembledAccess {
   readonly access: Access;
   /** Where clients are sent for a token. */
   readonly tokenServer: TokenServer;
+  readonly sessions: Sessions;
   /** Adds what people and clients log in at. */
   addRoutes(http: FastifyInstance): void;
   /** Resolves when what goes on behind answered logins has ended. */
@@ -52,6 +55,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     perAccount: config.limits.loginsPerAccount,
     idTokens: new IdTokens({ database, keySets: new KeySets(), clock }),
   });
+  const sessions = new Sessions({ database, clock });
   const settled = () => logins.settled();
   const accessWith = (tokens: TokenVerifier) =>
     new Access({ database, clock, policy, createNamespaces, tokens, logins });
@@ -69,6 +73,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     return {
       access: accessWith(new ForeignTokens({ keys, clock, issuer, service })),
       tokenServer: { service, realmFor: () => realm },
+      sessions,
       addRoutes() {},
       settled,
     };
@@ -80,6 +85,8 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     lifetime,
     refreshLifetime,
   });
+  // Its library is loaded where somebody has use for it.
+  const provider = config.signOn && new (await import('./auth/provider.ts')).Provider(config.signOn);
   const grants = new TokenGrants({ database, tokens, clock, policy, createNamespaces });
   return {
     access: accessWith(tokens),
@@ -87,7 +94,22 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
       service,
       realmFor: ({ client }) => `${baseUrlOf(client, config.externalUrl) ?? ''}${tokenPath}`,
     },
-    addRoutes: (http) => addTokenServer(http, { logins, tokens, grants, audit, clientOf, observe }),
+    sessions,
+    addRoutes(http) {
+      addTokenServer(http, { logins, tokens, grants, audit, clientOf, observe });
+      addPages(http, {
+        database,
+        clock,
+        sessions,
+        logins,
+        audit,
+        clientOf,
+        passwords: passwordLogin,
+        provider,
+        administratorsGroup: config.signOn?.administratorsGroup,
+        externalUrl: config.externalUrl,
+      });
+    },
     settled,
   };
 }

@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { base64url, exportSPKI, type JWTPayload, SignJWT } from 'jose';
 import { dialects } from '../../test/support/databases.ts';
 import { makeKey, startIssuer, type TestKey } from '../../test/support/issuer.ts';
+import { startProvider } from '../../test/support/oidc-provider.ts';
 import { insertAccount, setDisabled } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import { insertTrust, type TrustTerms } from '../db/trusts.ts';
@@ -279,6 +280,27 @@ test('a long subject is cut in the name, and whole in the identity', async (t) =
   assert.equal(principal.subject, sub);
   assert.match(principal.name, /^acme\/ci: x+…$/);
   assert.equal(principal.name.length, 200);
+});
+
+test('a token that a real provider has issued to a job is accepted where it is for here, and nowhere else', async (t) => {
+  const job = { repository: 'acme/app', ref: 'refs/heads/main' };
+  const provider = await startProvider(t, { redirectUri: 'https://registry.example/auth/callback', job });
+  const database = await dialect.open(t);
+  const organisation = await makeOrganisation(database, 'acme');
+  const terms = {
+    issuer: provider.issuer,
+    audience: 'registry.example',
+    keys: null,
+    claims: JSON.stringify({ ...rules, sub: provider.clientId }),
+    scopes: 'repository:acme/app:pull',
+    lifetime: 3_600_000,
+  };
+  await database.transaction((db) => insertTrust(db, organisation, 'ci', terms, 1));
+  const idTokens = new IdTokens({ database, keySets: new KeySets(), clock: database.clock });
+  const { principal } = await idTokens.authenticate('acme', await provider.jobToken('registry.example'));
+  assert.equal(principal.kind === 'job' && principal.name, 'acme/ci: berth');
+  const elsewhere = await provider.jobToken('elsewhere.example');
+  await refused(idTokens.authenticate('acme', elsewhere), /is for "elsewhere.example"/);
 });
 
 async function makeOrganisation(database: Database, name: string): Promise<number> {

@@ -7,8 +7,8 @@ import type { BearerTokens } from '../access/bearer.ts';
 import { parseAsked } from '../access/docker-scope.ts';
 import { anonymousIdentity, type Identity } from '../access/identity.ts';
 import type { TokenGrant, TokenGrants } from '../access/token-grants.ts';
-import { acceptBody } from '../http/body.ts';
 import { RegistryError } from '../oci/errors.ts';
+import { takeForm } from './take-form.ts';
 import { BadTokenRequest, replyError } from './token-errors.ts';
 
 export const tokenPath = '/auth/token';
@@ -44,8 +44,6 @@ export interface ServedToken {
 }
 
 const maxForm = 64 << 10;
-/** Milliseconds in which a form has to arrive. */
-const slowestForm = 30_000;
 
 const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token';
@@ -72,13 +70,6 @@ export function addTokenServer(http: FastifyInstance, parts: TokenServerParts): 
     routes.get(tokenPath, (request) => getToken(parts, request));
     routes.post(tokenPath, { onRequest: takeForm }, (request) => postToken(parts, request));
   });
-}
-
-/** Lets the body come, though not for ever. */
-async function takeForm({ raw }: FastifyRequest, reply: FastifyReply): Promise<void> {
-  acceptBody(raw, reply.raw);
-  const timer = setTimeout(() => raw.destroy(), slowestForm).unref();
-  raw.once('close', () => clearTimeout(timer));
 }
 
 async function getToken(parts: TokenServerParts, request: FastifyRequest) {

@@ -237,6 +237,8 @@ interface SessionsTable {
   /** SHA-256 of what the cookie holds, in hex. */
   hash: string;
   account_id: number;
+  /** The access token that stood in for the password: what was signed on with it ends with it. */
+  token_id: number | null;
   created_at: number;
   expires_at: number;
 }

@@ -154,6 +154,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('account_id', 'bigint', (column) =>
       column.notNull().references('accounts.id').onDelete('cascade'),
     )
+    .addColumn('token_id', 'bigint', (column) => column.references('access_tokens.id').onDelete('cascade'))
     .addColumn('created_at', 'bigint', (column) => column.notNull())
     .addColumn('expires_at', 'bigint', (column) => column.notNull())
     .execute();

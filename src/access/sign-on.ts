@@ -1,0 +1,136 @@
+// People whom the sign-on provider vouches for: which account is theirs, and what their groups make of it.
+import type { Database } from '../db/database.ts';
+import { findIdentity, findTeamsOfGroups, insertIdentity, leaveTeamsOfGroups } from '../db/identities.ts';
+import { findMemberRole, setMember } from '../db/members.ts';
+import type { Db } from '../db/prepare.ts';
+import { repositoriesInUse } from '../db/repositories.ts';
+import { addTeamMember } from '../db/team-members.ts';
+import { countEnabledAdministrators, findUserById, insertUser, type User, updateUser } from '../db/users.ts';
+import { asNamespace, type Namespace } from '../oci/name.ts';
+import { addAccount, parseNewName } from './administration/accounts.ts';
+import { change } from './administration/change.ts';
+import { Refused } from './administration/refused.ts';
+import { parseMail } from './administration/text.ts';
+
+/** What a provider says of somebody; claims as it sent them. */
+export interface Person {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly username: unknown;
+  readonly mail: unknown;
+  readonly groups: unknown;
+}
+
+export interface SignedOn {
+  readonly account: number;
+  readonly name: Namespace;
+  /** The only administrator has left the administrators' group, and is one still: somebody has to be. */
+  readonly keptAdministrator: boolean;
+}
+
+/**
+ * The user who signs on, made when it is their first time; who is in which group is as the provider says now, and no more.
+ *
+ * @param administratorsGroup whose members are administrators; absent: sign-on changes nothing about that
+ * @throws Refused with what to tell the person
+ */
+export function signOn(
+  database: Database,
+  person: Person,
+  { administratorsGroup }: { readonly administratorsGroup?: string | undefined } = {},
+): Promise<SignedOn> {
+  const groups = groupsOf(person.groups);
+  const mail = mailOf(person.mail);
+  return change(database, async (db) => {
+    const user = await userOf(db, person, database.clock());
+    if (mail !== undefined && mail !== user.mail) await updateUser(db, user.id, { mail });
+    await joinTeams(db, user.id, groups);
+    const wanted =
+      administratorsGroup === undefined ? user.administrator : groups.includes(administratorsGroup);
+    const keptAdministrator = !(await setAdministrator(db, user, wanted));
+    return { account: user.id, name: user.name, keptAdministrator };
+  });
+}
+
+async function userOf(db: Db, { issuer, subject, username }: Person, now: number): Promise<User> {
+  const known = await findIdentity(db, issuer, subject);
+  const id = known ?? (await addUser(db, { issuer, subject, username }, now));
+  const user = (await findUserById(db, id)) as User;
+  if (user.disabledAt !== null) {
+    throw new Refused(`the account ${user.name} is disabled: ask an administrator of this registry`);
+  }
+  return user;
+}
+
+/** An account that somebody else has is never given to whoever the provider calls the same. */
+async function addUser(
+  db: Db,
+  { issuer, subject, username }: Pick<Person, 'issuer' | 'subject' | 'username'>,
+  now: number,
+): Promise<number> {
+  const name = parseNewName(nameOf(username));
+  // What is there belongs to the administrators so far, and would be the new user's.
+  if ((await repositoriesInUse(db, name, 1)).count > 0) {
+    throw new Refused(
+      `${name} cannot be your account: there are repositories of that name; ask an administrator`,
+    );
+  }
+  const id = await addAccount(db, { name, kind: 'user' }, now);
+  await insertUser(db, id, { mail: null, password: null, administrator: false, tokenOnly: false }, now);
+  await insertIdentity(db, issuer, subject, id);
+  return id;
+}
+
+const maxUsername = 128;
+
+/** `Jane.Doe@example.com` → `jane.doe`. @throws Refused when nothing is left */
+function nameOf(username: unknown): Namespace {
+  const text = typeof username === 'string' ? username.slice(0, maxUsername).toLowerCase() : '';
+  const [own = ''] = text.split('@', 1);
+  const name = own
+    .replaceAll(/[^a-z0-9._]+/g, '-')
+    // Marks part letters: one at a time, and none at the ends.
+    .replaceAll(/([._-])[._-]*/g, '$1')
+    .replace(/^[._-]/, '')
+    .replace(/[._-]$/, '');
+  const valid = asNamespace(name);
+  if (valid === undefined) {
+    throw new Refused(
+      'the sign-on provider gives you no name that an account can have; ask an administrator',
+    );
+  }
+  return valid;
+}
+
+function groupsOf(claim: unknown): readonly string[] {
+  const groups = Array.isArray(claim) ? claim : [claim];
+  return groups.filter((group) => typeof group === 'string');
+}
+
+/** One that is none is not worth refusing somebody for. */
+function mailOf(claim: unknown): string | undefined {
+  try {
+    return typeof claim === 'string' ? parseMail(claim) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** In the place of the teams of the last time: who has left a group has left its teams. */
+async function joinTeams(db: Db, account: number, groups: readonly string[]): Promise<void> {
+  await leaveTeamsOfGroups(db, account);
+  for (const { id, organisation } of await findTeamsOfGroups(db, groups)) {
+    if ((await findMemberRole(db, organisation, account)) === undefined) {
+      await setMember(db, organisation, account, 'none');
+    }
+    await addTeamMember(db, id, account, 'sso');
+  }
+}
+
+/** False when the user stays the only administrator. */
+async function setAdministrator(db: Db, user: User, wanted: boolean): Promise<boolean> {
+  if (wanted === user.administrator) return true;
+  if (!wanted && (await countEnabledAdministrators(db)) === 1) return false;
+  await updateUser(db, user.id, { administrator: wanted });
+  return true;
+}

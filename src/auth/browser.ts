@@ -1,0 +1,98 @@
+// What the routes for browsers have in common: where they are, who is signed in, and whether a form is one of ours.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Refused } from '../access/administration/refused.ts';
+import type { Identity } from '../access/identity.ts';
+import { isFormToken, type Sessions, sessionLifetime } from '../access/sessions.ts';
+import { baseUrlOf, type ClientOf } from '../http/client.ts';
+import { readCookie, setCookie } from './cookies.ts';
+
+const sessionCookie = 'berth';
+
+/** The request is not one that this origin's own pages make. */
+export class NotOurForm extends Error {
+  override readonly name = 'NotOurForm';
+}
+
+/** Somebody who is signed in. */
+export interface Visitor {
+  readonly account: number;
+  readonly name: string;
+  /** What their browser holds. */
+  readonly secret: string;
+}
+
+/** In the audit log: somebody with a session, however they came to it. */
+export function signedOnIdentity(id: number, name: string): Identity {
+  return { principal: { kind: 'user', id, name }, credential: { kind: 'none' } };
+}
+
+export interface BrowserParts {
+  readonly sessions: Sessions;
+  readonly clientOf: ClientOf;
+  readonly externalUrl: string | undefined;
+}
+
+export class Browser {
+  readonly #parts: BrowserParts;
+
+  constructor(parts: BrowserParts) {
+    this.#parts = parts;
+  }
+
+  /** Where the browser reaches the registry, without a slash at the end. @throws Refused */
+  baseOf(request: FastifyRequest): string {
+    const base = baseUrlOf(this.#parts.clientOf(request.raw), this.#parts.externalUrl);
+    if (base === undefined) throw new Refused('the request does not say which host it is for');
+    return base;
+  }
+
+  isSecure(request: FastifyRequest): boolean {
+    return this.baseOf(request).startsWith('https:');
+  }
+
+  addressOf(request: FastifyRequest): string {
+    return this.#parts.clientOf(request.raw).address;
+  }
+
+  async visitor(request: FastifyRequest): Promise<Visitor | undefined> {
+    const secret = readCookie(request, sessionCookie, this.isSecure(request));
+    const session = await this.#parts.sessions.find(secret);
+    return session && { ...session, secret: secret as string };
+  }
+
+  /** Always a new session: nobody can have known it before. */
+  async signIn(request: FastifyRequest, reply: FastifyReply, account: number, token?: number): Promise<void> {
+    const before = await this.visitor(request);
+    if (before) await this.#parts.sessions.end(before.secret);
+    const value = await this.#parts.sessions.begin(account, token);
+    this.#keep(request, reply, value, sessionLifetime / 1000);
+  }
+
+  async signOut(request: FastifyRequest, reply: FastifyReply, { secret }: Visitor): Promise<void> {
+    await this.#parts.sessions.end(secret);
+    this.#keep(request, reply, '', 0);
+  }
+
+  #keep(request: FastifyRequest, reply: FastifyReply, value: string, maxAge: number): void {
+    setCookie(reply, { name: sessionCookie, value, maxAge, secure: this.isSecure(request) });
+  }
+
+  /** The form that was sent from a page of this origin. @throws NotOurForm */
+  form(request: FastifyRequest): URLSearchParams {
+    const { 'sec-fetch-site': site, origin } = request.headers;
+    // Browsers tell the first over HTTPS, and the second with every form.
+    const own = site === undefined ? origin === new URL(this.baseOf(request)).origin : site === 'same-origin';
+    if (!own) throw new NotOurForm('the form was not sent by a page of this registry');
+    return request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
+  }
+
+  /** The same of somebody who is signed in. @throws NotOurForm */
+  async formOf(request: FastifyRequest): Promise<{ form: URLSearchParams; visitor: Visitor }> {
+    const form = this.form(request);
+    const visitor = await this.visitor(request);
+    if (visitor === undefined || !isFormToken(visitor.secret, form.get('form'))) {
+      throw new NotOurForm('the form is of another session, or of one that has ended');
+    }
+    return { form, visitor };
+  }
+}

@@ -1,0 +1,83 @@
+// The frame of every page: one style, no script, nothing from anywhere else.
+import { createHash } from 'node:crypto';
+import type { FastifyReply } from 'fastify';
+import { type Html, html, verbatim } from './html.ts';
+
+const style = `
+:root { color-scheme: light dark; --text: #1c2024; --soft: #60646c; --line: #d9d9e0; --page: #f9f9fb; --card: #fff; --accent: #0b66c2;
+  --on-accent: #fff; --bad: #b42318; --good: #1a7f45 }
+@media (prefers-color-scheme: dark) { :root { --text: #edeef0; --soft: #b0b4ba; --line: #363a3f; --page: #111113; --card: #18191b;
+  --accent: #70b8ff; --on-accent: #0c1420; --bad: #ff9592; --good: #71d083 } }
+* { box-sizing: border-box }
+body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.5 system-ui, sans-serif }
+main, header { max-width: 46rem; margin: 0 auto; padding: 0 1rem }
+header { display: flex; gap: 1rem; align-items: center; justify-content: space-between; padding-top: 1.25rem }
+header strong { font-size: 1.1rem }
+section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.25rem; margin: 1.25rem 0 }
+h1 { font-size: 1.5rem; margin: 1.5rem 0 0 } h2 { font-size: 1.1rem; margin: 0 0 .75rem }
+p { margin: .5rem 0 } .soft, dt, th, small { color: var(--soft) } .bad { color: var(--bad) } .good { color: var(--good) }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.25rem; margin: 0 } dd { margin: 0; overflow-wrap: anywhere }
+label { display: block; margin: .75rem 0 .25rem; font-weight: 600 }
+input, select, button, .button { font: inherit; padding: .5rem .75rem; border: 1px solid var(--line); border-radius: .5rem;
+  background: var(--page); color: var(--text); max-width: 100% }
+input, select { width: 100% }
+button, .button { cursor: pointer; text-decoration: none; display: inline-block }
+.main { background: var(--accent); border-color: var(--accent); color: var(--on-accent); font-weight: 600; margin-top: 1rem }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
+pre, code { font: .9em/1.5 ui-monospace, monospace } pre { overflow-x: auto; padding: .75rem; border: 1px solid var(--line);
+  border-radius: .5rem; background: var(--page); margin: .5rem 0 }
+.scroll { overflow-x: auto } table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; padding: .5rem .75rem .5rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+`;
+
+const policy = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** `who`: the form to sign out, for whoever is signed in. */
+export function sendPage(
+  reply: FastifyReply,
+  { status = 200, title, who, body }: { status?: number; title: string; who?: Html | undefined; body: Html },
+): FastifyReply {
+  const page = html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title} – Berth</title>
+<style>${verbatim(style)}</style>
+</head>
+<body>
+<header><strong>Berth</strong>${who}</header>
+<main>
+<h1>${title}</h1>
+${body}
+</main>
+</body>
+</html>
+`;
+  return reply
+    .code(status)
+    .headers({
+      'content-type': 'text/html; charset=utf-8',
+      'content-security-policy': policy,
+      'x-content-type-options': 'nosniff',
+      // Another site learns nothing; one's own forms keep their Origin.
+      'referrer-policy': 'same-origin',
+      'cache-control': 'no-store',
+    })
+    .send(page.text);
+}
+
+/** A page that says one thing, and where to go from there. */
+export function sendMessage(
+  reply: FastifyReply,
+  { status, title, text, again = false }: { status: number; title: string; text: string; again?: boolean },
+): FastifyReply {
+  const link = again && html`<p><a class="button main" href="/auth/sign-in">Sign in again</a></p>`;
+  return sendPage(reply, { status, title, body: html`<section><p>${text}</p>${link}</section>` });
+}

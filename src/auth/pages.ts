@@ -1,0 +1,60 @@
+// The routes for browsers, apart from the rest: they take forms alone, and answer with pages whatever happens.
+import type { FastifyInstance } from 'fastify';
+import { Refused } from '../access/administration/refused.ts';
+import type { Sessions } from '../access/sessions.ts';
+import type { ClientOf } from '../http/client.ts';
+import { addAccount } from './account.ts';
+import { Browser, NotOurForm } from './browser.ts';
+import { sendMessage } from './page.ts';
+import { NotSignedOn, ProviderUnavailable } from './provider-errors.ts';
+import { addSignOn, type SignOnParts } from './sign-on.ts';
+import { takeForm } from './take-form.ts';
+
+/** Bytes of a form. */
+const bodyLimit = 16 * 1024;
+
+export interface PagesParts extends Omit<SignOnParts, 'browser'> {
+  readonly sessions: Sessions;
+  readonly clientOf: ClientOf;
+  readonly externalUrl: string | undefined;
+}
+
+export function addPages(http: FastifyInstance, parts: PagesParts): void {
+  const browser = new Browser(parts);
+  http.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser(
+      'application/x-www-form-urlencoded',
+      { parseAs: 'string', bodyLimit },
+      (_request, body, done) => done(null, new URLSearchParams(body as string)),
+    );
+    scope.addHook('onRequest', async (request, reply) => {
+      if (request.method === 'POST') await takeForm(request, reply);
+    });
+    scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+      const { status, title, text } = pageOf(error);
+      if (status >= 500) request.log.error({ err: error.cause ?? error }, error.message);
+      else request.log.warn({ err: error.cause ?? error.message }, 'not signed in');
+      return sendMessage(reply, { status, title, text, again: status !== 403 });
+    });
+    addSignOn(scope, { ...parts, browser });
+    addAccount(scope, { ...parts, browser });
+  });
+}
+
+function pageOf(error: Error & { statusCode?: number }): { status: number; title: string; text: string } {
+  if (error instanceof Refused) return { status: 403, title: 'That cannot be', text: error.message };
+  if (error instanceof NotOurForm) return { status: 403, title: 'Not done', text: error.message };
+  if (error instanceof NotSignedOn) return { status: 403, title: 'Not signed in', text: error.message };
+  if (error instanceof ProviderUnavailable) {
+    return { status: 502, title: 'Not signed in', text: `${error.message} now; try again in a moment` };
+  }
+  const { statusCode = 500 } = error;
+  if (statusCode < 500)
+    return { status: statusCode, title: 'Not understood', text: 'This form cannot be read.' };
+  return {
+    status: 500,
+    title: 'Something is wrong',
+    text: 'Berth could not do that; the reason is in its log.',
+  };
+}

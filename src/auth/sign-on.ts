@@ -1,0 +1,202 @@
+// Pages on which people sign in, by the sign-on provider or with their password, and out.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Refused } from '../access/administration/refused.ts';
+import type { Audit } from '../access/audit.ts';
+import type { Credentials } from '../access/basic.ts';
+import { loadEntitlements } from '../access/entitlements.ts';
+import type { Identity } from '../access/identity.ts';
+import { type Person, type SignedOn, signOn } from '../access/sign-on.ts';
+import type { Database } from '../db/database.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { keepAttempt, takeAttempt } from './attempt-cookie.ts';
+import { type Browser, signedOnIdentity } from './browser.ts';
+import { html } from './html.ts';
+import { sendMessage, sendPage } from './page.ts';
+import type { Provider } from './provider.ts';
+import { returnPath } from './return-path.ts';
+
+export interface SignOnParts {
+  readonly database: Database;
+  readonly browser: Browser;
+  readonly clock: () => number;
+  /** Absent: there is no single sign-on. */
+  readonly provider: Provider | undefined;
+  readonly administratorsGroup: string | undefined;
+  readonly logins: { authenticate(credentials: Credentials, address: string): Promise<Identity> };
+  readonly audit: Pick<Audit, 'record'>;
+  /** Whether people may sign in with what they log in with. */
+  readonly passwords: boolean;
+}
+
+type Query = { Querystring: { to?: unknown } };
+
+export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
+  const { browser, provider, passwords } = parts;
+
+  http.get<Query>('/auth/sign-in', async (request, reply) => {
+    const to = returnPath(request.query.to);
+    if ((await browser.visitor(request)) !== undefined) return reply.redirect(to, 303);
+    if (provider && !passwords) return begin(request, reply, provider, to);
+    return sendSignIn(reply, to);
+  });
+
+  http.post('/auth/sign-in', async (request, reply) => {
+    const form = browser.form(request);
+    if (!passwords) throw new Refused('this registry takes no passwords here');
+    const to = returnPath(form.get('to') ?? undefined);
+    const credentials = { username: form.get('username') ?? '', password: form.get('password') ?? '' };
+    const event = { action: 'login', address: browser.addressOf(request), requestId: request.id } as const;
+    try {
+      const { principal, credential } = await authenticate(credentials, event.address);
+      parts.audit.record({ ...event, allowed: true, identity: { principal, credential } });
+      await browser.signIn(
+        request,
+        reply,
+        principal.id,
+        credential.kind === 'token' ? credential.id : undefined,
+      );
+      return reply.redirect(to, 303);
+    } catch (error) {
+      const answer = explain(error);
+      if (answer === undefined) throw error;
+      const { code } = error as RegistryError;
+      parts.audit.record({ ...event, allowed: false, identity: claimed(credentials.username), error: code });
+      if (answer.retryAfter !== undefined) reply.header('retry-after', answer.retryAfter);
+      return sendSignIn(reply, to, answer);
+    }
+  });
+
+  /** A person with all that they may do: what a token is not good for, a page that makes tokens must not be either. */
+  async function authenticate(credentials: Credentials, address: string) {
+    const { principal, credential } = await parts.logins.authenticate(credentials, address);
+    if (principal.kind !== 'user') throw new RegistryError('UNAUTHORIZED', 'only people sign in here');
+    const now = parts.clock();
+    const entitlements = await loadEntitlements(parts.database.read, { principal, credential }, now);
+    if (entitlements === undefined || entitlements.scopes !== undefined) {
+      throw new RegistryError('UNAUTHORIZED', 'this access token is good for less than all that you may do');
+    }
+    return { principal, credential };
+  }
+
+  function sendSignIn(
+    reply: FastifyReply,
+    to: string,
+    problem?: { status: number; text: string },
+  ): FastifyReply {
+    const query = new URLSearchParams({ to }).toString();
+    return sendPage(reply, {
+      status: problem?.status ?? 200,
+      title: 'Sign in',
+      body: html`<section>
+${problem && html`<p class="bad" role="alert">${problem.text}</p>`}
+${provider && html`<p><a class="button main" href="/auth/sign-in/provider?${query}">Sign in with single sign-on</a></p>`}
+${passwords && passwordForm(to)}
+${!provider && !passwords && html`<p>Nobody signs in here: this registry has neither single sign-on nor passwords.</p>`}
+</section>`,
+    });
+  }
+
+  http.post('/auth/sign-out', async (request, reply) => {
+    const { visitor } = await browser.formOf(request);
+    await browser.signOut(request, reply, visitor);
+    return sendMessage(reply, {
+      status: 200,
+      title: 'Signed out',
+      text: 'You are signed out of Berth.',
+      again: true,
+    });
+  });
+
+  if (provider === undefined) return;
+
+  http.get<Query>('/auth/sign-in/provider', (request, reply) =>
+    begin(request, reply, provider, returnPath(request.query.to)),
+  );
+
+  async function begin(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    provider: Provider,
+    to: string,
+  ): Promise<FastifyReply> {
+    const { url, attempt } = await provider.begin(`${browser.baseOf(request)}/auth/callback`);
+    keepAttempt(reply, { ...attempt, to }, browser.isSecure(request));
+    return reply.header('cache-control', 'no-store').redirect(url, 303);
+  }
+
+  http.get('/auth/callback', async (request, reply) => {
+    const attempt = takeAttempt(request, reply, browser.isSecure(request));
+    if (attempt === undefined) {
+      const text = 'This sign-in was begun more than ten minutes ago, or in another browser.';
+      return sendMessage(reply, { status: 400, title: 'Not signed in', text, again: true });
+    }
+    const person = await provider.finish(new URL(browser.baseOf(request) + request.url), attempt);
+    const { account, name, keptAdministrator } = await admit(request, person);
+    if (keptAdministrator) {
+      request.log.warn(
+        { user: name, administratorsGroup: parts.administratorsGroup },
+        'the only administrator has left the group of administrators, and is one still',
+      );
+    }
+    await browser.signIn(request, reply, account);
+    return reply.header('cache-control', 'no-store').redirect(returnPath(attempt.to), 303);
+  });
+
+  /** @throws Refused */
+  async function admit(request: FastifyRequest, person: Person): Promise<SignedOn> {
+    const address = browser.addressOf(request);
+    const event = {
+      action: 'login',
+      address,
+      requestId: request.id,
+      detail: { issuer: person.issuer },
+    } as const;
+    try {
+      const { administratorsGroup } = parts;
+      const signedOn = await signOn(parts.database, person, { administratorsGroup });
+      parts.audit.record({
+        ...event,
+        allowed: true,
+        identity: signedOnIdentity(signedOn.account, signedOn.name),
+      });
+      return signedOn;
+    } catch (error) {
+      if (error instanceof Refused) {
+        parts.audit.record({ ...event, allowed: false, identity: claimed(person.subject), error: 'DENIED' });
+      }
+      throw error;
+    }
+  }
+}
+
+/** Who it was said to be. */
+function claimed(name: string): Identity {
+  return { principal: { kind: 'holder', name }, credential: { kind: 'none' } };
+}
+
+function passwordForm(to: string) {
+  return html`<form method="post" action="/auth/sign-in">
+<input type="hidden" name="to" value="${to}">
+<label for="username">User name</label>
+<input id="username" name="username" autocomplete="username" autocapitalize="none" required>
+<label for="password">Password or access token</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required>
+<button class="main">Sign in</button>
+</form>`;
+}
+
+/** For whom it was the wrong password, or one too many. */
+function explain(error: unknown): { status: number; text: string; retryAfter?: number } | undefined {
+  if (!(error instanceof RegistryError)) return undefined;
+  const { code, detail, retryAfter } = error;
+  if (code === 'UNAUTHORIZED') {
+    return {
+      status: 401,
+      text: typeof detail === 'string' ? detail : 'The user name or the password is wrong.',
+    };
+  }
+  if (code !== 'TOOMANYREQUESTS' && code !== 'UNAVAILABLE') return undefined;
+  const status = code === 'UNAVAILABLE' ? 503 : 429;
+  const wait = retryAfter ?? 5;
+  return { status, text: `Too many attempts: wait ${wait} seconds.`, retryAfter: wait };
+}

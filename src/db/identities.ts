@@ -1,0 +1,45 @@
+// Whom the sign-on provider means, and what its groups make of them.
+import { inJsonList } from './dialect.ts';
+import { type Db, first, type Params, prepare } from './prepare.ts';
+
+const selectAccount = prepare((db, p: Params<{ issuer: string; subject: string }>) =>
+  db
+    .selectFrom('identities')
+    .select('account_id')
+    .where('issuer', '=', p('issuer'))
+    .where('subject', '=', p('subject')),
+);
+
+/** The account of whoever the issuer knows by that subject. */
+export async function findIdentity(db: Db, issuer: string, subject: string): Promise<number | undefined> {
+  return (await first(selectAccount(db, { issuer, subject })))?.account_id;
+}
+
+export async function insertIdentity(
+  db: Db,
+  issuer: string,
+  subject: string,
+  account: number,
+): Promise<void> {
+  await db.insertInto('identities').values({ issuer, subject, account_id: account }).execute();
+}
+
+const selectTeams = prepare((db, p: Params<{ groups: string }>) =>
+  db
+    .selectFrom('teams')
+    .select(['id', 'organisation_id as organisation'])
+    .where('sso_group', 'in', inJsonList(db, p('groups'))),
+);
+
+/** The teams that one of the groups fills. */
+export function findTeamsOfGroups(
+  db: Db,
+  groups: readonly string[],
+): Promise<{ id: number; organisation: number }[]> {
+  return selectTeams(db, { groups: JSON.stringify(groups) });
+}
+
+/** Takes the account out of all teams that a group had put it into. */
+export async function leaveTeamsOfGroups(db: Db, account: number): Promise<void> {
+  await db.deleteFrom('team_members').where('account_id', '=', account).where('source', '=', 'sso').execute();
+}
