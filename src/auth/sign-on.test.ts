@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { origin, TestBrowser } from '../../test/support/browser.ts';
 import { dialects } from '../../test/support/databases.ts';
 import { logIn, startProvider } from '../../test/support/oidc-provider.ts';
 import { createAccessToken, revokeAccessToken } from '../access/administration/access-tokens.ts';
@@ -23,74 +23,6 @@ import { createServer } from '../http/server.ts';
 import { type Namespace, parseName } from '../oci/name.ts';
 import { addPages } from './pages.ts';
 import { Provider, type ProviderSettings } from './provider.ts';
-
-const origin = 'https://registry.example';
-
-/** A browser at the registry: it keeps cookies, and sends what browsers send with forms. */
-class TestBrowser {
-  readonly #http: FastifyInstance;
-  readonly cookies = new Map<string, string>();
-  setCookies: string[] = [];
-
-  constructor(http: FastifyInstance) {
-    this.#http = http;
-  }
-
-  async get(url: string, headers: Record<string, string> = {}) {
-    return this.#send('GET', url, headers);
-  }
-
-  async post(
-    url: string,
-    fields: Record<string, string>,
-    headers: Record<string, string | undefined> = { 'sec-fetch-site': 'same-origin', origin },
-  ) {
-    const given = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
-    const type = { 'content-type': 'application/x-www-form-urlencoded' };
-    return this.#send(
-      'POST',
-      url,
-      { ...type, ...(given as Record<string, string>) },
-      `${new URLSearchParams(fields)}`,
-    );
-  }
-
-  async #send(method: 'GET' | 'POST', url: string, headers: Record<string, string>, payload?: string) {
-    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const answer = await this.#http.inject({
-      method,
-      url: url.replace(origin, ''),
-      headers: { ...(cookie && { cookie }), ...headers },
-      ...(payload !== undefined && { payload }),
-    });
-    this.setCookies = [answer.headers['set-cookie'] ?? []].flat();
-    for (const line of this.setCookies) {
-      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
-      if (/Max-Age=0/.test(line)) this.cookies.delete(name);
-      else this.cookies.set(name, value);
-    }
-    return answer;
-  }
-
-  /** Through the provider and back, as whoever `subject` is there. */
-  async signOn(subject: string, to?: string) {
-    const query = to === undefined ? '' : `?${new URLSearchParams({ to })}`;
-    const leaving = await this.get(`/auth/sign-in/provider${query}`);
-    assert.equal(leaving.statusCode, 303, leaving.body);
-    return this.get(await logIn(leaving.headers.location as string, subject));
-  }
-
-  /** What the account page's forms hold. */
-  async formToken(): Promise<string> {
-    return formTokenOf((await this.get('/auth/account')).body);
-  }
-}
-
-function formTokenOf(page: string): string {
-  const [, token = ''] = /name="form" value="([^"]+)"/.exec(page) ?? [];
-  assert.notEqual(token, '', page);
-  return token;
-}
 
 interface Options {
   readonly passwords?: boolean;
