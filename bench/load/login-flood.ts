@@ -7,9 +7,11 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 const TICK_MS = 10;
 /** More would be answers that nobody waits for any longer. */
 const MAX_WAITING = 256;
+/** Wrong; too many wrong ones; too many that wait to be looked at. */
+const REFUSALS = new Set([401, 429, 503]);
 
 export interface Flood {
-  /** Ends it; how many logins a second were answered, be it with 401 or 429. */
+  /** Ends it; how many logins a second were refused, for whatever reason. */
   stop(): Promise<{ readonly answersPerSecond: number }>;
 }
 
@@ -37,8 +39,8 @@ function flood(url: string, perSecond: number): void {
     const authorization = `Basic ${Buffer.from(credentials).toString('base64')}`;
     waiting += 1;
     const request = http.get(url, { agent, headers: { authorization } }, (response) => {
-      const { statusCode } = response;
-      if (statusCode !== 401 && statusCode !== 429) throw new Error(`a bad login: ${statusCode}`);
+      const { statusCode = 0 } = response;
+      if (!REFUSALS.has(statusCode)) throw new Error(`a bad login: ${statusCode}`);
       response.resume().on('end', () => {
         waiting -= 1;
         if (answered++ === 0) parentPort!.postMessage('begun');

@@ -148,6 +148,8 @@ test('the balancer’s configuration leads to Berth', async (t) => {
     return { status: answer.statusCode, body: await text(answer) };
   };
   assert.equal((await ask('/v2/')).status, 200);
+  // What Compose asks for to see that the balancer is well.
+  assert.equal((await ask('/auth/token?service=berth')).status, 200);
   const { body } = await ask('/v2/a/b/tags/list?n=none');
   assert.equal(JSON.parse(body).errors[0].code, 'PAGINATION_NUMBER_INVALID', 'path and query arrive');
   assert.equal((await ask('/metrics')).status, 404);
