@@ -23,7 +23,7 @@ export class BadTokenRequest extends Error {
 /** Answers with the error, and returns it as it is logged. */
 export function replyError(reply: FastifyReply, thrown: unknown): RegistryError {
   const bad = asBadRequest(thrown);
-  const error = bad ? new RegistryError('UNSUPPORTED', bad.message) : asRegistryError(thrown);
+  const error = bad ? new RegistryError('UNSUPPORTED', bad.message) : withDetail(asRegistryError(thrown));
   const word = bad?.error ?? wordFor(error);
   reply.code(bad?.status ?? statusOf[error.code]);
   if (error.code === 'UNAUTHORIZED') reply.header('WWW-Authenticate', 'Basic realm="berth", charset="UTF-8"');
@@ -33,6 +33,16 @@ export function replyError(reply: FastifyReply, thrown: unknown): RegistryError 
   const description = typeof error.detail === 'string' ? error.detail : error.message;
   void reply.send({ error: word, error_description: description, ...JSON.parse(errorBody(error)) });
   return error;
+}
+
+/**
+ * The same words whatever was wrong, and never none: docker shows the message of an error that has a detail, and pushes that were
+ * refused without one it tries again for most of a minute.
+ */
+function withDetail(error: RegistryError): RegistryError {
+  if (error.code !== 'UNAUTHORIZED' || error.detail !== undefined) return error;
+  const detail = 'the user name, the password or the token is wrong, or has ended';
+  return new RegistryError('UNAUTHORIZED', detail, { cause: error });
 }
 
 function asBadRequest(thrown: unknown): BadTokenRequest | undefined {

@@ -1,5 +1,5 @@
 // The flags that every command with a configuration takes.
-import { type Command, Option } from 'commander';
+import { type Command, Help, Option } from 'commander';
 import { type Loaded, loadConfig } from '../config/load.ts';
 import { type Config, configSchema } from '../config/schema.ts';
 import { settingsOf } from '../config/settings.ts';
@@ -15,8 +15,17 @@ const file = new Option('--config <file>', 'The YAML file with the settings.');
 export function withConfigFlags(command: Command): Command {
   command.addOption(file);
   for (const { option } of options) command.addOption(option);
-  return command;
+  return command.configureHelp({ groupItems: ownFlagsFirst });
 }
+
+/** In a command's help the flags that it shares with the others come last, below a heading of their own. */
+const ownFlagsFirst: Help['groupItems'] = (_declared, shown, groupOf) => {
+  const shared = shown.filter((item) => item instanceof Option && isConfigFlag(item));
+  const own = shown.filter((item) => !shared.includes(item));
+  const groups = new Help().groupItems(own, own, groupOf);
+  if (shared.length > 0) groups.set('Configuration:', shared);
+  return groups;
+};
 
 export function isConfigFlag(option: Option): boolean {
   return option === file || options.some((one) => one.option === option);

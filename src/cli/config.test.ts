@@ -102,6 +102,16 @@ for (const [argv, expected] of [
   });
 }
 
+test("a command's own flags come first in its help, and those of the configuration below their heading", async () => {
+  const { out } = await berth(['config', 'show', '--help']);
+  const [own = '', shared = ''] = out.split('\nConfiguration:\n');
+  assert.match(own, /\nOptions:\n {2}--json .*\n {2}-h, --help /);
+  assert.match(shared, /^ {2}--config <file> .*\n/);
+  assert.match(shared, /^ {2}--data <directory> /m);
+  assert.doesNotMatch(own, /--data/);
+  assert.doesNotMatch((await berth(['config', '--help'])).out, /Configuration:/);
+});
+
 test('help and version are no failures', async () => {
   const help = await berth(['serve', '--help']);
   assert.match(help.out, /--allow-anonymous <none\|public\|pull\|push>/);

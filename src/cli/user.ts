@@ -16,6 +16,7 @@ import { type Answer, administer, withAdministrationFlags, withExamples } from '
 import type { Context } from './context.ts';
 import { everyRow } from './every-row.ts';
 import { readFirstLine } from './first-line.ts';
+import { importHtpasswdCommand } from './import-htpasswd.ts';
 import { fields, showTime, table } from './table.ts';
 
 export function userCommand(context: Context): Command {
@@ -25,6 +26,7 @@ export function userCommand(context: Context): Command {
   user.addCommand(listCommand(context));
   user.addCommand(showCommand(context));
   user.addCommand(deleteCommand(context));
+  user.addCommand(importHtpasswdCommand(context));
   return user;
 }
 

@@ -387,7 +387,7 @@ const TOP =
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable';
 const URL_OF_THE_WEB =
-  'an http:// or https:// URL of a host and perhaps a path, without credentials, such as https://s3.example.com';
+  'an http:// or https:// URL of a host and perhaps a path, without credentials, such as https://example.com/path';
 const LEVELS = 'trace, debug, info, warn, error or silent';
 const ADDRESS = 'HOST:PORT, such as 127.0.0.1:5000, localhost:5000 or "[::1]:5000"; port 0 is any free one';
 

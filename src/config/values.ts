@@ -161,7 +161,7 @@ export function webUrl() {
     })
     .meta({
       allowed:
-        'an http:// or https:// URL of a host and perhaps a path, without credentials, such as https://s3.example.com',
+        'an http:// or https:// URL of a host and perhaps a path, without credentials, such as https://example.com/path',
     });
 }
 

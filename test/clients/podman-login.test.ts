@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { writeBuildContext } from '../support/images.ts';
+import { makeBallast, writeBuildContext } from '../support/images.ts';
 import { needs } from '../support/needs.ts';
 import { containersTools } from '../support/podman.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -29,7 +29,7 @@ test('podman and buildah, logged in', async (t) => {
     const said = await alice.podman('login', '--username', 'alice', '--password', passwords.alice, host);
     assert.equal(said, 'Login Succeeded!\n');
     assert.equal(await alice.podman('login', '--get-login', host), 'alice\n');
-    await writeBuildContext(context, 'hello from the team');
+    await writeBuildContext(context, 'hello from the team', { ballast: makeBallast() });
     await alice.podman('build', '--tag', image, context);
     await alice.podman('push', image);
     await alice.podman('image', 'rm', '--all', '--force');

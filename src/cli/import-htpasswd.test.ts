@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { hash } from '@node-rs/bcrypt';
+import { berth } from '../../test/support/berth.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import { Logins } from '../access/logins.ts';
+import { findUser } from '../db/users.ts';
+import type { Namespace } from '../oci/name.ts';
+import { openDatabase } from '../open.ts';
+
+// As htpasswd -B writes them.
+const [alice, bob] = (
+  await Promise.all(['pass of alice', 'pass of bob'].map((text) => hash(text, { cost: 5 })))
+).map((made) => made.replace('$2b$', '$2y$')) as [string, string];
+
+async function setUp(t: TestContext, text: string) {
+  const data = join(await temporaryDirectory(t), 'data');
+  const file = join(await temporaryDirectory(t), 'htpasswd');
+  writeFileSync(file, text);
+  const user = (...args: string[]) => berth('user', ...args, '--data', data);
+  return {
+    file,
+    user,
+    importFile: (...args: string[]) => user('import-htpasswd', file, ...args),
+    names: async () =>
+      (JSON.parse((await user('list', '--json')).out) as { name: string }[]).map(({ name }) => name),
+    open: () => openDatabase({ data, database: { poolSize: 1 } }),
+  };
+}
+
+test('each entry becomes a user, who logs in with the password from before', async (t) => {
+  const { importFile, open } = await setUp(t, `# people\nalice:${alice}\r\n\nbob:${bob}\n`);
+  assert.deepEqual(await importFile('--admin', 'alice'), {
+    exitCode: 0,
+    out: 'imported 2 of 2 users\n',
+    err: '',
+  });
+  const database = await open();
+  t.after(() => database.close());
+  const logins = new Logins({ database, clock: Date.now, passwordLogin: true, perAddress: 9, perAccount: 9 });
+  for (const name of ['alice', 'bob']) {
+    const credentials = { username: name, password: `pass of ${name}` };
+    const { principal } = await logins.authenticate(credentials, '192.0.2.1');
+    assert.equal(principal.kind === 'user' && principal.name, name);
+  }
+  await assert.rejects(logins.authenticate({ username: 'bob', password: 'pass of alice' }, '192.0.2.1'), {
+    code: 'UNAUTHORIZED',
+  });
+  await logins.settled();
+  const found = await Promise.all(['alice', 'bob'].map((name) => findUser(database.read, name as Namespace)));
+  assert.deepEqual(
+    found.map((user) => user?.administrator),
+    [true, false],
+  );
+  assert.ok(found.every((user) => user?.password?.startsWith('$argon2id$')));
+});
+
+const unsupported = [
+  `alice:${alice}`,
+  'carol:$apr1$canary$canarycanarycanary',
+  'dave:{SHA}canarycanary=',
+  'erin:$6$canary$canary',
+  'frank:canarycanary1',
+  'grace:canary',
+  `heidi:${bob.replace('$05$', '$17$')}`,
+  `Ivan:${bob}`,
+  `library:${bob}`,
+  `alice:${bob}`,
+  'no hash at all',
+].join('\n');
+
+const reasons = [
+  [2, /"carol" is hashed with another method: Apache's MD5$/],
+  [3, /"dave" is hashed .*: SHA-1 without a salt$/],
+  [4, /"erin" is hashed .*: SHA-512$/],
+  [5, /"frank" is hashed .*: crypt, which reads 8 characters$/],
+  [6, /"grace" is hashed .*: no hash of a known kind$/],
+  [7, /"heidi" is hashed .*: bcrypt of cost 17; the highest is 15$/],
+  [8, /"Ivan" cannot be a name: a name has lowercase letters/],
+  [9, /library cannot be an account/],
+  [10, /alice stands in the file before$/],
+  [11, /not NAME:HASH$/],
+] as const;
+
+test('what cannot be imported is named line by line, with what to do, and then nobody is', async (t) => {
+  const { importFile, names } = await setUp(t, unsupported);
+  const { exitCode, out, err } = await importFile();
+  assert.deepEqual([exitCode, out], [1, '']);
+  const lines = err.trimEnd().split('\n');
+  assert.equal(lines[0], 'berth: nothing was imported, because of these lines:');
+  for (const [i, [line, reason]] of reasons.entries()) {
+    assert.match(lines[i + 1]!, new RegExp(`^ {2}line ${line}: `));
+    assert.match(lines[i + 1]!, reason);
+  }
+  assert.match(lines.at(-1)!, /htpasswd -B FILE NAME.*--skip-unsupported$/);
+  assert.ok(!err.includes('canary'), 'a hash is nobody else’s to see');
+  assert.deepEqual(await names(), []);
+});
+
+test('it is left out on demand, and named all the same', async (t) => {
+  const { importFile, names } = await setUp(t, unsupported);
+  const { exitCode, out, err } = await importFile('--skip-unsupported');
+  assert.deepEqual([exitCode, err], [0, '']);
+  assert.match(out, /^imported 1 of 11 users\nline 2 was left out: /);
+  assert.deepEqual(await names(), ['alice']);
+});
+
+test('who is there already is named, and stays as they are', async (t) => {
+  const { user, importFile, open } = await setUp(t, `alice:${alice}\nbob:${bob}\n`);
+  await user('create', 'alice', '--no-password', '--mail', 'alice@example.com');
+  const { out } = await importFile('--json');
+  assert.deepEqual(JSON.parse(out), { imported: ['bob'], existing: ['alice'], skipped: [] });
+  assert.equal(
+    (await importFile()).out,
+    [
+      'imported 0 of 2 users',
+      'alice is there already, and was not changed',
+      'bob is there already, and was not changed',
+      '',
+    ].join('\n'),
+  );
+  const database = await open();
+  const found = await findUser(database.read, 'alice' as Namespace);
+  await database.close();
+  assert.deepEqual([found?.password, found?.mail], [null, 'alice@example.com']);
+});
+
+test('an administrator who cannot be made undoes the whole import', async (t) => {
+  const { user, importFile, names } = await setUp(t, `alice:${alice}\nbob:${bob}\n`);
+  await user('create', 'bob', '--no-password');
+  assert.match(
+    (await importFile('--admin', 'bob')).err,
+    /bob is there already, .*berth user set bob --admin$/m,
+  );
+  assert.match(
+    (await importFile('--admin', 'carol')).err,
+    /"carol" cannot be made an administrator: the file has no such/,
+  );
+  assert.deepEqual(await names(), ['bob']);
+});
+
+test('a file that cannot be read is named', async () => {
+  const { exitCode, err } = await berth('user', 'import-htpasswd', '/nowhere/htpasswd');
+  assert.deepEqual([exitCode, err], [1, 'berth: /nowhere/htpasswd cannot be read: there is no such file\n']);
+});

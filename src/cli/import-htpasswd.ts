@@ -1,0 +1,44 @@
+// berth user import-htpasswd: the users of a registry that had them in a file.
+import { Command } from 'commander';
+import { readTextFile } from '../config/text-file.ts';
+import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { Failure } from './failure.ts';
+
+interface Flags {
+  readonly admin?: string[];
+  readonly skipUnsupported?: true;
+}
+
+export function importHtpasswdCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('import-htpasswd'))
+    .description(
+      'Make a user of each entry of an htpasswd file, with the password that it has; who is there already stays as they are.',
+    )
+    .argument('<file>', 'The htpasswd file; its passwords have to be hashed with bcrypt.')
+    .option('--admin <name...>', 'Who of them administer the registry.')
+    .option('--skip-unsupported', 'Leave out what cannot be imported, rather than to import nothing.')
+    .action(async (file: string, { admin, skipUnsupported }: Flags, command: Command) => {
+      const read = readTextFile(file);
+      if (!('text' in read)) throw new Failure(`${file} cannot be read: ${read.reason}`);
+      const { importHtpasswd } = await import('../access/administration/import-htpasswd.ts');
+      await administer(command, context, async (database) => {
+        const options = {
+          ...(admin && { administrators: admin }),
+          ...(skipUnsupported && { skipUnsupported }),
+        };
+        const { imported, existing, skipped } = await importHtpasswd(database, read.text, options);
+        const lines = [
+          `imported ${imported.length} of ${imported.length + existing.length + skipped.length} users`,
+          ...existing.map((name) => `${name} is there already, and was not changed`),
+          ...skipped.map(({ line, reason }) => `line ${line} was left out: ${reason}`),
+        ];
+        return { text: `${lines.join('\n')}\n`, json: { imported, existing, skipped } };
+      });
+    });
+  return withExamples(
+    command,
+    'berth user import-htpasswd /auth/htpasswd --admin alice    alice administers the registry',
+    'berth user import-htpasswd old.htpasswd --skip-unsupported bcrypt entries alone',
+  );
+}
