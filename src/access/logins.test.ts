@@ -241,7 +241,7 @@ for (const { name: dialect, open } of dialects) {
     await database.transaction(async (db) =>
       db
         .updateTable('users')
-        .set({ password: await bcrypt(password, { cost: 4 }) })
+        .set({ password: await bcrypt(password, 4) })
         .execute(),
     );
     await assert.rejects(logIn('alice', 'wrong'));
