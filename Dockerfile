@@ -1,5 +1,5 @@
 # Berth as an image: docker build --tag berth .
-# Node, the libraries it is linked with, and Berth; no shell, no package manager, nothing else that would want updates.
+# Node, the libraries it and its native modules are linked with, and Berth; no shell, no package manager, nothing else that would want updates.
 # Needs no BuildKit: docker's older builder, podman and buildah build it too.
 
 # Has Node 26, npm and the GNU tools, on glibc. It works here and is no part of the result, which starts from nothing.
@@ -22,7 +22,9 @@ WORKDIR /image
 RUN node="$(command -v node)" && \
     mkdir -p /data etc usr/local/bin && \
     cp -L "$node" usr/local/bin/node && \
-    ldd "$node" | grep -o '/[^ ]*' | xargs cp -L --parents --target-directory=. && \
+    for linked in "$node" $(find /modules -name '*.node'); do \
+        ldd "$linked" | grep -o '/[^ ]*' | xargs cp -L --parents --target-directory=. || exit 1; \
+    done && \
     ln -s /berth/bin/berth.js usr/local/bin/berth && \
     echo 'berth:x:10001:10001:Berth:/data:/sbin/nologin' > etc/passwd && \
     echo 'berth:x:10001:' > etc/group && \

@@ -1,3 +1,4 @@
+import { globSync } from 'node:fs';
 import { copyFile, cp, lstat, mkdir, readlink, realpath, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { run } from './command.ts';
@@ -32,7 +33,9 @@ export async function writeBaseContext(directory: string): Promise<void> {
   await mkdir(root, { recursive: true });
   await linkLikeTheMachine(root);
   const programs = await Promise.all(commands.map(pathOf));
-  const needed = await Promise.all([...programs, process.execPath].map(librariesOf));
+  // A whole glibc, as any image with Node has: its parts that native modules want too.
+  const native = globSync(`${import.meta.dirname}/../../node_modules/@node-rs/*/*.linux-*-gnu.node`);
+  const needed = await Promise.all([...programs, process.execPath, ...native].map(librariesOf));
   for (const file of new Set([...programs, ...needed.flat()])) await copyInto(root, file);
 
   const local = join(root, 'usr/local');
