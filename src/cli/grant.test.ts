@@ -75,7 +75,7 @@ test('what somebody may do is said for one repository, however they come to it',
     administrators,
     'user alice: pull,create,update,delete,settings,members by owner of alice/**',
   ]);
-  await berth('repo', 'set', 'acme/app', '--visibility', 'public', '--create');
+  await berth('repo', 'set', 'acme/app', '--visibility', 'public');
   assert.equal((await who('acme/app')).at(-1), 'everyone null: pull by its being public');
 });
 
@@ -89,7 +89,7 @@ test('a grant that nothing can match is made, with a warning', async (t) => {
   );
   assert.equal(await warningOf('alpine'), 'berth: alpine matches nothing yet: there is no such repository\n');
   for (const pattern of ['acme/new', 'alice/**', '**', '*/app']) assert.equal(await warningOf(pattern), '');
-  await berth('repo', 'set', 'library/nginx', '--visibility', 'private', '--create');
+  await berth('repo', 'set', 'library/nginx', '--visibility', 'private');
   assert.equal(await warningOf('library/**'), '');
 });
 

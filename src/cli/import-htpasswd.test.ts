@@ -11,9 +11,9 @@ import type { Namespace } from '../oci/name.ts';
 import { openDatabase } from '../open.ts';
 
 // As htpasswd -B writes them.
-const [alice, bob] = (
-  await Promise.all(['pass of alice', 'pass of bob'].map((text) => hash(text, { cost: 5 })))
-).map((made) => made.replace('$2b$', '$2y$')) as [string, string];
+const [alice, bob] = (await Promise.all(['pass of alice', 'pass of bob'].map((text) => hash(text, 5)))).map(
+  (made) => made.replace('$2b$', '$2y$'),
+) as [string, string];
 
 async function setUp(t: TestContext, text: string) {
   const data = join(await temporaryDirectory(t), 'data');

@@ -9,15 +9,15 @@ async function registry(t: TestContext) {
   return (...args: string[]) => berth('repo', ...args, '--data', data);
 }
 
-test('a repository is made public before its first push only when that is asked for', async (t) => {
+test('a repository can be made public before its first push, and it is said that there was none', async (t) => {
   const repo = await registry(t);
   const set = ['set', 'acme/app', '--visibility', 'public'];
   assert.deepEqual(await repo(...set), {
-    exitCode: 1,
-    out: '',
-    err: 'berth: there is no repository acme/app: push to it first, or make it now with --create\n',
+    exitCode: 0,
+    out: 'acme/app is public\n',
+    err: 'nothing has been pushed to acme/app yet; its first push will find it public\n',
   });
-  assert.deepEqual(await repo(...set, '--create'), { exitCode: 0, out: 'acme/app is public\n', err: '' });
+  assert.deepEqual(await repo(...set), { exitCode: 0, out: 'acme/app is public\n', err: '' });
   assert.deepEqual(JSON.parse((await repo(...set, '--json')).out), {
     name: 'acme/app',
     visibility: 'public',
@@ -27,7 +27,7 @@ test('a repository is made public before its first push only when that is asked 
 test('repositories are listed by what their names start with, and shown with who may do what', async (t) => {
   const repo = await registry(t);
   for (const name of ['acme/app', 'acme/app2', 'bob/app']) {
-    await repo('set', name, '--visibility', 'private', '--create');
+    await repo('set', name, '--visibility', 'private');
   }
   const list = async (...prefix: string[]) =>
     JSON.parse((await repo('list', ...prefix, '--json')).out).map(({ name }: { name: string }) => name);
@@ -50,7 +50,7 @@ test('repositories are listed by what their names start with, and shown with who
 
 test('a repository is deleted once, and no other whose name begins with its own', async (t) => {
   const repo = await registry(t);
-  for (const name of ['acme/app', 'acme/app2']) await repo('set', name, '--visibility', 'public', '--create');
+  for (const name of ['acme/app', 'acme/app2']) await repo('set', name, '--visibility', 'public');
   assert.equal((await repo('delete', 'acme/app')).out, 'deleted acme/app\n');
   for (const command of ['delete', 'show']) {
     const { exitCode, err } = await repo(command, 'acme/app');

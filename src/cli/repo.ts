@@ -63,31 +63,29 @@ function showCommand(context: Context): Command {
 
 interface SetFlags {
   readonly visibility: Visibility;
-  readonly create?: boolean;
 }
 
 function setCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('set'))
-    .description('Say whether everyone who reaches the registry may pull a repository.')
+    .description(
+      'Say whether everyone who reaches the registry may pull a repository, before its first push too.',
+    )
     .addArgument(name)
     .addOption(
       new Option('--visibility <visibility>', 'Public: everyone may pull it; private: who has the right.')
         .choices(['public', 'private'] satisfies Visibility[])
         .makeOptionMandatory(),
     )
-    .option('--create', 'Make the repository, if nobody has pushed to it yet.')
-    .action(async (name: string, { visibility, create = false }: SetFlags, command: Command) => {
+    .action(async (name: string, { visibility }: SetFlags, command: Command) => {
       const { changeVisibility } = await import('../access/administration/repositories.ts');
       await administer(command, context, async (database) => {
-        await changeVisibility(database, name, visibility, { create });
+        const made = await changeVisibility(database, name, visibility);
+        if (made)
+          context.err(`nothing has been pushed to ${name} yet; its first push will find it ${visibility}\n`);
         return { text: `${name} is ${visibility}\n`, json: { name, visibility } };
       });
     });
-  return withExamples(
-    command,
-    'berth repo set acme/app --visibility public',
-    'berth repo set acme/new --visibility public --create',
-  );
+  return withExamples(command, 'berth repo set acme/app --visibility public');
 }
 
 function deleteCommand(context: Context): Command {

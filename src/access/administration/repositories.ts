@@ -57,20 +57,21 @@ export async function accessTo({ read }: Database, text: string): Promise<Access
   return whoMay(read, name, (await findRepositoryRow(read, name))?.visibility);
 }
 
-/** @param create whether the repository is made where there is none. @throws Refused */
+/**
+ * Also before the first push, which may be meant to be public at once: then the repository is made, and the answer is true.
+ * @throws Refused
+ */
 export async function changeVisibility(
   database: Database,
   text: string,
   visibility: Visibility,
-  { create = false }: { readonly create?: boolean } = {},
-): Promise<void> {
+): Promise<boolean> {
   const name = parseRepositoryName(text);
-  await database.transaction(async (db) => {
-    const id = create
-      ? await findOrCreateRepository(db, name, database.clock())
-      : await findRepository(db, name);
-    if (id === undefined) throw unknown(name, ': push to it first, or make it now with --create');
+  return database.transaction(async (db) => {
+    const found = await findRepository(db, name);
+    const id = found ?? (await findOrCreateRepository(db, name, database.clock()));
     await setVisibility(db, id, visibility);
+    return found === undefined;
   });
 }
 
