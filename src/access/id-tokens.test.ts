@@ -131,14 +131,27 @@ async function open(t: TestContext, keys?: readonly TestKey[]) {
     claims: JSON.stringify(rules),
   };
   const organisation = await makeOrganisation(database, 'acme');
-  await database.transaction((db) =>
-    insertTrust(db, organisation, 'ci', { ...terms, scopes: 'repository:acme/app:pull', lifetime: 1 }, 1),
-  );
+  const trust = (name: string, other: Partial<TrustTerms> = {}) =>
+    database.transaction((db) =>
+      insertTrust(
+        db,
+        organisation,
+        name,
+        { ...terms, scopes: 'repository:acme/app:pull', lifetime: 1, ...other },
+        1,
+      ),
+    );
+  await trust('ci');
   const idTokens = new IdTokens({ database, keySets: new KeySets(), clock: () => now });
-  return { issuer, now, seconds: now / 1000, idTokens };
+  return { issuer, now, seconds: now / 1000, idTokens, trust };
 }
 
-for (const alg of ['RS256', 'PS384', 'ES256', 'ES384', 'EdDSA']) {
+const algorithms = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+];
+
+for (const alg of algorithms) {
   test(`a token signed with ${alg} is accepted`, async (t) => {
     const { idTokens, issuer, now } = await open(t, [await makeKey(alg)]);
     await idTokens.authenticate('acme', await issuer.sign(good, { now }));
@@ -165,7 +178,10 @@ const claims: [what: string, (seconds: number) => Record<string, unknown>, said:
     (now) => ({ iat: now - 86_431, exp: now + 1e6 }),
     /too far in the past/,
   ],
+  ['no issuer', () => ({ iss: undefined }), /does not say its issuer/],
+  ['an issuer that is no text', () => ({ iss: ['https://issuer.example'] }), /does not say its issuer/],
   ['no subject', () => ({ sub: undefined }), /no subject/],
+  ['a subject that is no text', () => ({ sub: 7 }), /no subject/],
   ['an empty subject', () => ({ sub: '' }), /no subject/],
   ['a very long subject', () => ({ sub: 'x'.repeat(1025) }), /more than 1024/],
   ['another repository', () => ({ repository: 'evil/app' }), /"evil\/app"/],
@@ -197,10 +213,20 @@ async function resign(
   return new SignJWT(payload).setProtectedHeader(header).sign(key.privateKey);
 }
 
-const forged: [what: string, Forge][] = [
-  ['no signature, and says so', ({ token }) => `${encode({ alg: 'none' })}.${payloadOf(token)}.`],
-  ['an empty signature', ({ token }) => token.replace(/[^.]*$/, '')],
-  ['the signature of another token', ({ token }) => token.replace(/.{8}$/, 'AAAAAAAA')],
+/** How the refusal is explained to whoever reads the log. */
+const byAnother = /^ci: the signature is not by the issuer$/;
+const withoutKey = /^ci: the issuer has no key that the token could be signed with$/;
+const badAlgorithm = /^ci: "alg" .* not allowed$/;
+const noToken = /^this is no ID token, but something else$/;
+
+const forged: [what: string, Forge, said: RegExp][] = [
+  [
+    'no signature, and says so',
+    ({ token }) => `${encode({ alg: 'none' })}.${payloadOf(token)}.`,
+    badAlgorithm,
+  ],
+  ['an empty signature', ({ token }) => token.replace(/[^.]*$/, ''), byAnother],
+  ['the signature of another token', ({ token }) => token.replace(/.{8}$/, 'AAAAAAAA'), byAnother],
   [
     'claims that were changed',
     ({ token }) => {
@@ -208,6 +234,7 @@ const forged: [what: string, Forge][] = [
       const said = JSON.parse(Buffer.from(payload, 'base64url').toString()) as JWTPayload;
       return [header, encode({ ...said, environment: 'production' }), signature].join('.');
     },
+    byAnother,
   ],
   [
     'the public key for a shared secret',
@@ -216,10 +243,12 @@ const forged: [what: string, Forge][] = [
       const payload = JSON.parse(Buffer.from(payloadOf(token), 'base64url').toString()) as JWTPayload;
       return new SignJWT(payload).setProtectedHeader({ alg: 'HS256', kid: key.kid }).sign(secret);
     },
+    badAlgorithm,
   ],
   [
     'a key of its own',
     async ({ token, key }) => resign(token, { alg: 'RS256', kid: key.kid }, await makeKey()),
+    byAnother,
   ],
   [
     'a key of its own in the header',
@@ -227,6 +256,7 @@ const forged: [what: string, Forge][] = [
       const own = await makeKey();
       return resign(token, { alg: 'RS256', kid: key.kid, jwk: own.jwk }, own);
     },
+    byAnother,
   ],
   [
     'a place to fetch a key of its own from',
@@ -235,25 +265,31 @@ const forged: [what: string, Forge][] = [
       const urls = { jku: `${issuer}/evil`, x5u: `${issuer}/evil` };
       return resign(token, { alg: 'RS256', kid: key.kid, ...urls }, own);
     },
+    byAnother,
   ],
-  ['a made-up key id', ({ token, key }) => resign(token, { alg: 'RS256', kid: '../../etc/passwd' }, key)],
+  [
+    'a made-up key id',
+    ({ token, key }) => resign(token, { alg: 'RS256', kid: '../../etc/passwd' }, key),
+    withoutKey,
+  ],
   [
     'an algorithm that its key is not for',
     ({ token, key }) => token.replace(/^[^.]*/, encode({ alg: 'PS256', kid: key.kid })),
+    withoutKey,
   ],
-  ['five parts', ({ token }) => `${token}.a.b`],
-  ['no parts', () => 'not-a-token'],
-  ['nothing', () => ''],
-  ['a megabyte', ({ token }) => token + 'A'.repeat(1 << 20)],
-  ['claims that are a list', () => `${encode({ alg: 'RS256' })}.${encode([])}.AAAA`],
+  ['five parts', ({ token }) => `${token}.a.b`, noToken],
+  ['no parts', () => 'not-a-token', noToken],
+  ['nothing', () => '', noToken],
+  ['a megabyte', ({ token }) => token + 'A'.repeat(1 << 20), /^the ID token has more than 16384 characters$/],
+  ['claims that are a list', () => `${encode({ alg: 'RS256' })}.${encode([])}.AAAA`, noToken],
 ];
 
-for (const [what, forge] of forged) {
+for (const [what, forge, said] of forged) {
   test(`refused: a token with ${what}`, async (t) => {
     const { idTokens, issuer, now } = await open(t);
     const key = issuer.keys[0] as TestKey;
     const token = await issuer.sign(good, { now });
-    await refused(idTokens.authenticate('acme', await forge({ token, key, issuer: issuer.url })));
+    await refused(idTokens.authenticate('acme', await forge({ token, key, issuer: issuer.url })), said);
     assert.ok(!issuer.asked.includes('/evil'));
     await idTokens.authenticate('acme', token);
   });
@@ -270,6 +306,36 @@ test('a token that does not say which of several keys it is signed with is refus
     idTokens.authenticate('acme', await resign(token, { alg: 'RS256' }, issuer.keys[0] as TestKey)),
     /kid/,
   );
+});
+
+test('16 KiB are looked at, and more are not', async (t) => {
+  const { idTokens } = await open(t);
+  await refused(idTokens.authenticate('acme', 'x'.repeat(16_384)), noToken);
+  await refused(idTokens.authenticate('acme', 'x'.repeat(16_385)), /more than 16384 characters/);
+});
+
+test('why a token is refused says whom no trust is for, or what each trust has against it', async (t) => {
+  const { idTokens, issuer, now, trust } = await open(t);
+  await refused(
+    idTokens.authenticate('other', await issuer.sign(good, { now })),
+    new RegExp(`^other has no trust for ${issuer.url}$`),
+  );
+  await trust('pages', { claims: '{"environment":"pages"}' });
+  await refused(
+    idTokens.authenticate('acme', await issuer.sign({ sub: 'x', repository: 'acme/app' }, { now })),
+    /^ci: the token has no claim "ref"; pages: the token has no claim "environment"$/,
+  );
+  await refused(
+    idTokens.authenticate('acme', await issuer.sign({ sub: 'x', environment: 'p' }, { now })),
+    /^ci: the token has no claim "repository", the token has no claim "ref"; pages: claim .*$/,
+  );
+});
+
+test('a name of 200 characters is not cut', async (t) => {
+  const { idTokens, issuer, now } = await open(t);
+  const sub = 'x'.repeat(200 - 'acme/ci: '.length);
+  const { principal } = await idTokens.authenticate('acme', await issuer.sign({ ...good, sub }, { now }));
+  assert.equal(principal.kind === 'job' && principal.name, `acme/ci: ${sub}`);
 });
 
 test('a long subject is cut in the name, and whole in the identity', async (t) => {
