@@ -2,6 +2,7 @@ import { findAccount, insertAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import { setMember } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
+import { dropEmptyRepositories, repositoriesInUse } from '../db/repositories.ts';
 import { asNamespace, type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
 import type { Entitlements } from './entitlements.ts';
 import type { Principal } from './identity.ts';
@@ -11,8 +12,8 @@ import { rightsInScopes } from './scope.ts';
 const reserved = 'library';
 
 /**
- * The namespace that this caller may make its own by pushing to `name`: one that no account has. Only people make namespaces, with
- * a credential that is good for a push there.
+ * The namespace that this caller may make its own by pushing to `name`: one that no account has, and that holds nothing, as what is
+ * there belongs to the administrators. Only people make namespaces, with a credential that is good for a push there.
  */
 export async function findClaimable(
   db: Db,
@@ -23,10 +24,18 @@ export async function findClaimable(
   const namespace = asNamespace(namespaceOf(name) ?? '');
   if (principal.kind !== 'user' || namespace === undefined || namespace === reserved) return undefined;
   if (scopes !== undefined && !rightsInScopes(scopes, name).has('create')) return undefined;
-  return (await findAccount(db, namespace)) === undefined ? namespace : undefined;
+  return (await isFree(db, namespace)) ? namespace : undefined;
 }
 
-/** Makes an organisation of that name, with the user as its admin; whoever else has made it meanwhile keeps it. */
+async function isFree(db: Db, namespace: Namespace): Promise<boolean> {
+  if ((await findAccount(db, namespace)) !== undefined) return false;
+  return (await repositoriesInUse(db, namespace, 0)).count === 0;
+}
+
+/**
+ * Makes an organisation of that name, with the user as its admin; whoever else has made it meanwhile, or has put something there,
+ * keeps it.
+ */
 export function claimNamespace(
   database: Database,
   namespace: Namespace,
@@ -34,6 +43,8 @@ export function claimNamespace(
   now: number,
 ): Promise<void> {
   return database.transaction(async (db) => {
+    if (!(await isFree(db, namespace))) return;
+    await dropEmptyRepositories(db, namespace, now);
     const organisation = await insertAccount(db, { name: namespace, kind: 'organisation' }, now);
     if (organisation !== undefined) await setMember(db, organisation, user, 'admin');
   });

@@ -76,7 +76,7 @@ export const access = z
       description: 'Whether passwords are accepted; if not, people need access tokens.',
     }),
     createNamespaces: choice(['administrators', 'users']).prefault('administrators').meta({
-      description: 'Who may make a namespace that nobody has by pushing to it.',
+      description: 'Who may make a namespace that nobody has, and that holds nothing, by pushing to it.',
     }),
   })
   .readonly()

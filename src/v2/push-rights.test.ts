@@ -270,6 +270,26 @@ test('of several who push to a namespace that nobody has, one gets it', async (t
   );
 });
 
+test('what the administrators have in a namespace that nobody has does not become the next pusher’s', async (t) => {
+  const { client, database, logins, roleIn } = await ownerOf(t, 'users');
+  const root = client.as(logins.root);
+  const stranger = client.as(logins.stranger);
+  const push = () => stranger.send('POST', '/v2/theirs/new/blobs/uploads/');
+  const { digest } = await root.pushImage('theirs/app', 'v1');
+  assertError(await push(), 403, 'DENIED');
+  const token = client.as(await fetchToken(client, logins.stranger, 'repository:theirs/new:pull,push'));
+  assertError(await token.send('POST', '/v2/theirs/new/blobs/uploads/'), 401, 'DENIED');
+  assert.equal(await roleIn('theirs', 'stranger'), undefined);
+
+  // Where nothing is left but blobs, the name is free, and the blobs do not come with it.
+  const blob = await root.pushBlob('theirs/app', 'bytes');
+  await setVisible(database, 'theirs/app', 'public');
+  assert.equal((await root.delete(`/v2/theirs/app/manifests/${digest}`)).status, 202);
+  assert.equal((await push()).status, 202);
+  assert.equal(await roleIn('theirs', 'stranger'), 'admin');
+  assertError(await stranger.get(`/v2/theirs/app/blobs/${blob}`), 404, 'BLOB_UNKNOWN');
+});
+
 test('nobody makes a namespace by a push where administrators make them', async (t) => {
   const { client, logins, roleIn } = await ownerOf(t, 'administrators');
   assertError(await client.send('POST', '/v2/fresh/app/blobs/uploads/', logins.stranger), 403, 'DENIED');
