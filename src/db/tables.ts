@@ -4,7 +4,7 @@ import type { ColumnType } from './dialect.ts';
 export interface Table {
   readonly name: string;
   readonly columns: Readonly<Record<string, ColumnType>>;
-  /** The columns of the primary key; their values are ASCII or numbers, so they sort alike everywhere. */
+  /** The columns of the primary key; text sorts by its bytes, so they sort alike everywhere. */
   readonly key: readonly string[];
   /** Too long to be read with each row, and the same for ever as long as the key stands. */
   readonly fixed?: string;

@@ -45,8 +45,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
   await db.schema
     .createTable('identities')
-    .addColumn('issuer', 'text', (column) => column.notNull())
-    .addColumn('subject', 'text', (column) => column.notNull())
+    .addColumn('issuer', byteOrderedText(db), (column) => column.notNull())
+    .addColumn('subject', byteOrderedText(db), (column) => column.notNull())
     .addColumn('account_id', 'bigint', (column) =>
       column.notNull().references('accounts.id').onDelete('cascade'),
     )
@@ -111,8 +111,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('account_id', 'bigint', (column) =>
       column.notNull().references('accounts.id').onDelete('cascade'),
     )
-    .addColumn('name', 'text', (column) => column.notNull())
-    .addColumn('hash', 'text', (column) => column.notNull().unique())
+    .addColumn('name', byteOrderedText(db), (column) => column.notNull())
+    .addColumn('hash', byteOrderedText(db), (column) => column.notNull().unique())
     .addColumn('scopes', 'text', (column) => column.notNull())
     .addColumn('created_at', 'bigint', (column) => column.notNull())
     .addColumn('expires_at', 'bigint')
@@ -124,7 +124,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 
   await db.schema
     .createTable('signing_keys')
-    .addColumn('id', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('id', byteOrderedText(db), (column) => column.primaryKey().notNull())
     .addColumn('private_key', 'text', (column) => column.notNull())
     .addColumn('created_at', 'bigint', (column) => column.notNull())
     .addColumn('retired_at', 'bigint')
@@ -173,7 +173,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('address', 'text')
     .addColumn('repository', 'text')
     .addColumn('tag', 'text')
-    .addColumn('digest', 'text')
+    .addColumn('digest', byteOrderedText(db))
     .addColumn('status', 'bigint')
     .addColumn('error', 'text')
     .addColumn('detail', 'text')
