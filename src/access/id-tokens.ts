@@ -29,7 +29,7 @@ export interface Verdict {
 }
 
 export interface IdTokensParts {
-  readonly database: Database;
+  readonly database: Pick<Database, 'read'>;
   readonly keySets: KeySets;
   /** Milliseconds since 1970. */
   readonly clock: () => number;

@@ -1,5 +1,7 @@
 // What the commands have in common that change or show who may do what.
+import { userInfo } from 'node:os';
 import type { Command } from 'commander';
+import type { recordFromCli } from '../access/audit-cli.ts';
 import type { Config } from '../config/schema.ts';
 import type { Database } from '../db/database.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
@@ -22,16 +24,54 @@ export function withExamples(command: Command, ...examples: readonly string[]): 
   return command.addHelpText('after', ['', 'Examples:', ...examples.map((line) => `  ${line}`)].join('\n'));
 }
 
-/** Opens the registry of the command's configuration, whether somebody serves it or not, works on it, prints and closes. */
-export async function administer(
+/** What of the registry those commands see that change nothing. */
+export type Readable = Pick<Database, 'read' | 'clock'>;
+
+/** What was changed, for the audit log: never a secret. */
+export type Change = Parameters<typeof recordFromCli>[2];
+
+/** Opens the registry of the command's configuration, whether somebody serves it or not, looks at it, prints and closes. */
+export async function consult(
   command: Command,
   context: Context,
-  work: (database: Database, config: Config) => Promise<Answer>,
+  look: (database: Readable) => Promise<Answer>,
 ): Promise<void> {
   const { config } = configOf(command, context);
   await using opened = new AsyncDisposableStack();
   const database = await openForAdministration(config);
   opened.defer(() => database.close());
-  const { text, json } = await work(database, config);
+  print(command, context, await look(database));
+}
+
+/** The same for a command that changes something: before it prints, the audit log says by whom and what. */
+export async function administer(
+  command: Command,
+  context: Context,
+  work: (
+    database: Database,
+    config: Config,
+  ) => Promise<Answer & { readonly changed: Change | readonly Change[] }>,
+): Promise<void> {
+  const { config } = configOf(command, context);
+  await using opened = new AsyncDisposableStack();
+  const database = await openForAdministration(config);
+  opened.defer(() => database.close());
+  const { changed, ...answer } = await work(database, config);
+  const { recordFromCli } = await import('../access/audit-cli.ts');
+  for (const change of [changed].flat()) await recordFromCli(database, systemUser(), change);
+  print(command, context, answer);
+}
+
+function print(command: Command, context: Context, { text, json }: Answer): void {
   context.out(command.opts<{ json?: boolean }>().json ? `${JSON.stringify(json, null, 2)}\n` : text);
+}
+
+/** What the machine calls whoever runs the command. */
+function systemUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // In a container with any number for a user, nobody has a name.
+    return `uid:${process.getuid?.()}`;
+  }
 }

@@ -3,7 +3,7 @@ import { Argument, Command, Option } from 'commander';
 import type { GrantRow } from '../db/grants.ts';
 import type { Role } from '../db/schema.ts';
 import { accessTable } from './access-table.ts';
-import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { requireSubject, subjectOf, withSubjectFlags } from './subject-flags.ts';
 import { showTime, table } from './table.ts';
@@ -43,7 +43,11 @@ function setCommand(context: Context): Command {
         const { warning } = await setGrant(database, { pattern, grantee, role });
         if (warning !== undefined) context.err(`berth: ${warning}\n`);
         const { kind, name } = grantee;
-        return { text: `${kind} ${name} has ${role} on ${pattern}\n`, json: { pattern, role, kind, name } };
+        return {
+          text: `${kind} ${name} has ${role} on ${pattern}\n`,
+          json: { pattern, role, kind, name },
+          changed: { action: 'grant.set', detail: { pattern, [kind]: name, role } },
+        };
       });
     });
   return withExamples(
@@ -71,6 +75,7 @@ function removeCommand(context: Context): Command {
         return {
           text: `${kind} ${name} has no grant for ${pattern} any more\n`,
           json: { pattern, kind, name, removed: true },
+          changed: { action: 'grant.remove', detail: { pattern, [kind]: name } },
         };
       });
     });
@@ -93,7 +98,7 @@ function listCommand(context: Context): Command {
     .action(async ({ repository }: { repository?: string }, command: Command) => {
       const { grantsOf } = await import('../access/administration/grants.ts');
       const { accessTo } = await import('../access/administration/repositories.ts');
-      await administer(command, context, async (database) => {
+      await consult(command, context, async (database) => {
         if (repository !== undefined) {
           const access = await accessTo(database, repository);
           return { text: accessTable(access), json: access };

@@ -33,7 +33,17 @@ export function importHtpasswdCommand(context: Context): Command {
           ...existing.map((name) => `${name} is there already, and was not changed`),
           ...skipped.map(({ line, reason }) => `line ${line} was left out: ${reason}`),
         ];
-        return { text: `${lines.join('\n')}\n`, json: { imported, existing, skipped } };
+        return {
+          text: `${lines.join('\n')}\n`,
+          json: { imported, existing, skipped },
+          changed:
+            imported.length === 0
+              ? []
+              : {
+                  action: 'user.import',
+                  detail: { users: imported, ...(admin && { administrators: admin }) },
+                },
+        };
       });
     });
   return withExamples(

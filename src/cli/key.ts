@@ -1,7 +1,7 @@
 // berth key: what the token server's tokens are signed with.
 import { Command } from 'commander';
 import type { SigningKeyRow } from '../db/signing-keys.ts';
-import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import { administer, type Change, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { showTime, table } from './table.ts';
 
@@ -18,7 +18,7 @@ function listCommand(context: Context): Command {
   return withAdministrationFlags(new Command('list'))
     .description('List the keys, never what they consist of.')
     .action(async (_options, command: Command) =>
-      administer(command, context, async (database) => {
+      consult(command, context, async (database) => {
         const { listSigningKeys } = await import('../db/signing-keys.ts');
         const keys = await listSigningKeys(database.read);
         const rows = keys.map((one) => [one.id, showTime(one.created_at), useOf(one)]);
@@ -47,6 +47,10 @@ function rotateCommand(context: Context): Command {
         return {
           text: [`from now on ${id} signs\n`, ...old].join(''),
           json: { id, removed, verifying: verifying.map((one) => one.id) },
+          changed: [
+            { action: 'key.rotate', detail: { key: id } },
+            ...removed.map((key): Change => ({ action: 'key.delete', detail: { key } })),
+          ],
         };
       }),
     );

@@ -2,7 +2,7 @@
 import { Argument, Command, Option } from 'commander';
 import { roles } from '../access/rights.ts';
 import type { MemberRole } from '../db/schema.ts';
-import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { everyRow } from './every-row.ts';
 import { table } from './table.ts';
@@ -35,6 +35,7 @@ function addCommand(context: Context): Command {
         return {
           text: `${name} is a member of ${org} with the role ${role}\n`,
           json: { organisation: org, name, role },
+          changed: { action: 'member.set', detail: { organisation: org, user: name, role } },
         };
       });
     });
@@ -54,7 +55,11 @@ function removeCommand(context: Context): Command {
       const { removeOrganisationMember } = await import('../access/administration/organisations.ts');
       await administer(command, context, async (database) => {
         await removeOrganisationMember(database, org, name);
-        return { text: `removed ${name} from ${org}\n`, json: { organisation: org, removed: name } };
+        return {
+          text: `removed ${name} from ${org}\n`,
+          json: { organisation: org, removed: name },
+          changed: { action: 'member.remove', detail: { organisation: org, user: name } },
+        };
       });
     });
   return withExamples(command, 'berth org member remove acme bob');
@@ -67,7 +72,7 @@ function listCommand(context: Context): Command {
     .action(async (org: string, _flags, command: Command) => {
       const { accountNamed } = await import('../access/administration/accounts.ts');
       const { listMembers } = await import('../db/members.ts');
-      await administer(command, context, async ({ read }) => {
+      await consult(command, context, async ({ read }) => {
         const { id } = await accountNamed(read, org, 'organisation');
         const members = await everyRow((after, limit) => listMembers(read, id, after, limit));
         return {

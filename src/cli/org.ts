@@ -11,7 +11,7 @@ import {
   withDisabledFlags,
   yesOrNo,
 } from './account-flags.ts';
-import { type Answer, administer, withAdministrationFlags, withExamples } from './administration.ts';
+import { type Answer, administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { everyRow } from './every-row.ts';
 import { orgMemberCommand } from './org-member.ts';
@@ -50,7 +50,14 @@ function createCommand(context: Context): Command {
             ...(admin !== undefined && { admin }),
           });
           const { json } = await describeOrganisation(database.read, name);
-          return { text: `created the organisation ${name}\n`, json };
+          return {
+            text: `created the organisation ${name}\n`,
+            json,
+            changed: {
+              action: 'organisation.create',
+              detail: { organisation: name, ...(admin !== undefined && { admin }) },
+            },
+          };
         });
       },
     );
@@ -81,7 +88,11 @@ function setCommand(context: Context): Command {
         await administer(command, context, async (database) => {
           await changeOrganisation(database, name, changes);
           const { json } = await describeOrganisation(database.read, name);
-          return { text: `changed the organisation ${name}\n`, json };
+          return {
+            text: `changed the organisation ${name}\n`,
+            json,
+            changed: { action: 'organisation.update', detail: { organisation: name, ...changes } },
+          };
         });
       },
     );
@@ -93,7 +104,7 @@ function listCommand(context: Context): Command {
     .description('List the organisations.')
     .action(async (_flags, command: Command) => {
       const { listAccounts } = await import('../db/accounts.ts');
-      await administer(command, context, async ({ read }) => {
+      await consult(command, context, async ({ read }) => {
         const rows = await everyRow((after, limit) => listAccounts(read, 'organisation', after, limit));
         const organisations = rows.map(shown);
         return {
@@ -118,7 +129,7 @@ function showCommand(context: Context): Command {
     .description('Show an organisation, with its members, teams and robots.')
     .argument('<name>', 'The organisation.')
     .action((name: string, _flags, command: Command) =>
-      administer(command, context, ({ read }) => describeOrganisation(read, name)),
+      consult(command, context, ({ read }) => describeOrganisation(read, name)),
     );
   return withExamples(command, 'berth org show acme');
 }
@@ -133,7 +144,11 @@ function deleteCommand(context: Context): Command {
       const { deleteOrganisation } = await import('../access/administration/organisations.ts');
       await administer(command, context, async (database) => {
         await deleteOrganisation(database, name);
-        return { text: `deleted the organisation ${name}\n`, json: { deleted: name } };
+        return {
+          text: `deleted the organisation ${name}\n`,
+          json: { deleted: name },
+          changed: { action: 'organisation.delete', detail: { organisation: name } },
+        };
       });
     });
   return withExamples(command, 'berth org delete acme');

@@ -2,7 +2,7 @@
 import { Argument, Command, Option } from 'commander';
 import type { Visibility } from '../db/schema.ts';
 import { accessTable } from './access-table.ts';
-import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { table } from './table.ts';
 
@@ -23,7 +23,7 @@ function listCommand(context: Context): Command {
     .argument('[prefix]', 'What their names start with; without one, all repositories.')
     .action(async (prefix: string | undefined, _flags, command: Command) => {
       const { repositoriesFrom } = await import('../access/administration/repositories.ts');
-      await administer(command, context, async (database) => {
+      await consult(command, context, async (database) => {
         const repositories = await Array.fromAsync(repositoriesFrom(database, prefix ?? ''));
         return {
           text: table(
@@ -48,7 +48,7 @@ function showCommand(context: Context): Command {
     .addArgument(name)
     .action(async (name: string, _flags, command: Command) => {
       const { showRepository } = await import('../access/administration/repositories.ts');
-      await administer(command, context, async (database) => {
+      await consult(command, context, async (database) => {
         const repository = await showRepository(database, name);
         const { id, visibility, tags, manifests, access } = repository;
         const summary = table(
@@ -82,7 +82,11 @@ function setCommand(context: Context): Command {
         const made = await changeVisibility(database, name, visibility);
         if (made)
           context.err(`nothing has been pushed to ${name} yet; its first push will find it ${visibility}\n`);
-        return { text: `${name} is ${visibility}\n`, json: { name, visibility } };
+        return {
+          text: `${name} is ${visibility}\n`,
+          json: { name, visibility },
+          changed: { action: 'repository.update', repository: name, detail: { visibility } },
+        };
       });
     });
   return withExamples(command, 'berth repo set acme/app --visibility public');
@@ -96,7 +100,11 @@ function deleteCommand(context: Context): Command {
       const { removeRepository } = await import('../access/administration/repositories.ts');
       await administer(command, context, async (database) => {
         await removeRepository(database, name);
-        return { text: `deleted ${name}\n`, json: { deleted: name } };
+        return {
+          text: `deleted ${name}\n`,
+          json: { deleted: name },
+          changed: { action: 'repository.delete', repository: name },
+        };
       });
     });
   return withExamples(command, 'berth repo delete acme/app');

@@ -9,7 +9,7 @@ import {
   withDisabledFlags,
   yesOrNo,
 } from './account-flags.ts';
-import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { everyRow } from './every-row.ts';
 import { showTime, table } from './table.ts';
@@ -38,7 +38,11 @@ function createCommand(context: Context): Command {
       const { createRobot } = await import('../access/administration/robots.ts');
       await administer(command, context, async (database) => {
         await createRobot(database, name);
-        return { text: `created the robot ${name}\n`, json: await describeRobot(database.read, name) };
+        return {
+          text: `created the robot ${name}\n`,
+          json: await describeRobot(database.read, name),
+          changed: { action: 'robot.create', detail: { robot: name } },
+        };
       });
     });
   return withExamples(command, 'berth robot create acme+deploy');
@@ -57,7 +61,11 @@ function setCommand(context: Context): Command {
       requireChange(command, changes);
       await administer(command, context, async (database) => {
         await changeRobot(database, name, changes);
-        return { text: `changed the robot ${name}\n`, json: await describeRobot(database.read, name) };
+        return {
+          text: `changed the robot ${name}\n`,
+          json: await describeRobot(database.read, name),
+          changed: { action: 'robot.update', detail: { robot: name, ...changes } },
+        };
       });
     });
   return withExamples(command, 'berth robot set acme+deploy --disabled');
@@ -70,7 +78,7 @@ function listCommand(context: Context): Command {
     .action(async (namespace: string | undefined, _flags, command: Command) => {
       const { accountNamed } = await import('../access/administration/accounts.ts');
       const { listAccounts, listRobotsOf } = await import('../db/accounts.ts');
-      await administer(command, context, async ({ read }) => {
+      await consult(command, context, async ({ read }) => {
         const owner = namespace && (await accountNamed(read, namespace, 'organisation', 'user'));
         const rows = await everyRow((after, limit) =>
           owner ? listRobotsOf(read, owner.id, after, limit) : listAccounts(read, 'robot', after, limit),
@@ -96,7 +104,11 @@ function deleteCommand(context: Context): Command {
       const { deleteRobot } = await import('../access/administration/robots.ts');
       await administer(command, context, async (database) => {
         await deleteRobot(database, name);
-        return { text: `deleted the robot ${name}\n`, json: { deleted: name } };
+        return {
+          text: `deleted the robot ${name}\n`,
+          json: { deleted: name },
+          changed: { action: 'robot.delete', detail: { robot: name } },
+        };
       });
     });
   return withExamples(command, 'berth robot delete acme+deploy');

@@ -17,7 +17,11 @@ export function teamMemberCommand(context: Context): Command {
       const { addToTeam } = await import('../access/administration/teams.ts');
       await administer(command, context, async (database) => {
         await addToTeam(database, team, name);
-        return { text: `${name} is in ${team}\n`, json: { team, name } };
+        return {
+          text: `${name} is in ${team}\n`,
+          json: { team, name },
+          changed: { action: 'team.member.add', detail: { team, user: name } },
+        };
       });
     });
   withExamples(add, 'berth team member add acme/developers alice');
@@ -30,7 +34,11 @@ export function teamMemberCommand(context: Context): Command {
       const { removeFromTeam } = await import('../access/administration/teams.ts');
       await administer(command, context, async (database) => {
         await removeFromTeam(database, team, name);
-        return { text: `removed ${name} from ${team}\n`, json: { team, removed: name } };
+        return {
+          text: `removed ${name} from ${team}\n`,
+          json: { team, removed: name },
+          changed: { action: 'team.member.remove', detail: { team, user: name } },
+        };
       });
     });
   withExamples(remove, 'berth team member remove acme/developers alice');

@@ -2,7 +2,7 @@
 import { Argument, Command, Option } from 'commander';
 import type { Db } from '../db/prepare.ts';
 import { requireChange } from './account-flags.ts';
-import { type Answer, administer, withAdministrationFlags, withExamples } from './administration.ts';
+import { type Answer, administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { everyRow } from './every-row.ts';
 import { fields, table } from './table.ts';
@@ -35,7 +35,11 @@ function createCommand(context: Context): Command {
       await administer(command, context, async (database) => {
         await createTeam(database, team, group === undefined ? {} : { group });
         const { json } = await describeTeam(database.read, team);
-        return { text: `created the team ${team}\n`, json };
+        return {
+          text: `created the team ${team}\n`,
+          json,
+          changed: { action: 'team.create', detail: { team, ...(group !== undefined && { group }) } },
+        };
       });
     });
   return withExamples(
@@ -61,7 +65,11 @@ function setCommand(context: Context): Command {
       await administer(command, context, async (database) => {
         await changeTeam(database, team, changes);
         const { json } = await describeTeam(database.read, team);
-        return { text: `changed the team ${team}\n`, json };
+        return {
+          text: `changed the team ${team}\n`,
+          json,
+          changed: { action: 'team.update', detail: { team, ...changes } },
+        };
       });
     });
   return withExamples(command, 'berth team set acme/developers --group dev');
@@ -74,7 +82,7 @@ function listCommand(context: Context): Command {
     .action(async (org: string, _flags, command: Command) => {
       const { accountNamed } = await import('../access/administration/accounts.ts');
       const { listTeams } = await import('../db/teams.ts');
-      await administer(command, context, async ({ read }) => {
+      await consult(command, context, async ({ read }) => {
         const { id } = await accountNamed(read, org, 'organisation');
         const teams = await everyRow((after, limit) => listTeams(read, id, after, limit));
         return {
@@ -94,7 +102,7 @@ function showCommand(context: Context): Command {
     .description('Show a team and who is in it.')
     .addArgument(path)
     .action((team: string, _flags, command: Command) =>
-      administer(command, context, ({ read }) => describeTeam(read, team)),
+      consult(command, context, ({ read }) => describeTeam(read, team)),
     );
   return withExamples(command, 'berth team show acme/developers');
 }
@@ -107,7 +115,11 @@ function deleteCommand(context: Context): Command {
       const { removeTeam } = await import('../access/administration/teams.ts');
       await administer(command, context, async (database) => {
         await removeTeam(database, team);
-        return { text: `deleted the team ${team}\n`, json: { deleted: team } };
+        return {
+          text: `deleted the team ${team}\n`,
+          json: { deleted: team },
+          changed: { action: 'team.delete', detail: { team } },
+        };
       });
     });
   return withExamples(command, 'berth team delete acme/developers');

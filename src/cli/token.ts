@@ -2,7 +2,7 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../config/units.ts';
 import type { AccessTokenRow } from '../db/access-tokens.ts';
-import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { requireSubject, subjectOf, withSubjectFlags } from './subject-flags.ts';
 import { showTime, table } from './table.ts';
@@ -66,7 +66,14 @@ function createCommand(context: Context): Command {
             `berth: the token is good for ${defaultLifetime}, until ${expiresAt}; --expires sets another time, or never\n`,
           );
         }
-        return { text: `${made.token}\n`, json: { id: made.id, token: made.token, expiresAt } };
+        return {
+          text: `${made.token}\n`,
+          json: { id: made.id, token: made.token, expiresAt },
+          changed: {
+            action: 'token.create',
+            detail: { token: made.id, [owner.kind]: owner.name, scopes: scope, expiresAt },
+          },
+        };
       });
     });
   return withExamples(
@@ -91,7 +98,7 @@ function listCommand(context: Context): Command {
     .description('List access tokens, revoked and ended ones too; never the tokens themselves.')
     .action(async (_flags, command: Command) => {
       const { accessTokensOf } = await import('../access/administration/access-tokens.ts');
-      await administer(command, context, async (database) => {
+      await consult(command, context, async (database) => {
         const tokens = (await accessTokensOf(database, subjectOf(command, owners))).map(shown);
         return {
           text: table(
@@ -138,7 +145,11 @@ function revokeCommand(context: Context): Command {
       const { revokeAccessToken } = await import('../access/administration/access-tokens.ts');
       await administer(command, context, async (database) => {
         const revokedAt = showTime(await revokeAccessToken(database, id));
-        return { text: `token ${id} is revoked since ${revokedAt}\n`, json: { id, revokedAt } };
+        return {
+          text: `token ${id} is revoked since ${revokedAt}\n`,
+          json: { id, revokedAt },
+          changed: { action: 'token.revoke', detail: { token: id } },
+        };
       });
     });
   return withExamples(command, 'berth token revoke 7');

@@ -1,7 +1,7 @@
 // berth trust test: whether an ID token would let its job in, and if not, why, claim by claim.
 import { Command } from 'commander';
 import type { Verdict } from '../access/id-tokens.ts';
-import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import { consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { Failure } from './failure.ts';
 
@@ -15,7 +15,7 @@ export function trustTestCommand(context: Context): Command {
       .action(async (organisation: string, _options, command: Command) => {
         const idToken = await tokenOf(context);
         let allowed = false;
-        await administer(command, context, async (database) => {
+        await consult(command, context, async (database) => {
           const { accountNamed } = await import('../access/administration/accounts.ts');
           const { IdTokens } = await import('../access/id-tokens.ts');
           const { KeySets } = await import('../access/key-sets.ts');

@@ -6,7 +6,14 @@ import type { ClaimRules } from '../access/claim-rules.ts';
 import type { Config } from '../config/schema.ts';
 import { formatDuration, parseDuration } from '../config/units.ts';
 import type { Trust } from '../db/trusts.ts';
-import { type Answer, administer, withAdministrationFlags, withExamples } from './administration.ts';
+import {
+  type Answer,
+  administer,
+  type Change,
+  consult,
+  withAdministrationFlags,
+  withExamples,
+} from './administration.ts';
 import type { Context } from './context.ts';
 import { Failure } from './failure.ts';
 import { showTime, table } from './table.ts';
@@ -45,7 +52,7 @@ export function trustCommand(context: Context): Command {
             claims,
             scopes,
           });
-          return shown(trust);
+          return { ...shown(trust), changed: changeOf('trust.create', trust) };
         });
       }),
     `berth trust create acme ci --issuer https://token.actions.githubusercontent.com \\
@@ -67,7 +74,8 @@ export function trustCommand(context: Context): Command {
         }
         await administer(command, context, async (database) => {
           const { changeTrust } = await import('../access/administration/trusts.ts');
-          return shown(await changeTrust(database, organisation, name, await termsOf(options)));
+          const trust = await changeTrust(database, organisation, name, await termsOf(options));
+          return { ...shown(trust), changed: changeOf('trust.update', trust) };
         });
       }),
     'berth trust set acme ci --claim repository=acme/app --claim "ref=refs/tags/v*"',
@@ -76,7 +84,7 @@ export function trustCommand(context: Context): Command {
   withAdministrationFlags(command.command('list [organisation]'))
     .description('List the trusts of an organisation, or all.')
     .action(async (organisation: string | undefined, _options, command: Command) =>
-      administer(command, context, async (database) => {
+      consult(command, context, async (database) => {
         const { trustsOf } = await import('../access/administration/trusts.ts');
         const trusts = await trustsOf(database.read, organisation);
         const rows = trusts.map((trust) => [
@@ -96,7 +104,7 @@ export function trustCommand(context: Context): Command {
   withAdministrationFlags(command.command('show <organisation> <name>'))
     .description('Show a trust.')
     .action(async (organisation: string, name: string, _options, command: Command) =>
-      administer(command, context, async (database) => {
+      consult(command, context, async (database) => {
         const { trustNamed } = await import('../access/administration/trusts.ts');
         return shown(await trustNamed(database.read, organisation, name));
       }),
@@ -111,12 +119,18 @@ export function trustCommand(context: Context): Command {
         return {
           text: `trust ${organisation}/${name} deleted\n`,
           json: { organisation, name, deleted: true },
+          changed: { action: 'trust.delete', detail: { organisation, trust: name } },
         };
       }),
     );
 
   command.addCommand(trustTestCommand(context));
   return command;
+}
+
+function changeOf(action: 'trust.create' | 'trust.update', trust: Trust): Change {
+  const { organisation, name, issuer, audience, claims, scopes, lifetime } = trust;
+  return { action, detail: { organisation, trust: name, issuer, audience, claims, scopes, lifetime } };
 }
 
 function withTerms(command: Command): Command {

@@ -12,7 +12,14 @@ import {
   withDisabledFlags,
   yesOrNo,
 } from './account-flags.ts';
-import { type Answer, administer, withAdministrationFlags, withExamples } from './administration.ts';
+import {
+  type Answer,
+  administer,
+  type Change,
+  consult,
+  withAdministrationFlags,
+  withExamples,
+} from './administration.ts';
 import type { Context } from './context.ts';
 import { everyRow } from './every-row.ts';
 import { readFirstLine } from './first-line.ts';
@@ -78,6 +85,7 @@ function createCommand(context: Context): Command {
         return {
           text: `created the user ${name}\n${random === undefined ? '' : `password: ${random}\n`}`,
           json: { ...json, ...(random !== undefined && { password: random }) },
+          changed: { action: 'user.create', detail: { user: name, administrator, tokenOnly } },
         };
       });
     });
@@ -114,7 +122,15 @@ function setCommand(context: Context): Command {
       await administer(command, context, async (database) => {
         await changeUser(database, name, changes);
         const { json } = await describeUser(database.read, name);
-        return { text: `changed the user ${name}\n`, json };
+        const { password, ...others } = changes;
+        return {
+          text: `changed the user ${name}\n`,
+          json,
+          changed: [
+            ...(password === undefined ? [] : [passwordChange(name, password)]),
+            ...(Object.keys(others).length === 0 ? [] : [userChange(name, others)]),
+          ],
+        };
       });
     });
   return withExamples(
@@ -125,12 +141,21 @@ function setCommand(context: Context): Command {
   );
 }
 
+/** That it was changed, and to none; never which it is. */
+function passwordChange(user: string, password: string | null): Change {
+  return { action: 'user.password', detail: { user, ...(password === null && { password: 'none' }) } };
+}
+
+function userChange(user: string, changes: Omit<UserChanges, 'password'>): Change {
+  return { action: 'user.update', detail: { user, ...changes } };
+}
+
 function listCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('list'))
     .description('List the users.')
     .action(async (_flags, command: Command) => {
       const { listUsers } = await import('../db/users.ts');
-      await administer(command, context, async ({ read }) => {
+      await consult(command, context, async ({ read }) => {
         const users = (await everyRow((after, limit) => listUsers(read, after, limit))).map(shown);
         return {
           text: table(
@@ -159,7 +184,7 @@ function showCommand(context: Context): Command {
     .description('Show a user, with their organisations and teams, and what they were granted themselves.')
     .argument('<name>', 'The user.')
     .action((name: string, _flags, command: Command) =>
-      administer(command, context, ({ read }) => describeUser(read, name)),
+      consult(command, context, ({ read }) => describeUser(read, name)),
     );
   return withExamples(command, 'berth user show alice');
 }
@@ -174,7 +199,11 @@ function deleteCommand(context: Context): Command {
       const { deleteUser } = await import('../access/administration/users.ts');
       await administer(command, context, async (database) => {
         await deleteUser(database, name);
-        return { text: `deleted the user ${name}\n`, json: { deleted: name } };
+        return {
+          text: `deleted the user ${name}\n`,
+          json: { deleted: name },
+          changed: { action: 'user.delete', detail: { user: name } },
+        };
       });
     });
   return withExamples(command, 'berth user delete alice');

@@ -67,7 +67,7 @@ async function enabledOwner(db: Db, { kind, name }: TokenOwner): Promise<number>
 
 /** Every token that was made, or the owner's own; ended and revoked ones too. @throws Refused */
 export async function accessTokensOf(
-  { read }: Database,
+  { read }: Pick<Database, 'read'>,
   owner: TokenOwner | undefined,
 ): Promise<AccessTokenRow[]> {
   return listAccessTokens(read, owner && (await accountNamed(read, owner.name, owner.kind)).id);

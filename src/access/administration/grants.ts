@@ -54,6 +54,9 @@ export async function removeGrant(database: Database, pattern: string, name: Gra
 }
 
 /** All grants, or those that one holds. @throws Refused */
-export async function grantsOf({ read }: Database, name: GranteeName | undefined): Promise<GrantRow[]> {
+export async function grantsOf(
+  { read }: Pick<Database, 'read'>,
+  name: GranteeName | undefined,
+): Promise<GrantRow[]> {
   return listGrants(read, name && (await granteeNamed(read, name)));
 }

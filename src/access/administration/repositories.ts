@@ -28,7 +28,7 @@ function unknown(name: RepositoryName, remedy = ''): Refused {
 
 /** Repositories whose names start with `prefix`, empty ones too, in byte order. */
 export async function* repositoriesFrom(
-  { read }: Database,
+  { read }: Pick<Database, 'read'>,
   prefix: string,
 ): AsyncGenerator<RepositorySummary> {
   for (let after = ''; ; ) {
@@ -42,7 +42,7 @@ export async function* repositoriesFrom(
 
 /** @throws Refused */
 export async function showRepository(
-  { read }: Database,
+  { read }: Pick<Database, 'read'>,
   text: string,
 ): Promise<RepositorySummary & { readonly access: readonly Access[] }> {
   const name = parseRepositoryName(text);
@@ -52,7 +52,7 @@ export async function showRepository(
 }
 
 /** Who may do what with a repository of that name, which need not be there. @throws Refused */
-export async function accessTo({ read }: Database, text: string): Promise<Access[]> {
+export async function accessTo({ read }: Pick<Database, 'read'>, text: string): Promise<Access[]> {
   const name = parseRepositoryName(text);
   return whoMay(read, name, (await findRepositoryRow(read, name))?.visibility);
 }

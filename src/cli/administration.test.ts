@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { hash } from '@node-rs/bcrypt';
+import type { Command } from 'commander';
+import { berth, berthReading } from '../../test/support/berth.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import type { AuditAction } from '../access/audit-actions.ts';
+import { program } from './program.ts';
+
+const issuer = '--issuer https://ci.example.com --audience registry.example.com';
+const terms = `${issuer} --claim repository=acme/app --scope repository:acme/app:pull,push`;
+
+/** What changes something: in this order each can be done. */
+const changes: readonly [string, ...AuditAction[]][] = [
+  ['user create alice --password-stdin', 'user.create'],
+  ['user set alice --admin', 'user.update'],
+  ['user set alice --password-stdin --mail alice@example.com', 'user.password', 'user.update'],
+  ['user set alice --no-password', 'user.password'],
+  ['user import-htpasswd HTPASSWD', 'user.import'],
+  ['org create acme --admin alice', 'organisation.create'],
+  ['org set acme --default-visibility public', 'organisation.update'],
+  ['org member add acme bob --role read', 'member.set'],
+  ['team create acme/dev', 'team.create'],
+  ['team set acme/dev --group dev', 'team.update'],
+  ['team member add acme/dev bob', 'team.member.add'],
+  ['team member remove acme/dev bob', 'team.member.remove'],
+  ['robot create acme+ci', 'robot.create'],
+  ['robot set acme+ci --disabled', 'robot.update'],
+  ['token create --user bob --expires 1d', 'token.create'],
+  ['token revoke 1', 'token.revoke'],
+  ['grant set acme/app --user bob --role write', 'grant.set'],
+  ['grant remove acme/app --user bob', 'grant.remove'],
+  ['repo set acme/app --visibility public', 'repository.update'],
+  ['repo delete acme/app', 'repository.delete'],
+  [`trust create acme ci ${terms}`, 'trust.create'],
+  ['trust set acme ci --lifetime 30m', 'trust.update'],
+  ['trust delete acme ci', 'trust.delete'],
+  ['key rotate', 'key.rotate'],
+  ['key rotate --revoke', 'key.rotate', 'key.delete'],
+  ['team delete acme/dev', 'team.delete'],
+  ['org member remove acme bob', 'member.remove'],
+  ['robot delete acme+ci', 'robot.delete'],
+  ['org delete acme', 'organisation.delete'],
+  ['user delete bob', 'user.delete'],
+];
+
+/** What shows something, by the last word of its name. */
+const shows = /^(list|show|test)$/;
+
+const groups = ['user', 'org', 'team', 'robot', 'token', 'grant', 'repo', 'trust', 'key'];
+
+test('what a command changes is in the audit log, once, by the user of the operating system', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const data = join(directory, 'data');
+  const htpasswd = join(directory, 'htpasswd');
+  const password = 'correct horse battery staple';
+  writeFileSync(htpasswd, `bob:${await hash(password, 4)}\n`);
+  let seen = 0;
+  for (const [line, ...actions] of changes) {
+    const args = line.split(' ').map((word) => (word === 'HTPASSWD' ? htpasswd : word));
+    const { exitCode, out, err } = await berthReading([`${password}\n`], ...args, '--data', data, '--json');
+    assert.equal(exitCode, 0, `${line}: ${err}`);
+    const exported = (await berth('audit', 'export', '--data', data)).out;
+    const events = exported
+      .trim()
+      .split('\n')
+      .slice(seen)
+      .map((text) => JSON.parse(text));
+    seen += events.length;
+    assert.deepEqual(
+      events.map(({ action }) => action),
+      actions,
+      line,
+    );
+    for (const { allowed, actor, credential } of events) {
+      assert.deepEqual([allowed, actor, credential], [true, `cli:${userInfo().username}`, 'none'], line);
+    }
+    for (const secret of [password, '$2', '$argon2', JSON.parse(out).token ?? 'brth_', '"d":']) {
+      assert.ok(!exported.includes(secret), `${line}: ${secret}`);
+    }
+  }
+});
+
+test('every command about accounts and access either shows something or is among those', () => {
+  const { commands } = program({ env: {}, out: () => {}, err: () => {} });
+  const named = commands.filter((command) => groups.includes(command.name()));
+  assert.equal(named.length, groups.length);
+  const changing = named
+    .flatMap((command) => leaves(command))
+    .filter((name) => !shows.test(name.split(' ').at(-1)!));
+  const tried = changes.map(([line]) =>
+    changing.find((name) => line.startsWith(`${name} `) || line === name),
+  );
+  assert.deepEqual(new Set(tried), new Set(changing));
+});
+
+test('a command that is refused is no event, nor is one that changes nobody', async (t) => {
+  const directory = await temporaryDirectory(t);
+  const data = join(directory, 'data');
+  const htpasswd = join(directory, 'htpasswd');
+  writeFileSync(htpasswd, '');
+  assert.equal((await berth('user', 'delete', 'nobody', '--data', data)).exitCode, 1);
+  assert.equal((await berth('user', 'import-htpasswd', htpasswd, '--data', data)).exitCode, 0);
+  assert.equal((await berth('audit', 'export', '--data', data)).out, '');
+});
+
+function leaves(command: Command, before = ''): string[] {
+  const name = `${before}${command.name()}`;
+  if (command.commands.length === 0) return [name];
+  return command.commands.flatMap((one) => leaves(one, `${name} `));
+}
