@@ -1,7 +1,7 @@
 /** Everything that the audit log has a word for; `docs/reference/audit-events.md` is this table. */
 export const auditActions = {
   login:
-    'Somebody said who they are: a user with a password or token, a robot, a job; a login that failed has the name that was given.',
+    'Somebody logged in: a user with a password or token, a robot, a job. Fetching a token for a repository is no login, unless it fails; one that failed has the name that was given.',
 
   'manifest.push': 'A manifest was stored, and the tag put on it; `detail.tags` lists several.',
   'manifest.pull': 'A manifest was pulled; only with `audit.pulls`.',

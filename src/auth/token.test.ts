@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import type { InjectOptions } from 'fastify';
 import { pino } from 'pino';
@@ -420,9 +421,14 @@ async function withJob(server: Server) {
 test('POST: an ID token is exchanged for a token, with the organisation named either way', async (t) => {
   const server = await setUp(t);
   const form = { ...(await withJob(server)), scope: 'repository:acme/app:push', access_type: 'offline' };
-  for (const where of ['account', 'audience']) {
-    const { status, body } = await server.post({ ...form, [where]: 'acme' });
+  for (const [where, type] of [
+    ['account', 'id_token'],
+    ['audience', 'jwt'],
+  ] as const) {
+    const subject_token_type = `urn:ietf:params:oauth:token-type:${type}`;
+    const { status, body } = await server.post({ ...form, subject_token_type, [where]: 'acme' });
     assert.equal(status, 200, where);
+    assert.equal(server.events.pop()?.action, 'login');
     assert.equal(body.issued_token_type, 'urn:ietf:params:oauth:token-type:access_token');
     assert.equal(body.scope, 'repository:acme/app:push');
   }
@@ -463,6 +469,11 @@ const mistakes: [what: string, form: string, error: string][] = [
   ['an empty password', 'grant_type=password&username=alice&password=', 'invalid_request'],
   ['no refresh token', 'grant_type=refresh_token', 'invalid_request'],
   ['no ID token', `grant_type=${exchange}&account=a`, 'invalid_request'],
+  [
+    'an ID token as what it is not',
+    `grant_type=${exchange}&account=a&subject_token=eyJ.eyJ.x&subject_token_type=urn:ietf:params:oauth:token-type:access_token`,
+    'invalid_request',
+  ],
   ['too many scopes', 'scope=a&'.repeat(101), 'invalid_scope'],
 ];
 
@@ -553,4 +564,51 @@ test('each request is observed, and each login is in the audit log, without what
   assert.deepEqual([failed?.allowed, failed?.error], [false, 'UNAUTHORIZED']);
   assert.deepEqual(failed?.identity.principal, { kind: 'holder', name: 'mallory' });
   assert.doesNotMatch(JSON.stringify(server.events), /canary|secret/);
+});
+
+test('a token that is fetched for a repository is no login, unless it fails or is to fetch others', async (t) => {
+  const server = await setUp(t);
+  const { id } = await withAlice(server);
+  const scope = 'repository:alice/app:pull';
+  const logins = async (ask: () => Promise<{ status: number }>) => {
+    server.events.length = 0;
+    const { status } = await ask();
+    return [status, server.events.map(({ action, allowed }) => [action, allowed])];
+  };
+  const password = { grant_type: 'password', username: 'alice', password: 'secret' };
+  const login = [['login', true]];
+  for (const [what, ask, events] of [
+    ['GET', () => server.get(`?scope=${scope}`, 'alice:secret'), []],
+    ['GET, the catalog', () => server.get('?scope=registry:catalog:*', 'alice:secret'), []],
+    ['POST', () => server.post({ ...password, scope }), []],
+    ['GET, of no repository', () => server.get('', 'alice:secret'), login],
+    ['GET, offline', () => server.get(`?scope=${scope}&offline_token=true`, 'alice:secret'), login],
+    ['POST, of no repository', () => server.post(password), login],
+    ['POST, offline', () => server.post({ ...password, scope, access_type: 'offline' }), login],
+  ] as const) {
+    assert.deepEqual(await logins(ask), [200, events], what);
+  }
+  const refused = [401, [['login', false]]];
+  assert.deepEqual(await logins(() => server.get(`?scope=${scope}`, 'alice:wrong')), refused);
+  assert.deepEqual(await logins(() => server.post({ ...password, password: 'wrong', scope })), refused);
+  const identity: Identity = {
+    principal: { kind: 'user', id, name: 'alice' },
+    credential: { kind: 'password', since: 1 },
+  };
+  const refresh_token = await server.tokens.issueRefresh(identity);
+  const again = () => server.post({ grant_type: 'refresh_token', refresh_token });
+  assert.deepEqual(await logins(again), [200, []], 'that was logged when it was handed out');
+});
+
+test('what a form counts is what came, however it was sent', async (t) => {
+  const server = await setUp(t);
+  const form = 'grant_type=password&username=alice&password=wrong';
+  const answer = await server.http.inject({
+    method: 'POST',
+    url: '/auth/token',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    payload: Readable.from([form]),
+  });
+  assert.equal(answer.statusCode, 401);
+  assert.equal(server.served[0]?.exchange.received, form.length);
 });

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Audit } from '../access/audit.ts';
 import { type Credentials, parseBasic } from '../access/basic.ts';
 import type { BearerTokens } from '../access/bearer.ts';
-import { parseAsked } from '../access/docker-scope.ts';
+import { type Asked, parseAsked } from '../access/docker-scope.ts';
 import { anonymousIdentity, type Identity } from '../access/identity.ts';
 import type { TokenGrant, TokenGrants } from '../access/token-grants.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -47,15 +47,21 @@ const maxForm = 64 << 10;
 
 const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token';
+/** What an ID token may be called (RFC 8693, 3): it is both. */
+const idTokenTypes = ['urn:ietf:params:oauth:token-type:id_token', 'urn:ietf:params:oauth:token-type:jwt'];
 
 export function addTokenServer(http: FastifyInstance, parts: TokenServerParts): void {
   void http.register(async (routes) => {
     const failures = new WeakMap<FastifyRequest, RegistryError>();
+    const received = new WeakMap<FastifyRequest, number>();
     routes.removeAllContentTypeParsers();
     routes.addContentTypeParser(
       'application/x-www-form-urlencoded',
       { parseAs: 'string', bodyLimit: maxForm },
-      async (_request: FastifyRequest, body: string) => new URLSearchParams(body),
+      async (request: FastifyRequest, body: string) => {
+        received.set(request, Buffer.byteLength(body));
+        return new URLSearchParams(body);
+      },
     );
     routes.setErrorHandler((error, request, reply) => {
       failures.set(request, replyError(reply, error));
@@ -65,7 +71,9 @@ export function addTokenServer(http: FastifyInstance, parts: TokenServerParts): 
       reply.headers({ 'Cache-Control': 'no-store', 'X-Request-Id': request.id });
     });
     routes.addHook('onResponse', async (request, reply) => {
-      parts.observe(servedOf(parts.clientOf(request.raw), request, reply, failures.get(request)));
+      const client = parts.clientOf(request.raw);
+      const bytes = received.get(request) ?? Number(request.headers['content-length'] ?? 0);
+      parts.observe(servedOf(client, request, reply, bytes, failures.get(request)));
     });
     routes.get(tokenPath, (request) => getToken(parts, request));
     routes.post(tokenPath, { onRequest: takeForm }, (request) => postToken(parts, request));
@@ -76,9 +84,9 @@ async function getToken(parts: TokenServerParts, request: FastifyRequest) {
   const question = request.url.indexOf('?');
   const query = new URLSearchParams(question === -1 ? '' : request.url.slice(question));
   const asked = parseAsked(query.getAll('scope'));
-  const identity = await whoSends(parts, request);
-  const grant = await parts.grants.grant(identity, asked);
   const offline = query.get('offline_token') === 'true';
+  const identity = await whoSends(parts, request, { isLogin: offline || asksNothing(asked) });
+  const grant = await parts.grants.grant(identity, asked);
   return {
     token: grant.token,
     ...replyOf(grant),
@@ -90,9 +98,9 @@ async function postToken(parts: TokenServerParts, request: FastifyRequest) {
   const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
   const asked = parseAsked(form.getAll('scope'));
   const type = need(form, 'grant_type');
-  const identity = await whoAsks(parts, request, type, form);
-  const grant = await parts.grants.grant(identity, asked);
   const offline = form.get('access_type') === 'offline' && type !== 'refresh_token';
+  const identity = await whoAsks(parts, request, form, { type, isLogin: offline || asksNothing(asked) });
+  const grant = await parts.grants.grant(identity, asked);
   return {
     ...replyOf(grant),
     token_type: 'Bearer',
@@ -102,29 +110,52 @@ async function postToken(parts: TokenServerParts, request: FastifyRequest) {
   };
 }
 
-async function whoSends(parts: TokenServerParts, request: FastifyRequest): Promise<Identity> {
+/** As `docker login` does; a client that pulls or pushes with a password sends it again for each repository. */
+function asksNothing({ repositories, catalog }: Asked): boolean {
+  return repositories.size === 0 && !catalog;
+}
+
+interface Occasion {
+  /** Whether somebody logs in here, or only fetches a token: of those there are too many for the audit log. */
+  readonly isLogin: boolean;
+}
+
+async function whoSends(
+  parts: TokenServerParts,
+  request: FastifyRequest,
+  occasion: Occasion,
+): Promise<Identity> {
   const { authorization } = request.headers;
   if (authorization === undefined) return anonymousIdentity;
   const credentials = parseBasic(authorization);
   if (credentials === undefined) throw new RegistryError('UNAUTHORIZED', 'Authorization is not Basic');
-  return logIn(parts, request, credentials);
+  return logIn(parts, request, credentials, occasion);
 }
 
 async function whoAsks(
   parts: TokenServerParts,
   request: FastifyRequest,
-  type: string,
   form: URLSearchParams,
+  { type, isLogin }: Occasion & { readonly type: string },
 ): Promise<Identity> {
   switch (type) {
-    case 'password':
-      return logIn(parts, request, { username: need(form, 'username'), password: need(form, 'password') });
+    case 'password': {
+      const credentials = { username: need(form, 'username'), password: need(form, 'password') };
+      return logIn(parts, request, credentials, { isLogin });
+    }
     case 'refresh_token':
       return parts.tokens.verifyRefresh(need(form, 'refresh_token'));
     case exchangeGrant: {
       const organisation = form.get('account') ?? need(form, 'audience');
       const token = need(form, 'subject_token');
-      const identity = await logIn(parts, request, { username: organisation, password: token });
+      if (form.has('subject_token_type') && !idTokenTypes.includes(need(form, 'subject_token_type'))) {
+        throw new BadTokenRequest(
+          'invalid_request',
+          `subject_token_type is one of ${idTokenTypes.join(', ')}`,
+        );
+      }
+      const credentials = { username: organisation, password: token };
+      const identity = await logIn(parts, request, credentials, { isLogin: true });
       if (identity.credential.kind !== 'id-token') {
         throw new RegistryError('UNAUTHORIZED', 'subject_token is not an ID token');
       }
@@ -142,12 +173,13 @@ async function logIn(
   { logins, audit, clientOf }: TokenServerParts,
   request: FastifyRequest,
   credentials: Credentials,
+  { isLogin }: Occasion,
 ): Promise<Identity> {
   const { address } = clientOf(request.raw);
   const event = { action: 'login', address, requestId: request.id } as const;
   try {
     const identity = await logins.authenticate(credentials, address);
-    audit.record({ ...event, allowed: true, identity });
+    if (isLogin) audit.record({ ...event, allowed: true, identity });
     return identity;
   } catch (error) {
     if (error instanceof RegistryError) {
@@ -187,6 +219,7 @@ function servedOf(
   client: { readonly address: string },
   request: FastifyRequest,
   reply: FastifyReply,
+  received: number,
   error: RegistryError | undefined,
 ): ServedToken {
   return {
@@ -195,7 +228,7 @@ function servedOf(
       client,
       requestId: request.id,
       sent: Number(reply.getHeader('content-length') ?? 0),
-      received: Number(request.headers['content-length'] ?? 0),
+      received,
     },
     route: { action: request.method === 'POST' ? 'postToken' : 'getToken' },
     status: reply.statusCode,
