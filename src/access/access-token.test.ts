@@ -6,6 +6,7 @@ import { hashOf, isAccessToken, makeAccessToken } from './access-token.ts';
 
 // Written down, so that no later version takes tokens of this one for something else.
 const known = 'brth_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcd0omAup';
+const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
 test('a token is recognised by its prefix, its letters and its checksum', () => {
   for (let i = 0; i < 100; i++) {
@@ -19,7 +20,6 @@ test('a token is recognised by its prefix, its letters and its checksum', () => 
 });
 
 test('the checksum is the CRC-32 of the random part in base 62, of digits, capitals and small letters', () => {
-  const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
   const { token } = makeAccessToken();
   let value = 0;
   for (const digit of token.slice(-6)) value = value * 62 + digits.indexOf(digit);
@@ -41,15 +41,29 @@ test('one changed letter is noticed, wherever it is', () => {
   }
 });
 
+/** The text, and its random part's checksum: what is no token is none by its shape alone, however well it adds up. */
+function withChecksum(text: string): string {
+  let [value, checksum] = [crc32(text.slice('brth_'.length)), ''];
+  for (let i = 0; i < 6; i++, value = Math.floor(value / 62)) checksum = digits.charAt(value % 62) + checksum;
+  return text + checksum;
+}
+
+test('a token is what adds up', () => assert.equal(withChecksum(known.slice(0, -6)), known));
+
 for (const [what, text] of [
   ['nothing', ''],
   ['a password', 'correct horse battery staple'],
   ['the prefix alone', 'brth_'],
+  ['another prefix', withChecksum(known.slice(0, -6).replace('brth_', 'ghp__'))],
+  ['a random letter less', withChecksum(known.slice(0, -7))],
+  ['a random letter more', withChecksum(`${known.slice(0, -6)}0`)],
   ['one letter less', known.slice(0, -1)],
   ['one letter more', `${known}0`],
   ['a line end after it', `${known}\n`],
-  ['a line before it', `x\n${known}`],
-  ['a letter that is none of the 62', known.replace('A', '-')],
+  ['something before it', withChecksum(`x\n${known.slice(0, -6)}`)],
+  ['another token before it', withChecksum(known + known.slice(0, -6))],
+  ['another token after it', withChecksum(`${known}-${'0'.repeat(20)}`)],
+  ['a letter that is none of the 62', withChecksum(known.slice(0, -6).replace('A', '-'))],
 ] as const) {
   test(`no token: ${what}`, () => assert.equal(isAccessToken(text), false));
 }

@@ -39,12 +39,13 @@ export function readAccess(
   const granted = new Map<string, Granted>();
   let catalog = false;
   for (const entry of access) {
-    const actions = isObject(entry) ? (entry.actions ?? []) : undefined;
-    if (!isObject(entry) || !isTexts(actions)) return undefined;
-    const name = typeof entry.name === 'string' ? entry.name : '';
-    if (entry.type === 'registry' && name === 'catalog') catalog ||= actions.includes('*');
-    if (entry.type !== 'repository') continue;
-    const one = readGranted(name, actions, ids ? entry.id : undefined);
+    if (!isObject(entry)) return undefined;
+    const { type, name, actions, id } = entry;
+    if (actions === undefined || actions === null) continue;
+    if (!isTexts(actions)) return undefined;
+    if (type === 'registry' && name === 'catalog') catalog ||= actions.includes('*');
+    if (type !== 'repository' || typeof name !== 'string') continue;
+    const one = readGranted(name, actions, ids ? id : undefined);
     if (one !== undefined) granted.set(name, merge(granted.get(name), one));
   }
   return { granted, catalog };

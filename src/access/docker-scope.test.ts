@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { asName } from '../oci/name.ts';
-import { parseAsked, TooManyScopes } from './docker-scope.ts';
+import { parseAsked } from './docker-scope.ts';
 import { asAction } from './rights.ts';
 
 type Repositories = Readonly<Record<string, readonly string[]>>;
@@ -41,6 +41,7 @@ const understood: [what: string, parameters: string[], repositories: Repositorie
   ['a class of no name', ['repository():a:pull'], {}],
   ['a type in capitals', ['Repository:a:pull'], {}],
   ['another type', ['artifact:a:pull'], {}],
+  ['a type and a letter, without a colon', ['repositoryx', 'registryx'], {}],
   ['no type', [':a:pull', 'a:pull', 'pull', ':', '::', 'repository', 'repository:', 'repository:a'], {}],
   ['no name', ['repository::pull'], {}],
   ['a name with a port', ['repository:localhost:5000/a:pull'], {}],
@@ -75,11 +76,14 @@ test('a hundred scopes and 8 KiB of them are the most', () => {
   const many = (count: number) => Array.from({ length: count }, (_, i) => `repository:a${i}:pull`);
   assert.equal(parseAsked(many(100)).repositories.size, 100);
   assert.equal(parseAsked([many(100).join(' ')]).repositories.size, 100);
-  assert.throws(() => parseAsked(many(101)), TooManyScopes);
-  assert.throws(() => parseAsked([many(101).join(' ')]), TooManyScopes);
-  assert.throws(() => parseAsked(Array(101).fill('repository:a:pull')), TooManyScopes, 'the same one too');
+  const tooMany = { name: 'TooManyScopes', message: 'at most 100 scopes in one token' };
+  assert.throws(() => parseAsked(many(101)), tooMany);
+  assert.throws(() => parseAsked([many(101).join(' ')]), tooMany);
+  assert.throws(() => parseAsked(Array(101).fill('repository:a:pull')), tooMany, 'the same one too');
+  assert.equal(parseAsked([many(100).join('  '), ' '.repeat(101)]).repositories.size, 100, 'blanks are none');
   parseAsked(['x'.repeat(4_096), 'x'.repeat(4_096)]);
-  assert.throws(() => parseAsked(['x'.repeat(4_096), 'x'.repeat(4_097)]), TooManyScopes);
+  const tooLong = { name: 'TooManyScopes', message: 'scopes of at most 8192 characters' };
+  assert.throws(() => parseAsked(['x'.repeat(4_096), 'x'.repeat(4_097)]), tooLong);
 });
 
 test('whatever is asked, it comes to names and actions that there can be', () => {

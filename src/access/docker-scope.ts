@@ -45,7 +45,7 @@ function split(scope: string): { type: string; name: string; actions: readonly s
   const [first, last] = [scope.indexOf(':'), scope.lastIndexOf(':')];
   return {
     type: scope.slice(0, Math.max(first, 0)),
-    name: scope.slice(first + 1, Math.max(last, first + 1)),
+    name: scope.slice(first + 1, last),
     actions: scope.slice(last + 1).split(','),
   };
 }

@@ -61,7 +61,7 @@ export function matchComponent(wanted: string, given: string): boolean {
     if (wanted[w] === '*') {
       star = w++;
       taken = g;
-    } else if (w < wanted.length && wanted[w] === given[g]) {
+    } else if (wanted[w] === given[g]) {
       w++;
       g++;
     } else if (star >= 0) {

@@ -11,9 +11,9 @@ export interface Scope {
 
 /** `repository:PATTERN:ACTION,…`, or `undefined`. */
 export function parseScope(text: string): Scope | undefined {
-  const match = /^repository:([^:]+):([^:]+)$/.exec(text);
-  if (match === null) return undefined;
-  const [, resource = '', list = ''] = match;
+  const parts = text.split(':');
+  if (parts.length !== 3 || parts[0] !== 'repository') return undefined;
+  const [, resource, list] = parts as [string, string, string];
   const pattern = asPattern(resource);
   const actions = list.split(',').map(asAction);
   if (pattern === undefined || actions.includes(undefined)) return undefined;
