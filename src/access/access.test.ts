@@ -1,0 +1,519 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { insertRow, makeOrganisation, makeRobot, makeToken, makeUser } from '../../test/support/access.ts';
+import { dialects, makeRepository, type TestDialect } from '../../test/support/databases.ts';
+import { findAccount } from '../db/accounts.ts';
+import type { Database } from '../db/database.ts';
+import { findRepositoryRow, type RepositoryRow, setVisibility } from '../db/repositories.ts';
+import type { Role } from '../db/schema.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { type AccountName, parseName } from '../oci/name.ts';
+import { Access, type AccessParts, anonymousCaller, type Caller } from './access.ts';
+import type { Credentials } from './basic.ts';
+import { Challenge, type TokenFault } from './challenge.ts';
+import { anonymousIdentity, type Identity } from './identity.ts';
+import type { RegistryNeed, RepositoryNeed } from './need.ts';
+import { everything, type Permit } from './permit.ts';
+import type { Action } from './rights.ts';
+import type { BearerToken } from './token-verifier.ts';
+
+const now = 1_000;
+const app = parseName('acme/app');
+const base = parseName('acme/base');
+const needs: readonly RepositoryNeed[] = ['pull', 'create', 'push', 'delete'];
+
+type Settings = Partial<Pick<AccessParts, 'policy' | 'createNamespaces' | 'tokens' | 'logins'>>;
+
+const nobodyLogsIn: AccessParts['logins'] = {
+  authenticate: () => Promise.reject(new Error('not asked for')),
+};
+/** Every login is this identity's; what was asked for goes to `asked`. */
+function logsInAs(identity: Identity, asked: [Credentials, string][]): AccessParts['logins'] {
+  return {
+    async authenticate(...one) {
+      asked.push(one);
+      return identity;
+    },
+  };
+}
+
+const noTokens: AccessParts['tokens'] = {
+  verify() {
+    throw new Error('not asked for');
+  },
+};
+
+function accessTo(database: Database, settings: Settings = {}): Access {
+  return new Access({
+    database,
+    clock: () => now,
+    policy: 'public',
+    createNamespaces: 'administrators',
+    tokens: noTokens,
+    logins: nobodyLogsIn,
+    ...settings,
+  });
+}
+
+/** `acme/app` is private, `acme/base` public, and alice has a role on the first, if any. */
+async function setUp(t: TestContext, { role, dialect }: { role?: Role; dialect?: TestDialect } = {}) {
+  const database = await (dialect ?? dialects[0]!).open(t);
+  const id = await makeUser(database, 'alice');
+  if (role !== undefined) {
+    await insertRow(database, 'grants', { pattern: app, account_id: id, role, created_at: 1 });
+  }
+  const ids = { app: await makeRepository(database, app), base: await makeRepository(database, base) };
+  await database.transaction((db) => setVisibility(db, ids.base, 'public'));
+  return { database, ids, alice: userOf(id) };
+}
+
+function userOf(id: number, since = 100): Identity {
+  return { principal: { kind: 'user', id, name: 'alice' }, credential: { kind: 'password', since } };
+}
+
+const gone = userOf(1_000_000);
+const holder: Identity = { principal: { kind: 'holder', name: 'alice' }, credential: { kind: 'foreign' } };
+
+type Entry = readonly [name: string, actions: readonly Action[], repository?: number];
+
+function withToken(identity: Identity, entries: readonly Entry[], catalog = false): Caller {
+  const granted = entries.map(([name, actions, repository]) => {
+    return [name, { name: parseName(name), actions, repository }] as const;
+  });
+  return { identity, token: { identity, granted: new Map(granted), catalog, expires: now + 1 } };
+}
+
+const login = ['UNAUTHORIZED', undefined] as const;
+const tooSmall = ['DENIED', 'insufficient_scope'] as const;
+const badToken = ['UNAUTHORIZED', 'invalid_token'] as const;
+
+/** The challenge that is thrown or rejected with: its code and its fault. */
+async function assertChallenge(
+  act: () => unknown,
+  [code, fault]: readonly [string, TokenFault | undefined],
+  what = '',
+): Promise<Challenge> {
+  const error = await failureOf(act);
+  assert.ok(error instanceof Challenge, `${what}: ${error}`);
+  assert.deepEqual([error.code, error.fault], [code, fault], what);
+  return error;
+}
+
+async function failureOf(act: () => unknown): Promise<unknown> {
+  try {
+    await act();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
+
+const denied = (detail?: string) => ({ name: 'RegistryError', code: 'DENIED', detail });
+
+async function row(database: Database, name: string): Promise<RepositoryRow> {
+  return (await findRepositoryRow(database.read, parseName(name))) as RepositoryRow;
+}
+
+/** A permit, without what it answers to questions. */
+function plain({ principal, repository, mayCreate, mayUpdate, visible }: Permit) {
+  return { principal, repository, mayCreate, mayUpdate, sees: visible.all ? 'all' : visible.ranges };
+}
+
+for (const dialect of dialects) {
+  test(`${dialect.name}: what a login may do is what its account may do now`, async (t) => {
+    for (const [role, met] of [
+      [undefined, []],
+      ['read', ['pull']],
+      ['write', ['pull', 'create', 'push']],
+      ['maintain', needs],
+    ] as const) {
+      const { database, alice, ids } = await setUp(t, { dialect, ...(role && { role }) });
+      const access = accessTo(database);
+      for (const need of needs) {
+        const act = async () => access.authorize({ identity: alice }, need, app);
+        if (!met.includes(need as never)) {
+          await assert.rejects(act(), (error) => error instanceof RegistryError && error.code === 'DENIED');
+          continue;
+        }
+        const pushes = role !== 'read';
+        assert.deepEqual(plain(await act()), {
+          principal: `user:${(alice.principal as { id: number }).id}`,
+          repository: ids.app,
+          mayCreate: pushes,
+          mayUpdate: pushes,
+          sees: [],
+        });
+      }
+    }
+  });
+
+  test(`${dialect.name}: a push makes a namespace the pusher's own where users may make them`, async (t) => {
+    const { database, alice } = await setUp(t, { dialect });
+    const access = accessTo(database, { createNamespaces: 'users' });
+    const tokens = withToken(alice, [['third/app', ['push']]]);
+    for (const [name, need, caller] of [
+      ['first/app', 'create', { identity: alice }],
+      ['second/app', 'push', { identity: alice }],
+      ['third/app', 'push', tokens],
+    ] as const) {
+      const permit = await access.authorize(caller, need, parseName(name));
+      assert.deepEqual([permit.repository, permit.mayCreate, permit.mayUpdate], [undefined, true, true]);
+      const account = await findAccount(database.read, name.split('/')[0] as AccountName);
+      assert.deepEqual([account?.kind, account?.createdAt], ['organisation', now]);
+    }
+  });
+}
+
+test('a refusal says what may not be done, and where', async (t) => {
+  const { database, alice } = await setUp(t);
+  const access = accessTo(database);
+  for (const [need, words] of [
+    ['pull', 'you may not pull from acme/app'],
+    ['create', 'you may not push to acme/app'],
+    ['push', 'you may not push to acme/app'],
+    ['delete', 'you may not delete in acme/app'],
+  ] as const) {
+    await assert.rejects(async () => access.authorize({ identity: alice }, need, app), denied(words));
+  }
+});
+
+test('nothing is made by what is no push, by others than people, or where administrators make namespaces', async (t) => {
+  const { database, alice } = await setUp(t);
+  const acme = await makeOrganisation(database, 'acme');
+  const id = await makeRobot(database, 'acme+ci', acme);
+  const robot: Identity = {
+    principal: { kind: 'robot', id, name: 'acme+ci' },
+    credential: { kind: 'token', id: await makeToken(database, id) },
+  };
+  const name = parseName('new/app');
+  for (const [createNamespaces, need, identity] of [
+    ['users', 'pull', alice],
+    ['users', 'delete', alice],
+    ['users', 'push', robot],
+    ['users', 'create', robot],
+    ['administrators', 'push', alice],
+    ['administrators', 'create', alice],
+  ] as const) {
+    const access = accessTo(database, { createNamespaces });
+    await assert.rejects(async () => access.authorize({ identity }, need, name), { code: 'DENIED' });
+    assert.equal(await findAccount(database.read, 'new' as AccountName), undefined);
+  }
+});
+
+test('without credentials the policy decides, and a refusal asks for a login', async (t) => {
+  const { database, ids } = await setUp(t);
+  const absent = parseName('acme/absent');
+  for (const [policy, pulls] of [
+    ['none', []],
+    ['public', [base]],
+    ['pull', [app, base, absent]],
+  ] as const) {
+    const access = accessTo(database, { policy, createNamespaces: 'users' });
+    for (const name of [app, base, absent]) {
+      for (const need of needs) {
+        const act = async () => access.authorize(anonymousCaller, need, name);
+        const what = `${policy}: ${need} ${name}`;
+        if (need !== 'pull' || !pulls.includes(name as never)) await assertChallenge(act, login, what);
+        else {
+          const repository = { [app]: ids.app, [base]: ids.base }[name];
+          const principal = 'anonymous';
+          const expected = { principal, repository, mayCreate: false, mayUpdate: false, sees: [] };
+          assert.deepEqual(plain(await act()), expected, what);
+        }
+      }
+    }
+  }
+});
+
+test('in an open registry everybody may do everything, at once; a login or token is still looked up', async (t) => {
+  const { database, alice } = await setUp(t);
+  const access = accessTo(database, { policy: 'push' });
+  for (const need of needs) assert.equal(access.authorize(anonymousCaller, need, app), everything);
+  for (const need of ['base', 'catalog'] as const) {
+    assert.equal(access.authorizeRegistry(anonymousCaller, need), everything);
+  }
+  const permit = await access.authorize({ identity: alice }, 'push', app);
+  assert.match(permit.principal, /^user:/);
+  await assertChallenge(async () => access.authorize({ identity: gone }, 'pull', app), login);
+  const token = withToken(anonymousIdentity, [[app, ['pull']]]);
+  await assertChallenge(async () => access.authorize(token, 'push', app), tooSmall);
+});
+
+test('whoever is gone, or has another password, has to log in again; a token of theirs is invalid', async (t) => {
+  const { database, alice } = await setUp(t, { role: 'maintain' });
+  const access = accessTo(database);
+  const { id } = alice.principal as { id: number };
+  for (const identity of [gone, userOf(id, 99)]) {
+    await assertChallenge(async () => access.authorize({ identity }, 'pull', app), login);
+    await assertChallenge(async () => access.authorizeRegistry({ identity }, 'catalog'), login);
+    const token = withToken(identity, [[app, ['push']]], true);
+    await assertChallenge(async () => access.authorize(token, 'push', app), badToken);
+    await assertChallenge(async () => access.authorizeRegistry(token, 'catalog'), badToken);
+  }
+});
+
+test('a token is good for what it says and no more, whatever its owner may do', async (t) => {
+  const { database, alice, ids } = await setUp(t, { role: 'admin' });
+  const access = accessTo(database);
+  const met: [Action[], RepositoryNeed[]][] = [
+    [[], []],
+    [['pull'], ['pull']],
+    [['create'], ['create', 'push']],
+    [['push'], ['create', 'push']],
+    [['delete'], ['delete']],
+    [
+      ['pull', 'push'],
+      ['pull', 'create', 'push'],
+    ],
+    [['*'], [...needs]],
+  ];
+  for (const [actions, those] of met) {
+    for (const need of needs) {
+      const act = async () => access.authorize(withToken(alice, [[app, actions, ids.app]]), need, app);
+      const what = `${actions}: ${need}`;
+      if (!those.includes(need)) await assertChallenge(act, tooSmall, what);
+      else {
+        const { mayCreate, mayUpdate } = await act();
+        const pushes = actions.includes('push') || actions.includes('*');
+        assert.deepEqual([mayCreate, mayUpdate], [pushes || actions.includes('create'), pushes], what);
+      }
+    }
+  }
+  const elsewhere = withToken(alice, [[base, ['*'], ids.base]]);
+  for (const need of needs) {
+    await assertChallenge(async () => access.authorize(elsewhere, need, app), tooSmall);
+  }
+});
+
+test('a token pulls for its life; to push and to delete its owner has to have the right still', async (t) => {
+  const { database, alice, ids } = await setUp(t);
+  const access = accessTo(database);
+  const token = (identity: Identity) => withToken(identity, [[app, ['*'], ids.app]]);
+  for (const identity of [alice, gone]) {
+    const permit = access.authorize(token(identity), 'pull', app);
+    assert.ok(!(permit instanceof Promise), 'no database is asked');
+    assert.deepEqual([permit.repository, permit.mayCreate, permit.mayUpdate], [ids.app, true, true]);
+  }
+  for (const need of ['create', 'push', 'delete'] as const) {
+    await assert.rejects(async () => access.authorize(token(alice), need, app), { code: 'DENIED' });
+    await assertChallenge(async () => access.authorize(token(gone), need, app), badToken);
+  }
+});
+
+test('a token from before there was a repository pulls what its owner may pull now', async (t) => {
+  const { database, alice, ids } = await setUp(t, { role: 'read' });
+  const access = accessTo(database);
+  const permit = await access.authorize(withToken(alice, [[app, ['*']]]), 'pull', app);
+  assert.deepEqual([permit.repository, permit.mayCreate], [ids.app, false]);
+  const other = parseName('other/app');
+  const refused = async () => access.authorize(withToken(alice, [[other, ['*']]]), 'pull', other);
+  await assert.rejects(refused, denied('you may not pull from other/app'));
+  await assertChallenge(
+    async () => access.authorize(withToken(anonymousIdentity, [[app, ['pull']]]), 'pull', app),
+    login,
+  );
+});
+
+test('a token for a repository does not push to another that has its name, nor makes it anew', async (t) => {
+  const { database, alice, ids } = await setUp(t, { role: 'admin' });
+  const access = accessTo(database);
+  for (const need of ['create', 'push', 'delete'] as const) {
+    const other = withToken(alice, [[app, ['*'], ids.app + 1]]);
+    await assertChallenge(async () => access.authorize(other, need, app), badToken, need);
+    await access.authorize(withToken(alice, [[app, ['*'], ids.app]]), need, app);
+  }
+  const absent = parseName('alice/absent');
+  await access.authorize(withToken(alice, [[absent, ['push']]]), 'push', absent);
+  const was = withToken(alice, [[absent, ['push'], 77]]);
+  await assertChallenge(async () => access.authorize(was, 'push', absent), badToken);
+});
+
+test('what another token server says is done without a look into the database', async (t) => {
+  const { database } = await setUp(t);
+  const access = accessTo(database, { policy: 'none' });
+  const caller = withToken(holder, [[app, ['pull', 'create', 'delete']]]);
+  for (const need of needs) {
+    const permit = access.authorize(caller, need, app);
+    assert.ok(!(permit instanceof Promise), need);
+    const expected = {
+      principal: 'holder:alice',
+      repository: undefined,
+      mayCreate: true,
+      mayUpdate: false,
+      sees: [],
+    };
+    assert.deepEqual(plain(permit), expected);
+  }
+  await assertChallenge(async () => access.authorize(caller, 'pull', base), tooSmall);
+  const all = access.authorizeRegistry(withToken(holder, [], true), 'catalog');
+  assert.ok(!(all instanceof Promise));
+  assert.deepEqual(plain(all).sees, 'all');
+  await assertChallenge(async () => access.authorizeRegistry(withToken(holder, []), 'catalog'), tooSmall);
+});
+
+test('a blob is mounted from where its caller may pull, by rights and by token', async (t) => {
+  const { database, alice, ids } = await setUp(t, { role: 'write' });
+  const secret = parseName('other/secret');
+  const id = await makeRepository(database, secret);
+  const [from, hidden] = [await row(database, base), await row(database, secret)];
+  const access = accessTo(database);
+  const asked = async (caller: Caller, need: RepositoryNeed = 'push') => {
+    const { mayPull } = await access.authorize(caller, need, app);
+    return [mayPull(from), mayPull(hidden)];
+  };
+  const mine: Entry = [app, ['pull', 'push'], ids.app];
+  assert.deepEqual(await asked({ identity: alice }), [true, false], 'by login');
+  assert.deepEqual(await asked(withToken(alice, [mine])), [false, false], 'the token names neither');
+  for (const [entry, may] of [
+    [[base, ['pull'], ids.base], true],
+    [[base, ['pull']], true],
+    [[base, ['push'], ids.base], false],
+    [[base, ['pull'], ids.base + 100], false],
+  ] as const) {
+    assert.deepEqual(await asked(withToken(alice, [mine, entry])), [may, false], JSON.stringify(entry));
+    assert.deepEqual(await asked(withToken(holder, [mine, entry])), [may, false], 'of another server');
+  }
+  const both = withToken(alice, [mine, [secret, ['pull'], id]]);
+  assert.deepEqual(await asked(both), [false, false], 'the token may be older than the rights');
+  assert.deepEqual(await asked(both, 'pull'), [false, true], 'for pulls the token is enough');
+});
+
+test('who is let in at all: those with credentials that are right, and everyone in an open registry', async (t) => {
+  const { database, alice } = await setUp(t);
+  for (const policy of ['none', 'public', 'pull'] as const) {
+    const access = accessTo(database, { policy });
+    await assertChallenge(() => access.authorizeRegistry(anonymousCaller, 'base'), login, policy);
+    for (const caller of [{ identity: alice }, withToken(alice, []), withToken(anonymousIdentity, [])]) {
+      const permit = access.authorizeRegistry(caller, 'base');
+      assert.ok(!(permit instanceof Promise), 'no database is asked');
+      assert.deepEqual(
+        { ...plain(permit), principal: undefined },
+        { principal: undefined, repository: undefined, mayCreate: false, mayUpdate: false, sees: [] },
+      );
+      assert.equal(permit.mayPull(await row(database, base)), false);
+      assert.equal(permit.visible.all ? undefined : permit.visible.matches(base, 'public'), false);
+    }
+  }
+});
+
+test('the list of repositories has what its reader may pull', async (t) => {
+  const { database, alice } = await setUp(t, { role: 'read' });
+  const names = [app, base, parseName('alice/x'), parseName('other/x')];
+  const seen = async (caller: Caller, settings: Settings = {}, need: RegistryNeed = 'catalog') => {
+    const { visible } = await accessTo(database, settings).authorizeRegistry(caller, need);
+    if (visible.all) return 'all';
+    return names.filter((name) => visible.matches(name, name === base ? 'public' : 'private'));
+  };
+  const mine = [app, base, parseName('alice/x')];
+  assert.deepEqual(await seen({ identity: alice }), mine);
+  assert.deepEqual(await seen(withToken(alice, [], true)), mine);
+  await assertChallenge(() => seen(withToken(alice, [[app, ['*']]])), tooSmall);
+  assert.deepEqual(await seen(anonymousCaller), [base]);
+  assert.deepEqual(await seen(anonymousCaller, { policy: 'pull' }), 'all');
+  assert.deepEqual(await seen({ identity: alice }, { policy: 'none' }), mine);
+  await assertChallenge(() => seen(anonymousCaller, { policy: 'none' }), login);
+});
+
+test('a bearer token is what comes after the scheme, in whatever case, and is believed at once when it is known', async (t) => {
+  const { database, alice } = await setUp(t);
+  const token = withToken(alice, []).token as BearerToken;
+  const seen: string[] = [];
+  const known = accessTo(database, {
+    tokens: {
+      verify(text) {
+        seen.push(text);
+        return token;
+      },
+    },
+  });
+  for (const header of ['Bearer a.b.c', 'bearer  a.b.c ', 'BEARER a.b.c  ']) {
+    assert.deepEqual(known.identify(header, '::1'), { identity: alice, token }, header);
+  }
+  assert.deepEqual(seen, ['a.b.c', 'a.b.c', 'a.b.c']);
+  const unknown = accessTo(database, { tokens: { verify: () => Promise.resolve(token) } });
+  assert.deepEqual(await unknown.identify('Bearer a.b.c', '::1'), { identity: alice, token });
+});
+
+test('a header of another form is refused, and nobody is asked about it', async (t) => {
+  const { database } = await setUp(t);
+  const access = accessTo(database);
+  for (const header of [
+    '',
+    'Bearer',
+    'Bearer ',
+    'Bearer a b',
+    'xBearer a',
+    'Negotiate a',
+    'Basic !',
+    'Basic',
+  ]) {
+    const { detail } = await assertChallenge(async () => access.identify(header, '::1'), login, header);
+    assert.equal(detail, 'Authorization is neither Basic nor Bearer');
+  }
+});
+
+test('a token that does not hold is answered with why; what went wrong inside stays what it is', async (t) => {
+  const { database } = await setUp(t);
+  const wrong = new RegistryError('UNAUTHORIZED');
+  const broken = new Error('the database is down');
+  const wait = new RegistryError('TOOMANYREQUESTS', undefined, { retryAfter: 7 });
+  const throwing = (error: unknown) => () => {
+    throw error;
+  };
+  for (const verify of [(error: unknown) => () => Promise.reject(error), throwing]) {
+    const by = (error: unknown) => {
+      const access = accessTo(database, { tokens: { verify: verify(error) } });
+      return async () => access.identify('Bearer a.b.c', '::1');
+    };
+    assert.equal((await assertChallenge(by(wrong), badToken)).cause, wrong);
+    for (const error of [broken, wait]) assert.equal(await failureOf(by(error)), error);
+  }
+});
+
+test('a login is asked about with its name, its password and where it comes from', async (t) => {
+  const { database, alice } = await setUp(t);
+  const asked: [Credentials, string][] = [];
+  const access = accessTo(database, {
+    logins: logsInAs(alice, asked),
+  });
+  const basic = `Basic ${Buffer.from('alice:se:cret').toString('base64')}`;
+  assert.deepEqual(await access.identify(basic, '192.0.2.1'), { identity: alice });
+  assert.deepEqual(asked, [[{ username: 'alice', password: 'se:cret' }, '192.0.2.1']]);
+});
+
+test('a wrong login asks for another, one that has to wait is told so, and what went wrong inside stays', async (t) => {
+  const { database } = await setUp(t);
+  const by = (error: unknown) => {
+    const access = accessTo(database, { logins: { authenticate: () => Promise.reject(error) } });
+    return async () => access.identify(`Basic ${btoa('alice:secret')}`, '::1');
+  };
+  const wrong = new RegistryError('UNAUTHORIZED');
+  assert.equal((await assertChallenge(by(wrong), login)).cause, wrong);
+  for (const error of [new Error('down'), new RegistryError('TOOMANYREQUESTS')]) {
+    assert.equal(await failureOf(by(error)), error);
+  }
+});
+
+test('what is for administrators is shown to those alone, by a login that is good for everything', async (t) => {
+  const { database, alice } = await setUp(t, { role: 'admin' });
+  const id = await makeUser(database, 'root', { administrator: 1 });
+  const byToken = async (scopes: string): Promise<Identity> => ({
+    principal: { kind: 'user', id, name: 'root' },
+    credential: { kind: 'token', id: await makeToken(database, id, { scopes }) },
+  });
+  const asked: [Credentials, string][] = [];
+  const check = (identity: Identity) =>
+    accessTo(database, {
+      logins: logsInAs(identity, asked),
+    }).checkAdministrator(`Basic ${btoa('root:secret')}`, '192.0.2.1');
+  await check(userOf(id));
+  await check(await byToken(''));
+  assert.deepEqual(asked[0], [{ username: 'root', password: 'secret' }, '192.0.2.1']);
+  for (const identity of [alice, gone, anonymousIdentity, await byToken('repository:**:*')]) {
+    await assert.rejects(check(identity), denied());
+  }
+  for (const header of [undefined, '', 'Bearer a.b.c']) {
+    const refused = { name: 'RegistryError', code: 'UNAUTHORIZED' };
+    await assert.rejects(accessTo(database).checkAdministrator(header, '::1'), refused);
+  }
+});
