@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { createHmac, createSign, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
+import { calculateJwkThumbprint, decodeJwt, decodeProtectedHeader, exportJWK, type JWK } from 'jose';
 import { dialects } from '../../test/support/databases.ts';
 import type { Database } from '../db/database.ts';
 import { listSigningKeys } from '../db/signing-keys.ts';
+import type { RegistryError } from '../oci/errors.ts';
 import { parseName } from '../oci/name.ts';
 import { BearerTokens } from './bearer.ts';
 import { anonymousIdentity, type Identity } from './identity.ts';
@@ -40,6 +41,7 @@ for (const dialect of dialects) {
     ];
     const { token, expiresIn, issuedAt } = await tokens.issue(alice, granted, true);
     assert.deepEqual([expiresIn, issuedAt], [300, now]);
+    assert.deepEqual([decodeProtectedHeader(token).typ, decodeJwt(token).aud], ['at+jwt', 'berth']);
     const expected: BearerToken = {
       identity: alice,
       granted: new Map(granted.map((one) => [one.name, one])),
@@ -117,7 +119,9 @@ test('a known token is refused once its key has been revoked', async (t) => {
   time.now += 14_999;
   await verify(token);
   time.now += 1;
-  await assert.rejects(verify(token), refused);
+  for (const when of ['as the keys are read', 'when they have been read']) {
+    await assert.rejects(verify(token), refused, when);
+  }
 });
 
 /** Header and claims as Berth itself would write them, to be spoiled. */
@@ -318,23 +322,71 @@ test('any text is refused as a token', async (t) => {
   await fc.assert(fc.asyncProperty(token, async (text) => assert.rejects(verify(text), refused)));
 });
 
+test('the log is told what was wrong with a token', async (t) => {
+  const { tokens, verify } = await setUp(t);
+  const { token } = await tokens.issue(alice, [], false);
+  const causeOf = async (text: string) =>
+    verify(text).then(
+      () => assert.fail('it was taken'),
+      (error: RegistryError) => (error.cause as { code?: string } | undefined)?.code,
+    );
+  assert.equal(await causeOf(`${token}AAAA`), 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED');
+  assert.equal(await causeOf(await tokens.issueRefresh(alice)), 'ERR_JWT_CLAIM_VALIDATION_FAILED');
+  assert.equal(await causeOf(sign({ alg: 'ES256', kid: 'x' }, {}, stranger.privateKey)), undefined);
+});
+
+test('a token may be as long as a header holds, and no longer', async (t) => {
+  const { database, keys, tokens, verify } = await setUp(t);
+  const { own } = await ownKeys(database, keys);
+  const { token } = await tokens.issue(alice, [], false);
+  // A base64 text cannot have every length; the two together can.
+  const padded = (length: number): string => {
+    for (const more of ['', 'x', 'xx', 'xxx']) {
+      const header = { ...decodeProtectedHeader(token), more };
+      const missing = length - sign(header, { ...decodeJwt(token), padding: '' }, own).length;
+      for (let chars = Math.floor((missing * 3) / 4) - 2; chars * 4 < (missing + 4) * 3; chars++) {
+        const text = sign(header, { ...decodeJwt(token), padding: 'x'.repeat(chars) }, own);
+        if (text.length === length) return text;
+      }
+    }
+    return assert.fail(`no token is of ${length} characters`);
+  };
+  assert.deepEqual((await verify(padded(16_384))).identity, alice);
+  await assert.rejects(verify(padded(16_385)), refused);
+});
+
+/** The database, and how often it was read. */
+function counting(database: Database): { counted: Database; reads: () => number } {
+  let count = 0;
+  const counted: Database = {
+    ...database,
+    get read() {
+      count++;
+      return database.read;
+    },
+  };
+  return { counted, reads: () => count };
+}
+
+test('what names no key costs no look into the database', async (t) => {
+  const { database, clock } = await setUp(t);
+  const { counted, reads } = counting(database);
+  const keys = new SigningKeys({ database: counted, clock });
+  const tokens = new BearerTokens({ keys, clock, lifetime: 1, refreshLifetime: 1 });
+  for (const text of ['', 'x', 'a.b.c', sign({ kid: 1 }, {}, stranger.privateKey), 'x'.repeat(20_000)]) {
+    await assert.rejects(async () => tokens.verify(text), refused);
+  }
+  assert.equal(reads(), 0);
+});
+
 test('a key that nobody has made is looked for once in two seconds', async (t) => {
-  const { database, keys, verify, time } = await setUp(t);
+  const { database, keys, verify, clock } = await setUp(t);
   await keys.signer();
   const made = await makeSigningKey();
-  let reads = 0;
-  const counted = new SigningKeys({
-    database: {
-      ...database,
-      get read() {
-        reads++;
-        return database.read;
-      },
-    },
-    clock: () => time.now,
-  });
-  await counted.refresh();
-  for (let i = 0; i < 100; i++) assert.equal(await counted.find(`${made.id}${i}`), undefined);
-  assert.equal(reads, 2);
+  const { counted, reads } = counting(database);
+  const others = new SigningKeys({ database: counted, clock });
+  await others.refresh();
+  for (let i = 0; i < 100; i++) assert.equal(await others.find(`${made.id}${i}`), undefined);
+  assert.equal(reads(), 2);
   await assert.rejects(verify(sign({ alg: 'ES256', kid: made.id }, {}, stranger.privateKey)), refused);
 });

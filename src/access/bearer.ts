@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { decodeProtectedHeader, type JWTPayload, jwtVerify, SignJWT } from 'jose';
-
 import { RegistryError } from '../oci/errors.ts';
 import { accessClaims, identityClaims, readAccess, readIdentity } from './claims.ts';
 import type { Identity } from './identity.ts';
@@ -129,10 +128,11 @@ function keyIdOf(token: string): string | undefined {
   if (token.length > maxTokenLength) return undefined;
   try {
     const { kid } = decodeProtectedHeader(token);
-    return typeof kid === 'string' ? kid : undefined;
+    if (typeof kid === 'string') return kid;
   } catch {
-    return undefined;
+    // It is no token.
   }
+  return undefined;
 }
 
 /** @throws RegistryError `UNAUTHORIZED`: why is nobody's business but the log's */

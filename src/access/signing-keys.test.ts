@@ -119,3 +119,57 @@ test('a clock that is set back makes no key good for longer', async (t) => {
   assert.equal(here.fresh, false);
   assert.equal(await here.find(old), undefined);
 });
+
+/** The database, and how many transactions were begun on it. */
+function counting(database: Database): { counted: Database; begun: () => number } {
+  let count = 0;
+  const counted: Database = {
+    ...database,
+    transaction(run, options) {
+      count++;
+      return database.transaction(run, options);
+    },
+  };
+  return { counted, begun: () => count };
+}
+
+test('a key and an id that are there are only read, and the key is parsed once', async (t) => {
+  const { database, time, here } = await setUp(t, dialects[0] as TestDialect);
+  const { id } = await here.signer();
+  const issuer = await here.issuer();
+  const { counted, begun } = counting(database);
+  const there = new SigningKeys({ database: counted, clock: () => time.now });
+  const signer = await there.signer();
+  assert.deepEqual([signer.id, await there.issuer(), begun()], [id, issuer, 0]);
+  time.now += 15_000;
+  assert.equal((await there.find(id))?.privateKey, signer.privateKey);
+});
+
+test('where every key is retired, a new one is made', async (t) => {
+  const { database, time, here } = await setUp(t, dialects[0] as TestDialect);
+  const { id } = await here.signer();
+  await retireAll(database);
+  time.now += 15_000;
+  const { id: made, retired } = await here.signer();
+  assert.notEqual(made, id);
+  assert.equal(retired, false);
+});
+
+test('a key that was retired as soon as it was made signs nothing', async (t) => {
+  const { database, time } = await setUp(t, dialects[0] as TestDialect);
+  let made = 0;
+  const racing: Database = {
+    ...database,
+    async transaction(run, options) {
+      const result = await database.transaction(run, options);
+      if (made++ === 0) await retireAll(database);
+      return result;
+    },
+  };
+  const { retired } = await new SigningKeys({ database: racing, clock: () => time.now }).signer();
+  assert.deepEqual([retired, made, (await idsOf(database)).length], [false, 2, 2]);
+});
+
+async function retireAll(database: Database): Promise<void> {
+  await database.transaction((db) => db.updateTable('signing_keys').set({ retired_at: 1 }).execute());
+}
