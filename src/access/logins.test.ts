@@ -18,13 +18,17 @@ const { token, hash: tokenHash } = makeAccessToken();
 const minute = 60_000;
 const here = '192.0.2.1';
 
-/** Counts the password hashes that were made. */
+/** Knows in whose line the password hashes that were made have waited. */
 class CountingQueue extends HashQueue {
-  hashes = 0;
+  readonly lines: string[] = [];
+
+  get hashes(): number {
+    return this.lines.length;
+  }
 
   override run<T>(address: string, work: () => Promise<T>): Promise<T> {
     return super.run(address, () => {
-      this.hashes += 1;
+      this.lines.push(address);
       return work();
     });
   }
@@ -195,6 +199,19 @@ for (const { name: dialect, open } of dialects) {
         },
       ],
       [
+        'it is of an organisation, which nobody logs in as',
+        async (database: Database, _: unknown, robot: number) => {
+          await database.transaction((db) =>
+            db
+              .updateTable('accounts')
+              .set({ kind: 'organisation', owner_id: null })
+              .where('id', '=', robot)
+              .execute(),
+          );
+          return {};
+        },
+      ],
+      [
         'the owner is disabled',
         async (database: Database, _: unknown, _robot: number, owner: number) => {
           await disable(database, owner);
@@ -237,7 +254,7 @@ for (const { name: dialect, open } of dialects) {
   });
 
   test(`${dialect}: an imported bcrypt hash becomes argon2id at the first login, and the login before holds`, async (t) => {
-    const { database, id, since, logins, logIn } = await setUp(t, open);
+    const { database, id, since, queue, logins, logIn } = await setUp(t, open);
     await database.transaction(async (db) =>
       db
         .updateTable('users')
@@ -249,6 +266,7 @@ for (const { name: dialect, open } of dialects) {
     assert.match((await findUserById(database.read, id))?.password as string, /^\$2b\$/);
     assert.deepEqual((await logIn('alice', password)).credential, { kind: 'password', since });
     await logins.settled();
+    assert.deepEqual(queue.lines, [here, here, `rehash ${id}`], 'nobody waits behind it');
     const user = await findUserById(database.read, id);
     assert.equal(needsRehash(user?.password as string), false);
     assert.equal(user?.passwordChangedAt, since);
@@ -277,11 +295,33 @@ test('a right password is checked once a minute; a disabled user is refused at o
   assert.deepEqual((await outcome('alice', password)).said, unauthorized);
 });
 
+test('a hash as they are made today is not made again', async (t) => {
+  const { queue, logins, logIn } = await setUp(t, open);
+  await logIn('alice', password);
+  await logins.settled();
+  assert.deepEqual(queue.lines, [here]);
+});
+
 test('many who send the same password at once have it checked once', async (t) => {
   const { queue, logIn } = await setUp(t, open);
   const all = await Promise.all(Array.from({ length: 200 }, () => logIn('alice', password)));
   assert.equal(all.length, 200);
   assert.equal(queue.hashes, 1);
+});
+
+test('the same password for two names at once is a failure of each', async (t) => {
+  const { queue, logIn, outcome } = await setUp(t, open, { perAccount: 1 });
+  await Promise.allSettled([logIn('nobody', 'x'), logIn('no-one', 'x')]);
+  assert.equal(queue.hashes, 2);
+  for (const name of ['nobody', 'no-one']) assert.equal((await outcome(name, 'y')).hashes, 0, name);
+});
+
+test('names too long for any account are one where they begin with the same 300 characters', async (t) => {
+  const { outcome } = await setUp(t, open, { perAccount: 1 });
+  const begin = 'x'.repeat(300);
+  await outcome(`${begin}a`, 'x');
+  assert.equal((await outcome(`${begin}b`, 'x')).hashes, 0);
+  assert.equal((await outcome(begin.slice(1), 'x')).hashes, 1);
 });
 
 test('after too many wrong passwords an address waits, whoever it says it is, and others do not', async (t) => {
@@ -369,10 +409,52 @@ test('an ID token goes to who checks those, with the organisation and nothing ha
     ['acme', 'eyJhbGciOi.J9-_.c2ln'],
     ['other', 'eyJhbGciOi.J9.c2ln'],
   ]);
-  for (const text of ['eyJhbGciOi.J9', 'eyJhbGciOi.J9.c2.ln', 'eyJhbGciOi.J9.c2ln=', 'hunter2']) {
+  for (const text of [
+    'eyJhbGciOi.J9',
+    'xeyJhbGciOi.J9.c2ln',
+    'eyJhbGciOi.J9.c2.ln',
+    'eyJhbGciOi.J9.c2ln=',
+    'hunter2',
+  ]) {
     assert.equal((await outcome('acme', text)).hashes, 1, text);
   }
   assert.equal(asked.length, 2);
+});
+
+test('a token in steady use is written once a minute, without waiting for the disk', async (t) => {
+  const database = await open(t);
+  const writes: unknown[] = [];
+  const watched: Database = {
+    ...database,
+    read: database.read,
+    transaction: (work, options) => {
+      writes.push(options);
+      return database.transaction(work, options);
+    },
+  };
+  const { id, time, logins, logIn } = await setUp(t, async () => watched);
+  await makeToken(database, id);
+  writes.length = 0;
+  for (const [later, written] of [
+    [0, 1],
+    [minute - 1, 1],
+    [1, 2],
+  ] as const) {
+    time.now += later;
+    await logIn('alice', token);
+    await logins.settled();
+    assert.equal(writes.length, written);
+  }
+  assert.deepEqual(writes, [{ durable: false }, { durable: false }]);
+});
+
+test('of uses at the same time the first is noted', async (t) => {
+  const { database, id, logins, logIn } = await setUp(t, open);
+  await makeToken(database, id);
+  await Promise.all([logIn('alice', token, here), logIn('alice', token, '192.0.2.2')]);
+  await logins.settled();
+  const noted = database.read.selectFrom('access_tokens').select('last_used_from as from');
+  assert.equal((await noted.executeTakeFirst())?.from, here);
 });
 
 test('a login succeeds also where nothing can be written', async (t) => {

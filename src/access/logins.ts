@@ -89,7 +89,7 @@ export class Logins {
     const found = await findTokenLogin(this.#database.read, hashOf(token));
     const now = this.#clock();
     if (found === undefined || found.accountName !== username || !holds(found, now)) throw wrong();
-    if (found.lastUsedAt === null || found.lastUsedAt <= now - noteUsesEvery) {
+    if ((found.lastUsedAt ?? 0) <= now - noteUsesEvery) {
       this.#behind(async () => {
         const use = { at: now, from: address };
         const note = { durable: false };
@@ -106,9 +106,9 @@ export class Logins {
   async #byPassword(username: string, password: string, address: string): Promise<Identity> {
     const name = asNamespace(username);
     const found = name && (await findUser(this.#database.read, name));
-    const user = found?.disabledAt === null ? found : undefined;
-    const right = await this.#check(username, user, password, networkOf(address));
-    if (!right || user === undefined) throw wrong();
+    const claimed = found?.disabledAt === null ? found : undefined;
+    const user = await this.#check(username, claimed, password, networkOf(address));
+    if (user === undefined) throw wrong();
     if (!this.#passwordLogin) throw wrong('passwords are not accepted here: log in with an access token');
     if (user.tokenOnly) throw wrong('this user logs in with an access token in place of the password');
     return {
@@ -117,16 +117,16 @@ export class Logins {
     };
   }
 
-  /** Whether the password is the user's. Without a user, or without a password of theirs, it takes the same way and is false. */
+  /** The user, if the password is theirs. Without a user, or without a password of theirs, it takes the same way. */
   async #check(
     username: string,
     user: User | undefined,
     password: string,
     network: string,
-  ): Promise<boolean> {
+  ): Promise<User | undefined> {
     const hash = user?.password ?? undefined;
     const key = keyedHash(JSON.stringify([user?.id ?? username, hash, password])).toString('base64');
-    if (this.#verified.has(key)) return true;
+    if (this.#verified.has(key)) return user;
     const account = username.slice(0, longestName);
     this.#refuseAfterFailures(network, account);
     const check = `${network} ${key}`;
@@ -147,9 +147,11 @@ export class Logins {
         })
         .finally(() => this.#checks.delete(check));
       this.#checks.set(check, running);
-      if (user && hash !== undefined && needsRehash(hash)) this.#rehash(user.id, hash, password, running);
+      if (user?.password && needsRehash(user.password)) {
+        this.#rehash(user.id, user.password, password, running);
+      }
     }
-    return running;
+    return (await running) ? user : undefined;
   }
 
   #refuseAfterFailures(network: string, account: string): void {
