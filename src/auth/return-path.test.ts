@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { accountPath, returnPath } from './return-path.ts';
+
+for (const [what, to, path] of [
+  ['a path', '/auth/account', '/auth/account'],
+  ['the root', '/', '/'],
+  ['a query', '/a?to=b&c=%20', '/a?to=b&c=%20'],
+  ['every mark that a path can have', "/a-b_.~!$&'()*+,;=:@%41/c", "/a-b_.~!$&'()*+,;=:@%41/c"],
+  ['dots, which lead no further than to the root', '/a/../../b', '/b'],
+  ['what is another host only elsewhere', '/a%2f%2fevil.example', '/a%2f%2fevil.example'],
+  ['slashes in the middle', '/a//evil.example', '/a//evil.example'],
+  ['as long a path as is taken', `/${'a'.repeat(2047)}`, `/${'a'.repeat(2047)}`],
+] as const) {
+  test(`${what} is where people return to`, () => assert.equal(returnPath(to), path));
+}
+
+for (const [what, to] of [
+  ['nothing', undefined],
+  ['a list', ['/a']],
+  ['an empty text', ''],
+  ['a path without its slash', 'a'],
+  ['a URL', 'https://evil.example/'],
+  ['a script', 'javascript:alert(1)'],
+  ['another host', '//evil.example'],
+  ['another host, by backslashes', '/\\evil.example'],
+  ['another host behind a tab', '/\t/evil.example'],
+  ['another host on a second line', '/a\n//evil.example'],
+  ['a second header', '/a\r\nset-cookie: x=y'],
+  ['a path that a blank ends', '/a '],
+  ['a fragment', '/a#b'],
+  ['letters beyond ASCII', '/ä'],
+  ['another host behind dots', '/.//evil.example'],
+  ['another host behind a way up', '/a/..//evil.example'],
+  ['another host behind a way up, in numbers', '/a/%2e%2e//evil.example'],
+  ['a slash as its number', '/%2fevil.example'],
+  ['a slash as its number, in capitals', '/%2Fevil.example'],
+  ['a backslash as its number', '/%5cevil.example'],
+  ['a tab as its number', '/%09/evil.example'],
+  ['a line feed as its number', '/%0a/evil.example'],
+  ['a carriage return as its number', '/%0d/evil.example'],
+  ['an @, which would be the user name of a URL', '@evil.example'],
+  ['a path that is too long', `/${'a'.repeat(2048)}`],
+] as const) {
+  test(`${what} is no path to return to`, () => assert.equal(returnPath(to), accountPath));
+}
+
+test('the page of the account is where everybody else is sent', () => {
+  assert.equal(returnPath('//evil.example'), '/auth/account');
+});
