@@ -26,4 +26,8 @@ export class Remembered {
       this.#until.delete(oldest);
     }
   }
+
+  get size(): number {
+    return this.#until.size;
+  }
 }

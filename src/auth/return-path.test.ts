@@ -23,6 +23,7 @@ for (const [what, to] of [
   ['a URL', 'https://evil.example/'],
   ['a script', 'javascript:alert(1)'],
   ['another host', '//evil.example'],
+  ['another host without a name', '//'],
   ['another host, by backslashes', '/\\evil.example'],
   ['another host behind a tab', '/\t/evil.example'],
   ['another host on a second line', '/a\n//evil.example'],

@@ -5,9 +5,9 @@ export const accountPath = '/auth/account';
 export function returnPath(to: unknown): string {
   if (typeof to !== 'string' || to.length > 2048 || !/^\/[\w.~!$&'()*+,;=:@%/?-]*$/.test(to))
     return accountPath;
-  const origin = 'https://berth.invalid';
-  const url = URL.parse(to, origin);
   // Browsers take `//` for another host, and so may what stands in front of them for `/%2f` or `/%09/`.
-  if (url?.origin !== origin || /^\/(?:%09|%0a|%0d|%2f|%5c|\/)/i.test(to)) return accountPath;
-  return url.pathname.startsWith('//') ? accountPath : url.pathname + url.search;
+  if (/^\/(?:%09|%0a|%0d|%2f|%5c|\/)/i.test(to)) return accountPath;
+  // What is left is a path to every reader of URLs; its dots can make it a `//` yet.
+  const { pathname, search } = new URL(to, 'https://berth.invalid');
+  return pathname.startsWith('//') ? accountPath : pathname + search;
 }
