@@ -119,6 +119,7 @@ function newToken(token: string, name: string, host: string): Html {
 }
 
 function account({ user, memberships, teams }: Overview): Html {
+  const roles = memberships.map(({ name, role }) => (role === 'none' ? name : `${name} (${role})`));
   const names = teams.map(({ organisation, name }) => `${organisation}/${name}`);
   return html`<section>
 <h2>Account</h2>
@@ -126,10 +127,14 @@ function account({ user, memberships, teams }: Overview): Html {
 <dt>User name</dt><dd>${user.name}</dd>
 ${user.mail !== null && html`<dt>Mail</dt><dd>${user.mail}</dd>`}
 ${user.administrator && html`<dt>Administrator</dt><dd>of this registry</dd>`}
-<dt>Organisations</dt><dd>${memberships.map(({ name, role }) => (role === 'none' ? name : `${name} (${role})`)).join(', ') || 'none'}</dd>
-<dt>Teams</dt><dd>${[...new Set(names)].join(', ') || 'none'}</dd>
+<dt>Organisations</dt>${linesOf(roles)}
+<dt>Teams</dt>${linesOf([...new Set(names)])}
 </dl>
 </section>`;
+}
+
+function linesOf(texts: readonly string[]): Html {
+  return html`${(texts.length === 0 ? ['none'] : texts).map((text) => html`<dd>${text}</dd>`)}`;
 }
 
 function tokens({ tokens }: Overview, hidden: Html): Html {
@@ -137,19 +142,19 @@ function tokens({ tokens }: Overview, hidden: Html): Html {
     return html`<section><h2>Access tokens</h2><p class="soft">You have none.</p></section>`;
   return html`<section>
 <h2>Access tokens</h2>
-<div class="scroll"><table>
+<table>
 <thead><tr><th>Name</th><th>Good for</th><th>Until</th><th>Last used</th><th></th></tr></thead>
 <tbody>${tokens.map(
     ({ id, name, scopes, expiresAt, lastUsedAt, lastUsedFrom }) => html`<tr>
-<td>${name}</td>
-<td>${scopes === '' ? 'all that you may do' : scopes}</td>
-<td>${expiresAt === null ? 'you revoke it' : dayOf(expiresAt)}</td>
-<td>${lastUsedAt === null ? 'never' : dayOf(lastUsedAt)} ${lastUsedFrom !== null && html`<small>from ${lastUsedFrom}</small>`}</td>
+<td data-label="Name">${name}</td>
+<td data-label="Good for">${scopes === '' ? 'all that you may do' : scopes}</td>
+<td data-label="Until">${expiresAt === null ? 'you revoke it' : dayOf(expiresAt)}</td>
+<td data-label="Last used">${lastUsedAt === null ? 'never' : dayOf(lastUsedAt)} ${lastUsedFrom !== null && html`<small>from ${lastUsedFrom}</small>`}</td>
 <td><form method="post" action="/auth/account/tokens/revoke">${hidden}<input type="hidden" name="id" value="${id}">
 <button aria-label="Revoke ${name}">Revoke</button></form></td>
 </tr>`,
   )}</tbody>
-</table></div>
+</table>
 </section>`;
 }
 
@@ -169,6 +174,6 @@ function tokenForm(hidden: Html): Html {
 }
 
 /** UTC. */
-function dayOf(time: number): string {
-  return new Date(time).toISOString().slice(0, 10);
+function dayOf(time: number): Html {
+  return html`<time>${new Date(time).toISOString().slice(0, 10)}</time>`;
 }

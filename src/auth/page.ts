@@ -16,18 +16,26 @@ header strong { font-size: 1.1rem }
 section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.25rem; margin: 1.25rem 0 }
 h1 { font-size: 1.5rem; margin: 1.5rem 0 0 } h2 { font-size: 1.1rem; margin: 0 0 .75rem }
 p { margin: .5rem 0 } .soft, dt, th, small { color: var(--soft) } .bad { color: var(--bad) } .good { color: var(--good) }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.25rem; margin: 0 } dd { margin: 0; overflow-wrap: anywhere }
+h1, p, dd, td { overflow-wrap: anywhere }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.25rem; margin: 0 } dd { margin: 0; grid-column: 2 }
 label { display: block; margin: .75rem 0 .25rem; font-weight: 600 }
 input, select, button, .button { font: inherit; padding: .5rem .75rem; border: 1px solid var(--line); border-radius: .5rem;
   background: var(--page); color: var(--text); max-width: 100% }
 input, select { width: 100% }
 button, .button { cursor: pointer; text-decoration: none; display: inline-block }
-.main { background: var(--accent); border-color: var(--accent); color: var(--on-accent); font-weight: 600; margin-top: 1rem }
+.main { background: var(--accent); border-color: var(--accent); color: var(--on-accent); font-weight: 600 }
+form > .main { margin-top: 1rem }
+section > :first-child, form > label:first-of-type { margin-top: 0 } section > :last-child { margin-bottom: 0 }
+[role=alert] + form { margin-top: 1rem }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
-pre, code { font: .9em/1.5 ui-monospace, monospace } pre { overflow-x: auto; padding: .75rem; border: 1px solid var(--line);
-  border-radius: .5rem; background: var(--page); margin: .5rem 0 }
-.scroll { overflow-x: auto } table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .5rem .75rem .5rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
+pre, code { font: .9rem/1.5 ui-monospace, monospace } pre { padding: .75rem; border: 1px solid var(--line);
+  border-radius: .5rem; background: var(--page); margin: .5rem 0; white-space: pre-wrap; overflow-wrap: anywhere; user-select: all }
+table { border-collapse: collapse; width: 100% } tr { border-bottom: 1px solid var(--line) } tbody tr:last-child { border: 0 }
+th, td { text-align: left; padding: .5rem .75rem .5rem 0; vertical-align: top } td:last-child { padding-right: 0; text-align: right }
+th, time, button { white-space: nowrap } small { display: block }
+@media (max-width: 40rem) { thead { display: none } tr, td { display: block } tr { padding: .5rem 0 }
+  td, td:last-child { padding: .125rem 0; text-align: left } td small { display: inline }
+  td[data-label]::before { content: attr(data-label) ': '; color: var(--soft) } }
 `;
 
 const policy = [
@@ -73,11 +81,14 @@ ${body}
     .send(page.text);
 }
 
-/** A page that says one thing, and where to go from there. */
+/** A page that says one thing, and where to go from there: to whoever is signed in, sign-in is a way to their account. */
 export function sendMessage(
   reply: FastifyReply,
-  { status, title, text, again = false }: { status: number; title: string; text: string; again?: boolean },
+  { status, title, text }: { status: number; title: string; text: string },
 ): FastifyReply {
-  const link = again && html`<p><a class="button main" href="/auth/sign-in">Sign in again</a></p>`;
-  return sendPage(reply, { status, title, body: html`<section><p>${text}</p>${link}</section>` });
+  const body = html`<section>
+<p>${text}</p>
+<p><a class="button main" href="/auth/sign-in">Sign in again</a></p>
+</section>`;
+  return sendPage(reply, { status, title, body });
 }

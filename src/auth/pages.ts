@@ -35,7 +35,7 @@ export function addPages(http: FastifyInstance, parts: PagesParts): void {
       const { status, title, text } = pageOf(error);
       if (status >= 500) request.log.error({ err: error.cause ?? error }, error.message);
       else request.log.warn({ err: error.cause ?? error.message }, 'not signed in');
-      return sendMessage(reply, { status, title, text, again: status !== 403 });
+      return sendMessage(reply, { status, title, text });
     });
     addSignOn(scope, { ...parts, browser });
     addAccount(scope, { ...parts, browser });

@@ -281,6 +281,7 @@ for (const [what, change] of tampering) {
     const answer = await visitor.get(callback.href);
     assert.equal(answer.statusCode, 403, answer.body);
     assert.match(answer.body, /does not vouch/);
+    assert.match(answer.body, /href="\/auth\/sign-in"/, 'a way on');
     assert.ok(!visitor.cookies.has('__Host-berth'));
     assert.equal(await countSessions(database), 0);
   });

@@ -83,16 +83,12 @@ export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
     to: string,
     problem?: { status: number; text: string },
   ): FastifyReply {
-    const query = new URLSearchParams({ to }).toString();
     return sendPage(reply, {
       status: problem?.status ?? 200,
       title: 'Sign in',
-      body: html`<section>
-${problem && html`<p class="bad" role="alert">${problem.text}</p>`}
-${provider && html`<p><a class="button main" href="/auth/sign-in/provider?${query}">Sign in with single sign-on</a></p>`}
-${passwords && passwordForm(to)}
-${!provider && !passwords && html`<p>Nobody signs in here: this registry has neither single sign-on nor passwords.</p>`}
-</section>`,
+      body: html`${provider && providerLink(to)}
+${passwords && passwordForm(to, problem?.text)}
+${!provider && !passwords && html`<section><p>Nobody signs in here: this registry has neither single sign-on nor passwords.</p></section>`}`,
     });
   }
 
@@ -103,7 +99,6 @@ ${!provider && !passwords && html`<p>Nobody signs in here: this registry has nei
       status: 200,
       title: 'Signed out',
       text: 'You are signed out of Berth.',
-      again: true,
     });
   });
 
@@ -128,7 +123,7 @@ ${!provider && !passwords && html`<p>Nobody signs in here: this registry has nei
     const attempt = takeAttempt(request, reply, browser.isSecure(request));
     if (attempt === undefined) {
       const text = 'This sign-in was begun more than ten minutes ago, or in another browser.';
-      return sendMessage(reply, { status: 400, title: 'Not signed in', text, again: true });
+      return sendMessage(reply, { status: 400, title: 'Not signed in', text });
     }
     const person = await provider.finish(new URL(browser.baseOf(request) + request.url), attempt);
     const { account, name, keptAdministrator } = await admit(request, person);
@@ -174,15 +169,25 @@ function claimed(name: string): Identity {
   return { principal: { kind: 'holder', name }, credential: { kind: 'none' } };
 }
 
-function passwordForm(to: string) {
-  return html`<form method="post" action="/auth/sign-in">
+function providerLink(to: string) {
+  const query = new URLSearchParams({ to }).toString();
+  return html`<section>
+<a class="button main" href="/auth/sign-in/provider?${query}">Sign in with single sign-on</a>
+</section>`;
+}
+
+function passwordForm(to: string, problem: string | undefined) {
+  return html`<section>
+${problem !== undefined && html`<p class="bad" role="alert">${problem}</p>`}
+<form method="post" action="/auth/sign-in">
 <input type="hidden" name="to" value="${to}">
 <label for="username">User name</label>
 <input id="username" name="username" autocomplete="username" autocapitalize="none" required>
 <label for="password">Password or access token</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>
 <button class="main">Sign in</button>
-</form>`;
+</form>
+</section>`;
 }
 
 /** For whom it was the wrong password, or one too many. */
