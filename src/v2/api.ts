@@ -83,7 +83,7 @@ export function registryApi(parts: RegistryApiParts) {
         throw new RegistryError('UNSUPPORTED', 'deleting is switched off on this registry');
       }
       if (parts.limits) await parts.limits.admit(exchange, route, caller.identity);
-      await handle(parts, exchange, route, permit);
+      await handle(parts, exchange, route, caller, permit);
     } catch (error) {
       failure = asRegistryError(error);
       if (route !== undefined && isChallenge(failure)) {
@@ -113,6 +113,7 @@ function handle(
   parts: RegistryApiParts,
   exchange: Exchange,
   route: Route,
+  caller: Caller,
   permit: Permit,
 ): Promise<void> | void {
   const { database, blobs, uploads, manifests } = parts;
@@ -132,7 +133,9 @@ function handle(
     case 'deleteUpload':
       return deleteUpload(uploads, exchange, route, permit);
     case 'putManifest':
-      return putManifest(manifests, parts.maxManifestSize, exchange, route, permit);
+      return putManifest(manifests, parts.maxManifestSize, exchange, route, () =>
+        admit(parts.access, caller, route),
+      );
     case 'deleteManifest':
       return deleteManifest(manifests, exchange, route);
     case 'deleteBlob':

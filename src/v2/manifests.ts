@@ -31,23 +31,27 @@ export async function getManifest(
   exchange.reply(200, { ...headers, 'Content-Type': mediaType, 'Content-Length': bytes.length }, bytes);
 }
 
-/** end-7 */
+/**
+ * end-7
+ *
+ * @param permitNow what the caller may do by the time that the body is here: it may have taken an hour to come
+ */
 export async function putManifest(
   manifests: Manifests,
   maxSize: number,
   exchange: Exchange,
   { name, reference }: ManifestRoute,
-  rights: Permit,
+  permitNow: () => Permit | Promise<Permit>,
 ): Promise<void> {
   const tags = exchange.query.getAll('tag');
   if (tags.length > maxTags) throw new RegistryError('TOO_MANY_TAGS', `at most ${maxTags} in one request`);
-  const push = {
+  const request = {
     tags: reference.kind === 'digest' ? [...new Set(tags.map(parseTag))] : [],
     contentType: exchange.header('content-type'),
     conditions: conditionsOf(exchange),
-    rights,
     bytes: await exchange.takeBody((intake) => readBody(exchange.request, maxSize, intake)),
   };
+  const push = { ...request, rights: await permitNow() };
   const { digest, subject } = await manifests.put(name, reference, push);
   exchange.reply(201, {
     Location: `/v2/${name}/manifests/${digest}`,

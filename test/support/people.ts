@@ -58,6 +58,8 @@ export type Person =
 
 export interface People {
   readonly client: Client;
+  /** Listens, for what needs a connection; its URL. */
+  readonly url: () => Promise<string>;
   readonly database: Database;
   /** The headers of their logins. */
   readonly logins: Readonly<Record<Person, Headers>>;
@@ -110,7 +112,8 @@ export async function connectPeople(t: TestContext, overrides: ConfigInput = {})
       .where('id', '=', accounts.disabled as number)
       .execute(),
   );
-  return { client: new Client(app.http), database, logins, tokens, accounts } as People;
+  const url = async () => (await app.listen()).url;
+  return { client: new Client(app.http), url, database, logins, tokens, accounts } as People;
 }
 
 /** A token from the registry's own token server, for whoever logs in with these headers. */

@@ -1,0 +1,63 @@
+// A push is let through by its head; what it is good for is what the caller may do when its end has come.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { RawConnection } from '../faults/raw-connection.ts';
+import { ociManifest, serialize } from '../support/inject.ts';
+import { connectPeople, fetchToken, type People } from '../support/people.ts';
+
+const name = 'acme/app';
+const path = `/v2/${name}/manifests/v1`;
+
+type End = (people: People) => Promise<unknown>;
+
+const ends: readonly [what: string, end: End, status: number][] = [
+  ['nothing has happened', async () => {}, 201],
+  ['the grant is smaller', (people) => update(people, 'grants', { role: 'read' }), 403],
+  ['the user was disabled', (people) => update(people, 'accounts', { disabled_at: 1 }), 401],
+  ['the access token was revoked', (people) => update(people, 'access_tokens', { revoked_at: 1 }), 401],
+];
+
+function update(
+  { database, accounts }: People,
+  table: 'accounts' | 'grants' | 'access_tokens',
+  values: object,
+) {
+  const column = table === 'accounts' ? 'id' : 'account_id';
+  return database.transaction((db) =>
+    db.updateTable(table).set(values).where(column, '=', accounts.writer).execute(),
+  );
+}
+
+/** Sends half of a manifest, lets something happen, and sends the rest. */
+async function pushSlowly(t: TestContext, by: 'login' | 'token', end: End) {
+  const people = await connectPeople(t);
+  const { client, logins, url } = people;
+  const root = client.as(logins.root);
+  const before = await root.pushImage(name, 'v1');
+  const bytes = serialize(await root.image(name));
+  const { authorization } =
+    by === 'login' ? logins.writer : await fetchToken(client, logins.writer, `repository:${name}:pull,push`);
+  const connection = await RawConnection.to(await url());
+  t.after(() => connection.destroy());
+  connection.request('PUT', path, {
+    authorization: String(authorization),
+    'content-type': ociManifest,
+    'content-length': bytes.length,
+    expect: '100-continue',
+  });
+  assert.equal((await connection.response())?.status, 100);
+  connection.send(bytes.subarray(0, 10));
+  await end(people);
+  connection.send(bytes.subarray(10));
+  const answer = await connection.response();
+  const moved = (await root.get(path)).headers['docker-content-digest'] !== before.digest;
+  return { status: answer?.status, moved };
+}
+
+for (const by of ['login', 'token'] as const) {
+  for (const [what, end, status] of ends) {
+    test(`a manifest by a ${by} of which half had come when ${what} is answered with ${status}`, async (t) => {
+      assert.deepEqual(await pushSlowly(t, by, end), { status, moved: status === 201 });
+    });
+  }
+}
