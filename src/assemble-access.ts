@@ -84,6 +84,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     clock,
     lifetime,
     refreshLifetime,
+    passwordLogin,
   });
   // Its library is loaded where somebody has use for it.
   const provider = config.signOn && new (await import('./auth/provider.ts')).Provider(config.signOn);

@@ -21,6 +21,7 @@ const alice: Identity = {
   principal: { kind: 'user', id: 7, name: 'alice' },
   credential: { kind: 'password', since: 5 },
 };
+const settings = { lifetime: 5 * minute, refreshLifetime: 60 * minute, passwordLogin: true };
 const refused = { name: 'RegistryError', code: 'UNAUTHORIZED', detail: undefined };
 
 async function setUp(t: TestContext, dialect = dialects[0]) {
@@ -28,7 +29,7 @@ async function setUp(t: TestContext, dialect = dialects[0]) {
   const time = { now };
   const clock = (): number => time.now;
   const keys = new SigningKeys({ database, clock });
-  const tokens = new BearerTokens({ keys, clock, lifetime: 5 * minute, refreshLifetime: 60 * minute });
+  const tokens = new BearerTokens({ keys, clock, ...settings });
   return { database, time, clock, keys, tokens, verify: async (token: string) => tokens.verify(token) };
 }
 
@@ -52,6 +53,24 @@ for (const dialect of dialects) {
     assert.deepEqual(tokens.verify(token), expected, 'at once when it is known');
   });
 }
+
+test('where passwords are accepted no more, neither is a token that was handed out for one', async (t) => {
+  const { tokens, keys, clock } = await setUp(t);
+  const restarted = new BearerTokens({ keys, clock, ...settings, passwordLogin: false });
+  const byToken: Identity = { ...alice, credential: { kind: 'token', id: 1 } };
+  for (const identity of [alice, byToken]) {
+    const { token } = await tokens.issue(identity, [], true);
+    const refresh = await tokens.issueRefresh(identity);
+    await tokens.verify(token);
+    if (identity === alice) {
+      await assert.rejects(async () => restarted.verify(token), refused);
+      await assert.rejects(restarted.verifyRefresh(refresh), refused);
+    } else {
+      assert.deepEqual((await restarted.verify(token)).identity, identity);
+      assert.deepEqual(await restarted.verifyRefresh(refresh), identity);
+    }
+  }
+});
 
 const identities: readonly Identity[] = [
   anonymousIdentity,
@@ -80,7 +99,7 @@ test('what another token server vouched for gets no token here', async (t) => {
 test('a token ends half a minute after its time, in memory or not', async (t) => {
   const { tokens, verify, time, clock, keys } = await setUp(t);
   const { token } = await tokens.issue(alice, [], false);
-  const other = new BearerTokens({ keys, clock, lifetime: 1, refreshLifetime: 1 });
+  const other = new BearerTokens({ keys, clock, lifetime: 1, refreshLifetime: 1, passwordLogin: true });
   for (const verified of [verify, async (one: string) => other.verify(one)]) {
     time.now = now;
     await verified(token);
@@ -90,7 +109,7 @@ test('a token ends half a minute after its time, in memory or not', async (t) =>
     await assert.rejects(verified(token), refused);
   }
   time.now = now;
-  const fresh = new BearerTokens({ keys, clock, lifetime: 1, refreshLifetime: 1 });
+  const fresh = new BearerTokens({ keys, clock, lifetime: 1, refreshLifetime: 1, passwordLogin: true });
   time.now = now + 5 * minute + 30_000;
   await assert.rejects(async () => fresh.verify(token), refused);
 });
@@ -372,7 +391,7 @@ test('what names no key costs no look into the database', async (t) => {
   const { database, clock } = await setUp(t);
   const { counted, reads } = counting(database);
   const keys = new SigningKeys({ database: counted, clock });
-  const tokens = new BearerTokens({ keys, clock, lifetime: 1, refreshLifetime: 1 });
+  const tokens = new BearerTokens({ keys, clock, lifetime: 1, refreshLifetime: 1, passwordLogin: true });
   for (const text of ['', 'x', 'a.b.c', sign({ kid: 1 }, {}, stranger.privateKey), 'x'.repeat(20_000)]) {
     await assert.rejects(async () => tokens.verify(text), refused);
   }

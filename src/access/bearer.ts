@@ -31,6 +31,8 @@ export interface BearerTokensParts {
   readonly lifetime: number;
   /** Milliseconds. */
   readonly refreshLifetime: number;
+  /** Whether a password is a way to log in: where it is none any more, what was handed out for one ends. */
+  readonly passwordLogin: boolean;
 }
 
 /** The tokens that Berth hands out, signed with its own keys: for requests to the API, and for fetching more of those. */
@@ -73,16 +75,22 @@ export class BearerTokens implements TokenVerifier {
    */
   async verifyRefresh(token: string): Promise<Identity> {
     const { payload } = await this.#read(token, uses.refresh);
-    return readIdentity(payload) ?? refuse();
+    return this.#identityOf(payload);
   }
 
   async #verify(token: string): Promise<BearerToken> {
     const { payload, key } = await this.#read(token, uses.access);
-    const identity = readIdentity(payload) ?? refuse();
+    const identity = this.#identityOf(payload);
     const access = readAccess(payload, { ids: true }) ?? refuse();
     const bearer = { identity, ...access, expires: (payload.exp as number) * 1000 };
     this.#verified.set(token, { bearer, key });
     return bearer;
+  }
+
+  #identityOf(payload: JWTPayload): Identity {
+    const identity = readIdentity(payload) ?? refuse();
+    if (identity.credential.kind === 'password' && !this.#parts.passwordLogin) return refuse();
+    return identity;
   }
 
   async #sign(claims: JWTPayload, { typ, audience }: Use, now: number, lifetime: number): Promise<string> {

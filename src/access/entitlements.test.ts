@@ -124,7 +124,10 @@ for (const { name, open } of dialects) {
     await update(database, 'accounts', 'id', alice, { disabled_at: null });
     await update(database, 'users', 'account_id', alice, { password_changed_at: 2 });
     assert.equal(await held(database, user(alice)), undefined);
-    assert.ok(await held(database, user(alice, { kind: 'password', since: 2 })));
+    const since2 = user(alice, { kind: 'password', since: 2 });
+    assert.ok(await held(database, since2));
+    await update(database, 'users', 'account_id', alice, { token_only: 1 });
+    assert.equal(await held(database, since2), undefined, 'tokens alone are good for a client');
   });
 
   test(`${name}: an access token holds until it ends or is revoked, for its own account`, async (t) => {
@@ -140,6 +143,7 @@ for (const { name, open } of dialects) {
     await update(database, 'access_tokens', 'id', token, { expires_at: null });
     assert.ok(await held(database, withToken(token), Number.MAX_SAFE_INTEGER));
     await update(database, 'users', 'account_id', alice, { password_changed_at: 2 });
+    await update(database, 'users', 'account_id', alice, { token_only: 1 });
     assert.ok(await held(database, withToken(token)), 'the password is none of its business');
     await update(database, 'access_tokens', 'id', token, { revoked_at: now });
     assert.equal(await held(database, withToken(token)), undefined);

@@ -44,8 +44,8 @@ const holder: Entitlements = { ...nobody, anonymous: false };
 
 /**
  * What the identity may do at `now` (milliseconds since 1970), or `undefined` when it no longer holds: its account is gone or
- * disabled, or a robot's namespace is; the password was changed, the access token revoked or ended; the trust that let a job in was
- * changed, or its organisation disabled.
+ * disabled, or a robot's namespace is; the password was changed, or is none for clients any more; the access token was revoked or has
+ * ended; the trust that let a job in was changed, or its organisation disabled.
  *
  * One query at most. A `holder` is always what its token says: callers go by that alone, not by what is answered here.
  */
@@ -95,7 +95,7 @@ async function ofAccount(
 function stillHolds(credential: Credential, account: AccountStanding, now: number): boolean {
   switch (credential.kind) {
     case 'password':
-      return account.password_changed_at === credential.since;
+      return account.password_changed_at === credential.since && account.token_only === 0;
     case 'token':
       return (
         account.token !== null &&

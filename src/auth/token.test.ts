@@ -40,6 +40,7 @@ async function setUp(
     clock,
     lifetime: 300_000,
     refreshLifetime: hour,
+    passwordLogin: true,
   });
   const known = new Map<string, Identity | Error>();
   const events: AuditEvent[] = [];
@@ -356,7 +357,9 @@ test('a refresh token ends with what it was given for, at once', async (t) => {
   assert.equal(await refresh(), 200);
   await update({ password_changed_at: 2 }, 'users', 'account_id');
   assert.equal(await refresh(), 401);
-  await update({ password_changed_at: 1 }, 'users', 'account_id');
+  await update({ password_changed_at: 1, token_only: 1 }, 'users', 'account_id');
+  assert.equal(await refresh(), 401);
+  await update({ token_only: 0 }, 'users', 'account_id');
   assert.equal(await refresh(), 200);
   await update({ disabled_at: 5 }, 'accounts', 'id');
   assert.equal(await refresh(), 401);

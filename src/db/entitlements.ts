@@ -13,6 +13,8 @@ export interface AccountStanding {
   /** 0 or 1; null for who is no user. */
   readonly administrator: number | null;
   readonly password_changed_at: number | null;
+  /** 0 or 1; null for who is no user. */
+  readonly token_only: number | null;
   /** The token's id; null when there is none of that id. */
   readonly token: number | null;
   readonly scopes: string | null;
@@ -72,6 +74,7 @@ const selectAccount = prepare((db, p: Params<Question>) =>
       'owners.disabled_at as owner_disabled_at',
       'users.administrator',
       'users.password_changed_at',
+      'users.token_only',
       'access_tokens.id as token',
       'access_tokens.scopes',
       'access_tokens.expires_at',

@@ -21,7 +21,13 @@ export function openAccess(database: Database): Access {
     clock,
     policy: 'push',
     createNamespaces: 'administrators',
-    tokens: new BearerTokens({ keys, clock, lifetime: 300_000, refreshLifetime: 3_600_000 }),
+    tokens: new BearerTokens({
+      keys,
+      clock,
+      lifetime: 300_000,
+      refreshLifetime: 3_600_000,
+      passwordLogin: true,
+    }),
     logins: new Logins({ database, clock, passwordLogin: true, perAddress: 30, perAccount: 10 }),
   });
 }
