@@ -29,7 +29,7 @@ const orphansEnd = 5_000;
  * @throws DataDirectoryInUse
  */
 export async function lockDataDirectory(data: string, patience = orphansEnd): Promise<DataLock> {
-  await mkdir(data, { recursive: true });
+  await mkdir(data, { recursive: true, mode: 0o700 });
   // SQLite's RESERVED lock is one server's, beside the SHARED ones of its workers; EXCLUSIVE is without any.
   const lock = openLock(data, 'begin immediate; rollback');
   const become = (statements: string): void => execute(lock, data, statements);

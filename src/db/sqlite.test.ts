@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type FileHandle, open, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, type FileHandle, open, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type TestContext, test } from 'node:test';
 import { cleanUp } from '../../test/support/cleanup.ts';
@@ -22,6 +22,31 @@ async function openIn(t: TestContext): Promise<{ database: Database; path: strin
   cleanUp(t, () => database.close());
   return { database, path };
 }
+
+/** The permission bits of a file, in octal digits. */
+async function modeOf(path: string): Promise<string> {
+  return ((await stat(path)).mode & 0o777).toString(8);
+}
+
+test('nobody but its owner may read the database, nor the directory that is made for it', async (t) => {
+  const data = join(await temporaryDirectory(t), 'data');
+  const path = join(data, 'berth.db');
+  const database = await openSqlite(path);
+  cleanUp(t, () => database.close());
+  await makeRepository(database, a);
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) assert.equal(await modeOf(file), '600', file);
+  assert.equal(await modeOf(data), '700');
+});
+
+test('a database and a directory that are there keep the mode that they were given', async (t) => {
+  const { database, path } = await openIn(t);
+  await database.close();
+  await chmod(path, 0o640);
+  await chmod(dirname(path), 0o750);
+  const again = await openSqlite(path);
+  cleanUp(t, () => again.close());
+  assert.deepEqual([await modeOf(path), await modeOf(dirname(path))], ['640', '750']);
+});
 
 /** Another process that holds the database's lock until it is killed. */
 async function lockedByAnother(t: TestContext, path: string): Promise<ChildProcess> {

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -22,7 +23,8 @@ const busyTimeout = 5_000;
  * @param checkpoints whether this process copies the log into the file; of several, one is enough
  */
 export async function openSqlite(path: string, { checkpoints = true } = {}): Promise<Database> {
-  await mkdir(dirname(path), { recursive: true });
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  makePrivate(path);
   const writer = connect(path);
   const write = new Kysely<Schema>({ dialect: sqliteDialect(writer, { busyTimeout }) });
   try {
@@ -61,6 +63,18 @@ export async function openSqlite(path: string, { checkpoints = true } = {}): Pro
       await write.destroy();
     },
   };
+}
+
+/**
+ * Makes the file where there is none, for its owner alone: it holds private keys. SQLite gives the files beside it the same mode.
+ * At once and never where there is one: to close a file gives up the locks that SQLite holds on it in this process.
+ */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 /** The worker that checkpoints, and another when it dies: the registry goes on without one, only less evenly. */

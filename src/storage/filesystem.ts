@@ -56,9 +56,12 @@ export async function openFilesystemStore(
     if (found.includes('repositories')) throw new ForeignRegistry(root, 'another directory (--data)');
   }
 
-  /** What is above the root is not Berth's; folders that it makes there are as much in the way of a power cut. */
+  /**
+   * The owner's alone, where the database may be too. What is above the root is not Berth's; folders that it makes there are as
+   * much in the way of a power cut.
+   */
   async function makeRoot(): Promise<void> {
-    const topmost = await files.mkdir(root, { recursive: true });
+    const topmost = await files.mkdir(root, { recursive: true, mode: 0o700 });
     if (topmost === undefined) return;
     for (let path = resolve(root); path !== dirname(resolve(topmost)); path = dirname(path)) {
       await syncPath(dirname(path));
