@@ -1,15 +1,14 @@
-import { findAccount, insertAccount } from '../db/accounts.ts';
+import { findAccount, findAccountById, insertAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import { setMember } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
 import { dropEmptyRepositories, repositoriesInUse } from '../db/repositories.ts';
 import { asNamespace, type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
+import { change } from './administration/change.ts';
 import type { Entitlements } from './entitlements.ts';
 import type { Principal } from './identity.ts';
+import { reserved } from './reserved.ts';
 import { rightsInScopes } from './scope.ts';
-
-/** Docker Hub's own images are kept there: it is the administrators', as are names of one component. */
-const reserved = 'library';
 
 /**
  * The namespace that this caller may make its own by pushing to `name`: one that no account has, and that holds nothing, as what is
@@ -33,8 +32,8 @@ async function isFree(db: Db, namespace: Namespace): Promise<boolean> {
 }
 
 /**
- * Makes an organisation of that name, with the user as its admin; whoever else has made it meanwhile, or has put something there,
- * keeps it.
+ * Makes an organisation of that name, with the user as its admin, if they are still there; whoever else has made it meanwhile, or
+ * has put something there, keeps it.
  */
 export function claimNamespace(
   database: Database,
@@ -42,7 +41,9 @@ export function claimNamespace(
   user: number,
   now: number,
 ): Promise<void> {
-  return database.transaction(async (db) => {
+  return change(database, async (db) => {
+    const owner = await findAccountById(db, user);
+    if (owner === undefined || owner.disabledAt !== null) return;
     if (!(await isFree(db, namespace))) return;
     await dropEmptyRepositories(db, namespace, now);
     const organisation = await insertAccount(db, { name: namespace, kind: 'organisation' }, now);

@@ -5,10 +5,8 @@ import { dropEmptyRepositories, repositoriesInUse } from '../../db/repositories.
 import type { AccountKind } from '../../db/schema.ts';
 import { quote } from '../../oci/digest.ts';
 import { asAccountName, asNamespace, type Namespace } from '../../oci/name.ts';
+import { reserved } from '../reserved.ts';
 import { Refused } from './refused.ts';
-
-/** Docker Hub's name for what is nobody's: it belongs to the administrators, as single names do. */
-const reserved = 'library';
 
 /** The name of a new user or organisation. @throws Refused */
 export function parseNewName(text: string): Namespace {
