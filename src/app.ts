@@ -9,7 +9,6 @@ import { removeEndedSigningKeys } from './access/administration/signing-keys.ts'
 import { Audit } from './access/audit.ts';
 import { makeFirstAdministrator } from './access/first-administrator.ts';
 import { assembleAccess } from './assemble-access.ts';
-import { administratorGreeting } from './cli/greeting.ts';
 import { formatAddress, type ListenAddress } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Blobs } from './core/blobs.ts';
@@ -23,6 +22,7 @@ import { refuseUnfinishedCopy } from './db/properties.ts';
 import { deletePullCounts } from './db/pull-counts.ts';
 import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
+import { administratorGreeting } from './greeting.ts';
 import { clientsOf } from './http/client.ts';
 import { Drain } from './http/drain.ts';
 import { addOperations, type OperationsParts } from './http/operations.ts';

@@ -34,7 +34,16 @@ const rules: Rules = {
       packages: ['fastify', 'pino', 'pino-pretty', 'prom-client'],
     },
   },
-  entrances: ['main.ts', 'worker.ts', 'app.ts', 'assemble-access.ts', 'open.ts', 'cli', 'workers'],
+  entrances: [
+    'main.ts',
+    'worker.ts',
+    'app.ts',
+    'assemble-access.ts',
+    'greeting.ts',
+    'open.ts',
+    'cli',
+    'workers',
+  ],
   sharedTypes: 'config',
   reserved: {
     'node:sqlite': ['db'],

@@ -3,10 +3,10 @@ import type { EventEmitter } from 'node:events';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
+import { registryName } from '../greeting.ts';
 import { createLogger, isPretty } from '../telemetry/log.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
-import { registryName } from './greeting.ts';
 
 export function serveCommand(context: Context): Command {
   return withConfigFlags(new Command('serve'))

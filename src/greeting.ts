@@ -1,7 +1,7 @@
 // What whoever starts a registry is told to try first.
-import type { FirstAdministrator } from '../access/first-administrator.ts';
-import { formatAddress, isLoopback } from '../config/address.ts';
-import type { Config } from '../config/schema.ts';
+import type { FirstAdministrator } from './access/first-administrator.ts';
+import { formatAddress, isLoopback } from './config/address.ts';
+import type { Config } from './config/schema.ts';
 
 type Place = Pick<Config, 'externalUrl' | 'listen'>;
 
