@@ -31,12 +31,14 @@ export function setGrant(
 
 /** A grant may come before what it is for; more often it is a slip of the pen. */
 async function whyNothingMatches(db: Db, pattern: Pattern): Promise<string | undefined> {
-  const [first = '', ...rest] = pattern.split('/');
+  const [first, ...rest] = pattern.split('/') as [string, ...string[]];
   const namespace = asNamespace(first);
   if (namespace === undefined) return undefined;
   if (rest.length > 0 && (await findAccount(db, namespace)) !== undefined) return undefined;
-  const [repository] = await listSummaries(db, prefixOf(pattern), '', 1);
-  if (repository !== undefined) return undefined;
+  const prefix = prefixOf(pattern);
+  // A name comes before those that it is the beginning of.
+  const [repository] = await listSummaries(db, prefix, '', 1);
+  if (repository !== undefined && (prefix !== pattern || repository.name === prefix)) return undefined;
   return rest.length > 0
     ? `${pattern} matches nothing yet: there is no user or organisation ${namespace}, and no such repository`
     : `${pattern} matches nothing yet: there is no such repository`;
