@@ -56,7 +56,7 @@ export async function createAccessToken(
 
 async function enabledOwner(db: Db, { kind, name }: TokenOwner): Promise<number> {
   const account = await accountNamed(db, name, kind);
-  const namespace = account.ownerId === null ? undefined : await findAccountById(db, account.ownerId);
+  const namespace = account.ownerId && (await findAccountById(db, account.ownerId));
   for (const one of [account, namespace]) {
     if (one && one.disabledAt !== null) {
       throw new Refused(`${one.name} is disabled: a token of ${account.name} could not be used`);

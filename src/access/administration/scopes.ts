@@ -19,12 +19,13 @@ export function parseScopes(texts: readonly string[]): readonly Scope[] {
   return texts.map((text) => {
     const scope = parseScope(text);
     if (scope !== undefined) return scope;
-    const [type, pattern, actions, ...rest] = text.split(':', 5);
-    if (type !== 'repository' || pattern === undefined || actions === undefined || rest.length > 0) {
+    const parts = text.split(':');
+    if (parts.length !== 3 || parts[0] !== 'repository') {
       throw new Refused(`${quote(text)} is no scope: a scope is ${shape}`);
     }
+    const [, pattern, actions] = parts as [string, string, string];
     parsePattern(pattern);
-    const wrong = actions.split(',').find((action) => asAction(action) === undefined) ?? '';
+    const wrong = actions.split(',').find((action) => asAction(action) === undefined) as string;
     throw new Refused(
       `${quote(wrong)} in ${quote(text)} is no action: there are pull, create, push, delete and *`,
     );
