@@ -97,6 +97,18 @@ for (const { name, open } of dialects) {
     assert.equal((await loadEntitlements(database.read, user(alice), now))?.administrator, false);
   });
 
+  test(`${name}: whoever has logged in is not anonymous`, async (t) => {
+    const database = await open(t);
+    const acme = await makeOrganisation(database, 'acme');
+    const deploy = await makeRobot(database, 'acme+deploy', acme);
+    for (const identity of [
+      user(await makeUser(database, 'alice')),
+      robot(deploy, await makeToken(database, deploy)),
+    ]) {
+      assert.equal((await loadEntitlements(database.read, identity, now))?.anonymous, false);
+    }
+  });
+
   test(`${name}: a user who is gone, disabled, or of another password holds no more`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
@@ -163,6 +175,8 @@ for (const { name, open } of dialects) {
     ]);
     assert.equal(await scopesOf({ kind: 'token', id: whole }), undefined);
     assert.equal(await scopesOf({ kind: 'password', since: 1 }), undefined);
+    const password = { kind: 'password', since: 1, id: scoped } as const;
+    assert.equal(await scopesOf(password), undefined, 'only a token is looked up by its id');
   });
 
   test(`${name}: a robot has its grants alone, while its namespace is not disabled`, async (t) => {
@@ -195,7 +209,9 @@ for (const { name, open } of dialects) {
     });
     const credential = { kind: 'id-token', trust, since: 200 } as const;
     assert.deepEqual(await held(database, job(trust, credential)), ['acme/app create,pull,update']);
-    assert.equal((await loadEntitlements(database.read, job(trust, credential), now))?.scopes, undefined);
+    const { grants, ...rest } = (await loadEntitlements(database.read, job(trust, credential), now)) ?? {};
+    assert.deepEqual(rest, { anonymous: false, administrator: false, scopes: undefined });
+    assert.equal(grants?.length, 1);
     assert.equal(
       await held(database, job(trust, { ...credential, since: 199 })),
       undefined,
@@ -208,6 +224,8 @@ for (const { name, open } of dialects) {
       'there is no such trust',
     );
     assert.equal(await held(database, job(trust, { kind: 'none' })), undefined);
+    const password = { ...credential, kind: 'password' } as const;
+    assert.equal(await held(database, job(trust, password)), undefined, 'whatever else it says');
     await update(database, 'accounts', 'id', acme, { disabled_at: 5 });
     assert.equal(await held(database, job(trust, credential)), undefined);
   });

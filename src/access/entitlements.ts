@@ -93,18 +93,15 @@ async function ofAccount(
 }
 
 function stillHolds(credential: Credential, account: AccountStanding, now: number): boolean {
-  switch (credential.kind) {
-    case 'password':
-      return account.password_changed_at === credential.since && account.token_only === 0;
-    case 'token':
-      return (
-        account.token !== null &&
-        account.revoked_at === null &&
-        (account.expires_at === null || now < account.expires_at)
-      );
-    default:
-      return false;
+  if (credential.kind === 'password') {
+    return account.password_changed_at === credential.since && account.token_only === 0;
   }
+  // Of whoever shows anything but a token of the account, none was found.
+  return (
+    account.token !== null &&
+    account.revoked_at === null &&
+    (account.expires_at === null || now < account.expires_at)
+  );
 }
 
 function grantOf({ pattern, role }: HeldRole): Grant {
