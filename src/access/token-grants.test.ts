@@ -1,0 +1,97 @@
+// What the token server makes of it is in auth/token.test.ts.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { insertRow, makeOrganisation, makeUser } from '../../test/support/access.ts';
+import { dialects } from '../../test/support/databases.ts';
+import { parseName } from '../oci/name.ts';
+import { BearerTokens } from './bearer.ts';
+import { parseAsked } from './docker-scope.ts';
+import { anonymousIdentity, type Identity } from './identity.ts';
+import { SigningKeys } from './signing-keys.ts';
+import { TokenGrants, type TokenGrantsParts } from './token-grants.ts';
+
+const now = Date.UTC(2026, 0, 1, 12);
+const minute = 60_000;
+
+async function setUp(t: TestContext, given: Partial<TokenGrantsParts> = {}) {
+  const database = await (dialects[0] as (typeof dialects)[number]).open(t);
+  const clock = (): number => now;
+  const keys = new SigningKeys({ database, clock });
+  const tokens = new BearerTokens({ keys, clock, lifetime: minute, refreshLifetime: 60 * minute });
+  const policy = 'public';
+  const createNamespaces = 'users';
+  const grants = new TokenGrants({ database, tokens, clock, policy, createNamespaces, ...given });
+  const id = await makeUser(database, 'alice');
+  const alice: Identity = {
+    principal: { kind: 'user', id, name: 'alice' },
+    credential: { kind: 'password', since: 100 },
+  };
+  const granted = async (identity: Identity, ...scopes: string[]) =>
+    (await grants.grant(identity, parseAsked(scopes))).granted;
+  return { database, grants, tokens, alice, id, granted };
+}
+
+const unauthorized = { name: 'RegistryError', code: 'UNAUTHORIZED' };
+
+test('a registry for nobody without a login is there for whoever has one', async (t) => {
+  const { alice, granted } = await setUp(t, { policy: 'none' });
+  assert.equal((await granted(alice, 'repository:alice/app:pull')).length, 1);
+  await assert.rejects(granted(anonymousIdentity), unauthorized);
+});
+
+test('a login that holds no more gets no token', async (t) => {
+  const { alice, granted } = await setUp(t);
+  const changed = { ...alice, credential: { kind: 'password', since: 99 } } as const;
+  await assert.rejects(granted(changed), unauthorized);
+});
+
+test('by whatever a push is asked for, a namespace that nobody has can be pushed to', async (t) => {
+  const { alice, granted } = await setUp(t);
+  const name = parseName('new/app');
+  for (const [asked, actions] of [
+    ['push', ['push']],
+    ['create', ['create']],
+    ['*', ['pull', 'push', 'delete']],
+  ] as const) {
+    assert.deepEqual(await granted(alice, `repository:new/app:${asked}`), [
+      { name, actions, repository: undefined },
+    ]);
+  }
+  assert.deepEqual(await granted(alice, 'repository:new/app:pull,delete'), []);
+});
+
+test('who may push to a namespace that nobody has does not come to own it', async (t) => {
+  const { database, alice, id, granted } = await setUp(t);
+  await insertRow(database, 'grants', { pattern: '**', account_id: id, role: 'write', created_at: 1 });
+  const [one] = await granted(alice, 'repository:new/app:pull,push,delete');
+  assert.deepEqual(one?.actions, ['pull', 'push']);
+});
+
+test('more tokens can be fetched by who has logged in', async (t) => {
+  const { grants, tokens, alice } = await setUp(t);
+  const token = await grants.refreshToken(alice);
+  assert.deepEqual(await tokens.verifyRefresh(token as string), alice);
+  assert.equal(await grants.refreshToken(anonymousIdentity), undefined);
+});
+
+test('a job can fetch more tokens for as long as its trust says, and not once that is gone', async (t) => {
+  const { database, grants } = await setUp(t);
+  const trust = await insertRow(database, 'trusts', {
+    organisation_id: await makeOrganisation(database, 'acme'),
+    name: 'github',
+    issuer: 'https://token.example',
+    audience: 'berth',
+    claims: '{}',
+    scopes: 'repository:acme/app:pull',
+    lifetime: minute,
+    created_at: 1,
+    updated_at: 1,
+  });
+  const job = (since: number, by = trust): Identity => ({
+    principal: { kind: 'job', trust: by, subject: 'repo:acme/app', name: 'acme/app' },
+    credential: { kind: 'id-token', trust: by, since },
+  });
+  assert.ok(await grants.refreshToken(job(now - minute + 1)));
+  assert.equal(await grants.refreshToken(job(now - minute)), undefined);
+  assert.equal(await grants.refreshToken(job(now, trust + 1)), undefined);
+});
