@@ -31,7 +31,7 @@ export function readIdentity({ principal, credential }: JWTPayload): Identity | 
  */
 export function readAccess(
   { access }: JWTPayload,
-  { ids }: { readonly ids: boolean },
+  { ids = false }: { readonly ids?: boolean } = {},
 ): Pick<BearerToken, 'granted' | 'catalog'> | undefined {
   // Go writes null for an empty list.
   if (access === undefined || access === null) return { granted: new Map(), catalog: false };

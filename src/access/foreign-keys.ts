@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { type PublicKey, parseKeySet, parsePemKeys, UnusableKeys } from './public-keys.ts';
+import { type PublicKey, parseKeySet, parsePemKeys } from './public-keys.ts';
 
 export interface KeyFiles {
   /** PEM: certificates or public keys. */
@@ -122,14 +122,13 @@ async function read(setting: string, file: string, parse: Content['parse']): Pro
 }
 
 function textOf(contents: readonly Content[]): string {
-  return contents.map(({ text }) => text).join('\0');
+  return contents.map(({ text }) => text).join();
 }
 
 async function parse(contents: readonly Content[]): Promise<Read> {
   const keys = new Map<string, PublicKey>();
   for (const { setting, file, text, parse } of contents) {
-    const found = await parse(text).catch((cause) => {
-      if (!(cause instanceof UnusableKeys)) throw cause;
+    const found = await parse(text).catch((cause: Error) => {
       throw new TokenServerKeysError(`${setting} ${file} ${cause.message}`, { cause });
     });
     for (const key of found) keys.set(key.id, merge(keys.get(key.id), key));

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { createHmac, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { calculateJwkThumbprint, type JWK, SignJWT } from 'jose';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { ForeignKeys, type KeyFiles, TokenServerKeysError } from './foreign-keys.ts';
+import { tokenOfLength } from '../../test/support/token-length.ts';
+import type { RegistryError } from '../oci/errors.ts';
+import { ForeignKeys, type KeyFiles, type KeysObserver, TokenServerKeysError } from './foreign-keys.ts';
 import { ForeignTokens } from './foreign-tokens.ts';
 
 const now = Date.UTC(2026, 0, 1, 12);
@@ -85,7 +87,8 @@ async function setUp(t: TestContext, contents: Contents) {
 }
 
 test('a token of the other server is believed in what it says', async (t) => {
-  const { tokens, verify } = await setUp(t, { certificates: pemOf(rsa.publicKey) });
+  const certificates = pemOf(rsa.publicKey) + pemOf(p256.publicKey);
+  const { tokens, verify } = await setUp(t, { certificates });
   const token = await sign(
     rsa.privateKey,
     { alg: 'RS256' },
@@ -102,7 +105,6 @@ test('a token of the other server is believed in what it says', async (t) => {
       granted: [
         { name: 'acme/app', actions: ['pull', 'push', 'delete'], repository: undefined },
         { name: 'acme/other', actions: ['pull'], repository: undefined },
-        { name: 'acme/nothing', actions: [], repository: undefined },
       ],
       catalog: true,
       expires: now + 300_000,
@@ -150,6 +152,9 @@ test('a key goes by its thumbprint, its libtrust fingerprint, the name in the ke
     else await assert.rejects(verify(token), refused);
   }
 });
+
+/** For keys that nobody reads again. */
+const untold: KeysObserver = { reloaded: () => assert.fail(), failed: () => assert.fail() };
 
 type Forgery = () => string | Promise<string>;
 
@@ -203,6 +208,30 @@ for (const [what, forge] of Object.entries(forgeries)) {
   });
 }
 
+test('the log is told what was wrong with a token', async (t) => {
+  const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
+  const causeOf = async (text: string) =>
+    verify(text).then(
+      () => assert.fail('it was taken'),
+      (error: RegistryError) => error.cause as (Error & { code?: string }) | undefined,
+    );
+  const expired = await sign(p256.privateKey, { alg: 'ES256' }, { exp: seconds - 30 });
+  assert.equal((await causeOf(expired))?.code, 'ERR_JWT_EXPIRED');
+  const nobody = await sign(p256.privateKey, { alg: 'ES256' }, { sub: 7 });
+  assert.match((await causeOf(nobody))?.message ?? '', /the claims sub or access/);
+  const long = await sign(p256.privateKey, { alg: 'ES256' }, { x: 'x'.repeat(16_384) });
+  for (const text of ['', 'a.b.c', long]) assert.equal(await causeOf(text), undefined, 'no key is tried');
+});
+
+test('a token may be as long as a header holds, and its holder have a name of 255 letters', async (t) => {
+  const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
+  const padded = (length: number) =>
+    tokenOfLength(length, (more, padding) => sign(p256.privateKey, { alg: 'ES256', more }, { padding }));
+  await verify(await padded(16_384));
+  await assert.rejects(verify(await padded(16_385)), refused);
+  await verify(await sign(p256.privateKey, { alg: 'ES256' }, { sub: 'a'.repeat(255) }));
+});
+
 test('the audience may be one of several, the holder nobody, and the access none', async (t) => {
   const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
   await verify(await sign(p256.privateKey, { alg: 'ES256' }, { aud: ['other.example', 'registry.example'] }));
@@ -223,8 +252,9 @@ test('a key of a set is used as the set says', async (t) => {
         { ...jwkOf(p384.publicKey), use: 'sig' },
         { kty: 'oct', k: 'c2VjcmV0', alg: 'HS256' },
         { kty: 'OKP', crv: 'X25519', x: 'AAAA' },
-        { kty: 'a kind of the future' },
+        { kty: 'a kind of the future', crv: 'Ed25519' },
         null,
+        'a text',
       ],
     },
   });
@@ -235,6 +265,36 @@ test('a key of a set is used as the set says', async (t) => {
   await assert.rejects(verify(mac('secret')), refused);
 });
 
+test('a key that is twice in a set goes by both names, and makes the signatures of both', async (t) => {
+  const jwk = jwkOf(rsa.publicKey);
+  const { verify } = await setUp(t, {
+    keys: {
+      keys: [{ ...jwk, kid: 'a', alg: 'RS256' }, { ...jwk, kid: 'b', alg: 'RS384' }, jwkOf(p256.publicKey)],
+    },
+  });
+  for (const kid of ['a', 'b']) {
+    for (const alg of ['RS256', 'RS384']) await verify(await sign(rsa.privateKey, { alg, kid }));
+    await assert.rejects(verify(await sign(rsa.privateKey, { alg: 'RS512', kid })), refused);
+  }
+});
+
+test('a name in a key set that is no text is none', async (t) => {
+  const { verify } = await setUp(t, { keys: { keys: [{ ...jwkOf(p256.publicKey), kid: 1 }] } });
+  await verify(await sign(p256.privateKey, { alg: 'ES256' }));
+  await assert.rejects(verify(await sign(p256.privateKey, { alg: 'ES256', kid: 1 as never })), refused);
+});
+
+test('fifty keys are not too many', async (t) => {
+  const [jwk, pem] = [jwkOf(p256.publicKey), pemOf(p256.publicKey)];
+  const { verify } = await setUp(t, { keys: { keys: Array(50).fill(jwk) }, certificates: pem.repeat(50) });
+  await verify(await sign(p256.privateKey, { alg: 'ES256' }));
+});
+
+test('keys are used for ten seconds by the clock of the process where no other is given', async (t) => {
+  const { files } = await setUp(t, { certificates: pemOf(p256.publicKey) });
+  assert.equal((await ForeignKeys.open(files, untold)).fresh, true);
+});
+
 test('keys are read again when their file changes, and tokens of a key that went are refused', async (t) => {
   const { verify, time, told, files, put } = await setUp(t, { certificates: pemOf(p256.publicKey) });
   const [old, young] = [
@@ -243,11 +303,17 @@ test('keys are read again when their file changes, and tokens of a key that went
   ];
   await verify(old);
   await assert.rejects(verify(young), refused);
+  time.now += 10_000;
+  await verify(old);
+  assert.deepEqual(told, [], 'nothing has changed');
   await put(files.certificates, pemOf(p384.publicKey) + pemOf(rsa.publicKey));
   time.now += 9_999;
   await verify(old);
+  await assert.rejects(verify(young), refused);
   time.now += 1;
-  await assert.rejects(verify(old), refused);
+  for (const when of ['as the keys are read', 'when they have been read']) {
+    await assert.rejects(verify(old), refused, when);
+  }
   await verify(young);
   assert.deepEqual(told, [2]);
 });
@@ -264,16 +330,22 @@ test('while the file is broken or gone, the last good keys stay; that is told on
   await later();
   await rm(files.certificates as string);
   await later();
+  await later();
+  await mkdir(files.certificates as string);
+  await later();
+  await rmdir(files.certificates as string);
   await put(files.certificates, pemOf(p256.publicKey));
   await later();
   assert.deepEqual(told, [
     'tokenServer.certificates /keys.pem holds no certificate or public key in PEM',
     'tokenServer.certificates /keys.pem cannot be read: ENOENT',
+    'tokenServer.certificates /keys.pem cannot be read: EISDIR',
     1,
   ]);
 });
 
 const small = generateKeyPairSync('rsa', { modulusLength: 1024 });
+const pss = generateKeyPairSync('rsa-pss', { modulusLength: 2048 });
 const odd = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
 
 const unusable: [what: string, contents: Contents, message: RegExp][] = [
@@ -288,6 +360,16 @@ const unusable: [what: string, contents: Contents, message: RegExp][] = [
     /holds a private key: leave that with the token server/,
   ],
   [
+    'an encrypted private key',
+    { certificates: '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n' },
+    /holds a private key/,
+  ],
+  [
+    'a private key in the form of openssl',
+    { certificates: p256.privateKey.export({ format: 'pem', type: 'sec1' }).toString() },
+    /holds a private key/,
+  ],
+  [
     'a broken certificate',
     { certificates: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' },
     /cannot be read: block 1, CERTIFICATE: /,
@@ -297,6 +379,11 @@ const unusable: [what: string, contents: Contents, message: RegExp][] = [
     { certificates: pemOf(small.publicKey) },
     /an RSA key has to have 2048 bits, and this one has 1024/,
   ],
+  [
+    'a key of another kind',
+    { certificates: pemOf(p256.publicKey) + pemOf(pss.publicKey) },
+    /cannot be used: block 2, PUBLIC KEY: the key is of type rsa-pss/,
+  ],
   ['another curve', { certificates: pemOf(odd.publicKey) }, /the curve is secp256k1/],
   ['no JSON', { keys: '{' }, /^tokenServer\.keys .*keys\.json is not JSON/],
   ['no key set', { keys: [] }, /is no JSON Web Key Set/],
@@ -304,6 +391,12 @@ const unusable: [what: string, contents: Contents, message: RegExp][] = [
   ['an empty key set', { keys: { keys: [] } }, /holds no key that verifies/],
   ['only secrets', { keys: { keys: [{ kty: 'oct', k: 'eA' }] } }, /holds no key that verifies/],
   ['a broken key', { keys: { keys: [{ kty: 'EC', crv: 'P-256', kid: 'a' }] } }, /cannot be read: key a: /],
+  [
+    'a broken key with a name that is no text',
+    { keys: { keys: [jwkOf(p256.publicKey), { kty: 'EC', kid: { toString: 1 } }] } },
+    /cannot be read: key 2: /,
+  ],
+  ['too many keys in PEM', { certificates: pemOf(p256.publicKey).repeat(51) }, /more than 50 keys/],
   ['too many keys', { keys: { keys: Array(51).fill(jwkOf(p256.publicKey)) } }, /more than 50 keys/],
 ];
 
@@ -312,7 +405,22 @@ for (const [what, contents, message] of unusable) {
     await assert.rejects(setUp(t, contents), (error) => {
       assert.ok(error instanceof TokenServerKeysError);
       assert.match(error.message, message);
+      assert.equal(error.name, 'TokenServerKeysError');
+      assert.ok(error.cause instanceof Error);
+      assert.equal(error.cause.name, 'UnusableKeys');
       return true;
     });
   });
 }
+
+test('a file that cannot be read, or whose key cannot, is told with what went wrong below', async (t) => {
+  const causeOf = (files: KeyFiles) =>
+    ForeignKeys.open(files, untold).then(
+      () => assert.fail('it was read'),
+      (error: Error) => error.cause as Error & { code?: string },
+    );
+  const file = join(await temporaryDirectory(t), 'keys');
+  assert.equal((await causeOf({ certificates: undefined, keys: file })).code, 'ENOENT');
+  await writeFile(file, '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n');
+  assert.ok((await causeOf({ certificates: file, keys: undefined })).cause instanceof Error);
+});

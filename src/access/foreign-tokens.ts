@@ -83,7 +83,7 @@ export class ForeignTokens implements TokenVerifier {
 
 function bearerOf(payload: JWTPayload): BearerToken {
   const { sub = '', exp } = payload;
-  const access = readAccess(payload, { ids: false });
+  const access = readAccess(payload);
   if (access === undefined || typeof sub !== 'string' || sub.length > maxSubject) {
     throw new Error('the claims sub or access are not what they should be');
   }

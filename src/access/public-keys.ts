@@ -1,5 +1,5 @@
 // The public keys of another token server, as they lie in files: PEM with certificates and keys, or a JSON Web Key Set.
-import { createHash, createPublicKey, type KeyObject, type webcrypto, X509Certificate } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, type webcrypto } from 'node:crypto';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 
 /** A key that tokens may be signed with. */
@@ -36,14 +36,14 @@ export async function parsePemKeys(text: string): Promise<PublicKey[]> {
   if (blocks.length === 0) throw new UnusableKeys('holds no certificate or public key in PEM');
   if (blocks.length > maxKeys) throw new UnusableKeys(`holds more than ${maxKeys} keys`);
   return Promise.all(
-    blocks.map(([block, label = ''], i) => {
+    blocks.map((match, i) => {
+      const label = match[1] as string;
       if (label.endsWith('PRIVATE KEY')) {
         throw new UnusableKeys(
           'holds a private key: leave that with the token server, and put its certificate here',
         );
       }
-      return describe(`block ${i + 1}, ${label}`, () =>
-        label === 'CERTIFICATE' ? new X509Certificate(block).publicKey : createPublicKey(block));
+      return describe(`block ${i + 1}, ${label}`, () => createPublicKey(match[0]));
     }),
   );
 }
@@ -55,11 +55,11 @@ export async function parseKeySet(text: string): Promise<PublicKey[]> {
   if (jwks.length > maxKeys) throw new UnusableKeys(`holds more than ${maxKeys} keys`);
   return Promise.all(
     jwks.map(async (jwk, i) => {
-      const key = createPublicKeyOf(jwk);
-      const { names, algorithms, ...rest } = await describe(`key ${jwk.kid ?? i + 1}`, key);
+      const own = typeof jwk.kid === 'string' ? [jwk.kid] : [];
+      const { names, algorithms, ...rest } = await describe(`key ${own[0] ?? i + 1}`, createPublicKeyOf(jwk));
       return {
         ...rest,
-        names: typeof jwk.kid === 'string' ? new Set([...names, jwk.kid]) : names,
+        names: new Set([...names, ...own]),
         algorithms: jwk.alg === undefined ? algorithms : algorithms.filter((one) => one === jwk.alg),
       };
     }),
@@ -82,7 +82,8 @@ function jwksOf(text: string): Jwk[] {
   const keys = document?.keys;
   if (!Array.isArray(keys))
     throw new UnusableKeys('is no JSON Web Key Set: an object with a list "keys" of keys');
-  return keys.filter((key) => typeof key === 'object' && key !== null);
+  // What else is no object has no `kty`.
+  return keys.filter((key) => key !== null);
 }
 
 function signs({ kty, crv, use }: Jwk): boolean {
@@ -106,12 +107,12 @@ async function describe(what: string, make: () => KeyObject): Promise<PublicKey>
 /** Or why there are none. */
 function algorithmsOf({
   asymmetricKeyType: type,
-  asymmetricKeyDetails: details,
+  asymmetricKeyDetails: details = {},
 }: KeyObject): readonly string[] | string {
   if (type === 'ed25519') return ['EdDSA', 'Ed25519'];
-  if (type === 'ec') return ofCurve[details?.namedCurve ?? ''] ?? `the curve is ${details?.namedCurve}`;
+  if (type === 'ec') return ofCurve[details.namedCurve as string] ?? `the curve is ${details.namedCurve}`;
   if (type !== 'rsa') return `the key is of type ${type}`;
-  const bits = details?.modulusLength ?? 0;
+  const bits = details.modulusLength as number;
   return bits >= minRsaBits ? ofRsa : `an RSA key has to have ${minRsaBits} bits, and this one has ${bits}`;
 }
 
@@ -123,10 +124,6 @@ function libtrustFingerprint(key: KeyObject): string {
     .update(key.export({ format: 'der', type: 'spki' }))
     .digest();
   const bits = [...hash.subarray(0, 30)].map((byte) => byte.toString(2).padStart(8, '0')).join('');
-  const letters =
-    bits
-      .match(/.{5}/g)
-      ?.map((five) => base32[Number.parseInt(five, 2)])
-      .join('') ?? '';
-  return letters.match(/.{4}/g)?.join(':') ?? '';
+  const letters = bits.replaceAll(/.{5}/g, (five) => base32.charAt(Number.parseInt(five, 2)));
+  return letters.replaceAll(/.{4}(?=.)/g, '$&:');
 }
