@@ -186,12 +186,11 @@ export class Access {
     { entitlements }: Standing,
   ): Promise<boolean> {
     const { database, clock, createNamespaces } = this.#parts;
-    const { principal } = identity;
     const pushes = need === 'create' || need === 'push';
-    if (createNamespaces !== 'users' || !pushes || principal.kind !== 'user') return false;
-    const namespace = await findClaimable(database.read, principal, entitlements, name);
-    if (namespace === undefined) return false;
-    await claimNamespace(database, namespace, principal.id, clock());
+    if (createNamespaces !== 'users' || !pushes) return false;
+    const claim = await findClaimable(database.read, identity.principal, entitlements, name);
+    if (claim === undefined) return false;
+    await claimNamespace(database, claim, clock());
     return true;
   }
 

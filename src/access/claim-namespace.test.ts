@@ -1,12 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeOrganisation, makeUser } from '../../test/support/access.ts';
-import { dialects, digestNumber, makeRepository } from '../../test/support/databases.ts';
+import {
+  dialects,
+  digestNumber,
+  makeOrganisation,
+  makeRepository,
+  makeUser,
+} from '../../test/support/databases.ts';
 import { findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import { findMemberRole } from '../db/members.ts';
+import { findRepository } from '../db/repositories.ts';
 import { insertUpload } from '../db/uploads.ts';
 import { type AccountName, asNamespace, type Namespace, parseName } from '../oci/name.ts';
+import { changeUser, createUser, deleteUser } from './administration/users.ts';
 import { claimNamespace, findClaimable } from './claim-namespace.ts';
 import type { Entitlements } from './entitlements.ts';
 import type { Principal } from './identity.ts';
@@ -67,6 +74,22 @@ for (const { name, open } of dialects) {
     assert.equal(await findMemberRole(database.read, account?.id as number, first), 'admin');
     assert.equal(await findMemberRole(database.read, account?.id as number, second), undefined);
   });
+
+  test(`${name}: what was put into a namespace meanwhile keeps it from its claimant`, async (t) => {
+    const database = await open(t);
+    const user = await makeUser(database, 'first');
+    await useRepository(database, 'new/app');
+    await claimNamespace(database, { namespace: asNamespace('new') as Namespace, user }, 5);
+    assert.equal(await findAccount(database.read, 'new' as AccountName), undefined);
+  });
+
+  test(`${name}: a claimant starts anew: what was emptied before is gone`, async (t) => {
+    const database = await open(t);
+    const user = await makeUser(database, 'first');
+    await makeRepository(database, parseName('new/app'));
+    await claimNamespace(database, { namespace: asNamespace('new') as Namespace, user }, 5);
+    assert.equal(await findRepository(database.read, parseName('new/app')), undefined);
+  });
 }
 
 test('only people claim namespaces, and neither the reserved one nor names of one component', async (t) => {
@@ -91,3 +114,40 @@ test('a credential claims a namespace only where it is good for a push', async (
   assert.equal(await by('repository:new/**:pull,delete'), undefined);
   assert.equal(await by('repository:other/**:push'), undefined);
 });
+
+const fresh = 'fresh' as Namespace;
+
+for (const { name, open } of dialects) {
+  test(`${name}: a namespace goes to one claimer`, async (t) => {
+    const database = await open(t);
+    const people = await Promise.all(['alice', 'bob', 'carol'].map((user) => makeUser(database, user)));
+    await Promise.all(people.map((id) => claimNamespace(database, { namespace: fresh, user: id }, 1)));
+    const { id } = (await findAccount(database.read, fresh))!;
+    const roles = await Promise.all(people.map((person) => findMemberRole(database.read, id, person)));
+    assert.deepEqual(
+      roles.filter((role) => role !== undefined),
+      ['admin'],
+    );
+  });
+
+  test(`${name}: it does not go to who is disabled or deleted at that moment`, async (t) => {
+    const database = await open(t);
+    const [alice, bob] = [await makeUser(database, 'alice'), await makeUser(database, 'bob')];
+    await changeUser(database, 'alice', { disabled: true });
+    await deleteUser(database, 'bob');
+    for (const user of [alice, bob]) await claimNamespace(database, { namespace: fresh, user }, 1);
+    assert.equal(await findAccount(database.read, fresh), undefined);
+  });
+
+  test(`${name}: it goes to its claimer or to a new user of that name, to nobody by halves`, async (t) => {
+    const database = await open(t);
+    const alice = await makeUser(database, 'alice');
+    const newcomer = { name: fresh, administrator: false, tokenOnly: false };
+    const [made] = await Promise.allSettled([
+      createUser(database, newcomer),
+      claimNamespace(database, { namespace: fresh, user: alice }, 1),
+    ]);
+    const kind = (await findAccount(database.read, fresh))?.kind;
+    assert.equal(kind, made.status === 'fulfilled' ? 'user' : 'organisation');
+  });
+}

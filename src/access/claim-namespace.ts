@@ -10,8 +10,14 @@ import type { Principal } from './identity.ts';
 import { reserved } from './reserved.ts';
 import { rightsInScopes } from './scope.ts';
 
+/** A namespace, and the user whose it may become. */
+export interface Claim {
+  readonly namespace: Namespace;
+  readonly user: number;
+}
+
 /**
- * The namespace that this caller may make its own by pushing to `name`: one that no account has, and that holds nothing, as what is
+ * What this caller may make its own by pushing to `name`: a namespace that no account has, and that holds nothing, as what is
  * there belongs to the administrators. Only people make namespaces, with a credential that is good for a push there.
  */
 export async function findClaimable(
@@ -19,11 +25,11 @@ export async function findClaimable(
   principal: Principal,
   { scopes }: Entitlements,
   name: RepositoryName,
-): Promise<Namespace | undefined> {
+): Promise<Claim | undefined> {
   const namespace = asNamespace(namespaceOf(name) ?? '');
   if (principal.kind !== 'user' || namespace === undefined || namespace === reserved) return undefined;
   if (scopes !== undefined && !rightsInScopes(scopes, name).has('create')) return undefined;
-  return (await isFree(db, namespace)) ? namespace : undefined;
+  return (await isFree(db, namespace)) ? { namespace, user: principal.id } : undefined;
 }
 
 async function isFree(db: Db, namespace: Namespace): Promise<boolean> {
@@ -35,12 +41,7 @@ async function isFree(db: Db, namespace: Namespace): Promise<boolean> {
  * Makes an organisation of that name, with the user as its admin, if they are still there; whoever else has made it meanwhile, or
  * has put something there, keeps it.
  */
-export function claimNamespace(
-  database: Database,
-  namespace: Namespace,
-  user: number,
-  now: number,
-): Promise<void> {
+export function claimNamespace(database: Database, { namespace, user }: Claim, now: number): Promise<void> {
   return change(database, async (db) => {
     const owner = await findAccountById(db, user);
     if (owner === undefined || owner.disabledAt !== null) return;

@@ -17,7 +17,13 @@ async function setUp(t: TestContext, given: Partial<TokenGrantsParts> = {}) {
   const database = await (dialects[0] as (typeof dialects)[number]).open(t);
   const clock = (): number => now;
   const keys = new SigningKeys({ database, clock });
-  const tokens = new BearerTokens({ keys, clock, lifetime: minute, refreshLifetime: 60 * minute });
+  const tokens = new BearerTokens({
+    keys,
+    clock,
+    lifetime: minute,
+    passwordLogin: true,
+    refreshLifetime: 60 * minute,
+  });
   const policy = 'public';
   const createNamespaces = 'users';
   const grants = new TokenGrants({ database, tokens, clock, policy, createNamespaces, ...given });
