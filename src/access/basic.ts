@@ -10,11 +10,12 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** What an `Authorization` header holds, or `undefined` when that is not Basic, or malformed. */
 export function parseBasic(header: string | undefined): Credentials | undefined {
-  const encoded = header === undefined ? undefined : form.exec(header)?.[1];
-  if (encoded === undefined) return undefined;
+  const encoded = header && form.exec(header)?.[1];
+  if (!encoded) return undefined;
+  const bytes = Buffer.from(encoded, 'base64');
   let text: string;
   try {
-    text = utf8.decode(Buffer.from(encoded, 'base64'));
+    text = utf8.decode(bytes);
   } catch {
     return undefined;
   }

@@ -28,7 +28,7 @@ for (const perMinute of [1, 7, 10, 30, 1_000_000]) {
 test('a key that fails no more is forgotten after a minute', () => {
   const { time, limit, fail } = setUp(10);
   fail('a', 10);
-  time.now += 60_001;
+  time.now += 60_000;
   limit.count('b');
   assert.equal(limit.size, 1);
   assert.equal(limit.wait('a'), 0);
@@ -55,4 +55,13 @@ test('a million keys take no more room than was given to them, and the last stay
   fail('a', 1);
   assert.equal(limit.wait('999001'), 60);
   assert.equal(limit.wait('999000'), 0);
+});
+
+test('of too many keys one that fails again and again is not the first to go', () => {
+  const { limit, fail } = setUp(1, 2);
+  for (const key of ['a', 'b', 'a', 'c']) fail(key, 1);
+  assert.deepEqual(
+    ['a', 'b', 'c'].map((key) => limit.wait(key) > 0),
+    [true, false, true],
+  );
 });

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { cleanUp } from '../../test/support/cleanup.ts';
+import { boundedFetch, isTrustworthy, usualBounds } from './bounded-fetch.ts';
+
+/** A server that answers so; where it is, and what it was asked. */
+async function serve(t: TestContext, answer: (request: IncomingMessage, response: ServerResponse) => void) {
+  const asked: IncomingMessage[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request);
+    answer(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanUp(t, () => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, asked };
+}
+
+for (const [url, trustworthy] of [
+  ['https://example.com', true],
+  ['https://192.0.2.1:8443/a', true],
+  ['http://localhost:8080', true],
+  ['http://127.0.0.1', true],
+  ['http://127.1.22.133', true],
+  ['http://127.1', true],
+  ['http://0x7f000001', true],
+  ['http://[::1]', true],
+  ['http://[0:0::1]', true],
+  ['http://example.com', false],
+  ['http://128.0.0.1', false],
+  ['http://10.127.0.1', false],
+  ['http://127.0.0.1.example', false],
+  ['http://localhost.example', false],
+  ['http://[::2]', false],
+  ['http://[::ffff:127.0.0.1]', false],
+  ['ftp://127.0.0.1', false],
+  ['ftp://localhost', false],
+  ['file:///etc/passwd', false],
+  ['data:,x', false],
+] as const) {
+  test(`${url} ${trustworthy ? 'can be believed' : 'is not asked'}`, async () => {
+    assert.equal(isTrustworthy(new URL(url)), trustworthy);
+    if (!trustworthy) {
+      await assert.rejects(boundedFetch(url), {
+        name: 'FetchRefused',
+        message: `${url} is neither https nor of this machine`,
+      });
+    }
+  });
+}
+
+test('a document comes with its status and its headers, and is asked for as it was said', async (t) => {
+  const { url, asked } = await serve(t, (_request, response) => {
+    response.writeHead(418, 'Teapot', { 'content-type': 'text/plain', 'x-kind': 'tea' });
+    response.write('one ');
+    response.end('two');
+  });
+  const response = await boundedFetch(url, { method: 'POST', headers: { accept: 'x/y' }, body: 'a' });
+  assert.deepEqual([response.status, response.statusText], [418, 'Teapot']);
+  assert.equal(response.headers.get('x-kind'), 'tea');
+  assert.equal(await response.text(), 'one two');
+  assert.deepEqual([asked[0]?.method, asked[0]?.headers.accept], ['POST', 'x/y']);
+});
+
+for (const status of [204, 205, 304]) {
+  test(`an answer of ${status} has no body, and is one`, async (t) => {
+    const { url } = await serve(t, (_request, response) => response.writeHead(status).end());
+    const response = await boundedFetch(url);
+    assert.deepEqual([response.status, response.body], [status, null]);
+  });
+}
+
+test('a redirect is not followed, whatever the caller says', async (t) => {
+  const { url, asked } = await serve(t, (_request, response) =>
+    response.writeHead(302, { location: '/elsewhere' }).end(),
+  );
+  assert.equal((await boundedFetch(url, { redirect: 'follow' })).status, 302);
+  assert.equal(asked.length, 1);
+});
+
+test('a body of as many bytes as are allowed is taken; with one more it is refused, and no more is read', async (t) => {
+  let closed: Promise<unknown> | undefined;
+  const { url } = await serve(t, (request, response) => {
+    closed = new Promise((resolve) => response.on('close', resolve));
+    response.write('x'.repeat(9));
+    if (request.url === '/exact') response.end('x');
+    else response.write('xx');
+  });
+  const bounds = { ...usualBounds, limit: 10 };
+  assert.equal((await (await boundedFetch(`${url}exact`, {}, bounds)).text()).length, 10);
+  await assert.rejects(boundedFetch(`${url}more`, {}, bounds), {
+    name: 'FetchRefused',
+    message: `${url}more sends more than 10 bytes`,
+  });
+  await closed;
+});
+
+test('who does not end in time is left', async (t) => {
+  const { url } = await serve(t, (_request, response) => response.write('x'));
+  await assert.rejects(boundedFetch(url, {}, { ...usualBounds, timeout: 50 }), { name: 'TimeoutError' });
+});
+
+test('who asks can stop waiting', async (t) => {
+  const { url } = await serve(t, (_request, response) => response.write('x'));
+  await assert.rejects(boundedFetch(url, { signal: AbortSignal.timeout(10) }, usualBounds), {
+    name: 'TimeoutError',
+  });
+});
+
+test('usually 5 seconds and 512 KiB are allowed', () => {
+  assert.deepEqual(usualBounds, { timeout: 5_000, limit: 524_288 });
+});
