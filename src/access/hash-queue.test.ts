@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { HashQueue, type HashQueueLimits } from './hash-queue.ts';
 
-/** A queue, and work in it that ends when the test says so. */
-function setUp(limits?: HashQueueLimits) {
+/** A queue, and work in it that ends when the test says so, or with the test. */
+function setUp(t: TestContext, limits?: HashQueueLimits) {
   const queue = new HashQueue(limits);
   const running: { name: string; end: () => void }[] = [];
   const started: string[] = [];
@@ -19,13 +19,16 @@ function setUp(limits?: HashQueueLimits) {
     running.shift()?.end();
     await new Promise(setImmediate);
   };
+  t.after(async () => {
+    while (running.length > 0) await endOne();
+  });
   return { queue, started, ask, endOne };
 }
 
-const refused = { code: 'UNAVAILABLE', retryAfter: 10 };
+const refused = { code: 'UNAVAILABLE', detail: 'too many logins at once', retryAfter: 10 };
 
-test('one runs at a time, and what it gives is given', async () => {
-  const { started, ask, endOne } = setUp();
+test('one runs at a time, and what it gives is given', async (t) => {
+  const { started, ask, endOne } = setUp(t);
   const first = ask('a');
   const second = ask('b');
   assert.deepEqual(started, ['a']);
@@ -35,24 +38,25 @@ test('one runs at a time, and what it gives is given', async () => {
   assert.deepEqual(await Promise.all([first, second]), ['a', 'b']);
 });
 
-test('as many run at once as are allowed to', () => {
-  const { started, ask } = setUp({ atOnce: 2 });
+test('as many run at once as are allowed to', (t) => {
+  const { started, ask } = setUp(t, { atOnce: 2 });
   for (const address of ['a', 'b', 'c']) ask(address);
   assert.deepEqual(started, ['a', 'b']);
 });
 
-test('addresses take turns: who sends one waits for one of each other', async () => {
-  const { started, ask, endOne } = setUp();
+test('addresses take turns: who sends one waits for one of each other', async (t) => {
+  const { queue, started, ask, endOne } = setUp(t);
   for (let i = 0; i < 5; i++) ask('flood', `flood ${i}`);
   ask('a');
   ask('b', 'b 0');
   ask('b', 'b 1');
   for (let i = 0; i < 8; i++) await endOne();
   assert.deepEqual(started, ['flood 0', 'flood 1', 'a', 'b 0', 'flood 2', 'b 1', 'flood 3', 'flood 4']);
+  assert.equal(queue.waiting, 0);
 });
 
-test('few wait: who is one too many is refused at once, and told when to come back', async () => {
-  const { queue, ask } = setUp({ waiting: 2 });
+test('few wait: who is one too many is refused at once, and told when to come back', async (t) => {
+  const { queue, ask } = setUp(t, { waiting: 2 });
   ask('a');
   ask('a');
   ask('a');
@@ -60,8 +64,8 @@ test('few wait: who is one too many is refused at once, and told when to come ba
   assert.equal(queue.waiting, 2);
 });
 
-test('a full queue makes room for a newcomer at the end of the longest line', async () => {
-  const { started, ask, endOne } = setUp({ waiting: 3 });
+test('a full queue makes room for a newcomer at the end of the longest line', async (t) => {
+  const { started, ask, endOne } = setUp(t, { waiting: 3 });
   ask('flood', 'flood 0');
   const waiting = [1, 2, 3].map((i) => ask('flood', `flood ${i}`));
   ask('a');
@@ -72,9 +76,37 @@ test('a full queue makes room for a newcomer at the end of the longest line', as
   assert.deepEqual(started, ['flood 0', 'flood 1', 'a', 'flood 2']);
 });
 
+test('where nobody may wait, who cannot run is refused', async (t) => {
+  const { ask } = setUp(t, { waiting: 0 });
+  ask('a');
+  await assert.rejects(ask('b'), refused);
+});
+
+test('room is made in the longest line, wherever it stands; of several in that which has its turn first', async (t) => {
+  const { ask } = setUp(t, { waiting: 6 });
+  ask('x');
+  const waiting = ['a', 'b', 'b', 'b', 'c', 'c'].map((address) => ask(address));
+  ask('d');
+  await assert.rejects(waiting[3] as Promise<string>, refused);
+  ask('e');
+  await assert.rejects(waiting[2] as Promise<string>, refused);
+});
+
+test('who was sent away is gone: when their time is over nobody else is', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { queue, ask, endOne } = setUp(t, { waiting: 2, longestWait: 3000 });
+  for (let i = 0; i < 3; i++) ask('flood', `flood ${i}`);
+  ask('a');
+  for (let i = 0; i < 2; i++) await endOne();
+  t.mock.timers.tick(1000);
+  for (let i = 3; i < 5; i++) ask('flood', `flood ${i}`);
+  t.mock.timers.tick(2000);
+  assert.equal(queue.waiting, 2);
+});
+
 test('nobody waits longer than the limit', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { queue, started, ask, endOne } = setUp({ longestWait: 3000 });
+  const { queue, started, ask, endOne } = setUp(t, { longestWait: 3000 });
   ask('a');
   const waiting = ask('b');
   t.mock.timers.tick(2999);
@@ -89,7 +121,7 @@ test('nobody waits longer than the limit', async (t) => {
 
 test('who runs in time is not refused later', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { ask, endOne } = setUp({ longestWait: 3000 });
+  const { ask, endOne } = setUp(t, { longestWait: 3000 });
   ask('a');
   const second = ask('b');
   await endOne();

@@ -12,14 +12,12 @@ export interface HtpasswdEntry {
 export function parseHtpasswd(text: string): { entries: HtpasswdEntry[]; strange: number[] } {
   const entries: HtpasswdEntry[] = [];
   const strange: number[] = [];
-  for (const [i, raw] of text
-    .replace(/^\ufeff/, '')
-    .split('\n')
-    .entries()) {
+  for (const [i, raw] of text.split('\n').entries()) {
+    // A byte order mark is blank to it, too.
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
     // nginx allows a comment after the hash.
-    const [name = '', hash] = line.split(':');
+    const [name, hash] = line.split(':') as [string, string?];
     if (name === '' || hash === undefined) strange.push(i + 1);
     else entries.push({ line: i + 1, name, hash });
   }

@@ -12,8 +12,9 @@ export interface Argon2Hash extends Argon2Cost {
   readonly tag: Buffer;
 }
 
+/** Of what is found so, only that which is printed as the text itself is a hash. */
 const form =
-  /^\$argon2id\$v=19\$m=([1-9]\d{0,5}),t=([1-9]\d?),p=([1-9])\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;
+  /\$argon2id\$v=19\$m=([1-9]\d{0,5}),t=([1-9]\d?),p=([1-9])\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})/;
 
 /** What one check may take: beyond that a hash that somebody put into the database would stop all logins. */
 const most = { memory: 256 * 1024, passes: 16 };
@@ -22,7 +23,7 @@ const most = { memory: 256 * 1024, passes: 16 };
 export function parseArgon2(text: string): Argon2Hash | undefined {
   const match = form.exec(text);
   if (match === null) return undefined;
-  const [, m, t, p, salt = '', tag = ''] = match;
+  const [m, t, p, salt, tag] = match.slice(1) as [string, string, string, string, string];
   const cost = { memory: Number(m), passes: Number(t), parallelism: Number(p) };
   // RFC 9106: at least 8 KiB a lane.
   if (cost.memory > most.memory || cost.passes > most.passes || cost.memory < 8 * cost.parallelism) return;
