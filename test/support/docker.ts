@@ -10,6 +10,8 @@ import { temporaryDirectory } from './temporary-directory.ts';
 export interface DockerEngine {
   /** Runs `docker …` against this engine and gives its stdout. */
   docker(...args: string[]): Promise<string>;
+  /** The same, with `input` on its stdin. */
+  dockerReading(input: string, ...args: string[]): Promise<string>;
   /** Where the client keeps its logins. */
   readonly clientConfig: string;
   /** Runs `docker …` beside the test, once `ready` has matched its output. */
@@ -62,6 +64,7 @@ export async function startDocker(t: TestContext): Promise<DockerEngine> {
   return {
     clientConfig: join(clientFolder, 'config.json'),
     docker: (...args) => run('docker', args, { env }),
+    dockerReading: (input, ...args) => run('docker', args, { env, input }),
     follow: (ready, ...args) => startChild(t, { command: 'docker', args, env, ready }),
     ctr: (...args) => run('ctr', ['--address', containerd, '--namespace', 'berth', ...args]),
   };

@@ -10,6 +10,8 @@ export interface ContainersTools {
   podman(...args: string[]): Promise<string>;
   buildah(...args: string[]): Promise<string>;
   skopeo(...args: string[]): Promise<string>;
+  /** The same, with `input` on its stdin. What it logs in to, all three are logged in to. */
+  skopeoReading(input: string, ...args: string[]): Promise<string>;
 }
 
 /** Where the three keep images, locks and settings on a machine. */
@@ -29,7 +31,11 @@ export async function containersTools(t: TestContext, registry: string): Promise
       const [command, ...rest] = sandboxed(directory, places, [name, ...args]);
       return run(command!, rest, { env });
     };
-  return { podman: tool('podman'), buildah: tool('buildah'), skopeo: tool('skopeo') };
+  const skopeoReading = (input: string, ...args: string[]) => {
+    const [command, ...rest] = sandboxed(directory, places, ['skopeo', ...args]);
+    return run(command!, rest, { env, input });
+  };
+  return { podman: tool('podman'), buildah: tool('buildah'), skopeo: tool('skopeo'), skopeoReading };
 }
 
 const files = (registry: string) => ({
