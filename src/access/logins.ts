@@ -16,7 +16,7 @@ import { keyedHash } from './secrets.ts';
 
 /** Jobs elsewhere, whose organisation trusts the issuer of their ID token. */
 export interface IdTokens {
-  /** @throws RegistryError `UNAUTHORIZED`, and what fetching the issuer's keys comes to */
+  /** @throws RegistryError `UNAUTHORIZED`, also when the issuer's keys cannot be had: the cause says so */
   authenticate(organisation: string, idToken: string): Promise<Identity>;
 }
 
