@@ -2,7 +2,9 @@
 import type { FastifyInstance } from 'fastify';
 import { Refused } from '../access/administration/refused.ts';
 import type { Sessions } from '../access/sessions.ts';
+import { asRegistryError } from '../core/faults.ts';
 import type { ClientOf } from '../http/client.ts';
+import { statusOf } from '../v2/errors.ts';
 import { addAccount } from './account.ts';
 import { Browser, NotOurForm } from './browser.ts';
 import { sendMessage } from './page.ts';
@@ -32,7 +34,8 @@ export function addPages(http: FastifyInstance, parts: PagesParts): void {
       if (request.method === 'POST') await takeForm(request, reply);
     });
     scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
-      const { status, title, text } = pageOf(error);
+      const { status, title, text, retryAfter } = pageOf(error);
+      if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
       if (status >= 500) request.log.error({ err: error.cause ?? error }, error.message);
       else request.log.warn({ err: error.cause ?? error.message }, 'not signed in');
       return sendMessage(reply, { status, title, text });
@@ -42,7 +45,15 @@ export function addPages(http: FastifyInstance, parts: PagesParts): void {
   });
 }
 
-function pageOf(error: Error & { statusCode?: number }): { status: number; title: string; text: string } {
+interface Message {
+  readonly status: number;
+  readonly title: string;
+  readonly text: string;
+  /** Seconds. */
+  readonly retryAfter?: number;
+}
+
+function pageOf(error: Error & { statusCode?: number }): Message {
   if (error instanceof Refused) return { status: 403, title: 'That cannot be', text: error.message };
   if (error instanceof NotOurForm) return { status: 403, title: 'Not done', text: error.message };
   if (error instanceof NotSignedOn) return { status: 403, title: 'Not signed in', text: error.message };
@@ -52,6 +63,11 @@ function pageOf(error: Error & { statusCode?: number }): { status: number; title
   const { statusCode = 500 } = error;
   if (statusCode < 500)
     return { status: statusCode, title: 'Not understood', text: 'This form cannot be read.' };
+  const { code, retryAfter } = asRegistryError(error);
+  if (code === 'UNAVAILABLE' || code === 'STORAGE_FULL') {
+    const text = 'Berth cannot do that now; the reason is in its log.';
+    return { status: statusOf[code], title: 'Not now', text, retryAfter: retryAfter ?? 5 };
+  }
   return {
     status: 500,
     title: 'Something is wrong',

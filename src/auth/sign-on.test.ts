@@ -13,7 +13,7 @@ import type { AuditEvent } from '../access/audit.ts';
 import { Logins } from '../access/logins.ts';
 import { Sessions } from '../access/sessions.ts';
 import { findAccount } from '../db/accounts.ts';
-import type { Database } from '../db/database.ts';
+import { type Database, DatabaseUnavailable } from '../db/database.ts';
 import { listMemberships } from '../db/members.ts';
 import { findOrCreateRepository } from '../db/repositories.ts';
 import { listTeamsOf } from '../db/team-members.ts';
@@ -302,6 +302,17 @@ test('a provider that is down is said so, and asked again a moment later', async
   const answer = await browser().get('/auth/sign-in/provider');
   assert.equal(answer.statusCode, 502);
   assert.match(answer.body, /cannot be asked now/);
+});
+
+test('a database that cannot answer is 503, and nobody is taken for signed out', async (t) => {
+  const { browser, sessions } = await setUp(t);
+  t.mock.method(sessions, 'find', async () => {
+    throw new DatabaseUnavailable('the database is away');
+  });
+  const answer = await browser().get('/auth/account');
+  assert.deepEqual([answer.statusCode, answer.headers['retry-after']], [503, '5']);
+  assert.match(answer.body, /cannot do that now/);
+  assert.doesNotMatch(answer.body, /is away/);
 });
 
 const elsewhere = [
