@@ -35,7 +35,7 @@ export async function makeSigningKey(): Promise<{ id: string; privateKey: string
 }
 
 /** Milliseconds for which keys are used as they were read: a rotated or revoked key is so for every process after that. */
-export const keysFreshFor = 15_000;
+const keysFreshFor = 15_000;
 /** Milliseconds between two looks for a key that is not known: anyone can make tokens up. */
 const missesEvery = 2_000;
 

@@ -14,7 +14,7 @@ import { Refused } from './refused.ts';
 import { type Access, whoMay } from './who-may.ts';
 
 /** @throws Refused */
-export function parseRepositoryName(text: string): RepositoryName {
+function parseRepositoryName(text: string): RepositoryName {
   const name = asName(text);
   if (name !== undefined) return name;
   throw new Refused(
