@@ -42,6 +42,13 @@ describe('main.ts', () => {
     assert.deepEqual(await node([main, 'config', 'check']), RIGHT);
   });
 
+  test('ends quietly when nobody reads its output any more, as other programs do', async () => {
+    const child = spawn(process.execPath, [main, 'reference'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    const [err, [exitCode]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+    assert.deepEqual([exitCode, err], [141, '']);
+  });
+
   test('reads berth.yaml of the working directory, and the environment', async () => {
     const cwd = mkdtempSync(join(folder, 'cwd-'));
     writeFileSync(join(cwd, 'berth.yaml'), 'listen: nowhere\n');
