@@ -84,7 +84,8 @@ for (const { name, open } of dialects) {
     assert.equal(await warningOf('library/*'), `library/* matches nothing yet: ${nobody}`);
     await makeRepository(database, parseName('library/nginx'));
     await makeRepository(database, parseName('alpine'));
-    for (const pattern of ['library/*', 'library/ng*', 'library/nginx', 'alpine']) {
+    await makeRepository(database, parseName('0/app'));
+    for (const pattern of ['0/*', 'library/*', 'library/ng*', 'library/nginx', 'alpine']) {
       assert.equal(await warningOf(pattern), undefined, pattern);
     }
     assert.equal(await warningOf('library/ngin'), `library/ngin matches nothing yet: ${nobody}`, 'a slip');
