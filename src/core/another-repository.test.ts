@@ -1,0 +1,78 @@
+// What is asked for one repository is not answered from another that has its name by now.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dialects, digestNumber, makeRepository, repositoryName } from '../../test/support/databases.ts';
+import { makeManifest } from '../../test/support/manifests.ts';
+import { linkBlob, recordStored } from '../db/blobs.ts';
+import { parseName } from '../oci/name.ts';
+import { parseReference } from '../oci/reference.ts';
+import { openMemoryStore } from '../storage/memory.ts';
+import { AnotherRepository } from './another-repository.ts';
+import { Blobs } from './blobs.ts';
+import { Manifests } from './manifests.ts';
+import { listReferrerPage } from './referrers.ts';
+import { listTagPage } from './tags.ts';
+
+const clock = () => 1;
+const page = { n: 10, last: '' };
+const held = digestNumber(1);
+const missing = digestNumber(2);
+const absent = parseName('library/absent');
+
+for (const { name, open } of dialects) {
+  test(`${name}: a read that means one repository is refused in another, whether it holds what is asked for or not`, async (t) => {
+    const database = await open(t);
+    const id = await makeRepository(database);
+    const manifest = makeManifest('one');
+    const manifests = new Manifests({ database, clock, missingReferences: 'all' });
+    const blobs = new Blobs({ database, store: openMemoryStore(), clock });
+    const rights = { mayCreate: true, mayUpdate: true };
+    await manifests.put(repositoryName, parseReference('v1'), {
+      ...manifest,
+      tags: [],
+      conditions: {},
+      rights,
+    });
+    await database.transaction(async (db) => {
+      await recordStored(db, { digest: held, size: 1, generation: 0 }, 1);
+      await linkBlob(db, id, held, 1);
+    });
+
+    type Read = (of: typeof repositoryName, meant?: number) => Promise<unknown>;
+    const finds: Record<string, Read> = {
+      'a manifest by its tag': (of, meant) => manifests.get(of, parseReference('v1'), meant),
+      'a manifest by its digest': (of, meant) => manifests.get(of, parseReference(manifest.digest), meant),
+      'a blob': (of, meant) => blobs.find(of, held, meant),
+      tags: (of, meant) => listTagPage(database, of, page, meant),
+    };
+    const misses: Record<string, Read> = {
+      'a tag that is not there': (of, meant) => manifests.get(of, parseReference('v2'), meant),
+      'a blob that is not there': (of, meant) => blobs.find(of, missing, meant),
+    };
+    const referrers: Read = (of, meant) => listReferrerPage(database, of, held, page, meant);
+    for (const [what, read] of Object.entries({ ...finds, ...misses, referrers })) {
+      await assert.rejects(read(repositoryName, id + 1), AnotherRepository, what);
+    }
+    for (const read of [...Object.values(finds), referrers]) {
+      for (const meant of [id, undefined]) await read(repositoryName, meant);
+    }
+    for (const [what, read] of Object.entries(misses)) {
+      for (const meant of [id, undefined]) {
+        await assert.rejects(read(repositoryName, meant), { code: /_UNKNOWN$/ }, what);
+      }
+    }
+    // What is gone is unknown, and no other repository.
+    for (const [what, read] of Object.entries({ ...finds, ...misses })) {
+      await assert.rejects(read(absent, id), { code: /_UNKNOWN$/ }, what);
+    }
+    assert.deepEqual(await referrers(absent, id), { items: [], more: false });
+  });
+}
+
+test('the refusal asks for other credentials, and says why', () => {
+  const { code, detail } = new AnotherRepository();
+  assert.deepEqual(
+    [code, detail],
+    ['UNAUTHORIZED', 'this is another repository than the token was made for'],
+  );
+});
