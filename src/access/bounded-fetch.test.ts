@@ -74,6 +74,11 @@ for (const status of [204, 205, 304]) {
   });
 }
 
+test('an answer about a document, without it, is an empty one', async (t) => {
+  const { url } = await serve(t, (_request, response) => response.end('x'));
+  assert.equal(await (await boundedFetch(url, { method: 'HEAD' })).text(), '');
+});
+
 test('a redirect is not followed, whatever the caller says', async (t) => {
   const { url, asked } = await serve(t, (_request, response) =>
     response.writeHead(302, { location: '/elsewhere' }).end(),
@@ -99,8 +104,11 @@ test('a body of as many bytes as are allowed is taken; with one more it is refus
   await closed;
 });
 
-test('who does not end in time is left', async (t) => {
-  const { url } = await serve(t, (_request, response) => response.write('x'));
+test('who does not end in time is left, though more comes all the while', async (t) => {
+  const { url } = await serve(t, (_request, response) => {
+    const timer = setInterval(() => response.write('x'), 10);
+    response.on('close', () => clearInterval(timer));
+  });
   await assert.rejects(boundedFetch(url, {}, { ...usualBounds, timeout: 50 }), { name: 'TimeoutError' });
 });
 

@@ -52,7 +52,6 @@ export class KeySets {
         if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
         // Perhaps a key that is newer than what is known.
         const newer = await this.#keys(issuer, { not: known });
-        if (newer === known) throw error;
         return newer(header, token);
       }
     };
@@ -66,7 +65,8 @@ export class KeySets {
       if (now - entry.triedAt >= times.pause) entry.loading ??= this.#load(entry, now);
       await entry.loading;
     }
-    if (entry.keys !== undefined && now - entry.fetchedAt < times.stale) return entry.keys;
+    const good = now - entry.fetchedAt < times.stale ? entry.keys : undefined;
+    if (good !== undefined) return good;
     throw new KeysUnavailable(`the keys of ${issuer} cannot be had: ${messageOf(entry.failure)}`, {
       cause: entry.failure,
     });
