@@ -19,6 +19,8 @@ for (const { name, open } of dialects) {
     assert.match(made?.password as string, /^[A-Za-z0-9]{24}$/);
     const user = await findUser(database.read, admin);
     assert.equal(user?.administrator, true);
+    assert.equal(user.tokenOnly, false, 'or nobody could log in with it');
+    assert.equal(user.mail, null);
     assert.ok(await verifyPassword(made?.password as string, user?.password as string));
     assert.equal(await makeFirstAdministrator(database, { name: 'admin' }), undefined, 'once');
   });
@@ -36,6 +38,8 @@ for (const { name, open } of dialects) {
     const alice = await makeUser(database, 'alice');
     await database.transaction((db) => updateUser(db, alice, { administrator: true }));
     assert.equal(await makeFirstAdministrator(database, { name: 'admin' }), undefined);
+    const unusable = { name: 'No Name', password: 'short' };
+    assert.equal(await makeFirstAdministrator(database, unusable), undefined, 'it is not looked at');
     await database.transaction((db) => setDisabled(db, alice, 1));
     assert.equal((await makeFirstAdministrator(database, { name: 'admin' }))?.name, 'admin');
   });
@@ -53,6 +57,15 @@ for (const { name, open } of dialects) {
       });
     }
     assert.equal((await findUser(database.read, admin))?.administrator, false);
+  });
+
+  test(`${name}: of two who ask at the same time one makes the administrator`, async (t) => {
+    const database = await open(t);
+    const made = await Promise.all(
+      ['one', 'other'].map((name) => makeFirstAdministrator(database, { name })),
+    );
+    assert.equal(made.filter((one) => one !== undefined).length, 1);
+    assert.equal((await listUsers(database.read, '', 10)).length, 1);
   });
 
   test(`${name}: a password that will not do makes nobody`, async (t) => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hash as bcrypt } from '@node-rs/bcrypt';
 import { hashPassword, isBcrypt, needsRehash, verifyPassword } from './passwords.ts';
+import { printArgon2 } from './phc.ts';
 
 const password = 'correct horse battery staple';
 
@@ -57,6 +58,35 @@ test('argon2id tells passwords of 72 and of 73 bytes apart', async () => {
   assert.equal(await verifyPassword('x'.repeat(72), hash), true);
 });
 
+test('bcrypt of every cost from 4 to 15 can be checked', () => {
+  const costs = Array.from({ length: 100 }, (_, cost) => cost);
+  const checked = costs.filter((cost) => isBcrypt(`$2b$${`${cost}`.padStart(2, '0')}$${'a'.repeat(53)}`));
+  assert.deepEqual(checked, [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+});
+
+test('a hash is to be replaced that is cheaper or dearer than those of today, or shorter', () => {
+  const today = {
+    memory: 19_456,
+    passes: 2,
+    parallelism: 1,
+    salt: Buffer.alloc(16),
+    tag: Buffer.alloc(32),
+  };
+  assert.equal(needsRehash(printArgon2(today)), false);
+  assert.equal(needsRehash(printArgon2({ ...today, salt: Buffer.alloc(17), tag: Buffer.alloc(33) })), false);
+  for (const other of [
+    { memory: 19_455 },
+    { memory: 19_457 },
+    { passes: 1 },
+    { passes: 3 },
+    { parallelism: 2 },
+    { salt: Buffer.alloc(15) },
+    { tag: Buffer.alloc(31) },
+  ]) {
+    assert.equal(needsRehash(printArgon2({ ...today, ...other })), true, JSON.stringify(other));
+  }
+});
+
 const salt = 'c29tZXNhbHRzb21lc2FsdA';
 const tag = 'A'.repeat(43);
 const malformed = [
@@ -82,6 +112,9 @@ const malformed = [
   `$2b$03$${'a'.repeat(53)}`,
   `$2b$+4$${'a'.repeat(53)}`,
   `$2b$04$${'a'.repeat(52)}`,
+  `$2b$04$${'a'.repeat(54)}`,
+  `$2b$04$${'a'.repeat(52)}!`,
+  `x$2b$04$${'a'.repeat(53)}`,
   '$apr1$salt$hash',
   '{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=',
 ];

@@ -24,9 +24,9 @@ export async function hashPassword(password: string): Promise<string> {
  * as long and is false.
  */
 export async function verifyPassword(password: string, hash: string | undefined): Promise<boolean> {
-  if (hash !== undefined && isBcrypt(hash)) return matchesBcrypt(password, hash);
-  const argon2 = hash === undefined ? undefined : parseArgon2(hash);
-  if (argon2 === undefined) return spendTime(password);
+  if (hash && isBcrypt(hash)) return matchesBcrypt(password, hash);
+  const argon2 = hash && parseArgon2(hash);
+  if (!argon2) return spendTime(password);
   return isSameSecret(await tagOf(password, argon2, argon2.salt, argon2.tag.length), argon2.tag);
 }
 

@@ -8,6 +8,7 @@ async function read(header: string | undefined, secure: boolean): Promise<string
   const app = Fastify();
   app.get('/', async (request) => ({ value: readCookie(request, 'berth', secure) }));
   const response = await app.inject({ url: '/', headers: header === undefined ? {} : { cookie: header } });
+  assert.equal(response.statusCode, 200);
   return response.json<{ value?: string }>().value;
 }
 

@@ -16,8 +16,8 @@ const maxHeader = 16 * 1024;
 
 /** `undefined` when it was not sent, or twice: then one of them is not ours. */
 export function readCookie({ headers }: FastifyRequest, name: string, secure: boolean): string | undefined {
-  const { cookie = '' } = headers;
-  if (cookie.length > maxHeader) return undefined;
+  const { cookie } = headers;
+  if (cookie === undefined || cookie.length > maxHeader) return undefined;
   const start = `${nameOf(name, secure)}=`;
   const found = cookie.split(';').flatMap((part) => {
     const pair = part.trim();

@@ -1,0 +1,18 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { isSameSecret, keyedHash } from './secrets.ts';
+
+test('secrets are the same byte by byte, whatever their lengths', () => {
+  assert.equal(isSameSecret('secret', 'secret'), true);
+  assert.equal(isSameSecret('secret', Buffer.from('secret')), true);
+  for (const other of ['', 'secre', 'secrets', 'Secret', 'secre\0']) {
+    assert.equal(isSameSecret('secret', other), false, other);
+  }
+});
+
+test('what is kept of a text is the same each time, and is not its plain hash', () => {
+  assert.deepEqual(keyedHash('text'), keyedHash('text'));
+  assert.notDeepEqual(keyedHash('text'), keyedHash('texts'));
+  assert.notDeepEqual(keyedHash('text'), createHash('sha256').update('text').digest());
+});
