@@ -7,6 +7,7 @@ import { type GoTool, goTool, goTools } from './go-tools.ts';
 /** The programs that tests drive, and the Debian package each comes from. `npm test` installs what is missing. */
 export const debianPackages = {
   buildah: 'buildah',
+  chromium: 'chromium',
   ctr: 'containerd',
   curl: 'curl',
   docker: 'docker.io',

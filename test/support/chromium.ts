@@ -1,0 +1,131 @@
+// A real browser without a window, driven over the DevTools protocol.
+import { once } from 'node:events';
+import type { TestContext } from 'node:test';
+import { startChild } from './child.ts';
+import { cleanUp } from './cleanup.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+export interface ChromiumPage {
+  /** Goes there, through every redirect, until the page has loaded. */
+  open(url: string): Promise<void>;
+  /** What the script comes to, as JSON carries it. */
+  evaluate<T = unknown>(script: string): Promise<T>;
+  /** Writes into the field that a selector finds. */
+  fill(selector: string, text: string): Promise<void>;
+  /** Presses what a selector finds, and waits for the page that this leads to. */
+  press(selector: string): Promise<void>;
+  /** A method of the protocol, such as `Emulation.setEmulatedMedia`. */
+  send<T = unknown>(method: string, parameters?: object): Promise<T>;
+  /** What the browser complained of: errors of scripts, and what a policy blocked. */
+  readonly complaints: readonly string[];
+}
+
+interface Message {
+  readonly id?: number;
+  readonly result?: unknown;
+  readonly error?: { readonly message: string };
+  readonly method?: string;
+  readonly params: Record<string, unknown>;
+}
+
+/** Milliseconds for one step; a machine under load needs some of them. */
+const stepLimit = 15_000;
+
+/** A new page of a new browser, which remembers nothing and ends with the test. */
+export async function startChromium(t: TestContext): Promise<ChromiumPage> {
+  const profile = await temporaryDirectory(t, 'berth-chromium');
+  const browser = await startChild(t, {
+    command: 'chromium',
+    // Root has no sandbox, and containers little shared memory.
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-dev-shm-usage',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      // Nothing leaves this machine, and nobody waits for what does not answer.
+      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.*',
+      '--remote-debugging-port=0',
+      `--user-data-dir=${profile}`,
+    ],
+    env: { ...process.env, HOME: profile },
+    ready: /DevTools listening on ws:\/\/([\d.:]+)\//,
+  });
+  // It ends its own processes when it is asked to, which write to the profile until then.
+  cleanUp(t, () => browser.stop());
+  const opened = await fetch(`http://${browser.ready[1]}/json/new?about:blank`, { method: 'PUT' });
+  const { webSocketDebuggerUrl } = (await opened.json()) as { webSocketDebuggerUrl: string };
+  const socket = new WebSocket(webSocketDebuggerUrl);
+  await once(socket, 'open');
+  return drive(socket);
+}
+
+async function drive(socket: WebSocket): Promise<ChromiumPage> {
+  const waiting = new Map<number, PromiseWithResolvers<unknown>>();
+  const complaints: string[] = [];
+  const loads = new EventTarget();
+  let last = 0;
+  socket.addEventListener('message', ({ data }) => {
+    const { id, result, error, method, params } = JSON.parse(data as string) as Message;
+    if (id !== undefined) {
+      if (error) waiting.get(id)?.reject(new Error(error.message));
+      else waiting.get(id)?.resolve(result);
+      waiting.delete(id);
+    } else if (method === 'Page.loadEventFired') {
+      loads.dispatchEvent(new Event('load'));
+    } else if (method === 'Log.entryAdded') {
+      const { text, level, url } = params.entry as { text: string; level: string; url?: string };
+      if (level === 'error') complaints.push(`${url ?? ''} ${text}`.trim());
+    } else if (method === 'Runtime.exceptionThrown') {
+      complaints.push(JSON.stringify(params));
+    }
+  });
+
+  socket.addEventListener('close', () => {
+    for (const { reject } of waiting.values()) reject(new Error('chromium has ended'));
+  });
+
+  const send = async <T>(method: string, params: object = {}): Promise<T> => {
+    const id = ++last;
+    const answer = Promise.withResolvers<unknown>();
+    waiting.set(id, answer);
+    socket.send(JSON.stringify({ id, method, params }));
+    return (await answer.promise) as T;
+  };
+  const evaluate = async <T>(expression: string): Promise<T> => {
+    const options = { expression, returnByValue: true, awaitPromise: true, userGesture: true };
+    const { result, exceptionDetails } = await send<{
+      result: { value: T };
+      exceptionDetails?: { exception?: { description?: string } };
+    }>('Runtime.evaluate', options);
+    if (exceptionDetails) throw new Error(`${expression}: ${exceptionDetails.exception?.description}`);
+    return result.value;
+  };
+  const untilLoaded = async (action: () => Promise<unknown>) => {
+    const loaded = once(loads, 'load', { signal: AbortSignal.timeout(stepLimit) });
+    await Promise.all([loaded, action()]);
+  };
+  const find = (selector: string) => `document.querySelector(${JSON.stringify(selector)})`;
+
+  await Promise.all(['Page.enable', 'Log.enable', 'Runtime.enable'].map((method) => send(method)));
+  // The empty page's own load is not to be taken for the first one that is waited for.
+  await evaluate(
+    `new Promise((done) => document.readyState === 'complete' ? done() : addEventListener('load', () => setTimeout(done)))`,
+  );
+  return {
+    complaints,
+    send,
+    evaluate,
+    open: (url) =>
+      untilLoaded(async () => {
+        const { errorText } = await send<{ errorText?: string }>('Page.navigate', { url });
+        if (errorText) throw new Error(`${url}: ${errorText}`);
+      }),
+    fill: async (selector, text) => {
+      await evaluate(`${find(selector)}.focus()`);
+      await send('Input.insertText', { text });
+    },
+    press: (selector) => untilLoaded(() => evaluate(`${find(selector)}.click()`)),
+  };
+}
