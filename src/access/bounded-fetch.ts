@@ -12,7 +12,7 @@ export interface FetchBounds {
   readonly limit: number;
 }
 
-const usualBounds: FetchBounds = { timeout: 5_000, limit: 512 * 1024 };
+export const usualBounds: FetchBounds = { timeout: 5_000, limit: 512 * 1024 };
 
 /** Whether what comes from there can be believed: HTTPS, or this machine, which nobody listens in on. */
 export function isTrustworthy(url: URL): boolean {
