@@ -16,6 +16,12 @@ export class Canaries {
     return secret;
   }
 
+  /** A secret that somebody else has made, such as the registry. */
+  learn(what: string, secret: string): void {
+    assert.ok(secret.length >= 20, `${what} is too short to be told from anything else`);
+    this.#planted.set(secret, what);
+  }
+
   /** A secret that was planted before. */
   planted(what: string): string | undefined {
     return [...this.#planted].find(([, other]) => other === what)?.[0];
@@ -90,6 +96,41 @@ export class Visitor {
       `${answer.status} ${JSON.stringify([...answer.headers])} ${text}`,
     );
     return answer;
+  }
+
+  get origin(): string {
+    return new URL(this.#url).origin;
+  }
+
+  /** Sends what is answered with secrets, which are told from then on; of a token by its signature too. */
+  async take(
+    method: string,
+    path: string,
+    headers: Record<string, string> = {},
+    body?: URLSearchParams,
+  ): Promise<Readonly<Record<string, string>>> {
+    const answer = await fetch(`${this.#url}${path}`, {
+      method,
+      headers,
+      redirect: 'manual',
+      ...(body !== undefined && { body }),
+    });
+    const text = await answer.text();
+    const taken: Record<string, string> = {};
+    if (answer.headers.get('content-type')?.includes('json')) {
+      for (const [name, value] of Object.entries(JSON.parse(text))) {
+        if (/token$/.test(name) && typeof value === 'string') taken[name] = value;
+      }
+    }
+    const [cookie] = answer.headers.get('set-cookie')?.split(';') ?? [];
+    if (cookie !== undefined) taken.cookie = cookie;
+    for (const [name, value] of Object.entries(taken)) {
+      this.#canaries.learn(`the ${name} of ${path}`, value.split('=').at(-1) as string);
+      const [, , signature] = value.split('.');
+      if (signature) this.#canaries.learn(`the signature of the ${name} of ${path}`, signature);
+    }
+    if (Object.keys(taken).length === 0) this.#canaries.saw(`the answer to ${method} ${path}`, text);
+    return taken;
   }
 
   /** What no client library would send. */

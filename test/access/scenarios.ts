@@ -11,9 +11,9 @@ export interface Stage {
   readonly data: string;
 }
 
-type Scenario = (stage: Stage) => Promise<void>;
+export type Scenario = (stage: Stage) => Promise<void>;
 
-const everywhere = [
+export const everywhere = [
   '/v2/',
   '/v2/_catalog',
   '/v2/acme/app/manifests/v1',

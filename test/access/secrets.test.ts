@@ -10,6 +10,7 @@ import { berth } from '../support/berth.ts';
 import { startBerth } from '../support/process.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { Canaries, Visitor } from './canaries.ts';
+import { issuedScenarios } from './issued.ts';
 import { scenarios } from './scenarios.ts';
 
 const secrets = settingsOf(configSchema).settings.filter(({ writeOnly }) => writeOnly);
@@ -105,7 +106,7 @@ describe('a running registry', () => {
     ['pretty', 'push'],
     ['json', 'none'],
   ] as const) {
-    for (const [name, scenario] of Object.entries(scenarios)) {
+    for (const [name, scenario] of Object.entries({ ...scenarios, ...issuedScenarios })) {
       test(`${name}: no secret in the ${format} log, answers, metrics, audit log or files (anonymous: ${anonymous})`, async (t) => {
         const canaries = new Canaries();
         const file = await configFile(t, canaries, { signOn }, ['signOn.clientSecret', 'admin.password']);
@@ -132,6 +133,7 @@ describe('a running registry', () => {
         const { exitCode, out } = await berth('audit', 'export', '--data', data);
         assert.equal(exitCode, 0);
         canaries.saw('the audit log', out);
+        canaries.saw('berth config show', (await berth('config', 'show', '--config', file)).out);
         canaries.saw('the log', server.output());
         canaries.assertHidden(/the answer to/, /the log$/, /berth\.db$/);
       });
