@@ -75,6 +75,30 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await others(database, 'acme'), [], 'that is no repository of acme');
   });
 
+  test(`${name}: every member is listed, however many there are`, async (t) => {
+    const database = await open(t);
+    const acme = await makeOrganisation(database, 'acme');
+    const names = Array.from({ length: 1_001 }, (_, i) => `user-${1_000 + i}`);
+    await database.transaction(async (db) => {
+      const users = await db
+        .insertInto('accounts')
+        .values(names.map((name) => ({ name, kind: 'user' as const, created_at: 1 })))
+        .returning('id')
+        .execute();
+      const members = users.map(({ id }) => ({
+        organisation_id: acme,
+        account_id: id,
+        role: 'read' as const,
+      }));
+      await db.insertInto('members').values(members).execute();
+    });
+    const listed = await others(database, 'acme/app');
+    assert.deepEqual(
+      listed,
+      names.map((name) => `user ${name}: pull by read on acme/**, as a member`),
+    );
+  });
+
   test(`${name}: grants are listed where they match, and everyone where all may pull`, async (t) => {
     const database = await open(t);
     const acme = await makeOrganisation(database, 'acme');
