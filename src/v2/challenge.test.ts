@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Answer, connect, unknownDigest, unknownUpload } from '../../test/support/inject.ts';
 import { connectPeople, fetchToken, type Person } from '../../test/support/people.ts';
+import { Challenge } from '../access/challenge.ts';
+import { challengeHeaders } from './challenge.ts';
+import type { Exchange } from './exchange.ts';
 
 const challengeOf = ({ headers }: Answer): string | undefined => headers['www-authenticate'];
 
@@ -38,6 +41,7 @@ const scopes: [method: string, path: string, scope: string | undefined][] = [
   ],
   ['POST', `/v2/acme/app/blobs/uploads/?mount=${unknownDigest}&from=a"b`, 'repository:acme/app:pull,push'],
   ['POST', '/v2/acme/app/blobs/uploads/?from=acme/base', 'repository:acme/app:pull,push'],
+  ['GET', `/v2/acme/app/tags/list?mount=${unknownDigest}&from=acme/base`, 'repository:acme/app:pull'],
 ];
 
 test('a challenge names the token server, the service and what a token has to be good for', async (t) => {
@@ -51,6 +55,13 @@ test('a challenge names the token server, the service and what a token has to be
       `${method} ${path}`,
     );
   }
+});
+
+test('nothing that a challenge quotes ends the quotes or the line', () => {
+  const server = { realmFor: () => 'https://a.example/"x\\y\r\n\u00e9', service: 'a "b"' };
+  const headers = challengeHeaders(server, {} as Exchange, { action: 'getBase' }, new Challenge());
+  const expected = 'Bearer realm="https://a.example/\\"x\\\\y",service="a \\"b\\""';
+  assert.equal(headers['WWW-Authenticate'], expected);
 });
 
 test('the token server is where the configuration, the request or a trusted proxy says', async (t) => {
