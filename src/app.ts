@@ -82,8 +82,7 @@ export interface WorkerParts {
  * clock is wrong.
  */
 const orphanGrace = 24 * 3_600_000;
-const sweepEvery = 3_600_000;
-const forgetEvery = 3_600_000;
+const hourly = 3_600_000;
 
 /**
  * @throws DataDirectoryInUse, ForeignRegistry, Refused, TlsError, SchemaMismatch, UnfinishedCopy, UnfitDatabase, StoreUnusable, or
@@ -216,35 +215,46 @@ async function assemble(
     holder: randomUUID(),
     observer: observeJobs(logger, metrics.jobs),
   });
-  jobs.every('sessions', sweepEvery, async () => {
-    if ((await readOnlyReason(database.read)) === undefined) await sessions.removeExpired();
-  });
-  jobs.every('sweep', Math.min(sweepEvery, config.uploads.expireAfter), async (signal) => {
-    if ((await readOnlyReason(database.read)) !== undefined) return;
-    const { expireAfter } = config.uploads;
-    const took = (swept: Swept) => metrics.jobs.swept({ ...swept });
-    logger.info(
-      await sweep({ database, store, clock, expireAfter, grace: orphanGrace, took }, signal),
-      'swept',
-    );
-  });
-
-  jobs.every('audit', forgetEvery, async (signal) => {
-    if ((await readOnlyReason(database.read)) !== undefined) return;
-    const { keepFor } = config.audit;
-    const events = await forget({ database, clock, keepFor }, deleteAuditEvents, signal);
-    logger.info({ events }, 'deleted old events of the audit log');
-  });
-
-  jobs.every('pull-counts', forgetEvery, async (signal) => {
+  // A registry that is being moved is not tidied: the copy would never be whole.
+  const whenWritable = (run: (signal: AbortSignal) => Promise<void>) => async (signal: AbortSignal) => {
+    if ((await readOnlyReason(database.read)) === undefined) await run(signal);
+  };
+  const sweepOften = Math.min(hourly, config.uploads.expireAfter);
+  jobs.every(
+    'sweep',
+    sweepOften,
+    whenWritable(async (signal) => {
+      const { expireAfter } = config.uploads;
+      const took = (swept: Swept) => metrics.jobs.swept({ ...swept });
+      const swept = await sweep({ database, store, clock, expireAfter, grace: orphanGrace, took }, signal);
+      logger.info(swept, 'swept');
+    }),
+  );
+  jobs.every(
+    'audit',
+    hourly,
+    whenWritable(async (signal) => {
+      const { keepFor } = config.audit;
+      const events = await forget({ database, clock, keepFor }, deleteAuditEvents, signal);
+      logger.info({ events }, 'deleted old events of the audit log');
+    }),
+  );
+  jobs.every(
+    'sessions',
+    hourly,
+    whenWritable(async () => void (await sessions.removeExpired())),
+  );
+  jobs.every(
+    'signing-keys',
+    hourly,
+    whenWritable(async () => {
+      const removed = await removeEndedSigningKeys(database, config.access);
+      if (removed.length > 0) logger.info({ removed }, 'removed keys whose last token has ended');
+    }),
+  );
+  jobs.every('pull-counts', hourly, async (signal) => {
     const keepFor = config.rateLimits.pullWindow;
     await forget({ database: raw.database, clock, keepFor }, deletePullCounts, signal);
-  });
-
-  jobs.every('signing-keys', forgetEvery, async () => {
-    if ((await readOnlyReason(database.read)) !== undefined) return;
-    const removed = await removeEndedSigningKeys(database, config.access);
-    if (removed.length > 0) logger.info({ removed }, 'removed keys whose last token has ended');
   });
 
   const close = async (): Promise<void> => {
