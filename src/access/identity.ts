@@ -26,6 +26,11 @@ export interface Identity {
 
 export const anonymousIdentity: Identity = { principal: { kind: 'anonymous' }, credential: { kind: 'none' } };
 
+/** For the audit log: whoever gave the name, and has not shown that it is theirs. */
+export function claimantOf(name: string): Identity {
+  return { principal: { kind: 'holder', name }, credential: { kind: 'none' } };
+}
+
 /** One text for one principal, whatever it is called today: owner of uploads, actor in the audit log, subject of limits. */
 export function principalKey(principal: Principal): string {
   switch (principal.kind) {

@@ -4,7 +4,7 @@ import { Refused } from '../access/administration/refused.ts';
 import type { Audit } from '../access/audit.ts';
 import type { Credentials } from '../access/basic.ts';
 import { loadEntitlements } from '../access/entitlements.ts';
-import type { Identity } from '../access/identity.ts';
+import { claimantOf, type Identity } from '../access/identity.ts';
 import { type Person, type SignedOn, signOn } from '../access/sign-on.ts';
 import type { Database } from '../db/database.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -60,7 +60,12 @@ export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
       const answer = explain(error);
       if (answer === undefined) throw error;
       const { code } = error as RegistryError;
-      parts.audit.record({ ...event, allowed: false, identity: claimed(credentials.username), error: code });
+      parts.audit.record({
+        ...event,
+        allowed: false,
+        identity: claimantOf(credentials.username),
+        error: code,
+      });
       if (answer.retryAfter !== undefined) reply.header('retry-after', answer.retryAfter);
       return sendSignIn(reply, to, answer);
     }
@@ -157,16 +162,16 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
       return signedOn;
     } catch (error) {
       if (error instanceof Refused) {
-        parts.audit.record({ ...event, allowed: false, identity: claimed(person.subject), error: 'DENIED' });
+        parts.audit.record({
+          ...event,
+          allowed: false,
+          identity: claimantOf(person.subject),
+          error: 'DENIED',
+        });
       }
       throw error;
     }
   }
-}
-
-/** Who it was said to be. */
-function claimed(name: string): Identity {
-  return { principal: { kind: 'holder', name }, credential: { kind: 'none' } };
 }
 
 function providerLink(to: string) {

@@ -5,7 +5,7 @@ import type { Audit } from '../access/audit.ts';
 import { type Credentials, parseBasic } from '../access/basic.ts';
 import type { BearerTokens } from '../access/bearer.ts';
 import { type Asked, parseAsked } from '../access/docker-scope.ts';
-import { anonymousIdentity, type Identity } from '../access/identity.ts';
+import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
 import type { TokenGrant, TokenGrants } from '../access/token-grants.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { takeForm } from './take-form.ts';
@@ -183,8 +183,7 @@ async function logIn(
     return identity;
   } catch (error) {
     if (error instanceof RegistryError) {
-      const claimed = { kind: 'holder', name: credentials.username } as const;
-      const identity: Identity = { principal: claimed, credential: { kind: 'none' } };
+      const identity = claimantOf(credentials.username);
       audit.record({ ...event, allowed: false, identity, error: error.code });
     }
     throw error;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Access, anonymousCaller, type Caller } from '../access/access.ts';
-import { anonymousIdentity, type Identity } from '../access/identity.ts';
+import { parseBasic } from '../access/basic.ts';
+import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
 import type { Permit } from '../access/permit.ts';
 import type { Blobs } from '../core/blobs.ts';
 import { asRegistryError } from '../core/faults.ts';
@@ -48,8 +49,10 @@ export interface Served {
   readonly exchange: Exchange;
   /** Absent when the URL named nothing. */
   readonly route: Route | undefined;
-  /** Nobody, too, when the credentials were wrong. */
+  /** Where they did not show who they are, whoever they say they are. */
   readonly identity: Identity;
+  /** Credentials were sent, and did not let anybody in. */
+  readonly loginFailed: boolean;
   readonly status: number;
   /** Milliseconds. */
   readonly duration: number;
@@ -92,8 +95,16 @@ export function registryApi(parts: RegistryApiParts) {
       replyError(exchange, failure);
     }
     const duration = performance.now() - start;
-    const identity = caller?.identity ?? anonymousIdentity;
-    parts.observe({ exchange, route, identity, status: response.statusCode, duration, error: failure });
+    parts.observe({
+      exchange,
+      route,
+      identity: caller?.identity ?? claimant(exchange),
+      // What is refused before anybody is asked who they are has no route yet.
+      loginFailed: route !== undefined && caller === undefined,
+      status: response.statusCode,
+      duration,
+      error: failure,
+    });
   };
 }
 
@@ -101,6 +112,12 @@ function identify(access: Access, exchange: Exchange): Caller | Promise<Caller> 
   const { authorization } = exchange.request.headers;
   if (authorization === undefined) return anonymousCaller;
   return access.identify(authorization, exchange.client.address);
+}
+
+/** A Bearer token that is wrong names nobody. */
+function claimant({ request }: Exchange): Identity {
+  const credentials = parseBasic(request.headers.authorization);
+  return credentials === undefined ? anonymousIdentity : claimantOf(credentials.username);
 }
 
 function admit(access: Access, caller: Caller, route: Route): Permit | Promise<Permit> {

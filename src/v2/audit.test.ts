@@ -158,3 +158,40 @@ test('a caller without credentials who is told to log in is no event; one with w
     ),
   );
 });
+
+test('wrong Basic credentials are refused under the name that was given, also once too many were wrong', async (t) => {
+  const name = `al\u0007ice${'e'.repeat(1_000)}`;
+  const clean = name.slice(0, 512).replace('\u0007', '\u{fffd}');
+  const log = await logOf(t, { anonymous: 'pull', limits: { loginsPerAddress: 1 } }, async (client) => {
+    for (const status of [401, 429]) {
+      const authorization = `Basic ${Buffer.from(`${name}:wrong`).toString('base64')}`;
+      assert.equal((await client.get('/v2/acme/app/tags/list', { authorization })).status, status);
+    }
+    await client.get('/v2/', { authorization: 'Bearer wrong' });
+  });
+  assert.deepEqual(
+    log.map(({ action, allowed, actor_name, credential, status }) => [
+      action,
+      allowed,
+      actor_name,
+      credential,
+      status,
+    ]),
+    [
+      ['tag.list', 0, clean, 'none', 401],
+      ['tag.list', 0, clean, 'none', 429],
+      ['api.check', 0, '', 'none', 401],
+    ],
+  );
+  assert.match(log[0]!.actor, /^holder:al/);
+  assert.equal(log[2]!.actor, 'anonymous');
+});
+
+test('a limit of requests is no refusal', async (t) => {
+  const log = await logOf(t, { rateLimits: { requestsPerAddress: 1 } }, async (client) => {
+    const authorization = `Basic ${btoa('alice:wrong')}`;
+    assert.equal((await client.get('/v2/')).status, 200);
+    assert.equal((await client.get('/v2/', { authorization })).status, 429);
+  });
+  assert.deepEqual(log, []);
+});

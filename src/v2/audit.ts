@@ -13,9 +13,10 @@ export interface AuditRequestsParts {
 
 /** Tells the audit log of every request that changed something or was refused. */
 export function auditRequests({ audit, pulls }: AuditRequestsParts): (served: Served) => void {
-  return ({ exchange, route, status, error, identity }) => {
+  return (served) => {
+    const { exchange, route, status, error, identity } = served;
     if (route === undefined) return;
-    const refused = isRefusal(exchange, status);
+    const refused = isRefusal(served);
     const action = refused ? actionOf(route, exchange) : changeOf(route, exchange, status, pulls);
     if (action === undefined) return;
     audit.record({
@@ -34,8 +35,11 @@ export function auditRequests({ audit, pulls }: AuditRequestsParts): (served: Se
 }
 
 /** That a caller without credentials is told to bring some is how every login begins. */
-function isRefusal({ request }: Exchange, status: number): boolean {
-  return status === 403 || (status === 401 && request.headers.authorization !== undefined);
+function isRefusal({ exchange, status, loginFailed }: Served): boolean {
+  if (status === 403) return true;
+  if (status === 401) return exchange.request.headers.authorization !== undefined;
+  // Too many wrong passwords came before, or too many at once; other limits have nothing to do with who somebody is.
+  return loginFailed && (status === 429 || status === 503);
 }
 
 /** What the caller wanted. */
