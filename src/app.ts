@@ -145,12 +145,18 @@ async function assemble(
   const audit = new Audit({ database, observer: observeAudit(logger, metrics) });
   const logged = observeRequests(logger, metrics, config.log);
   const audited = auditRequests({ audit, pulls: config.audit.pulls });
+  const limits = limitsOf(config.rateLimits, {
+    // What is counted is no part of the registry, and pulls go on while it is read-only.
+    database: raw.database,
+    uncounted: (error) => logger.warn({ err: error }, 'a pull could not be counted, and went through'),
+  });
   const { access, tokenServer, sessions, addRoutes, settled } = await assembleAccess(config, {
     database,
     clock,
     logger,
     audit,
     clientOf,
+    limits,
     observe: logged,
   });
 
@@ -168,11 +174,7 @@ async function assemble(
     tokenServer,
     maxManifestSize: config.manifests.maxSize,
     deletesEnabled: config.deletes.enabled,
-    limits: limitsOf(config.rateLimits, {
-      // What is counted is no part of the registry, and pulls go on while it is read-only.
-      database: raw.database,
-      uncounted: (error) => logger.warn({ err: error }, 'a pull could not be counted, and went through'),
-    }),
+    limits,
     observe(served) {
       logged(served);
       audited(served);

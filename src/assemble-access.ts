@@ -19,6 +19,7 @@ import type { Clock } from './core/clock.ts';
 import type { Database } from './db/database.ts';
 import { baseUrlOf, type ClientOf } from './http/client.ts';
 import type { TokenServer } from './v2/challenge.ts';
+import type { Limits } from './v2/limits.ts';
 
 export interface AccessParts {
   readonly database: Database;
@@ -26,6 +27,8 @@ export interface AccessParts {
   readonly logger: Logger;
   readonly audit: Audit;
   readonly clientOf: ClientOf;
+  /** Absent: nobody is limited. */
+  readonly limits: Limits | undefined;
   /** Told of every request for a token when it has been answered. */
   readonly observe: (served: ServedToken) => void;
 }
@@ -44,7 +47,7 @@ export interface AssembledAccess {
 
 /** The wiring of access: with a token server of Berth's own, or with another's tokens. @throws TokenServerKeysError */
 export async function assembleAccess(config: Config, parts: AccessParts): Promise<AssembledAccess> {
-  const { database, clock, logger, audit, clientOf, observe } = parts;
+  const { database, clock, logger, audit, clientOf, limits, observe } = parts;
   const { tokenLifetime: lifetime, refreshLifetime, passwordLogin, createNamespaces } = config.access;
   const policy = config.anonymous;
   const logins = new Logins({
@@ -97,7 +100,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     },
     sessions,
     addRoutes(http) {
-      addTokenServer(http, { logins, tokens, grants, audit, clientOf, observe });
+      addTokenServer(http, { logins, tokens, grants, audit, clientOf, limits, observe });
       addPages(http, {
         database,
         clock,

@@ -17,6 +17,7 @@ import type { Database } from '../db/database.ts';
 import { createServer } from '../http/server.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseName } from '../oci/name.ts';
+import { type Limits, limitsOf } from '../v2/limits.ts';
 import { addTokenServer, type ServedToken } from './token.ts';
 
 const now = Date.UTC(2026, 0, 1, 12);
@@ -25,12 +26,13 @@ const hour = 3_600_000;
 interface Settings {
   readonly policy?: AnonymousAccess;
   readonly createNamespaces?: 'administrators' | 'users';
+  readonly limits?: Limits | undefined;
 }
 
 /** The token server over a real database; who has which password, or takes the database away, the test says. */
 async function setUp(
   t: TestContext,
-  { policy = 'public', createNamespaces = 'administrators' }: Settings = {},
+  { policy = 'public', createNamespaces = 'administrators', limits }: Settings = {},
 ) {
   const database = await (dialects[0] as (typeof dialects)[number]).open(t);
   const time = { now };
@@ -64,6 +66,7 @@ async function setUp(
     grants: new TokenGrants({ database, tokens, clock, policy, createNamespaces }),
     audit: { record: (event) => events.push(event) },
     clientOf: () => ({ address: '192.0.2.7' }),
+    limits,
     observe: (one) => served.push(one),
   });
   cleanUp(t, () => http.close());
@@ -614,4 +617,33 @@ test('what a form counts is what came, however it was sent', async (t) => {
   });
   assert.equal(answer.statusCode, 401);
   assert.equal(server.served[0]?.exchange.received, form.length);
+});
+
+test('requests for tokens count with those for the registry: of an address, and of a user', async (t) => {
+  const database = await (dialects[0] as (typeof dialects)[number]).open(t);
+  const settings = { requestsPerAddress: 4, requestsPerUser: 2, pullWindow: 60_000 };
+  const limits = limitsOf(settings, { database, uncounted: () => assert.fail() });
+  const server = await setUp(t, { limits });
+  await withAlice(server);
+  const statuses: unknown[] = [];
+  const ask = async (answer: ReturnType<Server['get']>) => {
+    const { status, headers, body } = await answer;
+    statuses.push([status, headers['retry-after'], body.errors?.[0].detail]);
+  };
+  const password = { grant_type: 'password', username: 'alice', password: 'secret' };
+  await ask(server.get('', 'alice:secret'));
+  await ask(server.post(password));
+  await ask(server.get('', 'alice:secret'));
+  limits?.arrive({ client: { address: '192.0.2.7' } });
+  await ask(server.get(''));
+  await ask(server.post(password));
+  const ofUser = [429, '30', 'requests of alice: at most 2 in a minute'];
+  const ofAddress = [429, '15', 'requests of this address: at most 4 in a minute'];
+  assert.deepEqual(statuses, [
+    [200, undefined, undefined],
+    [200, undefined, undefined],
+    ofUser,
+    ofAddress,
+    ofAddress,
+  ]);
 });

@@ -8,6 +8,7 @@ import { type Asked, parseAsked } from '../access/docker-scope.ts';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
 import type { TokenGrant, TokenGrants } from '../access/token-grants.ts';
 import { RegistryError } from '../oci/errors.ts';
+import type { Limits } from '../v2/limits.ts';
 import { takeForm } from './take-form.ts';
 import { BadTokenRequest, replyError } from './token-errors.ts';
 
@@ -23,6 +24,8 @@ export interface TokenServerParts {
   readonly audit: Pick<Audit, 'record'>;
   /** Where a request comes from. */
   readonly clientOf: (request: IncomingMessage) => { readonly address: string };
+  /** Absent: nobody is limited. */
+  readonly limits?: Pick<Limits, 'arrive' | 'count'> | undefined;
   /** Told of every request when it has been answered. */
   readonly observe: (served: ServedToken) => void;
 }
@@ -69,6 +72,7 @@ export function addTokenServer(http: FastifyInstance, parts: TokenServerParts): 
     routes.addHook('onRequest', async (request, reply) => {
       // 2.1 and RFC 6749, 5.1: nobody on the way may keep it.
       reply.headers({ 'Cache-Control': 'no-store', 'X-Request-Id': request.id });
+      parts.limits?.arrive({ client: parts.clientOf(request.raw) });
     });
     routes.addHook('onResponse', async (request, reply) => {
       const client = parts.clientOf(request.raw);
@@ -86,6 +90,7 @@ async function getToken(parts: TokenServerParts, request: FastifyRequest) {
   const asked = parseAsked(query.getAll('scope'));
   const offline = query.get('offline_token') === 'true';
   const identity = await whoSends(parts, request, { isLogin: offline || asksNothing(asked) });
+  parts.limits?.count(identity);
   const grant = await parts.grants.grant(identity, asked);
   return {
     token: grant.token,
@@ -100,6 +105,7 @@ async function postToken(parts: TokenServerParts, request: FastifyRequest) {
   const type = need(form, 'grant_type');
   const offline = form.get('access_type') === 'offline' && type !== 'refresh_token';
   const identity = await whoAsks(parts, request, form, { type, isLogin: offline || asksNothing(asked) });
+  parts.limits?.count(identity);
   const grant = await parts.grants.grant(identity, asked);
   return {
     ...replyOf(grant),

@@ -10,7 +10,9 @@ import type { Route } from './routes.ts';
 
 export interface Limits {
   /** Before anything else is done for a request. @throws RegistryError `TOOMANYREQUESTS` */
-  arrive(exchange: Exchange): void;
+  arrive(request: { readonly client: { readonly address: string } }): void;
+  /** One more request of whoever has shown who they are. @throws RegistryError `TOOMANYREQUESTS` */
+  count(identity: Identity): void;
   /** When it is known who sent it, and that they may. @throws RegistryError `TOOMANYREQUESTS` */
   admit(exchange: Exchange, route: Route, identity: Identity): Promise<void>;
 }
@@ -32,17 +34,22 @@ export function limitsOf(settings: Config['rateLimits'], parts: LimitsParts): Li
     perUser: pullsPerUser,
   });
 
+  const count = ({ principal }: Identity): void => {
+    if (byUser && principal.kind !== 'anonymous') {
+      take(byUser, principalKey(principal), `requests of ${principal.name}: at most ${requestsPerUser}`);
+    }
+  };
+
   return {
+    count,
     arrive({ client }) {
       if (byAddress)
         take(byAddress, networkOf(client.address), `requests of this address: at most ${requestsPerAddress}`);
     },
-    async admit(exchange, route, { principal }) {
-      if (byUser && principal.kind !== 'anonymous') {
-        take(byUser, principalKey(principal), `requests of ${principal.name}: at most ${requestsPerUser}`);
-      }
+    async admit(exchange, route, identity) {
+      count(identity);
       if (route.action !== 'getManifest') return;
-      const limit = pulls.of(principal, exchange.client.address);
+      const limit = pulls.of(identity.principal, exchange.client.address);
       // A HEAD asks where a tag stands, and how many pulls are left; it pulls nothing.
       if (limit !== undefined) await (exchange.isHead ? tell(exchange, limit) : pull(exchange, limit));
     },
