@@ -4,13 +4,13 @@ import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { type Credentials, parseBasic } from './basic.ts';
 import { Challenge } from './challenge.ts';
-import { claimNamespace, findClaimable } from './claim-namespace.ts';
+import { type Claim, claimNamespace, findClaimable } from './claim-namespace.ts';
 import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
 import { anonymousIdentity, type Identity } from './identity.ts';
 import { inWords, isMet, type RegistryNeed, type RepositoryNeed } from './need.ts';
 import { everything, type Permit, permitIn, permitOfRegistry } from './permit.ts';
 import type { AnonymousAccess } from './policy.ts';
-import { intersection, noRights, type Rights, rightsOfActions } from './rights.ts';
+import { intersection, type Rights, rightsOfActions } from './rights.ts';
 import type { BearerToken, Granted, TokenVerifier } from './token-verifier.ts';
 import { visibleTo } from './visible.ts';
 
@@ -72,10 +72,9 @@ export class Access {
     if (caller === anonymousCaller && this.#parts.policy === 'push') return everything;
     if (token === undefined) return this.#lookUp(caller, need, name);
     const granted = token.granted.get(name);
-    const rights = granted === undefined ? noRights : rightsOfActions(granted.actions);
-    if (granted === undefined || !isMet(need, rights)) {
-      throw new Challenge('insufficient_scope');
-    }
+    if (granted === undefined) throw new Challenge('insufficient_scope');
+    const rights = rightsOfActions(granted.actions);
+    if (!isMet(need, rights)) throw new Challenge('insufficient_scope');
     const trusted =
       identity.principal.kind === 'holder' || (need === 'pull' && granted.repository !== undefined);
     if (trusted) return permitIn(granted.repository, identity, rights, (from) => mayPullByToken(token, from));
@@ -159,7 +158,11 @@ export class Access {
     if (limit?.granted.repository !== undefined && limit.granted.repository !== standing.repository?.id) {
       throw new Challenge('invalid_token');
     }
-    if (!isMet(need, standing.rights) && (await this.#claims(caller, need, name, standing))) {
+    const claim = isMet(need, standing.rights)
+      ? undefined
+      : await this.#findClaimable(caller, need, name, standing);
+    if (claim !== undefined) {
+      await claimNamespace(this.#parts.database, claim, this.#parts.clock());
       standing = await this.#standing(caller, name);
     }
     const rights = limit === undefined ? standing.rights : intersection(standing.rights, limit.rights);
@@ -178,20 +181,17 @@ export class Access {
     return { entitlements, repository, rights: rightsOn(entitlements, name, repository?.visibility, policy) };
   }
 
-  /** Whether a namespace has just become the caller's. */
-  async #claims(
+  /** What becomes the caller's by this. */
+  async #findClaimable(
     { identity }: Caller,
     need: RepositoryNeed,
     name: RepositoryName,
     { entitlements }: Standing,
-  ): Promise<boolean> {
-    const { database, clock, createNamespaces } = this.#parts;
+  ): Promise<Claim | undefined> {
+    const { database, createNamespaces } = this.#parts;
     const pushes = need === 'create' || need === 'push';
-    if (createNamespaces !== 'users' || !pushes) return false;
-    const claim = await findClaimable(database.read, identity.principal, entitlements, name);
-    if (claim === undefined) return false;
-    await claimNamespace(database, claim, clock());
-    return true;
+    if (createNamespaces !== 'users' || !pushes) return undefined;
+    return findClaimable(database.read, identity.principal, entitlements, name);
   }
 
   #mayPull({ token }: Caller, { entitlements }: Standing, from: RepositoryRow): boolean {

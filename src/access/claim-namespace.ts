@@ -26,7 +26,8 @@ export async function findClaimable(
   { scopes }: Entitlements,
   name: RepositoryName,
 ): Promise<Claim | undefined> {
-  const namespace = asNamespace(namespaceOf(name) ?? '');
+  const first = namespaceOf(name);
+  const namespace = first && asNamespace(first);
   if (principal.kind !== 'user' || namespace === undefined || namespace === reserved) return undefined;
   if (scopes !== undefined && !rightsInScopes(scopes, name).has('create')) return undefined;
   return (await isFree(db, namespace)) ? { namespace, user: principal.id } : undefined;
