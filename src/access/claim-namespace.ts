@@ -1,8 +1,8 @@
-import { findAccount, findAccountById, insertAccount } from '../db/accounts.ts';
+import { findAccountById, insertAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import { setMember } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
-import { dropEmptyRepositories, repositoriesInUse } from '../db/repositories.ts';
+import { dropEmptyRepositories, freeNamespaces } from '../db/repositories.ts';
 import { asNamespace, type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
 import { change } from './administration/change.ts';
 import type { Entitlements } from './entitlements.ts';
@@ -23,19 +23,40 @@ export interface Claim {
 export async function findClaimable(
   db: Db,
   principal: Principal,
-  { scopes }: Entitlements,
+  entitlements: Entitlements,
   name: RepositoryName,
 ): Promise<Claim | undefined> {
+  const claim = claimBy(principal, entitlements, name);
+  return claim !== undefined && (await isFree(db, claim.namespace)) ? claim : undefined;
+}
+
+/** Those of the names by a push to which the caller may make a namespace its own. */
+export async function findAllClaimable(
+  db: Db,
+  principal: Principal,
+  entitlements: Entitlements,
+  names: readonly RepositoryName[],
+): Promise<Set<RepositoryName>> {
+  const claims = names.flatMap((name) => {
+    const claim = claimBy(principal, entitlements, name);
+    return claim === undefined ? [] : [{ name, namespace: claim.namespace }];
+  });
+  if (claims.length === 0) return new Set();
+  const free = await freeNamespaces(db, [...new Set(claims.map(({ namespace }) => namespace))]);
+  return new Set(claims.filter(({ namespace }) => free.has(namespace)).map(({ name }) => name));
+}
+
+/** What it comes to if the namespace is free. */
+function claimBy(principal: Principal, { scopes }: Entitlements, name: RepositoryName): Claim | undefined {
   const first = namespaceOf(name);
   const namespace = first && asNamespace(first);
   if (principal.kind !== 'user' || namespace === undefined || namespace === reserved) return undefined;
   if (scopes !== undefined && !rightsInScopes(scopes, name).has('create')) return undefined;
-  return (await isFree(db, namespace)) ? { namespace, user: principal.id } : undefined;
+  return { namespace, user: principal.id };
 }
 
 async function isFree(db: Db, namespace: Namespace): Promise<boolean> {
-  if ((await findAccount(db, namespace)) !== undefined) return false;
-  return (await repositoriesInUse(db, namespace, 0)).count === 0;
+  return (await freeNamespaces(db, [namespace])).has(namespace);
 }
 
 /**

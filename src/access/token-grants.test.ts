@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { insertRow, makeOrganisation, makeUser } from '../../test/support/access.ts';
-import { dialects } from '../../test/support/databases.ts';
+import { dialects, makeRepository } from '../../test/support/databases.ts';
+import type { DirectAdapter } from '../db/prepare.ts';
 import { parseName } from '../oci/name.ts';
 import { BearerTokens } from './bearer.ts';
 import { parseAsked } from './docker-scope.ts';
@@ -71,6 +72,29 @@ test('who may push to a namespace that nobody has does not come to own it', asyn
   await insertRow(database, 'grants', { pattern: '**', account_id: id, role: 'write', created_at: 1 });
   const [one] = await granted(alice, 'repository:new/app:pull,push,delete');
   assert.deepEqual(one?.actions, ['pull', 'push']);
+});
+
+test('a token for many repositories takes no more queries than one for a few', async (t) => {
+  const { database, grants, alice } = await setUp(t);
+  await makeRepository(database, parseName('alice/r1'));
+  const { adapter } = database.read.getExecutor();
+  const { mock } = t.mock.method(adapter as unknown as DirectAdapter, 'runDirect');
+  const ask = async (count: number) => {
+    const numbers = Array.from({ length: count }, (_, i) => i);
+    const asked = numbers.flatMap((i) => [`repository:alice/r${i}:pull`, `repository:new${i}/app:push`]);
+    const before = mock.callCount();
+    const { granted } = await grants.grant(alice, parseAsked(asked));
+    assert.equal(granted.length, 2 * count);
+    assert.deepEqual(
+      granted.filter(({ repository }) => repository !== undefined).map(({ name }) => name),
+      ['alice/r1'],
+    );
+    return mock.callCount() - before;
+  };
+  await ask(2);
+  const few = await ask(2);
+  assert.ok(few <= 4, `${few}`);
+  assert.equal(await ask(50), few);
 });
 
 test('more tokens can be fetched by who has logged in', async (t) => {

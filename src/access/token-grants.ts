@@ -1,10 +1,10 @@
 import type { Database } from '../db/database.ts';
 import { findTrustStanding } from '../db/entitlements.ts';
-import { findRepositoryRow } from '../db/repositories.ts';
+import { findRepositoryRows } from '../db/repositories.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { BearerTokens } from './bearer.ts';
-import { findClaimable } from './claim-namespace.ts';
+import { findAllClaimable } from './claim-namespace.ts';
 import type { Asked } from './docker-scope.ts';
 import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
 import type { Identity } from './identity.ts';
@@ -50,11 +50,7 @@ export class TokenGrants {
     if (identity.principal.kind === 'anonymous' && policy === 'none') throw new RegistryError('UNAUTHORIZED');
     const entitlements = await loadEntitlements(database.read, identity, clock());
     if (entitlements === undefined) throw new RegistryError('UNAUTHORIZED');
-    const granted: Granted[] = [];
-    for (const [name, actions] of asked.repositories) {
-      const one = await this.#grantOn(identity, entitlements, name, actions);
-      if (one.actions.length > 0) granted.push(one);
-    }
+    const granted = await this.#grantAll(identity, entitlements, asked.repositories);
     // Whoever lists repositories is shown those that they may pull.
     const { catalog } = asked;
     return { ...(await tokens.issue(identity, granted, catalog)), granted, catalog };
@@ -71,30 +67,42 @@ export class TokenGrants {
     return left > 0 ? tokens.issueRefresh(identity, left) : undefined;
   }
 
-  async #grantOn(
-    identity: Identity,
-    entitlements: Entitlements,
-    name: RepositoryName,
-    asked: readonly Action[],
-  ): Promise<Granted> {
-    const { database, policy } = this.#parts;
-    const repository = await findRepositoryRow(database.read, name);
-    let rights = rightsOn(entitlements, name, repository?.visibility, policy);
-    if (!rights.has('create') && asked.some(isPush) && (await this.#mayClaim(identity, entitlements, name))) {
-      rights = rightsOfOwner(entitlements, name);
-    }
-    return { name, actions: actionsWithin(rights, asked), repository: repository?.id };
-  }
-
-  /** The push itself claims the namespace; no token could be had for it otherwise. */
-  async #mayClaim(
+  /** However many are asked for, it takes a query for the repositories, and one for namespaces that nobody has yet. */
+  async #grantAll(
     { principal }: Identity,
     entitlements: Entitlements,
-    name: RepositoryName,
-  ): Promise<boolean> {
-    const { database, createNamespaces } = this.#parts;
-    if (createNamespaces !== 'users') return false;
-    return (await findClaimable(database.read, principal, entitlements, name)) !== undefined;
+    asked: Asked['repositories'],
+  ): Promise<Granted[]> {
+    if (asked.size === 0) return [];
+    const { database, policy, createNamespaces } = this.#parts;
+    const found = await findRepositoryRows(database.read, [...asked.keys()]);
+    const rows = new Map(found.map((row) => [row.name, row]));
+    const each = [...asked].map(([name, actions]) => {
+      const row = rows.get(name);
+      return {
+        name,
+        actions,
+        repository: row?.id,
+        rights: rightsOn(entitlements, name, row?.visibility, policy),
+      };
+    });
+    const pushed = each.filter(({ rights, actions }) => !rights.has('create') && actions.some(isPush));
+    // The push itself claims the namespace; no token could be had for it otherwise.
+    const claimable =
+      createNamespaces === 'users'
+        ? await findAllClaimable(
+            database.read,
+            principal,
+            entitlements,
+            pushed.map(({ name }) => name),
+          )
+        : new Set();
+    return each
+      .map(({ name, actions, repository, rights }) => {
+        const all = claimable.has(name) ? rightsOfOwner(entitlements, name) : rights;
+        return { name, actions: actionsWithin(all, actions), repository };
+      })
+      .filter(({ actions }) => actions.length > 0);
   }
 }
 

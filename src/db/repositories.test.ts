@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dialects, digestNumber, makeRepository } from '../../test/support/databases.ts';
+import { dialects, digestNumber, makeOrganisation, makeRepository } from '../../test/support/databases.ts';
 import { type Namespace, parseName, type RepositoryName } from '../oci/name.ts';
 import { linkBlob, recordStored } from './blobs.ts';
 import { deleteManifest, insertManifest } from './manifests.ts';
@@ -8,6 +8,8 @@ import {
   dropEmptyRepositories,
   findOrCreateRepository,
   findRepository,
+  findRepositoryRows,
+  freeNamespaces,
   listRepositoryNames,
   repositoriesInUse,
 } from './repositories.ts';
@@ -91,6 +93,35 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await of('acme', 10), { count: 4, names: ['acme/a', 'acme/b/c', 'acme/up', 'acme/z'] });
     assert.deepEqual(await of('acme', 2), { count: 4, names: ['acme/a', 'acme/b/c'] });
     assert.deepEqual(await of('acm', 2), { count: 0, names: [] });
+  });
+
+  test(`${name}: repositories are found by any number of names at once`, async (t) => {
+    const database = await open(t);
+    const [a, b, c] = ['a', 'b', 'c'].map(parseName) as [RepositoryName, RepositoryName, RepositoryName];
+    const ids = [await makeRepository(database, a), await makeRepository(database, b)];
+    const rows = await findRepositoryRows(database.read, [b, c, a]);
+    assert.deepEqual(rows.map(({ id, name, visibility }) => [id, name, visibility]).sort(), [
+      [ids[0], a, 'private'],
+      [ids[1], b, 'private'],
+    ]);
+    assert.deepEqual(await findRepositoryRows(database.read, []), []);
+  });
+
+  test(`${name}: of many namespaces those are free that nobody has and in which nothing is`, async (t) => {
+    const database = await open(t);
+    const names = ['a.b', 'account', 'empty', 'full', 'ful', 'uploading', 'unknown', 'zz'] as Namespace[];
+    await makeOrganisation(database, 'account');
+    await makeRepository(database, parseName('empty/app'));
+    const full = await makeRepository(database, parseName('full/app'));
+    const uploading = await makeRepository(database, parseName('uploading/app'));
+    const upload = { id: 'u', algorithm: 'sha256', digest: digestNumber(1), owner: 'a' } as const;
+    await database.transaction(async (db) => {
+      await insertManifest(db, { ...manifest, repository: full }, 1);
+      await insertUpload(db, { ...upload, repository: uploading }, 1);
+    });
+    const free = await freeNamespaces(database.read, names);
+    assert.deepEqual([...free].sort(), ['a.b', 'empty', 'ful', 'unknown', 'zz']);
+    assert.deepEqual(await freeNamespaces(database.read, []), new Set());
   });
 
   test(`${name}: a namespace's empty repositories go with what they hold, and others stay`, async (t) => {

@@ -2,6 +2,7 @@ import { type ExpressionBuilder, sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import { type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
 import { postponeReviews } from './blobs.ts';
+import { inJsonList, jsonRows } from './dialect.ts';
 import { lockRepository } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { Schema, Visibility } from './schema.ts';
@@ -19,6 +20,13 @@ const selectByName = prepare((db, p: Params<{ name: string }>) =>
 
 const selectRow = prepare((db, p: Params<{ name: string }>) =>
   db.selectFrom('repositories').select(['id', 'name', 'visibility']).where('name', '=', p('name')),
+);
+
+const selectRows = prepare((db, p: Params<{ names: string }>) =>
+  db
+    .selectFrom('repositories')
+    .select(['id', 'name', 'visibility'])
+    .where('name', 'in', inJsonList(db, p('names'))),
 );
 
 const insert = prepare((db, p: Params<{ name: string; namespace: string; now: number }>) =>
@@ -43,6 +51,11 @@ export async function findRepository(db: Db, name: RepositoryName): Promise<numb
 /** The same with whether it is public. */
 export function findRepositoryRow(db: Db, name: RepositoryName): Promise<RepositoryRow | undefined> {
   return first(selectRow(db, { name })) as Promise<RepositoryRow | undefined>;
+}
+
+/** Those of several names at once, in no order; a name without a repository has none. */
+export function findRepositoryRows(db: Db, names: readonly RepositoryName[]): Promise<RepositoryRow[]> {
+  return selectRows(db, { names: JSON.stringify(names) }) as Promise<RepositoryRow[]>;
 }
 
 /** A new repository is as public as its namespace has them; private where the namespace is nobody's. */
@@ -103,12 +116,17 @@ export async function listRepositoryNames(db: Db, after: string, limit: number):
   return (await selectNames(db, { after, limit })).map((row) => row.name);
 }
 
+/** Between which names those of its repositories are: '0' comes right after '/'. */
+function rangeOf(namespace: Namespace) {
+  return { low: `${namespace}/`, high: `${namespace}0` };
+}
+
 function selectOfNamespace(db: Db, namespace: Namespace) {
-  // '0' comes right after '/'.
+  const { low, high } = rangeOf(namespace);
   return db
     .selectFrom('repositories')
-    .where('repositories.name', '>', `${namespace}/`)
-    .where('repositories.name', '<', `${namespace}0`);
+    .where('repositories.name', '>', low)
+    .where('repositories.name', '<', high);
 }
 
 function isInUse({ exists, or, selectFrom }: ExpressionBuilder<Schema, 'repositories'>) {
@@ -118,6 +136,33 @@ function isInUse({ exists, or, selectFrom }: ExpressionBuilder<Schema, 'reposito
     ),
   );
   return or(holding);
+}
+
+const selectFree = prepare((db, p: Params<{ namespaces: string }>) => {
+  const given = jsonRows(db, p('namespaces'), { namespace: 'text', low: 'text', high: 'text' });
+  return db
+    .selectFrom(
+      sql<{ namespace: Namespace; low: string; high: string }>`(select * from ${given})`.as('given'),
+    )
+    .select('given.namespace')
+    .where(({ not, exists, selectFrom }) =>
+      not(exists(selectFrom('accounts').select('id').whereRef('accounts.name', '=', 'given.namespace'))),
+    )
+    .where(({ not, exists, selectFrom }) => {
+      const held = selectFrom('repositories')
+        .select('id')
+        .whereRef('repositories.name', '>', 'given.low')
+        .whereRef('repositories.name', '<', 'given.high')
+        .where((where) => isInUse(where));
+      return not(exists(held));
+    });
+});
+
+/** Those of the namespaces that no account has, and in which nothing is: neither a manifest, nor an upload. */
+export async function freeNamespaces(db: Db, namespaces: readonly Namespace[]): Promise<Set<Namespace>> {
+  const given = namespaces.map((namespace) => ({ namespace, ...rangeOf(namespace) }));
+  const rows = await selectFree(db, { namespaces: JSON.stringify(given) });
+  return new Set(rows.map((row) => row.namespace));
 }
 
 /** The namespace's repositories that hold a manifest, or that somebody uploads to: how many, and the first `limit` by name. */
