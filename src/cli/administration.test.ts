@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { hash } from '@node-rs/bcrypt';
 import type { Command } from 'commander';
@@ -105,6 +106,27 @@ test('a command that is refused is no event, nor is one that changes nobody', as
   assert.equal((await berth('user', 'delete', 'nobody', '--data', data)).exitCode, 1);
   assert.equal((await berth('user', 'import-htpasswd', htpasswd, '--data', data)).exitCode, 0);
   assert.equal((await berth('audit', 'export', '--data', data)).out, '');
+});
+
+test('what a command has made is printed also when the audit log does not take the event', async (t) => {
+  const data = join(await temporaryDirectory(t), 'data');
+  assert.equal((await berth('user', 'create', 'bob', '--no-password', '--data', data)).exitCode, 0);
+  const file = new DatabaseSync(join(data, 'berth.db'));
+  file.exec("create trigger refuse before insert on audit_events begin select raise(abort, 'no room'); end");
+  file.close();
+  const { exitCode, out, err } = await berth(
+    'token',
+    'create',
+    '--user',
+    'bob',
+    '--expires',
+    '1d',
+    '--data',
+    data,
+  );
+  assert.match(out, /brth_\w{46}/);
+  assert.equal(err, 'berth: this was done, but is not in the audit log, which cannot be written: no room\n');
+  assert.equal(exitCode, 1);
 });
 
 function leaves(command: Command, before = ''): string[] {

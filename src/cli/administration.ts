@@ -7,6 +7,7 @@ import type { Database } from '../db/database.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { openForAdministration } from './existing.ts';
+import { Failure } from './failure.ts';
 
 /** What a command has to say. */
 export interface Answer {
@@ -43,7 +44,12 @@ export async function consult(
   print(command, context, await look(database));
 }
 
-/** The same for a command that changes something: before it prints, the audit log says by whom and what. */
+/**
+ * The same for a command that changes something: before it prints, the audit log says by whom and what. What is done is done,
+ * and may have a secret that is shown this once: it is printed also when the log does not take the event.
+ *
+ * @throws Failure when the audit log does not have it
+ */
 export async function administer(
   command: Command,
   context: Context,
@@ -57,9 +63,17 @@ export async function administer(
   const database = await openForAdministration(config);
   opened.defer(() => database.close());
   const { changed, ...answer } = await work(database, config);
-  const { recordFromCli } = await import('../access/audit-cli.ts');
-  for (const change of [changed].flat()) await recordFromCli(database, systemUser(), change);
-  print(command, context, answer);
+  try {
+    const { recordFromCli } = await import('../access/audit-cli.ts');
+    for (const change of [changed].flat()) await recordFromCli(database, systemUser(), change);
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new Failure(`this was done, but is not in the audit log, which cannot be written: ${message}`, {
+      cause,
+    });
+  } finally {
+    print(command, context, answer);
+  }
 }
 
 function print(command: Command, context: Context, { text, json }: Answer): void {
