@@ -72,6 +72,26 @@ for (const dialect of dialects) {
     assert.deepEqual(issuer.asked, []);
   });
 
+  test(`${dialect.name}: while the issuer cannot be asked a job is told to come back, unless a trust knows its key`, async (t) => {
+    const key = await makeKey('ES256');
+    const { idTokens, issuer, trust, sign } = await setUp(t);
+    issuer.answers.set('/.well-known/openid-configuration', (_request, response) =>
+      response.writeHead(503).end(),
+    );
+    await trust('a-refusing-one', { keys: JSON.stringify({ keys: [(await makeKey('ES256')).jwk] }) });
+    const token = await sign({}, key);
+    await assert.rejects(idTokens.authenticate('acme', token), (error: RegistryError) => {
+      assert.deepEqual([error.name, error.code], ['RegistryError', 'UNAVAILABLE']);
+      assert.ok((error.retryAfter as number) > 50 && (error.retryAfter as number) <= 60);
+      assert.doesNotMatch(`${error.detail}`, /http/);
+      assert.match((error.cause as Error).message, /ci: the keys of http.* cannot be had: .* answers 503/);
+      return true;
+    });
+    await trust('known', { keys: JSON.stringify({ keys: [key.jwk] }) });
+    const { principal } = await idTokens.authenticate('acme', token);
+    assert.equal(principal.kind === 'job' && principal.name, 'acme/known: repo:acme/app');
+  });
+
   test(`${dialect.name}: a trust with keys of its own asks nobody`, async (t) => {
     const key = await makeKey('ES256');
     const { idTokens, issuer, sign } = await setUp(t, { keys: JSON.stringify({ keys: [key.jwk] }) });

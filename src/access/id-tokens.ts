@@ -5,7 +5,7 @@ import { findTrustsIn, type Trust } from '../db/trusts.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { brokenRules, type ClaimRules } from './claim-rules.ts';
 import type { Identity } from './identity.ts';
-import { asKeySet, type KeySets } from './key-sets.ts';
+import { asKeySet, type KeySets, KeysUnavailable } from './key-sets.ts';
 
 /** Signatures that only the issuer can make. Which of them a token may have, its key decides. */
 const algorithms = [
@@ -26,6 +26,8 @@ const maxName = 200;
 export interface Verdict {
   readonly trust: Trust;
   readonly problems: readonly string[];
+  /** Why nothing can be said of the token now. */
+  readonly unavailable?: KeysUnavailable;
 }
 
 export interface IdTokensParts {
@@ -46,7 +48,7 @@ export class IdTokens {
    * Who shows the token to an organisation. The first of its trusts, by name, that takes the token is the one that counts. Why
    * none does is in the error's cause alone.
    *
-   * @throws RegistryError `UNAUTHORIZED`
+   * @throws RegistryError `UNAUTHORIZED`; `UNAVAILABLE` where one might, but the issuer's keys cannot be had now
    */
   async authenticate(organisation: string, idToken: string): Promise<Identity> {
     const since = this.#parts.clock();
@@ -58,7 +60,9 @@ export class IdTokens {
       if (verdict.problems.length === 0) return identityOf(trust, claims.sub, since);
       verdicts.push(verdict);
     }
-    throw refused(whyNot(organisation, claims, verdicts));
+    const reason = whyNot(organisation, claims, verdicts);
+    const unavailable = verdicts.find((verdict) => verdict.unavailable)?.unavailable;
+    throw unavailable === undefined ? refused(reason) : undecided(reason, unavailable);
   }
 
   /**
@@ -97,6 +101,7 @@ export class IdTokens {
       });
       return { trust, problems: brokenRules(rules, payload) };
     } catch (error) {
+      if (error instanceof KeysUnavailable) return { trust, problems: [error.message], unavailable: error };
       if (!isOfClaims(error)) return { trust, problems: [problemOf(error as Error)] };
       // The issuer has signed what the token says, even where it is not for here or no longer so.
       return { trust, problems: [problemOfClaims(error, trust), ...brokenRules(rules, error.payload)] };
@@ -170,5 +175,13 @@ function whyNot(organisation: string, { iss }: Claimed, verdicts: readonly Verdi
 function refused(reason: string): RegistryError {
   return new RegistryError('UNAUTHORIZED', 'the ID token is not accepted here', {
     cause: new Error(reason),
+  });
+}
+
+/** A job whose token may be good tries again. */
+function undecided(reason: string, { retryAfter }: KeysUnavailable): RegistryError {
+  return new RegistryError('UNAVAILABLE', "the keys of the ID token's issuer cannot be had now", {
+    cause: new Error(reason),
+    retryAfter,
   });
 }

@@ -5,6 +5,13 @@ import { boundedFetch, FetchRefused, isTrustworthy } from './bounded-fetch.ts';
 /** An issuer's keys cannot be had now. The message is for logs and administrators. */
 export class KeysUnavailable extends Error {
   override readonly name = 'KeysUnavailable';
+  /** Seconds until they are asked for again. */
+  readonly retryAfter: number;
+
+  constructor(message: string, options: { readonly cause: unknown; readonly retryAfter: number }) {
+    super(message, options);
+    this.retryAfter = options.retryAfter;
+  }
 }
 
 const maxKeys = 100;
@@ -69,6 +76,7 @@ export class KeySets {
     if (good !== undefined) return good;
     throw new KeysUnavailable(`the keys of ${issuer} cannot be had: ${messageOf(entry.failure)}`, {
       cause: entry.failure,
+      retryAfter: Math.max(1, Math.ceil((entry.triedAt + times.pause - this.#clock()) / 1000)),
     });
   }
 

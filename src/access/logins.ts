@@ -16,7 +16,7 @@ import { keyedHash } from './secrets.ts';
 
 /** Jobs elsewhere, whose organisation trusts the issuer of their ID token. */
 export interface IdTokens {
-  /** @throws RegistryError `UNAUTHORIZED`, also when the issuer's keys cannot be had: the cause says so */
+  /** @throws RegistryError `UNAUTHORIZED`; `UNAVAILABLE` when the issuer's keys cannot be had: the cause says why */
   authenticate(organisation: string, idToken: string): Promise<Identity>;
 }
 
@@ -72,7 +72,7 @@ export class Logins {
    * Who sends these credentials from `address`.
    *
    * @throws RegistryError `UNAUTHORIZED` for wrong ones, whatever is wrong; `TOOMANYREQUESTS` with the seconds to wait after too
-   *   many wrong passwords; `UNAVAILABLE` when too many passwords wait to be checked
+   *   many wrong passwords; `UNAVAILABLE` when too many passwords wait to be checked, or an ID token's issuer cannot be asked
    */
   async authenticate({ username, password }: Credentials, address: string): Promise<Identity> {
     if (isAccessToken(password)) return this.#byToken(username, password, address);
