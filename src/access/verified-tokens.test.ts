@@ -47,6 +47,17 @@ test('as many are known as have room, and the oldest makes place', () => {
   assert.deepEqual(known(tokens), [...sixteen.slice(1), 16]);
 });
 
+test('each token takes a kilobyte beside its text', () => {
+  const tokens = new VerifiedTokens();
+  const nth = (name: number) => String(name).padEnd(1_024, '.');
+  const room = (16 << 20) / (1_024 + 1_024);
+  for (let name = 0; name <= room; name++) tokens.set(nth(name), entry);
+  assert.deepEqual(
+    [0, 1, room].map((name) => tokens.get(nth(name), 0)),
+    [undefined, entry, entry],
+  );
+});
+
 test('the one that was not used for longest goes first', () => {
   const tokens = new VerifiedTokens();
   fill(tokens, 0, 16);
