@@ -32,8 +32,11 @@ for (const dialect of dialects) {
     const signers = await Promise.all([here.signer(), there.signer(), here.signer(), there.signer()]);
     assert.equal(new Set(signers.map(({ id }) => id)).size, 1);
     assert.deepEqual(await idsOf(database), [signers[0]?.id]);
+    assert.equal(here.fresh, true);
+    assert.equal(here.get(signers[0]?.id as string)?.id, signers[0]?.id);
     const issuers = await Promise.all([here.issuer(), there.issuer(), here.issuer()]);
     assert.equal(new Set(issuers).size, 1);
+    assert.match(issuers[0] as string, /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
     assert.equal(await findProperty(database.read, 'registry'), issuers[0]);
   });
 
