@@ -1,9 +1,10 @@
-import { findAccountById, insertAccount } from '../db/accounts.ts';
+import { findAccountById } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import { setMember } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
 import { dropEmptyRepositories, freeNamespaces } from '../db/repositories.ts';
 import { asNamespace, type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
+import { addAccount } from './administration/accounts.ts';
 import { change } from './administration/change.ts';
 import type { Entitlements } from './entitlements.ts';
 import type { Principal } from './identity.ts';
@@ -69,7 +70,7 @@ export function claimNamespace(database: Database, { namespace, user }: Claim, n
     if (owner === undefined || owner.disabledAt !== null) return;
     if (!(await isFree(db, namespace))) return;
     await dropEmptyRepositories(db, namespace, now);
-    const organisation = await insertAccount(db, { name: namespace, kind: 'organisation' }, now);
-    if (organisation !== undefined) await setMember(db, organisation, user, 'admin');
+    const organisation = await addAccount(db, { name: namespace, kind: 'organisation' }, now);
+    await setMember(db, organisation, user, 'admin');
   });
 }
