@@ -21,6 +21,7 @@ export class Provider {
   readonly #settings: ProviderSettings;
   readonly #clock: () => number;
   #loading: Promise<oidc.Configuration> | undefined;
+  #known: oidc.Configuration | undefined;
   #triedAt = Number.NEGATIVE_INFINITY;
   #failed = false;
 
@@ -72,24 +73,28 @@ export class Provider {
         groups: claims[this.#settings.groupsClaim],
       };
     } catch (error) {
+      const unavailable = unavailableIn(error);
+      if (unavailable !== undefined) throw unavailable;
       throw new NotSignedOn(error instanceof oidc.AuthorizationResponseError ? error.error : undefined, {
         cause: error,
       });
     }
   }
 
-  /** Read once an hour; a provider that cannot be read is left alone for a moment. */
+  /** Read once an hour; a provider that cannot be read is left alone for a moment, and what it said before stays. */
   async #configuration(): Promise<oidc.Configuration> {
     const now = this.#clock();
     if (now - this.#triedAt >= (this.#failed ? times.pause : times.fresh)) {
       this.#triedAt = now;
       this.#failed = false;
-      this.#loading = this.#discover().catch((error) => {
+      this.#loading = this.#discover().catch((cause) => {
         this.#failed = true;
-        throw new ProviderUnavailable('the sign-on provider cannot be asked', { cause: error });
+        if (this.#known !== undefined) return this.#known;
+        throw unavailableIn(cause) ?? unavailable(cause);
       });
     }
-    return this.#loading as Promise<oidc.Configuration>;
+    this.#known = await this.#loading;
+    return this.#known as oidc.Configuration;
   }
 
   async #discover(): Promise<oidc.Configuration> {
@@ -99,11 +104,29 @@ export class Provider {
     const configuration = await oidc.discovery(document, clientId, undefined, authentication, {
       // `boundedFetch` lets plain HTTP through on this machine alone.
       execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks],
-      [oidc.customFetch]: (url, options) => boundedFetch(url, options as RequestInit),
+      [oidc.customFetch]: (url, options) => ask(url, options as RequestInit),
     });
     // The setting has no slash at its end; some issuers do.
     const { issuer: own } = configuration.serverMetadata();
     if (own.replace(/\/$/, '') !== issuer) throw new Error(`${document} is of another issuer`);
     return configuration;
   }
+}
+
+/** @throws ProviderUnavailable, which the library wraps in errors of its own */
+async function ask(url: string, init: RequestInit): Promise<Response> {
+  const response = await boundedFetch(url, init).catch((cause) => {
+    throw unavailable(cause);
+  });
+  if (response.status >= 500) throw unavailable(new Error(`${url} answers ${response.status}`));
+  return response;
+}
+
+function unavailable(cause: unknown): ProviderUnavailable {
+  return new ProviderUnavailable('the sign-on provider cannot be asked', { cause });
+}
+
+function unavailableIn(error: unknown): ProviderUnavailable | undefined {
+  if (error instanceof ProviderUnavailable) return error;
+  return error instanceof Error ? unavailableIn(error.cause) : undefined;
 }
