@@ -41,8 +41,9 @@ const phases = [
   { backend: usual, files: files.filter(isAlone), concurrency: 1, timeout: 5 * minute },
   {
     backend: usual,
-    files: files.filter((file) => isHeavy(file) && !isAlone(file)),
-    concurrency: 3,
+    // From the end, where the replicas are: they take longest, and nobody should wait for them alone.
+    files: files.filter((file) => isHeavy(file) && !isAlone(file)).toReversed(),
+    concurrency: 2,
     timeout: 5 * minute,
   },
 ];
