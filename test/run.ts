@@ -43,7 +43,7 @@ const phases = [
     backend: usual,
     // From the end, where the replicas are: they take longest, and nobody should wait for them alone.
     files: files.filter((file) => isHeavy(file) && !isAlone(file)).toReversed(),
-    concurrency: 2,
+    concurrency: 3,
     timeout: 5 * minute,
   },
 ];
