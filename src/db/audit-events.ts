@@ -24,7 +24,8 @@ export interface AuditEventRow extends NewAuditEvent {
   readonly id: number;
 }
 
-const columns = {
+/** All but the id, which the database hands out. */
+export const auditEventColumns = {
   at: 'bigint',
   action: 'text',
   allowed: 'bigint',
@@ -41,14 +42,14 @@ const columns = {
   request_id: 'text',
 } as const satisfies Record<keyof NewAuditEvent, ColumnType>;
 
-const names = Object.keys(columns) as (keyof NewAuditEvent)[];
+const names = Object.keys(auditEventColumns) as (keyof NewAuditEvent)[];
 
 const insert = prepare((db, p: Params<{ rows: string }>) =>
   db
     .insertInto('audit_events')
     .columns(names)
     .expression(
-      sql`select ${sql.join(names.map((name) => sql.ref(`given.${name}`)))} from ${jsonRows(db, p('rows'), columns)}`,
+      sql`select ${sql.join(names.map((name) => sql.ref(`given.${name}`)))} from ${jsonRows(db, p('rows'), auditEventColumns)}`,
     ),
 );
 

@@ -1,4 +1,5 @@
 // The tables that make a registry, as `berth migrate-db` copies them: by key, whichever database they are in.
+import { auditEventColumns } from './audit-events.ts';
 import type { ColumnType } from './dialect.ts';
 
 export interface Table {
@@ -198,23 +199,7 @@ export const tables: readonly Table[] = [
   },
   {
     name: 'audit_events',
-    columns: {
-      id: 'bigint',
-      at: 'bigint',
-      action: 'text',
-      allowed: 'bigint',
-      actor: 'text',
-      actor_name: 'text',
-      credential: 'text',
-      address: 'text',
-      repository: 'text',
-      tag: 'text',
-      digest: 'text',
-      status: 'bigint',
-      error: 'text',
-      detail: 'text',
-      request_id: 'text',
-    },
+    columns: { id: 'bigint', ...auditEventColumns },
     key: ['id'],
     identity: true,
     needs: [],
