@@ -1,27 +1,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { loginEvent } from '../../test/support/audit-event.ts';
 import { berth } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { insertAuditEvents, type NewAuditEvent } from '../db/audit-events.ts';
 import { openSqlite } from '../db/sqlite.ts';
 
-const event: NewAuditEvent = {
-  at: Date.UTC(2026, 0, 31, 12),
-  action: 'login',
-  allowed: 1,
-  actor: 'user:7',
-  actor_name: 'alice',
-  credential: 'password',
-  address: null,
-  repository: null,
-  tag: null,
-  digest: null,
-  status: null,
-  error: null,
-  detail: null,
-  request_id: null,
-};
+const event: NewAuditEvent = { ...loginEvent, at: Date.UTC(2026, 0, 31, 12) };
 
 async function registryWith(t: TestContext, events: readonly NewAuditEvent[]): Promise<string> {
   const data = await temporaryDirectory(t);

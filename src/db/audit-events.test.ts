@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { loginEvent } from '../../test/support/audit-event.ts';
 import { dialects } from '../../test/support/databases.ts';
 import {
   type AuditFilter,
@@ -10,22 +11,7 @@ import {
 } from './audit-events.ts';
 import type { Database } from './database.ts';
 
-const event: NewAuditEvent = {
-  at: 1,
-  action: 'manifest.push',
-  allowed: 1,
-  actor: 'user:7',
-  actor_name: 'alice',
-  credential: 'password',
-  address: null,
-  repository: null,
-  tag: null,
-  digest: null,
-  status: null,
-  error: null,
-  detail: null,
-  request_id: null,
-};
+const event: NewAuditEvent = { ...loginEvent, action: 'manifest.push' };
 
 const insert = (database: Database, events: readonly NewAuditEvent[]): Promise<void> =>
   database.transaction((db) => insertAuditEvents(db, events));

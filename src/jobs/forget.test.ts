@@ -1,25 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { loginEvent } from '../../test/support/audit-event.ts';
 import { dialects } from '../../test/support/databases.ts';
 import { deleteAuditEvents, insertAuditEvents, listAuditEvents } from '../db/audit-events.ts';
 import { forget } from './forget.ts';
 
-const nothing = {
-  address: null,
-  repository: null,
-  tag: null,
-  digest: null,
-  status: null,
-  error: null,
-  detail: null,
-  request_id: null,
-};
-const login = { action: 'login', allowed: 1, actor: 'user:1', actor_name: 'a', credential: 'password' };
-
 for (const { name, open } of dialects) {
   test(`${name}: what is old is deleted, in as many transactions as it takes, and what is young stays`, async (t) => {
     const database = await open(t);
-    const events = Array.from({ length: 2_500 }, (_, at) => ({ ...nothing, ...login, at }));
+    const events = Array.from({ length: 2_500 }, (_, at) => ({ ...loginEvent, at }));
     await database.transaction((db) => insertAuditEvents(db, events));
     let transactions = 0;
     const counted: typeof database = {
