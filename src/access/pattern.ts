@@ -27,51 +27,46 @@ export function below(namespace: string): Pattern {
 
 /** `**` is one component or more: `acme/**` is not `acme`. */
 export function matches(pattern: Pattern, name: RepositoryName): boolean {
-  return matchFrom(pattern.split('/'), name.split('/'));
+  return isMatch(pattern.split('/'), name.split('/'), { star: '**', least: 1, same: matchComponent });
 }
 
-/** Each `**` takes as few components as it can; only the last one met ever has to take more, so the work is bounded by the product. */
-function matchFrom(wanted: readonly string[], given: readonly string[]): boolean {
-  let [w, g] = [0, 0];
-  let star = -1;
-  let taken = 0;
-  while (g < given.length) {
-    if (wanted[w] === '**') {
-      star = w++;
-      taken = ++g;
-    } else if (w < wanted.length && matchComponent(wanted[w] as string, given[g] as string)) {
-      w++;
-      g++;
-    } else if (star >= 0) {
-      w = star + 1;
-      g = ++taken;
-    } else {
-      return false;
-    }
-  }
-  return w === wanted.length;
-}
-
-/** The same, letter by letter, for `*`, which may take none. */
+/** `*` is any letters, or none. */
 export function matchComponent(wanted: string, given: string): boolean {
+  return isMatch(wanted, given, { star: '*', least: 0, same: (one, other) => one === other });
+}
+
+interface Wildcard {
+  readonly star: string;
+  /** How many a star takes. */
+  readonly least: 0 | 1;
+  readonly same: (wanted: string, given: string) => boolean;
+}
+
+/** Each star takes as few as it can; only the last one met ever has to take more, so the work is bounded by the product. */
+function isMatch(
+  wanted: ArrayLike<string>,
+  given: ArrayLike<string>,
+  { star, least, same }: Wildcard,
+): boolean {
   let [w, g] = [0, 0];
-  let star = -1;
+  let met = -1;
   let taken = 0;
   while (g < given.length) {
-    if (wanted[w] === '*') {
-      star = w++;
+    if (wanted[w] === star) {
+      met = w++;
+      g += least;
       taken = g;
-    } else if (wanted[w] === given[g]) {
+    } else if (w < wanted.length && same(wanted[w] as string, given[g] as string)) {
       w++;
       g++;
-    } else if (star >= 0) {
-      w = star + 1;
+    } else if (met >= 0) {
+      w = met + 1;
       g = ++taken;
     } else {
       return false;
     }
   }
-  while (wanted[w] === '*') w++;
+  while (least === 0 && wanted[w] === star) w++;
   return w === wanted.length;
 }
 
