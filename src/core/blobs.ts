@@ -76,7 +76,7 @@ export class Blobs {
 
   /** Where the client can fetch the bytes itself, if the store has such a place. */
   async redirectUrl({ digest, generation }: Blob): Promise<string | undefined> {
-    return this.#store.redirectUrl?.(blobKey(digest, generation));
+    return this.#store.redirectUrl?.(blobKey(digest, generation), this.#clock());
   }
 
   /**

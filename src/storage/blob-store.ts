@@ -141,8 +141,12 @@ export interface BlobStore {
    */
   reap?(before: number, signal?: AbortSignal): Promise<number>;
 
-  /** A URL at which whoever has it may GET exactly these bytes for some minutes; only of stores that can. */
-  redirectUrl?(key: BlobKey): Promise<string>;
+  /**
+   * A URL that allows a GET of exactly these bytes for some minutes; only of stores that can.
+   *
+   * @param now from when on, in milliseconds since 1970: by the registry's clock, as this machine's own may be wrong
+   */
+  redirectUrl?(key: BlobKey, now: number): Promise<string>;
 
   /**
    * Resolves when there is room for more bytes. Asked before anything is written for them: who tries again and again on a

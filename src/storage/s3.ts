@@ -67,7 +67,7 @@ export async function openS3Store(
     listUploads: () => uploads.list(),
     deleteStaged: (name) => uploads.delete(name),
 
-    async redirectUrl(key) {
+    async redirectUrl(key, now) {
       const command = new GetObjectCommand({
         Bucket: bucket.name,
         Key: keyOf(key),
@@ -76,7 +76,7 @@ export async function openS3Store(
         ResponseContentDisposition: 'attachment',
       });
       const expiresIn = Math.floor(settings.redirectExpiry / 1000);
-      const url = await getSignedUrl(bucket.signer, command, { expiresIn });
+      const url = await getSignedUrl(bucket.signer, command, { expiresIn, signingDate: new Date(now) });
       if (settings.cdnUrl === undefined) return url;
       const { pathname, search } = new URL(url);
       return settings.cdnUrl + pathname + search;

@@ -11,6 +11,7 @@ import { openAccess } from '../../test/support/people.ts';
 import { s3Settings } from '../../test/support/s3.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { Blobs } from '../core/blobs.ts';
+import type { Clock } from '../core/clock.ts';
 import { Manifests } from '../core/manifests.ts';
 import { Uploads } from '../core/uploads.ts';
 import { openSqlite } from '../db/sqlite.ts';
@@ -34,11 +35,11 @@ async function serve(
   t: TestContext,
   store: BlobStore,
   policy: RedirectPolicy,
-  trustedProxies: readonly Network[] = [],
+  { trustedProxies = [], clock = Date.now }: { trustedProxies?: readonly Network[]; clock?: Clock } = {},
 ): Promise<string> {
   const database = await openSqlite(join(await temporaryDirectory(t), 'berth.db'));
   const slow = new SlowTransfers({ idleTimeout: 60_000, minimumRate: 0 });
-  const parts = { database, store, clock: Date.now };
+  const parts = { database, store, clock };
   const blobs = new Blobs(parts);
   const uploads = new Uploads({ ...parts, blobs });
   const name = parseName('a');
@@ -126,7 +127,7 @@ for (const [what, store, policy] of [
 test('behind a trusted proxy it is the client whose network counts, not the proxy', async (t) => {
   const inner = { address: '192.0.2.0', prefix: 24, family: 'ipv4' } as const;
   const policy = { redirect: true, streamTo: [inner] };
-  const behind = await serve(t, redirectingStore(), policy, [loopback]);
+  const behind = await serve(t, redirectingStore(), policy, { trustedProxies: [loopback] });
   assert.equal((await get(behind, { 'x-forwarded-for': '192.0.2.7' })).status, 200);
   assert.equal((await get(behind, { 'x-forwarded-for': '198.51.100.7' })).status, 307);
   const direct = await serve(t, redirectingStore(), policy);
@@ -161,4 +162,14 @@ test('a CDN takes the place of scheme and host, and of what is before the path',
     location,
     new RegExp(`^https://cdn\\.example/images/${settings.bucket}/docker/.*X-Amz-Signature=`),
   );
+});
+
+test('a presigned URL is valid from a machine whose clock is wrong', async (t) => {
+  const settings = await s3Settings(t);
+  if (settings === undefined) return;
+  const clock = Date.now;
+  t.mock.timers.enable({ apis: ['Date'], now: clock() - 7_200_000 });
+  const url = await serve(t, await openS3Store(settings), everybody, { clock });
+  const location = (await get(url)).headers.get('location') as string;
+  assert.equal((await fetch(location)).status, 200);
 });
