@@ -138,8 +138,9 @@ async function createMultipart(
   parts: readonly Part[],
 ): Promise<{ UploadId: string | undefined; checked: boolean }> {
   const plain = { ...target, ...bucket.stored };
-  // versitygw 1.8 takes the checksum of a segment for that of a range of it, and then has a wrong one of the whole.
-  if (parts.every((part) => part.kind === 'send' || isWhole(part.piece))) {
+  // A part that is copied comes without a checksum of ours: AWS makes one, MinIO refuses the part for the lack of it, and versitygw 1.8
+  // takes the checksum of a segment for that of a range of it.
+  if (parts.every((part) => part.kind === 'send')) {
     const checked = { ...plain, ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } as const;
     const refused = (error: unknown): boolean => isNamed(error, ...unsupported);
     try {

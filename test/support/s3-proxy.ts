@@ -24,10 +24,7 @@ export interface S3Call {
  * with 200 and an error in the body, or with a body that breaks off in its middle.
  */
 export type S3Fault =
-  | 'slow down'
-  | 'quota exceeded'
-  | 'not implemented'
-  | 'internal error'
+  | keyof typeof refusals
   | 'reset'
   | 'lost answer'
   | 'silence'
@@ -53,7 +50,11 @@ const refusals = {
   'internal error': [500, 'InternalError'],
   'quota exceeded': [403, 'QuotaExceeded'],
   'not implemented': [501, 'NotImplemented'],
+  'access denied': [403, 'AccessDenied'],
+  'missing content length': [411, 'MissingContentLength'],
 } as const;
+
+const isRefusal = (fault: S3Fault): fault is keyof typeof refusals => fault in refusals;
 
 export async function startS3Proxy(t: TestContext, endpoint: string): Promise<S3Proxy> {
   const target = new URL(endpoint);
@@ -81,7 +82,7 @@ export async function startS3Proxy(t: TestContext, endpoint: string): Promise<S3
     const body = await buffer(incoming);
     if (fault === 'reset') return void response.destroy();
     if (fault === 'silence') return;
-    if (fault === 'slow down' || fault === 'internal error' || fault === 'quota exceeded') {
+    if (fault !== undefined && isRefusal(fault)) {
       const [status, code] = refusals[fault];
       return void response.writeHead(status).end(errorXml(code));
     }
