@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { DatabaseUnavailable } from '../db/database.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { UploadLost } from '../storage/blob-store.ts';
+import { StoreRefused, StoreUnavailable } from '../storage/store-errors.ts';
 import { asRegistryError } from './faults.ts';
 
 const system = (code: string): Error => Object.assign(new Error(`${code}: /var/lib/secret`), { code });
@@ -17,6 +18,8 @@ for (const [what, error, code] of [
   ['too many open files', system('EMFILE'), 'UNAVAILABLE'],
   ['a disk that fails', system('EIO'), 'UNAVAILABLE'],
   ['a disk mounted read-only', system('EROFS'), 'UNAVAILABLE'],
+  ['a store that does not answer', new StoreUnavailable('secret'), 'UNAVAILABLE'],
+  ['a store that refuses a call for good', new StoreRefused('secret'), 'UNKNOWN'],
   ['a database that waits for a lock', new DatabaseUnavailable('locked'), 'UNAVAILABLE'],
   ['a locked database', sqlite(5), 'UNAVAILABLE'],
   ['an extended code of a locked database', sqlite(261), 'UNAVAILABLE'],

@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { Breaker } from './s3-breaker.ts';
 import { isAbsent, statusOf, storeError, unusableReason } from './s3-errors.ts';
-import { StoreUnusable } from './store-errors.ts';
+import { StoreRefused, StoreUnusable } from './store-errors.ts';
 
 /** The bucket, as configured. */
 export interface S3Settings {
@@ -54,6 +54,9 @@ export interface S3Limits {
 
 export const s3Limits: S3Limits = { connectionTimeout: 3000, idleTimeout: 10_000, maxAttempts: 4 };
 
+/** Milliseconds for which a refused call counts against the bucket. */
+const refusalCounts = 60_000;
+
 /** A bucket and the calls on it: how long they may take, how often they are repeated, and how their failures are named. */
 export class S3Bucket {
   readonly name: string;
@@ -65,6 +68,8 @@ export class S3Bucket {
   /** For answers that take their time: large copies, and bodies that wait for a slow reader. */
   readonly #patient: S3Client;
   readonly #breaker = new Breaker();
+  /** By the operation's name: calls that the service refused and has not accepted since. */
+  readonly #refusals = new Map<string, { readonly error: StoreRefused; readonly at: number }>();
 
   /** Milliseconds without a byte after which an answer, or the next piece of it, does not come any more. */
   readonly idleTimeout: number;
@@ -89,7 +94,7 @@ export class S3Bucket {
   }
 
   /**
-   * @throws StoreUnavailable | StoreFull; what `through` accepts is thrown as it came; the signal's reason
+   * @throws StoreUnavailable | StoreFull | StoreRefused; what `through` accepts is thrown as it came; the signal's reason
    */
   async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: Command<Input, Output>,
@@ -102,16 +107,22 @@ export class S3Bucket {
       ...(patience !== undefined && { requestTimeout: patience }),
       ...(signal && { abortSignal: signal }),
     };
+    const call = command.constructor.name.replace(/Command$/, '');
     try {
       const output = await client.send(command, options);
       this.#breaker.succeeded();
+      this.#refusals.delete(call);
       return output;
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       const status = statusOf(error);
       if (status === undefined || status >= 500) this.#breaker.failed();
       else this.#breaker.succeeded();
-      throw through(error) ? error : storeError(command.constructor.name.replace(/Command$/, ''), error);
+      if (through(error)) throw error;
+      const failure = storeError(call, error);
+      if (failure instanceof StoreRefused)
+        this.#refusals.set(call, { error: failure, at: performance.now() });
+      throw failure;
     }
   }
 
@@ -128,7 +139,18 @@ export class S3Bucket {
     }
   }
 
-  /** @throws StoreUnavailable */
+  /**
+   * Rejects while a call that the service refused may be refused still: until one like it succeeds, or a minute has passed in which
+   * none was tried.
+   * @throws StoreUnavailable | StoreRefused
+   */
+  async checkUsable(signal?: AbortSignal): Promise<void> {
+    await this.check(signal);
+    const since = performance.now() - refusalCounts;
+    for (const { error, at } of this.#refusals.values()) if (at > since) throw error;
+  }
+
+  /** @throws StoreUnavailable | StoreRefused when the bucket cannot be reached */
   async check(signal?: AbortSignal): Promise<void> {
     await this.send(new HeadBucketCommand({ Bucket: this.name }), { signal });
   }

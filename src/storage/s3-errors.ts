@@ -1,4 +1,4 @@
-import { StoreFull, StoreUnavailable } from './store-errors.ts';
+import { StoreFull, StoreRefused, StoreUnavailable } from './store-errors.ts';
 
 /** What an error of the SDK may carry. */
 interface S3Error {
@@ -31,7 +31,23 @@ export function isNamed(error: unknown, ...names: string[]): boolean {
 }
 
 /**
+ * Statuses below 500 that are no refusal of the call: timeouts, conflicts with another call, limits of rate, and an object that is not
+ * the one (412) or not as long (416) as expected.
+ */
+const passing = new Set([408, 409, 412, 416, 425, 429]);
+
+/** What to check after a refusal, for the operator who reads the log. */
+function remedyFor(status: number): string {
+  if (status === 401 || status === 403) return 'check the credentials and their rights on the bucket';
+  if (status === 404) return 'check that the bucket exists';
+  return 'check whether the service supports this call (docs/how-to/store-blobs-in-s3.md lists those that were tried)';
+}
+
+/**
  * The failure of a call, in words that may go to a log: the SDK's own errors carry whole requests, signatures included.
+ *
+ * @param call the operation's name in the S3 API
+ * @returns StoreFull; StoreRefused when a repeat gets the same answer (a permanent status of 4xx, or 501); else StoreUnavailable
  */
 export function storeError(call: string, error: unknown): Error {
   const { name = 'Error', message = '', code, $metadata } = (error ?? {}) as S3Error;
@@ -39,7 +55,10 @@ export function storeError(call: string, error: unknown): Error {
   const parts = [code ?? name, ...(status === undefined ? [] : [`status ${status}`])];
   if ($metadata?.requestId) parts.push(`request ${$metadata.requestId}`);
   const text = `S3 ${call} failed (${parts.join(', ')}): ${message.replace(/\s+/g, ' ').slice(0, 300)}`;
-  return full.has(name) || status === 507 ? new StoreFull(text) : new StoreUnavailable(text);
+  if (full.has(name) || status === 507) return new StoreFull(text);
+  const refused = status === 501 || (status !== undefined && status >= 400 && status < 500);
+  if (!refused || passing.has(status)) return new StoreUnavailable(text);
+  return new StoreRefused(`${text}; ${remedyFor(status)}`);
 }
 
 /** Why a bucket cannot be used, as whoever has configured it wants to hear it. */

@@ -18,7 +18,7 @@ import { openS3Store } from './s3.ts';
 import { S3Bucket, type S3Settings } from './s3-bucket.ts';
 import { checksumHeader } from './s3-chain.ts';
 import { S3Uploads } from './s3-uploads.ts';
-import { StoreFull, StoreUnavailable, StoreUnusable } from './store-errors.ts';
+import { StoreFull, StoreRefused, StoreUnavailable, StoreUnusable } from './store-errors.ts';
 
 describeBlobStore('s3', s3Store);
 describeBlobStore('s3 below a prefix', (t) => s3Store(t, { prefix: 'registry/blobs/' }));
@@ -258,6 +258,28 @@ test('a service that knows no checksum of several parts is not asked for one', a
   assert.equal(refused, 1);
 });
 
+for (const [fault, remedy] of [
+  ['access denied', /UploadPartCopy failed \(AccessDenied, status 403.*; check the credentials/],
+  ['missing content length', /status 411.*; check whether the service supports this call/],
+  ['not implemented', /status 501.*; check whether the service supports this call/],
+] as const) {
+  test(`a call that the service answers with '${fault}' is refused and said to be, until one succeeds`, async (t) => {
+    const faulty = await faultyStore(t);
+    if (faulty === undefined) return;
+    const { blobs, proxy } = faulty;
+    const { upload, bytes } = await appendChunks(blobs, [6 * MiB, 6 * MiB]);
+    proxy.rule = ({ headers }) => (headers['x-amz-copy-source'] ? fault : undefined);
+    const key = anyKey();
+    const refusal = (error: Error): boolean => error instanceof StoreRefused && remedy.test(error.message);
+    await assert.rejects(blobs.commit(upload, key), refusal);
+    await assert.rejects(blobs.ping(), refusal);
+    proxy.rule = () => undefined;
+    await blobs.commit(upload, key);
+    await blobs.ping();
+    assert.ok((await committed(blobs, key))?.equals(bytes));
+  });
+}
+
 test('multipart uploads of dead commits are given up when they are old, and only ours', async (t) => {
   const settings = await s3Settings(t);
   if (settings === undefined) return;
@@ -302,9 +324,9 @@ test('a bucket that is gone is no absence of a blob', async (t) => {
   const blobs = await openS3Store(settings, { limits });
   cleanUp(t, () => blobs.close());
   await rm(await bucketFolder(settings), { recursive: true });
-  await assert.rejects(blobs.stat(anyKey()), StoreUnavailable);
-  await assert.rejects(blobs.read(anyKey()), StoreUnavailable);
-  await assert.rejects(blobs.ping(), StoreUnavailable);
+  await assert.rejects(blobs.stat(anyKey()), StoreRefused);
+  await assert.rejects(blobs.read(anyKey()), StoreRefused);
+  await assert.rejects(blobs.ping(), StoreRefused);
 });
 
 test('an append that fails takes back what it had written', async (t) => {

@@ -93,7 +93,7 @@ export async function openS3Store(
     // A bucket has no end that could be seen coming.
     async checkRoom() {},
 
-    ping: () => bucket.check(AbortSignal.timeout(pingTimeout)),
+    ping: () => bucket.checkUsable(AbortSignal.timeout(pingTimeout)),
 
     async close() {
       bucket.close();

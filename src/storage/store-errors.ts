@@ -9,6 +9,11 @@ export class StoreFull extends StoreUnavailable {
   readonly code = 'ENOSPC';
 }
 
+/** The store understands the call and refuses it, as it will each time: its settings, or the rights on it, have to change. */
+export class StoreRefused extends Error {
+  override readonly name = 'StoreRefused';
+}
+
 /** The place that blobs should lie in cannot be used at all; for whoever starts the program. */
 export class StoreUnusable extends Error {
   override readonly name = 'StoreUnusable';
