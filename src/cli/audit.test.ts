@@ -98,15 +98,40 @@ test('flags choose by time, repository, actor, action and outcome', async (t) =>
     ['--since 2m', '4'],
     ['--until 30s --since 2026-02-01', '34'],
     ['--repository acme/app', '1'],
-    ['--actor bob', '2'],
-    ['--actor user:8', '2'],
+    ['--user bob', '2'],
+    ['--user user:8', '2'],
     ['--action tag.delete', '3'],
     ['--refused', '4'],
-    ['--actor nobody', ''],
+    ['--user nobody', ''],
   ] as const) {
     const found = await exported(data, ...flags.split(' ').filter(Boolean));
     assert.equal(found.map(({ tag }) => tag).join(''), tags, flags);
   }
+});
+
+test('the latest events are a table, which the same flags choose from', async (t) => {
+  const tagged = { ...event, action: 'manifest.push', repository: 'acme/app', tag: 'v1', status: 201 };
+  const data = await registryWith(t, [
+    { ...event, at: event.at - 2000 },
+    { ...tagged, at: event.at - 1000, address: '192.0.2.1' },
+    { ...tagged, tag: null, digest: `sha256:${'0123456789abcdef'.repeat(4)}` },
+    { ...event, actor: 'anonymous', actor_name: '', allowed: 0, status: 401, error: 'UNAUTHORIZED' },
+  ]);
+  const listed = async (...flags: string[]) => {
+    const { exitCode, out, err } = await berth('audit', '--data', data, ...flags);
+    assert.deepEqual([exitCode, err], [0, '']);
+    return out.split('\n').slice(0, -1);
+  };
+  assert.deepEqual(await listed(), [
+    'TIME                  USER       ACTION         OBJECT                        RESULT                    ADDRESS',
+    '2026-01-31T11:59:58Z  alice      login          -                             ok                        -',
+    '2026-01-31T11:59:59Z  alice      manifest.push  acme/app:v1                   ok                        192.0.2.1',
+    '2026-01-31T12:00:00Z  alice      manifest.push  acme/app@sha256:0123456789ab  ok                        -',
+    '2026-01-31T12:00:00Z  anonymous  login          -                             refused 401 UNAUTHORIZED  -',
+  ]);
+  assert.match((await listed('--limit', '1')).slice(1).join(), /^2026-01-31T12:00:00Z {2}anonymous/);
+  assert.equal((await listed('--user', 'alice', '--repository', 'acme/app')).length, 3);
+  assert.equal((await listed('--refused', '--since', '2026-01-31')).length, 2);
 });
 
 for (const [flags, wrong] of [

@@ -1,4 +1,4 @@
-// berth audit: what the audit log has, for other programs.
+// berth audit: the audit log, as a table for people and as JSON lines for other programs.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AuditAction, auditActions } from '../access/audit-actions.ts';
 import { parseDuration } from '../config/units.ts';
@@ -8,14 +8,19 @@ import { withExamples } from './administration.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting } from './existing.ts';
+import { showTime, table } from './table.ts';
 
-interface Options {
+interface FilterOptions {
   readonly since?: number;
   readonly until?: number;
   readonly repository?: string;
-  readonly actor?: string;
+  readonly user?: string;
   readonly action?: AuditAction;
   readonly refused?: true;
+}
+
+interface ListOptions extends FilterOptions {
+  readonly limit: number;
 }
 
 /** Rows in memory at a time. */
@@ -23,25 +28,35 @@ const pageSize = 1_000;
 
 export function auditCommand(context: Context): Command {
   const command = new Command('audit').description('Read the audit log: who did what, and what was refused.');
-  const exporting = withConfigFlags(command.command('export'))
-    .description('Print the events, oldest first, one JSON object a line; the registry may be running.')
-    .addOption(new Option('--since <time>', `Only events from then on: ${timeForms}.`).argParser(asTime))
-    .addOption(new Option('--until <time>', 'Only events before then.').argParser(asTime))
-    .addOption(new Option('--repository <name>', 'Only events of this repository.').argParser(asRepository))
-    .option(
-      '--actor <name>',
-      'Only what this actor did: as it was called then, or by its id, such as user:7.',
+  const listing = withFilters(command.command('list', { isDefault: true }))
+    .description(
+      'Print the latest events as a table, oldest first; the registry may be running. `berth audit` alone does the same.',
     )
-    .addOption(new Option('--action <action>', 'Only events of this kind.').argParser(asAction))
-    .option('--refused', 'Only what was refused.')
-    .action(async (options: Options, command: Command) => {
+    .addOption(new Option('--limit <number>', 'Print so many events at most.').argParser(asLimit).default(50))
+    .action(async ({ limit, ...options }: ListOptions, command: Command) => {
+      const { config } = configOf(command, context);
+      const { listLatestAuditEvents } = await import('../db/audit-events.ts');
+      await using opened = new AsyncDisposableStack();
+      const { read, close } = await inspectExisting(config);
+      opened.defer(close);
+      const latest = await listLatestAuditEvents(read, filterOf(options), limit);
+      context.out(table(headings, latest.map(rowOf)));
+    });
+  withExamples(
+    listing,
+    'berth audit list',
+    'berth audit list --user alice --since 7d',
+    'berth audit list --repository acme/app --refused --limit 200',
+  );
+  const exporting = withFilters(command.command('export'))
+    .description('Print the events, oldest first, one JSON object a line; the registry may be running.')
+    .action(async (options: FilterOptions, command: Command) => {
       const { config } = configOf(command, context);
       const { listAuditEvents } = await import('../db/audit-events.ts');
       await using opened = new AsyncDisposableStack();
       const { read, close } = await inspectExisting(config);
       opened.defer(close);
-      const { refused, ...filter } = options;
-      const wanted: AuditFilter = { ...filter, ...(refused && { allowed: false }) };
+      const wanted = filterOf(options);
       let after: AuditEventRow | undefined;
       do {
         const page = await listAuditEvents(read, wanted, after, pageSize);
@@ -54,10 +69,51 @@ export function auditCommand(context: Context): Command {
     'berth audit export --since 7d > week.jsonl',
     'berth audit export --since 2026-01-01 --until 2026-02-01 --repository acme/app',
     'berth audit export --since 1h --refused --config /etc/berth/berth.yaml',
-    'berth audit export --actor alice --action tag.delete',
+    'berth audit export --user alice --action tag.delete',
   );
   return command;
 }
+
+function withFilters(command: Command): Command {
+  return withConfigFlags(command)
+    .addOption(new Option('--since <time>', `Only events from then on: ${timeForms}.`).argParser(asTime))
+    .addOption(new Option('--until <time>', 'Only events before then.').argParser(asTime))
+    .addOption(new Option('--repository <name>', 'Only events of this repository.').argParser(asRepository))
+    .option(
+      '--user <name>',
+      'Only what this user, robot or job did: by its name at the time, or by its id, such as user:7.',
+    )
+    .addOption(new Option('--action <action>', 'Only events of this kind.').argParser(asAction))
+    .option('--refused', 'Only what was refused.');
+}
+
+function filterOf({ refused, since, until, repository, user, action }: FilterOptions): AuditFilter {
+  return { since, until, repository, actor: user, action, ...(refused && { allowed: false }) };
+}
+
+const headings = ['TIME', 'USER', 'ACTION', 'OBJECT', 'RESULT', 'ADDRESS'];
+
+/** The cells of an event; what it does not have is a dash. */
+function rowOf(row: AuditEventRow): string[] {
+  const result = row.allowed === 1 ? 'ok' : ['refused', row.status, row.error].filter(Boolean).join(' ');
+  return [
+    showTime(row.at),
+    row.actor_name || row.actor,
+    row.action,
+    objectOf(row),
+    result,
+    row.address ?? '-',
+  ];
+}
+
+/** The repository with the tag, or else the digest, as image names have them. */
+function objectOf({ repository, tag, digest }: AuditEventRow): string {
+  const version = tag !== null ? `:${tag}` : digest !== null ? `@${digest.slice(0, shortDigest)}` : '';
+  return `${repository ?? ''}${version}` || '-';
+}
+
+/** Characters that tell the digests of a registry apart for people: the algorithm and 12 digits. */
+const shortDigest = 'sha256:'.length + 12;
 
 /** An event as other programs get it, without the fields that it does not have. */
 function printed({ id, at, action, allowed, actor, actor_name, credential, detail, ...row }: AuditEventRow) {
@@ -95,6 +151,12 @@ function asRepository(text: string): string {
   if (name === undefined)
     throw new InvalidArgumentError('Allowed: the name of a repository, such as acme/app.');
   return name;
+}
+
+function asLimit(text: string): number {
+  const limit = Number(text);
+  if (!/^\d{1,5}$/.test(text) || limit === 0) throw new InvalidArgumentError('Allowed: 1 to 99999.');
+  return limit;
 }
 
 function asAction(text: string): AuditAction {

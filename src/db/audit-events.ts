@@ -76,8 +76,23 @@ export async function listAuditEvents(
   after: Pick<AuditEventRow, 'at' | 'id'> | undefined,
   limit: number,
 ): Promise<AuditEventRow[]> {
-  const { since, until, repository, actor, action, allowed } = filter;
-  // Each filter has a query of its own shape, and a page is thousands of rows: it need not be prepared.
+  let query = selectEvents(db, filter);
+  if (after !== undefined) query = query.where(sql<boolean>`(at, id) > (${after.at}, ${after.id})`);
+  return query.orderBy('at').orderBy('id').limit(limit).execute();
+}
+
+/** The last `limit` events that the filter lets through, oldest first. */
+export async function listLatestAuditEvents(
+  db: Db,
+  filter: AuditFilter,
+  limit: number,
+): Promise<AuditEventRow[]> {
+  const query = selectEvents(db, filter).orderBy('at', 'desc').orderBy('id', 'desc');
+  return (await query.limit(limit).execute()).reverse();
+}
+
+/** Each filter has a query of its own shape, and a page is thousands of rows: it need not be prepared. */
+function selectEvents(db: Db, { since, until, repository, actor, action, allowed }: AuditFilter) {
   let query = db.selectFrom('audit_events').select(['id', ...names]);
   if (since !== undefined) query = query.where('at', '>=', since);
   if (until !== undefined) query = query.where('at', '<', until);
@@ -87,8 +102,7 @@ export async function listAuditEvents(
   if (actor !== undefined) {
     query = query.where((where) => where.or([where('actor', '=', actor), where('actor_name', '=', actor)]));
   }
-  if (after !== undefined) query = query.where(sql<boolean>`(at, id) > (${after.at}, ${after.id})`);
-  return query.orderBy('at').orderBy('id').limit(limit).execute();
+  return query;
 }
 
 const deleteOld = prepare((db, p: Params<{ before: number; limit: number }>) =>
