@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { statfs } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import manifest from '../package.json' with { type: 'json' };
 import { removeEndedSigningKeys } from './access/administration/signing-keys.ts';
 import { Audit } from './access/audit.ts';
 import { makeFirstAdministrator } from './access/first-administrator.ts';
@@ -18,6 +20,7 @@ import { Uploads } from './core/uploads.ts';
 import { deleteAuditEvents } from './db/audit-events.ts';
 import { joinDataDirectory, lockDataDirectory } from './db/data-lock.ts';
 import type { Database } from './db/database.ts';
+import { listRestingLeases } from './db/leases.ts';
 import { refuseUnfinishedCopy } from './db/properties.ts';
 import { deletePullCounts } from './db/pull-counts.ts';
 import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
@@ -31,6 +34,7 @@ import { SlowTransfers } from './http/slow-transfers.ts';
 import { loadTls, watchTls } from './http/tls.ts';
 import { forget } from './jobs/forget.ts';
 import { Jobs } from './jobs/jobs.ts';
+import { findStored, measure } from './jobs/measure.ts';
 import { type Swept, sweep } from './jobs/sweep.ts';
 import { openDatabase, openStore } from './open.ts';
 import type { BlobStore } from './storage/blob-store.ts';
@@ -134,7 +138,14 @@ async function assemble(
   const clock = parts.clock ?? raw.database.clock;
   const tls = config.tls && (await loadTls(config.tls));
 
-  const metrics = createMetrics({ uploadsOpen: () => countUploads(raw.database.read) });
+  const metrics = createMetrics({
+    version: manifest.version,
+    uploadsOpen: () => countUploads(raw.database.read),
+    stored: () => findStored(raw.database.read),
+    freeBytes: () => freeBytesOf(config),
+    connections: () => raw.database.connections?.(),
+    jobsEnded: () => listRestingLeases(raw.database.read),
+  });
   const database = timedDatabase(refuseWhenReadOnly(raw.database), metrics);
   const store = timedStore(raw.store, metrics);
   const blobs = new Blobs({ database, store, clock });
@@ -233,6 +244,11 @@ async function assemble(
     }),
   );
   jobs.every(
+    'measure',
+    hourly,
+    whenWritable(async (signal) => void (await measure({ database }, signal))),
+  );
+  jobs.every(
     'audit',
     hourly,
     whenWritable(async (signal) => {
@@ -285,6 +301,13 @@ async function assemble(
       return closing;
     },
   };
+}
+
+/** Bytes that are left for blobs or the database where they lie in the data directory. */
+async function freeBytesOf({ data, storage, database }: Config): Promise<number | undefined> {
+  if (storage.type !== 'filesystem' && database.url !== undefined) return undefined;
+  const { bavail, bsize } = await statfs(data);
+  return bavail * bsize;
 }
 
 /** The URL as the configuration names the host; what is behind `serverFactory`, such as TLS, Fastify does not know. */

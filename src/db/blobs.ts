@@ -283,3 +283,32 @@ const selectDeleting = prepare((db, p: Params<{ after: string; limit: number }>)
 export function listDeletions(db: Db, after: string, limit: number): Promise<DueBlob[]> {
   return selectDeleting(db, { after, limit }) as Promise<DueBlob[]>;
 }
+
+const sumSlice = prepare((db, p: Params<{ after: string; limit: number }>) =>
+  db
+    .selectFrom((slice) =>
+      slice
+        .selectFrom('blobs')
+        .select(['digest', 'size', 'state'])
+        .where('digest', '>', p('after'))
+        .orderBy('digest')
+        .limit(p('limit'))
+        .as('slice'),
+    )
+    .select(({ fn }) => [
+      fn.max('slice.digest').as('last'),
+      sql<number>`coalesce(sum(case when slice.state = 'stored' then 1 else 0 end), 0)`.as('blobs'),
+      sql<number>`coalesce(sum(case when slice.state = 'stored' then slice.size else 0 end), 0)`.as('bytes'),
+    ]),
+);
+
+/** How many blobs are stored, and their bytes, among the `limit` rows after a digest; `last` is the last of them, if there was one. */
+export async function sumBlobs(
+  db: Db,
+  after: string,
+  limit: number,
+): Promise<{ last: string | null; blobs: number; bytes: number }> {
+  const row = await first(sumSlice(db, { after, limit }));
+  // PostgreSQL sums bigints as numeric, which arrives as text.
+  return { last: row?.last ?? null, blobs: Number(row?.blobs), bytes: Number(row?.bytes) };
+}

@@ -20,10 +20,21 @@ export interface Database {
    */
   transaction<T>(work: (db: Db) => Promise<T>, options?: { durable?: boolean }): Promise<T>;
 
+  /** The connections to a server; absent where there is none. */
+  readonly connections?: () => readonly PoolState[];
+
   /** Resolves when the database answers and can still make commits durable. */
   ping(): Promise<void>;
 
   close(): Promise<void>;
+}
+
+/** The connections of a pool at this moment, and the queries that wait for one. */
+export interface PoolState {
+  readonly pool: 'read' | 'write';
+  readonly busy: number;
+  readonly idle: number;
+  readonly waiting: number;
 }
 
 /** The database cannot be used now; the same request may work later. */

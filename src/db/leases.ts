@@ -48,6 +48,15 @@ export async function takeLease(
   return (await take(db, { ...lease, implausible })).length > 0;
 }
 
+const selectEnded = prepare((db) =>
+  db.selectFrom('leases').select(['name', 'held_until as at']).where('holder', '=', nobody),
+);
+
+/** The leases that nobody holds, and when each was given back: in milliseconds since 1970. */
+export function listRestingLeases(db: Db): Promise<{ name: string; at: number }[]> {
+  return selectEnded(db, {});
+}
+
 const extend = prepare((db, p: Params<LeaseTerms>) =>
   db
     .updateTable('leases')

@@ -1,6 +1,6 @@
 import { Kysely } from 'kysely';
 import { Pool } from 'pg';
-import { type Database, DatabaseUnavailable } from './database.ts';
+import { type Database, DatabaseUnavailable, type PoolState } from './database.ts';
 import { ServerClock } from './postgres-clock.ts';
 import { readingDialect, writingDialect } from './postgres-dialect.ts';
 import { retryConflicts } from './postgres-retry.ts';
@@ -30,10 +30,12 @@ export async function openPostgres({ url, poolSize }: PostgresOptions): Promise<
   await startPostgres(url, clock);
 
   const writers = Math.max(1, Math.floor(poolSize / 2));
-  const read = new Kysely<Schema>({
-    dialect: readingDialect(openPool(url, Math.max(1, poolSize - writers), true)),
-  });
-  const write = new Kysely<Schema>({ dialect: writingDialect(openPool(url, writers, false)) });
+  const pools = {
+    read: openPool(url, Math.max(1, poolSize - writers), true),
+    write: openPool(url, writers, false),
+  };
+  const read = new Kysely<Schema>({ dialect: readingDialect(pools.read) });
+  const write = new Kysely<Schema>({ dialect: writingDialect(pools.write) });
 
   const clockSetting = setInterval(() => {
     // Where the server does not answer, the clock goes on from the last time that it did.
@@ -46,6 +48,7 @@ export async function openPostgres({ url, poolSize }: PostgresOptions): Promise<
     // Every commit waits for the disk, `durable` or not: replicas outlive the server, and remember what they were told.
     transaction: (work) =>
       retryConflicts(() => write.transaction().execute(work as (db: Db) => Promise<never>)),
+    connections: () => [stateOf('read', pools.read), stateOf('write', pools.write)],
     async ping() {
       if (await askIsStandby(read)) throw new DatabaseUnavailable('PostgreSQL: the server is a standby');
     },
@@ -54,6 +57,10 @@ export async function openPostgres({ url, poolSize }: PostgresOptions): Promise<
       await Promise.all([read.destroy(), write.destroy()]);
     },
   };
+}
+
+function stateOf(pool: PoolState['pool'], { totalCount, idleCount, waitingCount }: Pool): PoolState {
+  return { pool, busy: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
 }
 
 function openPool(url: string, max: number, readOnly: boolean): Pool {

@@ -8,6 +8,8 @@ export type Property =
   | 'read-only'
   /** The registry's own id, which moves with it; absent until it is first needed. */
   | 'registry'
+  /** What the store held when it was measured last: JSON of `Stored` (`jobs/measure.ts`). */
+  | 'stored'
   /** Not to be served: `berth migrate-db` fills this database, with the registry of that id. */
   | 'migrating';
 
@@ -37,6 +39,11 @@ const remove = prepare((db, p: Params<{ name: string }>) =>
 export async function setProperty(db: Db, name: Property, value: string | undefined): Promise<void> {
   await lockProperties(db);
   await (value === undefined ? remove(db, { name }) : upsert(db, { name, value }));
+}
+
+/** Sets a property that no write depends on: unlike {@link setProperty} it waits for no transaction. */
+export async function noteProperty(db: Db, name: Property, value: string): Promise<void> {
+  await upsert(db, { name, value });
 }
 
 const insertOnce = prepare((db, p: Params<{ name: string; value: string }>) =>

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { noGauges } from '../../test/support/no-gauges.ts';
 import type { Config } from '../config/schema.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { observeRequests } from './access-log.ts';
@@ -38,7 +39,7 @@ const json: Config['log'] = { level: 'info', format: 'json', access: true };
 function observe(answered: Answered, log = json, fast = true, bindings = {}) {
   const written: string[] = [];
   const stream = { write: (line: string) => written.push(line), ...(fast && { minLength: 0 }) };
-  const metrics = createMetrics({ uploadsOpen: async () => 0 });
+  const metrics = createMetrics(noGauges);
   observeRequests(createLogger(log, stream).child(bindings), metrics, log)(answered);
   const text = written.join('');
   const lines = () =>

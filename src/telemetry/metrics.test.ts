@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { noGauges } from '../../test/support/no-gauges.ts';
 import { createMetrics } from './metrics.ts';
 
-const none = { uploadsOpen: async () => 0 };
 const page = readFileSync(new URL('../../docs/reference/metrics.md', import.meta.url), 'utf8');
 
 test('a request is counted with its route, method and status, and its bytes with its route', async () => {
-  const metrics = createMetrics(none);
+  const metrics = createMetrics(noGauges);
   metrics.request('getBlob', 'GET', 200, 0.002, 0, 1000);
   metrics.request('getBlob', 'GET', 200, 20, 0, 24);
   metrics.request('putUpload', 'PUT', 201, 0.1, 512, 0);
@@ -26,7 +26,7 @@ test('a request is counted with its route, method and status, and its bytes with
 });
 
 test('an operation is timed whether it succeeds or not, and its outcome passes', async () => {
-  const metrics = createMetrics(none);
+  const metrics = createMetrics(noGauges);
   assert.equal(await metrics.time('store', 'read', async () => 5), 5);
   const reason = new Error('broken');
   const failing = metrics.time('store', 'read', () => Promise.reject(reason));
@@ -37,39 +37,77 @@ test('an operation is timed whether it succeeds or not, and its outcome passes',
 
 test('the uploads that are open are asked for when Prometheus asks', async () => {
   let open = 3;
-  const metrics = createMetrics({ uploadsOpen: async () => open });
+  const metrics = createMetrics({ ...noGauges, uploadsOpen: async () => open });
   assert.match(await metrics.registry.metrics(), /^berth_uploads_open 3$/m);
   open = 4;
   assert.match(await metrics.registry.metrics(), /^berth_uploads_open 4$/m);
 });
 
+test('gauges show what is asked for at each scrape, and nothing where there is nothing', async () => {
+  let stored: { blobs: number; bytes: number } | undefined;
+  const metrics = createMetrics({
+    ...noGauges,
+    stored: async () => stored,
+    freeBytes: async () => 5,
+    connections: () => [{ pool: 'read', busy: 2, idle: 1, waiting: 7 }],
+    jobsEnded: async () => [{ name: 'sweep', at: 1_500 }],
+  });
+  const lines = async () => (await metrics.registry.metrics()).split('\n');
+  const first = await lines();
+  for (const line of [
+    `berth_build_info{version="1.2.3",node="${process.versions.node}"} 1`,
+    'berth_free_bytes 5',
+    'berth_database_connections{pool="read",state="busy"} 2',
+    'berth_database_connections{pool="read",state="idle"} 1',
+    'berth_database_connections{pool="read",state="waiting"} 7',
+    'berth_job_ended_timestamp_seconds{name="sweep"} 1.5',
+  ]) {
+    assert.ok(first.includes(line), `${line} is not in\n${first.join('\n')}`);
+  }
+  assert.ok(!first.some((line) => /^berth_stored_\w+ /.test(line)));
+  stored = { blobs: 3, bytes: 900 };
+  const second = await lines();
+  assert.ok(second.includes('berth_stored_blobs 3') && second.includes('berth_stored_bytes 900'));
+  stored = undefined;
+  assert.ok(!(await lines()).some((line) => /^berth_stored_\w+ /.test(line)));
+});
+
+test('a database that does not answer takes no other metrics along', async () => {
+  const away = () => Promise.reject(new Error('the database is away'));
+  const metrics = createMetrics({ ...noGauges, uploadsOpen: away, stored: away, jobsEnded: away });
+  metrics.request('getBlob', 'GET', 503, 0.1, 0, 0);
+  const text = await metrics.registry.metrics();
+  assert.match(text, /^berth_http_request_duration_seconds_count\{.*status="503"\} 1$/m);
+  assert.doesNotMatch(text, /^berth_uploads_open /m);
+});
+
 test('a job shows whether it runs here, how it ended, and when it last succeeded', async () => {
-  const { jobs, registry } = createMetrics(none);
+  const { jobs, registry } = createMetrics(noGauges);
   const metric = async (name: string) => {
     const found = (await registry.metrics()).split('\n').filter((line) => line.startsWith(`${name}{`));
     return found.map((line) => line.slice(name.length));
   };
   jobs.planned('sweep');
-  assert.deepEqual(await metric('berth_job_running'), ['{job="sweep"} 0']);
-  assert.deepEqual(await metric('berth_job_last_success_timestamp_seconds'), ['{job="sweep"} 0']);
+  assert.deepEqual(await metric('berth_job_running'), ['{name="sweep"} 0']);
+  assert.deepEqual(await metric('berth_job_last_success_timestamp_seconds'), ['{name="sweep"} 0']);
   jobs.started('sweep');
-  assert.deepEqual(await metric('berth_job_running'), ['{job="sweep"} 1']);
+  assert.deepEqual(await metric('berth_job_running'), ['{name="sweep"} 1']);
   jobs.ended('sweep', 'failed', 5);
-  assert.deepEqual(await metric('berth_job_running'), ['{job="sweep"} 0']);
-  assert.deepEqual(await metric('berth_job_last_success_timestamp_seconds'), ['{job="sweep"} 0']);
+  assert.deepEqual(await metric('berth_job_running'), ['{name="sweep"} 0']);
+  assert.deepEqual(await metric('berth_job_last_success_timestamp_seconds'), ['{name="sweep"} 0']);
   const before = Date.now() / 1000;
   jobs.ended('sweep', 'succeeded', 7);
   assert.deepEqual(await metric('berth_job_runs_total'), [
-    '{job="sweep",outcome="failed"} 1',
-    '{job="sweep",outcome="succeeded"} 1',
+    '{name="sweep",outcome="failed"} 1',
+    '{name="sweep",outcome="succeeded"} 1',
   ]);
-  assert.deepEqual(await metric('berth_job_duration_seconds_sum'), ['{job="sweep"} 12']);
+  assert.deepEqual(await metric('berth_job_duration_seconds_sum'), ['{name="sweep"} 12']);
   const [success] = await metric('berth_job_last_success_timestamp_seconds');
   assert.ok(Number(success?.split(' ')[1]) >= before);
 });
 
 test('what sweeps took away adds up', async () => {
-  const { jobs, registry } = createMetrics(none);
+  const { jobs, registry } = createMetrics(noGauges);
   jobs.swept({ uploads: 2, orphans: 0 });
   jobs.swept({ uploads: 3, orphans: 1 });
   const text = await registry.metrics();
@@ -78,7 +116,7 @@ test('what sweeps took away adds up', async () => {
 });
 
 test('two registries in one process count apart', async () => {
-  const [one, two] = [createMetrics(none), createMetrics(none)];
+  const [one, two] = [createMetrics(noGauges), createMetrics(noGauges)];
   one.request('getBase', 'GET', 200, 0.1, 0, 0);
   assert.match(await one.registry.metrics(), /route="getBase"/);
   assert.doesNotMatch(await two.registry.metrics(), /route="getBase"/);
@@ -86,7 +124,7 @@ test('two registries in one process count apart', async () => {
 
 /** Each metric of Berth's own: its name, type, labels and help, as the registry has it. */
 async function exported() {
-  const { registry } = createMetrics(none);
+  const { registry } = createMetrics(noGauges);
   return (await registry.getMetricsAsJSON())
     .filter(({ name }) => name.startsWith('berth_'))
     .map(({ name, type, help }) => {
@@ -111,7 +149,7 @@ test('docs/reference/metrics.md lists every metric with its type, labels and mea
 });
 
 test('docs/reference/metrics.md names process metrics that there are', async () => {
-  const text = await createMetrics(none).registry.metrics();
+  const text = await createMetrics(noGauges).registry.metrics();
   const named = [...page.matchAll(/`((?:process|nodejs)_\w+)`/g)].map(([, name]) => name as string);
   assert.ok(named.length > 0);
   for (const name of named) assert.ok(text.includes(`# TYPE ${name} `), name);

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Outcome } from '../jobs/jobs.ts';
+import { addGauges, type Gauges } from './gauges.ts';
 
 /** Prometheus metrics of one registry. Every name is listed in `docs/reference/metrics.md`. */
 export interface Metrics {
@@ -33,8 +34,7 @@ const requestBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 const jobBuckets = [0.01, 0.1, 1, 10, 60, 600, 3_600, 21_600];
 const operationBuckets = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5];
 
-/** @param gauges values that are asked for when Prometheus asks */
-export function createMetrics(gauges: { uploadsOpen: () => Promise<number> }): Metrics {
+export function createMetrics(gauges: Gauges): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 5 });
   const registers = [registry];
@@ -71,16 +71,7 @@ export function createMetrics(gauges: { uploadsOpen: () => Promise<number> }): M
     registers,
   });
   for (const outcome of ['written', 'lost']) auditEvents.inc({ outcome }, 0);
-  new Gauge({
-    name: 'berth_uploads_open',
-    help: 'Upload sessions that have been opened and neither finished nor given up',
-    // Every process sees all of them.
-    aggregator: 'max',
-    registers,
-    async collect() {
-      this.set(await gauges.uploadsOpen());
-    },
-  });
+  addGauges(registry, gauges);
 
   // Labels are looked up once for each combination; there are a few dozen.
   const durations = new Map<string, { observe(value: number): void }>();
@@ -115,27 +106,27 @@ function jobMetrics(registry: Registry): JobMetrics {
   const runs = new Counter({
     name: 'berth_job_runs_total',
     help: 'Runs of background jobs that ended in this process',
-    labelNames: ['job', 'outcome'],
+    labelNames: ['name', 'outcome'],
     registers,
   });
   const duration = new Histogram({
     name: 'berth_job_duration_seconds',
     help: 'How long those runs took, whatever their outcome',
-    labelNames: ['job'],
+    labelNames: ['name'],
     buckets: jobBuckets,
     registers,
   });
   const succeeded = new Gauge({
     name: 'berth_job_last_success_timestamp_seconds',
     help: 'When a run of the job last succeeded in this process, in seconds since 1970; 0 before the first',
-    labelNames: ['job'],
+    labelNames: ['name'],
     aggregator: 'max',
     registers,
   });
   const held = new Gauge({
     name: 'berth_job_running',
     help: 'Whether this process has the lease of the job and runs it',
-    labelNames: ['job'],
+    labelNames: ['name'],
     registers,
   });
   const sweptThings = new Counter({
@@ -146,17 +137,17 @@ function jobMetrics(registry: Registry): JobMetrics {
   });
   return {
     planned(job) {
-      succeeded.set({ job }, 0);
-      held.set({ job }, 0);
+      succeeded.set({ name: job }, 0);
+      held.set({ name: job }, 0);
     },
     started(job) {
-      held.set({ job }, 1);
+      held.set({ name: job }, 1);
     },
     ended(job, outcome, seconds) {
-      held.set({ job }, 0);
-      runs.inc({ job, outcome });
-      duration.observe({ job }, seconds);
-      if (outcome === 'succeeded') succeeded.setToCurrentTime({ job });
+      held.set({ name: job }, 0);
+      runs.inc({ name: job, outcome });
+      duration.observe({ name: job }, seconds);
+      if (outcome === 'succeeded') succeeded.setToCurrentTime({ name: job });
     },
     swept(counts) {
       for (const [what, count] of Object.entries(counts)) sweptThings.inc({ what }, count);

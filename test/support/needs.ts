@@ -15,6 +15,7 @@ export const debianPackages = {
   nginx: 'nginx',
   podman: 'podman',
   postgres: 'postgresql',
+  promtool: 'prometheus',
   skopeo: 'skopeo',
   'systemd-analyze': 'systemd',
 } as const;

@@ -1,0 +1,113 @@
+import { Gauge, type Registry } from 'prom-client';
+
+/** What is asked each time that Prometheus asks, so each has to be cheap; `undefined` where there is no such thing, or not yet. */
+export interface Gauges {
+  /** Berth's own. */
+  readonly version: string;
+  uploadsOpen(): Promise<number>;
+  stored(): Promise<{ readonly blobs: number; readonly bytes: number } | undefined>;
+  /** Bytes that the file system of the data directory has left. */
+  freeBytes(): Promise<number | undefined>;
+  connections():
+    | readonly {
+        readonly pool: string;
+        readonly busy: number;
+        readonly idle: number;
+        readonly waiting: number;
+      }[]
+    | undefined;
+  /** When jobs ended last, in milliseconds since 1970. */
+  jobsEnded(): Promise<readonly { readonly name: string; readonly at: number }[]>;
+}
+
+/** Every process sees all of them, whichever is asked. */
+const shared = { aggregator: 'max' } as const;
+
+export function addGauges(registry: Registry, gauges: Gauges): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'berth_build_info',
+    help: 'Always 1; the labels say which version runs',
+    labelNames: ['version', 'node'],
+    registers,
+    ...shared,
+  }).set({ version: gauges.version, node: process.versions.node }, 1);
+  new Gauge({
+    name: 'berth_uploads_open',
+    help: 'Upload sessions that have been opened and neither finished nor given up',
+    registers,
+    ...shared,
+    async collect() {
+      this.remove();
+      await show(async () => this.set(await gauges.uploadsOpen()));
+    },
+  });
+  for (const [name, what, help] of [
+    [
+      'berth_stored_blobs',
+      'blobs',
+      'Blobs in the store, each counted once, when they were counted last (hourly)',
+    ],
+    ['berth_stored_bytes', 'bytes', 'Bytes of those blobs'],
+  ] as const) {
+    new Gauge({
+      name,
+      help,
+      registers,
+      ...shared,
+      async collect() {
+        this.remove();
+        await show(async () => {
+          const stored = await gauges.stored();
+          if (stored !== undefined) this.set(stored[what]);
+        });
+      },
+    });
+  }
+  new Gauge({
+    name: 'berth_free_bytes',
+    help: 'Bytes left on the file system of the data directory, where there is one',
+    registers,
+    ...shared,
+    async collect() {
+      this.remove();
+      await show(async () => {
+        const free = await gauges.freeBytes();
+        if (free !== undefined) this.set(free);
+      });
+    },
+  });
+  new Gauge({
+    name: 'berth_database_connections',
+    help: 'Connections of this process to PostgreSQL, and queries that wait for one',
+    labelNames: ['pool', 'state'],
+    registers,
+    collect() {
+      for (const { pool, ...states } of gauges.connections() ?? []) {
+        for (const [state, count] of Object.entries(states)) this.set({ pool, state }, count);
+      }
+    },
+  });
+  new Gauge({
+    name: 'berth_job_ended_timestamp_seconds',
+    help: 'When a run of the job last ended in any process, in seconds since 1970; absent while one runs',
+    labelNames: ['name'],
+    registers,
+    ...shared,
+    async collect() {
+      this.reset();
+      await show(async () => {
+        for (const { name, at } of await gauges.jobsEnded()) this.set({ name }, at / 1000);
+      });
+    },
+  });
+}
+
+/** Shows what was found now, or nothing: a database that does not answer must not take the other metrics along. */
+async function show(find: () => Promise<void>): Promise<void> {
+  try {
+    await find();
+  } catch {
+    // The operations of the database have metrics of their own, which say so.
+  }
+}
