@@ -6,14 +6,17 @@ const spec = /^(\d{0,15})-(\d{0,15})$/;
 
 /**
  * What a `Range` header asks of `size` bytes (RFC 9110, 14.2): the ranges in the order asked; `undefined` when the header is to
- * be ignored (another unit, not a range, too many, more bytes in all than the whole); `'unsatisfiable'` when nothing of it is
- * there.
+ * be ignored (another unit, not a range, too many, more bytes in all than the whole, an empty blob); `'unsatisfiable'` when
+ * nothing of it is there.
+ *
+ * Some clients send `bytes=0-` or `bytes=-<most>` with every request. On an empty blob the second is satisfiable (14.1.2) and no
+ * Content-Range can express it; like Go and nginx this sends the whole, which 14.2 allows for any Range.
  *
  * Clients of multi-range (podman's zstd:chunked) count on one part for each range: when one of several is not there, the
  * whole body is the safe answer.
  */
 export function parseRange(header: string, size: number): readonly ByteRange[] | 'unsatisfiable' | undefined {
-  if (header.length > maxHeader || !/^bytes=/i.test(header)) return undefined;
+  if (size === 0 || header.length > maxHeader || !/^bytes=/i.test(header)) return undefined;
   const parts = header.slice('bytes='.length).split(',', maxRanges + 1);
   if (parts.length > maxRanges) return undefined;
   const ranges: ByteRange[] = [];

@@ -44,8 +44,8 @@ export async function getBlob(
   if (ranges === 'unsatisfiable') {
     return exchange.reply(416, { ...headers, 'Content-Range': `bytes */${blob.size}` });
   }
-  // Stores answer one range of a presigned URL, not several.
-  if ((ranges?.length ?? 1) === 1 && redirects?.(exchange)) {
+  // Stores answer one range of a presigned URL, not several, and no range of an empty object.
+  if (blob.size > 0 && (ranges?.length ?? 1) === 1 && redirects?.(exchange)) {
     const url = await blobs.redirectUrl(blob);
     if (url !== undefined) return redirect(exchange, digest, url);
   }
