@@ -27,6 +27,33 @@ function read(from: IncomingMessage, signal = new AbortController().signal) {
   return { body, received: () => received };
 }
 
+for (const [version, headers, continues] of [
+  ['1.1', { expect: '100-continue' }, true],
+  // RFC 9110, 10.1.1: the expectation of an HTTP/1.0 request MUST be ignored.
+  ['1.0', { expect: '100-continue' }, false],
+  ['1.1', {}, false],
+] as const) {
+  test(`HTTP/${version} ${JSON.stringify(headers)} is ${continues ? '' : 'not '}told to continue`, async (t) => {
+    const server = createServer((request, response) => {
+      acceptBody(request, response);
+      response.end();
+    });
+    server.on('checkContinue', (request, response) => server.emit('request', request, response));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const lines = Object.entries({ host: 'a', connection: 'close', ...headers }).map((pair) =>
+      pair.join(': '),
+    );
+    socket.end(`PUT / HTTP/${version}\r\n${lines.join('\r\n')}\r\n\r\n`);
+    const [status] = Buffer.concat(await socket.toArray())
+      .toString()
+      .split('\r\n');
+    assert.equal(status, continues ? 'HTTP/1.1 100 Continue' : 'HTTP/1.1 200 OK');
+  });
+}
+
 for (const [what, headers, expected] of [
   ['a length', { 'content-length': '5' }, true],
   ['a length of 0', { 'content-length': '0' }, false],

@@ -7,9 +7,13 @@ export function announcesBody(request: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-/** Tells a client that waits for it (`Expect: 100-continue`) that its body is wanted. Call it when all checks are done. */
+/**
+ * Tells a client that waits for it (`Expect: 100-continue`) that its body is wanted. Call it when all checks are done. HTTP/1.0 has
+ * no 100, and its `Expect` MUST be ignored (RFC 9110, 10.1.1).
+ */
 export function acceptBody(request: IncomingMessage, response: ServerResponse): void {
-  if (request.headers.expect !== undefined && !response.headersSent) response.writeContinue();
+  const waits = request.headers.expect !== undefined && request.httpVersion !== '1.0';
+  if (waits && !response.headersSent) response.writeContinue();
 }
 
 /** How a handler takes a body in. */
