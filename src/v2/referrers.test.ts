@@ -180,6 +180,19 @@ test('end-12: artifactType filters, and says so', async (t) => {
   assert.deepEqual(digests(manifestsOf(all)), digests([...boms, signed, plain, untyped]));
 });
 
+test('end-12: a plus in artifactType is a plus, encoded or not', async (t) => {
+  const registry = await connect(t);
+  const subject = refer(await registry.pushImage('a'));
+  const pushed = [
+    await refersTo(registry, subject, '1', { artifactType: 'application/spdx+json' }),
+    await refersTo(registry, subject, '2', { artifactType: 'application/spdx+json' }),
+  ];
+  for (const spelling of ['application/spdx+json', 'application/spdx%2Bjson', 'application%2Fspdx%2bjson']) {
+    const url = `/v2/a/referrers/${subject.digest}?artifactType=${spelling}&n=1`;
+    assert.deepEqual(digests((await registry.walk(url)).flatMap(manifestsOf)), digests(pushed), spelling);
+  }
+});
+
 test('end-12: a list that clients could not read whole is paged; Link keeps the filter', async (t) => {
   const registry = await connect(t);
   const subject = refer(await registry.pushImage('a'));

@@ -18,7 +18,8 @@ export async function listReferrers(
   { repository }: Permit,
 ): Promise<void> {
   const request = pageRequest(exchange, defaultPage, maxPage);
-  const artifactType = exchange.query.get('artifactType') ?? undefined;
+  // A bare plus means a space in a query, and no media type has a space: the client meant the plus.
+  const artifactType = exchange.query.get('artifactType')?.replaceAll(' ', '+');
   const page = { ...request, artifactType };
   const { items, more } = await listReferrerPage(database, name, digest, page, repository);
   exchange.reply(
