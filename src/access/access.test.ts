@@ -408,10 +408,12 @@ test('the list of repositories has what its reader may pull', async (t) => {
   assert.deepEqual(await seen({ identity: alice }), mine);
   assert.deepEqual(await seen(withToken(alice, [], true)), mine);
   await assertChallenge(() => seen(withToken(alice, [[app, ['*']]])), tooSmall);
-  assert.deepEqual(await seen(anonymousCaller), [base]);
+  assert.deepEqual(await seen(withToken(anonymousIdentity, [], true)), [base]);
   assert.deepEqual(await seen(anonymousCaller, { policy: 'pull' }), 'all');
   assert.deepEqual(await seen({ identity: alice }, { policy: 'none' }), mine);
-  await assertChallenge(() => seen(anonymousCaller, { policy: 'none' }), login);
+  for (const policy of ['none', 'public'] as const) {
+    await assertChallenge(() => seen(anonymousCaller, { policy }), login, policy);
+  }
 });
 
 test('a bearer token is what comes after the scheme, in whatever case, and is believed at once when it is known', async (t) => {

@@ -82,7 +82,9 @@ export class Access {
   }
 
   /**
-   * Whether the caller is let in at all, or may list those repositories that they may pull.
+   * Whether the caller is let in at all, or may list those repositories that they may pull. Many clients log in only after a
+   * challenge, and would show a list without their own repositories: where a login could show more, a request without credentials
+   * is challenged, and a token fetched without any lists what is public.
    * @throws Challenge
    */
   authorizeRegistry(caller: Caller, need: RegistryNeed): Permit | Promise<Permit> {
@@ -90,7 +92,7 @@ export class Access {
     const { policy } = this.#parts;
     if (caller === anonymousCaller) {
       if (policy === 'push') return everything;
-      if (need === 'base' || policy === 'none') throw new Challenge();
+      if (need === 'base' || policy !== 'pull') throw new Challenge();
     }
     if (need === 'base') return permitOfRegistry(identity);
     if (token?.catalog === false) throw new Challenge('insufficient_scope');

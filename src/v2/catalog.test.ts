@@ -10,6 +10,7 @@ import {
   imageOf,
   nextOf,
 } from '../../test/support/inject.ts';
+import { connectPeople, fetchToken, setVisible } from '../../test/support/people.ts';
 
 // In the order of bytes: '-' < '.' < '/' < digits < '_' < small letters. A prefix of another is where orders by path go wrong.
 const ordered = ['a', 'a-b', 'a.b', 'a/b', 'a/b/c', 'a0', 'a_b', 'ab', 'b', 'b/a', 'library/nginx', 'z'];
@@ -93,3 +94,32 @@ test('_catalog: a look at a repository that does not exist does not make it', as
   await registry.putManifest('ghost', 'v1', 'no manifest');
   assert.deepEqual((await registry.get('/v2/_catalog')).json(), { repositories: [] });
 });
+
+test('_catalog: who may see more by a login is challenged, and lists what is public with an anonymous token', async (t) => {
+  const { client, database, logins } = await connectPeople(t);
+  const root = client.as(logins.root);
+  for (const name of ['acme/private', 'acme/public']) await root.pushImage(name, 'v1');
+  await setVisible(database, 'acme/public', 'public');
+  const scope = 'registry:catalog:*';
+  for (const query of ['', '?n=0', '?n=1', '?last=acme/private', '?n=abc']) {
+    const answer = await client.get(`/v2/_catalog${query}`);
+    assertError(answer, 401, 'UNAUTHORIZED');
+    assert.match(answer.headers['www-authenticate'] ?? '', /,scope="registry:catalog:\*"$/, query);
+  }
+  for (const [person, expected] of [
+    ['nobody', ['acme/public']],
+    ['stranger', ['acme/public']],
+    ['reader', ['acme/private', 'acme/public']],
+  ] as const) {
+    const token = await fetchToken(client, logins[person], scope);
+    assert.deepEqual(repositoriesOf(await client.get('/v2/_catalog', token)), expected, person);
+  }
+});
+
+for (const anonymous of ['pull', 'push']) {
+  test(`_catalog: where everyone may ${anonymous}, a login shows no more, and nobody is asked for one`, async (t) => {
+    const { client, logins } = await connectPeople(t, { anonymous });
+    await client.as(logins.root).pushImage('acme/app', 'v1');
+    assert.deepEqual(repositoriesOf(await client.get('/v2/_catalog')), ['acme/app']);
+  });
+}
