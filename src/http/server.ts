@@ -11,6 +11,7 @@ import Fastify, {
 } from 'fastify';
 import { announcesBody, closeAfterRefusal } from './body.ts';
 import { requestId } from './request-id.ts';
+import { normalizeTarget } from './request-target.ts';
 
 /** Answers everything below `/v2`; see `v2/api.ts`. */
 export type RawHandler = (
@@ -46,7 +47,9 @@ export function createServer(options: {
     loggerInstance: options.logger.child({}, { level: 'warn' }),
     logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
-    routerOptions: { maxParamLength: maxUrl },
+    routerOptions: { maxParamLength: maxUrl, ignoreTrailingSlash: true },
+    // For `inject()`; what comes from a socket is canonical already.
+    rewriteUrl: normalizeTarget,
     // A URL that is not percent-encoded well: the API says what is wrong with it in its own words.
     frameworkErrors: (_error, request, reply) => {
       reply.hijack();
@@ -55,7 +58,7 @@ export function createServer(options: {
     genReqId: requestId,
     serverFactory: (handleOther) => {
       const listener: RequestListener = (request, response) => {
-        if (isApiUrl(request.url as string)) void api(request, response, requestId());
+        if (isApiUrl(normalizeTarget(request))) void api(request, response, requestId());
         else handleOther(request, response);
       };
       const server = tls
@@ -102,6 +105,8 @@ export function createOperationsServer(logger: FastifyBaseLogger): FastifyInstan
   const http = Fastify({
     loggerInstance: logger.child({}, { level: 'warn' }),
     logController: new LogController({ disableRequestLogging: true }),
+    routerOptions: { ignoreTrailingSlash: true },
+    rewriteUrl: normalizeTarget,
   }) as FastifyInstance;
   http.setNotFoundHandler(replyNotFound);
   return http;

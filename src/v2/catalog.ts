@@ -19,7 +19,7 @@ export async function listRepositories(
     200,
     {
       'Content-Type': 'application/json',
-      ...(more && { Link: nextLink(exchange, request.n, items.at(-1) as string) }),
+      ...(more && { Link: nextLink('/v2/_catalog', request.n, items.at(-1) as string) }),
     },
     JSON.stringify({ repositories: items }),
   );

@@ -23,13 +23,8 @@ function upToNul(text: string): string {
   return text.split('\0', 1)[0] as string;
 }
 
-/** The header that leads to the next page: a path alone, as clients refuse other hosts, with the filters kept. */
-export function nextLink(
-  exchange: Exchange,
-  n: number,
-  last: string,
-  keep: Record<string, string> = {},
-): string {
+/** The header that leads to the next page of the list at `path`: a path alone, as clients refuse other hosts, with the filters kept. */
+export function nextLink(path: string, n: number, last: string, keep: Record<string, string> = {}): string {
   const query = new URLSearchParams({ ...keep, n: String(n), last });
-  return `<${exchange.path}?${query}>; rel="next"`;
+  return `<${path}?${query}>; rel="next"`;
 }

@@ -29,7 +29,7 @@ export async function listReferrers(
       ...(artifactType !== undefined && { 'OCI-Filters-Applied': 'artifactType' }),
       ...(more && {
         Link: nextLink(
-          exchange,
+          `/v2/${name}/referrers/${digest}`,
           request.n,
           items.at(-1)?.digest as string,
           artifactType === undefined ? {} : { artifactType },

@@ -128,20 +128,18 @@ for (const method of methods) {
   });
 }
 
-test('the colon of a digest may be encoded', () => {
-  for (const colon of ['%3A', '%3a']) {
-    const encoded = digest.replace(':', colon);
-    assert.deepEqual(parseRoute('GET', `/v2/a/blobs/${encoded}`), parseRoute('GET', `/v2/a/blobs/${digest}`));
-    assert.deepEqual(
-      parseRoute('PUT', `/v2/a/manifests/${encoded}`),
-      parseRoute('PUT', `/v2/a/manifests/${digest}`),
-    );
-    assert.deepEqual(
-      parseRoute('GET', `/v2/a/referrers/${encoded}`),
-      parseRoute('GET', `/v2/a/referrers/${digest}`),
-    );
-  }
-});
+for (const name of names) {
+  test(`${name.slice(0, 40)}: a slash at the end changes nothing, and those of a name may be encoded`, () => {
+    for (const { path, routes } of [...inRepository, ...others]) {
+      const encoded = path(name.replaceAll('/', '%2F').replace('%2F', '%2f'));
+      for (const method of Object.keys(routes)) {
+        const route = parseRoute(method, path(name));
+        assert.deepEqual(parseRoute(method, encoded), route, encoded);
+        assert.deepEqual(parseRoute(method, `${path(name).replace(/\/$/, '')}/`), route, path(name));
+      }
+    }
+  });
+}
 
 const refused: [string, string, string][] = [
   // C1: nothing hides in an encoding, and no path leads above.
@@ -149,6 +147,9 @@ const refused: [string, string, string][] = [
   ['GET', '/v2/../../etc/manifests/latest', 'NAME_INVALID'],
   ['GET', '/v2/a/%2e%2e/b/manifests/latest', 'NAME_INVALID'],
   ['GET', '/v2/a%00b/manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2/a%2f/manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2/a%252fb/manifests/latest', 'NAME_INVALID'],
+  ['GET', '/v2/a//b/manifests/latest', 'NAME_INVALID'],
   ['GET', '/v2/a\\b/manifests/latest', 'NAME_INVALID'],
   ['GET', '/v2/%61/manifests/latest', 'NAME_INVALID'],
   ['GET', '/v2/./manifests/latest', 'NAME_INVALID'],
@@ -187,12 +188,14 @@ const refused: [string, string, string][] = [
   ['GET', '/v2/a', 'NAME_UNKNOWN'],
   ['GET', '/v2/a/', 'NAME_UNKNOWN'],
   ['GET', '/v2//', 'NAME_UNKNOWN'],
-  ['GET', '/v2/_catalog/', 'NAME_UNKNOWN'],
+  ['GET', '/v2/_catalog//', 'NAME_UNKNOWN'],
   ['GET', '/v2/a/tags', 'NAME_UNKNOWN'],
   ['GET', '/v2/a/tags/latest', 'NAME_UNKNOWN'],
-  ['GET', '/v2/a/tags/list/', 'NAME_UNKNOWN'],
+  ['GET', '/v2/a/tags/list//', 'NAME_UNKNOWN'],
+  ['GET', `/v2/a${'/'.repeat(16_000)}`, 'NAME_UNKNOWN'],
   ['GET', `/v2/a/uploads/${id}`, 'NAME_UNKNOWN'],
-  ['GET', '/v2/a/manifests/latest/', 'NAME_UNKNOWN'],
+  ['GET', '/v2/a%2Fmanifests%2Flatest', 'NAME_UNKNOWN'],
+  ['GET', '/v2/a%2fmanifests/latest', 'NAME_UNKNOWN'],
   ['GET', '/v1/a/manifests/latest', 'NAME_UNKNOWN'],
   ['GET', '/V2/a/manifests/latest', 'NAME_UNKNOWN'],
   ['GET', '/v2a/manifests/latest', 'NAME_UNKNOWN'],
@@ -247,7 +250,7 @@ test('any method and path give a route or a RegistryError, at once', () => {
       try {
         const route = parseRoute(method, path);
         assert.ok(rightOf[route.action]);
-        if ('name' in route) assert.ok(path.startsWith(`/v2/${route.name}/`));
+        if ('name' in route) assert.ok(path.replaceAll('%2f', '/').startsWith(`/v2/${route.name}/`));
       } catch (error) {
         assert.ok(error instanceof RegistryError, `${method} ${path}: ${error}`);
         assert.notEqual(error.code, 'UNKNOWN');

@@ -56,6 +56,7 @@ export const rightOf: {
   deleteUpload: 'create',
 };
 
+const encodedSlash = /%2f/gi;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** The request names a resource that exists in the API, with a method that it does not have. */
@@ -68,8 +69,8 @@ export class MethodNotAllowed extends RegistryError {
 }
 
 /**
- * @param path the URL's path as sent: names and digests need no percent-encoding, so none is undone before the grammar is
- *   checked, and nothing can hide in it
+ * @param path canonical, see `http/request-target.ts`: what is still percent-encoded in it no grammar takes. Only the slashes of a
+ *   name may be: some clients (Portainer) send a name as one segment
  * @throws RegistryError `NAME_INVALID` | `DIGEST_INVALID` | `TAG_INVALID` | `NAME_UNKNOWN` (no such route), MethodNotAllowed
  */
 export function parseRoute(method: string, path: string): Route {
@@ -80,8 +81,10 @@ export function parseRoute(method: string, path: string): Route {
   const start = path.lastIndexOf('/', end - 1);
   const last = path.slice(end + 1);
   const kind = path.slice(start + 1, end);
-  const name = (until: number): RepositoryName =>
-    parseName(path.slice('/v2/'.length, Math.max(until, '/v2/'.length)));
+  const name = (until: number): RepositoryName => {
+    const text = path.slice('/v2/'.length, Math.max(until, '/v2/'.length));
+    return parseName(text.includes('%') ? text.replaceAll(encodedSlash, '/') : text);
+  };
   switch (kind) {
     case 'manifests':
       return manifestRoute(method, name(start), last);
@@ -98,15 +101,16 @@ export function parseRoute(method: string, path: string): Route {
       return choose(method, { GET: { action: 'listTags', name: name(start) } });
     case 'referrers':
       return choose(method, {
-        GET: { action: 'listReferrers', name: name(start), digest: parseDigest(decode(last)) },
+        GET: { action: 'listReferrers', name: name(start), digest: parseDigest(last) },
       });
     default:
+      // Some clients end every path in a slash.
+      if (last === '' && kind !== '') return parseRoute(method, path.slice(0, end));
       throw unknownRoute();
   }
 }
 
-function manifestRoute(method: string, name: RepositoryName, last: string): Route {
-  const text = decode(last);
+function manifestRoute(method: string, name: RepositoryName, text: string): Route {
   // A read of what cannot be a tag is a miss, a write is a mistake.
   if (isRead(method) && !text.includes(':') && asTag(text) === undefined) {
     throw new RegistryError('MANIFEST_UNKNOWN', { name });
@@ -120,7 +124,7 @@ function manifestRoute(method: string, name: RepositoryName, last: string): Rout
 }
 
 function blobRoute(method: string, name: RepositoryName, last: string): Route {
-  const digest = parseDigest(decode(last));
+  const digest = parseDigest(last);
   return choose(method, {
     GET: { action: 'getBlob', name, digest },
     DELETE: { action: 'deleteBlob', name, digest },
@@ -153,16 +157,6 @@ function choose(method: string, routes: Partial<Record<string, Route>>): Route {
 
 function isRead(method: string): boolean {
   return method === 'GET' || method === 'HEAD';
-}
-
-/** Some clients encode the colon of a digest. The result goes through a grammar that has no slash in it. */
-function decode(segment: string): string {
-  if (!segment.includes('%')) return segment;
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
 }
 
 function unknownRoute(): RegistryError {

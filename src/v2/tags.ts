@@ -20,7 +20,7 @@ export async function listTags(
     200,
     {
       'Content-Type': 'application/json',
-      ...(more && { Link: nextLink(exchange, request.n, items.at(-1) as string) }),
+      ...(more && { Link: nextLink(`/v2/${name}/tags/list`, request.n, items.at(-1) as string) }),
     },
     JSON.stringify({ name, tags: items }),
   );
