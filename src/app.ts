@@ -152,7 +152,7 @@ async function assemble(
   const uploads = new Uploads({ database, store, blobs, clock });
   const manifests = new Manifests({ database, clock, missingReferences: config.manifests.missingReferences });
 
-  const clientOf = clientsOf(config.trustedProxies);
+  const clientOf = clientsOf(config.trustedProxies, config.forwardedHeaders);
   const audit = new Audit({ database, observer: observeAudit(logger, metrics) });
   const logged = observeRequests(logger, metrics, config.log);
   const audited = auditRequests({ audit, pulls: config.audit.pulls });

@@ -35,9 +35,14 @@ export const trustedProxies = list(
   .prefault([])
   .meta({
     description:
-      'The proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host are believed; from anyone else they are ignored.',
+      'The proxies whose forwardedHeaders are believed, each of a chain; from anyone else they are ignored.',
     absent: 'none',
   });
+
+export const forwardedHeaders = choice(['x-forwarded', 'forwarded']).prefault('x-forwarded').meta({
+  description:
+    "Which headers of trusted proxies are read: X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, or RFC 7239's Forwarded. Proxies have to set these; the others are ignored.",
+});
 
 export const anonymous = choice(['none', 'public', 'pull', 'push']).exactOptional().meta({
   description:

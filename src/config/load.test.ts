@@ -44,6 +44,7 @@ test('without a file, variables or flags everything is at its default', () => {
       workers: 1,
       anonymous: 'push',
       trustedProxies: [],
+      forwardedHeaders: 'x-forwarded',
       admin: { name: 'admin' },
       access: {
         tokenLifetime: 300_000,
@@ -103,6 +104,7 @@ workers: 4
 anonymous: pull
 externalUrl: https://registry.example.com/
 trustedProxies: [10.0.0.0/8, 192.0.2.7]
+forwardedHeaders: forwarded
 admin: { name: root, password: hunter4 }
 access:
   tokenLifetime: 2m
@@ -174,6 +176,7 @@ shutdown: { drainTimeout: 0s }
       { address: '10.0.0.0', prefix: 8, family: 'ipv4' },
       { address: '192.0.2.7', prefix: 32, family: 'ipv4' },
     ],
+    forwardedHeaders: 'forwarded',
     admin: { name: 'root', password: 'hunter4' },
     access: {
       tokenLifetime: 120_000,
@@ -248,6 +251,7 @@ test('every key has one variable, and the variable sets it', () => {
     anonymous: 'pull',
     externalUrl: 'https://registry.example.com',
     trustedProxies: '10.0.0.0/8, ::1',
+    forwardedHeaders: 'forwarded',
     'admin.name': 'root',
     'admin.password': '12345678',
     'access.tokenLifetime': '1h',
@@ -382,7 +386,7 @@ test('what Kubernetes tells about a Service named berth is not taken for setting
 });
 
 const TOP =
-  'listen, data, workers, anonymous, externalUrl, trustedProxies, database, storage, admin, access, signOn, tokenServer, ' +
+  'listen, data, workers, anonymous, externalUrl, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
   'tls, log, operations, manifests, deletes, uploads, limits, rateLimits, audit, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable';

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv6 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { type ForwardedHeaders, type Hop, hopsOf } from './forwarded.ts';
 import { membership, type Network } from './networks.ts';
 
 export interface Client {
@@ -14,14 +15,20 @@ export interface Client {
 
 export type ClientOf = (request: IncomingMessage) => Client;
 
-/** What requests say of their clients, where X-Forwarded-For, -Proto and -Host are believed from `trustedProxies` alone. */
-export function clientsOf(trustedProxies: readonly Network[]): ClientOf {
+/** What requests say of their clients; what is forwarded, in the given family of headers, is believed from `trustedProxies` alone. */
+export function clientsOf(
+  trustedProxies: readonly Network[],
+  headers: ForwardedHeaders = 'x-forwarded',
+): ClientOf {
   if (trustedProxies.length === 0) return (request) => new DirectClient(request);
   const isTrusted = membership(trustedProxies);
+  const hops = hopsOf[headers];
   return (request) => {
     const direct = new DirectClient(request);
     const { address } = direct;
-    return address !== '' && isTrusted(address) ? forwardedClient(request, direct, isTrusted) : direct;
+    return address !== '' && isTrusted(address)
+      ? forwardedClient(hops(request.headers), direct, isTrusted)
+      : direct;
   };
 }
 
@@ -51,37 +58,33 @@ class DirectClient implements Client {
   }
 }
 
+/**
+ * Goes from one trusted proxy to the one that sent it the request, up to the first that is none: that is the client, and what stands
+ * before it is its own word. Scheme and host are those that the farthest trusted proxy was reached by.
+ */
 function forwardedClient(
-  { headers }: IncomingMessage,
+  hops: Iterable<Hop>,
   direct: Client,
   isTrusted: (address: string) => boolean,
 ): Client {
-  return {
-    address: forwardedAddress(joined(headers['x-forwarded-for']), direct.address, isTrusted),
-    scheme: asScheme(lastOf(joined(headers['x-forwarded-proto']))) ?? direct.scheme,
-    host: asHost(lastOf(joined(headers['x-forwarded-host']))) ?? direct.host,
-  };
-}
-
-/**
- * Each proxy adds whom it was sent the request by at the end. From there, the first that is no trusted proxy is the client: what
- * stands before it is the client's own word. It is the same with what cannot be read.
- */
-function forwardedAddress(list: string, proxy: string, isTrusted: (address: string) => boolean): string {
-  let client = proxy;
-  for (let rest: string | undefined = list; rest !== undefined; ) {
-    const address = asAddress(lastOf(rest));
-    if (address === undefined) return client;
-    client = address;
-    if (!isTrusted(address)) return client;
-    const comma: number = rest.lastIndexOf(',');
-    rest = comma === -1 ? undefined : rest.slice(0, comma);
+  let client = direct;
+  for (const { for: sender, proto, host } of hops) {
+    // Past the nearest, what does not say who sent it the request is no proxy but the client.
+    if (sender === undefined && client !== direct) break;
+    const address = asAddress(sender);
+    client = {
+      address: address ?? client.address,
+      scheme: asScheme(proto) ?? client.scheme,
+      host: asHost(host) ?? client.host,
+    };
+    if (address === undefined || !isTrusted(address)) break;
   }
   return client;
 }
 
 /** Some proxies write the port too. */
-function asAddress(text: string): string | undefined {
+function asAddress(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
   const inBrackets = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1];
   const withPort = /^([\d.]+):\d{1,5}$/.exec(text)?.[1];
   const address = plainAddress(inBrackets ?? withPort ?? text);
@@ -98,8 +101,8 @@ function plainAddress(text: string): string {
   return mapped.exec(address)?.[1] ?? address;
 }
 
-function asScheme(text: string): 'http' | 'https' | undefined {
-  const scheme = text.toLowerCase();
+function asScheme(text: string | undefined): 'http' | 'https' | undefined {
+  const scheme = text?.toLowerCase();
   return scheme === 'http' || scheme === 'https' ? scheme : undefined;
 }
 
@@ -114,13 +117,4 @@ function asHost(text: string | undefined): string | undefined {
   const [, ipv6, port] = match;
   if (ipv6 !== undefined && !isIPv6(ipv6)) return undefined;
   return Number(port ?? 0) <= 65_535 ? text : undefined;
-}
-
-/** What the nearest proxy said. */
-function lastOf(list: string): string {
-  return list.slice(list.lastIndexOf(',') + 1).trim();
-}
-
-function joined(header: string | string[] | undefined): string {
-  return Array.isArray(header) ? header.join(',') : (header ?? '');
 }

@@ -67,7 +67,17 @@ test('nothing that a challenge quotes ends the quotes or the line', () => {
 test('the token server is where the configuration, the request or a trusted proxy says', async (t) => {
   const host = 'inside:80';
   const forwarded = { host, 'x-forwarded-host': 'registry.example', 'x-forwarded-proto': 'https' };
+  const chain = {
+    host,
+    'x-forwarded-for': '203.0.113.9, 10.0.0.2',
+    'x-forwarded-host': 'registry.example, middle:80',
+    'x-forwarded-proto': 'https, http',
+    forwarded: 'for=203.0.113.9;host=other.example;proto=https, for=10.0.0.2;host=middle',
+  };
+  const trustedProxies = ['127.0.0.0/8', '10.0.0.0/8'];
   const rows: [config: Record<string, unknown>, headers: Record<string, string>, realm: string][] = [
+    [{ trustedProxies }, chain, 'https://registry.example/auth/token'],
+    [{ trustedProxies, forwardedHeaders: 'forwarded' }, chain, 'https://other.example/auth/token'],
     [{}, { host }, 'http://inside:80/auth/token'],
     [{}, forwarded, 'http://inside:80/auth/token'],
     [{ trustedProxies: ['127.0.0.0/8'] }, forwarded, 'https://registry.example/auth/token'],
