@@ -26,7 +26,7 @@ import { deletePullCounts } from './db/pull-counts.ts';
 import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
 import { administratorGreeting } from './greeting.ts';
-import { clientsOf } from './http/client.ts';
+import { baseUrlOf, clientsOf } from './http/client.ts';
 import { Drain } from './http/drain.ts';
 import { addOperations, type OperationsParts } from './http/operations.ts';
 import { createOperationsServer, createServer } from './http/server.ts';
@@ -183,6 +183,7 @@ async function assemble(
     redirects: config.storage.type === 's3' ? redirectsOf(config.storage.s3) : undefined,
     access,
     tokenServer,
+    locationBase: config.absoluteLocations ? (client) => baseUrlOf(client, config.externalUrl) : undefined,
     maxManifestSize: config.manifests.maxSize,
     deletesEnabled: config.deletes.enabled,
     limits,

@@ -28,6 +28,11 @@ export const externalUrl = webUrl().exactOptional().meta({
   flag: '--external-url <url>',
 });
 
+export const absoluteLocations = toggle().prefault(false).meta({
+  description:
+    "Whether Location headers carry scheme and host, as registry:2's do, for clients that count on it: externalUrl's, or those by which the client reached the registry.",
+});
+
 export const trustedProxies = list(
   network(),
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable',

@@ -43,6 +43,7 @@ test('without a file, variables or flags everything is at its default', () => {
       storage: { type: 'filesystem' },
       workers: 1,
       anonymous: 'push',
+      absoluteLocations: false,
       trustedProxies: [],
       forwardedHeaders: 'x-forwarded',
       admin: { name: 'admin' },
@@ -103,6 +104,7 @@ storage:
 workers: 4
 anonymous: pull
 externalUrl: https://registry.example.com/
+absoluteLocations: true
 trustedProxies: [10.0.0.0/8, 192.0.2.7]
 forwardedHeaders: forwarded
 admin: { name: root, password: hunter4 }
@@ -172,6 +174,7 @@ shutdown: { drainTimeout: 0s }
     workers: 4,
     anonymous: 'pull',
     externalUrl: 'https://registry.example.com',
+    absoluteLocations: true,
     trustedProxies: [
       { address: '10.0.0.0', prefix: 8, family: 'ipv4' },
       { address: '192.0.2.7', prefix: 32, family: 'ipv4' },
@@ -250,6 +253,7 @@ test('every key has one variable, and the variable sets it', () => {
     workers: '2',
     anonymous: 'pull',
     externalUrl: 'https://registry.example.com',
+    absoluteLocations: 'true',
     trustedProxies: '10.0.0.0/8, ::1',
     forwardedHeaders: 'forwarded',
     'admin.name': 'root',
@@ -386,7 +390,7 @@ test('what Kubernetes tells about a Service named berth is not taken for setting
 });
 
 const TOP =
-  'listen, data, workers, anonymous, externalUrl, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
+  'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
   'tls, log, operations, manifests, deletes, uploads, limits, rateLimits, audit, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable';

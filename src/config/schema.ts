@@ -2,6 +2,7 @@
 // the JSON schema, the environment variables and the flags all come from here.
 import { z } from 'zod';
 import {
+  absoluteLocations,
   access,
   admin,
   anonymous,
@@ -46,6 +47,7 @@ const settings = z.strictObject({
     .meta({ description: 'How many processes serve, on as many cores.', flag: '--workers <count>' }),
   anonymous,
   externalUrl,
+  absoluteLocations,
   trustedProxies,
   forwardedHeaders,
   admin,

@@ -15,7 +15,7 @@ import { deleteBlob, getBlob } from './blobs.ts';
 import { listRepositories } from './catalog.ts';
 import { challengeHeaders, isChallenge, type TokenServer } from './challenge.ts';
 import { errorBody, statusOf } from './errors.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange, type LocationBase } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
 import type { Redirects } from './redirects.ts';
@@ -34,6 +34,8 @@ export interface RegistryApiParts {
   readonly access: Access;
   readonly clientOf: ClientOf;
   readonly tokenServer: TokenServer;
+  /** Absent: `Location` is a path. */
+  readonly locationBase?: LocationBase | undefined;
   readonly maxManifestSize: number;
   readonly deletesEnabled: boolean;
   /** Absent: all bytes are sent from here. */
@@ -70,6 +72,7 @@ export function registryApi(parts: RegistryApiParts) {
       requestId,
       slow: parts.slow,
       clientOf: parts.clientOf,
+      locationBase: parts.locationBase,
     });
     let route: Route | undefined;
     let caller: Caller | undefined;

@@ -18,6 +18,9 @@ export interface BlobPart {
   readonly preamble?: string;
 }
 
+/** Scheme and host at which the client reaches the registry; `undefined` when nothing says. */
+export type LocationBase = (client: Client) => string | undefined;
+
 /** One request and its answer, on the raw streams of node:http. Handlers decide what is sent, this sends it. */
 export class Exchange {
   readonly request: IncomingMessage;
@@ -25,6 +28,7 @@ export class Exchange {
   readonly requestId: string;
   readonly #slow: SlowTransfers;
   readonly #clientOf: ClientOf;
+  readonly #locationBase: LocationBase | undefined;
   #client: Client | undefined;
   #query: URLSearchParams | undefined;
   #bodyTaken = false;
@@ -45,18 +49,25 @@ export class Exchange {
     requestId: string;
     slow: SlowTransfers;
     clientOf: ClientOf;
+    locationBase?: LocationBase | undefined;
   }) {
     this.request = parts.request;
     this.response = parts.response;
     this.requestId = parts.requestId;
     this.#slow = parts.slow;
     this.#clientOf = parts.clientOf;
+    this.#locationBase = parts.locationBase;
   }
 
   /** Who sent the request. */
   get client(): Client {
     this.#client ??= this.#clientOf(this.request);
     return this.#client;
+  }
+
+  /** A path of this registry, as `Location` names it to the client. */
+  locationOf(path: string): string {
+    return `${this.#locationBase?.(this.client) ?? ''}${path}`;
   }
 
   get isHead(): boolean {

@@ -54,7 +54,7 @@ export async function putManifest(
   const push = { ...request, rights: await permitNow() };
   const { digest, subject } = await manifests.put(name, reference, push);
   exchange.reply(201, {
-    Location: `/v2/${name}/manifests/${digest}`,
+    Location: exchange.locationOf(`/v2/${name}/manifests/${digest}`),
     'Docker-Content-Digest': digest,
     ...(subject && { 'OCI-Subject': subject }),
     ...(push.tags.length > 0 && { 'OCI-Tag': push.tags }),

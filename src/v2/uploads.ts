@@ -29,7 +29,7 @@ export async function startUpload(
     const digest = parseDigest(mount);
     const source = from === null ? undefined : parseName(from);
     if (await blobs.mount(name, digest, source, permit.mayPull)) {
-      return exchange.reply(201, blobHeaders(name, digest));
+      return exchange.reply(201, blobHeaders(exchange, name, digest));
     }
     // end-11: what cannot be mounted is uploaded, in an ordinary session.
   }
@@ -41,7 +41,7 @@ export async function startUpload(
       algorithm === null ? 'sha256' : parseDigestAlgorithm(algorithm),
       permit.principal,
     );
-    return exchange.reply(202, sessionHeaders(name, status));
+    return exchange.reply(202, sessionHeaders(exchange, name, status));
   }
   await pushWhole(uploads, exchange, { name, owner: permit.principal }, parseDigest(wanted));
 }
@@ -60,7 +60,7 @@ async function pushWhole(
     await uploads.cancel(session).catch(() => {});
     throw error;
   }
-  exchange.reply(201, blobHeaders(name, digest));
+  exchange.reply(201, blobHeaders(exchange, name, digest));
 }
 
 /** end-13 */
@@ -70,7 +70,7 @@ export async function getUpload(
   { name, id }: UploadRoute,
   { principal: owner }: Permit,
 ): Promise<void> {
-  exchange.reply(204, sessionHeaders(name, await uploads.status({ name, id, owner })));
+  exchange.reply(204, sessionHeaders(exchange, name, await uploads.status({ name, id, owner })));
 }
 
 /** end-5 */
@@ -84,7 +84,7 @@ export async function patchUpload(
   const status = await orState(uploads, exchange, session, () =>
     exchange.takeBody((intake) => uploads.append(session, bodyOf(exchange, intake))),
   );
-  exchange.reply(202, sessionHeaders(name, status));
+  exchange.reply(202, sessionHeaders(exchange, name, status));
 }
 
 /** end-6 */
@@ -102,7 +102,7 @@ export async function putUpload(
   await orState(uploads, exchange, session, () =>
     exchange.takeBody((intake) => uploads.finish(session, digest, bodyOf(exchange, intake))),
   );
-  exchange.reply(201, blobHeaders(name, digest));
+  exchange.reply(201, blobHeaders(exchange, name, digest));
 }
 
 /** end-14 */
@@ -140,21 +140,21 @@ async function orState<T>(
     return await run();
   } catch (error) {
     if (error instanceof RegistryError && error.code === 'RANGE_INVALID') {
-      exchange.errorHeaders = sessionHeaders(session.name, await uploads.status(session));
+      exchange.errorHeaders = sessionHeaders(exchange, session.name, await uploads.status(session));
     }
     throw error;
   }
 }
 
-function sessionHeaders(name: RepositoryName, { id, size }: UploadStatus): Headers {
+function sessionHeaders(exchange: Exchange, name: RepositoryName, { id, size }: UploadStatus): Headers {
   return {
-    Location: `/v2/${name}/blobs/uploads/${id}`,
+    Location: exchange.locationOf(`/v2/${name}/blobs/uploads/${id}`),
     // Inclusive and without a unit; no bytes at all look like one, as clients want a range of any session.
     Range: `0-${Math.max(size - 1, 0)}`,
     'Docker-Upload-UUID': id,
   };
 }
 
-function blobHeaders(name: RepositoryName, digest: Digest): Headers {
-  return { Location: `/v2/${name}/blobs/${digest}`, 'Docker-Content-Digest': digest };
+function blobHeaders(exchange: Exchange, name: RepositoryName, digest: Digest): Headers {
+  return { Location: exchange.locationOf(`/v2/${name}/blobs/${digest}`), 'Docker-Content-Digest': digest };
 }
