@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
 import { RegistryError } from '../oci/errors.ts';
 import { acceptBody, announcesBody, closeAfterRefusal, readBody } from './body.ts';
 
@@ -211,4 +212,26 @@ test('a refused body: the answer arrives, no 100 Continue before it, and the con
     (served?.bytesRead ?? Number.POSITIVE_INFINITY) < 1 << 20,
     `${served?.bytesRead} bytes were let in`,
   );
+});
+
+test('a refused body that comes after the answer is let in, and the connection ends without a reset', async (t) => {
+  let answered = (): void => {};
+  const finished = new Promise<void>((resolve) => {
+    answered = resolve;
+  });
+  const socket = await connected(t, (request, response) => {
+    closeAfterRefusal(request, response);
+    response.once('finish', answered);
+    response.writeHead(401, { 'Content-Length': 2 }).end('no');
+  });
+  socket.write(`PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: ${256 << 10}\r\n\r\n`);
+  await finished;
+  for (let sent = 0; sent < 256; sent += 64) {
+    const written = promisify(socket.write.bind(socket) as (data: Buffer, done: () => void) => void);
+    await written(Buffer.alloc(64 << 10));
+    // Time for a reset to come, if there is one.
+    await new Promise(setImmediate);
+  }
+  const answer = Buffer.concat(await socket.toArray()).toString();
+  assert.match(answer, /^HTTP\/1.1 401 [\s\S]*Connection: close[\s\S]*no$/);
 });

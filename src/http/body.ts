@@ -79,22 +79,30 @@ export function readBody(
 }
 
 const lingerBytes = 512 << 10;
-const lingerMilliseconds = 2_000;
+const lingerMilliseconds = 1_000;
 
 /**
- * For a request that is answered before its body was read: after the answer the connection ends. Some of the body is let
- * in and dropped, as closing at once would reset the connection and take the answer with it; not all, as it may be large.
+ * For a request that is answered before its body was read: after the answer the connection ends. Closing it at once would reset it
+ * under a sender that is still writing, and proxies make a 502 of that. So this side ends its own direction only (RFC 9112, 9.6), and
+ * drops some of the body. Where more comes it stops reading: a sender that can write no more looks for the answer, and the body may
+ * be large.
  */
 export function closeAfterRefusal(request: IncomingMessage, response: ServerResponse): void {
+  const { socket } = request;
   response.shouldKeepAlive = false;
-  response.once('finish', () => {
-    let dropped = 0;
-    request.on('error', () => {});
-    request.on('data', (chunk: Buffer) => {
-      dropped += chunk.length;
-      if (dropped > lingerBytes) request.destroy();
-    });
-    request.resume();
-    setTimeout(() => request.destroy(), lingerMilliseconds).unref();
+  let dropped = 0;
+  request.on('error', () => {});
+  request.on('data', (chunk: Buffer) => {
+    dropped += chunk.length;
+    if (dropped > lingerBytes) request.pause();
   });
+  request.resume();
+  // node:http calls it when the last answer of a connection has been written; it would destroy the socket.
+  const close = socket.destroySoon?.bind(socket);
+  socket.destroySoon = () => {
+    socket.end();
+    if (request.readableEnded) return close();
+    request.once('end', close);
+    setTimeout(() => socket.destroy(), lingerMilliseconds).unref();
+  };
 }

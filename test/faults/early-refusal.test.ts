@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
+import { Balancer } from '../replicas/balancer.ts';
+import { needs } from '../support/needs.ts';
 import { type ConfigInput, testRegistry } from '../support/registry.ts';
 import { digestOf } from './consistency.ts';
 import { RawConnection } from './raw-connection.ts';
@@ -84,38 +86,63 @@ async function listening(
   return { url: (await app.listen()).url, sockets };
 }
 
-for (const { what, method, path, status, headers = {}, config = {} } of refusals) {
-  for (const framing of ['Content-Length', 'chunked'] as const) {
-    test(`${what}: 10 GB with ${framing} are answered ${status} and not read`, async (t) => {
-      const { url, sockets } = await listening(t, config);
+// Each connection lingers for a second.
+describe('a request that is refused before its body was read', { concurrency: 8 }, () => {
+  for (const { what, method, path, status, headers = {}, config = {} } of refusals) {
+    for (const framing of ['Content-Length', 'chunked'] as const) {
+      test(`${what}: 10 GB with ${framing} are answered ${status} and not read`, async (t) => {
+        const { url, sockets } = await listening(t, config);
+        const connection = await RawConnection.to(url);
+        const framed: Record<string, string | number> =
+          framing === 'chunked' ? { 'transfer-encoding': 'chunked' } : { 'content-length': tenGigabytes };
+        connection.request(method, path, { ...headers, ...framed });
+        const sending = flood(connection, framing).catch(() => {});
+        const response = await connection.response();
+        assert.equal(response?.status, status);
+        await connection.closed;
+        await sending;
+        // A chunked manifest is too large only once it is.
+        const limit = (path.includes('manifests') && framing === 'chunked' ? 4 << 20 : 0) + (1 << 20);
+        const read = sockets[0]?.bytesRead ?? 0;
+        assert.ok(read <= limit, `${read} bytes were read`);
+      });
+    }
+
+    test(`${what}: who asks with Expect: 100-continue is not told to go on`, async (t) => {
+      const { url } = await listening(t, config);
       const connection = await RawConnection.to(url);
-      const framed: Record<string, string | number> =
-        framing === 'chunked' ? { 'transfer-encoding': 'chunked' } : { 'content-length': tenGigabytes };
-      connection.request(method, path, { ...headers, ...framed });
-      const sending = flood(connection, framing).catch(() => {});
-      const response = await connection.response();
-      assert.equal(response?.status, status);
-      await connection.closed;
-      await sending;
-      // A chunked manifest is too large only once it is.
-      const limit = (path.includes('manifests') && framing === 'chunked' ? 4 << 20 : 0) + (1 << 20);
-      const read = sockets[0]?.bytesRead ?? 0;
-      assert.ok(read <= limit, `${read} bytes were read`);
+      connection.request(method, path, {
+        ...headers,
+        'content-length': tenGigabytes,
+        expect: '100-continue',
+      });
+      assert.equal((await connection.response())?.status, status);
+      connection.destroy();
     });
   }
+});
 
-  test(`${what}: who asks with Expect: 100-continue is not told to go on`, async (t) => {
-    const { url } = await listening(t, config);
-    const connection = await RawConnection.to(url);
-    connection.request(method, path, {
-      ...headers,
-      'content-length': tenGigabytes,
-      expect: '100-continue',
-    });
-    assert.equal((await connection.response())?.status, status);
-    connection.destroy();
-  });
-}
+test('through nginx, who reads nothing before all is sent is told to log in, and not that the gateway is bad', async (t) => {
+  if (!needs(t, 'nginx')) return;
+  const { url } = await listening(t, { anonymous: 'public' });
+  const { host } = await Balancer.start(t, [new URL(url).host]);
+  // The balancer collects the body of a GET first, and passes on the others as they come.
+  for (const method of ['GET', 'POST', 'PUT']) {
+    for (const size of [64 << 10, 1 << 20, 8 << 20]) {
+      for (let i = 0; i < 4; i++) {
+        const connection = await RawConnection.to(`http://${host}`);
+        connection.socket.pause();
+        connection.request(method, method === 'POST' ? '/v2/a/blobs/uploads/' : '/v2/a/manifests/v1', {
+          'content-length': size,
+        });
+        await new Promise<void>((resolve) => connection.socket.write(Buffer.alloc(size), () => resolve()));
+        connection.socket.resume();
+        assert.equal((await connection.response())?.status, 401, `${method} with ${size} bytes`);
+        connection.destroy();
+      }
+    }
+  }
+});
 
 test('a session that another request writes to refuses before it asks for the body', async (t) => {
   const { url } = await listening(t);
