@@ -11,6 +11,7 @@ import { removeEndedSigningKeys } from './access/administration/signing-keys.ts'
 import { Audit } from './access/audit.ts';
 import { makeFirstAdministrator } from './access/first-administrator.ts';
 import { assembleAccess } from './assemble-access.ts';
+import { addFrontPage } from './auth/front-page.ts';
 import { formatAddress, type ListenAddress } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Blobs } from './core/blobs.ts';
@@ -199,6 +200,7 @@ async function assemble(
     api: drain.around(api),
   });
   addRoutes(http);
+  addFrontPage(http, { ...config, clientOf, passwordLogin: config.access.passwordLogin });
 
   const own = {
     metrics: metrics.registry,
