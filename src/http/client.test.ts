@@ -163,6 +163,9 @@ for (const host of [
   'ä',
   '%41',
   'x'.repeat(300),
+  '256.0.0.1',
+  '1.2.3.4.5',
+  'registry.0x',
 ]) {
   test(`${JSON.stringify(host.slice(0, 20))} is no host`, () =>
     assert.equal(seen('192.0.2.1', { host }).host, undefined));

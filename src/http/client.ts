@@ -116,5 +116,7 @@ function asHost(text: string | undefined): string | undefined {
   if (match === null) return undefined;
   const [, ipv6, port] = match;
   if (ipv6 !== undefined && !isIPv6(ipv6)) return undefined;
-  return Number(port ?? 0) <= 65_535 ? text : undefined;
+  if (Number(port ?? 0) > 65_535) return undefined;
+  // Some names look like addresses and are none: pages could make no URL of them.
+  return URL.canParse(`http://${text}`) ? text : undefined;
 }
