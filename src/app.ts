@@ -28,6 +28,7 @@ import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
 import { administratorGreeting } from './greeting.ts';
 import { baseUrlOf, clientsOf } from './http/client.ts';
+import { watchDescriptors } from './http/descriptors.ts';
 import { Drain } from './http/drain.ts';
 import { addOperations, type OperationsParts } from './http/operations.ts';
 import { createOperationsServer, createServer } from './http/server.ts';
@@ -278,10 +279,13 @@ async function assemble(
     await forget({ database: raw.database, clock, keepFor }, deletePullCounts, signal);
   });
 
+  const descriptors = watchDescriptors(logger);
+
   const close = async (): Promise<void> => {
     await drain.run(http.server, config.shutdown.drainTimeout);
     await jobs.stop();
     slow.close();
+    descriptors.close();
     tlsWatch?.close();
     await http.close();
     await settled();

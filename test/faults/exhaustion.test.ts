@@ -36,6 +36,7 @@ test('a process out of descriptors lives, and serves again when they come back',
   const flood = await Promise.all(Array.from({ length: 300 }, () => RawConnection.to(url)));
   assert.ok(await eventually(() => flood.some((connection) => !connection.isOpen)), 'nobody was turned away');
   waiting.request('GET', `/v2/a/blobs/${digest}`);
+  assert.ok(await eventually(() => /no more files and connections can be opened/.test(child.output())));
   const answer = await waiting.response();
   assert.equal(answer?.status, 503);
   assert.ok(answer.headers['retry-after']);
