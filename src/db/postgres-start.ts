@@ -1,9 +1,11 @@
 import { Kysely, sql } from 'kysely';
 import { Client } from 'pg';
+import { UnfitDatabase } from './database.ts';
 import { isCurrent, migrate } from './migrate.ts';
 import type { ServerClock } from './postgres-clock.ts';
 import { sessionDialect } from './postgres-dialect.ts';
 import { asStartFailure } from './postgres-errors.ts';
+import { isPooledByTransaction } from './postgres-pooler.ts';
 import { clientConfig, ignoreErrors, openSession, type SessionOptions } from './postgres-session.ts';
 import { type Db, prepare } from './prepare.ts';
 import type { Schema } from './schema.ts';
@@ -11,13 +13,18 @@ import type { Schema } from './schema.ts';
 /** Arbitrary: one of Berth's own, among the advisory locks of a database. */
 const migrationLock = sql.lit('7090190283452108801');
 
+const pooled =
+  'a connection pooler (such as PgBouncer) gives each transaction another session there, which loses settings, locks and prepared ' +
+  'statements; set pool_mode = session for this database, or connect to PostgreSQL directly';
+
 /**
  * What a start does first: whether this is a database that will do, what time it is there, and whether its schema is ours.
  *
  * @throws UnfitDatabase, SchemaMismatch
  */
 export async function startPostgres(url: string, clock: ServerClock): Promise<void> {
-  const current = await withSession(url, {}, async (db) => {
+  const current = await withSession(url, {}, async (db, client) => {
+    if (await isPooledByTransaction(client, url)) throw new UnfitDatabase(pooled);
     await clock.set(() => askTime(db));
     return isCurrent(db);
   });
@@ -30,7 +37,11 @@ async function migrateAlone(db: Db): Promise<void> {
   await migrate(db);
 }
 
-async function withSession<T>(url: string, options: SessionOptions, run: (db: Db) => Promise<T>): Promise<T> {
+async function withSession<T>(
+  url: string,
+  options: SessionOptions,
+  run: (db: Db, client: Client) => Promise<T>,
+): Promise<T> {
   let where = '';
   try {
     const client = new Client(clientConfig(url, options));
@@ -39,7 +50,7 @@ async function withSession<T>(url: string, options: SessionOptions, run: (db: Db
     try {
       await client.connect();
       await openSession(client, options);
-      return await run(new Kysely<Schema>({ dialect: sessionDialect(client) }));
+      return await run(new Kysely<Schema>({ dialect: sessionDialect(client) }), client);
     } finally {
       // Not waited for: a server that has stopped answers no goodbye.
       client.end().catch(() => {});

@@ -13,6 +13,7 @@ export const debianPackages = {
   docker: 'docker.io',
   dockerd: 'docker.io',
   nginx: 'nginx',
+  pgbouncer: 'pgbouncer',
   podman: 'podman',
   postgres: 'postgresql',
   promtool: 'prometheus',
