@@ -418,5 +418,26 @@ export function describeBlobStore(
     },
   );
 
-  promises('a store that can be written to answers a ping', (blobs) => blobs.ping());
+  promises(
+    'a store that can be written to answers a ping, and holds nothing more after it',
+    async (blobs) => {
+      for (const write of [undefined, true, false])
+        await blobs.ping({ ...(write !== undefined && { write }) });
+      assert.deepEqual([await collect(blobs.list()), await collect(blobs.listUploads())], [[], []]);
+    },
+  );
+
+  promises('a marker is read as it was written last, and is neither a blob nor an upload', async (blobs) => {
+    assert.equal(await blobs.readMarker(), undefined);
+    for (const text of ['{"registry":"ä"}\n', '{"registry":"a shorter one"}', 'x'.repeat(5_000)]) {
+      await blobs.writeMarker(text);
+      assert.equal(await blobs.readMarker(), text);
+    }
+    const written = await Promise.allSettled(
+      ['a', 'b', 'c'].map((text) => blobs.writeMarker(text.repeat(100))),
+    );
+    assert.ok(written.every(({ status }) => status === 'fulfilled'));
+    assert.match((await blobs.readMarker()) as string, /^(a{100}|b{100}|c{100})$/);
+    assert.deepEqual([await collect(blobs.list()), await collect(blobs.listUploads())], [[], []]);
+  });
 }

@@ -15,6 +15,11 @@ export function blobKey(digest: Digest, generation: number): BlobKey {
   return `${folder}/data${generation === 0 ? '' : `.${generation}`}` as BlobKey;
 }
 
+/** Where the store's marker is: at the top of it, beside no blob and no upload. */
+export const markerKey = 'berth-store.json';
+/** What {@link BlobStore.ping} writes again and again. */
+export const probeKey = 'berth-probe';
+
 const keyPattern =
   /^docker\/registry\/v2\/blobs\/(sha256|sha512)\/[0-9a-f]{2}\/([0-9a-f]{64,128})\/data(?:\.(\d{1,9}))?$/;
 
@@ -155,8 +160,14 @@ export interface BlobStore {
    */
   checkRoom(): Promise<void>;
 
-  /** Resolves when the store can be written to. */
-  ping(): Promise<void>;
+  /** The text that {@link writeMarker} wrote last; `undefined`: none. A failure to look is thrown. */
+  readMarker(): Promise<string | undefined>;
+
+  /** Replaces the marker, whole and durably: some words that say whose the store is (see `core/store-identity.ts`). */
+  writeMarker(text: string): Promise<void>;
+
+  /** Resolves when the store answers and, unless `write` is false, takes a write; one that does not last is enough. */
+  ping(options?: { readonly write?: boolean }): Promise<void>;
 
   close(): Promise<void>;
 }

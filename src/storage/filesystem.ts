@@ -6,15 +6,19 @@ import {
   type BlobFile,
   type BlobKey,
   type BlobStore,
+  markerKey,
+  probeKey,
   type StagedUpload,
   type StoredFile,
   UploadLost,
 } from './blob-store.ts';
 import { files as nodeFiles } from './files.ts';
 import { ForeignRegistry } from './foreign-registry.ts';
+import { readMarkerFile, writeMarkerFile } from './marker-file.ts';
+import { presentOr } from './present-or.ts';
 import { writeBody } from './write-body.ts';
 
-const { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, W_OK } = fs.constants;
+const { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, R_OK, W_OK } = fs.constants;
 /** Bytes of the disk that blobs leave to the database; of a small disk, an eighth. */
 const maxKept = 64 << 20;
 /** Milliseconds for which an answer about free space is good enough; hundreds of small pushes share it. */
@@ -225,8 +229,22 @@ export async function openFilesystemStore(
 
     checkRoom,
 
-    async ping() {
-      await files.access(uploadsFolder, W_OK);
+    readMarker: () => readMarkerFile(join(root, markerKey), files),
+
+    async writeMarker(text) {
+      await writeMarkerFile(join(root, markerKey), text, files);
+      await syncPath(root);
+    },
+
+    async ping({ write = true } = {}) {
+      await files.access(uploadsFolder, write ? W_OK : R_OK);
+      if (!write) return;
+      const fd = await files.open(join(root, probeKey), O_CREAT | O_WRONLY, 0o644);
+      try {
+        await files.writev(fd, [Buffer.from('.')], 0);
+      } finally {
+        await files.close(fd);
+      }
     },
 
     async close() {},
@@ -264,15 +282,5 @@ export async function openFilesystemStore(
     const found = (await files.fstat(fd)).size;
     if (found < size) throw new UploadLost(id, found);
     if (found > size) await files.ftruncate(fd, size);
-  }
-}
-
-/** Absence is a value; every other failure stays one, so that 'could not look' is never taken for 'not there'. */
-async function presentOr<T, U>(absent: U, operation: Promise<T>): Promise<T | U> {
-  try {
-    return await operation;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return absent;
-    throw error;
   }
 }

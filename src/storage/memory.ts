@@ -12,6 +12,7 @@ export function openMemoryStore(): BlobStore {
   const blobs = new Map<BlobKey, Stored>();
   /** By what the session's row names: the upload's id, and who took it over how often. */
   const uploads = new Map<string, Stored>();
+  let marker: string | undefined;
   const nameOf = ({ id, staged }: StagedUpload): string => (staged === '' ? id : `${id}.${staged}`);
 
   function stagedBytes(upload: StagedUpload): Buffer {
@@ -85,6 +86,15 @@ export function openMemoryStore(): BlobStore {
     },
 
     async checkRoom() {},
+
+    async readMarker() {
+      return marker;
+    },
+
+    async writeMarker(text) {
+      marker = text;
+    },
+
     async ping() {},
     async close() {},
   };

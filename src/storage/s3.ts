@@ -1,6 +1,12 @@
-import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
+import { text } from 'node:stream/consumers';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import type { BlobKey, BlobStore } from './blob-store.ts';
+import { type BlobKey, type BlobStore, markerKey, probeKey } from './blob-store.ts';
 import { ForeignRegistry } from './foreign-registry.ts';
 import { S3Bucket, type S3Settings, s3Limits } from './s3-bucket.ts';
 import { abortMultiparts, hasObjects, listObjects } from './s3-list.ts';
@@ -8,6 +14,8 @@ import { openObject } from './s3-read.ts';
 import { S3Uploads } from './s3-uploads.ts';
 
 const pingTimeout = 3000;
+/** Milliseconds for which a bucket that took a write is believed to take others: each costs money. */
+const writeKnownFor = 30_000;
 
 /**
  * Blobs as objects of a bucket, under the keys that CNCF distribution gives them; uploads as chains of objects below `uploads/`.
@@ -24,6 +32,7 @@ export async function openS3Store(
   const uploads = new S3Uploads(bucket);
   const blobsFolder = `${bucket.prefix}docker/registry/v2/blobs/`;
   const keyOf = (key: BlobKey): string => bucket.prefix + key;
+  let writtenAt = Number.NEGATIVE_INFINITY;
   try {
     await bucket.checkAtStart(settings);
     // Its blobs have no rows here: the sweeper would take them for what a crash left behind.
@@ -93,10 +102,31 @@ export async function openS3Store(
     // A bucket has no end that could be seen coming.
     async checkRoom() {},
 
-    ping: () => bucket.checkUsable(AbortSignal.timeout(pingTimeout)),
+    async readMarker() {
+      const opened = await openObject(bucket, bucket.prefix + markerKey);
+      return opened && text(opened.stream);
+    },
+
+    writeMarker: (text) => putSmall(bucket, markerKey, text),
+
+    async ping({ write = true } = {}) {
+      const signal = AbortSignal.timeout(pingTimeout);
+      await bucket.checkUsable(signal);
+      const now = performance.now();
+      if (!write || now - writtenAt < writeKnownFor) return;
+      await putSmall(bucket, probeKey, '.', signal);
+      writtenAt = now;
+    },
 
     async close() {
       bucket.close();
     },
   };
+}
+
+async function putSmall(bucket: S3Bucket, name: string, text: string, signal?: AbortSignal): Promise<void> {
+  const place = { Bucket: bucket.name, Key: bucket.prefix + name };
+  await bucket.send(new PutObjectCommand({ ...place, Body: Buffer.from(text), ...bucket.stored }), {
+    signal,
+  });
 }
