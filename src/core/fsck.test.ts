@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, readdir, readFile, rm, stat, truncate, unlink, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  cp,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { describe, type TestContext, test } from 'node:test';
@@ -17,11 +29,13 @@ import {
 } from '../../test/support/inject.ts';
 import { testRegistry } from '../../test/support/registry.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import type { App } from '../app.ts';
 import { asDigest } from '../oci/digest.ts';
 import { blobKey } from '../storage/blob-store.ts';
 
 /** A registry with one of everything, each twice: what is damaged and what is not. */
 interface Fixture {
+  readonly app: App;
   readonly data: string;
   readonly client: Client;
   /** `app:v1` and `app:latest`; its layer is `other:v1`'s too. */
@@ -63,6 +77,7 @@ async function fixture(t: TestContext): Promise<Fixture> {
   await client.patch(location, Buffer.alloc(1000, 'x'));
   await client.openUpload('app');
   return {
+    app,
     data,
     client,
     image,
@@ -357,6 +372,53 @@ describe('fsck finds each defect, and nothing else', () => {
     assert.ok(findings.length > 0);
     for (const finding of findings) assert.equal(finding.kind, 'database-damaged');
   });
+});
+
+for (const [what, page] of [
+  ['the first page of the database file', () => 1],
+  ['a page of a table', (sql: DatabaseSync) => pageOf(sql, 'manifests')],
+  ['a page of an index', (sql: DatabaseSync) => pageOf(sql, 'repository_blobs_by_digest')],
+] as const) {
+  test(`${what} that is damaged is a finding, whatever SQLite says of it`, async (t) => {
+    const f = await fixture(t);
+    await f.app.close();
+    const path = join(f.data, 'berth.db');
+    const database = new DatabaseSync(path);
+    const at = (page(database) - 1) * Number(database.prepare('pragma page_size').get()?.page_size);
+    database.close();
+    const file = await open(path, 'r+');
+    // The first page begins with the file's own header.
+    await file.write(Buffer.alloc(200, 0xff), 0, 200, at === 0 ? 100 : at);
+    await file.close();
+    const { exitCode, findings } = await examine(f.data);
+    assert.equal(exitCode, 1);
+    assert.deepEqual([...new Set(findings.map(({ kind }) => kind))], ['database-damaged']);
+  });
+}
+
+function pageOf(database: DatabaseSync, name: string): number {
+  return Number(database.prepare('select rootpage from sqlite_schema where name = ?').get(name)?.rootpage);
+}
+
+test('a byte that changed in the log of a server that was killed is a finding', async (t) => {
+  const f = await fixture(t);
+  // As a kill leaves them: nothing was merged when the last connection was closed.
+  const killed = await temporaryDirectory(t);
+  await cp(f.data, killed, { recursive: true });
+  assert.deepEqual((await examine(killed)).findings, []);
+  const file = await open(join(killed, 'berth.db-wal'), 'r+');
+  const { size } = await file.stat();
+  await file.write(Buffer.from('!'), 0, 1, Math.floor(size / 2));
+  await file.close();
+  const { exitCode, findings } = await examine(killed);
+  assert.equal(exitCode, 1);
+  assert.deepEqual(
+    findings.map(({ kind, problem }) => [
+      kind,
+      /log is damaged at frame \d+: .* with \d+ commits/.test(problem),
+    ]),
+    [['database-damaged', true]],
+  );
 });
 
 describe('fsck', () => {

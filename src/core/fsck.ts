@@ -1,3 +1,4 @@
+import { damageOf } from '../db/damage.ts';
 import { countRepositories } from '../db/fsck.ts';
 import type { Inspection } from '../db/inspection.ts';
 import { checkBlobFiles, checkBlobs, checkLinks } from './fsck/blobs.ts';
@@ -27,9 +28,21 @@ export async function fsck(
     uploads: 0,
     files: 0,
   };
-  // What the rows of a damaged database say proves nothing about the rest.
-  if (await reportDamage(database, report)) return walked;
-  const walk: Walk = { ...parts, read: database.read, walked, report };
+  try {
+    // What the rows of a damaged database say proves nothing about the rest.
+    const problems = await database.integrityProblems();
+    if (problems.length > 0) for (const problem of problems) reportDamage(problem, report);
+    else await walkAll({ ...parts, read: database.read, walked, report }, database);
+  } catch (error) {
+    const problem = damageOf(error);
+    if (problem === undefined) throw error;
+    reportDamage(problem, report);
+  }
+  return walked;
+}
+
+async function walkAll(walk: Walk, database: Inspection): Promise<void> {
+  const { walked, report } = walk;
   walked.repositories = await countRepositories(walk.read);
   await reportBrokenRows(database, report);
   await checkTags(walk);
@@ -39,16 +52,11 @@ export async function fsck(
   await checkUploads(walk);
   await checkBlobFiles(walk);
   await checkStagedFiles(walk);
-  return walked;
 }
 
-async function reportDamage(database: Inspection, report: (finding: Finding) => void): Promise<boolean> {
-  const problems = await database.integrityProblems();
-  for (const problem of problems) {
-    const affects = ['everything'];
-    report({ severity: 'error', kind: 'database-damaged', subject: 'the database', problem, affects });
-  }
-  return problems.length > 0;
+function reportDamage(problem: string, report: (finding: Finding) => void): void {
+  const affects = ['everything'];
+  report({ severity: 'error', kind: 'database-damaged', subject: 'the database', problem, affects });
 }
 
 /** What the walk itself says better: what suffers when a tag or a link leads nowhere. */

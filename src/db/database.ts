@@ -23,8 +23,11 @@ export interface Database {
   /** The connections to a server; absent where there is none. */
   readonly connections?: () => readonly PoolState[];
 
-  /** Resolves when the database answers and can still make commits durable. */
-  ping(): Promise<void>;
+  /**
+   * Resolves when the database answers, nothing of it was found damaged, it can still make commits durable and, unless `write` is
+   * false, it takes a write.
+   */
+  ping(options?: { readonly write?: boolean }): Promise<void>;
 
   close(): Promise<void>;
 }

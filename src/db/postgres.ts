@@ -7,6 +7,7 @@ import { retryConflicts } from './postgres-retry.ts';
 import { clientConfig, ignoreErrors, openSession } from './postgres-session.ts';
 import { askIsStandby, askTime, startPostgres } from './postgres-start.ts';
 import type { Db } from './prepare.ts';
+import { noteProperty } from './properties.ts';
 import type { Schema } from './schema.ts';
 
 export interface PostgresOptions {
@@ -49,8 +50,12 @@ export async function openPostgres({ url, poolSize }: PostgresOptions): Promise<
     transaction: (work) =>
       retryConflicts(() => write.transaction().execute(work as (db: Db) => Promise<never>)),
     connections: () => [stateOf('read', pools.read), stateOf('write', pools.write)],
-    async ping() {
+    async ping({ write: writes = true } = {}) {
       if (await askIsStandby(read)) throw new DatabaseUnavailable('PostgreSQL: the server is a standby');
+      // Where every connection is in use, transactions are getting through; one more would wait behind them.
+      const busy = pools.write.totalCount >= writers && pools.write.idleCount === 0;
+      if (writes && !busy)
+        await write.transaction().execute((db) => noteProperty(db, 'probe', `${clock.now()}`));
     },
     async close() {
       clearInterval(clockSetting);

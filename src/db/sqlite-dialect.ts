@@ -2,6 +2,7 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CompiledQuery, DatabaseConnection, Dialect, Driver, Kysely, QueryResult } from 'kysely';
 import { SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
+import { damageOf } from './damage.ts';
 import type { DirectAdapter } from './prepare.ts';
 
 const maxStatements = 500;
@@ -15,6 +16,8 @@ export function isBusy(error: unknown): boolean {
 export class SqliteConnection implements DatabaseConnection {
   readonly database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  /** What SQLite said when it last found the file damaged: some of it cannot be read, and a restart does not mend it. */
+  damage: string | undefined;
 
   constructor(database: DatabaseSync) {
     this.database = database;
@@ -22,15 +25,28 @@ export class SqliteConnection implements DatabaseConnection {
 
   /** Runs a statement that returns rows (or none, when it writes without `returning`). */
   all(query: string, parameters: readonly unknown[]): unknown[] {
-    return this.#statement(query).all(...(parameters as SQLInputValue[]));
+    try {
+      return this.#statement(query).all(...(parameters as SQLInputValue[]));
+    } catch (error) {
+      throw this.#noting(error);
+    }
   }
 
   async executeQuery<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
-    const statement = this.#statement(compiled.sql);
-    const parameters = compiled.parameters as SQLInputValue[];
-    if (statement.columns().length > 0) return { rows: statement.all(...parameters) as R[] };
-    const { changes, lastInsertRowid } = statement.run(...parameters);
-    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
+    try {
+      const statement = this.#statement(compiled.sql);
+      const parameters = compiled.parameters as SQLInputValue[];
+      if (statement.columns().length > 0) return { rows: statement.all(...parameters) as R[] };
+      const { changes, lastInsertRowid } = statement.run(...parameters);
+      return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
+    } catch (error) {
+      throw this.#noting(error);
+    }
+  }
+
+  #noting(error: unknown): unknown {
+    this.damage = damageOf(error) ?? this.damage;
+    return error;
   }
 
   // biome-ignore lint/correctness/useYield: SQLite answers at once, there is nothing to stream

@@ -1,27 +1,37 @@
 import { stat } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
+import { damageOf } from './damage.ts';
 import { type BrokenForeignKey, type Inspection, maxProblems } from './inspection.ts';
 import { requireCurrentSchema } from './migrate.ts';
 import type { Schema } from './schema.ts';
 import { SqliteConnection, sqliteDialect } from './sqlite-dialect.ts';
+import { findWalDamage } from './wal-damage.ts';
 
 /** @throws Error when there is no database at `path`, it has another version's schema, or none (EmptyDatabase) */
 export async function inspectSqlite(path: string): Promise<Inspection> {
   // SQLite's own word for it would be 'unable to open database file'.
   await stat(path);
+  const problems: string[] = [];
+  const logDamage = await findWalDamage(`${path}-wal`);
+  if (logDamage !== undefined) problems.push(logDamage);
   const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
   const connection = new SqliteConnection(database);
   const read = new Kysely<Schema>({ dialect: sqliteDialect(connection, { busyTimeout: 0 }) });
   try {
     await requireCurrentSchema(read);
   } catch (error) {
-    await read.destroy();
-    throw error;
+    const damage = damageOf(error);
+    if (damage === undefined) {
+      database.close();
+      throw error;
+    }
+    problems.push(damage);
   }
   return {
     read,
     async integrityProblems() {
+      if (problems.length > 0) return problems;
       const rows = connection.all(`pragma integrity_check(${maxProblems})`, []);
       return (rows as { integrity_check: string }[])
         .map((row) => row.integrity_check)
@@ -37,7 +47,7 @@ export async function inspectSqlite(path: string): Promise<Inspection> {
       ) as BrokenForeignKey[];
     },
     async close() {
-      await read.destroy();
+      database.close();
     },
   };
 }

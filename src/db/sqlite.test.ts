@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { chmod, type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { digestNumber, makeRepository } from '../../test/support/databases.ts';
@@ -210,6 +211,36 @@ test('the log is carried over into the database while it runs, and does not grow
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   assert.ok((await stat(path)).size > 4 << 20);
+});
+
+test('the log is emptied when nobody writes, and gone when the database is closed', async (t) => {
+  const path = join(await temporaryDirectory(t), 'berth.db');
+  const database = await openSqlite(path);
+  await makeRepository(database, a);
+  assert.ok((await stat(`${path}-wal`)).size > 0);
+  while ((await stat(`${path}-wal`)).size > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+  await makeRepository(database, parseName('another'));
+  await database.close();
+  await assert.rejects(stat(`${path}-wal`), { code: 'ENOENT' });
+});
+
+test('of several processes the one that merges the log leaves none of it', async (t) => {
+  const path = join(await temporaryDirectory(t), 'berth.db');
+  const database = await openSqlite(path);
+  const other = await openSqlite(path, { checkpoints: false });
+  cleanUp(t, () => other.close());
+  await makeRepository(other, a);
+  await database.close();
+  assert.equal((await stat(`${path}-wal`)).size, 0);
+});
+
+test('a database that takes no writes answers no ping, but one that wants none', async (t) => {
+  const { database, path } = await openIn(t);
+  const other = new DatabaseSync(path);
+  other.exec(`create trigger refuse before insert on leases begin select raise(abort, 'no writes'); end`);
+  other.close();
+  await assert.rejects(database.ping(), /no writes/);
+  await database.ping({ write: false });
 });
 
 test('a database that is closed is opened again with all that it held', async (t) => {

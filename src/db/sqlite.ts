@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -7,6 +8,7 @@ import { Kysely } from 'kysely';
 import { type Database, DatabaseUnavailable } from './database.ts';
 import { migrate } from './migrate.ts';
 import type { Db } from './prepare.ts';
+import { noteProperty } from './properties.ts';
 import type { Schema } from './schema.ts';
 import { isBusy, SqliteConnection, sqliteDialect } from './sqlite-dialect.ts';
 import { WalSync } from './wal-sync.ts';
@@ -40,27 +42,32 @@ export async function openSqlite(path: string, { checkpoints = true } = {}): Pro
   reader.database.exec('pragma query_only = on');
   const read = new Kysely<Schema>({ dialect: sqliteDialect(reader, { busyTimeout }) });
   const wal = new WalSync(`${path}-wal`);
+  const inTransaction = <T>(work: (db: Db) => Promise<T>): Promise<T> =>
+    unavailableWhenBusy(() => write.transaction().execute(work as (db: Db) => Promise<never>) as Promise<T>);
   const checkpointing = checkpoints ? startCheckpoints(path) : undefined;
 
   return {
     read,
     clock: Date.now,
     async transaction(work, options) {
-      const result = await unavailableWhenBusy(() =>
-        write.transaction().execute(work as (db: Db) => Promise<never>),
-      );
+      const result = await inTransaction(work);
       if (options?.durable !== false) await wal.sync();
       return result;
     },
-    async ping() {
-      reader.all('select 1', []);
+    async ping({ write = true } = {}) {
+      reader.all('select name from properties', []);
       wal.throwIfFailed();
+      const damage = reader.damage ?? writer.damage;
+      if (damage !== undefined) {
+        throw new DatabaseUnavailable(`${path} is damaged (${damage}): stop Berth and restore a backup`);
+      }
+      if (write) await inTransaction((db) => noteProperty(db, 'probe', `${Date.now()}`));
     },
     async close() {
-      await checkpointing?.stop();
       await wal.close();
-      await read.destroy();
-      await write.destroy();
+      await checkpointing?.stop();
+      // Kysely's own `destroy` closes nothing where all queries were run directly, and a log stays as long as anybody has it open.
+      for (const { database } of [reader, writer]) if (database.isOpen) database.close();
     },
   };
 }
@@ -78,7 +85,7 @@ function makePrivate(path: string): void {
 }
 
 /** The worker that checkpoints, and another when it dies: the registry goes on without one, only less evenly. */
-function startCheckpoints(path: string): { stop(): Promise<unknown> } {
+function startCheckpoints(path: string): { stop(): Promise<void> } {
   let stopped = false;
   let running: Worker;
   const start = (): void => {
@@ -89,9 +96,14 @@ function startCheckpoints(path: string): { stop(): Promise<unknown> } {
   };
   start();
   return {
-    stop() {
+    /** Resolves when the log has been copied and the worker's connection is closed; or when the worker died. */
+    async stop() {
       stopped = true;
-      return running.terminate();
+      if (running.threadId === -1) return;
+      running.ref();
+      const exited = once(running, 'exit').catch(() => {});
+      running.postMessage('stop');
+      await exited;
     },
   };
 }

@@ -9,7 +9,7 @@ export function timedDatabase(database: Database, { time }: Metrics): Database {
     clock: database.clock,
     transaction: (work, options) =>
       time('database', 'transaction', () => database.transaction(work, options)),
-    ping: () => time('database', 'ping', () => database.ping()),
+    ping: (options) => time('database', 'ping', () => database.ping(options)),
     close: () => database.close(),
   };
 }

@@ -14,7 +14,7 @@ export function failingDatabase(database: Database, faults: Faults): Database {
       faults.around('transaction', () =>
         database.transaction((db) => work(failingHandle(db, 'statement', faults)), options),
       ),
-    ping: () => faults.around('ping', () => database.ping()),
+    ping: (options) => faults.around('ping', () => database.ping(options)),
     close: () => database.close(),
   };
 }
