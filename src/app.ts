@@ -16,7 +16,9 @@ import { formatAddress, type ListenAddress } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 import { Blobs } from './core/blobs.ts';
 import type { Clock } from './core/clock.ts';
+import { asRegistryError } from './core/faults.ts';
 import { Manifests } from './core/manifests.ts';
+import { sharedFor } from './core/shared-for.ts';
 import { Uploads } from './core/uploads.ts';
 import { deleteAuditEvents } from './db/audit-events.ts';
 import { joinDataDirectory, lockDataDirectory } from './db/data-lock.ts';
@@ -203,11 +205,20 @@ async function assemble(
   addRoutes(http);
   addFrontPage(http, { ...config, clientOf, passwordLogin: config.access.passwordLogin });
 
+  // Both are read, and written to where writes are taken: a file system that went read-only answers reads as ever.
+  const askBoth = sharedFor(1_000, async () => {
+    const write = (await readOnlyReason(raw.database.read)) === undefined;
+    const asked = await Promise.allSettled([database.ping({ write }), store.ping({ write })]);
+    for (const { reason } of asked.filter((answer) => answer.status === 'rejected')) {
+      // A full disk refuses pushes and serves pulls.
+      if (asRegistryError(reason).code !== 'STORAGE_FULL') throw reason;
+    }
+  });
   const own = {
     metrics: metrics.registry,
     async ready() {
       if (drain.begun) throw new Error('shutting down');
-      await Promise.all([database.ping(), store.ping()]);
+      await askBoth();
     },
   };
   const shown = parts.worker?.operations ?? own;

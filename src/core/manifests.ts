@@ -87,6 +87,10 @@ export class Manifests {
       mediaType,
       bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
     };
+    // Once for each row that comes into the cache: neither SQLite nor PostgreSQL by itself notices a byte that changed on the disk.
+    const actual = digestBytes(digestAlgorithm(row.digest), manifest.bytes);
+    if (actual !== row.digest)
+      throw new Error(`manifest ${row.digest} of ${name} has the bytes of ${actual}`);
     this.#cache.set(row.id, manifest);
     return manifest;
   }

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
+import { Client } from '../../test/support/inject.ts';
 import { testRegistry } from '../../test/support/registry.ts';
 import type { Database } from '../db/database.ts';
+import { setProperty } from '../db/properties.ts';
 import { openSqlite } from '../db/sqlite.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
@@ -68,6 +72,66 @@ for (const [part, broken] of [
     assert.equal((await app.http.inject({ url: '/healthz' })).statusCode, 200);
   });
 }
+
+test('what takes no writes is not ready, unless no write is wanted or a disk is only full', async (t) => {
+  const failure = { code: 'EROFS' };
+  const { app, database } = await registryWith(t, {
+    store: {
+      async ping({ write = true } = {}) {
+        if (write) throw Object.assign(new Error('a write failed'), failure);
+      },
+    },
+  });
+  let asked = 0;
+  const readiness = async (): Promise<number> => {
+    // Callers within a second share an answer.
+    t.mock.method(performance, 'now', () => 10_000 * asked++);
+    const { statusCode } = await app.http.inject({ url: '/readyz' });
+    t.mock.restoreAll();
+    return statusCode;
+  };
+  assert.equal(await readiness(), 503);
+  failure.code = 'ENOSPC';
+  assert.equal(await readiness(), 200);
+  failure.code = 'EIO';
+  await database.transaction((db) => setProperty(db, 'read-only', 'is moved'));
+  assert.equal(await readiness(), 200);
+  await database.transaction((db) => setProperty(db, 'read-only', undefined));
+  assert.equal(await readiness(), 503);
+});
+
+test('many who ask at once are answered by one look', async (t) => {
+  let looks = 0;
+  const { app } = await registryWith(t, { store: { ping: async () => void looks++ } });
+  const answers = await Promise.all(Array.from({ length: 20 }, () => app.http.inject({ url: '/readyz' })));
+  assert.deepEqual([answers.every(({ statusCode }) => statusCode === 200), looks], [true, 1]);
+});
+
+test('a damaged page of the database: the requests that need it fail, and it is not ready', async (t) => {
+  const { app, data, database } = await testRegistry(t, { anonymous: 'push' }, async (data) => ({
+    database: await openSqlite(join(data, 'berth.db')),
+  }));
+  const client = new Client(app.http);
+  await client.pushImage('app', 'v1');
+  const path = join(data, 'berth.db');
+  // Another connection's write makes this one read the page again.
+  const other = new DatabaseSync(path);
+  const { rootpage } = other
+    .prepare(
+      `select rootpage from sqlite_schema where name = 'tags_key' or name like 'sqlite_autoindex_tags_1'`,
+    )
+    .get() as { rootpage: number };
+  const { page_size: pageSize } = other.prepare('pragma page_size').get() as { page_size: number };
+  other.exec('pragma wal_checkpoint(truncate)');
+  const file = await open(path, 'r+');
+  await file.write(Buffer.alloc(100, 0xff), 0, 100, (rootpage - 1) * pageSize);
+  await file.close();
+  other.exec(`update leases set held_until = held_until`);
+  other.close();
+  assert.equal((await app.http.inject({ url: '/readyz' })).statusCode, 200, 'nobody has met it yet');
+  assert.equal((await client.get('/v2/app/manifests/v1')).status, 500);
+  await assert.rejects(database.ping(), /is damaged .*restore a backup/);
+});
 
 test('while it drains: alive on its own listener, and not ready at once', async (t) => {
   const { app } = await testRegistry(t, { operations: { listen: '127.0.0.1:0' } });

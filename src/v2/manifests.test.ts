@@ -6,7 +6,7 @@ import test from 'node:test';
 import {
   type Algorithm,
   assertError,
-  type Client,
+  Client,
   connect,
   type Document,
   digestOf,
@@ -23,6 +23,7 @@ import {
   unknownDigest,
   unknownSha512,
 } from '../../test/support/inject.ts';
+import { testRegistry } from '../../test/support/registry.ts';
 
 const limit = 4 * 1024 * 1024;
 
@@ -50,6 +51,24 @@ test('end-3, end-7a: a manifest comes back byte for byte, with its type', async 
       }
     }
   }
+});
+
+test('a manifest whose stored bytes changed is a fault of the registry, and is never served', async (t) => {
+  const { app, database } = await testRegistry(t);
+  const registry = new Client(app.http);
+  const { digest, bytes } = await registry.pushImage('a', 'v1');
+  const changed = Buffer.from(bytes);
+  changed[10] = (changed[10] as number) ^ 1;
+  const store = (bytes: Buffer) =>
+    database.transaction((db) => db.updateTable('manifests').set({ bytes }).execute());
+  await store(changed);
+  for (const reference of ['v1', digest]) {
+    for (const method of ['GET', 'HEAD']) {
+      assert.equal((await registry.send(method, `/v2/a/manifests/${reference}`)).status, 500);
+    }
+  }
+  await store(bytes);
+  assert.deepEqual((await registry.get('/v2/a/manifests/v1')).body, bytes);
 });
 
 test('end-3: Accept does not change what is served', async (t) => {
