@@ -13,14 +13,18 @@ import { makeFirstAdministrator } from './access/first-administrator.ts';
 import { assembleAccess } from './assemble-access.ts';
 import { addFrontPage } from './auth/front-page.ts';
 import { formatAddress, type ListenAddress } from './config/address.ts';
+import { placesOf } from './config/places.ts';
 import type { Config } from './config/schema.ts';
 import { Blobs } from './core/blobs.ts';
 import type { Clock } from './core/clock.ts';
 import { asRegistryError } from './core/faults.ts';
 import { Manifests } from './core/manifests.ts';
 import { sharedFor } from './core/shared-for.ts';
+import { StoreEpoch } from './core/store-epoch.ts';
+import { meetStore } from './core/store-identity.ts';
 import { Uploads } from './core/uploads.ts';
 import { deleteAuditEvents } from './db/audit-events.ts';
+import { countParked } from './db/blobs.ts';
 import { joinDataDirectory, lockDataDirectory } from './db/data-lock.ts';
 import type { Database } from './db/database.ts';
 import { listRestingLeases } from './db/leases.ts';
@@ -40,9 +44,10 @@ import { forget } from './jobs/forget.ts';
 import { Jobs } from './jobs/jobs.ts';
 import { findStored, measure } from './jobs/measure.ts';
 import { type Swept, sweep } from './jobs/sweep.ts';
-import { openDatabase, openStore } from './open.ts';
+import { openDatabase, openStore, refuseLostDatabase } from './open.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { observeRequests } from './telemetry/access-log.ts';
+import { observeAgreement } from './telemetry/agreement.ts';
 import { observeAudit } from './telemetry/audit.ts';
 import { observeJobs } from './telemetry/jobs.ts';
 import { createLogger } from './telemetry/log.ts';
@@ -92,8 +97,11 @@ export interface WorkerParts {
 const orphanGrace = 24 * 3_600_000;
 const hourly = 3_600_000;
 
+const unknownBlobs =
+  'found blobs that the database did not know; they are kept for now, and a push of the same digest keeps them for good';
+
 /**
- * @throws DataDirectoryInUse, ForeignRegistry, Refused, TlsError, SchemaMismatch, UnfinishedCopy, UnfitDatabase, StoreUnusable, or
+ * @throws DataDirectoryInUse, ForeignRegistry, StoreMismatch, Refused, TlsError, SchemaMismatch, UnfinishedCopy, UnfitDatabase, StoreUnusable, or
  *   what the system says
  */
 export async function createApp(config: Config, parts: AppParts = {}): Promise<App> {
@@ -108,13 +116,15 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
       const lock = parts.worker ? joinDataDirectory(config.data) : await lockDataDirectory(config.data);
       opened.defer(async () => lock.release());
     }
+    if (parts.database === undefined) await refuseLostDatabase(config, store);
     const database = parts.database ?? (await openDatabase(config, { checkpoints: !parts.worker }));
     opened.defer(() => database.close());
     await refuseUnfinishedCopy(database.read);
+    const disagreement = await meetStore(refuseWhenReadOnly(database), store, placesOf(config));
     // Who had claimed an upload before is dead.
     if (exclusive && !parts.worker) await database.transaction((db) => releaseAllClaims(db));
     await ensureAdministrator(config, parts, database);
-    return await assemble(config, parts, { store, database, opened });
+    return await assemble(config, parts, { store, database, opened, disagreement });
   } catch (error) {
     await opened.disposeAsync();
     throw error;
@@ -136,7 +146,12 @@ async function ensureAdministrator(config: Config, parts: AppParts, database: Da
 async function assemble(
   config: Config,
   parts: AppParts,
-  raw: { store: BlobStore; database: Database; opened: AsyncDisposableStack },
+  raw: {
+    store: BlobStore;
+    database: Database;
+    opened: AsyncDisposableStack;
+    disagreement: Error | undefined;
+  },
 ): Promise<App> {
   const logger = parts.logger ?? createLogger(config.log);
   const clock = parts.clock ?? raw.database.clock;
@@ -149,9 +164,21 @@ async function assemble(
     freeBytes: () => freeBytesOf(config),
     connections: () => raw.database.connections?.(),
     jobsEnded: () => listRestingLeases(raw.database.read),
+    blobsParked: () => countParked(raw.database.read),
   });
   const database = timedDatabase(refuseWhenReadOnly(raw.database), metrics);
-  const store = timedStore(raw.store, metrics);
+  const holder = randomUUID();
+  const looked = observeAgreement(logger, metrics);
+  looked(raw.disagreement);
+  const epoch = new StoreEpoch({
+    database,
+    store: raw.store,
+    places: placesOf(config),
+    clock,
+    holder,
+    looked,
+  });
+  const store = epoch.watch(timedStore(raw.store, metrics));
   const blobs = new Blobs({ database, store, clock });
   const uploads = new Uploads({ database, store, blobs, clock });
   const manifests = new Manifests({ database, clock, missingReferences: config.manifests.missingReferences });
@@ -240,7 +267,7 @@ async function assemble(
     // Whose turn it is may be written at any time.
     database: raw.database,
     clock,
-    holder: randomUUID(),
+    holder,
     observer: observeJobs(logger, metrics.jobs),
   });
   // A registry that is being moved is not tidied: the copy would never be whole.
@@ -253,8 +280,14 @@ async function assemble(
     sweepOften,
     whenWritable(async (signal) => {
       const { expireAfter } = config.uploads;
-      const took = (swept: Swept) => metrics.jobs.swept({ ...swept });
-      const swept = await sweep({ database, store, clock, expireAfter, grace: orphanGrace, took }, signal);
+      const { keepUnknownFor: keepUnknown } = config.deletes;
+      const took = (swept: Swept) => {
+        metrics.jobs.swept({ ...swept });
+        if (swept.parked > 0) logger.warn({ parked: swept.parked, keepUnknown }, unknownBlobs);
+      };
+      const advanceEpoch = () => epoch.advance();
+      const times = { expireAfter, grace: orphanGrace, keepUnknown };
+      const swept = await sweep({ database, store, clock, ...times, took, advanceEpoch }, signal);
       logger.info(swept, 'swept');
     }),
   );
@@ -302,6 +335,7 @@ async function assemble(
     await settled();
     if (operations) await operations.close();
     await audit.close();
+    await epoch.close();
     await raw.opened.disposeAsync();
   };
   let closing: Promise<void> | undefined;

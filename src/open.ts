@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { placesOf } from './config/places.ts';
 import type { Config } from './config/schema.ts';
 import type { Database } from './db/database.ts';
 import type { Inspection } from './db/inspection.ts';
@@ -17,6 +19,18 @@ export async function openDatabase(
   }
   const { openPostgres } = await import('./db/postgres.ts');
   return openPostgres({ url, poolSize });
+}
+
+/** Whether there is a database already; of a server it is the server that says so. */
+export function databaseExists({ database: { url }, data }: Pick<Config, 'database' | 'data'>): boolean {
+  return url !== undefined || existsSync(join(data, 'berth.db'));
+}
+
+/** A start makes the database where there is none, but not beside blobs: it would be the one that lost them. @throws StoreMismatch */
+export async function refuseLostDatabase(config: Config, store: BlobStore): Promise<void> {
+  if (databaseExists(config)) return;
+  const { refuseFilledStore } = await import('./core/store-identity.ts');
+  await refuseFilledStore(store, placesOf(config));
 }
 
 /** The same, to look at it and change nothing: not even its schema. @throws SchemaMismatch | UnfitDatabase */

@@ -1,21 +1,16 @@
 // The registry that a command is about.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
 import { type Database, EmptyDatabase, SchemaMismatch } from '../db/database.ts';
 import type { Inspection } from '../db/inspection.ts';
+import { databaseExists } from '../open.ts';
 import { Failure } from './failure.ts';
 
 type Place = Pick<Config, 'database' | 'data'>;
 
-function isThere({ database: { url }, data }: Place): boolean {
-  return url !== undefined || existsSync(join(data, 'berth.db'));
-}
-
 /** To look at it and change nothing. @throws Failure | SchemaMismatch | UnfitDatabase */
 export async function inspectExisting(config: Place): Promise<Inspection> {
-  if (!isThere(config)) throw new Failure(`there is no database in ${config.data}`);
+  if (!databaseExists(config)) throw new Failure(`there is no database in ${config.data}`);
   // Here, not above: the other commands need none of it.
   const { inspectDatabase } = await import('../open.ts');
   return inspectDatabase(config);
@@ -42,7 +37,7 @@ export async function openForAdministration(config: Place & Pick<Config, 'storag
   const { openDatabase, openStore } = await import('../open.ts');
   const { refuseUnfinishedCopy } = await import('../db/properties.ts');
   const { refuseWhenReadOnly } = await import('../db/read-only.ts');
-  if (isThere(config)) {
+  if (databaseExists(config)) {
     await refuseOtherSchema(config);
   } else if (config.storage.type === 'filesystem') {
     // Its folders come first, and it says when they are another registry's.

@@ -4,6 +4,7 @@ import { Refused } from '../access/administration/refused.ts';
 import { TokenServerKeysError } from '../access/foreign-keys.ts';
 import { ConfigError } from '../config/mistake.ts';
 import { CannotMigrate } from '../core/migrate/cannot-migrate.ts';
+import { StoreMismatch } from '../core/store-identity.ts';
 import { DataDirectoryInUse } from '../db/data-lock.ts';
 import {
   DatabaseUnavailable,
@@ -15,7 +16,7 @@ import {
 import { ReadOnlyRegistry } from '../db/read-only.ts';
 import { TlsError } from '../http/tls.ts';
 import { ForeignRegistry } from '../storage/foreign-registry.ts';
-import { StoreUnusable } from '../storage/store-errors.ts';
+import { StoreUnavailable, StoreUnusable } from '../storage/store-errors.ts';
 
 /** Ends the command with one line and exit code 1. */
 export class Failure extends Error {
@@ -81,6 +82,8 @@ const spoken = [
   CannotMigrate,
   DataDirectoryInUse,
   ForeignRegistry,
+  StoreMismatch,
+  StoreUnavailable,
   StoreUnusable,
 ] as const;
 

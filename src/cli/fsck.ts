@@ -1,14 +1,20 @@
 // berth fsck: compares everything that is stored with what was promised.
 import { Command } from 'commander';
+import { placesOf } from '../config/places.ts';
+import type { Config } from '../config/schema.ts';
 import type { Finding, Walked } from '../core/fsck/walk.ts';
+import type { Repaired } from '../core/repair.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
-import { inspectExisting, placeOf } from './existing.ts';
+import { inspectExisting, openExisting, placeOf } from './existing.ts';
 import { Failure } from './failure.ts';
+import { printBytes } from './progress.ts';
 
 interface Options {
   readonly readData?: boolean;
   readonly json?: boolean;
+  readonly repair?: boolean;
+  readonly yes?: boolean;
 }
 
 export function fsckCommand(context: Context): Command {
@@ -18,8 +24,16 @@ export function fsckCommand(context: Context): Command {
     )
     .option('--read-data', 'Read every blob and compare it with its digest.')
     .option('--json', 'Print one JSON object a line: findings, then the summary.')
-    .action(async ({ readData = false, json = false }: Options, command: Command) => {
+    .option(
+      '--repair',
+      'Instead, say how to bring a database and a blob store together of which one is an older copy; changes nothing.',
+    )
+    .option('--yes', 'With --repair: do it.')
+    .action(async ({ readData = false, json = false, ...options }: Options, command: Command) => {
       const { config } = configOf(command, context);
+      if (options.repair) return repairOf(config, context, options.yes === true);
+      if (options.yes)
+        throw new Failure('--yes says that --repair may change the registry; alone it means nothing');
       // Here, not above: the other commands need none of it.
       const { openStore } = await import('../open.ts');
       const { fsck } = await import('../core/fsck.ts');
@@ -33,7 +47,7 @@ export function fsckCommand(context: Context): Command {
       opened.defer(() => store.close());
       const { missingReferences } = config.manifests;
       const walked = await fsck(
-        { database, store, clock: Date.now, readData, missingReferences },
+        { database, store, places: placesOf(config), clock: Date.now, readData, missingReferences },
         (finding) => {
           count[finding.severity] += 1;
           context.out(`${print.finding(finding)}\n`);
@@ -42,6 +56,39 @@ export function fsckCommand(context: Context): Command {
       context.out(`${print.summary(walked, count)}\n`);
       if (count.error > 0) throw new Failure(`${plural(count.error, 'error')} in ${placeOf(config)}`);
     });
+}
+
+async function repairOf(config: Config, context: Context, change: boolean): Promise<void> {
+  const { openStore } = await import('../open.ts');
+  const { repair } = await import('../core/repair.ts');
+  const { refuseWhenReadOnly } = await import('../db/read-only.ts');
+  await using opened = new AsyncDisposableStack();
+  const database = await openExisting(config);
+  opened.defer(() => database.close());
+  const store = await openStore(config, { inspectOnly: true });
+  opened.defer(() => store.close());
+  const parts = { database: refuseWhenReadOnly(database), store, places: placesOf(config), change };
+  const repaired = await repair(parts);
+  const { before, parked, moved } = repaired;
+  context.out(`${describeRepair(repaired, change)}\n`);
+  if (change || (before.relation === 'agree' && parked + moved === 0)) return;
+  throw new Failure('nothing was changed; add --yes to do it');
+}
+
+function describeRepair({ before, parked, bytes, moved }: Repaired, done: boolean): string {
+  const [record, moves, raise] = done
+    ? ['recorded', 'moved', 'raised']
+    : ['to record', 'to move', 'to raise'];
+  const { relation, epoch, marker } = before;
+  const lines = [
+    relation === 'agree'
+      ? 'the database and the blob store agree'
+      : `${relation}: the database's epoch is ${epoch}, the blob store's ${marker?.epoch ?? 'not known'}; ${raise} both to one`,
+    `${plural(parked, 'blob')} (${printBytes(bytes)}) that the database does not know, ${record} as no repository's and kept for deletes.keepUnknownFor`,
+  ];
+  if (moved > 0)
+    lines.push(`${plural(moved, 'blob')} with newer bytes than the database knows, ${moves} to these`);
+  return lines.join('\n');
 }
 
 type Counts = Readonly<Record<Finding['severity'], number>>;

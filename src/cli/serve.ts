@@ -2,6 +2,7 @@
 import type { EventEmitter } from 'node:events';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
+import { bucketOf, serverOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import { registryName } from '../greeting.ts';
 import { createLogger, isPretty } from '../telemetry/log.ts';
@@ -120,19 +121,10 @@ function announce(config: Config, listening: Listening, logger: Logger, { out }:
 /** Where the registry has what it knows and what it holds, without a secret. */
 function placesOf({ data, database, storage }: Config): Readonly<Record<string, string>> {
   const metadata = database.url === undefined ? undefined : serverOf(database.url);
-  const blobs =
-    storage.type === 's3'
-      ? `bucket ${storage.s3.bucket}${storage.s3.endpoint ? ` at ${storage.s3.endpoint}` : ''}`
-      : undefined;
+  const blobs = storage.type === 's3' ? bucketOf(storage.s3) : undefined;
   return {
     ...((metadata === undefined || blobs === undefined) && { data }),
     ...(metadata !== undefined && { metadata: `PostgreSQL at ${metadata}` }),
     ...(blobs !== undefined && { blobs }),
   };
-}
-
-/** Host and database of a URL. One over a Unix socket may have no host, or have it in the query, where passwords may be too. */
-function serverOf(url: string): string {
-  const { host, pathname } = new URL(url);
-  return `${host || 'a local socket'}${pathname}`;
 }

@@ -110,6 +110,9 @@ const settings = z.strictObject({
       enabled: toggle()
         .prefault(true)
         .meta({ description: 'Whether tags, manifests and blobs may be deleted through the API.' }),
+      keepUnknownFor: duration({ min: '24h', max: '3650d' }).prefault('30d').meta({
+        description: 'How long a blob that the database did not know is kept after the sweeper found it.',
+      }),
     })
     .readonly()
     .prefault({}),

@@ -505,7 +505,7 @@ describe('fsck', () => {
   });
 
   test('ends with 2 for a flag that it does not have', async () => {
-    assert.equal((await fsck('--repair')).exitCode, 2);
+    assert.equal((await fsck('--mend')).exitCode, 2);
   });
 
   test('finds nothing in a registry that is pushed to, deleted from and pushed to again meanwhile', async (t) => {

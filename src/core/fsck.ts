@@ -5,9 +5,11 @@ import { checkBlobFiles, checkBlobs, checkLinks } from './fsck/blobs.ts';
 import { checkManifests, checkTags } from './fsck/manifests.ts';
 import { checkStagedFiles, checkUploads } from './fsck/uploads.ts';
 import type { Finding, Walk, Walked } from './fsck/walk.ts';
+import { compare, explain, isObjection, type Places } from './store-identity.ts';
 
 export interface FsckParts extends Pick<Walk, 'store' | 'clock' | 'readData' | 'missingReferences'> {
   readonly database: Inspection;
+  readonly places: Places;
 }
 
 /**
@@ -15,7 +17,7 @@ export interface FsckParts extends Pick<Walk, 'store' | 'clock' | 'readData' | '
  * page of rows at a time.
  */
 export async function fsck(
-  { database, ...parts }: FsckParts,
+  { database, places, ...parts }: FsckParts,
   report: (finding: Finding) => void,
 ): Promise<Walked> {
   const walked: Walked = {
@@ -32,7 +34,7 @@ export async function fsck(
     // What the rows of a damaged database say proves nothing about the rest.
     const problems = await database.integrityProblems();
     if (problems.length > 0) for (const problem of problems) reportDamage(problem, report);
-    else await walkAll({ ...parts, read: database.read, walked, report }, database);
+    else await walkAll({ ...parts, read: database.read, walked, report }, database, places);
   } catch (error) {
     const problem = damageOf(error);
     if (problem === undefined) throw error;
@@ -41,8 +43,9 @@ export async function fsck(
   return walked;
 }
 
-async function walkAll(walk: Walk, database: Inspection): Promise<void> {
+async function walkAll(walk: Walk, database: Inspection, places: Places): Promise<void> {
   const { walked, report } = walk;
+  await reportObjection(walk, places);
   walked.repositories = await countRepositories(walk.read);
   await reportBrokenRows(database, report);
   await checkTags(walk);
@@ -57,6 +60,15 @@ async function walkAll(walk: Walk, database: Inspection): Promise<void> {
 function reportDamage(problem: string, report: (finding: Finding) => void): void {
   const affects = ['everything'];
   report({ severity: 'error', kind: 'database-damaged', subject: 'the database', problem, affects });
+}
+
+/** The database and the store are not of one registry, or not of one age. */
+async function reportObjection({ read, store, report }: Walk, places: Places): Promise<void> {
+  const comparison = await compare(read, store);
+  const { relation } = comparison;
+  if (!isObjection(relation)) return;
+  const problem = explain(comparison, places);
+  report({ severity: 'error', kind: relation, subject: 'the registry', problem, affects: ['everything'] });
 }
 
 /** What the walk itself says better: what suffers when a tag or a link leads nowhere. */

@@ -8,7 +8,7 @@ import { sql } from 'kysely';
 import { dialects, openReplica } from '../../test/support/databases.ts';
 import { type PausedDatabase, pauseAt } from '../../test/support/paused-database.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
-import { fenceDeletion, fenceOrphan } from '../db/blobs.ts';
+import { fenceDeletion, parkBlob } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { findOrCreateRepository } from '../db/repositories.ts';
 import { claimUpload, insertUpload } from '../db/uploads.ts';
@@ -157,7 +157,9 @@ const pushAndLetGo: Request = async (world, database) => {
 const fence =
   (reviewedBefore: number): Request =>
   (world, database) =>
-    database.transaction((db) => fenceDeletion(db, world.blob('blob'), 0, reviewedBefore));
+    database.transaction((db) =>
+      fenceDeletion(db, world.blob('blob'), 0, { reviewed: reviewedBefore, parked: reviewedBefore }),
+    );
 const mount: Request = (world, database) =>
   world
     .blobs(database)
@@ -194,7 +196,8 @@ const races: Record<string, Race> = {
   'a blob is pushed, its bytes found to be without a row': {
     requests: [
       push,
-      (world, database) => database.transaction((db) => fenceOrphan(db, world.blob('blob'), 0, 1)),
+      (world, database) =>
+        database.transaction((db) => parkBlob(db, { digest: world.blob('blob'), size: 4, generation: 0 }, 1)),
     ],
   },
   'a blob is pushed twice': { requests: [push, push] },

@@ -4,8 +4,9 @@ import { dialects, digestNumber, makeRepository, repositoryName } from '../../te
 import type { Digest } from '../oci/digest.ts';
 import { parseName } from '../oci/name.ts';
 import {
+  countParked,
+  type DueBefore,
   fenceDeletion,
-  fenceOrphan,
   findBlob,
   findBytes,
   heldBlobs,
@@ -13,6 +14,7 @@ import {
   listDeletions,
   listHolders,
   listUnheldBlobs,
+  parkBlob,
   postponeReview,
   postponeReviews,
   recordDeleted,
@@ -83,7 +85,7 @@ for (const { name, open } of dialects) {
       }
     });
     const due = async (before: number, after: Digest | '' = '', limit = 10) =>
-      (await listUnheldBlobs(database.read, before, after, limit)).map((blob) => blob.digest);
+      (await listUnheldBlobs(database.read, dueBefore(before), after, limit)).map((blob) => blob.digest);
     assert.deepEqual(await due(200), []);
     assert.deepEqual(await due(201), [1, 2, 3].map(digestNumber));
     assert.deepEqual(await due(201, digestNumber(1), 1), [digestNumber(2)]);
@@ -100,7 +102,7 @@ for (const { name, open } of dialects) {
       const repository = await withBlobs(database);
       await database.transaction((db) => unlinkBlob(db, repository, digest));
       assert.notEqual(await database.transaction(show), false);
-      assert.equal(await database.transaction((db) => fenceDeletion(db, digest, 0, 200)), false);
+      assert.equal(await database.transaction((db) => fenceDeletion(db, digest, 0, dueBefore(200))), false);
       assert.deepEqual(await listDeletions(database.read, '', 10), []);
     });
   }
@@ -112,9 +114,9 @@ for (const { name, open } of dialects) {
     await need(100_000);
     await need(160_000);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
-    assert.equal(await database.transaction((db) => fenceDeletion(db, digest, 0, 100_000)), false);
+    assert.equal(await database.transaction((db) => fenceDeletion(db, digest, 0, dueBefore(100_000))), false);
     assert.equal(
-      await database.transaction((db) => fenceDeletion(db, digest, 0, 100_001)),
+      await database.transaction((db) => fenceDeletion(db, digest, 0, dueBefore(100_001))),
       true,
       'as it was',
     );
@@ -123,7 +125,7 @@ for (const { name, open } of dialects) {
   test(`${name}: a blob that a repository holds cannot be fenced, however old`, async (t) => {
     const database = await open(t);
     await withBlobs(database);
-    assert.equal(await database.transaction((db) => fenceDeletion(db, digest, 0, 1e15)), false);
+    assert.equal(await database.transaction((db) => fenceDeletion(db, digest, 0, dueBefore(1e15))), false);
     assert.ok(await findBlob(database.read, repositoryName, digest));
   });
 
@@ -132,11 +134,11 @@ for (const { name, open } of dialects) {
     const repository = await withBlobs(database);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
     const fence = (generation: number) =>
-      database.transaction((db) => fenceDeletion(db, digest, generation, 200));
+      database.transaction((db) => fenceDeletion(db, digest, generation, dueBefore(200)));
     assert.deepEqual([await fence(1), await fence(0), await fence(0)], [false, true, false]);
     assert.deepEqual(
       { ...(await findBytes(database.read, digest)) },
-      { size: 5, generation: 1, state: 'deleting' },
+      { size: 5, generation: 1, state: 'deleting', parked_at: null },
     );
     assert.deepEqual(
       (await listDeletions(database.read, '', 10)).map((blob) => ({ ...blob })),
@@ -162,7 +164,7 @@ for (const { name, open } of dialects) {
     const repository = await withBlobs(database);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
     assert.equal(await database.transaction((db) => postponeReview(db, digest, 150)), true);
-    await database.transaction((db) => fenceDeletion(db, digest, 0, 200));
+    await database.transaction((db) => fenceDeletion(db, digest, 0, dueBefore(200)));
     const record = (generation: number) =>
       database.transaction((db) => recordStored(db, { digest, size: 5, generation }, 300));
     assert.equal(await record(0), false);
@@ -176,23 +178,51 @@ for (const { name, open } of dialects) {
     const database = await open(t);
     const repository = await withBlobs(database);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
-    await database.transaction((db) => fenceDeletion(db, digest, 0, 200));
+    await database.transaction((db) => fenceDeletion(db, digest, 0, dueBefore(200)));
     await database.transaction((db) => recordStored(db, { digest, size: 5, generation: 1 }, 300));
     await database.transaction((db) => recordDeleted(db, digest, 1));
     assert.equal((await findBytes(database.read, digest))?.state, 'stored');
   });
 
-  test(`${name}: bytes without a row are fenced, unless a row has come to know them`, async (t) => {
+  test(`${name}: bytes without a row are parked, unless a row has come to know them`, async (t) => {
     const database = await open(t);
-    const fence = () => database.transaction((db) => fenceOrphan(db, digest, 4, 100));
-    assert.deepEqual([await fence(), await fence()], [true, false]);
+    const park = (digest: Digest, generation: number) =>
+      database.transaction((db) => parkBlob(db, { digest, size: 5, generation }, 100));
+    assert.deepEqual([await park(digest, 4), await park(digest, 4)], [true, false]);
     assert.deepEqual(
       { ...(await findBytes(database.read, digest)) },
-      { size: 0, generation: 5, state: 'deleting' },
+      { size: 5, generation: 4, state: 'stored', parked_at: 100 },
     );
+    assert.equal(await countParked(database.read), 1);
     await database.transaction((db) =>
       recordStored(db, { digest: digestNumber(2), size: 1, generation: 0 }, 1),
     );
-    assert.equal(await database.transaction((db) => fenceOrphan(db, digestNumber(2), 0, 100)), false);
+    assert.equal(await park(digestNumber(2), 0), false);
   });
+
+  test(`${name}: a parked blob is due by the time at which it was parked, however uninteresting`, async (t) => {
+    const database = await open(t);
+    await database.transaction((db) => parkBlob(db, { digest, size: 5, generation: 0 }, 100));
+    const due = async (parked: number) =>
+      (await listUnheldBlobs(database.read, { reviewed: 1e9, parked }, '', 10)).length;
+    assert.deepEqual([await due(100), await due(101)], [0, 1]);
+    const fence = (parked: number) =>
+      database.transaction((db) => fenceDeletion(db, digest, 0, { reviewed: 1e9, parked }));
+    assert.deepEqual([await fence(100), await fence(101)], [false, true]);
+    assert.equal(await countParked(database.read), 0);
+  });
+
+  test(`${name}: a push of a parked blob's digest makes it an ordinary one`, async (t) => {
+    const database = await open(t);
+    await database.transaction((db) => parkBlob(db, { digest, size: 5, generation: 0 }, 100));
+    const stored = await database.transaction((db) =>
+      recordStored(db, { digest, size: 5, generation: 0 }, 200),
+    );
+    assert.deepEqual([stored, await countParked(database.read)], [true, 0]);
+  });
+}
+
+/** Whether it is parked or not. */
+function dueBefore(time: number): DueBefore {
+  return { reviewed: time, parked: time };
 }

@@ -36,11 +36,17 @@ export function findBlob(db: Db, name: RepositoryName, digest: Digest): Promise<
 }
 
 const selectAnywhere = prepare((db, p: Params<{ digest: string }>) =>
-  db.selectFrom('blobs').select(['size', 'generation', 'state']).where('digest', '=', p('digest')),
+  db
+    .selectFrom('blobs')
+    .select(['size', 'generation', 'state', 'parked_at'])
+    .where('digest', '=', p('digest')),
 );
 
 /** What is known of a digest's bytes, whichever repository they belong to. */
-export function findBytes(db: Db, digest: Digest): Promise<(StoredBlob & { state: BlobState }) | undefined> {
+export function findBytes(
+  db: Db,
+  digest: Digest,
+): Promise<(StoredBlob & { state: BlobState; parked_at: number | null }) | undefined> {
   return first(selectAnywhere(db, { digest }));
 }
 
@@ -59,7 +65,7 @@ const upsertStored = prepare(
       .onConflict((conflict) =>
         conflict
           .column('digest')
-          .doUpdateSet({ size: p('size'), state: 'stored', review_at: p('now') })
+          .doUpdateSet({ size: p('size'), state: 'stored', review_at: p('now'), parked_at: null })
           .where('blobs.generation', '=', p('generation')),
       )
       .returning('digest'),
@@ -186,15 +192,24 @@ export async function postponeReviews(db: Db, digests: readonly Digest[], now: n
 
 const isUnheld = sql<boolean>`not exists (select 1 from repository_blobs as held where held.digest = blobs.digest)`;
 
+/** Since when nobody may have taken an interest in a blob that goes, in milliseconds since 1970. */
+export interface DueBefore {
+  /** The last sign of interest. */
+  readonly reviewed: number;
+  /** The time at which it was parked, if it was. */
+  readonly parked: number;
+}
+
 const decideDeletion = prepare(
-  (db, p: Params<{ digest: string; generation: number; next: number; now: number }>) =>
+  (db, p: Params<DueBefore & { digest: string; generation: number; next: number }>) =>
     db
       .updateTable('blobs')
-      .set({ state: 'deleting', generation: p('next') })
+      .set({ state: 'deleting', generation: p('next'), parked_at: null })
       .where('digest', '=', p('digest'))
       .where('generation', '=', p('generation'))
       .where(isUnheld)
-      .where('review_at', '<', p('now'))
+      .where('review_at', '<', p('reviewed'))
+      .where((where) => where.or([where('parked_at', 'is', null), where('parked_at', '<', p('parked'))]))
       .returning('digest'),
 );
 
@@ -206,31 +221,95 @@ export async function fenceDeletion(
   db: Db,
   digest: Digest,
   generation: number,
-  reviewedBefore: number,
+  due: DueBefore,
 ): Promise<boolean> {
   await lockBlobs(db, [digest]);
-  const fenced = await decideDeletion(db, { digest, generation, next: generation + 1, now: reviewedBefore });
-  return fenced.length > 0;
+  return (await decideDeletion(db, { digest, generation, next: generation + 1, ...due })).length > 0;
 }
 
-const insertFence = prepare((db, p: Params<{ digest: string; next: number; now: number }>) =>
+const upsertParked = prepare(
+  (db, p: Params<{ digest: string; size: number; generation: number; now: number }>) =>
+    db
+      .insertInto('blobs')
+      .values({
+        digest: p('digest'),
+        size: p('size'),
+        generation: p('generation'),
+        state: 'stored',
+        created_at: p('now'),
+        review_at: p('now'),
+        parked_at: p('now'),
+      })
+      .onConflict((conflict) =>
+        conflict
+          .column('digest')
+          .doUpdateSet({
+            size: p('size'),
+            generation: p('generation'),
+            state: 'stored',
+            review_at: p('now'),
+            parked_at: p('now'),
+          })
+          .where((where) =>
+            where.or([
+              where('blobs.generation', '<', p('generation')),
+              where.and([
+                where('blobs.generation', '=', p('generation')),
+                where('blobs.state', '<>', 'stored'),
+              ]),
+            ]),
+          ),
+      )
+      .returning('digest'),
+);
+
+/**
+ * Records bytes that no row knew, so that nothing is decided about them for a long time: they belong to no repository, and a
+ * push of the same digest makes them an ordinary blob. False when a row has come to know them.
+ */
+export async function parkBlob(
+  db: Db,
+  blob: { digest: Digest; size: number; generation: number },
+  now: number,
+): Promise<boolean> {
+  return (await upsertParked(db, { ...blob, now })).length > 0;
+}
+
+const raiseGeneration = prepare((db, p: Params<{ digest: string; size: number; generation: number }>) =>
   db
-    .insertInto('blobs')
-    .values({
-      digest: p('digest'),
-      size: 0,
-      generation: p('next'),
-      state: 'deleting',
-      created_at: p('now'),
-      review_at: p('now'),
-    })
-    .onConflict((conflict) => conflict.column('digest').doNothing())
+    .updateTable('blobs')
+    .set({ size: p('size'), generation: p('generation') })
+    .where('digest', '=', p('digest'))
+    .where('state', '=', 'stored')
+    .where('generation', '<', p('generation'))
     .returning('digest'),
 );
 
-/** The same for bytes of `generation` that no row knows of; false when one has come to know them. */
-export async function fenceOrphan(db: Db, digest: Digest, generation: number, now: number): Promise<boolean> {
-  return (await insertFence(db, { digest, next: generation + 1, now })).length > 0;
+/** A stored blob's bytes are those of a later generation than its row says, as after an older copy of the database was restored. */
+export async function moveToGeneration(
+  db: Db,
+  blob: { digest: Digest; size: number; generation: number },
+): Promise<boolean> {
+  return (await raiseGeneration(db, blob)).length > 0;
+}
+
+const countAllParked = prepare((db) =>
+  db
+    .selectFrom('blobs')
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .where('parked_at', 'is not', null),
+);
+
+/** How many blobs are parked. */
+export async function countParked(db: Db): Promise<number> {
+  return Number((await countAllParked(db, {}))[0]?.count ?? 0);
+}
+
+const selectAnyRow = prepare((db) => db.selectFrom('blobs').select('digest').limit(1));
+
+/** Whether the database knows, or has ever known, a blob. */
+export async function knowsBlobs(db: Db): Promise<boolean> {
+  return (await selectAnyRow(db, {})).length > 0;
 }
 
 const markDeleted = prepare((db, p: Params<{ digest: string; generation: number }>) =>
@@ -252,21 +331,22 @@ interface DueBlob {
   readonly generation: number;
 }
 
-const selectUnheld = prepare((db, p: Params<{ before: number; after: string; limit: number }>) =>
+const selectUnheld = prepare((db, p: Params<DueBefore & { after: string; limit: number }>) =>
   db
     .selectFrom('blobs')
     .select(['digest', 'generation'])
     .where('state', '=', 'stored')
-    .where('review_at', '<', p('before'))
+    .where('review_at', '<', p('reviewed'))
+    .where((where) => where.or([where('parked_at', 'is', null), where('parked_at', '<', p('parked'))]))
     .where('digest', '>', p('after'))
     .where(isUnheld)
     .orderBy('digest')
     .limit(p('limit')),
 );
 
-/** Stored blobs that no repository holds, reviewed last before `before`. */
-export function listUnheldBlobs(db: Db, before: number, after: string, limit: number): Promise<DueBlob[]> {
-  return selectUnheld(db, { before, after, limit }) as Promise<DueBlob[]>;
+/** Stored blobs that no repository holds and whose review is due. */
+export function listUnheldBlobs(db: Db, due: DueBefore, after: string, limit: number): Promise<DueBlob[]> {
+  return selectUnheld(db, { ...due, after, limit }) as Promise<DueBlob[]>;
 }
 
 const selectDeleting = prepare((db, p: Params<{ after: string; limit: number }>) =>

@@ -67,7 +67,8 @@ for (const { name, open } of dialects) {
     await fill(database, id);
     const later = 1_000_000;
     await database.transaction((db) => deleteRepository(db, id, later));
-    const due = async (before: number) => (await listUnheldBlobs(database.read, before, '', 10)).length;
+    const due = async (before: number) =>
+      (await listUnheldBlobs(database.read, { reviewed: before, parked: before }, '', 10)).length;
     assert.deepEqual([await due(later), await due(later + 1)], [0, 1]);
   });
 

@@ -27,7 +27,7 @@ export async function countRepositories(db: Db): Promise<number> {
 const selectStored = prepare((db, p: Params<{ after: string; since: number; limit: number }>) =>
   db
     .selectFrom('blobs')
-    .select(['digest', 'size', 'generation'])
+    .select(['digest', 'size', 'generation', 'parked_at'])
     .where('state', '=', 'stored')
     .where('review_at', '>=', p('since'))
     .where('digest', '>', p('after'))
@@ -39,6 +39,8 @@ export interface StoredBlobRow {
   readonly digest: string;
   readonly size: number;
   readonly generation: number;
+  /** When it was found without a row, in milliseconds since 1970. */
+  readonly parked_at: number | null;
 }
 
 /** @param since leaves out those in which nobody took an interest since that time; new bytes are a sign of interest */

@@ -49,7 +49,12 @@ export async function takeLease(
 }
 
 const selectEnded = prepare((db) =>
-  db.selectFrom('leases').select(['name', 'held_until as at']).where('holder', '=', nobody),
+  db
+    .selectFrom('leases')
+    .select(['name', 'held_until as at'])
+    .where('holder', '=', nobody)
+    // A job that was interrupted, and what is no job, rest since no time.
+    .where('held_until', '>', 0),
 );
 
 /** The leases that nobody holds, and when each was given back: in milliseconds since 1970. */

@@ -4,6 +4,7 @@ import { EmptyDatabase, SchemaMismatch } from './database.ts';
 import * as registry from './migrations/0001-registry.ts';
 import * as replicas from './migrations/0002-replicas.ts';
 import * as access from './migrations/0003-access.ts';
+import * as storeIdentity from './migrations/0004-store-identity.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a name is never changed once released. */
@@ -11,6 +12,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0001-registry': registry,
   '0002-replicas': replicas,
   '0003-access': access,
+  '0004-store-identity': storeIdentity,
 };
 
 /**

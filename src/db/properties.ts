@@ -10,6 +10,8 @@ export type Property =
   | 'registry'
   /** What the store held when it was measured last: JSON of `Stored` (`jobs/measure.ts`). */
   | 'stored'
+  /** How often the database and the blob store have been marked as one (see `core/store-identity.ts`). */
+  | 'epoch'
   /** When a write was last tried, to know whether one can be made. */
   | 'probe'
   /** Not to be served: `berth migrate-db` fills this database, with the registry of that id. */

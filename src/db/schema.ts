@@ -46,6 +46,8 @@ interface BlobsTable {
   created_at: number;
   /** Not to be deleted before this time; every sign of interest moves it. */
   review_at: number;
+  /** When the bytes were found without a row; null: an upload brought them. */
+  parked_at: Generated<number | null>;
 }
 
 export type BlobState = 'stored' | 'deleting' | 'deleted';

@@ -39,6 +39,7 @@ export const tables: readonly Table[] = [
       state: 'text',
       created_at: 'bigint',
       review_at: 'bigint',
+      parked_at: 'bigint',
     },
     key: ['digest'],
     needs: [],

@@ -9,16 +9,21 @@ import { cleanUp } from '../../test/support/cleanup.ts';
 import { examine } from '../../test/support/fsck.ts';
 import { Client, digestOf, imageOf, ociConfig } from '../../test/support/inject.ts';
 import { testRegistry } from '../../test/support/registry.ts';
+import { sweepable } from '../../test/support/sweep.ts';
+import { StoreDisagrees } from '../core/store-identity.ts';
+import { countParked } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
+import { findProperty, setProperty } from '../db/properties.ts';
 import { openSqlite } from '../db/sqlite.ts';
 import { asDigest } from '../oci/digest.ts';
 import { type BlobStore, blobKey } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
-import { type SweepParts, type Swept, sweep, TooManyOrphans } from './sweep.ts';
+import { type SweepParts, type Swept, sweep } from './sweep.ts';
 
 const minute = 60_000;
 const expireAfter = 60 * minute;
 const grace = 30 * minute;
+const keepUnknown = 10 * 60 * minute;
 
 /** A registry, its parts, and a clock that only the test moves. */
 interface Fixture {
@@ -52,7 +57,8 @@ async function registry(
     advance(milliseconds) {
       ahead += milliseconds;
     },
-    sweep: (changed) => sweep({ database, store, clock, expireAfter, grace, ...changed }),
+    sweep: (changed) =>
+      sweep({ ...sweepable(database, store, keepUnknown), clock, expireAfter, grace, ...changed }),
   };
 }
 
@@ -82,11 +88,16 @@ async function leave(data: string, path: string, age: number): Promise<void> {
   await utimes(join(data, path), then, then);
 }
 
+/** Nothing is wrong, and nothing is left but what is parked. */
 async function assertClean(data: string): Promise<void> {
-  assert.deepEqual((await examine(data)).findings, []);
+  const { findings } = await examine(data);
+  assert.deepEqual(
+    findings.filter(({ kind }) => kind !== 'blob-parked'),
+    [],
+  );
 }
 
-const nothing: Swept = { uploads: 0, orphans: 0, blobs: 0, commits: 0 };
+const nothing: Swept = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
 
 describe('an upload session', () => {
   test('is given up with its bytes once nobody has touched it for the time set', async (t) => {
@@ -184,19 +195,47 @@ async function claimed(client: Client, location: string): Promise<void> {
 }
 
 describe('a file without a row', () => {
-  test('goes once it is older than the grace, staged or committed', async (t) => {
+  test('goes once it is older than the grace, if it is of an upload', async (t) => {
     const { client, data, sweep } = await registry(t);
     const { digest } = await client.pushImage('app', 'v1');
     const kept = await filesOf(data);
-    const young = ['uploads/young', fileOf(digestOf('young'))].sort();
-    for (const path of ['uploads/old', fileOf(digestOf('old')), fileOf(digestOf('old too'), 3)]) {
-      await leave(data, path, grace + minute);
-    }
-    for (const path of young) await leave(data, path, grace - minute);
-    assert.equal((await sweep()).orphans, 3);
-    assert.deepEqual(await filesOf(data), [...kept, ...young].sort());
+    await leave(data, 'uploads/old', grace + minute);
+    await leave(data, 'uploads/young', grace - minute);
+    assert.deepEqual(await sweep(), { ...nothing, orphans: 1 });
+    assert.deepEqual(await filesOf(data), [...kept, 'uploads/young'].sort());
     assert.equal((await client.get(`/v2/app/manifests/${digest}`)).status, 200);
     assert.deepEqual(await sweep(), nothing);
+  });
+
+  test('stays for the time set once it was found, if it is a blob', async (t) => {
+    const { data, database, advance, sweep } = await registry(t);
+    const files = [fileOf(digestOf('old')), fileOf(digestOf('old too'), 3)].sort();
+    for (const path of files) await leave(data, path, grace + minute);
+    await leave(data, fileOf(digestOf('young')), grace - minute);
+    assert.deepEqual(await sweep(), { ...nothing, parked: 2 });
+    assert.equal(await countParked(database.read), 2);
+    assert.deepEqual(await sweep(), nothing);
+    advance(keepUnknown - minute);
+    assert.deepEqual(await sweep(), { ...nothing, parked: 1 }, 'the young one is old by now');
+    advance(2 * minute);
+    assert.deepEqual(await sweep(), { ...nothing, blobs: 2 });
+    assert.deepEqual(await filesOf(data), [fileOf(digestOf('young'))]);
+  });
+
+  test('belongs to nobody while it is parked, and to whoever pushes its digest', async (t) => {
+    const { client, data, database, advance, sweep } = await registry(t);
+    const digest = digestOf('left behind');
+    await leave(data, fileOf(digest), grace + minute);
+    assert.deepEqual(await sweep(), { ...nothing, parked: 1 });
+    assert.equal((await client.head(`/v2/app/blobs/${digest}`)).status, 404);
+    const mount = await client.send('POST', `/v2/app/blobs/uploads/?mount=${digest}`);
+    assert.equal(mount.status, 202);
+    await client.pushBlob('app', 'left behind');
+    assert.equal(await countParked(database.read), 0);
+    advance(2 * keepUnknown);
+    await sweep();
+    assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'left behind');
+    await assertClean(data);
   });
 
   test('goes when it is of a generation that a crash kept from being deleted', async (t) => {
@@ -210,37 +249,40 @@ describe('a file without a row', () => {
     assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'bytes');
   });
 
-  test('goes when a push of a blob deleted before was cut short', async (t) => {
+  test('is parked when a push of a blob deleted before was cut short', async (t) => {
     const { client, data, advance, sweep } = await registry(t);
     const digest = await client.pushBlob('app', 'bytes');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(grace + minute);
     assert.equal((await sweep()).blobs, 1);
     await leave(data, fileOf(digest, 1), grace + minute);
-    await sweep();
-    assert.deepEqual(await filesOf(data), []);
+    assert.deepEqual(await sweep(), { ...nothing, parked: 1 });
+    assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
     await client.pushBlob('app', 'bytes');
-    assert.deepEqual(await filesOf(data), [fileOf(digest, 2)]);
+    assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
     await assertClean(data);
   });
 });
 
-describe('blob files in numbers', () => {
-  test('that the database does not know stay, and the sweep says so', async (t) => {
-    const { data, client, store, advance, sweep } = await registry(t);
-    await client.pushImage('app', 'v1');
-    for (let i = 0; i < 101; i++) {
-      const path = join(data, fileOf(digestOf(`of another database ${i}`)));
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, 'bytes');
-    }
-    advance(2 * grace);
+describe('a database that is not the one that the store belongs to', () => {
+  test('lets nothing be deleted, decided or parked', async (t) => {
+    const { client, data, database, advance, sweep } = await registry(t);
+    const letGo = await client.pushBlob('app', 'let go');
+    await client.delete(`/v2/app/blobs/${letGo}`);
+    await client.patch(await client.openUpload('app'), 'abandoned');
+    await leave(data, fileOf(digestOf('unknown')), grace + minute);
+    await leave(data, 'uploads/old', grace + minute);
+    advance(2 * expireAfter);
     const before = await filesOf(data);
-    await assert.rejects(sweep(), TooManyOrphans);
+    const epoch = await findProperty(database.read, 'epoch');
+    await database.transaction((db) => setProperty(db, 'epoch', '0'));
+    await assert.rejects(sweep(), StoreDisagrees);
+    // Nor when the older copy comes after the sweep has begun.
+    await assert.rejects(sweep({ advanceEpoch: async () => Number(epoch) }), StoreDisagrees);
     assert.deepEqual(await filesOf(data), before);
-    // One less is what a crash may leave.
-    await store.delete(blobKey(asDigest(digestOf('of another database 0'))!, 0));
-    assert.equal((await sweep()).orphans, 100);
+    assert.equal(await countParked(database.read), 0);
+    await database.transaction((db) => setProperty(db, 'epoch', epoch));
+    assert.deepEqual(await sweep(), { ...nothing, uploads: 1, orphans: 1, parked: 1, blobs: 1 });
   });
 });
 
@@ -341,9 +383,10 @@ describe('a sweep', () => {
       await client.delete(`/v2/app/blobs/${digest}`);
       await leave(data, `uploads/orphan-${i}`, expireAfter);
       await leave(data, fileOf(digestOf(`orphan ${i}`)), expireAfter);
+      kept.push(fileOf(digestOf(`orphan ${i}`)));
     }
     advance(expireAfter + minute);
-    return kept;
+    return kept.sort();
   }
 
   test('that is killed at any step is finished by the next one', async (t) => {
@@ -475,7 +518,8 @@ describe('a sweep', () => {
     }
     parts.advance(grace + minute);
     await sweep();
-    assert.equal((await filesOf(data)).length, kept.length + pushed.length);
+    // Two of the four were parked beside what is kept.
+    assert.equal((await filesOf(data)).length, kept.length + 2);
     await assertClean(data);
   });
 
@@ -485,7 +529,7 @@ describe('a sweep', () => {
     const took: Swept[] = [];
     const store: BlobStore = { ...parts.store, delete: async () => Promise.reject(new Error('EIO')) };
     await assert.rejects(parts.sweep({ store, took: (swept) => void took.push(swept) }));
-    assert.deepEqual(took, [{ ...nothing, uploads: 2, orphans: 4 }]);
+    assert.deepEqual(took, [{ ...nothing, uploads: 2, orphans: 2, parked: 2 }]);
   });
 
   test('ends at the next step when it is told to', async (t) => {
@@ -494,7 +538,7 @@ describe('a sweep', () => {
     const before = await filesOf(parts.data);
     const { database, store } = parts;
     const swept = sweep(
-      { database, store, clock: () => Date.now() + expireAfter, expireAfter, grace },
+      { ...sweepable(database, store), clock: () => Date.now() + expireAfter, expireAfter, grace },
       AbortSignal.abort(),
     );
     await assert.rejects(swept, { name: 'AbortError' });

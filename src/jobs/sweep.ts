@@ -1,15 +1,16 @@
 import type { Clock } from '../core/clock.ts';
+import { requireEpoch } from '../core/store-identity.ts';
 import {
   fenceDeletion,
-  fenceOrphan,
   findBytes,
   listDeletions,
   listUnheldBlobs,
+  parkBlob,
   recordDeleted,
 } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
+import type { Db } from '../db/prepare.ts';
 import { deleteExpiredUpload, listExpiredUploads, uploadExists } from '../db/uploads.ts';
-import type { Digest } from '../oci/digest.ts';
 import {
   type BlobKey,
   type BlobStore,
@@ -22,8 +23,10 @@ import {
 export interface Swept {
   /** Upload sessions given up. */
   uploads: number;
-  /** Staged files without a session, and blob files without a row. */
+  /** Staged files without a session, and blob files of generations that were deleted. */
   orphans: number;
+  /** Blob files without a row, which were recorded to be kept for now. */
+  parked: number;
   /** Blobs that no repository held any more. */
   blobs: number;
   /** Commits that died half-way, where the store has kept their parts. */
@@ -42,6 +45,13 @@ export interface SweepParts {
    * deleted is decided by rows, and a push that such a decision crosses is told to try again.
    */
   readonly grace: number;
+  /** Milliseconds for which bytes that no row knew are kept after they were found. */
+  readonly keepUnknown: number;
+  /**
+   * The epoch that database and store have in common, raised just now (see `core/store-epoch.ts`). Rejects when they have none:
+   * then nothing is swept.
+   */
+  readonly advanceEpoch: () => Promise<number>;
   /** Told what was taken, however the sweep ended. */
   readonly took?: (swept: Swept) => void;
 }
@@ -49,23 +59,24 @@ export interface SweepParts {
 const batch = 100;
 
 /**
- * Takes away what nobody owns: expired upload sessions, files that a crash left without a row, blobs that the last repository
- * let go. What is in use is known from rows alone: a listing only proposes, and each deletion is decided in the database
- * first. Safe to kill anywhere, and to run in several processes at once: each decision is one conditional statement that one
+ * Takes away what nobody owns: expired upload sessions, what a crash left of uploads, blobs that the last repository let go. A blob
+ * that no row knows is parked: recorded, and kept for long enough to find out whose it is. What is in use is known from rows
+ * alone: a listing only proposes, and each deletion is decided in the database first, which must be the one that the store
+ * belongs to. Safe to kill anywhere, and to run in several processes at once: each decision is one conditional statement that one
  * of them wins, and each deletion may be done twice. A file that cannot be deleted does not keep the others.
  *
- * @throws AggregateError when files could not be deleted; all else was done. TooManyOrphans when the database looks older than
- *   the files
+ * @throws AggregateError when files could not be deleted; all else was done. StoreDisagrees | StoreMismatch
  */
 export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Swept> {
-  const swept = { uploads: 0, orphans: 0, blobs: 0, commits: 0 };
-  const deletions = new Deletions(parts.store);
+  const swept = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
+  const agreed: Agreed = { ...parts, epoch: await parts.advanceEpoch() };
+  const deletions = new Deletions(agreed);
   try {
-    await sweepUploads(parts, deletions, swept, signal);
-    await sweepStagedFiles(parts, deletions, swept, signal);
-    await fenceOrphanFiles(parts, deletions, swept, signal);
-    await fenceUnheldBlobs(parts, signal);
-    await carryOutDeletions(parts, deletions, swept, signal);
+    await sweepUploads(agreed, deletions, swept, signal);
+    await sweepStagedFiles(agreed, deletions, swept, signal);
+    await parkUnknownBlobs(agreed, deletions, swept, signal);
+    await fenceUnheldBlobs(agreed, signal);
+    await carryOutDeletions(agreed, deletions, swept, signal);
   } finally {
     parts.took?.(swept);
   }
@@ -73,25 +84,29 @@ export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Sw
   return swept;
 }
 
-/** The database and the files do not belong together: no blob is deleted. */
-export class TooManyOrphans extends Error {
-  constructor(orphans: number, files: number) {
-    super(
-      `${orphans} of ${files} blob files are unknown to the database and were left alone: is it an older copy?`,
-    );
-    this.name = 'TooManyOrphans';
-  }
+interface Agreed extends SweepParts {
+  readonly epoch: number;
+}
+
+/** A transaction of the database that agreed with the store, and of no older copy that was put in its place since. */
+function decide<T>({ database, epoch }: Agreed, work: (db: Db) => Promise<T>): Promise<T> {
+  return database.transaction(async (db) => {
+    await requireEpoch(db, epoch);
+    return work(db);
+  });
 }
 
 /** Deletes files, and goes on when one cannot be. */
 class Deletions {
   readonly #store: BlobStore;
+  readonly #check: () => Promise<void>;
   /** The first of them; a disk that takes no deletes at all would give as many as there are files. */
   readonly #failures: unknown[] = [];
   #failed = 0;
 
-  constructor(store: BlobStore) {
+  constructor({ store, database, epoch }: Agreed) {
     this.#store = store;
+    this.#check = () => requireEpoch(database.read, epoch);
   }
 
   upload(upload: StagedUpload): Promise<boolean> {
@@ -114,6 +129,7 @@ class Deletions {
   }
 
   async #attempt(deletion: () => Promise<void>): Promise<boolean> {
+    await this.#check();
     try {
       await deletion();
       return true;
@@ -125,12 +141,8 @@ class Deletions {
   }
 }
 
-async function sweepUploads(
-  { database, clock, expireAfter }: SweepParts,
-  deletions: Deletions,
-  swept: Swept,
-  signal?: AbortSignal,
-) {
+async function sweepUploads(parts: Agreed, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+  const { database, clock, expireAfter } = parts;
   for (;;) {
     const now = clock();
     const before = now - expireAfter;
@@ -138,7 +150,7 @@ async function sweepUploads(
     for (const upload of expired) {
       signal?.throwIfAborted();
       // Its client may have come back since.
-      if (!(await database.transaction((db) => deleteExpiredUpload(db, upload.id, before, now)))) continue;
+      if (!(await decide(parts, (db) => deleteExpiredUpload(db, upload.id, before, now)))) continue;
       await deletions.upload(upload);
       swept.uploads += 1;
     }
@@ -147,7 +159,7 @@ async function sweepUploads(
 }
 
 async function sweepStagedFiles(
-  { database, store, clock, grace }: SweepParts,
+  { database, store, clock, grace }: Agreed,
   deletions: Deletions,
   swept: Swept,
   signal?: AbortSignal,
@@ -160,76 +172,54 @@ async function sweepStagedFiles(
   }
 }
 
-async function fenceUnheldBlobs({ database, clock, grace }: SweepParts, signal?: AbortSignal) {
+async function fenceUnheldBlobs(parts: Agreed, signal?: AbortSignal) {
+  const { database, clock, grace, keepUnknown } = parts;
   for (let after = ''; ; ) {
-    const before = clock() - grace;
+    const now = clock();
+    const before = { reviewed: now - grace, parked: now - keepUnknown };
     const due = await listUnheldBlobs(database.read, before, after, batch);
     for (const { digest, generation } of due) {
       signal?.throwIfAborted();
-      await database.transaction((db) => fenceDeletion(db, digest, generation, before));
+      await decide(parts, (db) => fenceDeletion(db, digest, generation, before));
       after = digest;
     }
     if (due.length < batch) return;
   }
 }
 
-/** Orphans that a sweep takes at most, the rest being the next one's. */
-const maxOrphans = 10_000;
-/** Crashes leave a few orphans. More than these, and more than a tenth of all files, are somebody's. */
-const suspicious = 100;
-
-/** Files that a crash between rename and commit left behind, and old generations that a crash kept from being deleted. */
-async function fenceOrphanFiles(
-  { database, store, clock, grace }: SweepParts,
-  deletions: Deletions,
-  swept: Swept,
-  signal?: AbortSignal,
-) {
-  const orphans: { digest: Digest; generation: number }[] = [];
-  let files = 0;
-  let unknown = 0;
+/**
+ * Files that a crash between rename and commit left behind, or that another database knows of; and old generations that a crash
+ * kept from being deleted.
+ */
+async function parkUnknownBlobs(parts: Agreed, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+  const { database, store, clock, grace } = parts;
   for await (const { name, modifiedAt } of store.list()) {
     signal?.throwIfAborted();
-    files += 1;
     const parsed = parseBlobKey(name);
-    const before = clock() - grace;
-    if (parsed === undefined || modifiedAt > before) continue;
+    if (parsed === undefined || modifiedAt > clock() - grace) continue;
     const { digest, generation } = parsed;
     const row = await findBytes(database.read, digest);
-    if (row === undefined) {
-      unknown += 1;
-      if (orphans.length < maxOrphans) orphans.push(parsed);
-    } else if (generation < row.generation) {
+    if (row !== undefined && generation < row.generation) {
       // Decided already, and carried out with the other decisions.
       if (row.state === 'deleting' && generation === row.generation - 1) continue;
       // New bytes go to later keys only, so nobody can come to want this one again.
       if (await deletions.committed(name)) swept.orphans += 1;
-    } else if (generation === row.generation && row.state === 'deleted') {
-      // Pushed once more after its deletion, and never recorded.
-      await database.transaction((db) => fenceDeletion(db, digest, generation, before));
+    } else if (row === undefined || (generation === row.generation && row.state === 'deleted')) {
+      const size = (await store.stat(name))?.size;
+      if (size === undefined) continue;
+      if (await decide(parts, (db) => parkBlob(db, { digest, size, generation }, clock()))) swept.parked += 1;
     }
-  }
-  if (unknown > suspicious && unknown > files / 10) throw new TooManyOrphans(unknown, files);
-  for (const { digest, generation } of orphans) {
-    signal?.throwIfAborted();
-    const fenced = await database.transaction((db) => fenceOrphan(db, digest, generation, clock()));
-    if (fenced) swept.orphans += 1;
   }
 }
 
-async function carryOutDeletions(
-  { database }: SweepParts,
-  deletions: Deletions,
-  swept: Swept,
-  signal?: AbortSignal,
-) {
+async function carryOutDeletions(parts: Agreed, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
   for (let after = ''; ; ) {
-    const decided = await listDeletions(database.read, after, batch);
+    const decided = await listDeletions(parts.database.read, after, batch);
     for (const { digest, generation } of decided) {
       signal?.throwIfAborted();
       after = digest;
       if (!(await deletions.committed(blobKey(digest, generation - 1)))) continue;
-      await database.transaction((db) => recordDeleted(db, digest, generation));
+      await decide(parts, (db) => recordDeleted(db, digest, generation));
       swept.blobs += 1;
     }
     if (decided.length < batch) return;

@@ -5,6 +5,7 @@ export interface Gauges {
   /** Berth's own. */
   readonly version: string;
   uploadsOpen(): Promise<number>;
+  blobsParked(): Promise<number>;
   stored(): Promise<{ readonly blobs: number; readonly bytes: number } | undefined>;
   /** Bytes that the file system of the data directory has left. */
   freeBytes(): Promise<number | undefined>;
@@ -32,16 +33,29 @@ export function addGauges(registry: Registry, gauges: Gauges): void {
     registers,
     ...shared,
   }).set({ version: gauges.version, node: process.versions.node }, 1);
-  new Gauge({
-    name: 'berth_uploads_open',
-    help: 'Upload sessions that have been opened and neither finished nor given up',
-    registers,
-    ...shared,
-    async collect() {
-      this.remove();
-      await show(async () => this.set(await gauges.uploadsOpen()));
-    },
-  });
+  for (const [name, find, help] of [
+    [
+      'berth_uploads_open',
+      gauges.uploadsOpen,
+      'Upload sessions that have been opened and neither finished nor given up',
+    ],
+    [
+      'berth_blobs_parked',
+      gauges.blobsParked,
+      'Blobs that were found without a row, and are kept for deletes.keepUnknownFor',
+    ],
+  ] as const) {
+    new Gauge({
+      name,
+      help,
+      registers,
+      ...shared,
+      async collect() {
+        this.remove();
+        await show(async () => this.set(await find()));
+      },
+    });
+  }
   for (const [name, what, help] of [
     [
       'berth_stored_blobs',

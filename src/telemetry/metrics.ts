@@ -18,6 +18,8 @@ export interface Metrics {
   time<T>(part: 'database' | 'store', operation: string, run: () => Promise<T>): Promise<T>;
   /** Counts events of the audit log. */
   audited(outcome: 'written' | 'lost', events: number): void;
+  /** Whether database and blob store belong together. */
+  storeAgrees(agrees: boolean): void;
   readonly jobs: JobMetrics;
 }
 
@@ -73,11 +75,20 @@ export function createMetrics(gauges: Gauges): Metrics {
   for (const outcome of ['written', 'lost']) auditEvents.inc({ outcome }, 0);
   addGauges(registry, gauges);
 
+  const agrees = new Gauge({
+    name: 'berth_store_agrees',
+    help: 'Whether the database and the blob store belong together (1); while they do not (0), nothing is deleted',
+    aggregator: 'min',
+    registers,
+  });
+  agrees.set(1);
+
   // Labels are looked up once for each combination; there are a few dozen.
   const durations = new Map<string, { observe(value: number): void }>();
   return {
     registry,
     jobs: jobMetrics(registry),
+    storeAgrees: (whether) => agrees.set(whether ? 1 : 0),
     audited: (outcome, events) => auditEvents.inc({ outcome }, events),
     request(route, method, status, seconds, receivedBytes, sentBytes) {
       const key = `${route} ${method} ${status}`;

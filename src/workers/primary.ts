@@ -10,11 +10,11 @@ import { lockDataDirectory } from '../db/data-lock.ts';
 import { releaseAllClaims } from '../db/uploads.ts';
 import { addOperations, type OperationsParts } from '../http/operations.ts';
 import { createOperationsServer } from '../http/server.ts';
-import { openDatabase, openStore } from '../open.ts';
+import { openDatabase, openStore, refuseLostDatabase } from '../open.ts';
 import { isPretty } from '../telemetry/log.ts';
 import { Pool } from './pool.ts';
 
-/** @throws DataDirectoryInUse, ForeignRegistry, SchemaMismatch, or what the operating system says of a file */
+/** @throws DataDirectoryInUse, ForeignRegistry, StoreMismatch, SchemaMismatch, or what the operating system says of a file */
 export async function createPrimary(config: Config, { logger }: { logger: Logger }): Promise<Service> {
   const opened = new AsyncDisposableStack();
   try {
@@ -29,9 +29,11 @@ export async function createPrimary(config: Config, { logger }: { logger: Logger
 /** What a single process does alone with its data directory, before the workers join. */
 async function holdData(config: Config, opened: AsyncDisposableStack): Promise<void> {
   // First, as it refuses a directory that is another registry's, and leaves it as it is.
-  await (await openStore(config)).close();
+  const store = await openStore(config);
+  opened.defer(() => store.close());
   const lock = await lockDataDirectory(config.data);
   opened.defer(async () => lock.release());
+  await refuseLostDatabase(config, store);
   // Open for as long as the workers, whose log it copies into the file.
   const database = await openDatabase(config);
   opened.defer(() => database.close());

@@ -6,6 +6,7 @@ import { openSqlite } from '../../src/db/sqlite.ts';
 import { type SweepParts, sweep } from '../../src/jobs/sweep.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { testRegistry } from '../support/registry.ts';
+import { sweepable } from '../support/sweep.ts';
 import { send } from './client.ts';
 import { blobFile, digestOf, examine, filesBelow } from './consistency.ts';
 import { failingDatabase } from './failing-database.ts';
@@ -21,7 +22,8 @@ for (const moment of ['before', 'after'] as const) {
     const { app, data } = await testRegistry(t, {}, async (data) => {
       const database = failingDatabase(await openSqlite(join(data, 'berth.db')), faults);
       const store = failingStore(await openFilesystemStore(data), faults);
-      parts = { database, store, clock: () => Date.now() + day, expireAfter: 1_000, grace: 1_000 };
+      const clock = () => Date.now() + day;
+      parts = { ...sweepable(database, store), clock, expireAfter: 1_000, grace: 1_000 };
       return { database, store };
     });
     const { url } = await app.listen();

@@ -10,6 +10,7 @@ import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import type { ConfigInput } from '../support/registry.ts';
+import { sweepable } from '../support/sweep.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 interface Running {
@@ -51,7 +52,8 @@ export class RestartableRegistry {
   /** Takes away what nobody owns, as if it had been left alone for long enough; sessions stay. */
   async sweep(): Promise<void> {
     const { database, store } = this.#now;
-    await sweep({ database, store, clock: () => Date.now() + 1_000, expireAfter: 3_600_000, grace: 0 });
+    const clock = () => Date.now() + 1_000;
+    await sweep({ ...sweepable(database, store), clock, expireAfter: 3_600_000, grace: 0 });
   }
 
   /** For those that are many in one test: its data goes now, not at the test's end. */

@@ -7,6 +7,7 @@ import { openSqlite } from '../../src/db/sqlite.ts';
 import { sweep } from '../../src/jobs/sweep.ts';
 import { openS3Store } from '../../src/storage/s3.ts';
 import { cleanUp } from '../support/cleanup.ts';
+import { sweepable } from '../support/sweep.ts';
 import { send } from './client.ts';
 import { digestOf } from './consistency.ts';
 import { s3Registry } from './s3-registry.ts';
@@ -44,7 +45,8 @@ for (const [what, lie] of lies) {
     const store = await openS3Store({ ...settings, endpoint: proxy.endpoint });
     cleanUp(t, () => Promise.all([database.close(), store.close()]));
     proxy.listing = lie;
-    const parts = { database, store, clock: () => Date.now() + 2 * day, grace: day, expireAfter: 3 * day };
+    const clock = () => Date.now() + 2 * day;
+    const parts = { ...sweepable(database, store), clock, grace: day, expireAfter: 3 * day };
     await sweep(parts).catch((error: Error) => assert.match(error.message, /^S3 ListObjectsV2 failed/));
     proxy.listing = (xml) => xml;
 

@@ -47,7 +47,14 @@ export async function s3Registry(t: TestContext): Promise<S3Registry | undefined
       const findings: Finding[] = [];
       try {
         await fsck(
-          { database, store: direct, clock: Date.now, readData: true, missingReferences: 'children' },
+          {
+            database,
+            store: direct,
+            clock: Date.now,
+            readData: true,
+            places: { database: 'the database', store: 'the bucket' },
+            missingReferences: 'children',
+          },
           (finding) => findings.push(finding),
         );
       } finally {

@@ -4,6 +4,7 @@ import type { Gauges } from '../../src/telemetry/gauges.ts';
 export const noGauges: Gauges = {
   version: '1.2.3',
   uploadsOpen: async () => 0,
+  blobsParked: async () => 0,
   stored: async () => undefined,
   freeBytes: async () => undefined,
   connections: () => undefined,

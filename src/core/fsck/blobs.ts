@@ -26,19 +26,20 @@ export async function checkBlobs(walk: Walk): Promise<void> {
 
 async function storedRow({ read }: Walk, digest: string): Promise<StoredBlobRow | undefined> {
   const bytes = await findBytes(read, digest as Digest);
-  return bytes?.state === 'stored' ? { digest, size: bytes.size, generation: bytes.generation } : undefined;
+  if (bytes?.state !== 'stored') return undefined;
+  const { size, generation, parked_at } = bytes;
+  return { digest, size, generation, parked_at };
 }
 
 async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
-  const finding = async (kind: FindingKind, problem: string): Promise<Finding[]> => [
-    {
-      severity: 'error',
-      kind,
-      subject: `blob ${row.digest}`,
-      problem,
-      affects: await affectedByBlob(walk.read, row.digest),
-    },
-  ];
+  const subject = `blob ${row.digest}`;
+  const parked = row.parked_at === null ? [] : [parkedNote(subject, row.parked_at)];
+  const finding = async (kind: FindingKind, problem: string): Promise<Finding[]> => {
+    const affects = await affectedByBlob(walk.read, row.digest);
+    // Nobody was promised what is parked.
+    if (parked.length > 0 && affects.length === 0) return parked;
+    return [{ severity: 'error', kind, subject, problem, affects }];
+  };
   const digest = asDigest(row.digest);
   if (digest === undefined) return finding('row-broken', 'its row has no valid digest');
   const key = blobKey(digest, row.generation);
@@ -50,10 +51,15 @@ async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
       return finding('blob-size', `${key} has ${file.size} bytes, ${row.size} were pushed`);
     }
     if (actual !== digest) return finding('blob-content', `${key} has other bytes, of ${actual}`);
-    return [];
+    return parked;
   } catch (error) {
     return finding('blob-unreadable', `${key} cannot be read: ${(error as Error).message}`);
   }
+}
+
+function parkedNote(subject: string, since: number): Finding {
+  const problem = `found without a row on ${new Date(since).toISOString()}, and kept for now; a push of its digest keeps it for good`;
+  return { severity: 'note', kind: 'blob-parked', subject, problem, affects: [] };
 }
 
 async function digestOfFile({ walked }: Walk, file: OpenBlob, digest: Digest): Promise<Digest> {
@@ -89,7 +95,7 @@ export async function checkBlobFiles(walk: Walk): Promise<void> {
     if (parsed === undefined) {
       walk.report(note('file-unknown', name, 'it is no blob; Berth leaves it alone'));
     } else if (!(await isKnown(walk, parsed)) && (await isThere(walk, name))) {
-      const problem = 'no row knows it; a push may be on its way, or the sweeper takes it';
+      const problem = 'no row knows it; a push may be on its way, or the sweeper parks it';
       walk.report(note('blob-orphan', name, problem));
     }
   });

@@ -3,6 +3,7 @@ import type { Db } from '../../db/prepare.ts';
 import type { BlobStore } from '../../storage/blob-store.ts';
 import type { Clock } from '../clock.ts';
 import type { MissingReferences } from '../manifests.ts';
+import type { Objection } from '../store-identity.ts';
 
 /** Something that is not as it should be. */
 export interface Finding {
@@ -17,6 +18,7 @@ export interface Finding {
 }
 
 export type FindingKind =
+  | Objection
   | 'database-damaged'
   | 'row-broken'
   | 'blob-missing'
@@ -24,6 +26,7 @@ export type FindingKind =
   | 'blob-size'
   | 'blob-content'
   | 'blob-orphan'
+  | 'blob-parked'
   | 'link-broken'
   | 'manifest-content'
   | 'manifest-size'

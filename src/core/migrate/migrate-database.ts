@@ -44,8 +44,11 @@ export async function migrateDatabase(
     results = await pass(parts);
   results = await freeze(source, finish.reason, () => passUntilEqual(parts));
   // Not undone when its answer is lost: the target may be a registry by then, and there must not be two that take writes.
+  const epoch = await findProperty(source.read, 'epoch');
   await target.transaction(async (db) => {
     await setProperty(db, 'registry', id);
+    // Either of the two may go on with the blob store; the other one is older from then on.
+    await setProperty(db, 'epoch', epoch);
     await setProperty(db, 'read-only', undefined);
     await setProperty(db, 'migrating', undefined);
   });

@@ -1,3 +1,5 @@
+import { findProperty } from '../../db/properties.ts';
+import { markStore, readMarker } from '../store-identity.ts';
 import { CannotMigrate } from './cannot-migrate.ts';
 import { type Copied, type CopyParts, copyBlobs } from './copy-blobs.ts';
 import { freeze } from './freeze.ts';
@@ -15,7 +17,7 @@ const maxPasses = 5;
 
 /**
  * Copies what is stored to another store while the registry goes on. With `finish` it comes to an end: the registry becomes
- * read-only, and every blob is in the target.
+ * read-only, and every blob is in the target, which is marked as the registry's.
  *
  * @throws CannotMigrate
  */
@@ -23,6 +25,7 @@ export async function migrateStore(
   parts: MigrateStoreParts,
   finish: { readonly reason: string } | undefined,
 ): Promise<Copied> {
+  await refuseOthersStore(parts);
   const total: Copied = { blobs: 0, copied: 0, bytes: 0, problems: 0 };
   /** Everything that was stored before this time is in the target. */
   let since = 0;
@@ -42,8 +45,17 @@ export async function migrateStore(
   let took = await pass();
   if (finish === undefined) return total;
   for (let passes = 1; took > shortPass && passes < maxPasses; passes++) took = await pass();
-  await freeze(parts.database, finish.reason, pass);
+  await freeze(parts.database, finish.reason, async () => {
+    await pass();
+    await markStore(parts.database, parts.target);
+  });
   return total;
+}
+
+async function refuseOthersStore({ database, target }: MigrateStoreParts): Promise<void> {
+  const marker = await readMarker(target);
+  if (marker === undefined || marker.registry === (await findProperty(database.read, 'registry'))) return;
+  throw new CannotMigrate(`the store to copy to is that of registry ${marker.registry}; name an empty one`);
 }
 
 function blobsLeft(count: number): CannotMigrate {

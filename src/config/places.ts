@@ -1,0 +1,33 @@
+// Where a registry keeps what it knows and what it holds, for people: without secrets.
+import type { Config } from './schema.ts';
+
+/** Host and database of a URL. One over a Unix socket may have no host, or have it in the query, where passwords may be too. */
+export function serverOf(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host || 'a local socket'}${pathname}`;
+}
+
+/** `bucket NAME`, with its endpoint and prefix where it has them. */
+export function bucketOf({
+  bucket,
+  endpoint,
+  prefix,
+}: {
+  bucket: string;
+  endpoint?: string;
+  prefix: string;
+}): string {
+  return `bucket ${bucket}${endpoint ? ` at ${endpoint}` : ''}${prefix === '' ? '' : `, below ${prefix}`}`;
+}
+
+export function databasePlace({ database, data }: Pick<Config, 'database' | 'data'>): string {
+  return database.url === undefined ? `the database in ${data}` : `the database ${serverOf(database.url)}`;
+}
+
+export function storePlace({ storage, data }: Pick<Config, 'storage' | 'data'>): string {
+  return storage.type === 's3' ? `the ${bucketOf(storage.s3)}` : `the blob store in ${data}`;
+}
+
+export function placesOf(config: Config): { readonly database: string; readonly store: string } {
+  return { database: databasePlace(config), store: storePlace(config) };
+}

@@ -1,0 +1,84 @@
+import { findBytes, moveToGeneration, parkBlob } from '../db/blobs.ts';
+import type { Database } from '../db/database.ts';
+import { digestAlgorithm } from '../oci/digest.ts';
+import { type BlobStore, blobKey, parseBlobKey } from '../storage/blob-store.ts';
+import { streamBlob } from '../storage/stream-blob.ts';
+import { RunningHash } from './running-hash.ts';
+import {
+  type Comparison,
+  compare,
+  explain,
+  isMismatch,
+  type Places,
+  reconcile,
+  StoreMismatch,
+} from './store-identity.ts';
+
+export interface RepairParts {
+  readonly database: Database;
+  readonly store: BlobStore;
+  readonly places: Places;
+  /** Whether anything is changed; if not, it is only counted. */
+  readonly change: boolean;
+}
+
+export interface Repaired {
+  /** As they were found. */
+  readonly before: Comparison;
+  /** Blobs that no row knew, and their bytes: recorded as nobody's, and kept for some time. */
+  parked: number;
+  bytes: number;
+  /** Blobs whose bytes are in the store under a later key than the row said. */
+  moved: number;
+}
+
+/**
+ * Brings a database and a store together of which one is an older copy. Blobs that the database does not know are recorded, so that
+ * they are kept until somebody pushes what needs them; none of them becomes any repository's. Nothing is deleted. Safe to repeat.
+ *
+ * @throws StoreMismatch where they are no copies of one registry
+ */
+export async function repair({ database, store, places, change }: RepairParts): Promise<Repaired> {
+  const before = await compare(database.read, store);
+  if (isMismatch(before.relation)) throw new StoreMismatch(explain(before, places));
+  const repaired: Repaired = { before, parked: 0, bytes: 0, moved: 0 };
+  for await (const { name } of store.list()) {
+    const parsed = parseBlobKey(name);
+    if (parsed === undefined) continue;
+    const { digest, generation } = parsed;
+    const row = await findBytes(database.read, digest);
+    const isNews = row === undefined || generation > row.generation;
+    if (!isNews && !(generation === row.generation && row.state === 'deleted')) continue;
+    const size = (await store.stat(name))?.size;
+    if (size === undefined) continue;
+    const blob = { digest, size, generation };
+    if (row?.state === 'stored') {
+      if (await hasBytes(store, { ...row, digest })) continue;
+      if ((await digestIn(store, blob)) !== digest) continue;
+      if (change && !(await database.transaction((db) => moveToGeneration(db, blob)))) continue;
+      repaired.moved += 1;
+    } else {
+      if (change && !(await database.transaction((db) => parkBlob(db, blob, database.clock())))) continue;
+      repaired.parked += 1;
+      repaired.bytes += size;
+    }
+  }
+  if (change && before.relation !== 'agree') await reconcile(database, store, before);
+  return repaired;
+}
+
+type Blob = NonNullable<ReturnType<typeof parseBlobKey>> & { readonly size: number };
+
+async function hasBytes(store: BlobStore, { digest, generation, size }: Blob): Promise<boolean> {
+  return (await store.stat(blobKey(digest, generation)))?.size === size;
+}
+
+async function digestIn(store: BlobStore, { digest, generation }: Blob): Promise<string | undefined> {
+  const opened = await store.read(blobKey(digest, generation));
+  if (opened === undefined) return undefined;
+  try {
+    return (await RunningHash.of(digestAlgorithm(digest), streamBlob(opened))).digest();
+  } finally {
+    opened.close();
+  }
+}

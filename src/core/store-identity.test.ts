@@ -1,0 +1,325 @@
+// A database that is lost, older or another registry's: on files and in a bucket, nothing of what was pushed is lost.
+import assert from 'node:assert/strict';
+import { copyFile, rename, rm, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { bucket, database as databaseAt, type Place, place } from '../../test/migrate/places.ts';
+import { berth } from '../../test/support/berth.ts';
+import { cleanUp } from '../../test/support/cleanup.ts';
+import { Client } from '../../test/support/inject.ts';
+import { needs } from '../../test/support/needs.ts';
+import { openTestPostgres } from '../../test/support/postgres.ts';
+import { asAdministrator } from '../../test/support/postgres-server.ts';
+import { bucketFolder, s3Settings } from '../../test/support/s3.ts';
+import { sweepable } from '../../test/support/sweep.ts';
+import { type App, createApp } from '../app.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { setProperty } from '../db/properties.ts';
+import { sweep } from '../jobs/sweep.ts';
+import { asDigest } from '../oci/digest.ts';
+import { openDatabase, openStore } from '../open.ts';
+import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
+import { openMemoryStore } from '../storage/memory.ts';
+import { StoreEpoch } from './store-epoch.ts';
+import { StoreDisagrees, StoreMismatch } from './store-identity.ts';
+
+const day = 24 * 3_600_000;
+
+/** A registry on disk or on servers, and what can happen to its database. */
+interface World {
+  readonly at: Place;
+  /** The folder that has the marker. */
+  readonly folder: string;
+  /** Makes a copy of the database; the registry is closed. */
+  copy(): Promise<void>;
+  /** Puts the copy in the place of the database. */
+  restore(): Promise<void>;
+  /** Puts a database without anything in its place. */
+  empty(): Promise<void>;
+}
+
+const worlds: Record<string, (t: TestContext) => Promise<World | undefined>> = {
+  async 'SQLite and files'(t) {
+    const at = await place(t, { anonymous: 'push', log: { level: 'silent' } });
+    const file = join(at.data, 'berth.db');
+    const remove = () => Promise.all(['', '-wal', '-shm'].map((end) => rm(file + end, { force: true })));
+    return {
+      at,
+      folder: at.data,
+      copy: () => copyFile(file, `${file}.copy`),
+      async restore() {
+        await remove();
+        await rename(`${file}.copy`, file);
+      },
+      empty: async () => void (await remove()),
+    };
+  },
+  async 'PostgreSQL and S3'(t) {
+    if (!needs(t, 'postgres')) return undefined;
+    const s3 = await s3Settings(t);
+    if (s3 === undefined) return undefined;
+    const url = new URL(await openTestPostgres(t));
+    const settings = (url: string) => ({ ...databaseAt(url), ...bucket(s3), anonymous: 'push' });
+    const at = { ...(await place(t, { ...settings(url.href), log: { level: 'silent' } })) };
+    const name = url.pathname.slice(1);
+    const other = new URL(url);
+    other.pathname = `${name}_copy`;
+    const use = async (url: string): Promise<void> => {
+      at.file = (await place(t, { ...settings(url), log: { level: 'silent' } })).file;
+    };
+    const administrate = (statement: string) => {
+      const main = new URL(url);
+      main.pathname = '/postgres';
+      return asAdministrator(main.href, (admin) => admin.query(statement));
+    };
+    cleanUp(t, () => administrate(`drop database if exists "${name}_copy" with (force)`));
+    return {
+      get at() {
+        return at;
+      },
+      folder: await bucketFolder(s3),
+      copy: async () => void (await administrate(`create database "${name}_copy" template "${name}"`)),
+      restore: () => use(other.href),
+      empty: async () => use(await openTestPostgres(t)),
+    };
+  },
+};
+
+interface Running {
+  readonly app: App;
+  readonly client: Client;
+}
+
+function configOf({ file }: Place): Config {
+  return loadConfig({ file, env: {} }).config;
+}
+
+async function serve(t: TestContext, at: Place): Promise<Running> {
+  const app = await createApp(configOf(at));
+  cleanUp(t, () => app.close());
+  return { app, client: new Client(app.http) };
+}
+
+async function push(client: Client, name: string, count = 3): Promise<string[]> {
+  const pushed: string[] = [];
+  for (let i = 0; i < count; i++) pushed.push(await client.pushBlob('app', `${name} ${i}`));
+  return pushed;
+}
+
+/** A sweep as it would be ten days from now. */
+async function sweepLater(at: Place): Promise<unknown> {
+  const config = configOf(at);
+  const [database, store] = [await openDatabase(config), await openStore(config)];
+  try {
+    const clock = () => database.clock() + 10 * day;
+    return await sweep({ ...sweepable(database, store, 30 * day), clock, expireAfter: day, grace: day });
+  } finally {
+    await Promise.all([database.close(), store.close()]);
+  }
+}
+
+async function assertStored(at: Place, digests: readonly string[]): Promise<void> {
+  const store = await openStore(configOf(at));
+  for (const digest of digests) {
+    assert.ok(await store.stat(blobKey(asDigest(digest)!, 0)), `${digest} is gone`);
+  }
+  await store.close();
+}
+
+async function fsck(at: Place, ...flags: string[]): Promise<{ exitCode: number; kinds: string[] }> {
+  const { exitCode, out } = await berth('fsck', '--json', ...flags, '--config', at.file);
+  const lines = out.trim().split('\n').slice(0, -1);
+  return { exitCode, kinds: lines.map((line) => (JSON.parse(line) as { kind: string }).kind) };
+}
+
+for (const [name, open] of Object.entries(worlds)) {
+  test(`${name}: an empty database beside a store with blobs is refused, and nothing is lost`, async (t) => {
+    const world = await open(t);
+    if (world === undefined) return;
+    const { app, client } = await serve(t, world.at);
+    const pushed = await push(client, 'a');
+    await app.close();
+    await world.empty();
+    for (let i = 0; i < 2; i++) {
+      await assert.rejects(createApp(configOf(world.at)), (error: Error) => {
+        assert.ok(error instanceof StoreMismatch);
+        assert.match(
+          error.message,
+          /^the database .* is empty, but the .* holds registry .*If the database is the wrong/,
+        );
+        assert.doesNotMatch(error.message, /postgres:\/\/|password/);
+        return true;
+      });
+    }
+    await assertStored(world.at, pushed);
+  });
+
+  test(`${name}: beside an older copy of the database nothing is deleted, and a repair keeps what it does not know`, async (t) => {
+    const world = await open(t);
+    if (world === undefined) return;
+    let { app, client } = await serve(t, world.at);
+    const older = await push(client, 'older');
+    await client.delete(`/v2/app/blobs/${older[0]}`);
+    await app.close();
+    await world.copy();
+    ({ app, client } = await serve(t, world.at));
+    const newer = await push(client, 'newer');
+    await push(client, 'older', 1);
+    await app.close();
+    await world.restore();
+
+    ({ app, client } = await serve(t, world.at));
+    assert.equal((await client.get(`/v2/app/blobs/${older[1]}`)).status, 200);
+    assert.equal((await client.get(`/v2/app/blobs/${newer[0]}`)).status, 404);
+    const pushed = await push(client, 'pushed meanwhile', 1);
+    const metrics = await app.operations.metrics.metrics();
+    assert.match(metrics, /^berth_store_agrees 0$/m);
+    await assert.rejects(sweepLater(world.at), StoreDisagrees);
+    const all = [...older, ...newer, ...pushed];
+    await assertStored(world.at, all);
+    const found = await fsck(world.at);
+    assert.equal(found.exitCode, 1);
+    assert.ok(found.kinds.includes('database-older'));
+
+    const plan = await berth('fsck', '--repair', '--config', world.at.file);
+    assert.equal(plan.exitCode, 1);
+    assert.match(plan.out, /^database-older: .*\n3 blobs \(.*\) that the database does not know, to record/);
+    assert.ok((await fsck(world.at)).kinds.includes('database-older'), 'nothing was changed');
+    const done = await berth('fsck', '--repair', '--yes', '--config', world.at.file);
+    assert.equal(done.exitCode, 0, done.err);
+    const { exitCode, kinds } = await fsck(world.at);
+    assert.deepEqual([exitCode, kinds], [0, newer.map(() => 'blob-parked')]);
+    await sweepLater(world.at);
+    // What the restored database says was let go is deleted by its own rules from now on.
+    await assertStored(world.at, all.slice(1));
+  });
+
+  test(`${name}: two registries whose stores were swapped are refused`, async (t) => {
+    const [one, other] = [await open(t), await open(t)];
+    if (one === undefined || other === undefined) return;
+    const pushed: [Place, string[]][] = [];
+    for (const { at } of [one, other]) {
+      const { app, client } = await serve(t, at);
+      pushed.push([at, await push(client, at.file, 2)]);
+      await app.close();
+    }
+    const markers = [one, other].map(({ folder }) => join(folder, markerKey)) as [string, string];
+    const kept = `${markers[0]}.kept`;
+    await rename(markers[0], kept);
+    await rename(markers[1], markers[0]);
+    await rename(kept, markers[1]);
+    for (const [at, digests] of pushed) {
+      await assert.rejects(createApp(configOf(at)), /two registries/);
+      await assert.rejects(sweepLater(at), StoreMismatch);
+      const { exitCode, kinds } = await fsck(at);
+      assert.deepEqual([exitCode, kinds], [1, ['other-registry']]);
+      const repaired = await berth('fsck', '--repair', '--yes', '--config', at.file);
+      assert.equal(repaired.exitCode, 1);
+      await assertStored(at, digests);
+    }
+  });
+
+  test(`${name}: a registry from before there were markers is marked, if the store holds its blobs`, async (t) => {
+    const world = await open(t);
+    if (world === undefined) return;
+    const { app, client } = await serve(t, world.at);
+    const pushed = await push(client, 'a', 4);
+    await app.close();
+    const unmark = async (): Promise<void> => {
+      const database = await openDatabase(configOf(world.at));
+      for (const property of ['registry', 'epoch'] as const) {
+        await database.transaction((db) => setProperty(db, property, undefined));
+      }
+      await database.close();
+      await unlink(join(world.folder, markerKey));
+    };
+    await unmark();
+    await (await serve(t, world.at)).app.close();
+    await sweepLater(world.at);
+    await assertStored(world.at, pushed);
+    assert.equal((await fsck(world.at)).exitCode, 0);
+
+    await unmark();
+    for (const digest of pushed.slice(1)) await unlink(join(world.folder, blobKey(asDigest(digest)!, 0)));
+    await assert.rejects(createApp(configOf(world.at)), /knows blobs that .* does not hold/);
+  });
+
+  test(`${name}: a store that has lost its marker, or is an older copy, is served and not swept`, async (t) => {
+    const world = await open(t);
+    if (world === undefined) return;
+    const { app, client } = await serve(t, world.at);
+    const pushed = await push(client, 'a');
+    await client.delete(`/v2/app/blobs/${pushed[0]}`);
+    await app.close();
+    await sweepLater(world.at).catch(() => {});
+    const again = await serve(t, world.at);
+    await push(again.client, 'b');
+    await again.app.close();
+    const left = [...pushed.slice(1)];
+    for (const [kind, damage] of [
+      ['marker-lost', () => unlink(join(world.folder, markerKey))],
+      ['store-older', () => raiseEpoch(world.at)],
+    ] as const) {
+      await damage();
+      const { client, app } = await serve(t, world.at);
+      assert.equal((await client.get(`/v2/app/blobs/${left[0]}`)).status, 200);
+      await assert.rejects(sweepLater(world.at), StoreDisagrees);
+      assert.deepEqual((await fsck(world.at)).kinds, [kind]);
+      assert.equal((await berth('fsck', '--repair', '--yes', '--config', world.at.file)).exitCode, 0);
+      assert.deepEqual(await fsck(world.at), { exitCode: 0, kinds: [] });
+      await app.close();
+    }
+    await assertStored(world.at, left);
+  });
+}
+
+async function raiseEpoch(at: Place): Promise<void> {
+  const database = await openDatabase(configOf(at));
+  await database.transaction((db) => setProperty(db, 'epoch', '1000'));
+  await database.close();
+}
+
+test('the epoch is raised by the first blob at once, by those that follow after a pause, and at the end', async (t) => {
+  const at = await place(t, {});
+  const database = await openDatabase(configOf(at));
+  cleanUp(t, () => database.close());
+  const store = openMemoryStore();
+  const looks = new EventTarget();
+  let problem: unknown;
+  const looked = (found: unknown): void => {
+    problem = found;
+    looks.dispatchEvent(new Event('look'));
+  };
+  const look = () => new Promise((resolve) => looks.addEventListener('look', resolve, { once: true }));
+  const epoch = new StoreEpoch({
+    database,
+    store,
+    places: { database: 'the database', store: 'the store' },
+    clock: Date.now,
+    holder: 'this',
+    looked,
+    pause: 50,
+  });
+  const watched = epoch.watch(store);
+  await epoch.advance();
+  const first = look();
+  await commitTo(watched, 'a');
+  await first;
+  assert.deepEqual([problem, await epochOf(store)], [undefined, 3]);
+  const second = look();
+  await commitTo(watched, 'b');
+  await second;
+  assert.equal(await epochOf(store), 4);
+  await commitTo(watched, 'c');
+  await epoch.close();
+  assert.equal(await epochOf(store), 5);
+});
+
+async function commitTo(store: BlobStore, id: string): Promise<void> {
+  await store.commit({ id, size: 0, staged: '' }, blobKey(asDigest(`sha256:${id.repeat(64)}`)!, 0));
+}
+
+async function epochOf(store: BlobStore): Promise<number> {
+  return (JSON.parse((await store.readMarker()) as string) as { epoch: number }).epoch;
+}

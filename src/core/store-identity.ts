@@ -1,0 +1,277 @@
+// Whether a database and a blob store belong together: both have the registry's id, and the epoch says which is the older one.
+import { randomUUID } from 'node:crypto';
+import { knowsBlobs } from '../db/blobs.ts';
+import type { Database } from '../db/database.ts';
+import { everyStoredBlob } from '../db/fsck.ts';
+import type { Db } from '../db/prepare.ts';
+import { findOrSetProperty, findProperty, noteProperty } from '../db/properties.ts';
+import { ReadOnlyRegistry } from '../db/read-only.ts';
+import type { Digest } from '../oci/digest.ts';
+import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
+
+/** What the store says of itself, in {@link markerKey}. */
+export interface Marker {
+  /** The registry's id, as the database's property has it. */
+  readonly registry: string;
+  /** A positive integer, never above the database's own, which is written first. */
+  readonly epoch: number;
+}
+
+/** How a database and a store stand to each other. */
+export type Relation =
+  /** The same registry, of the same age. */
+  | 'agree'
+  /** Neither has anything that the other could lack. */
+  | 'new'
+  /** The store has no marker yet and holds the database's blobs: a registry of a version without markers. */
+  | 'unmarked'
+  | Objection;
+
+/** Blobs may be served and pushed, and nothing may be deleted. */
+export const disagreements = ['database-older', 'store-older', 'marker-lost'] as const;
+export type Disagreement = (typeof disagreements)[number];
+
+/** One of the two is not this registry's. */
+export const mismatches = ['database-empty', 'other-registry', 'blobs-missing'] as const;
+export type Mismatch = (typeof mismatches)[number];
+
+/** Why nothing may be deleted. */
+export type Objection = Disagreement | Mismatch;
+
+/** For people: where database and store are, without secrets. */
+export interface Places {
+  readonly database: string;
+  readonly store: string;
+}
+
+export interface Comparison {
+  readonly relation: Relation;
+  /** The registry's id in the database; absent until it has been marked. */
+  readonly registry: string | undefined;
+  /** The database's; 0 before the first. */
+  readonly epoch: number;
+  readonly marker: Marker | undefined;
+}
+
+/** Blobs that stand for all, where there is no marker; keys are random, so that the first ones are a fair sample. */
+const sampleSize = 20;
+
+/** Reads both and changes nothing. @throws Error when the marker cannot be read, or says nothing */
+export async function compare(db: Db, store: BlobStore): Promise<Comparison> {
+  // The marker first: where somebody raises the epoch meanwhile, the database is seen ahead, which is nobody's fault.
+  const marker = await readMarker(store);
+  const registry = await findProperty(db, 'registry');
+  const epoch = Number((await findProperty(db, 'epoch')) ?? 0);
+  const relation = await relate({ registry, epoch, marker }, db, store);
+  return { relation, registry, epoch, marker };
+}
+
+async function relate(
+  { registry, epoch, marker }: Omit<Comparison, 'relation'>,
+  db: Db,
+  store: BlobStore,
+): Promise<Relation> {
+  if (marker !== undefined && marker.registry === registry) {
+    if (marker.epoch > epoch) return 'database-older';
+    // One less: whoever advanced it last died, or is, between database and store.
+    return marker.epoch < epoch - 1 ? 'store-older' : 'agree';
+  }
+  if (!(await knowsBlobs(db))) {
+    return marker === undefined && !(await holdsBytes(store)) ? 'new' : 'database-empty';
+  }
+  if (marker !== undefined && registry !== undefined) return 'other-registry';
+  if (!(await holdsSample(db, store))) return 'blobs-missing';
+  // A copy from before the first marker.
+  if (marker !== undefined) return 'database-older';
+  return epoch > 1 ? 'marker-lost' : 'unmarked';
+}
+
+/** @throws StoreMismatch when it makes no sense */
+export async function readMarker(store: BlobStore): Promise<Marker | undefined> {
+  const text = await store.readMarker();
+  if (text === undefined) return undefined;
+  const { registry, epoch } = parseObject(text);
+  if (typeof registry === 'string' && Number.isSafeInteger(epoch))
+    return { registry, epoch: epoch as number };
+  throw new StoreMismatch(
+    `${markerKey} in the blob store is damaged: restore it from a backup, or delete it and run \`berth fsck --repair\``,
+  );
+}
+
+function parseObject(text: string): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return {};
+  }
+}
+
+function writeMarker(store: BlobStore, { registry, epoch }: Marker): Promise<void> {
+  return store.writeMarker(`${JSON.stringify({ registry, epoch })}\n`);
+}
+
+/** Whether the store holds a blob, or bytes of an upload. */
+export async function holdsBytes(store: BlobStore): Promise<boolean> {
+  for await (const _ of store.list()) return true;
+  for await (const _ of store.listUploads()) return true;
+  return false;
+}
+
+/** Whether half of the blobs that the database knows are there: some may be damaged, but in another store none would be. */
+async function holdsSample(db: Db, store: BlobStore): Promise<boolean> {
+  let seen = 0;
+  let found = 0;
+  for await (const { digest, generation, size } of everyStoredBlob(db)) {
+    seen += 1;
+    if ((await store.stat(blobKey(digest as Digest, generation)))?.size === size) found += 1;
+    if (seen === sampleSize) break;
+  }
+  return found >= seen / 2;
+}
+
+/** The database and the store are not one registry's: neither is served. The message is for whoever starts Berth. */
+export class StoreMismatch extends Error {
+  override readonly name = 'StoreMismatch';
+}
+
+/** One of the two is a copy of another time: nothing is deleted, parked or collected. */
+export class StoreDisagrees extends Error {
+  override readonly name = 'StoreDisagrees';
+}
+
+/** What a relation other than 'agree' means, and what to do. */
+export function explain({ relation, marker, epoch }: Comparison, { database, store }: Places): string {
+  const repair = 'nothing is deleted until `berth fsck --repair` has brought them together';
+  switch (relation as Objection) {
+    case 'database-older':
+      return `${database} is an older copy (epoch ${epoch}) of what ${store} was last used with (epoch ${marker?.epoch}): ${repair}`;
+    case 'store-older':
+      return `${store} is an older copy (epoch ${marker?.epoch}) of what ${database} was last used with (epoch ${epoch}): ${repair}`;
+    case 'marker-lost':
+      return `${store} has lost its ${markerKey}: ${repair}`;
+    case 'database-empty':
+      return (
+        `${database} is empty, but ${store} holds ${marker ? `registry ${marker.registry}` : 'blobs'}. If the database is the wrong ` +
+        'one, name the right one (database.url, --data) or restore it from a backup; if the store is, choose another one. To begin ' +
+        `anew with this store, move what it holds away first${marker ? `, ${markerKey} as well` : ''}`
+      );
+    case 'other-registry':
+      return `${database} and ${store} are two registries': the store is that of registry ${marker?.registry}. Name the database or the store that belongs to the other (database.url, storage, --data)`;
+    case 'blobs-missing':
+      return `${database} knows blobs that ${store} does not hold: name the store that it belongs to (storage, --data), or restore the blobs from a backup`;
+  }
+}
+
+/**
+ * That both are one registry's and of one age. A new registry, or one from before there were markers, is marked.
+ *
+ * @throws StoreMismatch | StoreDisagrees
+ */
+export async function requireAgreement(
+  database: Database,
+  store: BlobStore,
+  places: Places,
+): Promise<{ readonly epoch: number; readonly marker: Marker }> {
+  const comparison = await compare(database.read, store);
+  const { relation, epoch, marker } = comparison;
+  if (relation === 'agree') return { epoch, marker: marker as Marker };
+  if (relation === 'new' || relation === 'unmarked') {
+    const made = await markStore(database, store);
+    return { epoch: made.epoch, marker: made };
+  }
+  throw new (isMismatch(relation) ? StoreMismatch : StoreDisagrees)(explain(comparison, places));
+}
+
+/**
+ * What a start asks before anything is served.
+ *
+ * @return why nothing may be deleted, if something stands against it
+ * @throws StoreMismatch
+ */
+export async function meetStore(
+  database: Database,
+  store: BlobStore,
+  places: Places,
+): Promise<StoreDisagrees | undefined> {
+  try {
+    await requireAgreement(database, store, places);
+  } catch (error) {
+    if (error instanceof StoreDisagrees) return error;
+    // What is kept as it is gets its marker when it may be changed again; nothing is deleted before that.
+    if (!(error instanceof ReadOnlyRegistry)) throw error;
+  }
+  return undefined;
+}
+
+/** @throws StoreMismatch where a database is about to be made beside a store that is not empty */
+export async function refuseFilledStore(store: BlobStore, places: Places): Promise<void> {
+  const marker = await readMarker(store);
+  if (marker === undefined && !(await holdsBytes(store))) return;
+  throw new StoreMismatch(
+    explain({ relation: 'database-empty', registry: undefined, epoch: 0, marker }, places),
+  );
+}
+
+export function isObjection(relation: Relation): relation is Objection {
+  return ([...disagreements, ...mismatches] as string[]).includes(relation);
+}
+
+export function isMismatch(relation: Relation): relation is Mismatch {
+  return (mismatches as readonly string[]).includes(relation);
+}
+
+/**
+ * Writes a marker of the database's age into a store that has all its blobs. The database first: a crash between the two leaves
+ * it ahead, never behind.
+ */
+export async function markStore(database: Database, store: BlobStore): Promise<Marker> {
+  const marker = await database.transaction(async (db) => ({
+    registry: await findOrSetProperty(db, 'registry', randomUUID()),
+    epoch: Number(await findOrSetProperty(db, 'epoch', '1')),
+  }));
+  await writeMarker(store, marker);
+  return marker;
+}
+
+/**
+ * Raises the epoch in both, so that every copy of the database made before is known to be older. For one process at a time.
+ *
+ * @return the epoch that both have now
+ * @throws StoreDisagrees | StoreMismatch
+ */
+export async function advanceEpoch(database: Database, store: BlobStore, places: Places): Promise<number> {
+  const { epoch, marker } = await requireAgreement(database, store, places);
+  // Whoever died between the two has raised the database's already.
+  const next = marker.epoch < epoch ? epoch : epoch + 1;
+  await database.transaction((db) => noteProperty(db, 'epoch', `${next}`));
+  await writeMarker(store, { registry: marker.registry, epoch: next });
+  return next;
+}
+
+/**
+ * In the transaction that decides about bytes, or before they are deleted: the database is still the one that agreed with the
+ * store at `epoch`, and no older copy has been put in its place.
+ *
+ * @throws StoreDisagrees
+ */
+export async function requireEpoch(db: Db, epoch: number): Promise<void> {
+  const now = Number((await findProperty(db, 'epoch')) ?? 0);
+  if (now < epoch)
+    throw new StoreDisagrees(`the database is older (epoch ${now}) than it was (epoch ${epoch})`);
+}
+
+/** Makes both of one age, and so lets deletions go on. */
+export async function reconcile(
+  database: Database,
+  store: BlobStore,
+  { marker }: Comparison,
+): Promise<number> {
+  const { registry, epoch } = await database.transaction(async (db) => {
+    const registry = await findOrSetProperty(db, 'registry', marker?.registry ?? randomUUID());
+    const epoch = Math.max(Number((await findProperty(db, 'epoch')) ?? 0), marker?.epoch ?? 0) + 1;
+    await noteProperty(db, 'epoch', `${epoch}`);
+    return { registry, epoch };
+  });
+  await writeMarker(store, { registry, epoch });
+  return epoch;
+}

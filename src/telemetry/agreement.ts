@@ -1,0 +1,21 @@
+import type { Logger } from 'pino';
+import type { Metrics } from './metrics.ts';
+
+/** Logs once what keeps database and blob store from belonging together, and shows it in the metrics for as long as it lasts. */
+export function observeAgreement(logger: Logger, metrics: Metrics): (problem: unknown) => void {
+  let told: string | undefined;
+  return (problem) => {
+    const { name, message } = (problem ?? {}) as Error;
+    if (problem === undefined) {
+      metrics.storeAgrees(true);
+      if (told !== undefined) logger.info('the database and the blob store agree again');
+      told = undefined;
+    } else if (name === 'StoreDisagrees' || name === 'StoreMismatch') {
+      metrics.storeAgrees(false);
+      if (message !== told) logger.error(message);
+      told = message;
+    } else if (name !== 'ReadOnlyRegistry') {
+      logger.warn({ err: problem }, 'the epoch could not be raised; it is tried again');
+    }
+  };
+}

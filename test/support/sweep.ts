@@ -1,0 +1,14 @@
+import { advanceEpoch } from '../../src/core/store-identity.ts';
+import type { Database } from '../../src/db/database.ts';
+import type { SweepParts } from '../../src/jobs/sweep.ts';
+import type { BlobStore } from '../../src/storage/blob-store.ts';
+
+/** The database and the store of a test, as a sweep wants them: bytes that no row knew go after `keepUnknown` milliseconds. */
+export function sweepable(
+  database: Database,
+  store: BlobStore,
+  keepUnknown = 0,
+): Pick<SweepParts, 'database' | 'store' | 'keepUnknown' | 'advanceEpoch'> {
+  const places = { database: 'the database', store: 'the store' };
+  return { database, store, keepUnknown, advanceEpoch: () => advanceEpoch(database, store, places) };
+}
