@@ -9,6 +9,7 @@ import { IdTokens } from './access/id-tokens.ts';
 import { KeySets } from './access/key-sets.ts';
 import { Logins } from './access/logins.ts';
 import { Sessions } from './access/sessions.ts';
+import { whyRefused } from './access/shared-issuers.ts';
 import { SigningKeys } from './access/signing-keys.ts';
 import { TokenGrants } from './access/token-grants.ts';
 import type { TokenVerifier } from './access/token-verifier.ts';
@@ -17,6 +18,7 @@ import { addTokenServer, type ServedToken, tokenPath } from './auth/token.ts';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
 import type { Database } from './db/database.ts';
+import { listTrusts } from './db/trusts.ts';
 import { baseUrlOf, type ClientOf } from './http/client.ts';
 import type { TokenServer } from './v2/challenge.ts';
 import type { Limits } from './v2/limits.ts';
@@ -58,6 +60,15 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     perAccount: config.limits.loginsPerAccount,
     idTokens: new IdTokens({ database, keySets: new KeySets(), clock }),
   });
+  for (const trust of await listTrusts(database.read)) {
+    const reason = whyRefused(trust);
+    if (reason === undefined) continue;
+    const { organisation, name } = trust;
+    logger.warn(
+      { organisation, trust: name, reason },
+      'a trust lets nobody in until it is changed (berth trust set)',
+    );
+  }
   const sessions = new Sessions({ database, clock });
   const settled = () => logins.settled();
   const accessWith = (tokens: TokenVerifier) =>

@@ -21,6 +21,7 @@ import {
   union,
 } from './rights.ts';
 import { readScopes, rightsInScopes, type Scope } from './scope.ts';
+import { whyRefused } from './shared-issuers.ts';
 
 export interface Entitlements {
   /** Nobody has logged in: whoever this is may do what the registry's policy leaves to everyone, and no more. */
@@ -114,6 +115,7 @@ async function ofJob(db: Db, id: number, credential: Credential): Promise<Entitl
   if (trust === undefined || trust.disabled_at !== null || credential.since < trust.updated_at) {
     return undefined;
   }
+  if (whyRefused(trust) !== undefined) return undefined;
   const grants = readScopes(trust.scopes)
     // Whatever the row says: nobody lets jobs into what is not theirs.
     .filter(({ pattern }) => pattern.startsWith(`${trust.organisation}/`))

@@ -9,6 +9,7 @@ import type { Database } from '../db/database.ts';
 import { insertTrust, type TrustTerms } from '../db/trusts.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { asNamespace, type Namespace } from '../oci/name.ts';
+import { loadEntitlements } from './entitlements.ts';
 import { IdTokens } from './id-tokens.ts';
 import { KeySets } from './key-sets.ts';
 
@@ -31,6 +32,7 @@ for (const dialect of dialects) {
             issuer: issuer.url,
             audience: 'registry.example',
             keys: null,
+            ownIssuer: false,
             claims: JSON.stringify(rules),
             scopes: 'repository:acme/app:pull,push',
             lifetime: 3_600_000,
@@ -104,6 +106,28 @@ for (const dialect of dialects) {
     assert.deepEqual(issuer.asked, []);
   });
 
+  test(`${dialect.name}: a trust from before it would be refused lets nobody in, by a token that fits it`, async (t) => {
+    const { idTokens, database, sign } = await setUp(t);
+    const { url } = await startIssuer(t);
+    const github = 'https://token.actions.githubusercontent.com';
+    const wide = { issuer: github, keys: JSON.stringify({ keys: [] }), claims: '{"ref":"refs/heads/main"}' };
+    await database.transaction((db) => db.updateTable('trusts').set(wide).execute());
+    const token = await sign({ iss: github });
+    await refused(idTokens.authenticate('acme', token), /anyone on GitHub Actions could get in/);
+    const { id } = await database.read.selectFrom('trusts').select('id').executeTakeFirstOrThrow();
+    const job = {
+      principal: { kind: 'job', trust: id, subject: 'x', name: 'x' },
+      credential: { kind: 'id-token', trust: id, since: 5 },
+    } as const;
+    assert.equal(
+      await loadEntitlements(database.read, job, 6),
+      undefined,
+      'nor does it renew what it let in',
+    );
+    await database.transaction((db) => db.updateTable('trusts').set({ issuer: url }).execute());
+    assert.ok(await loadEntitlements(database.read, job, 6));
+  });
+
   test(`${dialect.name}: what each trust has against a token is said, claim by claim, and never the token`, async (t) => {
     const { idTokens, trust, sign } = await setUp(t);
     await trust('tags', {
@@ -149,6 +173,7 @@ async function open(t: TestContext, keys?: readonly TestKey[]) {
     issuer: issuer.url,
     audience: 'registry.example',
     keys: null,
+    ownIssuer: false,
     claims: JSON.stringify(rules),
   };
   const organisation = await makeOrganisation(database, 'acme');
@@ -378,6 +403,7 @@ test('a token that a real provider has issued to a job is accepted where it is f
     issuer: provider.issuer,
     audience: 'registry.example',
     keys: null,
+    ownIssuer: false,
     claims: JSON.stringify({ ...rules, sub: provider.clientId }),
     scopes: 'repository:acme/app:pull',
     lifetime: 3_600_000,

@@ -6,6 +6,7 @@ import { RegistryError } from '../oci/errors.ts';
 import { brokenRules, type ClaimRules } from './claim-rules.ts';
 import type { Identity } from './identity.ts';
 import { asKeySet, type KeySets, KeysUnavailable } from './key-sets.ts';
+import { whyRefused } from './shared-issuers.ts';
 
 /** Signatures that only the issuer can make. Which of them a token may have, its key decides. */
 const algorithms = [
@@ -89,6 +90,8 @@ export class IdTokens {
 
   async #judge(trust: Trust, idToken: string): Promise<Verdict> {
     const rules = JSON.parse(trust.claims) as ClaimRules;
+    const refused = whyRefused(trust);
+    if (refused !== undefined) return { trust, problems: [refused] };
     try {
       const { payload } = await jwtVerify(idToken, this.#keysOf(trust), {
         algorithms,

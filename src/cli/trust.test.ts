@@ -79,6 +79,28 @@ test('a trust is made, shown, changed, listed and deleted', async (t) => {
   assert.deepEqual([gone.code, gone.err], [1, 'berth: acme has no trust ci\n']);
 });
 
+test('an issuer that is nobody else’s is said to be, and a trust that strangers could use is named', async (t) => {
+  const { data, trust } = await setUp(t);
+  const issuer = ['--issuer', 'https://ci.acme.com', '--audience', 'me'];
+  const create = ['create', 'acme', 'ci', ...issuer, ...rules, ...scope];
+  const refused = await trust(create);
+  assert.equal(refused.code, 1);
+  assert.match(refused.err, /anyone could have jobs at https:\/\/ci.acme.com.*--i-know-this-issuer-is-mine/);
+  assert.equal((await trust([...create, '--i-know-this-issuer-is-mine'])).err, '');
+  assert.equal((await trust(['list'])).err, '');
+
+  const database = await openSqlite(join(data, 'berth.db'));
+  const github = 'https://token.actions.githubusercontent.com';
+  const wide = { issuer: github, claims: '{"ref":"refs/heads/main"}' };
+  await database.transaction((db) => db.updateTable('trusts').set(wide).execute());
+  await database.close();
+  const reason = /lets nobody in: anyone on GitHub Actions could get in: .*--claim repository=acme\/app/;
+  const listed = await trust(['list', '--json']);
+  assert.match(listed.err, new RegExp(`^berth: trust acme/ci ${reason.source}`));
+  assert.match((JSON.parse(listed.out) as { refused: string }[])[0]?.refused ?? '', /^anyone on GitHub/);
+  assert.match((await trust(['show', 'acme', 'ci'])).out, new RegExp(`^refused {3}${reason.source}`, 'm'));
+});
+
 test("the audience is externalUrl's host, or has to be given", async (t) => {
   const { trust } = await setUp(t);
   const create = ['create', 'acme', 'ci', '--issuer', 'https://issuer.example', ...rules, ...scope];

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import type { TrustRequest } from '../access/administration/trust-terms.ts';
 import type { ClaimRules } from '../access/claim-rules.ts';
+import { whyRefused } from '../access/shared-issuers.ts';
 import type { Config } from '../config/schema.ts';
 import { formatDuration, parseDuration } from '../config/units.ts';
 import type { Trust } from '../db/trusts.ts';
@@ -26,6 +27,7 @@ interface Options {
   readonly scope?: readonly string[];
   readonly lifetime?: number;
   readonly keys?: string;
+  readonly iKnowThisIssuerIsMine?: true;
 }
 
 export function trustCommand(context: Context): Command {
@@ -69,7 +71,7 @@ export function trustCommand(context: Context): Command {
       .action(async (organisation: string, name: string, options: Options, command: Command) => {
         if (Object.keys(await termsOf(options)).length === 0) {
           throw new Failure(
-            'nothing to change: give --issuer, --audience, --claim, --scope, --lifetime or --keys',
+            'nothing to change: give --issuer, --audience, --claim, --scope, --lifetime, --keys or --i-know-this-issuer-is-mine',
           );
         }
         await administer(command, context, async (database) => {
@@ -87,6 +89,10 @@ export function trustCommand(context: Context): Command {
       consult(command, context, async (database) => {
         const { trustsOf } = await import('../access/administration/trusts.ts');
         const trusts = await trustsOf(database.read, organisation);
+        for (const { organisation, name, refused } of trusts.map(judged)) {
+          if (refused !== null)
+            context.err(`berth: trust ${organisation}/${name} lets nobody in: ${refused}\n`);
+        }
         const rows = trusts.map((trust) => [
           trust.organisation,
           trust.name,
@@ -158,7 +164,11 @@ function withTerms(command: Command): Command {
         'How long a job that logged in may fetch tokens; 1h if not given.',
       ).argParser(lifetimeOf),
     )
-    .option('--keys <file>', "A JSON Web Key Set, where Berth cannot fetch the issuer's own.");
+    .option('--keys <file>', "A JSON Web Key Set, where Berth cannot fetch the issuer's own.")
+    .option(
+      '--i-know-this-issuer-is-mine',
+      'Nobody else has jobs at this issuer: a rule that many subjects match lets no stranger in.',
+    );
 }
 
 function collectClaim(text: string, before: ClaimRules = {}): ClaimRules {
@@ -186,21 +196,31 @@ function audienceOf({ externalUrl }: Config): string {
 
 /** Only what was given. */
 async function termsOf({ claim, scope, keys, ...rest }: Options): Promise<Partial<TrustRequest>> {
-  const { issuer, audience, lifetime } = rest;
+  const { issuer, audience, lifetime, iKnowThisIssuerIsMine: ownIssuer } = rest;
   return {
     ...(issuer !== undefined && { issuer }),
     ...(audience !== undefined && { audience }),
     ...(claim !== undefined && { claims: claim }),
     ...(scope !== undefined && { scopes: scope }),
     ...(lifetime !== undefined && { lifetime }),
+    ...(ownIssuer !== undefined && { ownIssuer }),
     ...(keys !== undefined && { keys: await readFile(keys, 'utf8') }),
   };
 }
 
-function asJson({ id, claims, scopes, keys, createdAt, updatedAt, ...trust }: Trust) {
+/** With why it lets nobody in, if it is one of those that Berth would not make any more. */
+function judged(trust: Trust) {
   return {
     ...trust,
-    claims: JSON.parse(claims) as ClaimRules,
+    claims: JSON.parse(trust.claims) as ClaimRules,
+    refused: whyRefused(trust) ?? null,
+  };
+}
+
+function asJson(one: Trust) {
+  const { id, scopes, keys, createdAt, updatedAt, ...trust } = judged(one);
+  return {
+    ...trust,
     scopes: scopes.split(' '),
     keys: keys === null ? null : (JSON.parse(keys) as unknown),
     createdAt: showTime(createdAt),
@@ -215,14 +235,14 @@ function claimsOf({ claims }: Trust): string {
 }
 
 function shown(trust: Trust): Answer {
+  const { claims, refused } = judged(trust);
   const lines = [
     `trust     ${trust.organisation}/${trust.name}`,
+    ...(refused === null ? [] : [`refused   lets nobody in: ${refused}`]),
     `issuer    ${trust.issuer}`,
     `keys      ${trust.keys === null ? "the issuer's own" : 'given'}`,
     `audience  ${trust.audience}`,
-    ...Object.entries(JSON.parse(trust.claims) as ClaimRules).map(
-      ([name, rule]) => `claim     ${name}=${rule}`,
-    ),
+    ...Object.entries(claims).map(([name, rule]) => `claim     ${name}=${rule}`),
     ...trust.scopes.split(' ').map((scope) => `scope     ${scope}`),
     `lifetime  ${formatDuration(trust.lifetime)}`,
   ];

@@ -101,12 +101,18 @@ const selectTrust = prepare((db, p: Params<{ trust: number }>) =>
   db
     .selectFrom('trusts')
     .innerJoin('accounts', 'accounts.id', 'trusts.organisation_id')
+    .select(['trusts.issuer', 'trusts.claims', 'trusts.own_issuer as ownIssuer'])
     .select(['trusts.scopes', 'trusts.lifetime', 'trusts.updated_at'])
     .select(['accounts.name as organisation', 'accounts.disabled_at'])
     .where('trusts.id', '=', p('trust')),
 );
 
 export interface TrustStanding {
+  readonly issuer: string;
+  /** JSON object: claim → pattern. */
+  readonly claims: string;
+  /** An administrator has said that all jobs of the issuer are theirs. */
+  readonly ownIssuer: boolean;
   readonly scopes: string;
   /** Milliseconds for which a job that logged in may fetch tokens. */
   readonly lifetime: number;
@@ -117,8 +123,9 @@ export interface TrustStanding {
 }
 
 /** What jobs that are let in by a trust may do; `undefined` when it is gone. */
-export function findTrustStanding(db: Db, trust: number): Promise<TrustStanding | undefined> {
-  return first(selectTrust(db, { trust }));
+export async function findTrustStanding(db: Db, trust: number): Promise<TrustStanding | undefined> {
+  const row = await first(selectTrust(db, { trust }));
+  return row && { ...row, ownIssuer: row.ownIssuer === 1 };
 }
 
 /** What each of the organisation's trusts lets jobs do, by name. */

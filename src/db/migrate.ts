@@ -5,6 +5,7 @@ import * as registry from './migrations/0001-registry.ts';
 import * as replicas from './migrations/0002-replicas.ts';
 import * as access from './migrations/0003-access.ts';
 import * as storeIdentity from './migrations/0004-store-identity.ts';
+import * as grants from './migrations/0007-grants.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a name is never changed once released. */
@@ -13,6 +14,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0002-replicas': replicas,
   '0003-access': access,
   '0004-store-identity': storeIdentity,
+  '0007-grants': grants,
 };
 
 /**

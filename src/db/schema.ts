@@ -226,6 +226,8 @@ interface TrustsTable {
   keys: string | null;
   /** JSON object: claim → pattern of its value. */
   claims: string;
+  /** 0 or 1: an administrator has said that all jobs of the issuer are theirs. */
+  own_issuer: Generated<number>;
   /** As for access tokens, but never empty. */
   scopes: string;
   /** Milliseconds for which a job that logged in may fetch tokens. */

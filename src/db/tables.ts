@@ -189,6 +189,7 @@ export const tables: readonly Table[] = [
       audience: 'text',
       keys: 'text',
       claims: 'text',
+      own_issuer: 'bigint',
       scopes: 'text',
       lifetime: 'bigint',
       created_at: 'bigint',

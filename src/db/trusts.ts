@@ -12,6 +12,8 @@ export interface Trust {
   readonly keys: string | null;
   /** JSON object: claim → pattern. */
   readonly claims: string;
+  /** An administrator has said that all jobs of the issuer are theirs. */
+  readonly ownIssuer: boolean;
   /** Parted by spaces. */
   readonly scopes: string;
   /** Milliseconds for which a job that logged in may fetch tokens. */
@@ -20,6 +22,9 @@ export interface Trust {
   /** What was granted before this time is granted no more. */
   readonly updatedAt: number;
 }
+
+/** As the database has it. */
+type TrustRow = Omit<Trust, 'ownIssuer'> & { readonly ownIssuer: number };
 
 function selectTrusts(db: Db) {
   return db
@@ -34,6 +39,7 @@ function selectTrusts(db: Db) {
       'trusts.audience',
       'trusts.keys',
       'trusts.claims',
+      'trusts.own_issuer as ownIssuer',
       'trusts.scopes',
       'trusts.lifetime',
       'trusts.created_at as createdAt',
@@ -51,24 +57,40 @@ const selectOfIssuer = prepare((db, p: Params<{ organisation: string; issuer: st
 );
 
 /** Those of an organisation, if it is not disabled, that tokens of the issuer may meet; by name. */
-export function findTrustsIn(db: Db, organisation: string, issuer: string): Promise<Trust[]> {
-  return selectOfIssuer(db, { organisation, issuer });
+export async function findTrustsIn(db: Db, organisation: string, issuer: string): Promise<Trust[]> {
+  return (await selectOfIssuer(db, { organisation, issuer })).map(trustOf);
 }
 
 /** All of an organisation, or of all organisations; by name. */
-export function listTrusts(db: Db, organisation?: number): Promise<Trust[]> {
+export async function listTrusts(db: Db, organisation?: number): Promise<Trust[]> {
   const query = selectTrusts(db);
-  return (organisation === undefined ? query : query.where('accounts.id', '=', organisation)).execute();
+  const rows = await (organisation === undefined
+    ? query
+    : query.where('accounts.id', '=', organisation)
+  ).execute();
+  return rows.map(trustOf);
 }
 
-export function findTrust(db: Db, organisation: number, name: string): Promise<Trust | undefined> {
-  return selectTrusts(db)
+export async function findTrust(db: Db, organisation: number, name: string): Promise<Trust | undefined> {
+  const row = await selectTrusts(db)
     .where('trusts.organisation_id', '=', organisation)
     .where('trusts.name', '=', name)
     .executeTakeFirst();
+  return row && trustOf(row);
 }
 
-export type TrustTerms = Pick<Trust, 'issuer' | 'audience' | 'keys' | 'claims' | 'scopes' | 'lifetime'>;
+function trustOf(row: TrustRow): Trust {
+  return { ...row, ownIssuer: row.ownIssuer === 1 };
+}
+
+export type TrustTerms = Pick<
+  Trust,
+  'issuer' | 'audience' | 'keys' | 'claims' | 'ownIssuer' | 'scopes' | 'lifetime'
+>;
+
+function columnsOf({ ownIssuer, ...terms }: TrustTerms) {
+  return { ...terms, own_issuer: Number(ownIssuer) };
+}
 
 /** False when the organisation has one of that name. */
 export async function insertTrust(
@@ -80,7 +102,7 @@ export async function insertTrust(
 ): Promise<boolean> {
   const inserted = await db
     .insertInto('trusts')
-    .values({ ...terms, organisation_id: organisation, name, created_at: now, updated_at: now })
+    .values({ ...columnsOf(terms), organisation_id: organisation, name, created_at: now, updated_at: now })
     .onConflict((conflict) => conflict.columns(['organisation_id', 'name']).doNothing())
     .returning('id')
     .executeTakeFirst();
@@ -91,7 +113,7 @@ export async function insertTrust(
 export async function updateTrust(db: Db, id: number, terms: TrustTerms, now: number): Promise<void> {
   await db
     .updateTable('trusts')
-    .set({ ...terms, updated_at: now })
+    .set({ ...columnsOf(terms), updated_at: now })
     .where('id', '=', id)
     .execute();
 }

@@ -7,6 +7,7 @@ import { isTrustworthy } from '../bounded-fetch.ts';
 import type { ClaimRules } from '../claim-rules.ts';
 import { asKeySet } from '../key-sets.ts';
 import { parseScope, printScopes, type Scope } from '../scope.ts';
+import { whyTooWide } from '../shared-issuers.ts';
 import { Refused } from './refused.ts';
 import { parseLine } from './text.ts';
 
@@ -20,6 +21,8 @@ export interface TrustRequest {
   readonly lifetime: number;
   /** The text of a JSON Web Key Set; `null`: the issuer's own. */
   readonly keys: string | null;
+  /** All jobs of the issuer are the administrators' own, as they say. */
+  readonly ownIssuer: boolean;
 }
 
 /** Milliseconds. */
@@ -27,7 +30,7 @@ const lifetimes = { min: 60_000, max: 24 * 3_600_000 };
 
 /** @throws Refused */
 export function parseTerms(organisation: Namespace, request: TrustRequest): TrustTerms {
-  const { lifetime } = request;
+  const { lifetime, ownIssuer } = request;
   if (!(lifetime >= lifetimes.min && lifetime <= lifetimes.max)) {
     throw new Refused('a trust’s lifetime is from 1m to 24h');
   }
@@ -36,7 +39,8 @@ export function parseTerms(organisation: Namespace, request: TrustRequest): Trus
     issuer,
     audience: parseLine('an audience', request.audience),
     keys: request.keys === null ? null : parseKeys(request.keys),
-    claims: JSON.stringify(parseClaims(issuer, request.claims)),
+    claims: JSON.stringify(parseClaims(issuer, request.claims, ownIssuer)),
+    ownIssuer,
     scopes: parseScopes(organisation, request.scopes),
     lifetime,
   };
@@ -80,7 +84,7 @@ function parseOwnScope(organisation: Namespace, text: string): Scope {
 const ofEveryToken = new Set(['iss', 'aud', 'exp', 'nbf', 'iat']);
 const maxRules = 50;
 
-function parseClaims(issuer: string, rules: ClaimRules): ClaimRules {
+function parseClaims(issuer: string, rules: ClaimRules, ownIssuer: boolean): ClaimRules {
   const entries = Object.entries(rules).map(([name, pattern]): [string, string] => [
     parseLine('the name of a claim', name),
     parseLine(`the pattern of claim ${quote(name)}`, pattern),
@@ -91,50 +95,11 @@ function parseClaims(issuer: string, rules: ClaimRules): ClaimRules {
       'a trust needs a rule for a claim that tells its jobs from others of the issuer, such as --claim repository=acme/app',
     );
   }
-  const open = openIssuers.find(({ host }) => URL.parse(issuer)?.host === host);
-  if (open && !entries.some(([name, pattern]) => open.owners[name]?.test(pattern))) {
-    throw new Refused(
-      `anyone on ${open.name} could get in: add a rule that says whose jobs are meant, such as ${open.remedy}`,
-    );
-  }
-  return Object.fromEntries(entries);
+  const claims = Object.fromEntries(entries);
+  const tooWide = whyTooWide({ issuer, claims, ownIssuer });
+  if (tooWide !== undefined) throw new Refused(tooWide);
+  return claims;
 }
-
-/**
- * Issuers whose tokens everyone can get, and the patterns of claims that only one owner's tokens match: the owner's name is
- * there to its end, before anything is left open.
- */
-const openIssuers: readonly {
-  readonly name: string;
-  readonly host: string;
-  readonly owners: Readonly<Record<string, RegExp>>;
-  readonly remedy: string;
-}[] = [
-  {
-    name: 'GitHub',
-    host: 'token.actions.githubusercontent.com',
-    owners: {
-      repository: /^[^*/]+\//,
-      repository_owner: /^[^*]+$/,
-      repository_id: /^\d+$/,
-      repository_owner_id: /^\d+$/,
-      sub: /^[^*:]+:[^*:/]+[:/]/,
-    },
-    remedy: '--claim repository=acme/app or --claim repository_owner=acme',
-  },
-  {
-    name: 'GitLab.com',
-    host: 'gitlab.com',
-    owners: {
-      project_path: /^[^*/]+\//,
-      namespace_path: /^[^*/]+(?:\/|$)/,
-      project_id: /^\d+$/,
-      namespace_id: /^\d+$/,
-      sub: /^project_path:[^*:/]+\//,
-    },
-    remedy: '--claim project_path=acme/app or --claim namespace_path=acme',
-  },
-];
 
 /** Public keys alone: what is kept here is no secret. */
 function parseKeys(text: string): string {

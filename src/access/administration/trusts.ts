@@ -9,7 +9,7 @@ import { change } from './change.ts';
 import { Refused } from './refused.ts';
 import { parseTerms, type TrustRequest } from './trust-terms.ts';
 
-const usual = { lifetime: 3_600_000, keys: null };
+const usual = { lifetime: 3_600_000, keys: null, ownIssuer: false };
 
 /** @throws Refused */
 export function createTrust(
@@ -40,7 +40,9 @@ export function changeTrust(
     const trust = await trustNamed(db, organisation, name);
     const { issuer, audience, keys, lifetime } = trust;
     const claims = JSON.parse(trust.claims) as ClaimRules;
-    const before = { issuer, audience, keys, lifetime, claims, scopes: trust.scopes.split(' ') };
+    // What was said of the former issuer is not said of another.
+    const ownIssuer = trust.ownIssuer && (request.issuer === undefined || request.issuer === issuer);
+    const before = { issuer, audience, keys, lifetime, claims, ownIssuer, scopes: trust.scopes.split(' ') };
     const terms = parseTerms(trust.organisation, { ...before, ...request });
     // Later than every login by the terms before, one of this millisecond too.
     await updateTrust(db, trust.id, terms, Math.max(database.clock(), trust.updatedAt) + 1);

@@ -1,0 +1,157 @@
+// Issuers at which anybody can have jobs, and which rules of a trust keep all tenants but one out. Facts: the platforms' references of
+// their OIDC tokens (docs.github.com "OpenID Connect reference", docs.gitlab.com "ID tokens", buildkite.com "OIDC", developer.hashicorp.com
+// "Workload identity", circleci.com "OpenID Connect tokens", Bitbucket "Integrate Pipelines with resource servers", Azure DevOps
+// "Workload identity federation", Google "OpenID Connect").
+import type { ClaimRules } from './claim-rules.ts';
+
+/** What of a trust decides whose jobs it lets in. */
+interface Terms {
+  readonly issuer: string;
+  readonly claims: ClaimRules;
+  /** An administrator has said that nobody else has jobs at this issuer. */
+  readonly ownIssuer: boolean;
+}
+
+interface SharedIssuer {
+  /** Whose tokens they are, for people. */
+  readonly name: string;
+  readonly serves: (url: URL) => boolean;
+  /** The path of issuers that sign for one tenant alone, where there are such. */
+  readonly ownPath?: RegExp;
+  /** Claim → the patterns that the tokens of one tenant match at most: its name stands there to its end, before any `*`. */
+  readonly tenant: Readonly<Record<string, RegExp>>;
+  /** What to add. */
+  readonly remedy: string;
+}
+
+const exact = /^[^*]+$/;
+const number = /^\d+$/;
+
+/** Known issuers with many tenants. What is not listed here names no tenant: `ref`, `environment`, `job_workflow_ref`, `actor`, … */
+export const sharedIssuers: readonly SharedIssuer[] = [
+  {
+    name: 'GitHub Actions',
+    // Also an enterprise's own issuer, and GitHub Enterprise Server: there, too, every owner gets tokens.
+    serves: ({ host, pathname }) =>
+      host === 'token.actions.githubusercontent.com' || /\/_services\/token\/?$/.test(pathname),
+    tenant: {
+      repository: /^[^*/]+\//,
+      repository_owner: exact,
+      repository_id: number,
+      repository_owner_id: number,
+      enterprise: exact,
+      enterprise_id: number,
+      // What the subject is made of is up to each repository, so only its first part says whose it is, and only if that part does.
+      sub: /^(?:(?:repo|repository):[^*:/]+\/|(?:repository_owner|enterprise):[^*:]+(?::|$)|(?:repository|repository_owner|enterprise)_id:\d+(?::|$))/,
+    },
+    remedy: '--claim repository=acme/app or --claim repository_owner=acme',
+  },
+  {
+    name: 'GitLab.com',
+    serves: ({ host }) => host === 'gitlab.com',
+    tenant: {
+      project_path: /^[^*/]+\//,
+      namespace_path: /^[^*/]+(?:\/|$)/,
+      project_id: number,
+      namespace_id: number,
+      // A project may choose the other parts of its subjects, not the first.
+      sub: /^project_path:[^*:/]+\//,
+    },
+    remedy: '--claim project_path=acme/app or --claim namespace_path=acme',
+  },
+  {
+    name: 'Bitbucket Pipelines',
+    serves: ({ host }) => host === 'api.bitbucket.org',
+    ownPath: /^\/2\.0\/workspaces\/[^/]+\/pipelines-config\/identity\/oidc$/,
+    tenant: {},
+    remedy:
+      "the workspace's own issuer, https://api.bitbucket.org/2.0/workspaces/WORKSPACE/pipelines-config/identity/oidc",
+  },
+  {
+    name: 'CircleCI',
+    serves: ({ host }) => host === 'oidc.circleci.com',
+    ownPath: /^\/org\/[0-9a-f-]{36}$/,
+    tenant: {},
+    remedy: "the organisation's own issuer, https://oidc.circleci.com/org/ORGANISATION-ID",
+  },
+  {
+    name: 'Azure DevOps',
+    serves: ({ host }) => host === 'vstoken.dev.azure.com',
+    ownPath: /^\/[0-9a-f-]{36}$/,
+    tenant: {},
+    remedy: "the organisation's own issuer, https://vstoken.dev.azure.com/ORGANISATION-ID",
+  },
+  {
+    name: 'Buildkite',
+    serves: ({ host }) => host === 'agent.buildkite.com',
+    tenant: {
+      organization_slug: exact,
+      organization_id: exact,
+      pipeline_id: exact,
+      sub: /^organization:[^*:]+:/,
+    },
+    remedy: '--claim organization_slug=acme',
+  },
+  {
+    name: 'HCP Terraform',
+    serves: ({ host }) => host === 'app.terraform.io' || host === 'app.eu.terraform.io',
+    tenant: {
+      terraform_organization_name: exact,
+      terraform_organization_id: exact,
+      terraform_project_id: exact,
+      terraform_workspace_id: exact,
+      sub: /^organization:[^*:]+:/,
+    },
+    remedy: '--claim terraform_organization_name=acme',
+  },
+  {
+    name: 'Google',
+    serves: ({ host }) => host === 'accounts.google.com',
+    tenant: {
+      sub: number,
+      // Nobody but Google hands out these addresses. Any other may be one that its owner never verified.
+      email: /^[^*@]+@[^*@]+\.gserviceaccount\.com$/,
+      hd: exact,
+    },
+    remedy: '--claim email=builder@acme.iam.gserviceaccount.com or --claim sub=1234567890',
+  },
+];
+
+/**
+ * Why the rules would let in jobs of anybody, with what to add, for people; `undefined` when they do not. For an issuer with many
+ * tenants a rule has to name the tenant. Any other may be such an issuer too, unless it is on a private network, an administrator
+ * says that it is theirs, or the rules name one subject to its end.
+ */
+export function whyTooWide({ issuer, claims, ownIssuer }: Terms): string | undefined {
+  const url = new URL(issuer);
+  const shared = sharedIssuers.find(({ serves }) => serves(url));
+  if (shared === undefined) {
+    if (ownIssuer || isPrivate(url) || exact.test(claims.sub ?? '*')) return undefined;
+    return (
+      `anyone could have jobs at ${issuer}: name one subject to its end (--claim sub=…), ` +
+      'or say that all of its jobs are yours (--i-know-this-issuer-is-mine)'
+    );
+  }
+  const { name, ownPath, tenant, remedy } = shared;
+  if (ownPath?.test(url.pathname)) return undefined;
+  if (Object.entries(claims).some(([claim, pattern]) => tenant[claim]?.test(pattern))) return undefined;
+  return `anyone on ${name} could get in: ${ownPath ? 'give' : 'add a rule that says whose jobs are meant, such as'} ${remedy}`;
+}
+
+/** The same of a trust in the database, where one may be from before such trusts were refused: it lets nobody in. */
+export function whyRefused(trust: Omit<Terms, 'claims'> & { readonly claims: string }): string | undefined {
+  return whyTooWide({ ...trust, claims: JSON.parse(trust.claims) as ClaimRules });
+}
+
+/** Addresses and names that mean nothing outside a network: RFC 1918, 3927, 4193, 6598 and 6761, and those of a cluster. */
+function isPrivate({ hostname }: URL): boolean {
+  if (hostname.startsWith('[')) return /^\[(?:::1\]$|f[cd]|fe[89ab])/.test(hostname);
+  if (/^[\d.]+$/.test(hostname)) return privateAddress.test(hostname);
+  return (
+    !hostname.includes('.') ||
+    /\.(?:local|localhost|internal|svc|lan|home\.arpa|test|example|invalid)$/.test(hostname)
+  );
+}
+
+const privateAddress =
+  /^(?:10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\./;
