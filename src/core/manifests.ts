@@ -163,7 +163,7 @@ export class Manifests {
     const blobs = new Set(manifest.blobs.map((blob) => blob.digest));
     const children = new Set(manifest.children.map((child) => child.digest));
     // First, so that none of them is taken from the repository after it was found there.
-    await postponeReviews(db, [...blobs, ...children], now);
+    await postponeReviews(db, repository, [...blobs, ...children], now);
     await this.#checkReferences(db, repository, blobs, children);
     const existing = await keepManifest(db, repository, digest);
     if (existing !== undefined) {

@@ -93,7 +93,6 @@ for (const { name, open } of dialects) {
 
   const interests: Record<string, (db: Db) => Promise<unknown>> = {
     'bytes that come again': (db: Db) => recordStored(db, { digest, size: 5, generation: 0 }, 300),
-    'a manifest that needs it': (db: Db) => postponeReviews(db, [digest, digestNumber(9)], 100_000),
     'a mount': async (db: Db) => linkBlob(db, await findOrCreateRepository(db, other, 1), digest, 300),
   };
   for (const [what, show] of Object.entries(interests)) {
@@ -107,10 +106,30 @@ for (const { name, open } of dialects) {
     });
   }
 
+  test(`${name}: a manifest keeps what its repository holds from being deleted, and nothing of another`, async (t) => {
+    const database = await open(t);
+    const theirs = digestNumber(2);
+    const repository = await withBlobs(database, [digest, theirs]);
+    const elsewhere = await makeRepository(database, other);
+    await database.transaction(async (db) => {
+      await linkBlob(db, elsewhere, theirs, 100);
+      await unlinkBlob(db, repository, theirs);
+    });
+    const needed = [digest, theirs, digestNumber(9)];
+    await database.transaction((db) => postponeReviews(db, repository, needed, 100_000));
+    await database.transaction(async (db) => {
+      await unlinkBlob(db, repository, digest);
+      await unlinkBlob(db, elsewhere, theirs);
+    });
+    const fence = (each: Digest) => database.transaction((db) => fenceDeletion(db, each, 0, dueBefore(200)));
+    assert.deepEqual([await fence(digest), await fence(theirs)], [false, true]);
+  });
+
   test(`${name}: manifests that need the same blob within a minute do not wait for each other`, async (t) => {
     const database = await open(t);
     const repository = await withBlobs(database);
-    const need = (now: number) => database.transaction((db) => postponeReviews(db, [digest], now));
+    const need = (now: number) =>
+      database.transaction((db) => postponeReviews(db, repository, [digest], now));
     await need(100_000);
     await need(160_000);
     await database.transaction((db) => unlinkBlob(db, repository, digest));

@@ -160,34 +160,52 @@ export async function heldBlobs(db: Db, repository: number, digests: Iterable<Di
 /** Milliseconds by which a review may be behind the last interest; so a layer that all images share is not written at each push. */
 const reviewSlack = 60_000;
 
-const selectStale = prepare((db, p: Params<{ digests: string; before: number }>) =>
+interface Needed {
+  repository: number;
+  digests: string;
+}
+
+const selectStale = prepare((db, p: Params<Needed & { before: number }>) =>
   db
     .selectFrom('blobs')
-    .select('digest')
-    .where('digest', 'in', inJsonList(db, p('digests')))
-    .where('review_at', '<', p('before'))
+    .innerJoin('repository_blobs as held', 'held.digest', 'blobs.digest')
+    .select('blobs.digest')
+    .where('held.repository_id', '=', p('repository'))
+    .where('held.digest', 'in', inJsonList(db, p('digests')))
+    .where('blobs.review_at', '<', p('before'))
     .limit(1),
 );
 
-const updateReviews = prepare((db, p: Params<{ digests: string; now: number }>) =>
+const updateReviews = prepare((db, p: Params<Needed & { now: number }>) =>
   db
     .updateTable('blobs')
     .set({ review_at: p('now') })
-    .where('digest', 'in', inJsonList(db, p('digests'))),
+    .where('digest', 'in', (where) =>
+      where
+        .selectFrom('repository_blobs as held')
+        .select('held.digest')
+        .where('held.repository_id', '=', p('repository'))
+        .where('held.digest', 'in', inJsonList(db, p('digests'))),
+    ),
 );
 
 /**
- * The same for all that a manifest needs, as far as there are such blobs. Manifests that need the same blobs do not wait for each
- * other, but for the first one in a minute.
+ * The same for all that a manifest of the repository needs, as far as the repository holds it: whoever names another's digest wants
+ * nothing of it. Manifests that need the same blobs do not wait for each other, but for the first one in a minute.
  */
-export async function postponeReviews(db: Db, digests: readonly Digest[], now: number): Promise<void> {
-  const all = JSON.stringify(digests);
+export async function postponeReviews(
+  db: Db,
+  repository: number,
+  digests: readonly Digest[],
+  now: number,
+): Promise<void> {
+  const needed = { repository, digests: JSON.stringify(digests) };
   // Looked at before any lock: who held a shared one and wanted the other would wait for those that do the same.
-  if ((await selectStale(db, { digests: all, before: now - reviewSlack })).length === 0) {
+  if ((await selectStale(db, { ...needed, before: now - reviewSlack })).length === 0) {
     return keepBlobs(db, digests);
   }
   await lockBlobs(db, digests);
-  await updateReviews(db, { digests: all, now });
+  await updateReviews(db, { ...needed, now });
 }
 
 const isUnheld = sql<boolean>`not exists (select 1 from repository_blobs as held where held.digest = blobs.digest)`;

@@ -84,6 +84,7 @@ export async function deleteRepository(db: Db, id: number, now: number): Promise
     .execute();
   await postponeReviews(
     db,
+    id,
     held.map(({ digest }) => digest as Digest),
     now,
   );

@@ -7,7 +7,9 @@ import {
   describe,
   imageOf,
   ociConfig,
+  ociIndex,
   ociLayer,
+  ociManifest,
   refer,
   unknownDigest,
 } from '../../test/support/inject.ts';
@@ -119,6 +121,23 @@ test('content of a hidden repository is unknown in the caller’s own, however i
     assert.equal(referring.status, 400);
     assert.equal((await caller.get(`${own}/blobs/${layer.digest}`)).status, 404);
   }
+});
+
+test('a manifest that names another’s blob does not keep it from being deleted', async (t) => {
+  const { client, logins, database, layer } = await world(t);
+  const stranger = client.as(logins.stranger);
+  const reviewOf = async () =>
+    (
+      await database.read.selectFrom('blobs').select('review_at').where('digest', '=', layer.digest).execute()
+    )[0];
+  await database.transaction((db) => db.updateTable('blobs').set({ review_at: 1 }).execute());
+  const index = {
+    schemaVersion: 2,
+    mediaType: ociIndex,
+    manifests: [describe('a layer', ociManifest, layer.digest)],
+  };
+  assert.equal((await stranger.putManifest('stranger/own', 'index', index)).status, 201);
+  assert.deepEqual({ ...(await reviewOf()) }, { review_at: 1 });
 });
 
 test('a blob is mounted from where the caller may pull, with and without a name', async (t) => {
