@@ -7,7 +7,8 @@ export const auditActions = {
   'manifest.pull': 'A manifest was pulled; only with `audit.pulls`.',
   'manifest.delete': 'A manifest was deleted, with all its tags.',
   'tag.delete': 'A tag was deleted.',
-  'blob.push': 'A blob was uploaded to its end.',
+  'blob.push':
+    'A blob was uploaded to its end; again where its client repeats the last request, whose answer was lost.',
   'blob.mount': 'A blob of another repository, `detail.from`, was made this one’s as well.',
   'blob.pull': 'A blob was pulled, or a part of it; only with `audit.pulls`.',
   'blob.delete': 'A blob was taken from a repository.',

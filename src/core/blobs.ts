@@ -1,7 +1,9 @@
 import {
   findBlob,
   findBytes,
+  isUploadedBy,
   linkBlob,
+  linkUploaded,
   listHolders,
   postponeReview,
   recordStored,
@@ -11,7 +13,7 @@ import type { Database } from '../db/database.ts';
 import { findReferring } from '../db/manifests.ts';
 import type { Db } from '../db/prepare.ts';
 import { findOrCreateRepository, findRepository, type RepositoryRow } from '../db/repositories.ts';
-import { deleteUpload } from '../db/uploads.ts';
+import { deleteUpload, type SessionKey } from '../db/uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
@@ -61,8 +63,9 @@ export class Blobs {
     return { digest, size: blob.size, generation: blob.generation };
   }
 
-  async holds(name: RepositoryName, digest: Digest): Promise<boolean> {
-    return (await findBlob(this.#database.read, name, digest)) !== undefined;
+  /** Whether the session has ended with this blob, which its repository holds still: nobody learns of what another brought. */
+  isUploadedBy(session: SessionKey, digest: Digest): Promise<boolean> {
+    return isUploadedBy(this.#database.read, session, digest);
   }
 
   /** The blob's bytes, or a range of them; the caller closes them. */
@@ -87,7 +90,7 @@ export class Blobs {
    * take the bytes under the old key with it.
    */
   async commit(
-    upload: StagedUpload & { readonly writer: string; readonly repository: number },
+    upload: StagedUpload & { readonly writer: string; readonly repository: number; readonly owner: string },
     digest: Digest,
   ): Promise<void> {
     const { size } = upload;
@@ -101,7 +104,7 @@ export class Blobs {
       if (!(await deleteUpload(db, upload.id, upload.writer))) {
         throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the upload was taken over or given up');
       }
-      await linkBlob(db, upload.repository, digest, now);
+      await linkUploaded(db, upload.repository, digest, upload, now);
     });
   }
 

@@ -83,7 +83,7 @@ class World {
         1,
       );
       await claimUpload(db, id, { writer, before: null, until: 9, now: 1 });
-      return { id, writer, repository: row };
+      return { id, writer, repository: row, owner: '' };
     });
   }
 

@@ -120,8 +120,8 @@ export class Uploads {
   /**
    * Takes the last bytes, if any, and makes the upload a blob (end-6). A wrong digest ends the session: nothing is
    * stored, and its bytes are freed. Where none come and the staged ones are gone, an attempt before this one may have died between
-   * the store and the database: then this one records what that one stored. Where there is no session any more but the repository
-   * holds the blob, it is done already.
+   * the store and the database: then this one records what that one stored. Where there is no session any more because it ended
+   * with this blob, it is done already.
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async finish(session: SessionKey, digest: Digest, body: UploadBody): Promise<void> {
@@ -147,7 +147,7 @@ export class Uploads {
     } catch (error) {
       // The answer to the first time was lost, and a balancer or a client has sent it once more.
       const isRepeat =
-        body.empty === true && isUnknown(error) && (await this.#blobs.holds(session.name, digest));
+        body.empty === true && isUnknown(error) && (await this.#blobs.isUploadedBy(session, digest));
       if (!isRepeat) throw error;
     }
   }
@@ -170,7 +170,8 @@ export class Uploads {
   }
 
   #commit({ row, writer }: Claim, { id, size, staged }: StagedUpload, digest: Digest): Promise<void> {
-    return this.#blobs.commit({ id, size, staged, writer, repository: row.repository_id }, digest);
+    const { repository_id: repository, principal: owner } = row;
+    return this.#blobs.commit({ id, size, staged, writer, repository, owner }, digest);
   }
 
   /** Gives up the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN` | `RANGE_INVALID` */

@@ -6,6 +6,7 @@ import { keepBlobs, lockBlobs } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { RepositoryRow } from './repositories.ts';
 import type { BlobState, Visibility } from './schema.ts';
+import type { SessionKey } from './uploads.ts';
 
 /** Where the bytes of a digest are, and how many. */
 export interface StoredBlob {
@@ -83,7 +84,7 @@ export async function recordStored(
   return (await upsertStored(db, { ...blob, now })).length > 0;
 }
 
-const upsertLink = prepare((db, p: Params<{ repository: number; digest: string; now: number }>) =>
+const insertLink = prepare((db, p: Params<{ repository: number; digest: string; now: number }>) =>
   db
     .insertInto('repository_blobs')
     .values({ repository_id: p('repository'), digest: p('digest'), created_at: p('now') })
@@ -92,7 +93,57 @@ const upsertLink = prepare((db, p: Params<{ repository: number; digest: string; 
 
 /** Makes a blob one of the repository's; it was recorded, or its review postponed, in the same transaction. */
 export async function linkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<void> {
-  await upsertLink(db, { repository, digest, now });
+  await insertLink(db, { repository, digest, now });
+}
+
+const upsertUploaded = prepare(
+  (db, p: Params<{ repository: number; digest: string; session: string; now: number }>) =>
+    db
+      .insertInto('repository_blobs')
+      .values({
+        repository_id: p('repository'),
+        digest: p('digest'),
+        created_at: p('now'),
+        session: p('session'),
+      })
+      .onConflict((conflict) =>
+        conflict.columns(['repository_id', 'digest']).doUpdateSet({ session: p('session') }),
+      ),
+);
+
+type Session = Pick<SessionKey, 'id' | 'owner'>;
+
+/** The same for a blob that an upload session brought, so that its last request can be repeated when the session is gone. */
+export async function linkUploaded(
+  db: Db,
+  repository: number,
+  digest: Digest,
+  session: Session,
+  now: number,
+): Promise<void> {
+  await upsertUploaded(db, { repository, digest, session: printSession(session), now });
+}
+
+const selectUploaded = prepare((db, p: Params<{ name: string; digest: string; session: string }>) =>
+  db
+    .selectFrom('repositories')
+    .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .select('blobs.digest')
+    .where('repositories.name', '=', p('name'))
+    .where('repository_blobs.digest', '=', p('digest'))
+    .where('repository_blobs.session', '=', p('session'))
+    .where('blobs.state', '=', 'stored'),
+);
+
+/** Whether this session was the last to bring the blob to its repository, which holds it still. */
+export async function isUploadedBy(db: Db, session: SessionKey, digest: Digest): Promise<boolean> {
+  const { name } = session;
+  return (await selectUploaded(db, { name, digest, session: printSession(session) })).length > 0;
+}
+
+function printSession({ owner, id }: Session): string {
+  return `${owner} ${id}`;
 }
 
 const updateReview = prepare((db, p: Params<{ digest: string; now: number }>) =>

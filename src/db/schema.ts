@@ -57,6 +57,8 @@ interface RepositoryBlobsTable {
   repository_id: number;
   digest: string;
   created_at: number;
+  /** The upload session that brought it last, with its owner; null where none did, as with a mount. */
+  session: Generated<string | null>;
 }
 
 interface ManifestsTable {

@@ -46,7 +46,7 @@ export const tables: readonly Table[] = [
   },
   {
     name: 'repository_blobs',
-    columns: { repository_id: 'bigint', digest: 'text', created_at: 'bigint' },
+    columns: { repository_id: 'bigint', digest: 'text', created_at: 'bigint', session: 'text' },
     key: ['repository_id', 'digest'],
     needs: [repository, ['digest', 'blobs', 'digest']],
   },

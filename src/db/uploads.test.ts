@@ -41,7 +41,10 @@ for (const { name, open } of dialects) {
     const database = await open(t);
     const repository_id = await withUpload(database);
     await makeRepository(database, parseName('other'));
-    const session = { id, repository_id, algorithm: 'sha256', size: 0, digest, staged: '', writer: null };
+    const session = {
+      ...{ id, repository_id, algorithm: 'sha256', size: 0, digest, staged: '', writer: null },
+      principal: owner,
+    };
     assert.deepEqual({ ...(await findUpload(database.read, { name: repositoryName, id, owner })) }, session);
     assert.equal(await findUpload(database.read, { name: parseName('other'), id, owner }), undefined);
     assert.equal(

@@ -13,6 +13,8 @@ export interface UploadRow {
   readonly digest: Digest;
   /** Where the store has them. */
   readonly staged: string;
+  /** Who opened it. */
+  readonly principal: string;
 }
 
 /** The session with its claim. */
@@ -28,6 +30,7 @@ const columns = [
   'uploads.size',
   'uploads.digest',
   'uploads.staged',
+  'uploads.principal',
 ] as const;
 
 interface NewUpload {

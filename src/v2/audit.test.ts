@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { Client, digestOf } from '../../test/support/inject.ts';
+import { Client, digestOf, unknownUpload } from '../../test/support/inject.ts';
 import { type ConfigInput, testRegistry } from '../../test/support/registry.ts';
 import { createUser } from '../access/administration/users.ts';
 import { type AuditEventRow, listAuditEvents } from '../db/audit-events.ts';
@@ -52,6 +52,8 @@ test('each step of a push and each deletion is an event, with its tag and digest
     await client.delete('/v2/acme/app/manifests/nothing');
     await client.delete('/v2/acme/app/manifests/a');
     await client.delete(`/v2/acme/app/manifests/${image}`);
+    const never = `/v2/acme/app/blobs/uploads/${unknownUpload}`;
+    assert.equal((await client.finish(never, layer)).status, 404);
     await client.delete(`/v2/acme/app/blobs/${layer}`);
   });
   const pushes = log.filter(({ action }) => action === 'blob.push');

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import {
   type Answer,
+  assertError,
   type Client,
   describe,
   imageOf,
@@ -12,8 +13,9 @@ import {
   ociManifest,
   refer,
   unknownDigest,
+  unknownUpload,
 } from '../../test/support/inject.ts';
-import { connectPeople, fetchToken, type Person } from '../../test/support/people.ts';
+import { connectPeople, fetchToken, makeLogin, type Person } from '../../test/support/people.ts';
 
 const hidden = 'acme/hidden';
 /** As long as the other: lengths are compared too. */
@@ -121,6 +123,32 @@ test('content of a hidden repository is unknown in the caller’s own, however i
     assert.equal(referring.status, 400);
     assert.equal((await caller.get(`${own}/blobs/${layer.digest}`)).status, 404);
   }
+});
+
+test('a push that never was is unknown, whatever the repository holds; one that was can be repeated by its client', async (t) => {
+  const { client, logins, database, accounts, layer } = await world(t);
+  const writer = { id: accounts.writer, name: 'writer' };
+  const { headers } = await makeLogin(database, writer, { scopes: 'repository:acme/**:create' });
+  const creator = client.as(headers);
+  const never = `/v2/${hidden}/blobs/uploads/${unknownUpload}`;
+  const open = await creator.openUpload(hidden);
+  for (const location of [never, open]) {
+    const [held, absent] = [
+      await creator.finish(location, layer.digest),
+      await creator.finish(location === open ? await creator.openUpload(hidden) : location, unknownDigest),
+    ];
+    assert.ok([400, 404].includes(held.status), `${location}: ${held.status}`);
+    assert.equal(said(held, [layer.digest]), said(absent, [unknownDigest]));
+  }
+  const given = await creator.openUpload(hidden);
+  assert.equal((await creator.send('DELETE', given)).status, 204);
+  assertError(await creator.finish(given, layer.digest), 404, 'BLOB_UPLOAD_UNKNOWN');
+
+  const own = await creator.openUpload(hidden);
+  assert.equal((await creator.finish(own, layer.digest, 'a layer')).status, 201);
+  assert.equal((await creator.finish(own, layer.digest)).status, 201, 'the answer to the first was lost');
+  assertError(await creator.finish(own, unknownDigest), 404, 'BLOB_UPLOAD_UNKNOWN');
+  assertError(await client.as(logins.boss).finish(own, layer.digest), 404, 'BLOB_UPLOAD_UNKNOWN');
 });
 
 test('a manifest that names another’s blob does not keep it from being deleted', async (t) => {
