@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { insertRow, makeRobot } from '../../test/support/access.ts';
-import { dialects, makeOrganisation, makeUser } from '../../test/support/databases.ts';
+import { dialects, makeOrganisation, makeRepository, makeUser } from '../../test/support/databases.ts';
+import { parseName } from '../oci/name.ts';
 import { deleteGrant, type Grantee, listGrants, upsertGrant } from './grants.ts';
+import { nameNamespaces } from './migrations/0007-grants.ts';
 
 for (const { name, open } of dialects) {
   test(`${name}: a grantee has one role by one pattern, whoever else has grants`, async (t) => {
@@ -39,5 +41,37 @@ for (const { name, open } of dialects) {
     assert.deepEqual([await remove('acme/app', { team }), await remove('acme/app', { team })], [true, false]);
     assert.deepEqual([await remove('acme/**', robot), await remove('acme/**', alice)], [false, true]);
     assert.deepEqual(await list(), ['acme/app write user alice 7', 'acme/app read robot acme+deploy 7']);
+  });
+
+  test(`${name}: grants by a part of a namespace's name become one for each namespace that is there`, async (t) => {
+    const database = await open(t);
+    const alice = { account: await makeUser(database, 'alice') };
+    const acme = await makeOrganisation(database, 'acme');
+    await makeOrganisation(database, 'acme-dev');
+    await makeOrganisation(database, 'acme_x');
+    await makeOrganisation(database, 'acmex');
+    await makeOrganisation(database, 'evil-acme');
+    await makeRobot(database, 'acme+deploy', acme);
+    for (const repository of ['acme-old/app', 'x/acme/app', 'acme-top']) {
+      await makeRepository(database, parseName(repository));
+    }
+    await database.transaction(async (db) => {
+      const set = (pattern: string, role: 'read' | 'write' | 'admin') =>
+        upsertGrant(db, { pattern, grantee: alice, role }, 7);
+      await set('acme*/**', 'write');
+      await set('acme/**', 'read');
+      await set('acme-dev/**', 'admin');
+      await set('acme_*/app', 'read');
+      for (const pattern of ['*/app', '**', 'acme-*', 'acme/a*']) await set(pattern, 'read');
+      await nameNamespaces(db as never);
+    });
+    const after = (await listGrants(database.read)).map(({ pattern, role }) => `${pattern} ${role}`);
+    assert.deepEqual(after, [
+      ...['** read', '*/app read', 'acme-* read'],
+      ...['acme-dev/** admin', 'acme-old/** write', 'acme/** write', 'acme/a* read'],
+      ...['acme_x/** write', 'acme_x/app read', 'acmex/** write'],
+    ]);
+    await database.transaction((db) => nameNamespaces(db as never));
+    assert.equal((await listGrants(database.read)).length, after.length);
   });
 }

@@ -3,10 +3,13 @@ import { test } from 'node:test';
 import { makeOrganisation, makeRobot, makeUser } from '../../../test/support/access.ts';
 import { dialects, makeRepository } from '../../../test/support/databases.ts';
 import { refused } from '../../../test/support/refused.ts';
+import { findAccount } from '../../db/accounts.ts';
 import type { Database } from '../../db/database.ts';
-import { parseName } from '../../oci/name.ts';
+import { type AccountName, parseName } from '../../oci/name.ts';
+import { loadEntitlements, rightsOn } from '../entitlements.ts';
 import type { GranteeName } from './grantee.ts';
 import { grantsOf, removeGrant, setGrant } from './grants.ts';
+import { createOrganisation, deleteOrganisation } from './organisations.ts';
 import { createTeam } from './teams.ts';
 
 const now = 1_000;
@@ -68,6 +71,44 @@ for (const { name, open } of dialects) {
     await assert.rejects(removeGrant(database, 'acme/app', bob), refused('there is no user bob'));
     await assert.rejects(grantsOf(database, bob), refused('there is no user bob'));
     assert.deepEqual(await grantsOf(database, undefined), []);
+  });
+
+  test(`${name}: no grant picks namespaces by a part of their names`, async (t) => {
+    const database = await prepared(await open(t));
+    const set = async (pattern: string) => setGrant(database, { pattern, grantee: alice, role: 'read' });
+    for (const first of ['acme*', '*acme', 'a*e', 'acme-*']) {
+      for (const rest of ['**', 'app', '*', 'web-*']) {
+        await assert.rejects(
+          set(`${first}/${rest}`),
+          refused(new RegExp(`\\(\\*/${rest.replaceAll('*', '\\*')}\\)$`)),
+        );
+      }
+    }
+    for (const pattern of ['**', '*/app', '**/app', 'acme/web-*', 'alp*']) await set(pattern);
+  });
+
+  test(`${name}: what was given in a namespace is worth nothing in the next one of that name`, async (t) => {
+    const database = await prepared(await open(t));
+    const rights = async (id: number) => {
+      const identity = {
+        principal: { kind: 'user', id, name: 'alice' },
+        credential: { kind: 'password', since: 100 },
+      } as const;
+      const entitlements = await loadEntitlements(database.read, identity, now);
+      assert.ok(entitlements);
+      return [...rightsOn(entitlements, parseName('acme/app'), undefined, 'none')];
+    };
+    const id = (await findAccount(database.read, 'alice' as AccountName))?.id as number;
+    const set = async (pattern: string) => setGrant(database, { pattern, grantee: alice, role: 'admin' });
+    for (const first of ['acme', 'acme*', 'a*', '*e', 'acm*e']) {
+      for (const rest of ['app', '*', '**', 'a*']) {
+        await set(`${first}/${rest}`).catch(refused(/name each namespace/));
+      }
+    }
+    assert.ok((await rights(id)).includes('delete'));
+    await deleteOrganisation(database, 'acme');
+    await createOrganisation(database, { name: 'acme' });
+    assert.deepEqual(await rights(id), []);
   });
 
   test(`${name}: a grant for what is not there is made, with a warning`, async (t) => {

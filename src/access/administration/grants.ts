@@ -22,11 +22,26 @@ export function setGrant(
   grant: { readonly pattern: string; readonly grantee: GranteeName; readonly role: Role },
 ): Promise<{ readonly warning: string | undefined }> {
   const pattern = parsePattern(grant.pattern);
+  checkNamespace(pattern);
   return change(database, async (db) => {
     const grantee = await granteeNamed(db, grant.grantee);
     await upsertGrant(db, { pattern, grantee, role: grant.role }, database.clock());
     return { warning: await whyNothingMatches(db, pattern) };
   });
+}
+
+/**
+ * A namespace is named, or all are meant: by a part of its name a grant would be good for whoever takes such a name later, and for
+ * the next who has the name of one that was given up.
+ */
+function checkNamespace(pattern: Pattern): void {
+  const [first, ...rest] = pattern.split('/') as [string, ...string[]];
+  if (rest.length === 0 || !first.includes('*') || /^\*+$/.test(first)) return;
+  const below = rest.join('/');
+  throw new Refused(
+    `${pattern} would also be for whoever takes a name like ${first} later: name each namespace (NAME/${below}), ` +
+      `or mean all of them, those to come too (*/${below})`,
+  );
 }
 
 /** A grant may come before what it is for; more often it is a slip of the pen. */

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { isPostgres } from '../dialect.ts';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema
@@ -9,4 +10,78 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`update trusts set own_issuer = 1`.execute(db);
 
   await db.schema.alterTable('repository_blobs').addColumn('session', 'text').execute();
+
+  await nameNamespaces(db as Kysely<Grants>);
+}
+
+interface Grants {
+  grants: {
+    id: number;
+    pattern: string;
+    account_id: number | null;
+    team_id: number | null;
+    role: string;
+    created_at: number;
+  };
+  accounts: { name: string; kind: string };
+  repositories: { name: string };
+}
+
+/**
+ * Grants that picked namespaces by a part of their names (`acme*\/**`) become one for each namespace that is there: nothing is taken
+ * away, and nothing is given in namespaces that come to have such a name later.
+ */
+export async function nameNamespaces(db: Kysely<Grants>): Promise<void> {
+  const grants = await db.selectFrom('grants').selectAll().where('pattern', 'like', '%*%/%').execute();
+  for (const { id, ...grant } of grants) {
+    const [first, ...rest] = grant.pattern.split('/') as [string, ...string[]];
+    if (!/[^*]/.test(first) || !first.includes('*')) continue;
+    for (const namespace of await namespacesLike(db, first)) {
+      const pattern = [namespace, ...rest].join('/');
+      const same = await db
+        .selectFrom('grants')
+        .select(['id', 'role'])
+        .where('pattern', '=', pattern)
+        .where('account_id', 'is not distinct from', grant.account_id)
+        .where('team_id', 'is not distinct from', grant.team_id)
+        .executeTakeFirst();
+      if (same === undefined) {
+        await db
+          .insertInto('grants')
+          .values({ ...grant, pattern } as never)
+          .execute();
+      } else if (roles.indexOf(same.role) < roles.indexOf(grant.role)) {
+        await db.updateTable('grants').set({ role: grant.role }).where('id', '=', same.id).execute();
+      }
+    }
+    await db.deleteFrom('grants').where('id', '=', id).execute();
+  }
+}
+
+/** Each allows what those before it allow. */
+const roles = ['read', 'write', 'maintain', 'admin'];
+
+/** The names of accounts and of repositories' first components that the component of a pattern matches. */
+async function namespacesLike(db: Kysely<Grants>, component: string): Promise<Set<string>> {
+  const like = component.replaceAll('_', '\\_').replaceAll('*', '%');
+  const accounts = db.selectFrom('accounts').select('name').where('kind', '<>', 'robot').as('named');
+  const first = isPostgres(db)
+    ? sql<string>`split_part(name, '/', 1)`
+    : sql<string>`substr(name, 1, instr(name, '/') - 1)`;
+  const firsts = db
+    .selectFrom('repositories')
+    .select(first.as('name'))
+    .where('name', 'like', '%/%')
+    .as('named');
+  const found = new Set<string>();
+  for (const names of [accounts, firsts]) {
+    const rows = await db
+      .selectFrom(names)
+      .select('named.name')
+      .distinct()
+      .where(sql<boolean>`named.name like ${like} escape '\\'`)
+      .execute();
+    for (const { name } of rows) found.add(name);
+  }
+  return found;
 }
