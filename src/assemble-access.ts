@@ -50,7 +50,8 @@ export interface AssembledAccess {
 /** The wiring of access: with a token server of Berth's own, or with another's tokens. @throws TokenServerKeysError */
 export async function assembleAccess(config: Config, parts: AccessParts): Promise<AssembledAccess> {
   const { database, clock, logger, audit, clientOf, limits, observe } = parts;
-  const { tokenLifetime: lifetime, refreshLifetime, passwordLogin, createNamespaces } = config.access;
+  const { tokenLifetime: lifetime, refreshLifetime, passwordLogin } = config.access;
+  const namespacesPerUser = config.access.createNamespaces === 'users' ? config.access.namespacesPerUser : 0;
   const policy = config.anonymous;
   const logins = new Logins({
     database,
@@ -72,7 +73,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
   const sessions = new Sessions({ database, clock });
   const settled = () => logins.settled();
   const accessWith = (tokens: TokenVerifier) =>
-    new Access({ database, clock, policy, createNamespaces, tokens, logins });
+    new Access({ database, clock, policy, namespacesPerUser, tokens, logins });
 
   if (config.tokenServer !== undefined) {
     const { realm, service, issuer, certificates, keys: set } = config.tokenServer;
@@ -102,7 +103,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
   });
   // Its library is loaded where somebody has use for it.
   const provider = config.signOn && new (await import('./auth/provider.ts')).Provider(config.signOn);
-  const grants = new TokenGrants({ database, tokens, clock, policy, createNamespaces });
+  const grants = new TokenGrants({ database, tokens, clock, policy, namespacesPerUser });
   return {
     access: accessWith(tokens),
     tokenServer: {

@@ -22,7 +22,7 @@ const app = parseName('acme/app');
 const base = parseName('acme/base');
 const needs: readonly RepositoryNeed[] = ['pull', 'create', 'push', 'delete'];
 
-type Settings = Partial<Pick<AccessParts, 'policy' | 'createNamespaces' | 'tokens' | 'logins'>>;
+type Settings = Partial<Pick<AccessParts, 'policy' | 'namespacesPerUser' | 'tokens' | 'logins'>>;
 
 const nobodyLogsIn: AccessParts['logins'] = {
   authenticate: () => Promise.reject(new Error('not asked for')),
@@ -48,7 +48,7 @@ function accessTo(database: Database, settings: Settings = {}): Access {
     database,
     clock: () => now,
     policy: 'public',
-    createNamespaces: 'administrators',
+    namespacesPerUser: 0,
     tokens: noTokens,
     logins: nobodyLogsIn,
     ...settings,
@@ -147,9 +147,9 @@ for (const dialect of dialects) {
     }
   });
 
-  test(`${dialect.name}: a push makes a namespace the pusher's own where users may make them`, async (t) => {
+  test(`${dialect.name}: a push is let into a namespace that nobody has, which is made by what it stores alone`, async (t) => {
     const { database, alice } = await setUp(t, { dialect });
-    const access = accessTo(database, { createNamespaces: 'users' });
+    const access = accessTo(database, { namespacesPerUser: 10 });
     const tokens = withToken(alice, [['third/app', ['push']]]);
     for (const [name, need, caller] of [
       ['first/app', 'create', { identity: alice }],
@@ -158,8 +158,16 @@ for (const dialect of dialects) {
     ] as const) {
       const permit = await access.authorize(caller, need, parseName(name));
       assert.deepEqual([permit.repository, permit.mayCreate, permit.mayUpdate], [undefined, true, true]);
-      const account = await findAccount(database.read, name.split('/')[0] as AccountName);
+      const find = () => findAccount(database.read, name.split('/')[0] as AccountName);
+      assert.equal(await find(), undefined);
+      await assert.rejects(async () => access.authorize({ identity: alice }, 'pull', parseName(name)), {
+        code: 'NAME_UNKNOWN',
+      });
+      await database.transaction((db) => permit.claim?.make(db, now) ?? assert.fail('nothing to make'));
+      const account = await find();
       assert.deepEqual([account?.kind, account?.createdAt], ['organisation', now]);
+      const later = await access.authorize(caller, need, parseName(name));
+      assert.deepEqual([later.mayCreate, later.claim], [true, undefined]);
     }
   });
 }
@@ -186,15 +194,15 @@ test('nothing is made by what is no push, by others than people, or where admini
     credential: { kind: 'token', id: await makeToken(database, id) },
   };
   const name = parseName('new/app');
-  for (const [createNamespaces, need, identity] of [
-    ['users', 'pull', alice],
-    ['users', 'delete', alice],
-    ['users', 'push', robot],
-    ['users', 'create', robot],
-    ['administrators', 'push', alice],
-    ['administrators', 'create', alice],
+  for (const [namespacesPerUser, need, identity] of [
+    [10, 'delete', alice],
+    [10, 'push', robot],
+    [10, 'create', robot],
+    [0, 'push', alice],
+    [0, 'create', alice],
+    [0, 'pull', alice],
   ] as const) {
-    const access = accessTo(database, { createNamespaces });
+    const access = accessTo(database, { namespacesPerUser });
     await assert.rejects(async () => access.authorize({ identity }, need, name), { code: 'DENIED' });
     assert.equal(await findAccount(database.read, 'new' as AccountName), undefined);
   }
@@ -208,7 +216,7 @@ test('without credentials the policy decides, and a refusal asks for a login', a
     ['public', [base]],
     ['pull', [app, base, absent]],
   ] as const) {
-    const access = accessTo(database, { policy, createNamespaces: 'users' });
+    const access = accessTo(database, { policy, namespacesPerUser: 10 });
     for (const name of [app, base, absent]) {
       for (const need of needs) {
         const act = async () => access.authorize(anonymousCaller, need, name);

@@ -4,7 +4,7 @@ import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { type Credentials, parseBasic } from './basic.ts';
 import { Challenge } from './challenge.ts';
-import { type Claim, claimNamespace, findClaimable } from './claim-namespace.ts';
+import { findClaimable, type NamespaceClaim, rightsOfClaimant } from './claim-namespace.ts';
 import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
 import { anonymousIdentity, type Identity } from './identity.ts';
 import { inWords, isMet, type RegistryNeed, type RepositoryNeed } from './need.ts';
@@ -28,7 +28,8 @@ export interface AccessParts {
   readonly database: Database;
   readonly clock: () => number;
   readonly policy: AnonymousAccess;
-  readonly createNamespaces: 'administrators' | 'users';
+  /** How many namespaces a user may make by pushing; 0: only administrators make namespaces. */
+  readonly namespacesPerUser: number;
   readonly tokens: TokenVerifier;
   readonly logins: {
     /** @throws RegistryError `UNAUTHORIZED` | `TOOMANYREQUESTS` */
@@ -156,22 +157,20 @@ export class Access {
     name: RepositoryName,
     limit?: { granted: Granted; rights: Rights },
   ): Promise<Permit> {
-    let standing = await this.#standing(caller, name);
+    const standing = await this.#standing(caller, name);
     if (limit?.granted.repository !== undefined && limit.granted.repository !== standing.repository?.id) {
       throw new Challenge('invalid_token');
     }
     const claim = isMet(need, standing.rights)
       ? undefined
-      : await this.#findClaimable(caller, need, name, standing);
-    if (claim !== undefined) {
-      await claimNamespace(this.#parts.database, claim, this.#parts.clock());
-      standing = await this.#standing(caller, name);
-    }
-    const rights = limit === undefined ? standing.rights : intersection(standing.rights, limit.rights);
+      : await this.#findClaim(caller, need, name, standing.entitlements);
+    const held = claim === undefined ? standing.rights : rightsOfClaimant(standing.entitlements, name);
+    const rights = limit === undefined ? held : intersection(held, limit.rights);
     if (!isMet(need, rights)) throw refusal(caller, need, name);
-    return permitIn(standing.repository?.id, caller.identity, rights, (from) =>
-      this.#mayPull(caller, standing, from),
-    );
+    // Clients look for what they are about to push; whoever has begun an upload there as well has nothing to show.
+    if (claim !== undefined && need === 'pull') throw new RegistryError('NAME_UNKNOWN', { name });
+    const mayPull = (from: RepositoryRow) => this.#mayPull(caller, standing, from);
+    return permitIn(standing.repository?.id, caller.identity, rights, mayPull, claim);
   }
 
   async #standing(caller: Caller, name: RepositoryName): Promise<Standing> {
@@ -183,17 +182,16 @@ export class Access {
     return { entitlements, repository, rights: rightsOn(entitlements, name, repository?.visibility, policy) };
   }
 
-  /** What becomes the caller's by this. */
-  async #findClaimable(
-    { identity }: Caller,
+  async #findClaim(
+    { identity: { principal } }: Caller,
     need: RepositoryNeed,
     name: RepositoryName,
-    { entitlements }: Standing,
-  ): Promise<Claim | undefined> {
-    const { database, createNamespaces } = this.#parts;
-    const pushes = need === 'create' || need === 'push';
-    if (createNamespaces !== 'users' || !pushes) return undefined;
-    return findClaimable(database.read, identity.principal, entitlements, name);
+    entitlements: Entitlements,
+  ): Promise<NamespaceClaim | undefined> {
+    if (need === 'delete') return undefined;
+    const { database, namespacesPerUser } = this.#parts;
+    const claims = await findClaimable(database.read, { principal, entitlements, namespacesPerUser }, [name]);
+    return claims.get(name);
   }
 
   #mayPull({ token }: Caller, { entitlements }: Standing, from: RepositoryRow): boolean {

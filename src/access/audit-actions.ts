@@ -28,7 +28,8 @@ export const auditActions = {
   'user.password': 'A user was given another password.',
   'user.delete': 'A user was deleted.',
   'user.import': 'Users were imported from an htpasswd file.',
-  'organisation.create': 'An organisation was made.',
+  'organisation.create':
+    'An organisation was made; `detail.repository` is where a user pushed to a free name.',
   'organisation.update': 'An organisation was changed.',
   'organisation.delete': 'An organisation was deleted.',
   'member.set': 'Somebody was made a member of an organisation, or got another role there.',

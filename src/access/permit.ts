@@ -1,5 +1,6 @@
 import type { RepositoryRow } from '../db/repositories.ts';
 import type { Visible } from '../db/repository-ranges.ts';
+import type { NamespaceClaim } from './claim-namespace.ts';
 import { anonymousIdentity, type Identity, principalKey } from './identity.ts';
 import type { Rights } from './rights.ts';
 
@@ -13,6 +14,8 @@ export interface Permit {
   readonly mayCreate: boolean;
   /** Move a tag that stands. */
   readonly mayUpdate: boolean;
+  /** The namespace that what is stored makes the caller's own, where it is free. */
+  readonly claim?: NamespaceClaim | undefined;
   /** Whether a blob may be mounted from there. */
   readonly mayPull: (from: RepositoryRow) => boolean;
   /** What the list of repositories holds. */
@@ -50,12 +53,14 @@ export function permitIn(
   identity: Identity,
   rights: Rights,
   mayPull: Permit['mayPull'],
+  claim?: NamespaceClaim,
 ): Permit {
   return {
     principal: principalKey(identity.principal),
     repository,
     mayCreate: rights.has('create'),
     mayUpdate: rights.has('update'),
+    claim,
     mayPull,
     visible: none,
   };

@@ -1,13 +1,19 @@
 // People whom the sign-on provider vouches for: which account is theirs, and what their groups make of it.
 import type { Database } from '../db/database.ts';
-import { findIdentity, findTeamsOfGroups, insertIdentity, leaveTeamsOfGroups } from '../db/identities.ts';
+import {
+  findIdentity,
+  findTeamsOfGroups,
+  insertIdentity,
+  leaveTeamsOfGroups,
+  renameIdentity,
+} from '../db/identities.ts';
 import { findMemberRole, setMember } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
-import { repositoriesInUse } from '../db/repositories.ts';
+import { holdsManifests } from '../db/repositories.ts';
 import { addTeamMember } from '../db/team-members.ts';
 import { countEnabledAdministrators, findUserById, insertUser, type User, updateUser } from '../db/users.ts';
 import { asNamespace, type Namespace } from '../oci/name.ts';
-import { addAccount, parseNewName } from './administration/accounts.ts';
+import { addAccount, parseNewName, startAnew } from './administration/accounts.ts';
 import { change } from './administration/change.ts';
 import { Refused } from './administration/refused.ts';
 import { parseMail } from './administration/text.ts';
@@ -55,6 +61,7 @@ export function signOn(
 async function userOf(db: Db, { issuer, subject, username }: Person, now: number): Promise<User> {
   const known = await findIdentity(db, issuer, subject);
   const id = known ?? (await addUser(db, { issuer, subject, username }, now));
+  await renameIdentity(db, { issuer, subject, name: nameOf(username) ?? null });
   const user = (await findUserById(db, id)) as User;
   if (user.disabledAt !== null) {
     throw new Refused(`the account ${user.name} is disabled: ask an administrator of this registry`);
@@ -68,13 +75,20 @@ async function addUser(
   { issuer, subject, username }: Pick<Person, 'issuer' | 'subject' | 'username'>,
   now: number,
 ): Promise<number> {
-  const name = parseNewName(nameOf(username));
+  const given = nameOf(username);
+  if (given === undefined) {
+    throw new Refused(
+      'the sign-on provider gives you no name that an account can have; ask an administrator',
+    );
+  }
+  const name = parseNewName(given);
   // What is there belongs to the administrators so far, and would be the new user's.
-  if ((await repositoriesInUse(db, name, 1)).count > 0) {
+  if (await holdsManifests(db, name)) {
     throw new Refused(
       `${name} cannot be your account: there are repositories of that name; ask an administrator`,
     );
   }
+  await startAnew(db, name, now);
   const id = await addAccount(db, { name, kind: 'user' }, now);
   await insertUser(db, id, { mail: null, password: null, administrator: false, tokenOnly: false }, now);
   await insertIdentity(db, issuer, subject, id);
@@ -83,8 +97,8 @@ async function addUser(
 
 const maxUsername = 128;
 
-/** `Jane.Doe@example.com` → `jane.doe`. @throws Refused when nothing is left */
-function nameOf(username: unknown): Namespace {
+/** `Jane.Doe@example.com` → `jane.doe`; `undefined` when nothing is left. */
+function nameOf(username: unknown): Namespace | undefined {
   const text = typeof username === 'string' ? username.slice(0, maxUsername).toLowerCase() : '';
   const [own = ''] = text.split('@', 1);
   const name = own
@@ -93,13 +107,7 @@ function nameOf(username: unknown): Namespace {
     .replaceAll(/([._-])[._-]*/g, '$1')
     .replace(/^[._-]/, '')
     .replace(/[._-]$/, '');
-  const valid = asNamespace(name);
-  if (valid === undefined) {
-    throw new Refused(
-      'the sign-on provider gives you no name that an account can have; ask an administrator',
-    );
-  }
-  return valid;
+  return asNamespace(name);
 }
 
 function groupsOf(claim: unknown): readonly string[] {

@@ -26,8 +26,8 @@ async function setUp(t: TestContext, given: Partial<TokenGrantsParts> = {}) {
     refreshLifetime: 60 * minute,
   });
   const policy = 'public';
-  const createNamespaces = 'users';
-  const grants = new TokenGrants({ database, tokens, clock, policy, createNamespaces, ...given });
+  const namespacesPerUser = 10;
+  const grants = new TokenGrants({ database, tokens, clock, policy, namespacesPerUser, ...given });
   const id = await makeUser(database, 'alice');
   const alice: Identity = {
     principal: { kind: 'user', id, name: 'alice' },

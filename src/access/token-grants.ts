@@ -2,15 +2,13 @@ import type { Database } from '../db/database.ts';
 import { findTrustStanding } from '../db/entitlements.ts';
 import { findRepositoryRows } from '../db/repositories.ts';
 import { RegistryError } from '../oci/errors.ts';
-import type { RepositoryName } from '../oci/name.ts';
 import type { BearerTokens } from './bearer.ts';
-import { findAllClaimable } from './claim-namespace.ts';
+import { findClaimable, rightsOfClaimant } from './claim-namespace.ts';
 import type { Asked } from './docker-scope.ts';
 import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
 import type { Identity } from './identity.ts';
 import type { AnonymousAccess } from './policy.ts';
-import { type Action, allRights, intersection, type Rights } from './rights.ts';
-import { rightsInScopes } from './scope.ts';
+import type { Action, Rights } from './rights.ts';
 import type { Granted } from './token-verifier.ts';
 
 export interface TokenGrantsParts {
@@ -19,7 +17,8 @@ export interface TokenGrantsParts {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly policy: AnonymousAccess;
-  readonly createNamespaces: 'administrators' | 'users';
+  /** How many namespaces a user may make by pushing; 0: only administrators make namespaces. */
+  readonly namespacesPerUser: number;
 }
 
 /** A token, and what it came to be good for. */
@@ -67,14 +66,14 @@ export class TokenGrants {
     return left > 0 ? tokens.issueRefresh(identity, left) : undefined;
   }
 
-  /** However many are asked for, it takes a query for the repositories, and one for namespaces that nobody has yet. */
+  /** However many are asked for, it takes a query for the repositories, and two for namespaces that nobody has yet. */
   async #grantAll(
     { principal }: Identity,
     entitlements: Entitlements,
     asked: Asked['repositories'],
   ): Promise<Granted[]> {
     if (asked.size === 0) return [];
-    const { database, policy, createNamespaces } = this.#parts;
+    const { database, policy, namespacesPerUser } = this.#parts;
     const found = await findRepositoryRows(database.read, [...asked.keys()]);
     const rows = new Map(found.map((row) => [row.name, row]));
     const each = [...asked].map(([name, actions]) => {
@@ -88,26 +87,18 @@ export class TokenGrants {
     });
     const pushed = each.filter(({ rights, actions }) => !rights.has('create') && actions.some(isPush));
     // The push itself claims the namespace; no token could be had for it otherwise.
-    const claimable =
-      createNamespaces === 'users'
-        ? await findAllClaimable(
-            database.read,
-            principal,
-            entitlements,
-            pushed.map(({ name }) => name),
-          )
-        : new Set();
+    const claimable = await findClaimable(
+      database.read,
+      { principal, entitlements, namespacesPerUser },
+      pushed.map(({ name }) => name),
+    );
     return each
       .map(({ name, actions, repository, rights }) => {
-        const all = claimable.has(name) ? rightsOfOwner(entitlements, name) : rights;
+        const all = claimable.has(name) ? rightsOfClaimant(entitlements, name) : rights;
         return { name, actions: actionsWithin(all, actions), repository };
       })
       .filter(({ actions }) => actions.length > 0);
   }
-}
-
-function rightsOfOwner({ scopes }: Entitlements, name: RepositoryName): Rights {
-  return scopes === undefined ? allRights : intersection(allRights, rightsInScopes(scopes, name));
 }
 
 const pushes: ReadonlySet<Action> = new Set(['push', 'create', '*']);

@@ -25,15 +25,12 @@ const hour = 3_600_000;
 
 interface Settings {
   readonly policy?: AnonymousAccess;
-  readonly createNamespaces?: 'administrators' | 'users';
+  readonly namespacesPerUser?: number;
   readonly limits?: Limits | undefined;
 }
 
 /** The token server over a real database; who has which password, or takes the database away, the test says. */
-async function setUp(
-  t: TestContext,
-  { policy = 'public', createNamespaces = 'administrators', limits }: Settings = {},
-) {
+async function setUp(t: TestContext, { policy = 'public', namespacesPerUser = 0, limits }: Settings = {}) {
   const database = await (dialects[0] as (typeof dialects)[number]).open(t);
   const time = { now };
   const clock = (): number => time.now;
@@ -63,7 +60,7 @@ async function setUp(
       },
     },
     tokens,
-    grants: new TokenGrants({ database, tokens, clock, policy, createNamespaces }),
+    grants: new TokenGrants({ database, tokens, clock, policy, namespacesPerUser }),
     audit: { record: (event) => events.push(event) },
     clientOf: () => ({ address: '192.0.2.7' }),
     limits,
@@ -281,7 +278,7 @@ for (const [policy, status, expected] of policies) {
 }
 
 test('GET: a namespace that nobody has is for users to push to where they may make it', async (t) => {
-  const server = await setUp(t, { createNamespaces: 'users' });
+  const server = await setUp(t, { namespacesPerUser: 10 });
   const { id } = await withAlice(server);
   const good = async (name: string, actions: string, credentials?: string) =>
     (

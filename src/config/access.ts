@@ -88,6 +88,10 @@ export const access = z
     createNamespaces: choice(['administrators', 'users']).prefault('administrators').meta({
       description: 'Who may make a namespace that nobody has, and that holds nothing, by pushing to it.',
     }),
+    namespacesPerUser: count({ min: 1, max: 1_000_000 }).prefault(10).meta({
+      description:
+        'How many namespaces a user may make by pushing to them, where users may; those that were deleted do not count.',
+    }),
   })
   .readonly()
   .prefault({})

@@ -52,6 +52,7 @@ test('without a file, variables or flags everything is at its default', () => {
         refreshLifetime: 7_776_000_000,
         passwordLogin: true,
         createNamespaces: 'administrators',
+        namespacesPerUser: 10,
       },
       signOn: undefined,
       tokenServer: undefined,
@@ -113,6 +114,7 @@ access:
   refreshLifetime: 30d
   passwordLogin: false
   createNamespaces: users
+  namespacesPerUser: 3
 signOn:
   issuer: https://login.example.com/realms/acme
   clientId: berth
@@ -186,6 +188,7 @@ shutdown: { drainTimeout: 0s }
       refreshLifetime: 2_592_000_000,
       passwordLogin: false,
       createNamespaces: 'users',
+      namespacesPerUser: 3,
     },
     signOn: {
       issuer: 'https://login.example.com/realms/acme',
@@ -262,6 +265,7 @@ test('every key has one variable, and the variable sets it', () => {
     'access.refreshLifetime': '1h',
     'access.passwordLogin': 'false',
     'access.createNamespaces': 'users',
+    'access.namespacesPerUser': '3',
     'signOn.issuer': 'https://login.example.com',
     'signOn.clientId': 'berth',
     'signOn.clientSecret': 'secret',

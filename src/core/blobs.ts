@@ -26,6 +26,7 @@ import {
 } from '../storage/blob-store.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
+import type { NamespaceClaim } from './namespace-claim.ts';
 
 /** A blob that a repository holds. */
 export interface Blob {
@@ -92,12 +93,14 @@ export class Blobs {
   async commit(
     upload: StagedUpload & { readonly writer: string; readonly repository: number; readonly owner: string },
     digest: Digest,
+    namespace?: NamespaceClaim,
   ): Promise<void> {
     const { size } = upload;
     const generation = (await findBytes(this.#database.read, digest))?.generation ?? 0;
     await this.#store.commit(upload, blobKey(digest, generation));
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
+      await namespace?.make(db, now);
       if (!(await recordStored(db, { digest, size, generation }, now))) {
         throw new RegistryError('UNAVAILABLE', 'the blob was being deleted; push it again');
       }
@@ -118,19 +121,25 @@ export class Blobs {
     digest: Digest,
     from: RepositoryName | undefined,
     mayPull: (repository: RepositoryRow) => boolean,
+    namespace?: NamespaceClaim,
   ): Promise<boolean> {
     // Looked at first without a transaction: most mounts of containerd and BuildKit find nothing.
     const source = (await holdersOf(this.#database.read, digest, from)).find(mayPull);
     if (source === undefined) return false;
-    return this.#database.transaction(async (db) => {
+    const mounted = this.#database.transaction(async (db) => {
       const now = this.#clock();
+      await namespace?.make(db, now);
       const repository = await findOrCreateRepository(db, name, now);
       // From here on nobody deletes the blob or takes it from `from`.
-      if (!(await postponeReview(db, digest, now))) return false;
+      if (!(await postponeReview(db, digest, now))) throw new SourceGone();
       // The very repository that may be pulled: another may have its name by now.
-      if ((await findBlob(db, source.name, digest))?.repository_id !== source.id) return false;
+      if ((await findBlob(db, source.name, digest))?.repository_id !== source.id) throw new SourceGone();
       await linkBlob(db, repository, digest, now);
       return true;
+    });
+    return mounted.catch((error) => {
+      if (error instanceof SourceGone) return false;
+      throw error;
     });
   }
 
@@ -160,6 +169,9 @@ export class Blobs {
     });
   }
 }
+
+/** Between the look and the transaction; what that has made already is taken back. */
+class SourceGone extends Error {}
 
 async function holdersOf(
   db: Db,

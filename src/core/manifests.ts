@@ -23,6 +23,7 @@ import { printReference, type Reference, type Tag } from '../oci/reference.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts';
+import type { NamespaceClaim } from './namespace-claim.ts';
 import { digestBytes } from './running-hash.ts';
 
 /** Which missing references a manifest may be pushed with; a subject and foreign layers may always come later. */
@@ -41,6 +42,7 @@ export interface ManifestPush {
   readonly tags: readonly Tag[];
   readonly conditions: Conditions;
   readonly rights: PushRights;
+  readonly namespace?: NamespaceClaim | undefined;
 }
 
 /** What a push may do; whether it has to is known only when the tags cannot move any more. */
@@ -118,6 +120,7 @@ export class Manifests {
     const tags = reference.kind === 'tag' ? [reference.tag] : [...push.tags].sort();
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
+      await push.namespace?.make(db, now);
       const repository = await findOrCreateRepository(db, name, now);
       await lockTags(db, repository, tags);
       await checkRights(db, repository, digest, tags, push.rights);

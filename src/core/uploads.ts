@@ -20,6 +20,7 @@ import type { RepositoryName } from '../oci/name.ts';
 import { type BlobStore, type StagedUpload, UploadLost } from '../storage/blob-store.ts';
 import type { Blobs } from './blobs.ts';
 import type { Clock } from './clock.ts';
+import type { NamespaceClaim } from './namespace-claim.ts';
 import { RunningHash } from './running-hash.ts';
 
 /** How far a session has come. */
@@ -82,13 +83,19 @@ export class Uploads {
   }
 
   /** Opens a session, which is its owner's alone; the repository comes to be with its first one. */
-  async start(name: RepositoryName, algorithm: DigestAlgorithm, owner: string): Promise<UploadStatus> {
+  async start(
+    name: RepositoryName,
+    algorithm: DigestAlgorithm,
+    owner: string,
+    claim?: NamespaceClaim,
+  ): Promise<UploadStatus> {
     await this.#store.checkRoom();
     const id = randomUUID();
     const digest = new RunningHash(algorithm).digest();
     await this.#database.transaction(
       async (db) => {
         const now = this.#clock();
+        await claim?.prepare(db, now);
         const repository = await findOrCreateRepository(db, name, now);
         await insertUpload(db, { id, repository, algorithm, digest, owner }, now);
       },
@@ -124,18 +131,23 @@ export class Uploads {
    * with this blob, it is done already.
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
-  async finish(session: SessionKey, digest: Digest, body: UploadBody): Promise<void> {
+  async finish(
+    session: SessionKey,
+    digest: Digest,
+    body: UploadBody,
+    namespace?: NamespaceClaim,
+  ): Promise<void> {
     const nothingComes = body.empty === true && body.range === undefined;
     const isRecorded = (row: UploadRow): boolean => nothingComes && row.digest === digest;
     const run = async (claim: Claim): Promise<void> => {
-      const commitRecorded = (): Promise<void> => this.#commit(claim, claim.row, digest);
+      const commitRecorded = (): Promise<void> => this.#commit(claim, claim.row, digest, namespace);
       if (!isRecorded(claim.row)) {
-        await this.#finishWith(claim, digest, body);
+        await this.#finishWith(claim, digest, body, namespace);
       } else if (this.#store.stagesDurably) {
         // What is recorded of bytes that cannot have changed since needs no second look at them, at whichever replica.
         await commitRecorded();
       } else {
-        await this.#finishWith(claim, digest, body).catch((error) => {
+        await this.#finishWith(claim, digest, body, namespace).catch((error) => {
           if (!isGone(error)) throw error;
           return commitRecorded();
         });
@@ -152,7 +164,12 @@ export class Uploads {
     }
   }
 
-  async #finishWith(claim: Claim, digest: Digest, body: UploadBody): Promise<void> {
+  async #finishWith(
+    claim: Claim,
+    digest: Digest,
+    body: UploadBody,
+    namespace: NamespaceClaim | undefined,
+  ): Promise<void> {
     const received = await this.#take(claim, body);
     const upload = { id: claim.row.id, size: received.hash.size, staged: received.staged };
     const computed = await this.#digest(received.hash, upload, digestAlgorithm(digest));
@@ -161,7 +178,7 @@ export class Uploads {
       throw new RegistryError('DIGEST_INVALID', `the content's digest is ${computed}, not ${digest}`);
     }
     try {
-      await this.#commit(claim, upload, digest);
+      await this.#commit(claim, upload, digest, namespace);
     } catch (error) {
       // The bytes may have moved already; a repeated PUT without a body finds them.
       if (!(error instanceof UploadLost)) await this.#release(received).catch(() => {});
@@ -169,9 +186,14 @@ export class Uploads {
     }
   }
 
-  #commit({ row, writer }: Claim, { id, size, staged }: StagedUpload, digest: Digest): Promise<void> {
+  #commit(
+    { row, writer }: Claim,
+    { id, size, staged }: StagedUpload,
+    digest: Digest,
+    namespace: NamespaceClaim | undefined,
+  ): Promise<void> {
     const { repository_id: repository, principal: owner } = row;
-    return this.#blobs.commit({ id, size, staged, writer, repository, owner }, digest);
+    return this.#blobs.commit({ id, size, staged, writer, repository, owner }, digest, namespace);
   }
 
   /** Gives up the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN` | `RANGE_INVALID` */

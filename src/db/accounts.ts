@@ -1,4 +1,5 @@
 import type { AccountName } from '../oci/name.ts';
+import { deleteGrantsBelow } from './grants.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { AccountKind, Visibility } from './schema.ts';
 
@@ -49,17 +50,34 @@ export async function insertAccount(
     readonly kind: AccountKind;
     readonly ownerId?: number;
     readonly defaultVisibility?: Visibility;
+    /** The user who made the namespace by pushing to it. */
+    readonly claimedBy?: number;
   },
   now: number,
 ): Promise<number | undefined> {
-  const { name, kind, ownerId = null, defaultVisibility = 'private' } = account;
+  const { name, kind, ownerId = null, defaultVisibility = 'private', claimedBy = null } = account;
   const row = await db
     .insertInto('accounts')
-    .values({ name, kind, owner_id: ownerId, default_visibility: defaultVisibility, created_at: now })
+    .values({
+      ...{ name, kind, owner_id: ownerId, claimed_by: claimedBy },
+      ...{ default_visibility: defaultVisibility, created_at: now },
+    })
     .onConflict((conflict) => conflict.column('name').doNothing())
     .returning('id')
     .executeTakeFirst();
   return row?.id;
+}
+
+const selectClaimed = prepare((db, p: Params<{ user: number }>) =>
+  db
+    .selectFrom('accounts')
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .where('claimed_by', '=', p('user')),
+);
+
+/** How many of the namespaces that there are the user has made by pushing. */
+export async function countClaimed(db: Db, user: number): Promise<number> {
+  return Number((await first(selectClaimed(db, { user })))?.count ?? 0);
 }
 
 const selectPage = prepare((db, p: Params<{ kind: string; after: string; limit: number }>) =>
@@ -111,8 +129,7 @@ export async function setDefaultVisibility(db: Db, id: number, visibility: Visib
  * and what others were granted in its namespace, so that nobody has a right there who was given it before the name came back.
  */
 export async function deleteAccount(db: Db, { id, name }: Pick<Account, 'id' | 'name'>): Promise<void> {
-  // '0' comes right after '/'.
-  await db.deleteFrom('grants').where('pattern', '>', `${name}/`).where('pattern', '<', `${name}0`).execute();
+  await deleteGrantsBelow(db, name);
   await db.deleteFrom('accounts').where('owner_id', '=', id).execute();
   await db.deleteFrom('accounts').where('id', '=', id).execute();
 }

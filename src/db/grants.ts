@@ -30,6 +30,16 @@ export async function upsertGrant(
     .execute();
 }
 
+/** Takes back all that was granted in the namespace. */
+export async function deleteGrantsBelow(db: Db, namespace: string): Promise<void> {
+  await db
+    .deleteFrom('grants')
+    .where('pattern', '>', `${namespace}/`)
+    // '0' comes right after '/'.
+    .where('pattern', '<', `${namespace}0`)
+    .execute();
+}
+
 /** False when there is no such grant. */
 export async function deleteGrant(db: Db, pattern: string, grantee: Grantee): Promise<boolean> {
   const { account_id, team_id } = idsOf(grantee);

@@ -15,6 +15,19 @@ export async function findIdentity(db: Db, issuer: string, subject: string): Pro
   return (await first(selectAccount(db, { issuer, subject })))?.account_id;
 }
 
+/** Records what the provider calls the person now. */
+export async function renameIdentity(
+  db: Db,
+  { issuer, subject, name }: { issuer: string; subject: string; name: string | null },
+): Promise<void> {
+  await db
+    .updateTable('identities')
+    .set({ name })
+    .where('issuer', '=', issuer)
+    .where('subject', '=', subject)
+    .execute();
+}
+
 export async function insertIdentity(
   db: Db,
   issuer: string,

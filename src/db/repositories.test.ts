@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dialects, digestNumber, makeOrganisation, makeRepository } from '../../test/support/databases.ts';
+import {
+  dialects,
+  digestNumber,
+  makeOrganisation,
+  makeRepository,
+  makeUser,
+} from '../../test/support/databases.ts';
 import { type Namespace, parseName, type RepositoryName } from '../oci/name.ts';
 import { linkBlob, recordStored } from './blobs.ts';
+import { insertIdentity, renameIdentity } from './identities.ts';
 import { deleteManifest, insertManifest } from './manifests.ts';
 import {
   dropEmptyRepositories,
@@ -107,7 +114,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await findRepositoryRows(database.read, []), []);
   });
 
-  test(`${name}: of many namespaces those are free that nobody has and in which nothing is`, async (t) => {
+  test(`${name}: of many namespaces those are free that nobody has and in which nothing is stored`, async (t) => {
     const database = await open(t);
     const names = ['a.b', 'account', 'empty', 'full', 'ful', 'uploading', 'unknown', 'zz'] as Namespace[];
     await makeOrganisation(database, 'account');
@@ -119,9 +126,15 @@ for (const { name, open } of dialects) {
       await insertManifest(db, { ...manifest, repository: full }, 1);
       await insertUpload(db, { ...upload, repository: uploading }, 1);
     });
-    const free = await freeNamespaces(database.read, names);
-    assert.deepEqual([...free].sort(), ['a.b', 'empty', 'ful', 'unknown', 'zz']);
-    assert.deepEqual(await freeNamespaces(database.read, []), new Set());
+    const alice = await makeUser(database, 'alice');
+    await database.transaction(async (db) => {
+      await insertIdentity(db, 'https://sso.example', 's-1', alice);
+      await renameIdentity(db, { issuer: 'https://sso.example', subject: 's-1', name: 'zz' });
+    });
+    const free = async (user: number) => [...(await freeNamespaces(database.read, names, user))].sort();
+    assert.deepEqual(await free(alice), ['a.b', 'empty', 'ful', 'unknown', 'uploading', 'zz']);
+    assert.deepEqual(await free(alice + 1), ['a.b', 'empty', 'ful', 'unknown', 'uploading'], 'zz is alice’s');
+    assert.deepEqual(await freeNamespaces(database.read, [], alice), new Set());
   });
 
   test(`${name}: a namespace's empty repositories go with what they hold, and others stay`, async (t) => {

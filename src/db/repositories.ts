@@ -139,7 +139,7 @@ function isInUse({ exists, or, selectFrom }: ExpressionBuilder<Schema, 'reposito
   return or(holding);
 }
 
-const selectFree = prepare((db, p: Params<{ namespaces: string }>) => {
+const selectFree = prepare((db, p: Params<{ namespaces: string; user: number }>) => {
   const given = jsonRows(db, p('namespaces'), { namespace: 'text', low: 'text', high: 'text' });
   return db
     .selectFrom(
@@ -150,20 +150,44 @@ const selectFree = prepare((db, p: Params<{ namespaces: string }>) => {
       not(exists(selectFrom('accounts').select('id').whereRef('accounts.name', '=', 'given.namespace'))),
     )
     .where(({ not, exists, selectFrom }) => {
+      const known = selectFrom('identities')
+        .select('account_id')
+        .whereRef('identities.name', '=', 'given.namespace')
+        .where('identities.account_id', '<>', p('user'));
+      return not(exists(known));
+    })
+    .where(({ not, exists, selectFrom }) => {
       const held = selectFrom('repositories')
-        .select('id')
+        .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
+        .select('manifests.id')
         .whereRef('repositories.name', '>', 'given.low')
-        .whereRef('repositories.name', '<', 'given.high')
-        .where((where) => isInUse(where));
+        .whereRef('repositories.name', '<', 'given.high');
       return not(exists(held));
     });
 });
 
-/** Those of the namespaces that no account has, and in which nothing is: neither a manifest, nor an upload. */
-export async function freeNamespaces(db: Db, namespaces: readonly Namespace[]): Promise<Set<Namespace>> {
+/**
+ * Those of the namespaces that the user might have: no account has the name, nobody else is called so by the sign-on provider, and
+ * they hold no manifest. An upload that somebody has begun there holds no name.
+ */
+export async function freeNamespaces(
+  db: Db,
+  namespaces: readonly Namespace[],
+  user: number,
+): Promise<Set<Namespace>> {
   const given = namespaces.map((namespace) => ({ namespace, ...rangeOf(namespace) }));
-  const rows = await selectFree(db, { namespaces: JSON.stringify(given) });
+  const rows = await selectFree(db, { namespaces: JSON.stringify(given), user });
   return new Set(rows.map((row) => row.namespace));
+}
+
+/** Whether a repository of the namespace holds a manifest. */
+export async function holdsManifests(db: Db, namespace: Namespace): Promise<boolean> {
+  const held = await selectOfNamespace(db, namespace)
+    .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
+    .select('manifests.id')
+    .limit(1)
+    .executeTakeFirst();
+  return held !== undefined;
 }
 
 /** The namespace's repositories that hold a manifest, or that somebody uploads to: how many, and the first `limit` by name. */

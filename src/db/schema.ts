@@ -128,6 +128,8 @@ interface AccountsTable {
   kind: AccountKind;
   /** The namespace that a robot works for. */
   owner_id: number | null;
+  /** The user who made the organisation by pushing to its name. */
+  claimed_by: Generated<number | null>;
   /** What new repositories of the namespace are. */
   default_visibility: Generated<Visibility>;
   disabled_at: number | null;
@@ -154,6 +156,8 @@ interface IdentitiesTable {
   issuer: string;
   subject: string;
   account_id: number;
+  /** The account name that the provider's claims came to at the last sign-on, whether the account has it or not. */
+  name: Generated<string | null>;
 }
 
 interface MembersTable {

@@ -88,13 +88,14 @@ export const tables: readonly Table[] = [
       name: 'text',
       kind: 'text',
       owner_id: 'bigint',
+      claimed_by: 'bigint',
       default_visibility: 'text',
       disabled_at: 'bigint',
       created_at: 'bigint',
     },
     key: ['id'],
     identity: true,
-    // A robot's namespace has the lower id, so it comes before it or with it.
+    // A robot's namespace, and who made an organisation, has the lower id, so it comes before it or with it.
     needs: [],
   },
   {

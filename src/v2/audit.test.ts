@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { makeUser } from '../../test/support/access.ts';
 import { Client, digestOf, unknownUpload } from '../../test/support/inject.ts';
+import { makeLogin } from '../../test/support/people.ts';
 import { type ConfigInput, testRegistry } from '../../test/support/registry.ts';
 import { createUser } from '../access/administration/users.ts';
 import { type AuditEventRow, listAuditEvents } from '../db/audit-events.ts';
@@ -31,6 +33,22 @@ async function logOf(
 }
 
 const brief = ({ action, tag, digest }: AuditEventRow) => [action, tag, digest];
+
+test('who makes a namespace by a push is on record for it, once', async (t) => {
+  const config = { anonymous: 'public', access: { createNamespaces: 'users' } } as const;
+  const log = await logOf(t, config, async (client, database) => {
+    const id = await makeUser(database, 'alice');
+    const { headers } = await makeLogin(database, { id, name: 'alice' });
+    await client.as(headers).pushImage('fresh/app', 'v1');
+    await client.as(headers).pushImage('fresh/web', 'v1');
+  });
+  const made = log.filter(({ action }) => action === 'organisation.create');
+  assert.deepEqual(
+    made.map(({ allowed, actor_name, detail }) => [allowed, actor_name, JSON.parse(detail ?? '')]),
+    [[1, 'alice', { organisation: 'fresh', repository: 'fresh/app' }]],
+  );
+  assert.ok(made[0]?.address && made[0].request_id);
+});
 
 test('each step of a push and each deletion is an event, with its tag and digest; what changes nothing is not', async (t) => {
   const layer = digestOf('layer');

@@ -16,6 +16,18 @@ export function auditRequests({ audit, pulls }: AuditRequestsParts): (served: Se
   return (served) => {
     const { exchange, route, status, error, identity } = served;
     if (route === undefined) return;
+    const { claim } = exchange;
+    if (claim?.made) {
+      const { namespace: organisation } = claim;
+      audit.record({
+        action: 'organisation.create',
+        allowed: true,
+        identity,
+        address: exchange.client.address || undefined,
+        detail: { organisation, repository: 'name' in route ? route.name : undefined },
+        requestId: exchange.requestId,
+      });
+    }
     const refused = isRefusal(served);
     const action = refused ? actionOf(route, exchange) : changeOf(route, exchange, status, pulls);
     if (action === undefined) return;

@@ -1,4 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
+import type { NamespaceClaim } from '../access/claim-namespace.ts';
 import { acceptBody, announcesBody, closeAfterRefusal, type Intake } from '../http/body.ts';
 import type { Client, ClientOf } from '../http/client.ts';
 import { sendFile } from '../http/send-file.ts';
@@ -38,6 +39,8 @@ export class Exchange {
   received = 0;
   /** The headers that a handler has answered with, where it needed no blob for it. */
   answer: Headers = {};
+  /** The namespace that what was stored may have made, where it was free. */
+  claim: NamespaceClaim | undefined;
   /** What every answer carries besides its own headers, an error's too. */
   extraHeaders: Headers | undefined;
   /** What an error's answer carries besides its body. */

@@ -51,8 +51,10 @@ export async function putManifest(
     conditions: conditionsOf(exchange),
     bytes: await exchange.takeBody((intake) => readBody(exchange.request, maxSize, intake)),
   };
-  const push = { ...request, rights: await permitNow() };
+  const permit = await permitNow();
+  const push = { ...request, rights: permit, namespace: permit.claim };
   const { digest, subject } = await manifests.put(name, reference, push);
+  exchange.claim = permit.claim;
   exchange.reply(201, {
     Location: exchange.locationOf(`/v2/${name}/manifests/${digest}`),
     'Docker-Content-Digest': digest,

@@ -2,7 +2,19 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { makeOrganisation } from '../../test/support/access.ts';
-import { assertError, type Client, type Headers, serialize } from '../../test/support/inject.ts';
+import {
+  assertError,
+  type Client,
+  describe,
+  digestOf,
+  type Headers,
+  imageOf,
+  locationOf,
+  ociConfig,
+  serialize,
+  unknownDigest,
+  unknownUpload,
+} from '../../test/support/inject.ts';
 import { connectPeople, fetchToken, type Person, setVisible } from '../../test/support/people.ts';
 import { findAccount } from '../db/accounts.ts';
 import { findMemberRole } from '../db/members.ts';
@@ -225,8 +237,8 @@ test('what one caller was let through for is decided anew for the next', async (
   }
 });
 
-async function ownerOf(t: TestContext, createNamespaces: 'users' | 'administrators') {
-  const people = await connectPeople(t, { access: { createNamespaces } });
+async function ownerOf(t: TestContext, createNamespaces: 'users' | 'administrators', namespacesPerUser = 10) {
+  const people = await connectPeople(t, { access: { createNamespaces, namespacesPerUser } });
   const roleIn = async (namespace: string, person: 'stranger' | 'reader') => {
     const account = await findAccount(people.database.read, asNamespace(namespace) as Namespace);
     if (account === undefined) return undefined;
@@ -251,30 +263,112 @@ test('a push makes a namespace that nobody has the pusher’s, where users may m
   }
   assert.equal(await roleIn('library', 'stranger'), undefined);
   // Neither a pull, nor a machine, nor a credential that is for other repositories.
-  assertError(await stranger.get('/v2/other/app/tags/list'), 403, 'DENIED');
+  assertError(await stranger.get('/v2/other/app/tags/list'), 404, 'NAME_UNKNOWN');
   for (const person of ['robot', 'creator'] as const) {
     assertError(await client.send('POST', '/v2/other/app/blobs/uploads/', logins[person]), 403, 'DENIED');
   }
   assert.equal(await roleIn('other', 'stranger'), undefined);
 });
 
-test('of several who push to a namespace that nobody has, one gets it', async (t) => {
+test('no request makes a namespace but one that stores something in it', async (t) => {
+  const { client, database, logins, roleIn } = await ownerOf(t, 'users', 2);
+  const stranger = client.as(logins.stranger);
+  const digest = digestOf('bytes');
+  const isFree = async (what: string) => assert.equal(await roleIn('fresh', 'stranger'), undefined, what);
+  const never = `/v2/fresh/app/blobs/uploads/${unknownUpload}`;
+  for (const [method, path, body] of [
+    ['GET', never],
+    ['PATCH', never, 'bytes'],
+    ['PUT', `${never}?digest=${digest}`, 'bytes'],
+    ['DELETE', never],
+    ['PUT', '/v2/fresh/app/manifests/v1', '{}'],
+    ['POST', '/v2/fresh/app/blobs/uploads/?mount=sha256:abc'],
+    ['HEAD', `/v2/fresh/app/blobs/${digest}`],
+    ['GET', '/v2/fresh/app/manifests/v1'],
+  ] as const) {
+    const { status } = await stranger.send(method, path, {}, body);
+    assert.ok(status === 404 || status === 400, `${method} ${path}: ${status}`);
+    await isFree(`${method} ${path}`);
+  }
+  const location = await stranger.openUpload('fresh/app');
+  await stranger.patch(location, 'bytes');
+  await isFree('an upload that has begun');
+  assertError(await stranger.finish(location, unknownDigest), 400, 'DIGEST_INVALID');
+  const mount = `/v2/fresh/app/blobs/uploads/?mount=${unknownDigest}`;
+  const given = await stranger.send('POST', mount);
+  assert.equal(given.status, 202);
+  assert.equal((await stranger.delete(locationOf(given))).status, 204);
+  assertError(
+    await stranger.putManifest('fresh/app', 'v1', imageOf(describe('x', ociConfig), [])),
+    400,
+    'MANIFEST_BLOB_UNKNOWN',
+  );
+  await isFree('a push that failed');
+
+  // Each thing that is stored does, and the rest of the push goes on in it.
+  await stranger.pushImage('fresh/app', 'v1');
+  assert.equal(await roleIn('fresh', 'stranger'), 'admin');
+  const source = await stranger.pushBlob('stranger/own', 'to be mounted');
+  const mounted = await stranger.send(
+    'POST',
+    `/v2/other/app/blobs/uploads/?mount=${source}&from=stranger/own`,
+  );
+  assert.equal(mounted.status, 201);
+  assert.equal(await roleIn('other', 'stranger'), 'admin');
+  for (let i = 0; i < 20; i++) {
+    assertError(await stranger.send('POST', `/v2/more${i}/app/blobs/uploads/`), 403, 'DENIED');
+  }
+  const namespaces = await database.read
+    .selectFrom('accounts')
+    .select('name')
+    .where('claimed_by', 'is not', null)
+    .execute();
+  assert.deepEqual(
+    namespaces.map(({ name }) => name),
+    ['fresh', 'other'],
+  );
+});
+
+test('of several who push to a namespace that nobody has, the first who stores something gets it', async (t) => {
   const { client, logins, roleIn } = await ownerOf(t, 'users');
-  const push = (person: Person) => client.send('POST', `/v2/race/${person}/blobs/uploads/`, logins[person]);
-  const answers = await Promise.all([push('stranger'), push('reader')]);
-  assert.deepEqual(answers.map(({ status }) => status).sort(), [202, 403]);
+  const digest = digestOf('bytes');
+  const open = (person: Person) => client.as(logins[person]).openUpload(`race/${person}`);
+  const locations = { stranger: await open('stranger'), reader: await open('reader') };
+  const finish = (person: keyof typeof locations) =>
+    client.as(logins[person]).finish(locations[person], digest, 'bytes');
+  const answers = await Promise.all([finish('stranger'), finish('reader')]);
+  assert.deepEqual(answers.map(({ status }) => status).sort(), [201, 403]);
   const roles = [await roleIn('race', 'stranger'), await roleIn('race', 'reader')];
   assert.deepEqual(
     roles,
-    answers.map(({ status }) => (status === 202 ? 'admin' : undefined)),
+    answers.map(({ status }) => (status === 201 ? 'admin' : undefined)),
   );
+});
+
+test('the layers of one push make its namespace together', async (t) => {
+  const { client, logins, roleIn } = await ownerOf(t, 'users');
+  const stranger = client.as(logins.stranger);
+  const blobs = ['a', 'b', 'c', 'd'];
+  const locations = await Promise.all(blobs.map(() => stranger.openUpload('fresh/app')));
+  const pushed = await Promise.all(
+    blobs.map((bytes, i) => stranger.finish(locations[i] as string, digestOf(bytes), bytes)),
+  );
+  assert.deepEqual(
+    pushed.map(({ status }) => status),
+    [201, 201, 201, 201],
+  );
+  assert.equal(await roleIn('fresh', 'stranger'), 'admin');
+  for (const bytes of blobs) {
+    assert.equal((await stranger.get(`/v2/fresh/app/blobs/${digestOf(bytes)}`)).body.toString(), bytes);
+  }
 });
 
 test('what the administrators have in a namespace that nobody has does not become the next pusher’s', async (t) => {
   const { client, database, logins, roleIn } = await ownerOf(t, 'users');
   const root = client.as(logins.root);
   const stranger = client.as(logins.stranger);
-  const push = () => stranger.send('POST', '/v2/theirs/new/blobs/uploads/');
+  const digestNew = digestOf('new');
+  const push = () => stranger.send('POST', `/v2/theirs/new/blobs/uploads/?digest=${digestNew}`, {}, 'new');
   const { digest } = await root.pushImage('theirs/app', 'v1');
   assertError(await push(), 403, 'DENIED');
   const token = client.as(await fetchToken(client, logins.stranger, 'repository:theirs/new:pull,push'));
@@ -285,7 +379,7 @@ test('what the administrators have in a namespace that nobody has does not becom
   const blob = await root.pushBlob('theirs/app', 'bytes');
   await setVisible(database, 'theirs/app', 'public');
   assert.equal((await root.delete(`/v2/theirs/app/manifests/${digest}`)).status, 202);
-  assert.equal((await push()).status, 202);
+  assert.equal((await push()).status, 201);
   assert.equal(await roleIn('theirs', 'stranger'), 'admin');
   assertError(await stranger.get(`/v2/theirs/app/blobs/${blob}`), 404, 'BLOB_UNKNOWN');
 });

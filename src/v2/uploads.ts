@@ -28,7 +28,8 @@ export async function startUpload(
   if (mount !== null) {
     const digest = parseDigest(mount);
     const source = from === null ? undefined : parseName(from);
-    if (await blobs.mount(name, digest, source, permit.mayPull)) {
+    if (await blobs.mount(name, digest, source, permit.mayPull, permit.claim)) {
+      exchange.claim = permit.claim;
       return exchange.reply(201, blobHeaders(exchange, name, digest));
     }
     // end-11: what cannot be mounted is uploaded, in an ordinary session.
@@ -40,26 +41,29 @@ export async function startUpload(
       name,
       algorithm === null ? 'sha256' : parseDigestAlgorithm(algorithm),
       permit.principal,
+      permit.claim,
     );
     return exchange.reply(202, sessionHeaders(exchange, name, status));
   }
-  await pushWhole(uploads, exchange, { name, owner: permit.principal }, parseDigest(wanted));
+  await pushWhole(uploads, exchange, name, parseDigest(wanted), permit);
 }
 
 /** end-4b: one request from nothing to a blob; its session is an implementation matter and ends with it. */
 async function pushWhole(
   uploads: Uploads,
   exchange: Exchange,
-  { name, owner }: { name: RepositoryName; owner: string },
+  name: RepositoryName,
   digest: Digest,
+  { principal: owner, claim }: Permit,
 ): Promise<void> {
-  const session = { name, owner, id: (await uploads.start(name, 'sha256', owner)).id };
+  const session = { name, owner, id: (await uploads.start(name, 'sha256', owner, claim)).id };
   try {
-    await exchange.takeBody((intake) => uploads.finish(session, digest, intake));
+    await exchange.takeBody((intake) => uploads.finish(session, digest, intake, claim));
   } catch (error) {
     await uploads.cancel(session).catch(() => {});
     throw error;
   }
+  exchange.claim = claim;
   exchange.reply(201, blobHeaders(exchange, name, digest));
 }
 
@@ -92,7 +96,7 @@ export async function putUpload(
   uploads: Uploads,
   exchange: Exchange,
   { name, id }: UploadRoute,
-  { principal: owner }: Permit,
+  { principal: owner, claim }: Permit,
 ): Promise<void> {
   const session = { name, id, owner };
   const wanted = exchange.query.get('digest');
@@ -100,8 +104,9 @@ export async function putUpload(
     throw new RegistryError('DIGEST_INVALID', 'the digest is missing: PUT …?digest=<digest>');
   const digest = parseDigest(wanted);
   await orState(uploads, exchange, session, () =>
-    exchange.takeBody((intake) => uploads.finish(session, digest, bodyOf(exchange, intake))),
+    exchange.takeBody((intake) => uploads.finish(session, digest, bodyOf(exchange, intake), claim)),
   );
+  exchange.claim = claim;
   exchange.reply(201, blobHeaders(exchange, name, digest));
 }
 

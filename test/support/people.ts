@@ -20,7 +20,7 @@ export function openAccess(database: Database): Access {
     database,
     clock,
     policy: 'push',
-    createNamespaces: 'administrators',
+    namespacesPerUser: 0,
     tokens: new BearerTokens({
       keys,
       clock,

@@ -1,5 +1,6 @@
 // What all accounts have in common: their names, and how they go.
 import { type Account, deleteAccount, findAccount, insertAccount } from '../../db/accounts.ts';
+import { deleteGrantsBelow } from '../../db/grants.ts';
 import type { Db } from '../../db/prepare.ts';
 import { dropEmptyRepositories, repositoriesInUse } from '../../db/repositories.ts';
 import type { AccountKind } from '../../db/schema.ts';
@@ -48,6 +49,15 @@ export async function accountNamed(db: Db, text: string, ...wanted: AccountKind[
     throw new Refused(`${account.name} is ${kinds[account.kind]}, not ${kinds[wanted[0] as AccountKind]}`);
   }
   return account;
+}
+
+/**
+ * Before somebody who is no administrator gets a namespace that was free: takes away what was emptied there, and what was granted
+ * there, so that whoever has the name starts anew.
+ */
+export async function startAnew(db: Db, namespace: Namespace, now: number): Promise<void> {
+  await dropEmptyRepositories(db, namespace, now);
+  await deleteGrantsBelow(db, namespace);
 }
 
 /** How many repositories a message names. */

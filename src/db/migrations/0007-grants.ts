@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely';
-import { isPostgres } from '../dialect.ts';
+import { byteOrderedText, isPostgres } from '../dialect.ts';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema
@@ -10,6 +10,15 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`update trusts set own_issuer = 1`.execute(db);
 
   await db.schema.alterTable('repository_blobs').addColumn('session', 'text').execute();
+
+  await db.schema
+    .alterTable('accounts')
+    .addColumn('claimed_by', 'bigint', (column) => column.references('accounts.id').onDelete('set null'))
+    .execute();
+  await db.schema.createIndex('accounts_by_claimant').on('accounts').column('claimed_by').execute();
+
+  await db.schema.alterTable('identities').addColumn('name', byteOrderedText(db)).execute();
+  await db.schema.createIndex('identities_by_name').on('identities').column('name').execute();
 
   await nameNamespaces(db as Kysely<Grants>);
 }
