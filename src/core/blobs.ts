@@ -4,7 +4,7 @@ import {
   isUploadedBy,
   linkBlob,
   linkUploaded,
-  listHolders,
+  listLinksFrom,
   postponeReview,
   recordStored,
   unlinkBlob,
@@ -35,8 +35,8 @@ export interface Blob {
   readonly generation: number;
 }
 
-/** Holders of a blob among which a mount without `from` looks for one that the caller may pull. */
-const maxHolders = 100;
+/** Repositories among which a mount without `from` looks for one that the caller may pull; it looks at as many for any digest. */
+const candidates = 20;
 
 /** Bytes by digest, and which repository holds them. */
 export class Blobs {
@@ -124,7 +124,10 @@ export class Blobs {
     namespace?: NamespaceClaim,
   ): Promise<boolean> {
     // Looked at first without a transaction: most mounts of containerd and BuildKit find nothing.
-    const source = (await holdersOf(this.#database.read, digest, from)).find(mayPull);
+    const { read } = this.#database;
+    const source = await (from === undefined
+      ? findSource(read, digest, mayPull)
+      : findIn(read, digest, from, mayPull));
     if (source === undefined) return false;
     const mounted = this.#database.transaction(async (db) => {
       const now = this.#clock();
@@ -150,14 +153,15 @@ export class Blobs {
   async delete(name: RepositoryName, digest: Digest): Promise<void> {
     await this.#database.transaction(async (db) => {
       const repository = await findRepository(db, name);
+      const isHeld = async () => (await findBlob(db, name, digest)) !== undefined;
       const held =
         repository !== undefined &&
-        // First, so that no manifest that needs the blob is pushed meanwhile.
+        // What others hold is not looked for: it would take longer than what nobody does.
+        (await isHeld()) &&
+        // From here on no manifest that needs the blob is pushed.
         (await postponeReview(db, digest, this.#clock())) &&
-        (await findBlob(db, name, digest)) !== undefined;
-      if (!held) {
-        throw new RegistryError('BLOB_UNKNOWN', { name, digest });
-      }
+        (await isHeld());
+      if (!held) throw new RegistryError('BLOB_UNKNOWN', { name, digest });
       const manifest = await findReferring(db, repository, digest);
       if (manifest !== undefined) {
         throw new RegistryError(
@@ -173,12 +177,23 @@ export class Blobs {
 /** Between the look and the transaction; what that has made already is taken back. */
 class SourceGone extends Error {}
 
-async function holdersOf(
+async function findIn(
   db: Db,
   digest: Digest,
-  from: RepositoryName | undefined,
-): Promise<readonly RepositoryRow[]> {
-  if (from === undefined) return listHolders(db, digest, maxHolders);
-  const blob = await findBlob(db, from, digest);
-  return blob === undefined ? [] : [{ id: blob.repository_id, name: from, visibility: blob.visibility }];
+  name: RepositoryName,
+  mayPull: (repository: RepositoryRow) => boolean,
+): Promise<RepositoryRow | undefined> {
+  const blob = await findBlob(db, name, digest);
+  const source = blob && { id: blob.repository_id, name, visibility: blob.visibility };
+  return source && mayPull(source) ? source : undefined;
+}
+
+/** All are asked about, whether they hold it or not: what time it takes is not to tell how many do. */
+async function findSource(
+  db: Db,
+  digest: Digest,
+  mayPull: (repository: RepositoryRow) => boolean,
+): Promise<RepositoryRow | undefined> {
+  const pullable = (await listLinksFrom(db, digest, candidates)).filter(mayPull);
+  return pullable.find((link) => link.digest === digest && link.state === 'stored');
 }

@@ -12,7 +12,7 @@ import {
   heldBlobs,
   linkBlob,
   listDeletions,
-  listHolders,
+  listLinksFrom,
   listUnheldBlobs,
   parkBlob,
   postponeReview,
@@ -52,15 +52,26 @@ for (const { name, open } of dialects) {
     );
     assert.equal(await findBlob(read, other, digest), undefined);
     assert.equal(await findBlob(read, repositoryName, digestNumber(2)), undefined);
-    const holder = { id: repository, name: repositoryName, visibility: 'private' };
-    assert.deepEqual(
-      (await listHolders(read, digest, 10)).map((row) => ({ ...row })),
-      [holder],
-    );
-    assert.equal((await listHolders(read, digest, 0)).length, 0);
-    assert.deepEqual(await listHolders(read, digestNumber(2), 10), []);
     assert.deepEqual(await heldBlobs(read, repository, [digest, digestNumber(2)]), new Set([digest]));
     assert.deepEqual(await heldBlobs(read, elsewhere, [digest]), new Set());
+  });
+
+  test(`${name}: as many links are listed from any digest on, its own before others`, async (t) => {
+    const database = await open(t);
+    await withBlobs(database, [1, 3, 5].map(digestNumber));
+    const elsewhere = await makeRepository(database, other);
+    await database.transaction((db) => linkBlob(db, elsewhere, digestNumber(3), 100));
+    const links = async (n: number, limit: number) =>
+      (await listLinksFrom(database.read, digestNumber(n), limit)).map(
+        ({ name, digest, state }) => `${Number(digest.slice(-1))} ${name} ${state}`,
+      );
+    const three = [`3 ${other} stored`, `3 ${repositoryName} stored`];
+    assert.deepEqual((await links(3, 2)).sort(), three.sort());
+    for (const n of [1, 2, 3, 4, 5, 6]) {
+      assert.equal((await links(n, 3)).length, 3, `from ${n}`);
+      assert.equal((await links(n, 10)).length, 4, `from ${n}, all`);
+    }
+    assert.deepEqual(await links(6, 1), [`1 ${repositoryName} stored`], 'from the beginning again');
   });
 
   test(`${name}: a blob is taken from one repository and stays in the others`, async (t) => {
@@ -166,7 +177,10 @@ for (const { name, open } of dialects) {
     // Deleted bytes are no blob, even for a repository that comes to be linked.
     await database.transaction((db) => linkBlob(db, repository, digest, 300));
     assert.equal(await findBlob(database.read, repositoryName, digest), undefined);
-    assert.deepEqual(await listHolders(database.read, digest, 10), []);
+    assert.deepEqual(
+      (await listLinksFrom(database.read, digest, 10)).map(({ state }) => state),
+      ['deleting'],
+    );
     assert.deepEqual(await heldBlobs(database.read, repository, [digest]), new Set());
     await database.transaction((db) => recordDeleted(db, digest, 1));
     assert.deepEqual(await listDeletions(database.read, '', 10), []);

@@ -1,0 +1,209 @@
+// What time tells: whoever may not see something is answered after the same work as for what is nowhere. Each pair of the security
+// model ('What somebody without rights can learn'): as many queries and rows, and at most a fifth more time.
+import assert from 'node:assert/strict';
+import { StatementSync } from 'node:sqlite';
+import { type TestContext, test } from 'node:test';
+import { linkBlob } from '../../src/db/blobs.ts';
+import { findOrCreateRepository } from '../../src/db/repositories.ts';
+import type { Digest } from '../../src/oci/digest.ts';
+import { parseName } from '../../src/oci/name.ts';
+import {
+  type Answer,
+  describe,
+  digestOf,
+  type Headers,
+  imageOf,
+  ociConfig,
+  ociLayer,
+  refer,
+  unknownDigest,
+  unknownUpload,
+} from '../support/inject.ts';
+import { basic, connectPeople, fetchToken, makeLogin } from '../support/people.ts';
+import { processTime, timeRatio } from '../support/ratio.ts';
+
+const bound = 1.2;
+const hidden = 'acme/hidden';
+const absent = 'acme/absent';
+/** Repositories that hold the layer, none of which the caller may pull. */
+const holders = 150;
+
+/** Statements that SQLite runs, and rows that they return. */
+const work = { queries: 0, rows: 0 };
+for (const method of ['all', 'run', 'get'] as const) {
+  const original = StatementSync.prototype[method] as (...args: unknown[]) => unknown;
+  StatementSync.prototype[method] = function (this: StatementSync, ...args: unknown[]) {
+    const result = original.apply(this, args);
+    work.queries++;
+    if (Array.isArray(result)) work.rows += result.length;
+    return result as never;
+  };
+}
+
+/** The least of several times: what goes on in the background may come between. */
+async function workOf(run: () => Promise<unknown>): Promise<{ queries: number; rows: number }> {
+  const times: { queries: number; rows: number }[] = [];
+  for (let i = 0; i < 5; i++) {
+    const { queries, rows } = work;
+    await run();
+    times.push({ queries: work.queries - queries, rows: work.rows - rows });
+  }
+  const least = (key: 'queries' | 'rows') => Math.min(...times.map((time) => time[key]));
+  return { queries: least('queries'), rows: least('rows') };
+}
+
+async function world(t: TestContext) {
+  const people = await connectPeople(t, {
+    limits: { loginsPerAddress: 1_000_000, loginsPerAccount: 1_000_000 },
+  });
+  const { client, logins, database, accounts } = people;
+  const root = client.as(logins.root);
+  const layer = await root.pushContent(hidden, 'a layer', ociLayer);
+  const config = await root.pushContent(hidden, '{}', ociConfig);
+  const image = await root.pushManifest(hidden, imageOf(config, [layer]), 'v1');
+  await root.pushManifest(hidden, imageOf(config, [layer], { subject: refer(image) }), 'signature');
+  await database.transaction(async (db) => {
+    for (let i = 0; i < holders; i++) {
+      const id = await findOrCreateRepository(db, parseName(`acme/holder-${i}`), 1);
+      await linkBlob(db, id, layer.digest as Digest, 1);
+    }
+  });
+  // Others' blobs, as any registry has them, and those that the caller may see.
+  for (let i = 0; i < 30; i++) await root.pushBlob('acme/others', `other ${i}`);
+  const stranger = client.as(logins.stranger);
+  const own = await stranger.pushContent('stranger/own', '{"own":1}', ociConfig);
+  await stranger.pushImage('stranger/own', 'v1');
+  const creator = await makeLogin(
+    database,
+    { id: accounts.writer, name: 'writer' },
+    { scopes: 'repository:acme/**:create' },
+  );
+  const theirs = await client.as(logins.writer).openUpload('acme/app');
+  const scopes = ['stranger/own', hidden, absent].map((name) => `repository:${name}:pull,push,delete`);
+  const token = await fetchToken(client, logins.stranger, ...scopes);
+  return { client, logins, token, creator: creator.headers, own, layer, image, theirs };
+}
+
+type World = Awaited<ReturnType<typeof world>>;
+type Request = readonly [method: string, path: string, body?: string];
+
+/** What is asked for, of something hidden and of something that is nowhere. */
+interface Pair {
+  readonly what: string;
+  readonly as: Headers;
+  readonly one: Request;
+  readonly other: Request;
+}
+
+function pairsOf({ logins: { stranger, boss }, token, creator, own, layer, image, theirs }: World): Pair[] {
+  const inRepository = (what: string, as: Headers, method: string, path: string): Pair => ({
+    what,
+    as,
+    one: [method, `/v2/${hidden}/${path}`],
+    other: [method, `/v2/${absent}/${path}`],
+  });
+  const ofDigest = (
+    what: string,
+    digest: string,
+    request: (digest: string, from: string) => Request,
+  ): Pair => ({
+    what,
+    as: token,
+    one: request(digest, hidden),
+    other: request(unknownDigest, absent),
+  });
+  const at = (path: string) => `/v2/stranger/own/${path}`;
+  const naming = (digest: string) => JSON.stringify(imageOf(own, [describe('a layer', ociLayer, digest)]));
+  const reads = [
+    ['a manifest by its tag', 'manifests/v1'],
+    ['a manifest by its digest', `manifests/${image.digest}`],
+    ['a blob', `blobs/${layer.digest}`],
+    ['the tags', 'tags/list'],
+    ['the referrers', `referrers/${image.digest}`],
+  ] as const;
+  return [
+    ...reads.flatMap(([what, path]) => [
+      inRepository(`${what} of a repository, by a login`, stranger, 'GET', path),
+      inRepository(`${what} of a repository, by a token`, token, 'GET', path),
+      inRepository(`${what} of a repository, by nobody`, {}, 'GET', path),
+    ]),
+    inRepository('an upload to a repository', stranger, 'POST', 'blobs/uploads/'),
+    inRepository('an upload in a repository', stranger, 'GET', `blobs/uploads/${unknownUpload}`),
+    inRepository('a manifest pushed to a repository', stranger, 'PUT', 'manifests/v1'),
+    ofDigest('a blob in one’s own', layer.digest, (digest) => ['GET', at(`blobs/${digest}`)]),
+    ofDigest('a manifest in one’s own', image.digest, (digest) => ['GET', at(`manifests/${digest}`)]),
+    ofDigest('referrers in one’s own', image.digest, (digest) => ['GET', at(`referrers/${digest}`)]),
+    ofDigest('a deletion in one’s own', layer.digest, (digest) => ['DELETE', at(`blobs/${digest}`)]),
+    ofDigest('a mount', layer.digest, (digest, from) => [
+      'POST',
+      at(`blobs/uploads/?mount=${digest}&from=${from}`),
+    ]),
+    ofDigest('a mount from anywhere', layer.digest, (digest) => [
+      'POST',
+      at(`blobs/uploads/?mount=${digest}`),
+    ]),
+    ofDigest('a manifest that names it', layer.digest, (digest) => [
+      'PUT',
+      at('manifests/v2'),
+      naming(digest),
+    ]),
+    {
+      what: 'the end of an upload that never was, by who may not pull',
+      as: creator,
+      one: ['PUT', `/v2/${hidden}/blobs/uploads/${unknownUpload}?digest=${layer.digest}`],
+      other: ['PUT', `/v2/${hidden}/blobs/uploads/${unknownUpload}?digest=${unknownDigest}`],
+    },
+    {
+      what: 'an upload of another',
+      as: boss,
+      one: ['GET', theirs],
+      other: ['GET', theirs.replace(/[^/]+$/, unknownUpload)],
+    },
+  ];
+}
+
+test('what is hidden takes the work of what is nowhere, for every pair of the security model', async (t) => {
+  const set = await world(t);
+  const wrong: string[] = [];
+  for (const { what, as, one, other } of pairsOf(set)) {
+    const type = { 'content-type': 'application/vnd.oci.image.manifest.v1+json' };
+    const send =
+      ([method, path, body]: Request) =>
+      (): Promise<Answer> =>
+        set.client.send(
+          method,
+          path,
+          method === 'PUT' && path.includes('manifests') ? { ...as, ...type } : as,
+          body,
+        );
+    const pair = [send(one), send(other)] as const;
+    const [first, second] = [await pair[0](), await pair[1]()];
+    assert.equal(first.status, second.status, what);
+    const [mine, theirs] = [await workOf(pair[0]), await workOf(pair[1])];
+    const { ratio, times } = await timeRatio(pair, { bound });
+    const [us, otherUs] = times.map(Math.round);
+    t.diagnostic(
+      `${ratio.toFixed(2)}  ${us} and ${otherUs} µs, ${mine.queries} and ${theirs.queries} queries, ` +
+        `${mine.rows} and ${theirs.rows} rows: ${what} (${first.status})`,
+    );
+    // A repository that is there is a row of its own.
+    const same = mine.queries === theirs.queries && Math.abs(mine.rows - theirs.rows) <= 1;
+    if (!same || ratio > bound) wrong.push(what);
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('a login takes the work of any other, whether anybody has the name or not', async (t) => {
+  const { client } = await world(t);
+  const login = (name: string) => async (): Promise<void> => {
+    const { status } = await client.get('/v2/', basic(name, `wrong ${digestOf(name)}`));
+    assert.equal(status, 401);
+  };
+  // Passwords are hashed in other threads.
+  const options = { bound, clock: processTime, batch: 1, rounds: 40 };
+  const { ratio, times } = await timeRatio([login('admin'), login('nobody-here')], options);
+  t.diagnostic(
+    `${ratio.toFixed(2)}  ${times.map((us) => Math.round(us / 1_000)).join(' and ')} ms: a known name and another`,
+  );
+  assert.ok(ratio <= bound, `${ratio}`);
+});
