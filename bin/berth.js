@@ -17,10 +17,10 @@ if (!binary) {
   process.exitCode = 1;
 } else if (problem || installed) {
   const stripTypes = installed ? ['--import', new URL('strip-types.js', import.meta.url).href] : [];
-  const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-  become(binary, [...stripTypes, main, ...process.argv.slice(2)]);
+  const run = fileURLToPath(new URL('run.js', import.meta.url));
+  become(binary, [...stripTypes, run, ...process.argv.slice(2)]);
 } else {
-  await import('../src/main.ts');
+  await import('./run.js');
 }
 
 /** The binary of the npm package `node`, which Berth depends on; its install script may not have run. */

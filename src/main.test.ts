@@ -75,6 +75,19 @@ describe('the launcher', () => {
     assert.deepEqual(await node([join(folder, 'node_modules/.bin/berth'), 'config', 'check']), RIGHT);
   });
 
+  test('says what to do before anything is installed', async () => {
+    const bare = join(folder, 'fresh clone');
+    for (const part of ['bin', 'src', 'package.json']) {
+      cpSync(join(root, part), join(bare, part), { recursive: true });
+    }
+    assert.deepEqual(await node([join(bare, 'bin/berth.js'), 'serve']), {
+      out: '',
+      err: `berth: the package commander is not installed: run \`npm install\` in ${bare}\n`,
+      exitCode: 1,
+      signal: null,
+    });
+  });
+
   test('runs threads below node_modules too', async () => {
     const installed = join(mkdtempSync(join(folder, 'threads-')), 'node_modules/berth');
     install(installed, ['bin']);

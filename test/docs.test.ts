@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import manifest from '../package.json' with { type: 'json' };
-import { program } from '../src/cli/program.ts';
+import { wholeProgram } from '../src/cli/program.ts';
 import { leavesOf } from '../src/cli/reference.ts';
 import { configSchema } from '../src/config/schema.ts';
 import { settingsOf } from '../src/config/settings.ts';
@@ -84,9 +84,9 @@ function anchorsOf(file: string): Set<string> {
   );
 }
 
-describe('commands in the pages', () => {
+describe('commands in the pages', async () => {
   const context = { env: {}, out: () => {}, err: () => {} };
-  const leaves = leavesOf(program(context)).map(({ words, command }) => ({
+  const leaves = leavesOf(await wholeProgram(context)).map(({ words, command }) => ({
     words: words.slice(1).join(' '),
     flags: new Set(command.options.map(({ long }) => long)),
   }));

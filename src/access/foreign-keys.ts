@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { type PublicKey, parseKeySet, parsePemKeys } from './public-keys.ts';
+import { TokenServerKeysError } from './token-server-keys-error.ts';
 
 export interface KeyFiles {
   /** PEM: certificates or public keys. */
@@ -13,11 +14,6 @@ export interface KeysObserver {
   reloaded(keys: number): void;
   /** The keys that were read last stay. Told once, until the files change again. */
   failed(error: Error): void;
-}
-
-/** The keys cannot be had at the start. The message is for whoever starts Berth. */
-export class TokenServerKeysError extends Error {
-  override readonly name = 'TokenServerKeysError';
 }
 
 /** Milliseconds for which keys are used as they were read. */

@@ -7,8 +7,9 @@ import { calculateJwkThumbprint, type JWK, SignJWT } from 'jose';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { tokenOfLength } from '../../test/support/token-length.ts';
 import type { RegistryError } from '../oci/errors.ts';
-import { ForeignKeys, type KeyFiles, type KeysObserver, TokenServerKeysError } from './foreign-keys.ts';
+import { ForeignKeys, type KeyFiles, type KeysObserver } from './foreign-keys.ts';
 import { ForeignTokens } from './foreign-tokens.ts';
+import { TokenServerKeysError } from './token-server-keys-error.ts';
 
 const now = Date.UTC(2026, 0, 1, 12);
 const seconds = now / 1000;

@@ -6,10 +6,10 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { hash } from '@node-rs/bcrypt';
 import type { Command } from 'commander';
-import { berth, berthReading } from '../../test/support/berth.ts';
+import { berth, berthReading, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import type { AuditAction } from '../access/audit-actions.ts';
-import { program } from './program.ts';
+import { wholeProgram } from './program.ts';
 
 const issuer = '--issuer https://ci.example.com --audience registry.example.com';
 const terms = `${issuer} --claim repository=acme/app --scope repository:acme/app:pull,push`;
@@ -56,6 +56,7 @@ const groups = ['user', 'org', 'team', 'robot', 'token', 'grant', 'repo', 'trust
 test('what a command changes is in the audit log, once, by the user of the operating system', async (t) => {
   const directory = await temporaryDirectory(t);
   const data = join(directory, 'data');
+  await makeRegistry(data);
   const htpasswd = join(directory, 'htpasswd');
   const password = 'correct horse battery staple';
   writeFileSync(htpasswd, `bob:${await hash(password, 4)}\n`);
@@ -85,8 +86,8 @@ test('what a command changes is in the audit log, once, by the user of the opera
   }
 });
 
-test('every command about accounts and access either shows something or is among those', () => {
-  const { commands } = program({ env: {}, out: () => {}, err: () => {} });
+test('every command about accounts and access either shows something or is among those', async () => {
+  const { commands } = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
   const named = commands.filter((command) => groups.includes(command.name()));
   assert.equal(named.length, groups.length);
   const changing = named
@@ -101,6 +102,7 @@ test('every command about accounts and access either shows something or is among
 test('a command that is refused is no event, nor is one that changes nobody', async (t) => {
   const directory = await temporaryDirectory(t);
   const data = join(directory, 'data');
+  await makeRegistry(data);
   const htpasswd = join(directory, 'htpasswd');
   writeFileSync(htpasswd, '');
   assert.equal((await berth('user', 'delete', 'nobody', '--data', data)).exitCode, 1);
@@ -110,6 +112,7 @@ test('a command that is refused is no event, nor is one that changes nobody', as
 
 test('what a command has made is printed also when the audit log does not take the event', async (t) => {
   const data = join(await temporaryDirectory(t), 'data');
+  await makeRegistry(data);
   assert.equal((await berth('user', 'create', 'bob', '--no-password', '--data', data)).exitCode, 0);
   const file = new DatabaseSync(join(data, 'berth.db'));
   file.exec("create trigger refuse before insert on audit_events begin select raise(abort, 'no room'); end");

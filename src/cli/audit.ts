@@ -1,5 +1,5 @@
 // berth audit: the audit log, as a table for people and as JSON lines for other programs.
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type AuditAction, auditActions } from '../access/audit-actions.ts';
 import { parseDuration } from '../config/units.ts';
 import type { AuditEventRow, AuditFilter } from '../db/audit-events.ts';
@@ -26,8 +26,7 @@ interface ListOptions extends FilterOptions {
 /** Rows in memory at a time. */
 const pageSize = 1_000;
 
-export function auditCommand(context: Context): Command {
-  const command = new Command('audit').description('Read the audit log: who did what, and what was refused.');
+export function auditCommand(command: Command, context: Context): void {
   const listing = withFilters(command.command('list', { isDefault: true }))
     .description(
       'Print the latest events as a table, oldest first; the registry may be running. `berth audit` alone does the same.',
@@ -71,7 +70,6 @@ export function auditCommand(context: Context): Command {
     'berth audit export --since 1h --refused --config /etc/berth/berth.yaml',
     'berth audit export --user alice --action tag.delete',
   );
-  return command;
 }
 
 function withFilters(command: Command): Command {

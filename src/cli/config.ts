@@ -1,14 +1,12 @@
 // berth config: looks at the configuration without starting anything.
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { jsonSchema, referencePage } from '../config/reference.ts';
 import { configSchema } from '../config/schema.ts';
 import { showObject, showYaml } from '../config/show.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 
-export function configCommand(context: Context): Command {
-  const config = new Command('config').description('Look at the configuration without starting anything.');
-
+export function configCommand(config: Command, context: Context): void {
   withConfigFlags(config.command('check'))
     .description('Say what is wrong with the configuration; exit code 2 if anything is.')
     .action((_options, command: Command) => {
@@ -37,6 +35,4 @@ export function configCommand(context: Context): Command {
     .command('schema')
     .description('Print the JSON schema of the configuration file.')
     .action(() => context.out(jsonSchema(configSchema)));
-
-  return config;
 }

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { TlsError } from '../http/tls.ts';
+import { TlsError } from '../http/tls-error.ts';
 import { endingOf, Failure } from './failure.ts';
 
 function thrownBy(run: () => unknown): unknown {

@@ -1,20 +1,20 @@
 // How a command ends that did not do what it was asked.
 import { CommanderError } from 'commander';
 import { Refused } from '../access/administration/refused.ts';
-import { TokenServerKeysError } from '../access/foreign-keys.ts';
+import { TokenServerKeysError } from '../access/token-server-keys-error.ts';
 import { ConfigError } from '../config/mistake.ts';
 import { CannotMigrate } from '../core/migrate/cannot-migrate.ts';
-import { StoreMismatch } from '../core/store-identity.ts';
-import { DataDirectoryInUse } from '../db/data-lock.ts';
+import { StoreMismatch } from '../core/store-mismatch.ts';
 import {
   DatabaseUnavailable,
+  DataDirectoryInUse,
   EmptyDatabase,
+  ReadOnlyRegistry,
   SchemaMismatch,
   UnfinishedCopy,
   UnfitDatabase,
 } from '../db/database.ts';
-import { ReadOnlyRegistry } from '../db/read-only.ts';
-import { TlsError } from '../http/tls.ts';
+import { TlsError } from '../http/tls-error.ts';
 import { ForeignRegistry } from '../storage/foreign-registry.ts';
 import { StoreUnavailable, StoreUnusable } from '../storage/store-errors.ts';
 

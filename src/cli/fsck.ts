@@ -1,5 +1,5 @@
 // berth fsck: compares everything that is stored with what was promised.
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { placesOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import type { Finding, Walked } from '../core/fsck/walk.ts';
@@ -17,11 +17,8 @@ interface Options {
   readonly yes?: boolean;
 }
 
-export function fsckCommand(context: Context): Command {
-  return withConfigFlags(new Command('fsck'))
-    .description(
-      'Check everything that is stored, in use or not, and change nothing; exit code 1 if anything is wrong.',
-    )
+export function fsckCommand(command: Command, context: Context): void {
+  withConfigFlags(command)
     .option('--read-data', 'Read every blob and compare it with its digest.')
     .option('--json', 'Print one JSON object a line: findings, then the summary.')
     .option(

@@ -15,12 +15,10 @@ const pattern = new Argument(
   'A repository, or a pattern: * is any part of one component, ** is any components, as in acme/web-* and acme/**.',
 );
 
-export function grantCommand(context: Context): Command {
-  const grant = new Command('grant').description('Grants: who may do what with which repositories.');
+export function grantCommand(grant: Command, context: Context): void {
   grant.addCommand(setCommand(context));
   grant.addCommand(removeCommand(context));
   grant.addCommand(listCommand(context));
-  return grant;
 }
 
 function setCommand(context: Context): Command {

@@ -5,13 +5,9 @@ import { administer, type Change, consult, withAdministrationFlags, withExamples
 import type { Context } from './context.ts';
 import { showTime, table } from './table.ts';
 
-export function keyCommand(context: Context): Command {
-  const key = new Command('key').description(
-    "The keys that the registry's own tokens are signed with. The first one is made when it is needed.",
-  );
+export function keyCommand(key: Command, context: Context): void {
   key.addCommand(listCommand(context));
   key.addCommand(rotateCommand(context));
-  return key;
 }
 
 function listCommand(context: Context): Command {

@@ -1,5 +1,5 @@
 // berth migrate-db: copies the database into another one, SQLite or PostgreSQL, while the registry runs.
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
 import type { Context } from './context.ts';
 import { openExisting } from './existing.ts';
@@ -16,53 +16,49 @@ import {
 } from './migration.ts';
 import { Progress } from './progress.ts';
 
-export function migrateDbCommand(context: Context): Command {
-  return withMigrationFlags(new Command('migrate-db'), 'migrate-db')
-    .description(
-      'Copy the database into that of another configuration, SQLite or PostgreSQL, while the registry runs.',
-    )
-    .action(async (options: MigrationOptions, command: Command) => {
-      const { finish = false, json = false } = options;
-      const move = moveOf(command, context, options);
-      if (sameDatabase(move)) throw new Failure(`${move.file} names the database that is in use already`);
-      const { migrateDatabase } = await import('../core/migrate/migrate-database.ts');
+export function migrateDbCommand(command: Command, context: Context): void {
+  withMigrationFlags(command, 'migrate-db').action(async (options: MigrationOptions, command: Command) => {
+    const { finish = false, json = false } = options;
+    const move = moveOf(command, context, options);
+    if (sameDatabase(move)) throw new Failure(`${move.file} names the database that is in use already`);
+    const { migrateDatabase } = await import('../core/migrate/migrate-database.ts');
 
-      await using opened = new AsyncDisposableStack();
-      const source = await openExisting(move.from);
-      opened.defer(() => source.close());
-      const target = await openTarget(move.to, opened);
+    await using opened = new AsyncDisposableStack();
+    const source = await openExisting(move.from);
+    opened.defer(() => source.close());
+    const target = await openTarget(move.to, opened);
 
-      using progress = new Progress(context, { json });
-      const began = performance.now();
-      const results = await interruptible(
-        'what was copied is kept: run the same command again to go on',
-        (signal) =>
-          migrateDatabase(
-            {
-              source,
-              target,
-              signal,
-              begin: (name, rows) => progress.begin({ name, unit: 'rows', total: rows }),
-              compared: (rows) => progress.add({ count: rows }),
-              problem: (problem) => progress.problem(problem),
-            },
-            finish ? move : undefined,
-          ),
-      );
-      progress[Symbol.dispose]();
-      if (json) return context.out(`${JSON.stringify({ tables: results, finished: finish })}\n`);
-      for (const { table, rows, inserted, updated, deleted, left } of results) {
-        const changes = [`${inserted} inserted`, `${updated} updated`, `${deleted} deleted`];
-        if (left > 0) changes.push(`${left} left for the next run`);
-        context.out(`${table}: ${rows} rows${finish ? ', the same in both' : `, ${changes.join(', ')}`}\n`);
-      }
-      const seconds = ((performance.now() - began) / 1000).toFixed(1);
-      context.out(
-        finish
-          ? whatNow(move)
-          : `${seconds} s; run it again for what comes in, and with --finish to end the move\n`,
-      );
-    });
+    using progress = new Progress(context, { json });
+    const began = performance.now();
+    const results = await interruptible(
+      'what was copied is kept: run the same command again to go on',
+      (signal) =>
+        migrateDatabase(
+          {
+            source,
+            target,
+            signal,
+            begin: (name, rows) => progress.begin({ name, unit: 'rows', total: rows }),
+            compared: (rows) => progress.add({ count: rows }),
+            problem: (problem) => progress.problem(problem),
+          },
+          finish ? move : undefined,
+        ),
+    );
+    progress[Symbol.dispose]();
+    if (json) return context.out(`${JSON.stringify({ tables: results, finished: finish })}\n`);
+    for (const { table, rows, inserted, updated, deleted, left } of results) {
+      const changes = [`${inserted} inserted`, `${updated} updated`, `${deleted} deleted`];
+      if (left > 0) changes.push(`${left} left for the next run`);
+      context.out(`${table}: ${rows} rows${finish ? ', the same in both' : `, ${changes.join(', ')}`}\n`);
+    }
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    context.out(
+      finish
+        ? whatNow(move)
+        : `${seconds} s; run it again for what comes in, and with --finish to end the move\n`,
+    );
+  });
 }
 
 /** Made where it is missing, and kept from being served meanwhile. */

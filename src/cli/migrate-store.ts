@@ -1,5 +1,5 @@
 // berth migrate-store: copies the blobs to another store, while the registry runs.
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Context } from './context.ts';
 import { openExisting } from './existing.ts';
 import { Failure } from './failure.ts';
@@ -15,55 +15,53 @@ import {
 } from './migration.ts';
 import { Progress, printBytes } from './progress.ts';
 
-export function migrateStoreCommand(context: Context): Command {
-  return withMigrationFlags(new Command('migrate-store'), 'migrate-store')
-    .description('Copy all blobs to the store of another configuration, while the registry runs.')
-    .action(async (options: MigrationOptions, command: Command) => {
-      const { finish = false, json = false } = options;
-      const move = moveOf(command, context, options);
-      if (sameStore(move)) throw new Failure(`${move.file} keeps its blobs where they are already`);
-      const { openStore } = await import('../open.ts');
-      const { countStoredBlobs } = await import('../db/fsck.ts');
-      const { migrateStore } = await import('../core/migrate/migrate-store.ts');
+export function migrateStoreCommand(command: Command, context: Context): void {
+  withMigrationFlags(command, 'migrate-store').action(async (options: MigrationOptions, command: Command) => {
+    const { finish = false, json = false } = options;
+    const move = moveOf(command, context, options);
+    if (sameStore(move)) throw new Failure(`${move.file} keeps its blobs where they are already`);
+    const { openStore } = await import('../open.ts');
+    const { countStoredBlobs } = await import('../db/fsck.ts');
+    const { migrateStore } = await import('../core/migrate/migrate-store.ts');
 
-      await using opened = new AsyncDisposableStack();
-      const database = await openExisting(move.from);
-      opened.defer(() => database.close());
-      const source = await openStore(move.from, { inspectOnly: true });
-      opened.defer(() => source.close());
-      const target = await openStore(move.to);
-      opened.defer(() => target.close());
+    await using opened = new AsyncDisposableStack();
+    const database = await openExisting(move.from);
+    opened.defer(() => database.close());
+    const source = await openStore(move.from, { inspectOnly: true });
+    opened.defer(() => source.close());
+    const target = await openStore(move.to);
+    opened.defer(() => target.close());
 
-      using progress = new Progress(context, { json });
-      const copied = await interruptible(
-        'what was copied is kept: run the same command again to go on',
-        (signal) =>
-          migrateStore(
-            {
-              database,
-              source,
-              target,
-              signal,
-              begin: async (since) => {
-                const { blobs, bytes } = await countStoredBlobs(database.read, since);
-                const name = since === 0 ? 'copying' : 'copying what is new';
-                progress.begin({ name, unit: 'blobs', total: blobs, totalBytes: bytes });
-              },
-              done: ({ blobs = 0, bytes = 0 }) => progress.add({ count: blobs, bytes }),
-              problem: (problem) => progress.problem(problem),
+    using progress = new Progress(context, { json });
+    const copied = await interruptible(
+      'what was copied is kept: run the same command again to go on',
+      (signal) =>
+        migrateStore(
+          {
+            database,
+            source,
+            target,
+            signal,
+            begin: async (since) => {
+              const { blobs, bytes } = await countStoredBlobs(database.read, since);
+              const name = since === 0 ? 'copying' : 'copying what is new';
+              progress.begin({ name, unit: 'blobs', total: blobs, totalBytes: bytes });
             },
-            finish ? move : undefined,
-          ),
-      );
-      progress[Symbol.dispose]();
-      if (json) return context.out(`${JSON.stringify({ ...copied, finished: finish })}\n`);
-      context.out(
-        `${copied.blobs} blobs are there, ${copied.copied} of them copied now (${printBytes(copied.bytes)})\n`,
-      );
-      context.out(
-        finish ? whatNow(move) : 'run it again for what comes in, and with --finish to end the move\n',
-      );
-    });
+            done: ({ blobs = 0, bytes = 0 }) => progress.add({ count: blobs, bytes }),
+            problem: (problem) => progress.problem(problem),
+          },
+          finish ? move : undefined,
+        ),
+    );
+    progress[Symbol.dispose]();
+    if (json) return context.out(`${JSON.stringify({ ...copied, finished: finish })}\n`);
+    context.out(
+      `${copied.blobs} blobs are there, ${copied.copied} of them copied now (${printBytes(copied.bytes)})\n`,
+    );
+    context.out(
+      finish ? whatNow(move) : 'run it again for what comes in, and with --finish to end the move\n',
+    );
+  });
 }
 
 function whatNow(move: Move): string {

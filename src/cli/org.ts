@@ -17,17 +17,13 @@ import { everyRow } from './every-row.ts';
 import { orgMemberCommand } from './org-member.ts';
 import { fields, showTime, table } from './table.ts';
 
-export function orgCommand(context: Context): Command {
-  const org = new Command('org').description(
-    'Organisations: a namespace each, with members, teams and robots.',
-  );
+export function orgCommand(org: Command, context: Context): void {
   org.addCommand(createCommand(context));
   org.addCommand(setCommand(context));
   org.addCommand(listCommand(context));
   org.addCommand(showCommand(context));
   org.addCommand(deleteCommand(context));
   org.addCommand(orgMemberCommand(context));
-  return org;
 }
 
 function createCommand(context: Context): Command {

@@ -1,17 +1,13 @@
 // berth read-only: a registry that answers pulls and takes no pushes, whoever serves it.
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { openExisting, placeOf } from './existing.ts';
 
 const defaultReason = 'maintenance';
 
-export function readOnlyCommand(context: Context): Command {
-  const command = new Command('read-only').description(
-    'Let the registry take no more writes, or take them again; it may be running.',
-  );
-
-  withConfigFlags(command.command('on'))
+export function readOnlyCommand(readOnly: Command, context: Context): void {
+  withConfigFlags(readOnly.command('on'))
     .description('Refuse every write with 503 and the reason; returns when the last one that ran has ended.')
     .addOption(new Option('--reason <text>', 'What clients are told.').default(defaultReason))
     .action(async ({ reason }: { reason: string }, command: Command) => {
@@ -19,14 +15,14 @@ export function readOnlyCommand(context: Context): Command {
       context.out(`read-only: ${reason}\n`);
     });
 
-  withConfigFlags(command.command('off'))
+  withConfigFlags(readOnly.command('off'))
     .description('Take writes again.')
     .action(async (_options, command: Command) => {
       await set(command, undefined);
       context.out('writable\n');
     });
 
-  withConfigFlags(command.command('status'))
+  withConfigFlags(readOnly.command('status'))
     .description('Say whether writes are taken, and if not, why.')
     .action(async (_options, command: Command) => {
       const { config } = configOf(command, context);
@@ -46,6 +42,4 @@ export function readOnlyCommand(context: Context): Command {
     opened.defer(() => database.close());
     await database.transaction((db) => setProperty(db, 'read-only', reason));
   }
-
-  return command;
 }

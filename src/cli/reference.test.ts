@@ -2,16 +2,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { berth } from '../../test/support/berth.ts';
-import { program } from './program.ts';
+import { wholeProgram } from './program.ts';
 import { commandPage, leavesOf } from './reference.ts';
 
-const root = program({ env: {}, out: () => {}, err: () => {} });
+const root = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
 
 test('docs/reference/cli.md is what `berth reference` prints', async () => {
   const { out } = await berth('reference');
   assert.ok(out === commandPage(root));
   const page = readFileSync(new URL('../../docs/reference/cli.md', import.meta.url), 'utf8');
-  assert.ok(page === out, 'run: npx berth reference > docs/reference/cli.md');
+  assert.ok(page === out, 'run: node bin/berth.js reference > docs/reference/cli.md');
 });
 
 test('every command says what it does, in sentences, and so do its flags', () => {

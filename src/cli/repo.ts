@@ -8,13 +8,11 @@ import { table } from './table.ts';
 
 const name = new Argument('<name>', 'The repository, such as acme/app.');
 
-export function repoCommand(context: Context): Command {
-  const repo = new Command('repo').description('Repositories, and whether everyone may pull them.');
+export function repoCommand(repo: Command, context: Context): void {
   repo.addCommand(listCommand(context));
   repo.addCommand(showCommand(context));
   repo.addCommand(setCommand(context));
   repo.addCommand(deleteCommand(context));
-  return repo;
 }
 
 function listCommand(context: Context): Command {

@@ -19,15 +19,11 @@ const robotName = new Argument(
   'The robot, after the user or organisation that it works for.',
 );
 
-export function robotCommand(context: Context): Command {
-  const robot = new Command('robot').description(
-    'Robots: accounts of machines, which log in with tokens alone.',
-  );
+export function robotCommand(robot: Command, context: Context): void {
   robot.addCommand(createCommand(context));
   robot.addCommand(setCommand(context));
   robot.addCommand(listCommand(context));
   robot.addCommand(deleteCommand(context));
-  return robot;
 }
 
 function createCommand(context: Context): Command {

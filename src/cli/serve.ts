@@ -1,6 +1,6 @@
 // berth serve: from a configuration to a registry that listens, until a signal ends it.
 import type { EventEmitter } from 'node:events';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Logger } from 'pino';
 import { bucketOf, serverOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
@@ -9,18 +9,16 @@ import { createLogger, isPretty } from '../telemetry/log.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 
-export function serveCommand(context: Context): Command {
-  return withConfigFlags(new Command('serve'))
-    .description('Run the registry.')
-    .action(async (_options, command: Command) => {
-      const { config } = configOf(command, context);
-      // Here, not above: the other commands need neither the server nor the time that it takes to load.
-      const createService =
-        config.workers > 1
-          ? (await import('../workers/primary.ts')).createPrimary
-          : (await import('../app.ts')).createApp;
-      await serve(config, { createService, context, process });
-    });
+export function serveCommand(command: Command, context: Context): void {
+  withConfigFlags(command).action(async (_options, command: Command) => {
+    const { config } = configOf(command, context);
+    // Here, not above: the other commands need neither the server nor the time that it takes to load.
+    const createService =
+      config.workers > 1
+        ? (await import('../workers/primary.ts')).createPrimary
+        : (await import('../app.ts')).createApp;
+    await serve(config, { createService, context, process });
+  });
 }
 
 /**

@@ -10,15 +10,13 @@ import { teamMemberCommand } from './team-member.ts';
 
 const path = new Argument('<org/team>', 'The team, by its organisation and its own name.');
 
-export function teamCommand(context: Context): Command {
-  const team = new Command('team').description("An organisation's teams, which are granted rights together.");
+export function teamCommand(team: Command, context: Context): void {
   team.addCommand(createCommand(context));
   team.addCommand(setCommand(context));
   team.addCommand(listCommand(context));
   team.addCommand(showCommand(context));
   team.addCommand(deleteCommand(context));
   team.addCommand(teamMemberCommand(context));
-  return team;
 }
 
 function groupOption(): Option {

@@ -10,14 +10,10 @@ import { showTime, table } from './table.ts';
 const owners = ['user', 'robot'] as const;
 const defaultLifetime = '90d';
 
-export function tokenCommand(context: Context): Command {
-  const token = new Command('token').description(
-    'Access tokens, which stand in for a password in `docker login`.',
-  );
+export function tokenCommand(token: Command, context: Context): void {
   token.addCommand(createCommand(context));
   token.addCommand(listCommand(context));
   token.addCommand(revokeCommand(context));
-  return token;
 }
 
 interface CreateFlags {

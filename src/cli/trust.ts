@@ -1,6 +1,6 @@
 // berth trust: jobs elsewhere that an organisation lets in, without a secret.
 import { readFile } from 'node:fs/promises';
-import { Command, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { TrustRequest } from '../access/administration/trust-terms.ts';
 import type { ClaimRules } from '../access/claim-rules.ts';
 import { whyRefused } from '../access/shared-issuers.ts';
@@ -30,11 +30,7 @@ interface Options {
   readonly iKnowThisIssuerIsMine?: true;
 }
 
-export function trustCommand(context: Context): Command {
-  const command = new Command('trust').description(
-    'Let jobs elsewhere (GitHub Actions, GitLab CI, Kubernetes) log in with the ID tokens that they have anyway.',
-  );
-
+export function trustCommand(command: Command, context: Context): void {
   withExamples(
     withTerms(withAdministrationFlags(command.command('create <organisation> <name>')))
       .description(
@@ -131,7 +127,6 @@ export function trustCommand(context: Context): Command {
     );
 
   command.addCommand(trustTestCommand(context));
-  return command;
 }
 
 function changeOf(action: 'trust.create' | 'trust.update', trust: Trust): Change {

@@ -26,15 +26,13 @@ import { readFirstLine } from './first-line.ts';
 import { importHtpasswdCommand } from './import-htpasswd.ts';
 import { fields, showTime, table } from './table.ts';
 
-export function userCommand(context: Context): Command {
-  const user = new Command('user').description('People: make, change, show and delete their accounts.');
+export function userCommand(user: Command, context: Context): void {
   user.addCommand(createCommand(context));
   user.addCommand(setCommand(context));
   user.addCommand(listCommand(context));
   user.addCommand(showCommand(context));
   user.addCommand(deleteCommand(context));
   user.addCommand(importHtpasswdCommand(context));
-  return user;
 }
 
 interface Flags {

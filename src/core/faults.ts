@@ -1,5 +1,4 @@
-import { DatabaseUnavailable } from '../db/database.ts';
-import { ReadOnlyRegistry } from '../db/read-only.ts';
+import { DatabaseUnavailable, ReadOnlyRegistry } from '../db/database.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { StoreUnavailable } from '../storage/store-errors.ts';
 

@@ -4,15 +4,8 @@ import { digestAlgorithm } from '../oci/digest.ts';
 import { type BlobStore, blobKey, parseBlobKey } from '../storage/blob-store.ts';
 import { streamBlob } from '../storage/stream-blob.ts';
 import { RunningHash } from './running-hash.ts';
-import {
-  type Comparison,
-  compare,
-  explain,
-  isMismatch,
-  type Places,
-  reconcile,
-  StoreMismatch,
-} from './store-identity.ts';
+import { type Comparison, compare, explain, isMismatch, type Places, reconcile } from './store-identity.ts';
+import { StoreMismatch } from './store-mismatch.ts';
 
 export interface RepairParts {
   readonly database: Database;

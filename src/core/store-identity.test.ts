@@ -22,7 +22,8 @@ import { openDatabase, openStore } from '../open.ts';
 import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
 import { openMemoryStore } from '../storage/memory.ts';
 import { StoreEpoch } from './store-epoch.ts';
-import { StoreDisagrees, StoreMismatch } from './store-identity.ts';
+import { StoreDisagrees } from './store-identity.ts';
+import { StoreMismatch } from './store-mismatch.ts';
 
 const day = 24 * 3_600_000;
 

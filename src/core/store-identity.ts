@@ -1,13 +1,13 @@
 // Whether a database and a blob store belong together: both have the registry's id, and the epoch says which is the older one.
 import { randomUUID } from 'node:crypto';
 import { knowsBlobs } from '../db/blobs.ts';
-import type { Database } from '../db/database.ts';
+import { type Database, ReadOnlyRegistry } from '../db/database.ts';
 import { everyStoredBlob } from '../db/fsck.ts';
 import type { Db } from '../db/prepare.ts';
 import { findOrSetProperty, findProperty, noteProperty } from '../db/properties.ts';
-import { ReadOnlyRegistry } from '../db/read-only.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
+import { StoreMismatch } from './store-mismatch.ts';
 
 /** What the store says of itself, in {@link markerKey}. */
 export interface Marker {
@@ -127,11 +127,6 @@ async function holdsSample(db: Db, store: BlobStore): Promise<boolean> {
     if (seen === sampleSize) break;
   }
   return found >= seen / 2;
-}
-
-/** The database and the store are not one registry's: neither is served. The message is for whoever starts Berth. */
-export class StoreMismatch extends Error {
-  override readonly name = 'StoreMismatch';
 }
 
 /** One of the two is a copy of another time: nothing is deleted, parked or collected. */

@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { DataDirectoryInUse, joinDataDirectory, lockDataDirectory } from './data-lock.ts';
+import { joinDataDirectory, lockDataDirectory } from './data-lock.ts';
+import { DataDirectoryInUse } from './database.ts';
 
 test('a data directory is locked once, and free again when the lock is released', async (t) => {
   const data = await temporaryDirectory(t);

@@ -1,17 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { DataDirectoryInUse } from './database.ts';
 import { isBusy } from './sqlite-dialect.ts';
-
-/** Another process serves from this data directory. */
-export class DataDirectoryInUse extends Error {
-  constructor(data: string) {
-    super(
-      `another berth serves from ${data}; stop it first, or give this one a directory of its own (--data)`,
-    );
-    this.name = 'DataDirectoryInUse';
-  }
-}
 
 export interface DataLock {
   /** From now on workers may join; other servers stay out, and so do those that come while a worker lives. */

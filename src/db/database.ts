@@ -78,3 +78,24 @@ export class UnfinishedCopy extends Error {
     );
   }
 }
+
+/** A write was refused: somebody keeps the registry as it is. */
+export class ReadOnlyRegistry extends Error {
+  readonly reason: string;
+
+  constructor(reason: string) {
+    super(`the registry is read-only: ${reason}`);
+    this.name = 'ReadOnlyRegistry';
+    this.reason = reason;
+  }
+}
+
+/** Another process serves from this data directory. */
+export class DataDirectoryInUse extends Error {
+  constructor(data: string) {
+    super(
+      `another berth serves from ${data}; stop it first, or give this one a directory of its own (--data)`,
+    );
+    this.name = 'DataDirectoryInUse';
+  }
+}

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects } from '../../test/support/databases.ts';
 import { parseName } from '../oci/name.ts';
+import { ReadOnlyRegistry } from './database.ts';
 import { setProperty } from './properties.ts';
-import { ReadOnlyRegistry, readOnlyReason, refuseWhenReadOnly } from './read-only.ts';
+import { readOnlyReason, refuseWhenReadOnly } from './read-only.ts';
 import { findOrCreateRepository, findRepository } from './repositories.ts';
 
 const a = parseName('a');

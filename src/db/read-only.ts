@@ -1,16 +1,5 @@
-import type { Database } from './database.ts';
+import { type Database, ReadOnlyRegistry } from './database.ts';
 import { findProperty } from './properties.ts';
-
-/** A write was refused: somebody keeps the registry as it is. */
-export class ReadOnlyRegistry extends Error {
-  readonly reason: string;
-
-  constructor(reason: string) {
-    super(`the registry is read-only: ${reason}`);
-    this.name = 'ReadOnlyRegistry';
-    this.reason = reason;
-  }
-}
 
 /** Why no write is taken; `undefined` when they are. */
 export function readOnlyReason(db: Database['read']): Promise<string | undefined> {

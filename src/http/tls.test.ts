@@ -17,7 +17,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
-import { loadTls, TlsError, type TlsFiles, watchTls } from './tls.ts';
+import { loadTls, type TlsFiles, watchTls } from './tls.ts';
+import { TlsError } from './tls-error.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'berth-tls-'));
 after(() => rmSync(folder, { recursive: true }));

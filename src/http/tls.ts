@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import type { BaseLogger } from 'pino';
+import { TlsError } from './tls-error.ts';
 
 export interface TlsFiles {
   readonly certificate: string;
@@ -14,10 +15,6 @@ export interface TlsFiles {
 export interface TlsPair {
   readonly cert: Buffer;
   readonly key: Buffer;
-}
-
-export class TlsError extends Error {
-  override readonly name = 'TlsError';
 }
 
 /** Throws `TlsError`, naming the file, unless both files can be read and belong together. */

@@ -1,26 +1,43 @@
 import { Readable } from 'node:stream';
 import { run } from '../../src/cli/program.ts';
+import { openDatabase } from '../../src/open.ts';
 
 export interface Ended {
   readonly exitCode: number;
   readonly out: string;
+  /** Without the line that says which registry it is, which commands about one begin with. */
   readonly err: string;
+}
+
+/** An empty registry, for commands about one that nobody serves. */
+export async function makeRegistry(data: string): Promise<void> {
+  await (await openDatabase({ data, database: { poolSize: 1 } })).close();
 }
 
 /** Runs a command of `berth` in this process, to its end. */
 export function berth(...args: string[]): Promise<Ended> {
-  return berthReading([], ...args);
+  return runWith({}, [], args);
 }
 
 /** The same, with these parts on standard input. */
-export async function berthReading(
+export function berthReading(parts: readonly (string | Uint8Array)[], ...args: string[]): Promise<Ended> {
+  return runWith({}, parts, args);
+}
+
+/** The same, with this environment. */
+export function berthIn(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Ended> {
+  return runWith(env, [], args);
+}
+
+async function runWith(
+  env: NodeJS.ProcessEnv,
   parts: readonly (string | Uint8Array)[],
-  ...args: string[]
+  args: readonly string[],
 ): Promise<Ended> {
   let out = '';
   let err = '';
   const exitCode = await run(args, {
-    env: {},
+    env,
     out: (text) => {
       out += text;
     },
@@ -32,5 +49,5 @@ export async function berthReading(
       { objectMode: false },
     ),
   });
-  return { exitCode, out, err };
+  return { exitCode, out, err: err.replace(/^registry: .*\n/, '') };
 }
