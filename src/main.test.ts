@@ -33,7 +33,12 @@ function install(to: string, parts: string[]) {
   symlinkSync(join(root, 'node_modules'), join(to, 'node_modules'));
 }
 
-const RIGHT = { out: 'the configuration is right\n', err: '', exitCode: 0, signal: null };
+const RIGHT = {
+  out: 'the configuration is right; no file was read, as there is no berth.yaml and no /etc/berth/berth.yaml\n',
+  err: '',
+  exitCode: 0,
+  signal: null,
+};
 
 describe('main.ts', () => {
   const main = join(root, 'src/main.ts');

@@ -1,12 +1,13 @@
 // What the commands have in common that change or show who may do what.
 import { userInfo } from 'node:os';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { recordFromCli } from '../access/audit-cli.ts';
 import type { Config } from '../config/schema.ts';
 import type { Database } from '../db/database.ts';
+import type { Inspection } from '../db/inspection.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
-import { openForAdministration } from './existing.ts';
+import { inspectExisting, openForAdministration } from './existing.ts';
 import { Failure } from './failure.ts';
 
 /** What a command has to say. */
@@ -21,12 +22,19 @@ export function withAdministrationFlags(command: Command): Command {
   return withConfigFlags(command).option('--json', 'Print JSON.');
 }
 
+const create = new Option('--create', 'Make the registry first, where there is none yet.');
+
+/** For what may come before the first `berth serve`. */
+export function withCreateFlag(command: Command): Command {
+  return command.addOption(create);
+}
+
 export function withExamples(command: Command, ...examples: readonly string[]): Command {
   return command.addHelpText('after', ['', 'Examples:', ...examples.map((line) => `  ${line}`)].join('\n'));
 }
 
 /** What of the registry those commands see that change nothing. */
-export type Readable = Pick<Database, 'read' | 'clock'>;
+export type Readable = Pick<Inspection, 'read' | 'clock'>;
 
 /** What was changed, for the audit log: never a secret. */
 export type Change = Parameters<typeof recordFromCli>[2];
@@ -37,10 +45,11 @@ export async function consult(
   context: Context,
   look: (database: Readable) => Promise<Answer>,
 ): Promise<void> {
-  const { config } = configOf(command, context);
+  const { refuseUnfinishedCopy } = await import('../db/properties.ts');
   await using opened = new AsyncDisposableStack();
-  const database = await openForAdministration(config);
+  const database = await inspectExisting(configOf(command, context), context);
   opened.defer(() => database.close());
+  await refuseUnfinishedCopy(database.read);
   print(command, context, await look(database));
 }
 
@@ -58,11 +67,13 @@ export async function administer(
     config: Config,
   ) => Promise<Answer & { readonly changed: Change | readonly Change[] }>,
 ): Promise<void> {
-  const { config } = configOf(command, context);
+  const chosen = configOf(command, context);
   await using opened = new AsyncDisposableStack();
-  const database = await openForAdministration(config);
+  const database = await openForAdministration(chosen, context, {
+    ...(command.options.includes(create) && { create: command.opts().create === true }),
+  });
   opened.defer(() => database.close());
-  const { changed, ...answer } = await work(database, config);
+  const { changed, ...answer } = await work(database, chosen.config);
   try {
     const { recordFromCli } = await import('../access/audit-cli.ts');
     for (const change of [changed].flat()) await recordFromCli(database, systemUser(), change);

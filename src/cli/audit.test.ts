@@ -151,7 +151,10 @@ for (const [flags, wrong] of [
 test('there is nothing to export where there is no registry, and none is made', async (t) => {
   const data = await temporaryDirectory(t);
   const { exitCode, err } = await berth('audit', 'export', '--data', data);
-  assert.deepEqual([exitCode, err], [1, `berth: there is no database in ${data}\n`]);
+  assert.deepEqual(
+    [exitCode, err],
+    [1, `berth: there is no registry in ${data}: \`berth serve\` makes one\n`],
+  );
 });
 
 test('the help has examples', async () => {

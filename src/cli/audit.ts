@@ -33,10 +33,9 @@ export function auditCommand(command: Command, context: Context): void {
     )
     .addOption(new Option('--limit <number>', 'Print so many events at most.').argParser(asLimit).default(50))
     .action(async ({ limit, ...options }: ListOptions, command: Command) => {
-      const { config } = configOf(command, context);
       const { listLatestAuditEvents } = await import('../db/audit-events.ts');
       await using opened = new AsyncDisposableStack();
-      const { read, close } = await inspectExisting(config);
+      const { read, close } = await inspectExisting(configOf(command, context), context);
       opened.defer(close);
       const latest = await listLatestAuditEvents(read, filterOf(options), limit);
       context.out(table(headings, latest.map(rowOf)));
@@ -50,10 +49,9 @@ export function auditCommand(command: Command, context: Context): void {
   const exporting = withFilters(command.command('export'))
     .description('Print the events, oldest first, one JSON object a line; the registry may be running.')
     .action(async (options: FilterOptions, command: Command) => {
-      const { config } = configOf(command, context);
       const { listAuditEvents } = await import('../db/audit-events.ts');
       await using opened = new AsyncDisposableStack();
-      const { read, close } = await inspectExisting(config);
+      const { read, close } = await inspectExisting(configOf(command, context), context);
       opened.defer(close);
       const wanted = filterOf(options);
       let after: AuditEventRow | undefined;

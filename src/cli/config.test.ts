@@ -22,12 +22,15 @@ async function berth(argv: string[], env: Record<string, string> = {}) {
   return { exitCode: await run(argv, context), out: out.join(''), err: err.join('') };
 }
 
-test('check says that a right configuration is right', async () => {
-  assert.deepEqual(await berth(['config', 'check']), {
-    exitCode: 0,
-    out: 'the configuration is right\n',
-    err: '',
-  });
+test('check says that a right configuration is right, and which file it has read', async () => {
+  writeFileSync(file, 'workers: 2');
+  const right = (read: string) => ({ exitCode: 0, out: `the configuration is right; ${read}\n`, err: '' });
+  assert.deepEqual(await berth(['config', 'check', '--config', file]), right(`read ${file}`));
+  assert.deepEqual(await berth(['config', 'check'], { BERTH_CONFIG: file }), right(`read ${file}`));
+  assert.deepEqual(
+    await berth(['config', 'check']),
+    right('no file was read, as there is no berth.yaml and no /etc/berth/berth.yaml'),
+  );
 });
 
 test('check names every mistake on standard error and exits 2', async () => {

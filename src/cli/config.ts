@@ -1,5 +1,6 @@
 // berth config: looks at the configuration without starting anything.
 import type { Command } from 'commander';
+import { defaultFiles } from '../config/load.ts';
 import { jsonSchema, referencePage } from '../config/reference.ts';
 import { configSchema } from '../config/schema.ts';
 import { showObject, showYaml } from '../config/show.ts';
@@ -10,8 +11,12 @@ export function configCommand(config: Command, context: Context): void {
   withConfigFlags(config.command('check'))
     .description('Say what is wrong with the configuration; exit code 2 if anything is.')
     .action((_options, command: Command) => {
-      configOf(command, context);
-      context.out('the configuration is right\n');
+      const { file } = configOf(command, context);
+      const read =
+        file === undefined
+          ? `no file was read, as there is no ${defaultFiles.join(' and no ')}`
+          : `read ${file}`;
+      context.out(`the configuration is right; ${read}\n`);
     });
 
   withConfigFlags(config.command('show'))

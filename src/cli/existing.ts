@@ -1,48 +1,62 @@
 // The registry that a command is about.
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Loaded } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { type Database, EmptyDatabase, SchemaMismatch } from '../db/database.ts';
 import type { Inspection } from '../db/inspection.ts';
 import { databaseExists } from '../open.ts';
+import type { Context } from './context.ts';
 import { Failure } from './failure.ts';
 
 type Place = Pick<Config, 'database' | 'data'>;
+type Chosen = Pick<Loaded<Config>, 'config' | 'file'>;
 
-/** To look at it and change nothing. @throws Failure | SchemaMismatch | UnfitDatabase */
-export async function inspectExisting(config: Place): Promise<Inspection> {
-  if (!databaseExists(config)) throw new Failure(`there is no database in ${config.data}`);
-  // Here, not above: the other commands need none of it.
-  const { inspectDatabase } = await import('../open.ts');
-  return inspectDatabase(config);
+/**
+ * Opens the registry of a configuration to look at it and change nothing, and says on standard error which one it is.
+ *
+ * @throws Failure when there is none | SchemaMismatch | UnfitDatabase
+ */
+export async function inspectExisting(chosen: Chosen, context: Context): Promise<Inspection> {
+  sayWhich(chosen, context);
+  const inspection = await inspect(chosen.config);
+  if (inspection === undefined) throw new Failure(noRegistry(chosen.config));
+  return inspection;
 }
 
 /**
- * To change it, perhaps beside those who serve it; so never its schema, which may be another version's.
+ * The same to change it, perhaps beside those who serve it; so never its schema, which may be another version's.
  *
- * @throws Failure | SchemaMismatch | UnfitDatabase
+ * @throws Failure when there is none | SchemaMismatch | UnfitDatabase
  */
-export async function openExisting(config: Place): Promise<Database> {
-  await (await inspectExisting(config)).close();
+export async function openExisting(chosen: Chosen, context: Context): Promise<Database> {
+  await (await inspectExisting(chosen, context)).close();
   const { openDatabase } = await import('../open.ts');
-  return openDatabase(config);
+  return openDatabase(chosen.config);
 }
 
 /**
- * To change who may do what, perhaps beside those who serve it, and perhaps before anybody has: a registry that is not there yet
- * is made, as the first start makes it. Takes no write while the registry is read-only.
+ * The same to change who may do what. Takes no write while the registry is read-only.
  *
- * @throws SchemaMismatch | UnfitDatabase | UnfinishedCopy | ForeignRegistry
+ * @param create makes a registry where there is none, as the first start does; absent where a command does not offer it
+ * @throws Failure when there is none | SchemaMismatch | UnfitDatabase | UnfinishedCopy | ForeignRegistry | StoreMismatch
  */
-export async function openForAdministration(config: Place & Pick<Config, 'storage'>): Promise<Database> {
-  const { openDatabase, openStore } = await import('../open.ts');
+export async function openForAdministration(
+  chosen: Chosen,
+  context: Context,
+  { create }: { create?: boolean } = {},
+): Promise<Database> {
+  const { config } = chosen;
+  sayWhich(chosen, context);
+  const inspection = await inspect(config);
+  await inspection?.close();
+  if (inspection === undefined) {
+    if (!create)
+      throw new Failure(`${noRegistry(config)}${create === undefined ? '' : ', and so does --create here'}`);
+    if (!databaseExists(config)) await prepareStore(config);
+  }
+  const { openDatabase } = await import('../open.ts');
   const { refuseUnfinishedCopy } = await import('../db/properties.ts');
   const { refuseWhenReadOnly } = await import('../db/read-only.ts');
-  if (databaseExists(config)) {
-    await refuseOtherSchema(config);
-  } else if (config.storage.type === 'filesystem') {
-    // Its folders come first, and it says when they are another registry's.
-    await (await openStore(config)).close();
-  }
   const database = await openDatabase(config, { checkpoints: false });
   try {
     await refuseUnfinishedCopy(database.read);
@@ -56,16 +70,40 @@ export async function openForAdministration(config: Place & Pick<Config, 'storag
 /** Milliseconds in which a first start elsewhere has made its schema, step by step. */
 const madeWithin = 2_000;
 
-/** Lets this version's schema pass, and none at all, which opening makes. */
-async function refuseOtherSchema(config: Place): Promise<void> {
+/** Nothing where there is no registry. */
+async function inspect(config: Place): Promise<Inspection | undefined> {
+  if (!databaseExists(config)) return undefined;
+  // Here, not above: those who only ask for help need none of it.
+  const { inspectDatabase } = await import('../open.ts');
   for (const began = performance.now(); ; await delay(50)) {
     try {
-      return await (await inspectExisting(config)).close();
+      return await inspectDatabase(config);
     } catch (error) {
-      if (error instanceof EmptyDatabase) return;
+      if (error instanceof EmptyDatabase) return undefined;
       if (!(error instanceof SchemaMismatch) || performance.now() - began > madeWithin) throw error;
     }
   }
+}
+
+/** The store's folders come before the database; what is in them already may be another registry's, or lack its database. */
+async function prepareStore(config: Config): Promise<void> {
+  const { openStore, refuseLostDatabase } = await import('../open.ts');
+  const store = await openStore(config);
+  try {
+    await refuseLostDatabase(config, store);
+  } finally {
+    await store.close();
+  }
+}
+
+function sayWhich({ config, file }: Chosen, context: Context): void {
+  const kind = config.database.url === undefined ? 'SQLite' : 'PostgreSQL';
+  const settings = file === undefined ? '' : `, as ${file} says`;
+  context.err(`registry: ${placeOf(config)} (${kind})${settings}\n`);
+}
+
+function noRegistry(config: Place): string {
+  return `there is no registry in ${placeOf(config)}: \`berth serve\` makes one`;
 }
 
 /** Where a database is, for people; without the password. */

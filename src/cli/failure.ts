@@ -8,7 +8,6 @@ import { StoreMismatch } from '../core/store-mismatch.ts';
 import {
   DatabaseUnavailable,
   DataDirectoryInUse,
-  EmptyDatabase,
   ReadOnlyRegistry,
   SchemaMismatch,
   UnfinishedCopy,
@@ -75,7 +74,6 @@ const spoken = [
   TlsError,
   TokenServerKeysError,
   SchemaMismatch,
-  EmptyDatabase,
   UnfitDatabase,
   DatabaseUnavailable,
   UnfinishedCopy,

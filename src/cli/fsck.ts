@@ -1,5 +1,6 @@
 // berth fsck: compares everything that is stored with what was promised.
 import type { Command } from 'commander';
+import type { Loaded } from '../config/load.ts';
 import { placesOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import type { Finding, Walked } from '../core/fsck/walk.ts';
@@ -27,8 +28,9 @@ export function fsckCommand(command: Command, context: Context): void {
     )
     .option('--yes', 'With --repair: do it.')
     .action(async ({ readData = false, json = false, ...options }: Options, command: Command) => {
-      const { config } = configOf(command, context);
-      if (options.repair) return repairOf(config, context, options.yes === true);
+      const chosen = configOf(command, context);
+      const { config } = chosen;
+      if (options.repair) return repairOf(chosen, context, options.yes === true);
       if (options.yes)
         throw new Failure('--yes says that --repair may change the registry; alone it means nothing');
       // Here, not above: the other commands need none of it.
@@ -38,7 +40,7 @@ export function fsckCommand(command: Command, context: Context): void {
       const print = json ? printJson : printText;
       const count = { error: 0, note: 0 };
       await using opened = new AsyncDisposableStack();
-      const database = await inspectExisting(config);
+      const database = await inspectExisting(chosen, context);
       opened.defer(() => database.close());
       const store = await openStore(config, { inspectOnly: true });
       opened.defer(() => store.close());
@@ -55,13 +57,14 @@ export function fsckCommand(command: Command, context: Context): void {
     });
 }
 
-async function repairOf(config: Config, context: Context, change: boolean): Promise<void> {
+async function repairOf(chosen: Loaded<Config>, context: Context, change: boolean): Promise<void> {
   const { openStore } = await import('../open.ts');
   const { repair } = await import('../core/repair.ts');
   const { refuseWhenReadOnly } = await import('../db/read-only.ts');
   await using opened = new AsyncDisposableStack();
-  const database = await openExisting(config);
+  const database = await openExisting(chosen, context);
   opened.defer(() => database.close());
+  const { config } = chosen;
   const store = await openStore(config, { inspectOnly: true });
   opened.defer(() => store.close());
   const parts = { database: refuseWhenReadOnly(database), store, places: placesOf(config), change };

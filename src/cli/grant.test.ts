@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { berth } from '../../test/support/berth.ts';
+import { berth, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 
 /** `berth` over a registry of its own, with alice, acme, its team dev and its robot. */
 async function registry(t: TestContext) {
   const data = join(await temporaryDirectory(t), 'data');
   const run = (...args: string[]) => berth(...args, '--data', data);
+  await makeRegistry(data);
   for (const command of [
     'user create alice',
     'org create acme',

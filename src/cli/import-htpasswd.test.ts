@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { hash } from '@node-rs/bcrypt';
-import { berth } from '../../test/support/berth.ts';
+import { berth, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { Logins } from '../access/logins.ts';
 import { findUser } from '../db/users.ts';
@@ -19,6 +19,7 @@ async function setUp(t: TestContext, text: string) {
   const data = join(await temporaryDirectory(t), 'data');
   const file = join(await temporaryDirectory(t), 'htpasswd');
   writeFileSync(file, text);
+  await makeRegistry(data);
   const user = (...args: string[]) => berth('user', ...args, '--data', data);
   return {
     file,

@@ -1,7 +1,7 @@
 // berth user import-htpasswd: the users of a registry that had them in a file.
 import { Command } from 'commander';
 import { readTextFile } from '../config/text-file.ts';
-import { administer, withAdministrationFlags, withExamples } from './administration.ts';
+import { administer, withAdministrationFlags, withCreateFlag, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { Failure } from './failure.ts';
 
@@ -11,7 +11,7 @@ interface Flags {
 }
 
 export function importHtpasswdCommand(context: Context): Command {
-  const command = withAdministrationFlags(new Command('import-htpasswd'))
+  const command = withCreateFlag(withAdministrationFlags(new Command('import-htpasswd')))
     .description(
       'Make a user of each entry of an htpasswd file, with the password that it has; who is there already stays as they are.',
     )

@@ -1,27 +1,19 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { berth, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { run } from './program.ts';
 
 async function setUp(t: TestContext) {
   const data = await temporaryDirectory(t);
+  await makeRegistry(data);
   return async (...args: string[]) => {
-    let [out, err] = ['', ''];
-    const code = await run(['key', ...args, '--data', data], {
-      env: {},
-      out: (text) => {
-        out += text;
-      },
-      err: (text) => {
-        err += text;
-      },
-    });
-    assert.deepEqual([code, err], [0, '']);
+    const { exitCode, out, err } = await berth('key', ...args, '--data', data);
+    assert.deepEqual([exitCode, err], [0, '']);
     return out;
   };
 }
 
-test('keys are made before the first start, retired by another, and taken away', async (t) => {
+test('keys are made before the first one is needed, retired by another, and taken away', async (t) => {
   const key = await setUp(t);
   assert.deepEqual(JSON.parse(await key('list', '--json')), []);
   const first = JSON.parse(await key('rotate', '--json'));

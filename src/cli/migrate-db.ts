@@ -24,7 +24,7 @@ export function migrateDbCommand(command: Command, context: Context): void {
     const { migrateDatabase } = await import('../core/migrate/migrate-database.ts');
 
     await using opened = new AsyncDisposableStack();
-    const source = await openExisting(move.from);
+    const source = await openExisting(move.from, context);
     opened.defer(() => source.close());
     const target = await openTarget(move.to, opened);
 

@@ -25,9 +25,9 @@ export function migrateStoreCommand(command: Command, context: Context): void {
     const { migrateStore } = await import('../core/migrate/migrate-store.ts');
 
     await using opened = new AsyncDisposableStack();
-    const database = await openExisting(move.from);
+    const database = await openExisting(move.from, context);
     opened.defer(() => database.close());
-    const source = await openStore(move.from, { inspectOnly: true });
+    const source = await openStore(move.from.config, { inspectOnly: true });
     opened.defer(() => source.close());
     const target = await openStore(move.to);
     opened.defer(() => target.close());

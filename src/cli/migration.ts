@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { loadConfig } from '../config/load.ts';
+import { type Loaded, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
@@ -33,7 +33,7 @@ Examples:
 }
 
 export interface Move {
-  readonly from: Config;
+  readonly from: Loaded<Config>;
   readonly to: Config;
   /** The path of the second one, as whoever has to start it would name it. */
   readonly file: string;
@@ -43,7 +43,7 @@ export interface Move {
 
 /** @throws ConfigError about either configuration */
 export function moveOf(command: Command, context: Context, { to: file }: MigrationOptions): Move {
-  const { config: from } = configOf(command, context);
+  const from = configOf(command, context);
   // The environment is this registry's, and so are the flags: of the other one only its file is known.
   const { config: to } = loadConfig({ file, env: {} });
   // Clients are told, so no more of the path than its end.
@@ -51,7 +51,7 @@ export function moveOf(command: Command, context: Context, { to: file }: Migrati
 }
 
 /** Whether both keep their metadata in one place. */
-export function sameDatabase({ from, to }: Move): boolean {
+export function sameDatabase({ from: { config: from }, to }: Move): boolean {
   if (from.database.url !== undefined || to.database.url !== undefined) {
     return from.database.url === to.database.url;
   }
@@ -59,7 +59,7 @@ export function sameDatabase({ from, to }: Move): boolean {
 }
 
 /** Whether both keep their blobs in one place. */
-export function sameStore({ from, to }: Move): boolean {
+export function sameStore({ from: { config: from }, to }: Move): boolean {
   if (from.storage.type === 's3' && to.storage.type === 's3') {
     const [one, other] = [from.storage.s3, to.storage.s3];
     return (['bucket', 'prefix', 'endpoint', 'region'] as const).every((key) => one[key] === other[key]);

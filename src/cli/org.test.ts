@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { berth, type Ended } from '../../test/support/berth.ts';
+import { berth, type Ended, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 
 /** `berth` over a registry of its own with the users alice and bob. */
 async function registry(t: TestContext) {
   const data = await temporaryDirectory(t);
+  await makeRegistry(data);
   const here = (...args: string[]) => berth(...args, '--data', data);
   for (const user of ['alice', 'bob']) await here('user', 'create', user, '--no-password');
   return here;

@@ -11,7 +11,14 @@ import {
   withDisabledFlags,
   yesOrNo,
 } from './account-flags.ts';
-import { type Answer, administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
+import {
+  type Answer,
+  administer,
+  consult,
+  withAdministrationFlags,
+  withCreateFlag,
+  withExamples,
+} from './administration.ts';
 import type { Context } from './context.ts';
 import { everyRow } from './every-row.ts';
 import { orgMemberCommand } from './org-member.ts';
@@ -27,7 +34,7 @@ export function orgCommand(org: Command, context: Context): void {
 }
 
 function createCommand(context: Context): Command {
-  const command = withAdministrationFlags(new Command('create'))
+  const command = withCreateFlag(withAdministrationFlags(new Command('create')))
     .description('Make an organisation.')
     .argument('<name>', 'What the organisation is called, and the namespace that is its own.')
     .addOption(visibilityOption())

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
-import { openExisting, placeOf } from './existing.ts';
+import { inspectExisting, openExisting, placeOf } from './existing.ts';
 
 const defaultReason = 'maintenance';
 
@@ -25,20 +25,21 @@ export function readOnlyCommand(readOnly: Command, context: Context): void {
   withConfigFlags(readOnly.command('status'))
     .description('Say whether writes are taken, and if not, why.')
     .action(async (_options, command: Command) => {
-      const { config } = configOf(command, context);
+      const chosen = configOf(command, context);
       const { readOnlyReason } = await import('../db/read-only.ts');
       await using opened = new AsyncDisposableStack();
-      const database = await openExisting(config);
+      const database = await inspectExisting(chosen, context);
       opened.defer(() => database.close());
       const reason = await readOnlyReason(database.read);
-      context.out(`${placeOf(config)} is ${reason === undefined ? 'writable' : `read-only: ${reason}`}\n`);
+      context.out(
+        `${placeOf(chosen.config)} is ${reason === undefined ? 'writable' : `read-only: ${reason}`}\n`,
+      );
     });
 
   async function set(command: Command, reason: string | undefined): Promise<void> {
-    const { config } = configOf(command, context);
     const { setProperty } = await import('../db/properties.ts');
     await using opened = new AsyncDisposableStack();
-    const database = await openExisting(config);
+    const database = await openExisting(configOf(command, context), context);
     opened.defer(() => database.close());
     await database.transaction((db) => setProperty(db, 'read-only', reason));
   }

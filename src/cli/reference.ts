@@ -78,7 +78,9 @@ const INTRODUCTION = `<!-- Made by \`berth reference\` from src/cli: change the 
 \`berth --help\` lists them, and each has a \`--help\` of its own. In a checkout, \`npx berth\` runs them.
 
 - **Configuration flags** are \`--config <file>\` and those that a [setting](config.md) names; \`BERTH_…\` variables count as well.
-  Give a command what \`berth serve\` is given, at least \`--config\` or \`--data\`, and it finds the same registry.
-- \`user\`, \`org\`, \`team\` and \`robot\` work while the registry runs, and before its first start. A registry that is [read-only](#berth-read-only) refuses their changes.
+  Give a command what \`berth serve\` is given and it finds the same registry. Without \`--config\` and \`BERTH_CONFIG\` both read
+  \`berth.yaml\` in the working directory or, without one, \`/etc/berth/berth.yaml\`. The first line on standard error says which registry it is.
+- \`berth serve\` makes a registry where there is none; other commands refuse, save for those with \`--create\`, which is for what comes before the first start.
+- \`user\`, \`org\`, \`team\` and \`robot\` work while the registry runs. A registry that is [read-only](#berth-read-only) refuses their changes.
 - What a command has to say goes to standard output, with \`--json\` as JSON; what went wrong to standard error.
 - The exit code is 0; 1 when what was asked for could not be done; 2 when the command line or the configuration is wrong.`;

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { berth } from '../../test/support/berth.ts';
+import { berth, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 
 async function registry(t: TestContext) {
   const data = join(await temporaryDirectory(t), 'data');
+  await makeRegistry(data);
   return (...args: string[]) => berth('repo', ...args, '--data', data);
 }
 

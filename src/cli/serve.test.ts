@@ -20,9 +20,10 @@ interface Options {
   config?: object;
   listen?: () => Promise<Listening>;
   close?: () => Promise<void>;
+  file?: string;
 }
 
-function start({ config, listen = async () => LISTENING, close = async () => {} }: Options = {}) {
+function start({ config, listen = async () => LISTENING, close = async () => {}, file }: Options = {}) {
   const events: string[] = [];
   const process = new FakeProcess();
   const out: string[] = [];
@@ -39,7 +40,7 @@ function start({ config, listen = async () => LISTENING, close = async () => {} 
     ...config,
   });
   const context = { out: (text: string) => void out.push(text) };
-  const ended = serve(parsed, { createService, context, process });
+  const ended = serve(parsed, { createService, context, process, file });
   return { ended, events, process, out };
 }
 
@@ -156,3 +157,11 @@ to log in:
     await ended;
   });
 }
+
+test('the file that the settings were read from is named', async () => {
+  const { out, process, ended } = start({ file: '/etc/berth/berth.yaml' });
+  await turn();
+  assert.match(out.join(''), /^data in \/srv\/berth\nsettings in \/etc\/berth\/berth\.yaml\n\n/m);
+  process.emit('SIGTERM', 'SIGTERM');
+  await ended;
+});

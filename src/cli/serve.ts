@@ -11,13 +11,13 @@ import type { Context } from './context.ts';
 
 export function serveCommand(command: Command, context: Context): void {
   withConfigFlags(command).action(async (_options, command: Command) => {
-    const { config } = configOf(command, context);
+    const { config, file } = configOf(command, context);
     // Here, not above: the other commands need neither the server nor the time that it takes to load.
     const createService =
       config.workers > 1
         ? (await import('../workers/primary.ts')).createPrimary
         : (await import('../app.ts')).createApp;
-    await serve(config, { createService, context, process });
+    await serve(config, { createService, context, process, file });
   });
 }
 
@@ -42,18 +42,21 @@ export interface Service {
 export interface ServeParts {
   createService(config: Config, parts: { logger: Logger }): Promise<Service>;
   readonly context: Pick<Context, 'out'>;
+  /** The file that the configuration was read from, if any. */
+  readonly file?: string | undefined;
   /** Where signals and the faults that nobody caught arrive, and what ends at once. */
   readonly process: Pick<EventEmitter, 'on' | 'off'> & { exit(code: number): void };
 }
 
 /** Runs until the first SIGTERM or SIGINT has been obeyed; a second one ends the process at once. */
-export async function serve(config: Config, { createService, context, process }: ServeParts): Promise<void> {
+export async function serve(config: Config, parts: ServeParts): Promise<void> {
+  const { createService, process } = parts;
   const logger = createLogger(config.log);
   // Registered before anything opens: process 1 of a container has no default action for a signal.
   using supervision = supervise(logger, process);
   const service = await createService(config, { logger });
   try {
-    announce(config, await service.listen(), logger, context);
+    announce(config, await service.listen(), logger, parts);
     const signal = await supervision.signal;
     logger.info({ signal }, 'stopping: running transfers may end; a second signal ends them now');
   } finally {
@@ -89,18 +92,22 @@ function supervise(logger: Logger, process: ServeParts['process']): Disposable &
   };
 }
 
-function announce(config: Config, listening: Listening, logger: Logger, { out }: Pick<Context, 'out'>): void {
+function announce(config: Config, listening: Listening, logger: Logger, { context, file }: ServeParts): void {
   const { url, operationsUrl } = listening;
   if (!isPretty(config.log)) {
     // Whatever the level, and at once: who starts a process waits for this line.
     logger
       .child({}, { level: 'info' })
-      .info({ url, operationsUrl, ...placesOf(config) }, `listening on ${url}`);
+      .info(
+        { url, operationsUrl, ...(file !== undefined && { file }), ...placesOf(config) },
+        `listening on ${url}`,
+      );
     logger.flush();
     return;
   }
   const places = Object.entries(placesOf(config)).map(([what, place]) => `${what} in ${place}`);
   const lines = [`listening on ${url}`, ...places];
+  if (file !== undefined) lines.push(`settings in ${file}`);
   if (operationsUrl) lines.push(`health and metrics on ${operationsUrl}`);
   const registry = registryName(config, url);
   const first =
@@ -113,7 +120,7 @@ function announce(config: Config, listening: Listening, logger: Logger, { out }:
         ]
       : ['to log in:', `  docker login ${registry}`];
   lines.push('', ...first, '');
-  out(`${lines.join('\n')}\n`);
+  context.out(`${lines.join('\n')}\n`);
 }
 
 /** Where the registry has what it knows and what it holds, without a secret. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { berth } from '../../test/support/berth.ts';
+import { berth, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { hashOf, isAccessToken } from '../access/access-token.ts';
 import { openSqlite } from '../db/sqlite.ts';
@@ -10,6 +10,7 @@ import { openSqlite } from '../db/sqlite.ts';
 async function registry(t: TestContext) {
   const data = join(await temporaryDirectory(t), 'data');
   const run = (...args: string[]) => berth(...args, '--data', data);
+  await makeRegistry(data);
   for (const command of ['user create alice', 'org create acme', 'robot create acme+ci']) {
     assert.equal((await run(...command.split(' '))).exitCode, 0, command);
   }

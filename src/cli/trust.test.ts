@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { berthReading } from '../../test/support/berth.ts';
 import { startIssuer } from '../../test/support/issuer.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { insertAccount } from '../db/accounts.ts';
 import { openSqlite } from '../db/sqlite.ts';
 import { asNamespace, type Namespace } from '../oci/name.ts';
-import { run } from './program.ts';
 
 /** A data directory with the organisation acme, and `berth trust …` on it. */
 async function setUp(t: TestContext) {
@@ -17,19 +17,7 @@ async function setUp(t: TestContext) {
   await database.transaction((db) => insertAccount(db, account, 1));
   await database.close();
   const trust = async (args: readonly string[], input = '') => {
-    let [out, err] = ['', ''];
-    const code = await run(['trust', ...args, '--data', data], {
-      env: {},
-      out: (text) => {
-        out += text;
-      },
-      err: (text) => {
-        err += text;
-      },
-      input: (async function* () {
-        yield Buffer.from(input);
-      })(),
-    });
+    const { exitCode: code, out, err } = await berthReading([input], 'trust', ...args, '--data', data);
     return { code, out, err };
   };
   return { data, trust };

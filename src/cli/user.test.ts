@@ -2,13 +2,20 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { berth, berthReading, type Ended } from '../../test/support/berth.ts';
+import { berth, berthReading, type Ended, makeRegistry } from '../../test/support/berth.ts';
 import { needs } from '../../test/support/needs.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 
-/** `berth` with a data directory of its own, where nothing is yet. */
+/** `berth` over an empty registry of its own. */
 async function registry(t: TestContext) {
+  const here = await noRegistry(t);
+  await makeRegistry(here.data);
+  return here;
+}
+
+/** `berth` with a data directory of its own, where nothing is yet. */
+async function noRegistry(t: TestContext) {
   const data = join(await temporaryDirectory(t), 'data');
   return {
     data,
@@ -22,9 +29,9 @@ function jsonOf({ exitCode, out, err }: Ended) {
   return JSON.parse(out);
 }
 
-test('the first user is made before the first start, in a database that is made for it', async (t) => {
-  const { berth } = await registry(t);
-  const { exitCode, out, err } = await berth('user', 'create', 'alice');
+test('the first user is made before the first start with --create, in a database that is made for it', async (t) => {
+  const { berth } = await noRegistry(t);
+  const { exitCode, out, err } = await berth('user', 'create', 'alice', '--create');
   assert.deepEqual([exitCode, err], [0, '']);
   assert.match(out, /^created the user alice\npassword: [a-zA-Z2-9]{24}\n$/);
   assert.match((await berth('user', 'list')).out, /^alice /m);
@@ -35,9 +42,12 @@ test('the first user may be made in an empty PostgreSQL database too', async (t)
   const config = join(await temporaryDirectory(t), 'berth.yaml');
   writeFileSync(config, `database:\n  url: ${await openTestPostgres(t)}\n`);
   const fsck = await berth('fsck', '--config', config);
-  assert.equal(fsck.err.split(':')[1], ' there is no registry in the database yet', fsck.err);
+  assert.match(fsck.err, /^berth: there is no registry in \S+ at \S+: `berth serve` makes one\n$/);
   for (const name of ['alice', 'bob']) {
-    assert.equal((await berth('user', 'create', name, '--no-password', '--config', config)).err, '');
+    assert.equal(
+      (await berth('user', 'create', name, '--no-password', '--create', '--config', config)).err,
+      '',
+    );
   }
   assert.equal(jsonOf(await berth('user', 'list', '--json', '--config', config)).length, 2);
 });
@@ -209,13 +219,13 @@ for (const [what, args, message] of [
 }
 
 test("another registry's directory is refused, and gets no database", async (t) => {
-  const { data, berth } = await registry(t);
+  const { data, berth } = await noRegistry(t);
   mkdirSync(join(data, 'docker/registry/v2/repositories'), { recursive: true });
-  const { exitCode, err } = await berth('user', 'create', 'alice');
+  const { exitCode, err } = await berth('user', 'create', 'alice', '--create');
   assert.equal(exitCode, 1);
   assert.match(err, /^berth: .* holds the images of another registry/);
   const { err: again } = await berth('fsck');
-  assert.match(again, /there is no database/);
+  assert.match(again, /there is no registry/);
 });
 
 test('a registry that is read-only keeps its users as they are, and shows them', async (t) => {

@@ -18,6 +18,7 @@ import {
   type Change,
   consult,
   withAdministrationFlags,
+  withCreateFlag,
   withExamples,
 } from './administration.ts';
 import type { Context } from './context.ts';
@@ -60,7 +61,7 @@ function withUserFlags(command: Command): Command {
 }
 
 function createCommand(context: Context): Command {
-  const command = withUserFlags(new Command('create'))
+  const command = withCreateFlag(withUserFlags(new Command('create')))
     .description('Make a user; without a password of your own a random one is made and printed.')
     .argument('<name>', 'What the user is called, and the namespace that is theirs.')
     .action(async (name: string, flags: Flags, command: Command) => {
@@ -91,6 +92,7 @@ function createCommand(context: Context): Command {
     command,
     'berth user create alice                                       with a random password, which is printed',
     'berth user create alice --admin --password-stdin < file       with the password in the first line of a file',
+    'berth user create alice --admin --create                      before the first start of the registry',
     'berth user create bob --no-password --mail bob@example.com    for somebody who signs on elsewhere',
   );
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { z } from 'zod';
-import { load, loadConfig, type Sources } from './load.ts';
+import { defaultFiles, load, loadConfig, type Sources } from './load.ts';
 import { ConfigError } from './mistake.ts';
 import { configSchema } from './schema.ts';
 import { settingsOf } from './settings.ts';
@@ -71,8 +71,26 @@ test('without a file, variables or flags everything is at its default', () => {
       audit: { keepFor: 7_776_000_000, pulls: false },
       shutdown: { drainTimeout: 30_000 },
     },
+    file: undefined,
     origins: new Map(),
   });
+});
+
+test('without a name the file is that of the working directory, or else that of the machine', () => {
+  assert.deepEqual(defaultFiles, ['berth.yaml', '/etc/berth/berth.yaml']);
+  const [own, machine, named] = ['own.yaml', 'machine.yaml', 'named.yaml'].map((name) => join(folder, name));
+  const chosen = (sources: Partial<Sources> = {}) => {
+    const { file, config } = loadConfig({ env: {}, places: [own, machine] as string[], ...sources });
+    return [file, config.workers];
+  };
+  assert.deepEqual(chosen(), [undefined, 1]);
+  writeFileSync(machine as string, 'workers: 2');
+  assert.deepEqual(chosen(), [machine, 2]);
+  writeFileSync(own as string, 'workers: 3');
+  assert.deepEqual(chosen(), [own, 3]);
+  writeFileSync(named as string, 'workers: 4');
+  assert.deepEqual(chosen({ env: { BERTH_CONFIG: named } }), [named, 4]);
+  assert.deepEqual(chosen({ file: named, env: { BERTH_CONFIG: 'another' } }), [named, 4]);
 });
 
 test('every key can be set in the file', () => {

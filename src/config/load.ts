@@ -13,17 +13,22 @@ import type { Given, Source } from './source.ts';
 export interface Sources {
   /** The file named on the command line. */
   readonly file?: string | undefined;
+  /** Where a file that nobody names is looked for; the first one counts. */
+  readonly places?: readonly string[];
   readonly env: Environment;
   readonly flags?: Flags;
 }
 
 export interface Loaded<T> {
   readonly config: T;
+  /** The file that was read. */
+  readonly file: string | undefined;
   /** Where each key that is not at its default was given. */
   readonly origins: ReadonlyMap<string, string>;
 }
 
-const DEFAULT_FILE = 'berth.yaml';
+/** In the working directory, and where the machine's own registry has it. */
+export const defaultFiles: readonly string[] = ['berth.yaml', '/etc/berth/berth.yaml'];
 
 /** Throws `ConfigError`. */
 export function loadConfig(sources: Sources): Loaded<Config> {
@@ -33,8 +38,8 @@ export function loadConfig(sources: Sources): Loaded<Config> {
 /** `loadConfig` for any schema. */
 export function load<T extends z.ZodType>(schema: T, sources: Sources): Loaded<z.output<T>> {
   const settings = settingsOf(schema);
-  const file =
-    sources.file ?? sources.env[FILE_VARIABLE] ?? (existsSync(DEFAULT_FILE) ? DEFAULT_FILE : undefined);
+  const { places = defaultFiles } = sources;
+  const file = sources.file ?? sources.env[FILE_VARIABLE] ?? places.find((place) => existsSync(place));
   // From the strongest to the weakest: the first that gives a key wins.
   const read: Source[] = [
     readFlags(settings.settings, sources.flags ?? {}),
@@ -70,7 +75,7 @@ export function load<T extends z.ZodType>(schema: T, sources: Sources): Loaded<z
     mistakes.push(ruleBroken(settings, key, given, issue.message, others));
   }
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes);
-  return { config: parsed.data, origins: new Map([...given].map(([key, { where }]) => [key, where])) };
+  return { config: parsed.data, file, origins: new Map([...given].map(([key, { where }]) => [key, where])) };
 }
 
 /** The value by its key, or each wrong entry of a list: `storage.s3.streamTo[1]`. */

@@ -64,8 +64,8 @@ const INTRODUCTION = `<!-- Made by \`berth config reference\` from src/config/sc
 Berth runs without any configuration. What you want different goes into one YAML file, into environment
 variables or into flags; a flag wins over a variable, a variable over the file, the file over the default.
 
-- The file is the one named by \`--config\`, else by \`BERTH_CONFIG\`, else \`berth.yaml\` in the working directory if
-  there is one. A dot in a key is a level: \`log.level\` is \`level\` below \`log\`.
+- The file is the one named by \`--config\`, else by \`BERTH_CONFIG\`, else \`berth.yaml\` in the working directory, else
+  \`/etc/berth/berth.yaml\`, where there is one. A dot in a key is a level: \`log.level\` is \`level\` below \`log\`.
 - Every key is an environment variable too: \`BERTH_\` and the key in capitals, \`_\` between its words.
 - A secret may lie in a file instead: its variable with \`_FILE\` at the end, such as \`BERTH_DATABASE_URL_FILE\`, names
   the file, whose text without the last line's end is the value. Giving both variables is a mistake.
@@ -74,7 +74,7 @@ variables or into flags; a flag wins over a variable, a variable over the file, 
 
 Berth starts with a configuration that is right or not at all: an unknown key, an unknown \`BERTH_…\` variable or a
 value that is not allowed ends it with exit code 2 and a line for each mistake. \`berth config check\` looks without
-starting, \`berth config show\` prints what is in force and where it comes from. An editor that knows JSON Schema
+starting and says which file it has read, \`berth config show\` prints what is in force and where it comes from. An editor that knows JSON Schema
 completes and checks the file when its first line names [the schema](config.schema.json):
 
 \`\`\`yaml

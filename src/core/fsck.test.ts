@@ -488,7 +488,10 @@ describe('fsck', () => {
   test('refuses a directory without a database, and makes none', async (t) => {
     const data = await temporaryDirectory(t);
     const { exitCode, err } = await fsck('--data', data);
-    assert.deepEqual({ exitCode, err }, { exitCode: 1, err: `berth: there is no database in ${data}\n` });
+    assert.deepEqual(
+      { exitCode, err },
+      { exitCode: 1, err: `berth: there is no registry in ${data}: \`berth serve\` makes one\n` },
+    );
     assert.deepEqual(await readdir(data), []);
   });
 

@@ -58,12 +58,12 @@ export class SchemaMismatch extends Error {
   override readonly name = 'SchemaMismatch';
 }
 
-/** There is no schema in the database at all. The message is for whoever started something else than Berth itself. */
+/** There is no schema in the database at all. */
 export class EmptyDatabase extends Error {
   override readonly name = 'EmptyDatabase';
 
   constructor() {
-    super('there is no registry in the database yet: start Berth once with this configuration to make one');
+    super('there is no registry in the database');
   }
 }
 

@@ -2,9 +2,11 @@ import { Kysely, sql } from 'kysely';
 import { Pool } from 'pg';
 import { type BrokenForeignKey, type Inspection, maxProblems } from './inspection.ts';
 import { requireCurrentSchema } from './migrate.ts';
+import { ServerClock } from './postgres-clock.ts';
 import { readingDialect } from './postgres-dialect.ts';
 import { asStartFailure } from './postgres-errors.ts';
 import { clientConfig, ignoreErrors, openSession } from './postgres-session.ts';
+import { askTime } from './postgres-start.ts';
 import type { Schema } from './schema.ts';
 import { tables } from './tables.ts';
 
@@ -23,14 +25,17 @@ export async function inspectPostgres(url: string): Promise<Inspection> {
   ignoreErrors(pool);
   pool.on('connect', ignoreErrors);
   const read = new Kysely<Schema>({ dialect: readingDialect(pool) });
+  const clock = new ServerClock();
   try {
     await requireCurrentSchema(read);
+    await clock.set(() => askTime(read));
   } catch (error) {
     await read.destroy();
     throw asStartFailure(error, '');
   }
   return {
     read,
+    clock: clock.now,
     // The server checks the pages that it reads, where it was set up to (`data_checksums`), and fails the query.
     async integrityProblems() {
       return [];

@@ -30,6 +30,7 @@ export async function inspectSqlite(path: string): Promise<Inspection> {
   }
   return {
     read,
+    clock: Date.now,
     async integrityProblems() {
       if (problems.length > 0) return problems;
       const rows = connection.all(`pragma integrity_check(${maxProblems})`, []);

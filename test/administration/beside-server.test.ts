@@ -14,16 +14,19 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 async function command(
   args: readonly string[],
   input = '',
-): Promise<{ code: number | null; output: string }> {
+): Promise<{ code: number | null; out: string; output: string }> {
   const child = spawn(process.execPath, [main, ...args], { env: { PATH: process.env.PATH } });
   child.stdin.on('error', () => {});
   child.stdin.end(input);
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return { code: await ended, output: out + err };
+  return { code: await ended, out, output: out + err };
 }
 
-const namesIn = (output: string): string[] => JSON.parse(output).map(({ name }: { name: string }) => name);
+async function namesIn(data: string): Promise<string[]> {
+  const { out } = await command(['user', 'list', '--json', '--data', data]);
+  return JSON.parse(out).map(({ name }: { name: string }) => name);
+}
 
 async function startUpload(url: string): Promise<number> {
   return (await fetch(`${url}/v2/acme/app/blobs/uploads/`, { method: 'POST' })).status;
@@ -39,29 +42,26 @@ test('users are made beside a running server, which goes on taking pushes', asyn
   for (const { code, output } of await Promise.all(made)) assert.equal(code, 0, output);
   for (const status of await Promise.all(pushes)) assert.equal(status, 202);
   assert.equal(await startUpload(server.url), 202);
-  assert.deepEqual(namesIn((await command(['user', 'list', '--json', ...here])).output), [
-    'alice',
-    'bob',
-    'carol',
-  ]);
+  assert.deepEqual(await namesIn(server.data), ['alice', 'bob', 'carol']);
   assert.equal((await server.stop()).code, 0);
-  const after = await command(['user', 'list', '--json', ...here]);
-  assert.deepEqual(namesIn(after.output), ['alice', 'bob', 'carol']);
+  assert.deepEqual(await namesIn(server.data), ['alice', 'bob', 'carol']);
 });
 
 test('users that were made before the first start are there after it', async (t) => {
   const data = await temporaryDirectory(t, 'berth-data');
-  const { code, output } = await command(['user', 'create', 'alice', '--admin', '--data', data]);
+  const { code, output } = await command(['user', 'create', 'alice', '--admin', '--create', '--data', data]);
   assert.equal(code, 0, output);
   const server = await startBerth(t, { data });
   assert.equal(await startUpload(server.url), 202);
-  assert.deepEqual(namesIn((await command(['user', 'list', '--json', '--data', data])).output), ['alice']);
+  assert.deepEqual(await namesIn(data), ['alice']);
 });
 
 test('several who make the first users at once make one registry', async (t) => {
   const data = join(await temporaryDirectory(t), 'data');
   const names = ['alice', 'bob', 'carol'];
-  const made = names.map((name) => command(['user', 'create', name, '--no-password', '--data', data]));
+  const made = names.map((name) =>
+    command(['user', 'create', name, '--no-password', '--create', '--data', data]),
+  );
   for (const { code, output } of await Promise.all(made)) assert.equal(code, 0, output);
-  assert.deepEqual(namesIn((await command(['user', 'list', '--json', '--data', data])).output), names);
+  assert.deepEqual(await namesIn(data), names);
 });

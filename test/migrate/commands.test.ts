@@ -94,7 +94,7 @@ for (const name of ['migrate-store', 'migrate-db']) {
     test('a target that is the source is refused, and nothing is made', async (t) => {
       const from = await onDisk(t);
       const missing = await berth(name, '--config', from.file, '--to', (await onDisk(t)).file);
-      assert.match(missing.err, /^berth: there is no database in /);
+      assert.match(missing.err, /^berth: there is no registry in /);
       await (await from.serve()).stop();
       const { exitCode, err } = await berth(name, '--config', from.file, '--to', from.file);
       assert.equal(exitCode, 1);

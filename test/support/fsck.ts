@@ -1,11 +1,11 @@
-import { run } from '../../src/cli/program.ts';
 import type { Finding, Walked } from '../../src/core/fsck/walk.ts';
+import { berth, berthIn, type Ended } from './berth.ts';
 
 export interface Examination {
   readonly exitCode: number;
   readonly findings: readonly Finding[];
   readonly walked: Walked;
-  /** What went to standard error. */
+  /** What went to standard error, as {@link Ended} has it. */
   readonly complaint: string;
 }
 
@@ -16,7 +16,7 @@ export function examine(data: string, ...flags: string[]): Promise<Examination> 
 
 /** The same over whatever the environment names. */
 export async function examineWith(env: NodeJS.ProcessEnv, ...flags: string[]): Promise<Examination> {
-  const { exitCode, out, err } = await fsckIn(env, '--json', '--read-data', ...flags);
+  const { exitCode, out, err } = await berthIn(env, 'fsck', '--json', '--read-data', ...flags);
   const lines = out.split('\n').filter((line) => line !== '');
   const summary = JSON.parse(lines.pop() ?? '{}') as { walked: Walked };
   const findings = lines.map((line) => JSON.parse(line) as Finding);
@@ -24,24 +24,6 @@ export async function examineWith(env: NodeJS.ProcessEnv, ...flags: string[]): P
 }
 
 /** What the command `berth fsck` prints, and how it ends. */
-export function fsck(...args: string[]): Promise<{ exitCode: number; out: string; err: string }> {
-  return fsckIn({}, ...args);
-}
-
-async function fsckIn(
-  env: NodeJS.ProcessEnv,
-  ...args: string[]
-): Promise<{ exitCode: number; out: string; err: string }> {
-  let out = '';
-  let err = '';
-  const exitCode = await run(['fsck', ...args], {
-    env,
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { exitCode, out, err };
+export function fsck(...args: string[]): Promise<Ended> {
+  return berth('fsck', ...args);
 }

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { test } from 'node:test';
+import type { Command } from 'commander';
+import { makeRegistry } from '../../test/support/berth.ts';
+import { needs } from '../../test/support/needs.ts';
+import { openTestPostgres } from '../../test/support/postgres.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import { isConfigFlag } from './config-flags.ts';
+import { run, wholeProgram } from './program.ts';
+import { leavesOf } from './reference.ts';
+
+async function berth(args: readonly string[]) {
+  const [out, err]: [string[], string[]] = [[], []];
+  const exitCode = await run(args, {
+    env: {},
+    out: (text) => void out.push(text),
+    err: (text) => void err.push(text),
+    input: Readable.from([Buffer.from('token\n')], { objectMode: false }),
+  });
+  return { exitCode, out: out.join(''), err: err.join('') };
+}
+
+const whole = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
+/** What makes a registry, or looks at none. */
+const others = /^(serve|config|reference)\b/;
+const aboutOne = leavesOf(whole)
+  .map(({ words, command }) => ({ name: words.slice(1).join(' '), command }))
+  .filter(({ name }) => !others.test(name));
+
+/** Values for what a command cannot do without, so that it comes as far as its registry. */
+const values: Readonly<Record<string, string>> = {
+  '--role': 'read',
+  '--visibility': 'public',
+  '--expires': '1d',
+};
+const extra: Readonly<Record<string, string>> = {
+  'user set': '--admin',
+  'org set': '--disabled',
+  'robot set': '--disabled',
+  'team set': '--group dev',
+  'trust create':
+    '--issuer https://ci.example.com --audience registry.example.com --claim sub=a --scope repository:acme/app:pull',
+  'trust set': '--lifetime 30m',
+  'token create': '--user alice',
+  'token list': '--user alice',
+  'grant set': '--user alice',
+  'grant remove': '--user alice',
+};
+const argument: Readonly<Record<string, string>> = {
+  robot: 'acme+ci',
+  team: 'acme/dev',
+  pattern: 'acme/**',
+  repository: 'acme/app',
+  id: '1',
+  role: 'read',
+};
+
+function argvOf(name: string, command: Command, { file, to }: { file: string; to: string }): string[] {
+  const args = command.registeredArguments
+    .filter(({ required }) => required)
+    .map((one) => (one.name() === 'file' ? file : (argument[one.name()] ?? 'acme')));
+  const required = command.options
+    .filter(({ long, mandatory }) => mandatory && long !== '--to')
+    .flatMap(({ long }) => [long as string, values[long as string] ?? '']);
+  const migrating = command.options.some(({ long }) => long === '--to') ? ['--to', to] : [];
+  return [...name.split(' '), ...args, ...required, ...migrating, ...(extra[name]?.split(' ') ?? [])];
+}
+
+test('no command makes a registry where there is none: each names the place, and refuses', async (t) => {
+  const folder = await temporaryDirectory(t);
+  const file = join(folder, 'htpasswd');
+  const to = join(folder, 'new.yaml');
+  writeFileSync(file, '');
+  writeFileSync(to, `data: ${join(folder, 'new')}\n`);
+  const before = readdirSync(folder);
+  const typo = join(folder, 'typo');
+  assert.ok(aboutOne.length > 40);
+  for (const { name, command } of aboutOne) {
+    const { exitCode, out, err } = await berth([...argvOf(name, command, { file, to }), '--data', typo]);
+    const offers = command.options.some(({ long }) => long === '--create');
+    assert.deepEqual(
+      { exitCode, out, err },
+      {
+        exitCode: 1,
+        out: '',
+        err:
+          `registry: ${typo} (SQLite)\n` +
+          `berth: there is no registry in ${typo}: \`berth serve\` makes one${offers ? ', and so does --create here' : ''}\n`,
+      },
+      name,
+    );
+    assert.deepEqual(readdirSync(folder), before, name);
+  }
+});
+
+test('in an empty PostgreSQL database too', async (t) => {
+  if (!needs(t, 'postgres')) return;
+  const config = join(await temporaryDirectory(t), 'berth.yaml');
+  const url = await openTestPostgres(t);
+  writeFileSync(config, `database:\n  url: ${url}\n`);
+  const { exitCode, out, err } = await berth(['user', 'list', '--config', config]);
+  const { host, pathname, password } = new URL(url);
+  const place = `${pathname.slice(1)} at ${host}`;
+  assert.deepEqual([exitCode, out], [1, '']);
+  assert.equal(
+    err,
+    `registry: ${place} (PostgreSQL), as ${config} says\nberth: there is no registry in ${place}: \`berth serve\` makes one\n`,
+  );
+  if (password !== '') assert.ok(!err.includes(password));
+});
+
+test('with --create the first user, organisation or htpasswd file comes before the first start', async (t) => {
+  const offering = aboutOne.filter(({ command }) => command.options.some(({ long }) => long === '--create'));
+  assert.deepEqual(
+    offering.map(({ name }) => name),
+    ['user create', 'user import-htpasswd', 'org create'],
+  );
+  const folder = await temporaryDirectory(t);
+  const file = join(folder, 'htpasswd');
+  writeFileSync(file, '');
+  for (const { name, command } of offering) {
+    const data = join(folder, name);
+    const argv = [...argvOf(name, command, { file, to: '' }), '--create', '--data', data];
+    const { exitCode, err } = await berth(argv);
+    assert.deepEqual([exitCode, err], [0, `registry: ${data} (SQLite)\n`]);
+    assert.equal((await berth(['fsck', '--data', data])).exitCode, 0);
+  }
+});
+
+test('what a script reads on standard output has nothing about the place', async (t) => {
+  const data = await temporaryDirectory(t);
+  await makeRegistry(data);
+  const { out, err } = await berth(['user', 'list', '--json', '--data', data]);
+  assert.deepEqual(JSON.parse(out), []);
+  assert.equal(err, `registry: ${data} (SQLite)\n`);
+});
+
+test('all that takes the configuration flags is about a registry, or is looked over here', () => {
+  for (const { name, command } of aboutOne) assert.ok(command.options.some(isConfigFlag), name);
+});
