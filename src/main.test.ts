@@ -80,6 +80,17 @@ describe('the launcher', () => {
     assert.deepEqual(await node([join(folder, 'node_modules/.bin/berth'), 'config', 'check']), RIGHT);
   });
 
+  test('is on the path after `npm install --global .`, from wherever it is called', async () => {
+    const checkout = join(folder, 'checkout');
+    install(checkout, ['bin', 'src']);
+    const prefix = join(folder, 'global');
+    execFileSync('npm', ['install', '--global', '--offline', '--prefix', prefix, '.'], {
+      cwd: checkout,
+      stdio: 'ignore',
+    });
+    assert.deepEqual(await node([join(prefix, 'bin/berth'), 'config', 'check']), RIGHT);
+  });
+
   test('says what to do before anything is installed', async () => {
     const bare = join(folder, 'fresh clone');
     for (const part of ['bin', 'src', 'package.json']) {

@@ -75,7 +75,7 @@ function examplesOf(command: Command): string | undefined {
 const INTRODUCTION = `<!-- Made by \`berth reference\` from src/cli: change the commands, not this page. -->
 # Commands
 
-\`berth --help\` lists them, and each has a \`--help\` of its own. In a checkout, \`npx berth\` runs them.
+\`berth --help\` lists them, and each has a \`--help\` of its own. \`npm install --global .\` in a checkout puts \`berth\` on the path.
 
 - **Configuration flags** are \`--config <file>\` and those that a [setting](config.md) names; \`BERTH_…\` variables count as well.
   Give a command what \`berth serve\` is given and it finds the same registry. Without \`--config\` and \`BERTH_CONFIG\` both read
