@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseAllDocuments, stringify } from 'yaml';
 import manifest from '../../package.json' with { type: 'json' };
 import { loadConfig } from '../../src/config/load.ts';
+import { chartSchema } from '../support/chart-schema.ts';
 import { run } from '../support/command.ts';
 import { goTool } from '../support/go-tools.ts';
 import { needs } from '../support/needs.ts';
@@ -226,6 +227,11 @@ test('every key of config becomes the setting that it is', async (t) => {
   assert.equal(config.storage.s3.streamTo.length, 2);
 });
 
+test('config takes the keys that Berth has, and no others', () => {
+  const { written, wanted } = chartSchema();
+  assert.deepEqual(written, wanted, 'run: node test/support/chart-schema.ts && npm run format');
+});
+
 const refused: [what: string, base: string, values: object, reason: RegExp][] = [
   ['replicas over SQLite', 'single', { replicas: 2 }, /more than one replica needs PostgreSQL/],
   [
@@ -255,6 +261,19 @@ const refused: [what: string, base: string, values: object, reason: RegExp][] = 
   ['another port', 'single', { config: { listen: '0.0.0.0:80' } }, /config\.listen is set by the image/],
   ['no image', 'single', { image: { repository: '' } }, /image\.repository has to be set/],
   ['an unknown value', 'single', { replica: 2 }, /additional properties 'replica' not allowed/],
+  [
+    'a typo in a setting',
+    'single',
+    { config: { log: { levl: 'debug' } } },
+    /config\/log.*'levl' not allowed/s,
+  ],
+  ['a setting of the wrong kind', 'single', { config: { workers: 'two' } }, /config\/workers.*want integer/s],
+  [
+    'a value that a setting does not have',
+    'single',
+    { config: { log: { level: 'loud' } } },
+    /config\/log\/level/,
+  ],
 ];
 
 for (const [what, base, values, reason] of refused) {
