@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -144,6 +144,23 @@ describe('an older Node', () => {
     });
     assert.equal(exitCode, 2);
     assert.match(err, /^ {2}--listen: listen is "x"/m);
+  });
+
+  test('installs without a word about it, and with one about what fails', { skip }, async () => {
+    const fresh = join(folder, 'fresh');
+    mkdirSync(fresh);
+    for (const file of ['package.json', 'package-lock.json', '.npmrc'])
+      cpSync(join(root, file), join(fresh, file));
+    const npm = async (...args: string[]) => {
+      const env = { ...process.env, PATH: `${dirname(old!)}:${process.env.PATH}` };
+      const child = spawn('npm', ['install', '--offline', '--no-fund', ...args], { cwd: fresh, env });
+      const [out, err] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+      return { out, err };
+    };
+    const { out, err } = await npm('--dry-run');
+    assert.equal(err, '');
+    assert.match(out, /^added \d+ packages in /m);
+    assert.match((await npm('no-such-package-of-berth')).err, /^npm error code ENOTCACHED/);
   });
 
   test('passes signals on, and ends with the exit code of the newer one', { skip }, async () => {
