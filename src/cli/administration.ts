@@ -5,7 +5,7 @@ import type { recordFromCli } from '../access/audit-cli.ts';
 import type { Config } from '../config/schema.ts';
 import type { Database } from '../db/database.ts';
 import type { Inspection } from '../db/inspection.ts';
-import { configOf, withConfigFlags } from './config-flags.ts';
+import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting, openForAdministration } from './existing.ts';
 import { Failure } from './failure.ts';
@@ -19,7 +19,7 @@ export interface Answer {
 }
 
 export function withAdministrationFlags(command: Command): Command {
-  return withConfigFlags(command).option('--json', 'Print JSON.');
+  return withRegistryFlags(command).option('--json', 'Print JSON.');
 }
 
 const create = new Option('--create', 'Make the registry first, where there is none yet.');

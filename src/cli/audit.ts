@@ -5,7 +5,7 @@ import { parseDuration } from '../config/units.ts';
 import type { AuditEventRow, AuditFilter } from '../db/audit-events.ts';
 import { asName } from '../oci/name.ts';
 import { withExamples } from './administration.ts';
-import { configOf, withConfigFlags } from './config-flags.ts';
+import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting } from './existing.ts';
 import { showTime, table } from './table.ts';
@@ -71,7 +71,7 @@ export function auditCommand(command: Command, context: Context): void {
 }
 
 function withFilters(command: Command): Command {
-  return withConfigFlags(command)
+  return withRegistryFlags(command)
     .addOption(new Option('--since <time>', `Only events from then on: ${timeForms}.`).argParser(asTime))
     .addOption(new Option('--until <time>', 'Only events before then.').argParser(asTime))
     .addOption(new Option('--repository <name>', 'Only events of this repository.').argParser(asRepository))

@@ -12,10 +12,27 @@ const options = settingsOf(configSchema).settings.flatMap(({ key, flag, descript
 
 const file = new Option('--config <file>', 'The YAML file with the settings.');
 
+/** For a command that serves or shows the configuration: its help has every flag of it. */
 export function withConfigFlags(command: Command): Command {
+  return addTo(command, () => true);
+}
+
+/** For a command about a registry: the same flags, of which its help has those that say where the registry is. */
+export function withRegistryFlags(command: Command): Command {
+  return addTo(command, (option) => option === file || option.long === '--data').addHelpText(
+    'after',
+    '\nThe other flags of `berth serve` are taken too, so that both can be given the same.',
+  );
+}
+
+function addTo(command: Command, isShown: (option: Option) => boolean): Command {
   command.addOption(file);
   for (const { option } of options) command.addOption(option);
-  return command.configureHelp({ groupItems: ownFlagsFirst });
+  return command.configureHelp({
+    visibleOptions: (command) =>
+      new Help().visibleOptions(command).filter((option) => !isConfigFlag(option) || isShown(option)),
+    groupItems: ownFlagsFirst,
+  });
 }
 
 /** In a command's help the flags that it shares with the others come last, below a heading of their own. */

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { jsonSchema, referencePage } from '../config/reference.ts';
 import { configSchema } from '../config/schema.ts';
-import { run } from './program.ts';
+import { run, wholeProgram } from './program.ts';
+import { leavesOf } from './reference.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'berth-cli-'));
 const file = join(folder, 'berth.yaml');
@@ -113,6 +114,20 @@ test("a command's own flags come first in its help, and those of the configurati
   assert.match(shared, /^ {2}--data <directory> /m);
   assert.doesNotMatch(own, /--data/);
   assert.doesNotMatch((await berth(['config', '--help'])).out, /Configuration:/);
+});
+
+test('the help of a command about a registry has no flags of the server, which it takes all the same', async () => {
+  const { commands } = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
+  let seen = 0;
+  for (const { words, command } of commands.flatMap((one) => leavesOf(one))) {
+    if (/^(?:serve|config|reference)/.test(words.join(' '))) continue;
+    const [, shared = ''] = command.helpInformation().split('\nConfiguration:\n');
+    const flags = [...shared.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag);
+    assert.deepEqual(flags, ['--config', '--data'], words.join(' '));
+    assert.ok(command.options.some(({ long }) => long === '--listen'));
+    seen += 1;
+  }
+  assert.ok(seen > 40);
 });
 
 test('help and version are no failures', async () => {

@@ -5,7 +5,7 @@ import { placesOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import type { Finding, Walked } from '../core/fsck/walk.ts';
 import type { Repaired } from '../core/repair.ts';
-import { configOf, withConfigFlags } from './config-flags.ts';
+import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting, openExisting, placeOf } from './existing.ts';
 import { Failure } from './failure.ts';
@@ -19,7 +19,7 @@ interface Options {
 }
 
 export function fsckCommand(command: Command, context: Context): void {
-  withConfigFlags(command)
+  withRegistryFlags(command)
     .option('--read-data', 'Read every blob and compare it with its digest.')
     .option('--json', 'Print one JSON object a line: findings, then the summary.')
     .option(

@@ -4,7 +4,7 @@ import { basename, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type Loaded, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { configOf, withConfigFlags } from './config-flags.ts';
+import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 
 export interface MigrationOptions {
@@ -14,7 +14,7 @@ export interface MigrationOptions {
 }
 
 export function withMigrationFlags(command: Command, name: string): Command {
-  return withConfigFlags(command)
+  return withRegistryFlags(command)
     .addOption(
       new Option('--to <file>', 'The configuration to move to, of this file alone.').makeOptionMandatory(),
     )

@@ -1,13 +1,13 @@
 // berth read-only: a registry that answers pulls and takes no pushes, whoever serves it.
 import { type Command, Option } from 'commander';
-import { configOf, withConfigFlags } from './config-flags.ts';
+import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting, openExisting, placeOf } from './existing.ts';
 
 const defaultReason = 'maintenance';
 
 export function readOnlyCommand(readOnly: Command, context: Context): void {
-  withConfigFlags(readOnly.command('on'))
+  withRegistryFlags(readOnly.command('on'))
     .description('Refuse every write with 503 and the reason; returns when the last one that ran has ended.')
     .addOption(new Option('--reason <text>', 'What clients are told.').default(defaultReason))
     .action(async ({ reason }: { reason: string }, command: Command) => {
@@ -15,14 +15,14 @@ export function readOnlyCommand(readOnly: Command, context: Context): void {
       context.out(`read-only: ${reason}\n`);
     });
 
-  withConfigFlags(readOnly.command('off'))
+  withRegistryFlags(readOnly.command('off'))
     .description('Take writes again.')
     .action(async (_options, command: Command) => {
       await set(command, undefined);
       context.out('writable\n');
     });
 
-  withConfigFlags(readOnly.command('status'))
+  withRegistryFlags(readOnly.command('status'))
     .description('Say whether writes are taken, and if not, why.')
     .action(async (_options, command: Command) => {
       const chosen = configOf(command, context);

@@ -25,8 +25,8 @@ function describe(command: Command, above: readonly string[]): string[] {
   if (command.commands.length > 0) {
     return [...text, ...command.commands.flatMap((child) => describe(child, words))];
   }
-  const own = command.options.filter((option) => !isConfigFlag(option));
-  const withConfig = own.length < command.options.length;
+  const own = command.options.filter((option) => !isConfigFlag(option) && !option.hidden);
+  const withConfig = command.options.some(isConfigFlag);
   const usage = [
     ...words,
     ...command.registeredArguments.map(nameOf),

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { berth } from '../../test/support/berth.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { type Config, configSchema } from '../config/schema.ts';
 import { type Listening, type ServeParts, serve } from './serve.ts';
 
@@ -164,4 +169,23 @@ test('the file that the settings were read from is named', async () => {
   assert.match(out.join(''), /^data in \/srv\/berth\nsettings in \/etc\/berth\/berth\.yaml\n\n/m);
   process.emit('SIGTERM', 'SIGTERM');
   await ended;
+});
+
+test('an address that cannot be had, for clients or for operations, leaves nothing behind', async (t) => {
+  const folder = await temporaryDirectory(t);
+  const other = createServer().listen(0, '127.0.0.1');
+  t.after(() => other.close());
+  await once(other, 'listening');
+  const taken = `127.0.0.1:${(other.address() as AddressInfo).port}`;
+  for (const flags of [
+    ['--listen', taken],
+    ['--listen', '192.0.2.1:5000'],
+    ['--listen', '127.0.0.1:0', '--operations-listen', taken],
+    ['--listen', taken, '--workers', '2'],
+  ]) {
+    const { exitCode, out, err } = await berth('serve', '--data', join(folder, 'data'), ...flags);
+    assert.deepEqual([exitCode, out], [1, '']);
+    assert.match(err, /^berth: cannot listen on (?:127\.0\.0\.1|192\.0\.2\.1):\d+: .*\n$/);
+    assert.deepEqual(readdirSync(folder), [], flags.join(' '));
+  }
 });

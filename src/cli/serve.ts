@@ -8,11 +8,13 @@ import { registryName } from '../greeting.ts';
 import { createLogger, isPretty } from '../telemetry/log.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
+import { ensureListenable } from './ensure-listenable.ts';
 
 export function serveCommand(command: Command, context: Context): void {
   withConfigFlags(command).action(async (_options, command: Command) => {
     const { config, file } = configOf(command, context);
-    // Here, not above: the other commands need neither the server nor the time that it takes to load.
+    await ensureListenable([config.listen, ...(config.operations ? [config.operations.listen] : [])]);
+    // Here, not above: its help needs neither the server nor the time that it takes to load.
     const createService =
       config.workers > 1
         ? (await import('../workers/primary.ts')).createPrimary

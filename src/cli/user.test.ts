@@ -208,7 +208,6 @@ for (const [what, args, message] of [
   ['two things at once', ['set', 'alice', '--disabled', '--enabled'], /cannot be used with/],
   ['a password and none', ['create', 'a', '--no-password', '--password-stdin'], /cannot be used with/],
   ['an unknown visibility', ['create', 'a', '--default-visibility', 'secret'], /choices are public, private/],
-  ['a password on the command line', ['create', 'a', '--password', 'secret'], /unknown option '--password'/],
 ] as const) {
   test(`${what} is a mistake on the command line: exit code 2`, async (t) => {
     const { berth } = await registry(t);
@@ -238,4 +237,17 @@ test('a registry that is read-only keeps its users as they are, and shows them',
     err: 'berth: the registry is read-only: moved to new.yaml\n',
   });
   assert.equal(jsonOf(await berth('user', 'show', 'alice', '--json')).disabled, false);
+});
+
+test('a password among the arguments is refused, with the way to give one, and not repeated', async (t) => {
+  const { berth } = await registry(t);
+  await berth('user', 'create', 'alice');
+  for (const command of ['create bob --password hunter2222', 'set alice --password=hunter2222']) {
+    const { exitCode, out, err } = await berth('user', ...command.split(' '));
+    assert.deepEqual([exitCode, out], [2, '']);
+    assert.match(err, /^error: a password among the arguments .* with --password-stdin\n$/);
+    assert.doesNotMatch(err, /hunter/);
+  }
+  assert.equal(jsonOf(await berth('user', 'list', '--json')).length, 1);
+  assert.doesNotMatch((await berth('user', 'create', '--help')).out, /--password </);
 });

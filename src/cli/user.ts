@@ -56,8 +56,22 @@ function withUserFlags(command: Command): Command {
         'password',
       ),
     )
+    .addOption(passwordInArguments(command))
     .option('--no-password', 'Nobody logs in as this user with a password: they sign on, or use tokens.')
     .addOption(visibilityOption());
+}
+
+/** A flag that people try, and that is refused: what a command is given, everyone on the machine may see. */
+function passwordInArguments(command: Command): Option {
+  return new Option('--password <password>', 'Refused: see --password-stdin.')
+    .default(true)
+    .hideHelp()
+    .argParser(() =>
+      command.error(
+        'error: a password among the arguments is seen by everyone on this machine and kept by the shell: ' +
+          'give it in the first line of standard input, with --password-stdin',
+      ),
+    );
 }
 
 function createCommand(context: Context): Command {
