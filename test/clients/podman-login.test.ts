@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeBallast, writeBuildContext } from '../support/images.ts';
@@ -9,7 +10,7 @@ import { assertFewRefusals, passwords, startTeam } from './team.ts';
 
 test('podman and buildah, logged in', async (t) => {
   if (!needs(t, 'podman', 'buildah')) return;
-  const { host, berth, countRequests } = await startTeam(t);
+  const { registry, host, berth, countRequests } = await startTeam(t);
   const alice = await containersTools(t, host);
   const stranger = await containersTools(t, host);
   const context = join(await temporaryDirectory(t), 'context');
@@ -82,6 +83,26 @@ test('podman and buildah, logged in', async (t) => {
       );
     },
   );
+
+  await t.test("use docker's login, and log in themselves only once that is gone", async () => {
+    // docs/how-to/robot-in-ci.md says so.
+    const response = await fetch(`${registry.url}/auth/token`, {
+      method: 'POST',
+      body: new URLSearchParams({
+        ...{ grant_type: 'password', access_type: 'offline', client_id: 'docker', service: host },
+        ...{ username: 'alice', password: passwords.alice },
+      }),
+    });
+    const { refresh_token: identitytoken } = (await response.json()) as { refresh_token: string };
+    const file = join(await temporaryDirectory(t), 'config.json');
+    const auth = Buffer.from('alice:').toString('base64');
+    await writeFile(file, JSON.stringify({ auths: { [host]: { auth, identitytoken } } }));
+    await alice.podman('pull', '--authfile', file, image);
+    const login = ['login', '--authfile', file, '--username', 'alice', '--password', passwords.alice, host];
+    await assert.rejects(alice.podman(...login), /auth file contains an Identity token/);
+    await alice.podman('logout', '--authfile', file, host);
+    assert.equal(await alice.podman(...login), 'Login Succeeded!\n');
+  });
 
   await t.test('push as a robot with a token', async () => {
     const token = await berth('token', 'create', '--robot', 'acme+ci', '--expires', '30d');
