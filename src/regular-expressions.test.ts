@@ -1,118 +1,157 @@
+// No text that somebody sends costs a regular expression more than it should. The expressions are found in the sources, so that a
+// new one cannot be missed, and each is timed with inputs that are made for it, as long as what it reads may be.
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { leastCpuTime } from '../test/support/cpu-time.ts';
+import { findExpressions, worstInputs } from '../test/support/expressions.ts';
 import { parseContentRange, parseRange } from './http/range.ts';
 import { asDigest } from './oci/digest.ts';
 import { asAccountName, asName } from './oci/name.ts';
 import { asTag } from './oci/reference.ts';
 import { parseBlobKey } from './storage/blob-store.ts';
+import { withoutSecrets } from './telemetry/redact-url.ts';
 import { parseEntityTags } from './v2/conditions.ts';
 
-/** Milliseconds; an expression that backtracks exponentially takes seconds for the shortest of the inputs below. */
-const limit = 5;
+interface Budget {
+  /** Characters of the longest input. */
+  readonly length: number;
+  /** Milliseconds of this thread's processor time. */
+  readonly limit: number;
+}
 
-/** A regular expression literal stands where a value may: after an operator, a bracket, a comma or `return`. */
-const literal =
-  /(?:[=(,:!&|?{;[]|\breturn|=>)\s*\/((?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+)\/([a-z]*)/g;
+/** A URL and all headers of a request are at most this long together; nothing else that is matched against comes longer. */
+const usual: Budget = { length: 16 << 10, limit: 5 };
+/** What reads a manifest's strings (`oci/`) may get one as long as a manifest, and may hold the event loop as long as any request. */
+const manifest: Budget = { length: 4 << 20, limit: 50 };
+/** First short ones: what takes exponential time would not come back from longer ones. */
+const lengths = [16, 20, 24, 28, 32, 128, 1024, usual.length];
 
 const root = new URL('.', import.meta.url);
 const sources = globSync('**/*.ts', { cwd: root, exclude: (path) => path.endsWith('.test.ts') }).map(
-  (path) => ({
-    path,
-    text: readFileSync(new URL(path, root), 'utf8').replaceAll(/^\s*(?:\/\/|\/?\*).*$/gm, ''),
-  }),
-);
-const found = sources.flatMap(({ path, text }) =>
-  [...text.matchAll(literal)].map(([, source = '', flags]) => ({
-    path,
-    expression: new RegExp(source, flags),
-  })),
+  (path) => ({ path, text: readFileSync(new URL(path, root), 'utf8') }),
 );
 
-/** What breaks expressions: long runs that nearly match, of all characters that Berth's grammars are made of. */
-function pathological(): string[] {
-  const units = ['a', '0', '-', '_', '.', ' ', ',', '"', '/', '%', '=', ':', ';', '<', '\\', '\t', '\n'];
-  const pairs = [
-    'a-',
-    'a.',
-    'a_',
-    'a__',
-    'a/',
-    'a:',
-    '0-',
-    '0,',
-    '-,',
-    ' ,',
-    'a=',
-    'a;',
-    'W/',
-    '""',
-    'aA',
-    '1.',
-    '::',
-  ];
-  // A header or a URL has at most 16 KiB.
-  const runs = [...units, ...pairs].map((unit) => unit.repeat(16_384 / unit.length));
-  const short = [...units, ...pairs].map((unit) => unit.repeat(64));
-  return [...runs, ...short].flatMap((run) =>
-    ['', 'bytes=', 'sha256:', '"', 'http://', 'a'].flatMap((head) => [`${head}${run}`, `${head}${run}!`]),
-  );
+/** What is wrong with an expression; `undefined` when it takes no time for any input. */
+function slownessOf(expression: RegExp, path = ''): string | undefined {
+  const run = (text: string) => () => {
+    // `replaceAll` and `matchAll` go on behind each match.
+    if (expression.global) text.replaceAll(expression, '');
+    else expression.test(text);
+  };
+  const time = (inputs: ReturnType<typeof worstInputs>, length: number, limit: number) => {
+    for (const input of inputs) {
+      const text = input(length);
+      const took = leastCpuTime(limit, run(text));
+      if (took >= limit) return `${took} ms for ${JSON.stringify(text.slice(0, 20))}… (${text.length})`;
+    }
+    return undefined;
+  };
+  const inputs = worstInputs(expression);
+  for (const length of lengths) {
+    const slow = time(inputs, length, usual.limit);
+    if (slow !== undefined) return slow;
+  }
+  if (!path.startsWith('oci/')) return undefined;
+  return time(worstInputs(expression, true), manifest.length, manifest.limit);
 }
 
-const inputs = pathological();
-
-/** The best of some runs: what the machine does meanwhile is not the expression's fault. */
-function milliseconds(run: () => void): number {
-  let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < 5 && best >= limit; i++) {
-    const start = performance.now();
-    run();
-    best = Math.min(best, performance.now() - start);
-  }
-  return best;
-}
-
-test('the scan finds the expressions: every file that runs one has one, and they are made of literals', () => {
-  assert.ok(found.length >= 10, `only ${found.length} found`);
-  for (const { path, text } of sources) {
-    const made = text.split('new RegExp(').length - 1;
-    // The grammars of names are put together from a component; their parsers are measured below.
-    assert.equal(made, path === 'oci/name.ts' ? 2 : 0, `${path} makes expressions that the scan cannot read`);
-  }
+test('the scan finds an expression wherever one may stand, and takes nothing else for one', () => {
+  const source = [
+    "const a = /a/g.test('/not/'), b = [/b[/]/, 1 / 2 / 3];",
+    'if (c) return /c\\//u; // not /this/',
+    'const d = `/not/ $' + '{e(/d/)} /not/ $' + '{`$' + '{{ f: /e/ }}`} /not/`;',
+    'g(h) / i / j; k = l ? /f/ : m => /g/; /* /not/ */',
+    '/h/.exec(n); x[0] / y / z;',
+  ].join('\n');
+  const found = findExpressions(source).map(({ expression, line }) => `${line} ${expression}`);
+  assert.deepEqual(found, [
+    ...['1 /a/g', '1 /b[/]/', '2 /c\\//u', '3 /d/', '3 /e/', '4 /f/', '4 /g/', '5 /h/'],
+  ]);
 });
 
-for (const { path, expression } of found) {
-  test(`${path}: ${expression} takes no time for any input`, () => {
-    for (const input of inputs) {
-      const elapsed = milliseconds(() => {
-        expression.lastIndex = 0;
-        expression.test(input);
-      });
-      assert.ok(
-        elapsed < limit,
-        `${elapsed} ms for ${JSON.stringify(input.slice(0, 20))}… (${input.length})`,
-      );
-    }
+for (const slow of [
+  // That of the access log, until a stranger could stop the registry with it.
+  /([?&;])([^=&;]*)=([^&;]*)/g,
+  /^(a+)+$/,
+  /^(?:[a-z]+\.?)*@/,
+  /\s+$/,
+  /^bytes=(\d+,?)*$/,
+  /<[^>]*>/,
+  /\/\*.*\*\//,
+  /^x(?:a|aa)*$/,
+]) {
+  test(`the inputs that are made for ${slow} show that it is slow`, () => {
+    assert.ok(slownessOf(slow) !== undefined);
   });
 }
 
-for (const [name, parse] of Object.entries({
-  asName,
-  asAccountName,
-  asTag,
-  asDigest,
-  parseBlobKey,
-  parseContentRange,
-  parseEntityTags,
-  parseRange: (text: string) => parseRange(text, 1000),
-})) {
+for (const { path, text } of sources) {
+  for (const { expression, line } of findExpressions(text)) {
+    test(`${path}:${line}: ${expression} takes no time for any input`, () => {
+      assert.equal(slownessOf(expression, path), undefined);
+    });
+  }
+}
+
+test('expressions are literals, which the scan can read', () => {
+  for (const { path, text } of sources) {
+    // The grammars of names are put together from a component; their parsers are measured below.
+    assert.equal(
+      text.split(/\bRegExp\(/).length - 1,
+      path === 'oci/name.ts' ? 2 : 0,
+      `${path} makes expressions that the scan cannot read`,
+    );
+  }
+});
+
+/** Long runs that nearly match, of what Berth's grammars are made of. */
+const runs = [
+  ...[
+    'a',
+    '0',
+    '-',
+    '.',
+    ' ',
+    ',',
+    '"',
+    '/',
+    '%',
+    '=',
+    '?',
+    '&',
+    ';',
+    '@',
+    ':',
+    '\t',
+    'a-',
+    'a.',
+    'a__',
+    'a/',
+    'a:',
+  ],
+  ...['0-', '0,', '-,', ' ,', 'W/', '""', '?a', '&=', '//', '%3', 'token='],
+];
+const heads = ['', 'bytes=', 'sha256:', '"', 'http://', 'a', '/v2/?'];
+
+for (const [name, parse, { length, limit }] of [
+  ['asName', asName, manifest],
+  ['asAccountName', asAccountName, manifest],
+  ['asTag', asTag, manifest],
+  ['asDigest', asDigest, manifest],
+  ['parseBlobKey', parseBlobKey, usual],
+  ['parseContentRange', parseContentRange, usual],
+  ['parseEntityTags', parseEntityTags, usual],
+  ['parseRange', (text: string) => parseRange(text, 1000), usual],
+  ['withoutSecrets', withoutSecrets, usual],
+] as const) {
   test(`${name} takes no time for any input`, () => {
-    for (const input of [...inputs, 'a-'.repeat(500_000), 'bytes=0-1,'.repeat(1_600)]) {
-      const elapsed = milliseconds(() => void parse(input));
-      assert.ok(
-        elapsed < limit,
-        `${elapsed} ms for ${JSON.stringify(input.slice(0, 20))}… (${input.length})`,
-      );
+    for (const run of runs) {
+      for (const head of heads) {
+        const text = head + run.repeat(length / run.length);
+        const took = leastCpuTime(limit, () => void parse(text));
+        assert.ok(took < limit, `${took} ms for ${JSON.stringify(text.slice(0, 20))}… (${text.length})`);
+      }
     }
   });
 }

@@ -1,21 +1,49 @@
 const hidden = '(hidden)';
+/** Characters of a URL that are logged; what a client of a registry asks for is shorter. */
+const longest = 2_048;
 
 /** Names of parameters whose values let somebody in: OAuth's and OpenID Connect's, S3's, and what people make up. */
 const secret =
   /token|passw|secret|assertion|signature|credential|api[-_]?key|^(?:code|code_verifier|key|sig|auth|authorization|jwt|pat)$/i;
 const userinfo = /^([a-z][a-z\d+.-]*:)?\/\/[^/?#]*@/i;
 
-/** A request's URL as it may be logged: without the credentials that some clients put into URLs. The rest is as it was sent. */
+/**
+ * A request's URL as it may be logged: without the credentials that some clients put into URLs, and cut where it is very long. The
+ * rest is as it was sent.
+ */
 export function withoutSecrets(url: string | undefined): string | undefined {
-  // Next to none has either, and all of them pass here.
-  if (url === undefined || !(url.includes('?') || url.includes('@'))) return url;
+  // Most have none of it, and all of them pass here.
+  if (url === undefined || (url.length <= longest && !url.includes('?') && !url.includes('@'))) return url;
   const question = url.indexOf('?');
-  const [path, query] = question === -1 ? [url, ''] : [url.slice(0, question), url.slice(question)];
-  return path.replace(userinfo, `$1//${hidden}@`) + query.replaceAll(/([?&;])([^=&;]*)=([^&;]*)/g, hideValue);
+  const path = (question === -1 ? url : url.slice(0, question)).replace(userinfo, `$1//${hidden}@`);
+  if (question === -1) return cut(path, path.length);
+  // Cut before it is looked at, so that the time this takes is bounded too.
+  const query = url.slice(question, question + Math.max(longest - path.length, 0));
+  return cut(path + withoutSecretValues(query), path.length + url.length - question);
 }
 
-function hideValue(pair: string, separator: string, name: string): string {
-  return secret.test(decoded(name)) ? `${separator}${name}=${hidden}` : pair;
+/** @param length of the whole, of which `text` may be the beginning */
+function cut(text: string, length: number): string {
+  return length <= longest ? text : `${text.slice(0, longest)}... (${length} characters)`;
+}
+
+function withoutSecretValues(query: string): string {
+  let text = '';
+  let start = 0;
+  for (let end = 0; end <= query.length; end++) {
+    if (end < query.length && query[end] !== '&' && query[end] !== ';') continue;
+    text += withoutSecretValue(query.slice(start, end)) + (query[end] ?? '');
+    start = end + 1;
+  }
+  return text;
+}
+
+function withoutSecretValue(parameter: string): string {
+  const equals = parameter.indexOf('=');
+  if (equals === -1) return parameter;
+  const name = parameter.slice(0, equals);
+  // A question mark begins the query, or one that was put into it.
+  return secret.test(decoded(name.slice(name.lastIndexOf('?') + 1))) ? `${name}=${hidden}` : parameter;
 }
 
 function decoded(name: string): string {
