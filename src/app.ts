@@ -10,6 +10,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { removeEndedSigningKeys } from './access/administration/signing-keys.ts';
 import { Audit } from './access/audit.ts';
 import { makeFirstAdministrator } from './access/first-administrator.ts';
+import { shownIdentity } from './access/identity.ts';
 import { assembleAccess } from './assemble-access.ts';
 import { addFrontPage } from './auth/front-page.ts';
 import { formatAddress, type ListenAddress } from './config/address.ts';
@@ -36,9 +37,9 @@ import { administratorGreeting } from './greeting.ts';
 import { baseUrlOf, clientsOf } from './http/client.ts';
 import { watchDescriptors } from './http/descriptors.ts';
 import { Drain } from './http/drain.ts';
+import { note } from './http/observe.ts';
 import { addOperations, type OperationsParts } from './http/operations.ts';
-import { createOperationsServer, createServer } from './http/server.ts';
-import { SlowTransfers } from './http/slow-transfers.ts';
+import { createServer, type ServerParts } from './http/server.ts';
 import { loadTls, watchTls } from './http/tls.ts';
 import { forget } from './jobs/forget.ts';
 import { Jobs } from './jobs/jobs.ts';
@@ -185,7 +186,7 @@ async function assemble(
 
   const clientOf = clientsOf(config.trustedProxies, config.forwardedHeaders);
   const audit = new Audit({ database, observer: observeAudit(logger, metrics) });
-  const logged = observeRequests(logger, metrics, config.log);
+  const logged = observeRequests({ logger, metrics, log: config.log, shown: shownIdentity });
   const audited = auditRequests({ audit, pulls: config.audit.pulls });
   const limits = limitsOf(config.rateLimits, {
     // What is counted is no part of the registry, and pulls go on while it is read-only.
@@ -199,17 +200,22 @@ async function assemble(
     audit,
     clientOf,
     limits,
-    observe: logged,
   });
 
-  const slow = new SlowTransfers(config.limits);
+  const listener = (): Omit<ServerParts, 'api'> => ({
+    logger,
+    limits: config.limits,
+    maxConnections: config.limits.maxConnections,
+    clientOf,
+    observe: logged,
+  });
+  const ofRegistry = listener();
   const drain = new Drain();
   const api = registryApi({
     database,
     blobs,
     uploads,
     manifests,
-    slow,
     clientOf,
     redirects: config.storage.type === 's3' ? redirectsOf(config.storage.s3) : undefined,
     access,
@@ -223,12 +229,7 @@ async function assemble(
       audited(served);
     },
   });
-  const http = createServer({
-    logger,
-    tls,
-    maxConnections: config.limits.maxConnections,
-    api: drain.around(api),
-  });
+  const http = createServer({ ...ofRegistry, tls, api: drain.around(api) });
   addRoutes(http);
   addFrontPage(http, { ...config, clientOf, passwordLogin: config.access.passwordLogin });
 
@@ -249,10 +250,12 @@ async function assemble(
     },
   };
   const shown = parts.worker?.operations ?? own;
-  const operations = shown !== 'elsewhere' && config.operations && createOperationsServer(logger);
+  const operations = shown !== 'elsewhere' && config.operations && createServer(listener());
   // Where clients come to, the metrics are for those who may see everything anyway.
-  const checkReader = (request: IncomingMessage) =>
-    access.checkAdministrator(request.headers.authorization, clientOf(request).address);
+  const checkReader = async (request: IncomingMessage) => {
+    const { address } = clientOf(request);
+    note(request, { identity: await access.checkAdministrator(request.headers.authorization, address) });
+  };
   if (shown !== 'elsewhere') {
     addOperations(
       operations || http,
@@ -328,7 +331,6 @@ async function assemble(
   const close = async (): Promise<void> => {
     await drain.run(http.server, config.shutdown.drainTimeout);
     await jobs.stop();
-    slow.close();
     descriptors.close();
     tlsWatch?.close();
     await http.close();

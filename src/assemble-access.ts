@@ -14,7 +14,7 @@ import { SigningKeys } from './access/signing-keys.ts';
 import { TokenGrants } from './access/token-grants.ts';
 import type { TokenVerifier } from './access/token-verifier.ts';
 import { addPages } from './auth/pages.ts';
-import { addTokenServer, type ServedToken, tokenPath } from './auth/token.ts';
+import { addTokenServer, tokenPath } from './auth/token.ts';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
 import type { Database } from './db/database.ts';
@@ -31,8 +31,6 @@ export interface AccessParts {
   readonly clientOf: ClientOf;
   /** Absent: nobody is limited. */
   readonly limits: Limits | undefined;
-  /** Told of every request for a token when it has been answered. */
-  readonly observe: (served: ServedToken) => void;
 }
 
 /** The part of the house that says who somebody is and what they may do. */
@@ -49,7 +47,7 @@ export interface AssembledAccess {
 
 /** The wiring of access: with a token server of Berth's own, or with another's tokens. @throws TokenServerKeysError */
 export async function assembleAccess(config: Config, parts: AccessParts): Promise<AssembledAccess> {
-  const { database, clock, logger, audit, clientOf, limits, observe } = parts;
+  const { database, clock, logger, audit, clientOf, limits } = parts;
   const { tokenLifetime: lifetime, refreshLifetime, passwordLogin } = config.access;
   const namespacesPerUser = config.access.createNamespaces === 'users' ? config.access.namespacesPerUser : 0;
   const policy = config.anonymous;
@@ -112,7 +110,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     },
     sessions,
     addRoutes(http) {
-      addTokenServer(http, { logins, tokens, grants, audit, clientOf, limits, observe });
+      addTokenServer(http, { logins, tokens, grants, audit, clientOf, limits });
       addPages(http, {
         database,
         clock,

@@ -103,10 +103,10 @@ export class Access {
   }
 
   /**
-   * For what only administrators may see.
+   * For what only administrators may see; gives the administrator.
    * @throws RegistryError `UNAUTHORIZED` | `DENIED` | `TOOMANYREQUESTS`
    */
-  async checkAdministrator(authorization: string | undefined, address: string): Promise<void> {
+  async checkAdministrator(authorization: string | undefined, address: string): Promise<Identity> {
     const { database, clock, logins } = this.#parts;
     const credentials = parseBasic(authorization);
     if (credentials === undefined) throw new RegistryError('UNAUTHORIZED');
@@ -114,6 +114,7 @@ export class Access {
     const entitlements = await loadEntitlements(database.read, identity, clock());
     // A credential that is good for some repositories is good for nothing else.
     if (!entitlements?.administrator || entitlements.scopes !== undefined) throw new RegistryError('DENIED');
+    return identity;
   }
 
   async #byLogin(authorization: string, address: string): Promise<Caller> {

@@ -46,6 +46,13 @@ export function principalKey(principal: Principal): string {
   }
 }
 
+/** For the access log: the name and the credential of whoever has shown who they are; a name that was only claimed is none. */
+export function shownIdentity({ principal, credential }: Identity): { user?: string; credential?: string } {
+  if (principal.kind === 'anonymous') return {};
+  if (credential.kind !== 'none') return { user: principal.name, credential: credentialKey(credential) };
+  return principal.kind === 'holder' ? {} : { user: principal.name };
+}
+
 /** For the audit log: which credential, never what it is. */
 export function credentialKey(credential: Credential): string {
   switch (credential.kind) {

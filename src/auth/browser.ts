@@ -4,6 +4,7 @@ import { Refused } from '../access/administration/refused.ts';
 import type { Identity } from '../access/identity.ts';
 import { isFormToken, type Sessions, sessionLifetime } from '../access/sessions.ts';
 import { baseUrlOf, type ClientOf } from '../http/client.ts';
+import { note } from '../http/observe.ts';
 import { readCookie, setCookie } from './cookies.ts';
 
 const sessionCookie = 'berth';
@@ -57,7 +58,9 @@ export class Browser {
   async visitor(request: FastifyRequest): Promise<Visitor | undefined> {
     const secret = readCookie(request, sessionCookie, this.isSecure(request));
     const session = await this.#parts.sessions.find(secret);
-    return session && { ...session, secret: secret as string };
+    if (session === undefined) return undefined;
+    note(request.raw, { identity: signedOnIdentity(session.account, session.name) });
+    return { ...session, secret: secret as string };
   }
 
   /** Always a new session: nobody can have known it before. */

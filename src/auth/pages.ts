@@ -7,10 +7,10 @@ import type { ClientOf } from '../http/client.ts';
 import { statusOf } from '../v2/errors.ts';
 import { addAccount } from './account.ts';
 import { Browser, NotOurForm } from './browser.ts';
+import { acceptForms } from './forms.ts';
 import { sendMessage } from './page.ts';
 import { NotSignedOn, ProviderUnavailable } from './provider-errors.ts';
 import { addSignOn, type SignOnParts } from './sign-on.ts';
-import { takeForm } from './take-form.ts';
 
 /** Bytes of a form. */
 const bodyLimit = 16 * 1024;
@@ -24,15 +24,7 @@ export interface PagesParts extends Omit<SignOnParts, 'browser'> {
 export function addPages(http: FastifyInstance, parts: PagesParts): void {
   const browser = new Browser(parts);
   http.register(async (scope) => {
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser(
-      'application/x-www-form-urlencoded',
-      { parseAs: 'string', bodyLimit },
-      (_request, body, done) => done(null, new URLSearchParams(body as string)),
-    );
-    scope.addHook('onRequest', async (request, reply) => {
-      if (request.method === 'POST') await takeForm(request, reply);
-    });
+    acceptForms(scope, bodyLimit);
     scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
       const { status, title, text, retryAfter } = pageOf(error);
       if (retryAfter !== undefined) reply.header('retry-after', retryAfter);

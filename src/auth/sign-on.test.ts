@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import { pino } from 'pino';
 import { origin, TestBrowser } from '../../test/support/browser.ts';
 import { dialects } from '../../test/support/databases.ts';
 import { logIn, startProvider } from '../../test/support/oidc-provider.ts';
+import { pagesServer } from '../../test/support/pages-server.ts';
 import { createAccessToken, revokeAccessToken } from '../access/administration/access-tokens.ts';
 import { createOrganisation, setOrganisationMember } from '../access/administration/organisations.ts';
 import { createTeam } from '../access/administration/teams.ts';
@@ -19,7 +19,6 @@ import { findOrCreateRepository } from '../db/repositories.ts';
 import { listTeamsOf } from '../db/team-members.ts';
 import { findUser } from '../db/users.ts';
 import { clientsOf } from '../http/client.ts';
-import { createServer } from '../http/server.ts';
 import { type Namespace, parseName } from '../oci/name.ts';
 import { addPages } from './pages.ts';
 import { Provider, type ProviderSettings } from './provider.ts';
@@ -50,12 +49,7 @@ function setUpWith(dialect: (typeof dialects)[number]) {
       groupsClaim: 'groups',
       ...settings,
     };
-    const http = createServer({
-      logger: pino({ level: 'silent' }),
-      tls: undefined,
-      maxConnections: 10,
-      api: async () => {},
-    });
+    const { http } = pagesServer(clientsOf([]));
     const parts = { database, clock };
     const sessions = new Sessions(parts);
     const events: AuditEvent[] = [];

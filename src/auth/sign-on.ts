@@ -7,6 +7,7 @@ import { loadEntitlements } from '../access/entitlements.ts';
 import { claimantOf, type Identity } from '../access/identity.ts';
 import { type Person, type SignedOn, signOn } from '../access/sign-on.ts';
 import type { Database } from '../db/database.ts';
+import { note } from '../http/observe.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { keepAttempt, takeAttempt } from './attempt-cookie.ts';
 import { type Browser, signedOnIdentity } from './browser.ts';
@@ -49,6 +50,7 @@ export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
     try {
       const { principal, credential } = await authenticate(credentials, event.address);
       parts.audit.record({ ...event, allowed: true, identity: { principal, credential } });
+      note(request.raw, { identity: { principal, credential } });
       await browser.signIn(
         request,
         reply,
@@ -154,11 +156,9 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
     try {
       const { administratorsGroup } = parts;
       const signedOn = await signOn(parts.database, person, { administratorsGroup });
-      parts.audit.record({
-        ...event,
-        allowed: true,
-        identity: signedOnIdentity(signedOn.account, signedOn.name),
-      });
+      const identity = signedOnIdentity(signedOn.account, signedOn.name);
+      parts.audit.record({ ...event, allowed: true, identity });
+      note(request.raw, { identity });
       return signedOn;
     } catch (error) {
       if (error instanceof Refused) {

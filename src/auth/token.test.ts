@@ -3,22 +3,21 @@ import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import type { InjectOptions } from 'fastify';
-import { pino } from 'pino';
 import { insertLink, insertRow, makeRobot, makeToken } from '../../test/support/access.ts';
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { dialects, makeOrganisation, makeRepository, makeUser } from '../../test/support/databases.ts';
+import { pagesServer } from '../../test/support/pages-server.ts';
 import type { AuditEvent } from '../access/audit.ts';
 import { BearerTokens } from '../access/bearer.ts';
-import type { Identity } from '../access/identity.ts';
+import { anonymousIdentity, type Identity } from '../access/identity.ts';
 import type { AnonymousAccess } from '../access/policy.ts';
 import { SigningKeys } from '../access/signing-keys.ts';
 import { TokenGrants } from '../access/token-grants.ts';
 import type { Database } from '../db/database.ts';
-import { createServer } from '../http/server.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseName } from '../oci/name.ts';
 import { type Limits, limitsOf } from '../v2/limits.ts';
-import { addTokenServer, type ServedToken } from './token.ts';
+import { addTokenServer } from './token.ts';
 
 const now = Date.UTC(2026, 0, 1, 12);
 const hour = 3_600_000;
@@ -43,13 +42,8 @@ async function setUp(t: TestContext, { policy = 'public', namespacesPerUser = 0,
   });
   const known = new Map<string, Identity | Error>();
   const events: AuditEvent[] = [];
-  const served: ServedToken[] = [];
-  const http = createServer({
-    logger: pino({ level: 'silent' }),
-    tls: undefined,
-    maxConnections: 10,
-    api: async () => {},
-  });
+  const clientOf = () => ({ address: '192.0.2.7', scheme: 'http', host: undefined }) as const;
+  const { http, answered: served } = pagesServer(clientOf);
   addTokenServer(http, {
     logins: {
       async authenticate({ username, password }, address) {
@@ -62,9 +56,8 @@ async function setUp(t: TestContext, { policy = 'public', namespacesPerUser = 0,
     tokens,
     grants: new TokenGrants({ database, tokens, clock, policy, namespacesPerUser }),
     audit: { record: (event) => events.push(event) },
-    clientOf: () => ({ address: '192.0.2.7' }),
+    clientOf,
     limits,
-    observe: (one) => served.push(one),
   });
   cleanUp(t, () => http.close());
 
@@ -555,11 +548,16 @@ test('each request is observed, and each login is in the audit log, without what
   await server.get('');
   await server.get('', 'alice:secret');
   await server.post({ grant_type: 'password', username: 'mallory', password: 'canary' });
-  const observed = server.served.map(({ route, status, error }) => [route.action, status, error?.code]);
+  const observed = server.served.map(({ route, status, error, identity }) => [
+    route?.action,
+    status,
+    error?.code,
+    identity,
+  ]);
   assert.deepEqual(observed, [
-    ['getToken', 200, undefined],
-    ['getToken', 200, undefined],
-    ['postToken', 401, 'UNAUTHORIZED'],
+    ['getToken', 200, undefined, anonymousIdentity],
+    ['getToken', 200, undefined, alice],
+    ['postToken', 401, 'UNAUTHORIZED', undefined],
   ]);
   const [login, failed, ...more] = server.events;
   assert.equal(more.length, 0);

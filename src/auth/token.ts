@@ -1,15 +1,16 @@
 // The token server: Docker's "Token Authentication Specification" by GET, its OAuth2 form by POST, and RFC 8693 for ID tokens.
 import type { IncomingMessage } from 'node:http';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Audit } from '../access/audit.ts';
 import { type Credentials, parseBasic } from '../access/basic.ts';
 import type { BearerTokens } from '../access/bearer.ts';
 import { type Asked, parseAsked } from '../access/docker-scope.ts';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
 import type { TokenGrant, TokenGrants } from '../access/token-grants.ts';
+import { note } from '../http/observe.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { Limits } from '../v2/limits.ts';
-import { takeForm } from './take-form.ts';
+import { acceptForms } from './forms.ts';
 import { BadTokenRequest, replyError } from './token-errors.ts';
 
 export const tokenPath = '/auth/token';
@@ -26,24 +27,6 @@ export interface TokenServerParts {
   readonly clientOf: (request: IncomingMessage) => { readonly address: string };
   /** Absent: nobody is limited. */
   readonly limits?: Pick<Limits, 'arrive' | 'count'> | undefined;
-  /** Told of every request when it has been answered. */
-  readonly observe: (served: ServedToken) => void;
-}
-
-/** A request that has been answered, for logs and metrics. */
-export interface ServedToken {
-  readonly exchange: {
-    readonly request: IncomingMessage;
-    readonly client: { readonly address: string };
-    readonly requestId: string;
-    readonly sent: number;
-    readonly received: number;
-  };
-  readonly route: { readonly action: 'getToken' | 'postToken' };
-  readonly status: number;
-  /** Milliseconds. */
-  readonly duration: number;
-  readonly error: RegistryError | undefined;
 }
 
 const maxForm = 64 << 10;
@@ -55,32 +38,17 @@ const idTokenTypes = ['urn:ietf:params:oauth:token-type:id_token', 'urn:ietf:par
 
 export function addTokenServer(http: FastifyInstance, parts: TokenServerParts): void {
   void http.register(async (routes) => {
-    const failures = new WeakMap<FastifyRequest, RegistryError>();
-    const received = new WeakMap<FastifyRequest, number>();
-    routes.removeAllContentTypeParsers();
-    routes.addContentTypeParser(
-      'application/x-www-form-urlencoded',
-      { parseAs: 'string', bodyLimit: maxForm },
-      async (request: FastifyRequest, body: string) => {
-        received.set(request, Buffer.byteLength(body));
-        return new URLSearchParams(body);
-      },
-    );
+    acceptForms(routes, maxForm);
     routes.setErrorHandler((error, request, reply) => {
-      failures.set(request, replyError(reply, error));
+      note(request.raw, { error: replyError(reply, error) });
     });
     routes.addHook('onRequest', async (request, reply) => {
       // 2.1 and RFC 6749, 5.1: nobody on the way may keep it.
-      reply.headers({ 'Cache-Control': 'no-store', 'X-Request-Id': request.id });
+      reply.header('Cache-Control', 'no-store');
       parts.limits?.arrive({ client: parts.clientOf(request.raw) });
     });
-    routes.addHook('onResponse', async (request, reply) => {
-      const client = parts.clientOf(request.raw);
-      const bytes = received.get(request) ?? Number(request.headers['content-length'] ?? 0);
-      parts.observe(servedOf(client, request, reply, bytes, failures.get(request)));
-    });
     routes.get(tokenPath, (request) => getToken(parts, request));
-    routes.post(tokenPath, { onRequest: takeForm }, (request) => postToken(parts, request));
+    routes.post(tokenPath, (request) => postToken(parts, request));
   });
 }
 
@@ -90,6 +58,7 @@ async function getToken(parts: TokenServerParts, request: FastifyRequest) {
   const asked = parseAsked(query.getAll('scope'));
   const offline = query.get('offline_token') === 'true';
   const identity = await whoSends(parts, request, { isLogin: offline || asksNothing(asked) });
+  note(request.raw, { identity });
   parts.limits?.count(identity);
   const grant = await parts.grants.grant(identity, asked);
   return {
@@ -105,6 +74,7 @@ async function postToken(parts: TokenServerParts, request: FastifyRequest) {
   const type = need(form, 'grant_type');
   const offline = form.get('access_type') === 'offline' && type !== 'refresh_token';
   const identity = await whoAsks(parts, request, form, { type, isLogin: offline || asksNothing(asked) });
+  note(request.raw, { identity });
   parts.limits?.count(identity);
   const grant = await parts.grants.grant(identity, asked);
   return {
@@ -218,26 +188,4 @@ async function refreshOf({ grants }: TokenServerParts, identity: Identity) {
 function scopeOf({ granted, catalog }: TokenGrant): string {
   const scopes = granted.map(({ name, actions }) => `repository:${name}:${actions.join(',')}`);
   return [...scopes, ...(catalog ? ['registry:catalog:*'] : [])].join(' ');
-}
-
-function servedOf(
-  client: { readonly address: string },
-  request: FastifyRequest,
-  reply: FastifyReply,
-  received: number,
-  error: RegistryError | undefined,
-): ServedToken {
-  return {
-    exchange: {
-      request: request.raw,
-      client,
-      requestId: request.id,
-      sent: Number(reply.getHeader('content-length') ?? 0),
-      received,
-    },
-    route: { action: request.method === 'POST' ? 'postToken' : 'getToken' },
-    status: reply.statusCode,
-    duration: reply.elapsedTime,
-    error,
-  };
 }

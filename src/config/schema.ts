@@ -77,7 +77,10 @@ const settings = z.strictObject({
         description: 'How a log line looks; auto is pretty on a terminal and JSON elsewhere.',
         flag: '--log-format <format>',
       }),
-      access: toggle().prefault(true).meta({ description: 'Whether each request is logged, in one line.' }),
+      access: toggle().prefault(true).meta({
+        description:
+          'Whether each request is logged, in one line when it has been answered; successful reads of health and metrics at level debug, all else at info.',
+      }),
     })
     .readonly()
     .prefault({})
@@ -128,11 +131,12 @@ const settings = z.strictObject({
     .strictObject({
       // Above 24 days a Node timer would overflow and fire at once.
       idleTimeout: duration({ min: '100ms', max: '24h' }).prefault('60s').meta({
-        description: 'How long a transfer may go without one byte of progress before it is cut.',
+        description:
+          'How long a client may keep a request waiting before its connection is cut: for the rest of its head (from 2s to 30s), for more of its body, or for room for more of the answer.',
       }),
       minimumRate: size({ min: '0B', max: '1GiB' }).prefault('1KiB').meta({
         description:
-          'The bytes a second below which a transfer is cut, measured over limits.idleTimeout; 0 never cuts.',
+          'The bytes a second below which a body or an answer counts as waiting, measured over limits.idleTimeout; with 0 a single byte is enough.',
       }),
       maxConnections: count({ min: 1, max: 1_000_000 })
         .prefault(10_000)

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Registry } from 'prom-client';
 import { RegistryError } from '../oci/errors.ts';
+import { note } from './observe.ts';
 
 /** What the operations endpoints ask. */
 export interface OperationsParts {
@@ -44,6 +45,7 @@ export function addOperations(
 }
 
 function refuse(reply: FastifyReply, error: unknown): FastifyReply {
+  if (error instanceof RegistryError) note(reply.request.raw, { error });
   const { code, retryAfter = 5 } = error instanceof RegistryError ? error : { code: 'UNAVAILABLE' };
   switch (code) {
     case 'UNAUTHORIZED':

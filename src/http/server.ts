@@ -1,17 +1,22 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { createServer as createHttpServer } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import { createServer as createHttpServer, STATUS_CODES } from 'node:http';
 import type { ServerOptions as TlsOptions } from 'node:https';
 import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyReply,
-  type FastifyRequest,
   LogController,
 } from 'fastify';
+import type { Answered } from '../telemetry/access-log.ts';
 import { announcesBody, closeAfterRefusal } from './body.ts';
+import type { ClientOf } from './client.ts';
+import { answerMalformed } from './malformed-requests.ts';
+import { observeAnswer } from './observe.ts';
 import { requestId } from './request-id.ts';
 import { normalizeTarget } from './request-target.ts';
+import { StalledRequests } from './stalled-requests.ts';
 
 /** Answers everything below `/v2`; see `v2/api.ts`. */
 export type RawHandler = (
@@ -23,59 +28,93 @@ export type RawHandler = (
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 const maxUrl = 16_384;
 
-const timeouts = {
-  // A layer may take hours; SlowTransfers ends what does not move.
-  requestTimeout: 0,
-  headersTimeout: 30_000,
-  // Above what load balancers use (60 s as a rule), or they send into a connection that just closed.
-  keepAliveTimeout: 75_000,
-};
+/** What a listener needs of the rest of the house. */
+export interface ServerParts {
+  readonly logger: FastifyBaseLogger;
+  readonly tls?: TlsOptions | undefined;
+  /** Milliseconds, and bytes a second. */
+  readonly limits: { readonly idleTimeout: number; readonly minimumRate: number };
+  readonly maxConnections: number;
+  readonly clientOf: ClientOf;
+  /** Told of every request when it has been answered, but of those that `api` answers. */
+  readonly observe: (answered: Answered) => void;
+  /** Absent: the listener is for health and metrics alone. */
+  readonly api?: RawHandler | undefined;
+}
 
 /**
  * The Fastify instance. Requests below `/v2` go to `api` on the raw streams: straight from the socket, as Fastify's own work for
  * a request costs as much as a whole manifest GET, and through a route for `inject()`.
  */
-export function createServer(options: {
-  logger: FastifyBaseLogger;
-  tls: TlsOptions | undefined;
-  maxConnections: number;
-  api: RawHandler;
-}): FastifyInstance {
-  const { api, tls } = options;
+export function createServer(parts: ServerParts): FastifyInstance {
+  const { logger, api } = parts;
+  const stalled = new StalledRequests(parts.limits);
+  const isHandled = (socket: Socket): boolean => stalled.isBusy(socket);
   const http = Fastify({
-    // Fastify's own messages repeat what the access log and the start say.
-    loggerInstance: options.logger.child({}, { level: 'warn' }),
-    logController: new LogController({ disableRequestLogging: true }),
-    exposeHeadRoutes: false,
+    loggerInstance: logger.child({}, { level: levelOfFastify(logger) }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    exposeHeadRoutes: api === undefined,
     routerOptions: { maxParamLength: maxUrl, ignoreTrailingSlash: true },
     // For `inject()`; what comes from a socket is canonical already.
     rewriteUrl: normalizeTarget,
-    // A URL that is not percent-encoded well: the API says what is wrong with it in its own words.
-    frameworkErrors: (_error, request, reply) => {
-      reply.hijack();
-      void api(request.raw, reply.raw, requestId());
-    },
     genReqId: requestId,
-    serverFactory: (handleOther) => {
-      const listener: RequestListener = (request, response) => {
-        if (isApiUrl(normalizeTarget(request))) void api(request, response, requestId());
-        else handleOther(request, response);
-      };
-      const server = tls
-        ? createHttpsServer({ ...timeouts, ...tls }, listener)
-        : createHttpServer(timeouts, listener);
-      server.maxConnections = options.maxConnections;
-      // Whether a body is wanted is known only when the request has been checked: `acceptBody` says so.
-      server.on('checkContinue', listener);
-      return server;
+    // A URL that is not percent-encoded well.
+    frameworkErrors: (_error, request, reply) => {
+      if (api) {
+        reply.hijack();
+        // It says what is wrong with it in its own words.
+        void api(request.raw, reply.raw, requestId());
+      } else {
+        observeAnswer(request, reply, parts);
+        replyNotFound(reply as FastifyReply);
+      }
     },
+    clientErrorHandler: answerMalformed({ ...parts, isHandled }),
+    serverFactory: (handleOther) => nodeServer(parts, stalled, handleOther),
   }) as FastifyInstance;
+  addHooks(http, parts);
+  // Routes that want a body say which they take.
+  http.removeAllContentTypeParsers();
+  http.setNotFoundHandler((_request, reply) => replyNotFound(reply));
+  if (api) addApiRoutes(http, api);
+  return http;
+}
 
-  // Pages read no body; what comes with one is neither kept nor waited for. (/v2 answers by itself and sees to its own.)
-  http.addHook('onSend', async (request, reply) => {
-    if (announcesBody(request.raw) && !request.raw.complete) closeAfterRefusal(request.raw, reply.raw);
+function nodeServer(
+  { api, maxConnections, limits, tls }: ServerParts,
+  stalled: StalledRequests,
+  handleOther: RequestListener,
+): Server {
+  const listener: RequestListener = (request, response) => {
+    stalled.watch(request, response);
+    const target = normalizeTarget(request);
+    if (api && isApiUrl(target)) void api(request, response, requestId());
+    else handleOther(request, response);
+  };
+  const timeouts = timeoutsOf(limits);
+  const server = tls
+    ? createHttpsServer({ ...timeouts, ...tls }, listener)
+    : createHttpServer(timeouts, listener);
+  server.maxConnections = maxConnections;
+  // Whether a body is wanted is known only when the request has been checked: `acceptBody` says so.
+  server.on('checkContinue', listener);
+  return server;
+}
+
+/** For all that Fastify answers. */
+function addHooks(http: FastifyInstance, parts: ServerParts): void {
+  http.addHook('onRequest', async (request, reply) => {
+    // The API sees to its own.
+    if (parts.api && isApiUrl(request.raw.url as string)) return;
+    observeAnswer(request, reply, parts);
   });
-  http.setNotFoundHandler(replyNotFound);
+  // What comes with a request that takes no body is neither kept nor waited for.
+  http.addHook('onSend', async ({ raw }, reply) => {
+    if (announcesBody(raw) && !raw.complete) closeAfterRefusal(raw, reply.raw);
+  });
+}
+
+function addApiRoutes(http: FastifyInstance, api: RawHandler): void {
   for (const url of ['/v2', '/v2/*']) {
     http.route({
       method: [...methods],
@@ -88,7 +127,25 @@ export function createServer(options: {
       handler: () => {},
     });
   }
-  return http;
+}
+
+/** Fastify's own messages repeat what the access log and the start say, but for its warnings. */
+function levelOfFastify({ level }: FastifyBaseLogger): string {
+  return ['error', 'fatal', 'silent'].includes(level) ? level : 'warn';
+}
+
+/** Node's own limits: for connections that have not sent the head of a request, or nothing since the last one. */
+function timeoutsOf({ idleTimeout }: ServerParts['limits']) {
+  const headersTimeout = Math.min(Math.max(idleTimeout, 2_000), 30_000);
+  return {
+    // A layer may take hours; StalledRequests ends what does not move.
+    requestTimeout: 0,
+    headersTimeout,
+    handshakeTimeout: headersTimeout,
+    connectionsCheckingInterval: Math.max(headersTimeout / 8, 10),
+    // Above what load balancers use (60 s as a rule), or they send into a connection that just closed.
+    keepAliveTimeout: 75_000,
+  };
 }
 
 function isApiUrl(url: string): boolean {
@@ -96,18 +153,10 @@ function isApiUrl(url: string): boolean {
 }
 
 /** Fastify's own answer repeats the URL, and some clients put credentials into URLs. */
-function replyNotFound(_request: FastifyRequest, reply: FastifyReply): void {
-  reply.code(404).send({ statusCode: 404, error: 'Not Found', message: 'there is nothing at this URL' });
+function replyNotFound(reply: FastifyReply): void {
+  reply.code(404).send(messageOf(404, 'there is nothing at this URL'));
 }
 
-/** A listener for health and metrics alone. */
-export function createOperationsServer(logger: FastifyBaseLogger): FastifyInstance {
-  const http = Fastify({
-    loggerInstance: logger.child({}, { level: 'warn' }),
-    logController: new LogController({ disableRequestLogging: true }),
-    routerOptions: { ignoreTrailingSlash: true },
-    rewriteUrl: normalizeTarget,
-  }) as FastifyInstance;
-  http.setNotFoundHandler(replyNotFound);
-  return http;
+function messageOf(statusCode: number, message: string) {
+  return { statusCode, error: STATUS_CODES[statusCode], message };
 }

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   copyFileSync,
@@ -17,30 +16,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect } from 'node:tls';
+import { makeCertificate } from '../../test/support/certificate.ts';
 import { loadTls, type TlsFiles, watchTls } from './tls.ts';
 import { TlsError } from './tls-error.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'berth-tls-'));
 after(() => rmSync(folder, { recursive: true }));
 
-/** Makes a self-signed pair with the given serial number. */
-function issue(name: string, serial: number): TlsFiles {
-  const files = { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };
-  execFileSync(
-    'openssl',
-    `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -set_serial ${serial} -keyout ${files.key} -out ${files.certificate}`.split(
-      ' ',
-    ),
-    { stdio: 'ignore' },
-  );
-  return files;
-}
-
 let first: TlsFiles;
 let second: TlsFiles;
 before(() => {
-  first = issue('first', 1);
-  second = issue('second', 2);
+  first = makeCertificate(folder, 'first', 1);
+  second = makeCertificate(folder, 'second', 2);
 });
 
 describe('loading', () => {

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { noGauges } from '../../test/support/no-gauges.ts';
+import { shownIdentity } from '../access/identity.ts';
 import type { Config } from '../config/schema.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { observeRequests } from './access-log.ts';
+import { type Answered, observeRequests } from './access-log.ts';
 import { createLogger } from './log.ts';
 import { createMetrics } from './metrics.ts';
-
-type Answered = Parameters<ReturnType<typeof observeRequests>>[0];
 
 const pull: Answered = {
   exchange: {
@@ -23,6 +23,7 @@ const pull: Answered = {
     received: 0,
   },
   route: { action: 'getManifest', name: 'library/app' },
+  identity: { principal: { kind: 'user', id: 7, name: 'alice' }, credential: { kind: 'token', id: 12 } },
   status: 200,
   duration: 1.23456,
   error: undefined,
@@ -40,7 +41,8 @@ function observe(answered: Answered, log = json, fast = true, bindings = {}) {
   const written: string[] = [];
   const stream = { write: (line: string) => written.push(line), ...(fast && { minLength: 0 }) };
   const metrics = createMetrics(noGauges);
-  observeRequests(createLogger(log, stream).child(bindings), metrics, log)(answered);
+  const logger = createLogger(log, stream).child(bindings);
+  observeRequests({ logger, metrics, log, shown: shownIdentity })(answered);
   const text = written.join('');
   const lines = () =>
     text
@@ -71,6 +73,8 @@ for (const fast of [true, false]) {
       url: '/v2/library/app/manifests/latest',
       action: 'getManifest',
       repository: 'library/app',
+      user: 'alice',
+      credential: 'token:12',
       status: 200,
       received: 0,
       sent: 1234,
@@ -87,6 +91,7 @@ for (const fast of [true, false]) {
       {
         ...pull,
         route: undefined,
+        identity: undefined,
         status: 404,
         error,
         exchange: { ...pull.exchange, request, client: { address: '' } },
@@ -158,6 +163,41 @@ test('what was the registry’s own fault is logged with its cause and the reque
   }
 });
 
+test('too many requests or connections at once are a warning in one line, without a stack', () => {
+  const error = new RegistryError('UNAVAILABLE', 'too many connections are open');
+  const [line, ...more] = observe({ ...pull, status: 503, error }, { ...json, access: false }).lines();
+  assert.deepEqual(
+    [more, line?.level, line?.requestId, line?.msg, line?.err],
+    [[], 'warn', 'id-1', 'service temporarily unavailable: too many connections are open', undefined],
+  );
+});
+
+for (const [what, answered, level] of [
+  ['health that is well', { isProbe: true }, 'debug'],
+  ['health that is not', { isProbe: true, status: 503 }, 'info'],
+  ['anything else', {}, 'info'],
+] as const) {
+  for (const fast of [true, false]) {
+    const way = fast ? 'put together here' : 'by pino';
+    test(`a line ${way} about ${what} is of level ${level}`, () => {
+      const one = { ...pull, ...answered };
+      assert.equal(observe(one, { ...json, level: 'debug' }, fast).lines()[0]?.level, level);
+      assert.equal(observe(one, json, fast).lines().length, level === 'info' ? 1 : 0);
+    });
+  }
+}
+
+test('a name cannot break a line, nor play tricks on a terminal', () => {
+  const name = 'x"\n\u001b[2J';
+  const identity = { principal: { kind: 'holder', name }, credential: { kind: 'foreign' } } as const;
+  for (const fast of [true, false]) {
+    const [line, ...more] = observe({ ...pull, identity }, json, fast).lines();
+    assert.deepEqual([more, line?.user, line?.credential], [[], name, 'foreign']);
+  }
+  const { text } = observe({ ...pull, identity }, { ...json, format: 'pretty' }, false);
+  assert.match(text, /by x"\ufffd\ufffd\[2J \(foreign\): 200/);
+});
+
 for (const quiet of [
   { ...json, access: false },
   { ...json, level: 'warn' },
@@ -170,9 +210,28 @@ for (const quiet of [
   });
 }
 
+test('the reference has every field of a line, in the order of the line', () => {
+  const page = readFileSync(new URL('../../docs/reference/access-log.md', import.meta.url), 'utf8');
+  const told = [...page.matchAll(/^\| `(\w+)` /gm)].map(([, field]) => field);
+  const error = new RegistryError('NAME_UNKNOWN');
+  const [line] = observe({ ...pull, error }).lines();
+  assert.deepEqual(told, [...Object.keys(line as Line), 'worker']);
+  const example = JSON.parse(/```json\n(.*)\n/.exec(page)?.[1] as string) as Line;
+  const [whole] = observe(pull).lines();
+  assert.deepEqual(Object.keys(example), Object.keys(whole as Line));
+});
+
+test('monitoring’s own requests are not counted', async () => {
+  const { metrics } = observe({ ...pull, isProbe: true });
+  assert.doesNotMatch(await metrics.registry.metrics(), /duration_seconds_count\{/);
+});
+
 test('at a terminal a request is a sentence', () => {
   const { text } = observe(pull, { ...json, format: 'pretty' }, false);
-  assert.match(text, /GET getManifest library\/app: 200, 0 bytes in, 1234 out, 1\.2 ms/);
+  assert.match(
+    text,
+    /GET getManifest library\/app by alice \(token:12\): 200, 0 bytes in, 1234 out, 1\.2 ms \{"requestId":"id-1"\}/,
+  );
 });
 
 test('a URL that names nothing is counted as unknown, not under what the caller wrote', async () => {

@@ -42,7 +42,7 @@ export function createMetrics(gauges: Gauges): Metrics {
   const registers = [registry];
   const duration = new Histogram({
     name: 'berth_http_request_duration_seconds',
-    help: 'Requests to the registry API, by route, method and status, until the answer was handed over',
+    help: 'Requests but for health and metrics, by route, method and status, until the answer was handed over',
     labelNames: ['route', 'method', 'status'],
     buckets: requestBuckets,
     registers,

@@ -6,6 +6,11 @@ import { withoutSecrets } from './redact-url.ts';
 for (const [what, sent, logged] of [
   ['a token', '/v2/?access_token=canary', '/v2/?access_token=(hidden)'],
   ['one among others', '/v2/a?n=5&token=canary&last=b', '/v2/a?n=5&token=(hidden)&last=b'],
+  [
+    'what a sign-on provider sends',
+    '/auth/callback?state=canary&error=denied&error_description=canary',
+    '/auth/callback?state=(hidden)&error=denied&error_description=(hidden)',
+  ],
   ['two', '/auth?code=canary&id_token=canary', '/auth?code=(hidden)&id_token=(hidden)'],
   [
     'a name in capitals, of S3',

@@ -4,7 +4,7 @@ const longest = 2_048;
 
 /** Names of parameters whose values let somebody in: OAuth's and OpenID Connect's, S3's, and what people make up. */
 const secret =
-  /token|passw|secret|assertion|signature|credential|api[-_]?key|^(?:code|code_verifier|key|sig|auth|authorization|jwt|pat)$/i;
+  /token|passw|secret|assertion|signature|credential|api[-_]?key|^(?:code|code_verifier|state|nonce|error_description|key|sig|auth|authorization|jwt|pat)$/i;
 const userinfo = /^([a-z][a-z\d+.-]*:)?\/\/[^/?#]*@/i;
 
 /**

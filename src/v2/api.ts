@@ -9,7 +9,6 @@ import type { Manifests } from '../core/manifests.ts';
 import type { Uploads } from '../core/uploads.ts';
 import type { Database } from '../db/database.ts';
 import type { ClientOf } from '../http/client.ts';
-import type { SlowTransfers } from '../http/slow-transfers.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
 import { listRepositories } from './catalog.ts';
@@ -30,7 +29,6 @@ export interface RegistryApiParts {
   readonly blobs: Blobs;
   readonly uploads: Uploads;
   readonly manifests: Manifests;
-  readonly slow: SlowTransfers;
   readonly access: Access;
   readonly clientOf: ClientOf;
   readonly tokenServer: TokenServer;
@@ -70,7 +68,6 @@ export function registryApi(parts: RegistryApiParts) {
       request,
       response,
       requestId,
-      slow: parts.slow,
       clientOf: parts.clientOf,
       locationBase: parts.locationBase,
     });

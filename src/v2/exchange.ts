@@ -4,7 +4,7 @@ import { acceptBody, announcesBody, closeAfterRefusal, type Intake } from '../ht
 import type { Client, ClientOf } from '../http/client.ts';
 import { sendFile } from '../http/send-file.ts';
 import { sendStream } from '../http/send-stream.ts';
-import type { SlowTransfers } from '../http/slow-transfers.ts';
+import { onStalled } from '../http/stalled-requests.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { ByteRange, OpenBlob } from '../storage/blob-store.ts';
 
@@ -27,7 +27,6 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly requestId: string;
-  readonly #slow: SlowTransfers;
   readonly #clientOf: ClientOf;
   readonly #locationBase: LocationBase | undefined;
   #client: Client | undefined;
@@ -50,14 +49,12 @@ export class Exchange {
     request: IncomingMessage;
     response: ServerResponse;
     requestId: string;
-    slow: SlowTransfers;
     clientOf: ClientOf;
     locationBase?: LocationBase | undefined;
   }) {
     this.request = parts.request;
     this.response = parts.response;
     this.requestId = parts.requestId;
-    this.#slow = parts.slow;
     this.#clientOf = parts.clientOf;
     this.#locationBase = parts.locationBase;
   }
@@ -117,13 +114,7 @@ export class Exchange {
       return request;
     };
     if (!announcesBody(request)) return take({ empty: true, open, signal: slow.signal, received });
-    // While this side makes the client wait (a slow disk), the client is not the slow one.
-    let waited = 0;
-    const progress = (): number => {
-      if (request.isPaused()) waited += 1 << 20;
-      return this.received + waited;
-    };
-    const unwatch = this.#slow.watch(progress, (reason) => slow.abort(reason));
+    const unwatch = onStalled(request, (reason) => slow.abort(reason));
     try {
       return await take({ empty: false, open, signal: slow.signal, received });
     } finally {
@@ -160,10 +151,6 @@ export class Exchange {
     let opened: OpenBlob | undefined = await parts[0]?.open();
     this.#beforeHead();
     response.writeHead(status, this.#head(headers));
-    const unwatch = this.#slow.watch(
-      () => this.sent,
-      (reason) => response.destroy(reason),
-    );
     const progress = (bytes: number): void => {
       this.sent += bytes;
     };
@@ -182,7 +169,6 @@ export class Exchange {
       throw error;
     } finally {
       opened?.close();
-      unwatch();
     }
   }
 

@@ -6,7 +6,6 @@ import { dialects } from '../../test/support/databases.ts';
 import { connect } from '../../test/support/inject.ts';
 import type { Identity } from '../access/identity.ts';
 import { clientsOf } from '../http/client.ts';
-import type { SlowTransfers } from '../http/slow-transfers.ts';
 import { Exchange } from './exchange.ts';
 import { type Limits, limitsOf } from './limits.ts';
 import { parseRoute } from './routes.ts';
@@ -92,7 +91,6 @@ function admit(limits: Limits, identity: Identity, path: string): Promise<void> 
     response,
     requestId: '',
     clientOf: clientsOf([]),
-    slow: {} as SlowTransfers,
   });
   return limits.admit(exchange, parseRoute('GET', path), identity);
 }

@@ -17,7 +17,6 @@ import { Uploads } from '../core/uploads.ts';
 import { openSqlite } from '../db/sqlite.ts';
 import { clientsOf } from '../http/client.ts';
 import type { Network } from '../http/networks.ts';
-import { SlowTransfers } from '../http/slow-transfers.ts';
 import { type Digest, parseDigest } from '../oci/digest.ts';
 import { parseName } from '../oci/name.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
@@ -43,7 +42,6 @@ async function serve(
   { trustedProxies = [], clock = Date.now }: { trustedProxies?: readonly Network[]; clock?: Clock } = {},
 ): Promise<string> {
   const database = await openSqlite(join(await temporaryDirectory(t), 'berth.db'));
-  const slow = new SlowTransfers({ idleTimeout: 60_000, minimumRate: 0 });
   const parts = { database, store, clock };
   const blobs = new Blobs(parts);
   const uploads = new Uploads({ ...parts, blobs });
@@ -58,7 +56,6 @@ async function serve(
     blobs,
     uploads,
     manifests: new Manifests({ ...parts, missingReferences: 'none' }),
-    slow,
     clientOf: clientsOf(trustedProxies),
     access: openAccess(database),
     tokenServer: { service: 'berth', realmFor: () => '' },
@@ -73,7 +70,6 @@ async function serve(
   t.after(async () => {
     server.closeAllConnections();
     server.close();
-    slow.close();
     await database.close();
     await store.close();
   });

@@ -3,14 +3,17 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Logger } from 'pino';
 import { AggregatorRegistry, collectDefaultMetrics, type MetricObject, Registry } from 'prom-client';
+import { shownIdentity } from '../access/identity.ts';
 import type { Listening, Service } from '../cli/serve.ts';
 import type { ListenAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { lockDataDirectory } from '../db/data-lock.ts';
 import { releaseAllClaims } from '../db/uploads.ts';
+import { clientsOf } from '../http/client.ts';
 import { addOperations, type OperationsParts } from '../http/operations.ts';
-import { createOperationsServer } from '../http/server.ts';
+import { createServer as createHttpServer } from '../http/server.ts';
 import { openDatabase, openStore, refuseLostDatabase } from '../open.ts';
+import { observeRequests } from '../telemetry/access-log.ts';
 import { isPretty } from '../telemetry/log.ts';
 import { Pool } from './pool.ts';
 
@@ -64,7 +67,16 @@ async function assemble(config: Config, logger: Logger, opened: AsyncDisposableS
     logger,
     answer: (question) => (question === 'metrics' ? all.metrics.metrics() : all.ready()),
   });
-  const operations = config.operations && createOperationsServer(logger);
+  const { limits, trustedProxies } = config;
+  const operations =
+    config.operations &&
+    createHttpServer({
+      logger,
+      limits,
+      maxConnections: limits.maxConnections,
+      clientOf: clientsOf(trustedProxies, config.forwardedHeaders),
+      observe: observeRequests({ logger, log: config.log, shown: shownIdentity }),
+    });
   if (operations) addOperations(operations, all);
 
   return {

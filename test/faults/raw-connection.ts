@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 
 export interface RawResponse {
   readonly status: number;
@@ -41,11 +42,15 @@ export class RawConnection {
     });
   }
 
-  static async to(url: string): Promise<RawConnection> {
-    const { hostname, port } = new URL(url);
-    const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+  /** @param localAddress one of this machine's to come from */
+  static async to(url: string, localAddress?: string): Promise<RawConnection> {
+    const { protocol, hostname, port } = new URL(url);
+    const from = localAddress === undefined ? {} : { localAddress };
+    const to = { host: hostname, port: Number(port), noDelay: true, ...from };
+    const secure = protocol === 'https:';
+    const socket = secure ? connectTls({ ...to, rejectUnauthorized: false }) : connect(to);
     const connection = new RawConnection(socket);
-    await once(socket, 'connect');
+    await once(socket, secure ? 'secureConnect' : 'connect');
     return connection;
   }
 

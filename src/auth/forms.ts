@@ -1,0 +1,47 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { acceptBody, readBody } from '../http/body.ts';
+import { note } from '../http/observe.ts';
+import { onStalled } from '../http/stalled-requests.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { statusOf } from '../v2/errors.ts';
+
+/** A form that was not read to its end, with the status that Fastify and error handlers look for. */
+class FormRefused extends Error {
+  override readonly name = 'FormRefused';
+  readonly statusCode: number;
+
+  constructor({ code, detail }: RegistryError) {
+    super(`the form was not read: ${detail}`);
+    this.statusCode = statusOf[code];
+  }
+}
+
+/** Lets the POST routes of a scope take forms of at most `limit` bytes, as `URLSearchParams`, and no other body. */
+export function acceptForms(scope: FastifyInstance, limit: number): void {
+  scope.removeAllContentTypeParsers();
+  scope.addHook('preParsing', async (request, reply) => {
+    if (request.method === 'POST') acceptBody(request.raw, reply.raw);
+  });
+  scope.addContentTypeParser('application/x-www-form-urlencoded', ({ raw }: FastifyRequest) =>
+    readForm(raw, limit),
+  );
+}
+
+/** @throws FormRefused */
+async function readForm(request: FastifyRequest['raw'], limit: number): Promise<URLSearchParams> {
+  const stalled = new AbortController();
+  const unwatch = onStalled(request, (reason) => stalled.abort(reason));
+  let bytes = 0;
+  const received = (more: number): void => {
+    bytes += more;
+    note(request, { received: bytes });
+  };
+  try {
+    const intake = { empty: false, open: () => request, signal: stalled.signal, received };
+    return new URLSearchParams((await readBody(request, limit, intake)).toString());
+  } catch (error) {
+    throw error instanceof RegistryError ? new FormRefused(error) : error;
+  } finally {
+    unwatch();
+  }
+}

@@ -1,0 +1,50 @@
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Answered } from '../telemetry/access-log.ts';
+import type { ClientOf } from './client.ts';
+import { requestId } from './request-id.ts';
+
+/**
+ * Answers what Node cannot read as a request, or what does not come in time, and closes the connection. Tells `observe` of it as of
+ * any request, unless it is the rest of one that has a handler.
+ */
+export function answerMalformed({
+  clientOf,
+  observe,
+  isHandled,
+}: {
+  clientOf: ClientOf;
+  observe: (answered: Answered) => void;
+  isHandled: (socket: Socket) => boolean;
+}) {
+  return (error: NodeJS.ErrnoException, socket: Socket): void => {
+    // Nobody is left to be answered.
+    if (error.code === 'ECONNRESET' || socket.destroyed) return;
+    const id = requestId();
+    const status = statusOf(error);
+    const body = JSON.stringify({ statusCode: status, error: STATUS_CODES[status], message: error.message });
+    const client = { address: clientOf({ socket, headers: {} } as IncomingMessage).address };
+    if (socket.writable) {
+      socket.write(
+        `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nX-Request-Id: ${id}\r\nContent-Type: application/json\r\n` +
+          `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+      );
+    }
+    socket.destroy(error);
+    // Connections that are opened in advance, and never used, have asked for nothing.
+    if (socket.bytesRead === 0 || isHandled(socket)) return;
+    observe({
+      exchange: { request: { headers: {} }, client, requestId: id, sent: body.length, received: 0 },
+      route: undefined,
+      identity: undefined,
+      status,
+      duration: 0,
+      error: undefined,
+    });
+  };
+}
+
+function statusOf({ code }: NodeJS.ErrnoException): number {
+  if (code === 'HPE_HEADER_OVERFLOW') return 431;
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+}
