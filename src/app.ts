@@ -11,6 +11,7 @@ import { removeEndedSigningKeys } from './access/administration/signing-keys.ts'
 import { Audit } from './access/audit.ts';
 import { makeFirstAdministrator } from './access/first-administrator.ts';
 import { shownIdentity } from './access/identity.ts';
+import { networkOf } from './access/network-of.ts';
 import { assembleAccess } from './assemble-access.ts';
 import { addFrontPage } from './auth/front-page.ts';
 import { formatAddress, type ListenAddress } from './config/address.ts';
@@ -35,6 +36,7 @@ import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
 import { administratorGreeting } from './greeting.ts';
 import { baseUrlOf, clientsOf } from './http/client.ts';
+import { ConnectionLimits } from './http/connection-limits.ts';
 import { watchDescriptors } from './http/descriptors.ts';
 import { Drain } from './http/drain.ts';
 import { note } from './http/observe.ts';
@@ -205,7 +207,7 @@ async function assemble(
   const listener = (): Omit<ServerParts, 'api'> => ({
     logger,
     limits: config.limits,
-    maxConnections: config.limits.maxConnections,
+    connections: new ConnectionLimits({ ...config.limits, trustedProxies: config.trustedProxies, networkOf }),
     clientOf,
     observe: logged,
   });
@@ -224,6 +226,7 @@ async function assemble(
     maxManifestSize: config.manifests.maxSize,
     deletesEnabled: config.deletes.enabled,
     limits,
+    connections: ofRegistry.connections,
     observe(served) {
       logged(served);
       audited(served);

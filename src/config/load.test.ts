@@ -64,6 +64,7 @@ test('without a file, variables or flags everything is at its default', () => {
         idleTimeout: 60_000,
         minimumRate: 1024,
         maxConnections: 10_000,
+        connectionsPerNetwork: 1_000,
         loginsPerAddress: 30,
         loginsPerAccount: 10,
       },
@@ -157,7 +158,7 @@ operations:
 manifests: { maxSize: 8388608, missingReferences: none }
 deletes: { enabled: false }
 uploads: { expireAfter: 90m }
-limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1, loginsPerAddress: 2, loginsPerAccount: 3 }
+limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1, connectionsPerNetwork: 9, loginsPerAddress: 2, loginsPerAccount: 3 }
 rateLimits: { requestsPerAddress: 4, requestsPerUser: 5, pullsPerAddress: 6, pullsPerUser: 7, pullWindow: 1h }
 audit: { keepFor: 1d, pulls: true }
 shutdown: { drainTimeout: 0s }
@@ -234,6 +235,7 @@ shutdown: { drainTimeout: 0s }
       idleTimeout: 500,
       minimumRate: 0,
       maxConnections: 1,
+      connectionsPerNetwork: 9,
       loginsPerAddress: 2,
       loginsPerAccount: 3,
     },
@@ -309,6 +311,7 @@ test('every key has one variable, and the variable sets it', () => {
     'limits.idleTimeout': '2m',
     'limits.minimumRate': '2048',
     'limits.maxConnections': '5',
+    'limits.connectionsPerNetwork': '4',
     'limits.loginsPerAddress': '6',
     'limits.loginsPerAccount': '7',
     'rateLimits.requestsPerAddress': '8',
@@ -331,6 +334,7 @@ test('every key has one variable, and the variable sets it', () => {
     idleTimeout: 120_000,
     minimumRate: 2048,
     maxConnections: 5,
+    connectionsPerNetwork: 4,
     loginsPerAddress: 6,
     loginsPerAccount: 7,
   });
@@ -504,7 +508,7 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
   'a section that is a value': {
     yaml: 'limits: 5\n',
     expected: [
-      'berth.yaml:1:9: limits is 5; allowed: the keys idleTimeout, minimumRate, maxConnections, loginsPerAddress, loginsPerAccount',
+      'berth.yaml:1:9: limits is 5; allowed: the keys idleTimeout, minimumRate, maxConnections, connectionsPerNetwork, loginsPerAddress, loginsPerAccount',
     ],
   },
   'a file that is a list': {

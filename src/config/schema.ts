@@ -138,9 +138,14 @@ const settings = z.strictObject({
         description:
           'The bytes a second below which a body or an answer counts as waiting, measured over limits.idleTimeout; with 0 a single byte is enough.',
       }),
-      maxConnections: count({ min: 1, max: 1_000_000 })
-        .prefault(10_000)
-        .meta({ description: 'How many connections may be open at once; more are closed as they arrive.' }),
+      maxConnections: count({ min: 1, max: 1_000_000 }).prefault(10_000).meta({
+        description:
+          'How many connections may be open at once; on more of them, requests but for health and metrics are answered 503.',
+      }),
+      connectionsPerNetwork: count({ min: 1, max: 1_000_000 }).prefault(1_000).meta({
+        description:
+          'How many connections one network (an IPv4 address, 64 bits of IPv6) may have open at once; on more of them, requests but for health and metrics are answered 429. Addresses in trustedProxies are not limited.',
+      }),
       ...loginLimits,
     })
     .readonly()

@@ -12,8 +12,9 @@ import Fastify, {
 import type { Answered } from '../telemetry/access-log.ts';
 import { announcesBody, closeAfterRefusal } from './body.ts';
 import type { ClientOf } from './client.ts';
+import type { ConnectionLimits } from './connection-limits.ts';
 import { answerMalformed } from './malformed-requests.ts';
-import { observeAnswer } from './observe.ts';
+import { isOperationsPath, note, observeAnswer } from './observe.ts';
 import { requestId } from './request-id.ts';
 import { normalizeTarget } from './request-target.ts';
 import { StalledRequests } from './stalled-requests.ts';
@@ -34,7 +35,7 @@ export interface ServerParts {
   readonly tls?: TlsOptions | undefined;
   /** Milliseconds, and bytes a second. */
   readonly limits: { readonly idleTimeout: number; readonly minimumRate: number };
-  readonly maxConnections: number;
+  readonly connections: ConnectionLimits;
   readonly clientOf: ClientOf;
   /** Told of every request when it has been answered, but of those that `api` answers. */
   readonly observe: (answered: Answered) => void;
@@ -81,12 +82,13 @@ export function createServer(parts: ServerParts): FastifyInstance {
 }
 
 function nodeServer(
-  { api, maxConnections, limits, tls }: ServerParts,
+  { api, connections, limits, tls }: ServerParts,
   stalled: StalledRequests,
   handleOther: RequestListener,
 ): Server {
   const listener: RequestListener = (request, response) => {
     stalled.watch(request, response);
+    if (connections.refusalOf(request)) response.shouldKeepAlive = false;
     const target = normalizeTarget(request);
     if (api && isApiUrl(target)) void api(request, response, requestId());
     else handleOther(request, response);
@@ -95,7 +97,7 @@ function nodeServer(
   const server = tls
     ? createHttpsServer({ ...timeouts, ...tls }, listener)
     : createHttpServer(timeouts, listener);
-  server.maxConnections = maxConnections;
+  connections.count(server);
   // Whether a body is wanted is known only when the request has been checked: `acceptBody` says so.
   server.on('checkContinue', listener);
   return server;
@@ -107,6 +109,12 @@ function addHooks(http: FastifyInstance, parts: ServerParts): void {
     // The API sees to its own.
     if (parts.api && isApiUrl(request.raw.url as string)) return;
     observeAnswer(request, reply, parts);
+    const refusal = parts.connections.refusalOf(request.raw);
+    if (refusal === undefined || isOperationsPath(request.routeOptions.url)) return;
+    note(request.raw, { error: refusal });
+    const status = refusal.code === 'TOOMANYREQUESTS' ? 429 : 503;
+    const message = messageOf(status, `${refusal.detail}`);
+    return reply.code(status).header('Retry-After', '5').send(message);
   });
   // What comes with a request that takes no body is neither kept nor waited for.
   http.addHook('onSend', async ({ raw }, reply) => {

@@ -9,6 +9,7 @@ import type { Manifests } from '../core/manifests.ts';
 import type { Uploads } from '../core/uploads.ts';
 import type { Database } from '../db/database.ts';
 import type { ClientOf } from '../http/client.ts';
+import type { ConnectionLimits } from '../http/connection-limits.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
 import { listRepositories } from './catalog.ts';
@@ -40,6 +41,8 @@ export interface RegistryApiParts {
   readonly redirects?: Redirects | undefined;
   /** Absent: nobody is limited. */
   readonly limits?: Limits | undefined;
+  /** Absent: any number of connections may be open. */
+  readonly connections?: Pick<ConnectionLimits, 'refusalOf'> | undefined;
   /** Told of every request when it has been answered. */
   readonly observe: (served: Served) => void;
 }
@@ -75,6 +78,8 @@ export function registryApi(parts: RegistryApiParts) {
     let caller: Caller | undefined;
     let failure: RegistryError | undefined;
     try {
+      const refusal = parts.connections?.refusalOf(request);
+      if (refusal !== undefined) throw refusal;
       parts.limits?.arrive(exchange);
       route = parseRoute(request.method as string, exchange.path);
       // What is known at once is not waited for: each wait is a turn of the loop in every pull.

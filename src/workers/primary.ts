@@ -4,12 +4,14 @@ import { type AddressInfo, createServer } from 'node:net';
 import type { Logger } from 'pino';
 import { AggregatorRegistry, collectDefaultMetrics, type MetricObject, Registry } from 'prom-client';
 import { shownIdentity } from '../access/identity.ts';
+import { networkOf } from '../access/network-of.ts';
 import type { Listening, Service } from '../cli/serve.ts';
 import type { ListenAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { lockDataDirectory } from '../db/data-lock.ts';
 import { releaseAllClaims } from '../db/uploads.ts';
 import { clientsOf } from '../http/client.ts';
+import { ConnectionLimits } from '../http/connection-limits.ts';
 import { addOperations, type OperationsParts } from '../http/operations.ts';
 import { createServer as createHttpServer } from '../http/server.ts';
 import { openDatabase, openStore, refuseLostDatabase } from '../open.ts';
@@ -73,7 +75,7 @@ async function assemble(config: Config, logger: Logger, opened: AsyncDisposableS
     createHttpServer({
       logger,
       limits,
-      maxConnections: limits.maxConnections,
+      connections: new ConnectionLimits({ ...limits, trustedProxies, networkOf }),
       clientOf: clientsOf(trustedProxies, config.forwardedHeaders),
       observe: observeRequests({ logger, log: config.log, shown: shownIdentity }),
     });
@@ -102,7 +104,11 @@ function workerConfig(config: Config): Config {
     ...config,
     // Their standard output ends at the primary; only that one sees a terminal.
     log: { ...config.log, format: isPretty(config.log) ? 'pretty' : 'json' },
-    limits: { ...limits, maxConnections: Math.ceil(limits.maxConnections / workers) },
+    limits: {
+      ...limits,
+      maxConnections: Math.ceil(limits.maxConnections / workers),
+      connectionsPerNetwork: Math.ceil(limits.connectionsPerNetwork / workers),
+    },
   };
 }
 

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { makeCertificate } from '../support/certificate.ts';
 import { testRegistry } from '../support/registry.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { digestOf, examine } from './consistency.ts';
 import { eventually } from './descriptors.ts';
-import { RawConnection } from './raw-connection.ts';
+import { RawConnection, type RawResponse } from './raw-connection.ts';
 import { pullBlob, pushBlob } from './uploading.ts';
 
 test('2,000 connections that say nothing, or half a request, keep nobody from pushing and pulling', async (t) => {
-  const { app } = await testRegistry(t);
+  const { app } = await testRegistry(t, { limits: { connectionsPerNetwork: 3_000 } });
   const { url } = await app.listen();
   const silent = await Promise.all(Array.from({ length: 2_000 }, () => RawConnection.to(url)));
   for (const connection of silent.slice(0, 500)) connection.send('GET /v2/ HTTP/1.1\r\nHost: registry');
@@ -17,25 +19,96 @@ test('2,000 connections that say nothing, or half a request, keep nobody from pu
   for (const connection of silent) connection.destroy();
 });
 
-test('connections beyond the limit are closed as they arrive, and taken again when others have left', async (t) => {
-  const { app } = await testRegistry(t, { limits: { maxConnections: 10 } });
+/** Opens connections that say nothing. */
+function idle(t: TestContext, url: string, count: number, localAddress?: string): Promise<RawConnection[]> {
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const connection = await RawConnection.to(url, localAddress);
+      t.after(() => connection.destroy());
+      return connection;
+    }),
+  );
+}
+
+/** The answer to a request on a connection of its own. */
+async function ask(url: string, path: string, localAddress?: string): Promise<RawResponse | undefined> {
+  const connection = await RawConnection.to(url, localAddress);
+  connection.request('GET', path);
+  const response = await connection.response();
+  connection.destroy();
+  return response;
+}
+
+const operations = ['/healthz', '/readyz', '/metrics'];
+
+async function tlsOf(t: TestContext) {
+  return { tls: makeCertificate(await temporaryDirectory(t)) };
+}
+
+for (const scheme of ['http', 'https'] as const) {
+  test(`beyond the limit of connections (${scheme}) only health and metrics are answered, until others have left`, async (t) => {
+    const settings = scheme === 'https' ? await tlsOf(t) : {};
+    const { app } = await testRegistry(t, { limits: { maxConnections: 10 }, anonymous: 'push', ...settings });
+    const { url } = await app.listen();
+    const taken = await idle(t, url, 10);
+    const refused = await ask(url, '/v2/');
+    assert.deepEqual([refused?.status, refused?.headers['retry-after']], [503, '5']);
+    assert.match(String(refused?.body), /"UNAVAILABLE".*"too many connections are open"/);
+    assert.equal((await ask(url, '/nowhere'))?.status, 503);
+    for (const path of operations) {
+      const answer = await ask(url, path);
+      assert.deepEqual([answer?.status, answer?.headers.connection], [200, 'close'], path);
+    }
+    for (const connection of taken) {
+      connection.request('GET', '/v2/');
+      assert.equal((await connection.response())?.status, 200);
+      connection.destroy();
+    }
+    assert.ok(await eventually(async () => (await ask(url, '/v2/'))?.status === 200));
+  });
+
+  test(`a network that has all of its connections (${scheme}) is told so, and no other one`, async (t) => {
+    const settings = scheme === 'https' ? await tlsOf(t) : {};
+    const { app } = await testRegistry(t, { limits: { connectionsPerNetwork: 5 }, ...settings });
+    const { url } = await app.listen();
+    const [first] = await idle(t, url, 5);
+    const refused = await ask(url, '/v2/');
+    assert.deepEqual([refused?.status, refused?.headers['retry-after']], [429, '5']);
+    assert.match(
+      String(refused?.body),
+      /"TOOMANYREQUESTS".*"connections of this network: at most 5 at once"/,
+    );
+    for (const path of operations) assert.equal((await ask(url, path))?.status, 200, path);
+    assert.equal((await ask(url, '/v2/', '127.0.0.2'))?.status, 200);
+    first?.destroy();
+    assert.ok(await eventually(async () => (await ask(url, '/v2/'))?.status === 200));
+  });
+}
+
+test('a trusted proxy may have more connections than a network', async (t) => {
+  const { app } = await testRegistry(t, {
+    limits: { connectionsPerNetwork: 5, maxConnections: 20 },
+    trustedProxies: ['127.0.0.1'],
+  });
   const { url } = await app.listen();
-  const taken = await Promise.all(Array.from({ length: 10 }, () => RawConnection.to(url)));
-  const refused = await RawConnection.to(url);
-  await refused.closed;
-  for (const connection of taken) {
-    connection.request('GET', '/v2/');
-    assert.equal((await connection.response())?.status, 200);
-    connection.destroy();
+  await idle(t, url, 10);
+  assert.equal((await ask(url, '/v2/'))?.status, 200);
+  await idle(t, url, 10);
+  assert.equal((await ask(url, '/v2/'))?.status, 503);
+});
+
+test('of connections beyond the limit the oldest give way, and health is answered among any number of them', async (t) => {
+  const { app } = await testRegistry(t, { limits: { connectionsPerNetwork: 5 } });
+  const { url } = await app.listen();
+  const connections: RawConnection[] = [];
+  for (let i = 0; i < 10; i++) {
+    connections.push(...(await idle(t, url, 50)));
+    assert.equal((await ask(url, '/healthz'))?.status, 200);
   }
-  const served = async (): Promise<boolean> => {
-    const connection = await RawConnection.to(url);
-    connection.request('GET', '/v2/');
-    const response = await connection.response();
-    connection.destroy();
-    return response?.status === 200;
-  };
-  assert.ok(await eventually(served));
+  const open = () => connections.filter(({ isOpen }) => isOpen);
+  assert.ok(await eventually(() => open().length <= 5 + 64));
+  assert.ok(open().length >= 5 + 60, `${open().length} are open`);
+  assert.equal((await ask(url, '/v2/', '127.0.0.2'))?.status, 200);
 });
 
 test('a connection is usable after an error, with or without a body', async (t) => {

@@ -1,16 +1,19 @@
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { networkOf } from '../../src/access/network-of.ts';
 import type { ClientOf } from '../../src/http/client.ts';
+import { ConnectionLimits } from '../../src/http/connection-limits.ts';
 import { createServer } from '../../src/http/server.ts';
 import type { Answered } from '../../src/telemetry/access-log.ts';
 
 /** The server of a registry without the registry: for routes that stand beside its API. What it has answered is in `answered`. */
 export function pagesServer(clientOf: ClientOf): { http: FastifyInstance; answered: Answered[] } {
   const answered: Answered[] = [];
+  const limits = { maxConnections: 100, connectionsPerNetwork: 100, trustedProxies: [], networkOf };
   const http = createServer({
     logger: pino({ level: 'silent' }),
     limits: { idleTimeout: 60_000, minimumRate: 0 },
-    maxConnections: 100,
+    connections: new ConnectionLimits(limits),
     clientOf,
     observe: (one) => answered.push(one),
     api: async () => {},

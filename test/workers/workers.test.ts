@@ -84,6 +84,26 @@ for (const where of ["on the registry's listener", 'on their own']) {
   });
 }
 
+test('a network that has all connections of all workers leaves room for health, metrics and other networks', async (t) => {
+  const berth = await startBerth(t, { args, env: { BERTH_LIMITS_CONNECTIONS_PER_NETWORK: '10' } });
+  // More than both take together; which takes how many is chance.
+  const idle = await Promise.all(Array.from({ length: 300 }, () => RawConnection.to(berth.url)));
+  const open = () => idle.filter(({ isOpen }) => isOpen).length;
+  await found('connections that gave way', () => open() <= 2 * (5 + 64));
+  const statusOf = async (path: string, localAddress?: string) => {
+    const connection = await RawConnection.to(berth.url, localAddress);
+    connection.request('GET', path);
+    const response = await connection.response();
+    connection.destroy();
+    return response?.status;
+  };
+  for (const path of ['/healthz', '/readyz', '/metrics']) assert.equal(await statusOf(path), 200, path);
+  await found('a worker that refuses', async () => (await statusOf('/v2/')) === 429);
+  assert.equal(await statusOf('/v2/', '127.0.0.2'), 200);
+  for (const connection of idle) connection.destroy();
+  assert.deepEqual(await berth.stop(), { code: 0, signal: null });
+});
+
 test('what one worker has acknowledged the others show at once', async (t) => {
   const berth = await startBerth(t, { args });
   const client = clientOf(berth.url);
