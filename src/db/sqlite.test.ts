@@ -237,7 +237,7 @@ test('of several processes the one that merges the log leaves none of it', async
 test('a database that takes no writes answers no ping, but one that wants none', async (t) => {
   const { database, path } = await openIn(t);
   const other = new DatabaseSync(path);
-  other.exec(`create trigger refuse before insert on leases begin select raise(abort, 'no writes'); end`);
+  other.exec(`create trigger refuse before insert on properties begin select raise(abort, 'no writes'); end`);
   other.close();
   await assert.rejects(database.ping(), /no writes/);
   await database.ping({ write: false });
