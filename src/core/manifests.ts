@@ -17,11 +17,12 @@ import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
 import { deleteTag, deleteTagsOf, findTag, moveTag } from '../db/tags.ts';
 import { type Digest, digestAlgorithm } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { type Manifest, parseManifest } from '../oci/manifest.ts';
+import { type Manifest, readManifest } from '../oci/manifest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { printReference, type Reference, type Tag } from '../oci/reference.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
+import { inTurns } from './in-turns.ts';
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts';
 import type { NamespaceClaim } from './namespace-claim.ts';
 import { digestBytes } from './running-hash.ts';
@@ -115,7 +116,7 @@ export class Manifests {
         `the manifest's digest is ${digest}, not ${reference.digest}`,
       );
     }
-    const manifest = parseManifest(bytes, push.contentType);
+    const manifest = await inTurns(readManifest(bytes, push.contentType));
     // In the order in which all who change several tags at once come to them.
     const tags = reference.kind === 'tag' ? [reference.tag] : [...push.tags].sort();
     await this.#database.transaction(async (db) => {

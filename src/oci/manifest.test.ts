@@ -69,12 +69,37 @@ for (const [what, document] of [
   ['no manifests, as Go writes them', { ...index, manifests: null }],
   ['optional fields that are null', { ...image, subject: null, artifactType: null, annotations: null }],
   ['descriptor fields that are null', { ...image, layers: [{ ...descriptor, urls: null, platform: null }] }],
+  ['the list of an index that is null', { ...image, manifests: null }],
+  ['the lists of an image that are null', { ...index, config: null, layers: null }],
 ] as const) {
   test(`a manifest with ${what} is accepted`, () => {
     const manifest = parse(document);
     assert.deepEqual([manifest.subject, manifest.annotations], [undefined, undefined]);
   });
 }
+
+// What Go's `encoding/json` reads alike, old images have in all three spellings.
+for (const [how, fields] of [
+  ['no type', { digest, size: 1 }],
+  ['an empty type', { ...descriptor, mediaType: '' }],
+  ['a type that is null', { ...descriptor, mediaType: null }],
+] as const) {
+  test(`a descriptor with ${how} is read as one without a type, wherever it stands`, () => {
+    const untyped = { mediaType: '', digest, size: 1 };
+    const { blobs, subject, artifactType } = parse({
+      ...image,
+      config: fields,
+      layers: [fields],
+      subject: fields,
+    });
+    assert.deepEqual([blobs, subject, artifactType], [[untyped, untyped], untyped, undefined]);
+    assert.deepEqual(parse({ ...index, manifests: [fields] }).children, [untyped]);
+  });
+}
+
+test('an annotation that is null is an empty text', () => {
+  assert.deepEqual(parse({ ...image, annotations: { a: null, b: 'c' } }).annotations, { a: '', b: 'c' });
+});
 
 for (const mediaType of manifestMediaTypes) {
   test(`${mediaType} is told by the header, by the document, or by both alike`, () => {
@@ -132,10 +157,16 @@ const refused: [string, unknown, string?][] = [
   ['an object for layers', { ...image, layers: { length: 0 } }],
   ['a null among the layers', { ...image, layers: [null] }],
   ['no manifests', { ...index, manifests: undefined }],
+  ['a digest that is null', { ...image, config: { ...descriptor, digest: null } }],
+  ['a schemaVersion that is null', { ...image, schemaVersion: null }],
   ['an artifact type with a NUL', { ...image, artifactType: 'a/\0' }],
   ['a config whose type has a NUL', { ...image, config: { ...descriptor, mediaType: 'a/\0' } }],
-  ['a descriptor without a type', { ...image, config: { digest, size: 1 } }],
-  ['a descriptor with an empty type', { ...image, config: { ...descriptor, mediaType: '' } }],
+  ['a descriptor whose type is no text', { ...image, layers: [{ ...descriptor, mediaType: 1 }] }],
+  ['an artifact type of 256 characters', { ...image, artifactType: 'a'.repeat(256) }],
+  [
+    'a config whose type has 256 characters',
+    { ...image, config: { ...descriptor, mediaType: 'a'.repeat(256) } },
+  ],
   ['a descriptor without a digest', { ...image, config: { mediaType: 'a', size: 1 } }],
   ['a malformed digest: a path', { ...image, config: { ...descriptor, digest: 'sha256:../../x' } }],
   [
@@ -147,7 +178,6 @@ const refused: [string, unknown, string?][] = [
   ['an artifactType that is no text', { ...image, artifactType: {} }],
   ['annotations that are a list', { ...image, annotations: [] }],
   ['an annotation that is no text', { ...image, annotations: { a: 1 } }],
-  ['an annotation that is null', { ...image, annotations: { a: null } }],
   ['10,001 layers', { ...image, layers: Array(10_001).fill(descriptor) }],
 ];
 

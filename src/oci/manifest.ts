@@ -1,10 +1,12 @@
 import { asDigest, type Digest, quote } from './digest.ts';
 import { RegistryError } from './errors.ts';
-import { parseStrictJson } from './json.ts';
+import { readStrictJson } from './json.ts';
 import { isDockerSchema1, isNonDistributable, manifestKind, manifestMediaTypes } from './media-types.ts';
+import { atOnce, type Steps } from './steps.ts';
 
 /** A reference to content, as it stands in a manifest (OCI image spec, "Content Descriptors"). */
 export interface Descriptor {
+  /** `''` where it is not said, as in some old images. */
   readonly mediaType: string;
   readonly digest: Digest;
   readonly size: number;
@@ -25,15 +27,24 @@ export interface Manifest {
 }
 
 const maxReferences = 10_000;
+/** RFC 6838, 4.2: a type and a subtype of at most 127 characters each. Referrers are found by it, so databases index it. */
+export const maxArtifactType = 255;
+
+/** {@link readManifest} at once. */
+export function parseManifest(bytes: Uint8Array, contentType: string | undefined): Manifest {
+  return atOnce(readManifest(bytes, contentType));
+}
 
 /**
  * Reads a manifest: `bytes` is the body, `contentType` the request's header. Unknown fields are left alone; what
- * clients could read in two ways is refused (an image that is also an index, keys in another case, …).
+ * clients could read in two ways is refused (an image that is also an index, keys in another case, …). A field that is null
+ * is one that is not there: so Go's `encoding/json` reads it, and so some clients write it.
  *
  * @throws RegistryError `MANIFEST_INVALID`, or `DIGEST_INVALID` for a descriptor's digest
  */
-export function parseManifest(bytes: Uint8Array, contentType: string | undefined): Manifest {
-  const document = asObject(parseStrictJson(bytes), 'the manifest');
+export function* readManifest(bytes: Uint8Array, contentType: string | undefined): Steps<Manifest> {
+  const document = asObject(yield* readStrictJson(bytes), 'the manifest');
+  yield;
   refuseFoldedKeys(document, documentFields, 'the manifest');
   const mediaType = agreeOnMediaType(contentType, document.mediaType ?? undefined);
   const kind = manifestKind(mediaType);
@@ -41,7 +52,7 @@ export function parseManifest(bytes: Uint8Array, contentType: string | undefined
   // CVE-2021-41190: a document that clients could take for either must not exist.
   const foreign = kind === 'image' ? ['manifests'] : ['config', 'layers'];
   for (const field of foreign) {
-    if (field in document)
+    if (!isAbsent(document[field]))
       throw invalid(`an ${kind === 'image' ? 'image manifest' : 'index'} cannot have "${field}"`);
   }
   if (document.schemaVersion !== 2)
@@ -50,14 +61,14 @@ export function parseManifest(bytes: Uint8Array, contentType: string | undefined
   const config = kind === 'image' ? parseDescriptor(document.config, 'config') : undefined;
   const layers = kind === 'image' ? parseDescriptors(document.layers, 'layers') : [];
   const children = kind === 'index' ? parseDescriptors(document.manifests, 'manifests') : [];
+  yield;
   return {
     mediaType,
     kind,
     blobs: [...(config ? [config] : []), ...layers.filter((layer) => !isNonDistributable(layer.mediaType))],
     children,
-    // An optional field that is null is absent: so Go reads it, and so some clients write it.
-    subject: document.subject == null ? undefined : parseDescriptor(document.subject, 'subject'),
-    artifactType: parseArtifactType(document.artifactType) ?? config?.mediaType,
+    subject: isAbsent(document.subject) ? undefined : parseDescriptor(document.subject, 'subject'),
+    artifactType: artifactTypeOf(document.artifactType, config),
     annotations: parseAnnotations(document.annotations),
   };
 }
@@ -111,11 +122,9 @@ function mediaTypeProblem(mediaType: string): string {
 }
 
 function parseDescriptors(value: unknown, field: string): Descriptor[] {
-  if (value === undefined || value === null) {
-    // Go clients write an empty list as null; absent is a mistake only where the list is the whole point.
-    if (value === undefined) throw invalid(`"${field}" is missing`);
-    return [];
-  }
+  if (value === undefined) throw invalid(`"${field}" is missing`);
+  // The one field that is not absent when it is null: Go clients write an empty list so.
+  if (value === null) return [];
   if (!Array.isArray(value)) throw invalid(`"${field}" must be a list`);
   if (value.length > maxReferences) {
     throw invalid(`"${field}" has ${value.length} entries; at most ${maxReferences} are accepted`);
@@ -126,10 +135,8 @@ function parseDescriptors(value: unknown, field: string): Descriptor[] {
 function parseDescriptor(value: unknown, field: string): Descriptor {
   const descriptor = asObject(value, `"${field}"`);
   refuseFoldedKeys(descriptor, descriptorFields, `"${field}"`);
-  const { mediaType, digest, size } = descriptor;
-  // A config's is the manifest's artifact type, and not every database takes a NUL in a text.
-  if (typeof mediaType !== 'string' || mediaType === '' || mediaType.includes('\0'))
-    throw invalid(`"${field}.mediaType" must be a media type`);
+  const { digest, size } = descriptor;
+  const mediaType = parseMediaType(descriptor.mediaType, `${field}.mediaType`);
   if (typeof digest !== 'string') throw invalid(`"${field}.digest" must be a digest`);
   const parsed = asDigest(digest);
   if (parsed === undefined) {
@@ -141,19 +148,33 @@ function parseDescriptor(value: unknown, field: string): Descriptor {
   return { mediaType, digest: parsed, size: size as number };
 }
 
-function parseArtifactType(value: unknown): string | undefined {
-  if (value === undefined || value === null || value === '') return undefined;
-  if (typeof value !== 'string' || value.includes('\0')) throw invalid('"artifactType" must be a media type');
+function artifactTypeOf(value: unknown, config: Descriptor | undefined): string | undefined {
+  const artifactType = parseMediaType(value, 'artifactType') || config?.mediaType || undefined;
+  if (artifactType === undefined || artifactType.length <= maxArtifactType) return artifactType;
+  throw invalid(`the artifact type ${quote(artifactType)} is longer than ${maxArtifactType} characters`);
+}
+
+/** A media type; `''` where it is absent. */
+function parseMediaType(value: unknown, field: string): string {
+  if (isAbsent(value)) return '';
+  // Not every database takes a NUL in a text.
+  if (typeof value !== 'string' || value.includes('\0')) throw invalid(`"${field}" must be a media type`);
   return value;
 }
 
 function parseAnnotations(value: unknown): Record<string, string> | undefined {
-  if (value === undefined || value === null) return undefined;
+  if (isAbsent(value)) return undefined;
   const annotations = asObject(value, '"annotations"');
   for (const [key, text] of Object.entries(annotations)) {
-    if (typeof text !== 'string') throw invalid(`"annotations" maps text to text; ${quote(key)} is not`);
+    // Go reads a text that is null as an empty one.
+    if (text === null) annotations[key] = '';
+    else if (typeof text !== 'string') throw invalid(`"annotations" maps text to text; ${quote(key)} is not`);
   }
   return annotations as Record<string, string>;
+}
+
+function isAbsent(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
 }
 
 function asObject(value: unknown, what: string): Record<string, unknown> {
