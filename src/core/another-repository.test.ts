@@ -49,7 +49,8 @@ for (const { name, open } of dialects) {
       'a tag that is not there': (of, meant) => manifests.get(of, parseReference('v2'), meant),
       'a blob that is not there': (of, meant) => blobs.find(of, missing, meant),
     };
-    const referrers: Read = (of, meant) => listReferrerPage(database, of, held, page, meant);
+    const first = { after: { rank: 0, digest: '' }, n: undefined, artifactType: undefined };
+    const referrers: Read = (of, meant) => listReferrerPage(database, of, held, first, meant);
     for (const [what, read] of Object.entries({ ...finds, ...misses, referrers })) {
       await assert.rejects(read(repositoryName, id + 1), AnotherRepository, what);
     }
@@ -65,7 +66,7 @@ for (const { name, open } of dialects) {
     for (const [what, read] of Object.entries({ ...finds, ...misses })) {
       await assert.rejects(read(absent, id), { code: /_UNKNOWN$/ }, what);
     }
-    assert.deepEqual(await referrers(absent, id), { items: [], more: false });
+    assert.deepEqual(await referrers(absent, id), { descriptors: [], next: undefined });
   });
 }
 

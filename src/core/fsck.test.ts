@@ -221,6 +221,8 @@ const defects: readonly Defect[] = [
       ['subject', 'subject_digest = null'],
       ['artifact type', `artifact_type = 'text/plain'`],
       ['annotations', `annotations = '{}'`],
+      ['rank', 'rank = 7'],
+      ['size of annotations', 'annotations_size = 7'],
     ] as const
   ).map(
     ([what, set]): Defect => ({

@@ -1,32 +1,46 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Database } from '../db/database.ts';
-import { findManifestByTag, findManifestContent } from '../db/manifests.ts';
+import { findManifestByTag } from '../db/manifests.ts';
 import type { Db } from '../db/prepare.ts';
-import { findReferrer, listReferrers, type ReferrerRow } from '../db/referrers.ts';
+import {
+  compareKeys,
+  findAnnotations,
+  listChildren,
+  listReferrers,
+  type ReferrerKey,
+  type ReferrerRow,
+} from '../db/referrers.ts';
 import { findRepository } from '../db/repositories.ts';
+import { sliceSize } from '../db/slices.ts';
 import type { Digest } from '../oci/digest.ts';
-import { parseManifest } from '../oci/manifest.ts';
+import { maxArtifactType } from '../oci/manifest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { fallbackTag, parseTag } from '../oci/reference.ts';
 import { checkIdentity } from './another-repository.ts';
-import type { Page, PageRequest } from './page.ts';
 
-/** A descriptor of the referrers listing (end-12). */
-export interface Referrer {
-  readonly mediaType: string;
-  readonly digest: string;
-  readonly size: number;
-  readonly artifactType?: string;
-  readonly annotations?: Readonly<Record<string, string>>;
+export interface ReferrerPage {
+  /** Descriptors (end-12), each as JSON text. */
+  readonly descriptors: readonly string[];
+  /** The place of the last one, where more follow. */
+  readonly next: ReferrerKey | undefined;
 }
 
-/** A page ends after so many bytes, however few descriptors that are: annotations may be megabytes each. */
-const maxPageBytes = 1 << 20;
-/** Rows read at a time, for the same reason. */
-const batch = 10;
+export interface ReferrerRequest {
+  readonly after: ReferrerKey;
+  /** How many at most; `undefined`: as many as fit in a page. */
+  readonly n: number | undefined;
+  readonly artifactType: string | undefined;
+}
+
+/** What every registry takes for a manifest, and every client reads as one, less the index around the descriptors. */
+const maxPageBytes = (4 << 20) - 256;
+/** Bytes of annotations that are read in one turn of the event loop, unless one manifest has more. */
+const maxReadBytes = 512 << 10;
 
 /**
- * What refers to `subject` in this repository, by digest. Manifests that name it come from an index of the database; those
- * that an old client only listed under the fallback tag count too. An unknown repository has no referrers.
+ * What refers to `subject` in this repository: signatures, then attestations, then all others, each by digest. Manifests that
+ * name it come from an index of the database; those that an old client only listed under the fallback tag count too. An unknown
+ * repository has no referrers.
  * @param meant which repository of that name is meant, if it is known
  * @throws AnotherRepository
  */
@@ -34,72 +48,99 @@ export async function listReferrerPage(
   { read }: Database,
   name: RepositoryName,
   subject: Digest,
-  request: PageRequest & { artifactType?: string | undefined },
+  { after, n = Number.POSITIVE_INFINITY, artifactType }: ReferrerRequest,
   meant?: number,
-): Promise<Page<Referrer>> {
+): Promise<ReferrerPage> {
   const repository = await findRepository(read, name);
   checkIdentity(meant, repository);
-  if (repository === undefined) return { items: [], more: false };
-  const { artifactType } = request;
-  // No manifest has such a type (see `oci/manifest.ts`), and PostgreSQL takes no NUL in a text.
-  if (artifactType?.includes('\0')) return { items: [], more: false };
-  const listed = await listedByFallbackTag(read, name, subject);
-  const list = async (after: string): Promise<ReferrerRow[]> => {
-    const page = { after, limit: batch, artifactType };
-    const rows = await listReferrers(read, repository, subject, page);
-    if (listed.length === 0) return rows;
-    return merge(rows, await rowsOf(read, repository, listed, page)).slice(0, batch);
-  };
-
-  const items: Referrer[] = [];
-  let bytes = 0;
-  for (let after = request.last; request.n > 0; after = items.at(-1)?.digest as string) {
-    const rows = await list(after);
-    for (const row of rows) {
-      bytes += row.annotations?.length ?? 0;
-      if (items.length === request.n || (bytes > maxPageBytes && items.length > 0))
-        return { items, more: true };
-      items.push(asReferrer(row));
+  if (repository === undefined || isNoType(artifactType)) return { descriptors: [], next: undefined };
+  const listed = await listedByFallbackTag(read, repository, name, subject);
+  const wanted = listed.filter((row) => artifactType === undefined || row.artifact_type === artifactType);
+  const page: Entry[] = [];
+  let room = maxPageBytes;
+  for (let last = after; n > 0; await nextTurn()) {
+    // One more than is wanted tells whether there are more.
+    const limit = Math.min(n - page.length + 1, sliceSize);
+    const rows = await listReferrers(read, repository, subject, { after: last, limit, artifactType });
+    const old = wanted.filter((row) => compareKeys(row, last) > 0).slice(0, limit);
+    const following = [...rows, ...old].sort(compareKeys).slice(0, limit);
+    for (const row of following) {
+      const entry = entryOf(row);
+      room -= entry.size;
+      if (page.length === n || (room < 0 && page.length > 0)) {
+        return { descriptors: await printAll(read, page), next: page.at(-1)?.row };
+      }
+      page.push(entry);
     }
-    if (rows.length < batch) break;
+    if (following.length < limit) break;
+    last = following.at(-1) as ReferrerRow;
   }
-  return { items, more: false };
+  return { descriptors: await printAll(read, page), next: undefined };
 }
 
-async function listedByFallbackTag(db: Db, name: RepositoryName, subject: Digest): Promise<Digest[]> {
-  const row = await findManifestByTag(db, name, parseTag(fallbackTag(subject)));
-  const content = row && (await findManifestContent(db, row.id));
-  if (content === undefined) return [];
-  const { children } = parseManifest(content.bytes, content.media_type);
-  return [...new Set(children.map((child) => child.digest))].sort();
+/** No manifest has such a type (see `oci/manifest.ts`), and PostgreSQL takes no NUL in a text. */
+function isNoType(artifactType: string | undefined): boolean {
+  return artifactType !== undefined && (artifactType.length > maxArtifactType || artifactType.includes('\0'));
 }
 
-async function rowsOf(
+/** A referrer, and its descriptor but for the annotations. */
+interface Entry {
+  readonly row: ReferrerRow;
+  readonly text: string;
+  /** Bytes of the whole descriptor, with a comma. */
+  readonly size: number;
+}
+
+function entryOf(row: ReferrerRow): Entry {
+  const { media_type: mediaType, digest, size, artifact_type, annotations_size } = row;
+  const text = JSON.stringify({ mediaType, digest, size, artifactType: artifact_type ?? undefined });
+  const annotations = annotations_size === 0 ? 0 : annotationsField.length + annotations_size;
+  return { row, text, size: Buffer.byteLength(text) + annotations + 1 };
+}
+
+const annotationsField = ',"annotations":';
+
+/** The annotations of many small ones are read together, those of large ones in turns. */
+async function printAll(db: Db, page: readonly Entry[]): Promise<string[]> {
+  const descriptors: string[] = [];
+  for (let start = 0; start < page.length; ) {
+    let [end, bytes] = [start, 0];
+    while (end < page.length && (end === start || bytes + sizeAt(page, end) <= maxReadBytes)) {
+      bytes += sizeAt(page, end++);
+    }
+    const part = page.slice(start, end);
+    const ids = part.filter(({ row }) => row.annotations_size > 0).map(({ row }) => row.id);
+    const found = ids.length === 0 ? new Map<number, string>() : await findAnnotations(db, ids);
+    for (const { row, text } of part) {
+      const annotations = found.get(row.id);
+      descriptors.push(
+        annotations === undefined ? text : `${text.slice(0, -1)}${annotationsField}${annotations}}`,
+      );
+    }
+    start = end;
+    if (start < page.length) await nextTurn();
+  }
+  return descriptors;
+}
+
+function sizeAt(page: readonly Entry[], index: number): number {
+  return (page[index] as Entry).size;
+}
+
+/** Those of the index under the fallback tag that the repository holds, and that do not name the subject themselves. */
+async function listedByFallbackTag(
   db: Db,
   repository: number,
-  digests: readonly Digest[],
-  { after, limit, artifactType }: { after: string; limit: number; artifactType: string | undefined },
+  name: RepositoryName,
+  subject: Digest,
 ): Promise<ReferrerRow[]> {
-  const rows: ReferrerRow[] = [];
-  for (const digest of digests) {
-    if (digest <= after || rows.length === limit) continue;
-    const row = await findReferrer(db, repository, digest);
-    if (row && (artifactType === undefined || row.artifact_type === artifactType)) rows.push(row);
+  const index = await findManifestByTag(db, name, parseTag(fallbackTag(subject)));
+  if (index === undefined) return [];
+  const listed: ReferrerRow[] = [];
+  for (let after = ''; ; await nextTurn()) {
+    const rows = await listChildren(db, repository, index.id, after);
+    for (const row of rows) if (row.subject_digest !== subject) listed.push(row);
+    if (rows.length < sliceSize) return listed.sort(compareKeys);
+    after = rows.at(-1)?.digest as string;
   }
-  return rows;
-}
-
-function merge(rows: readonly ReferrerRow[], extra: readonly ReferrerRow[]): ReferrerRow[] {
-  const byDigest = new Map([...rows, ...extra].map((row) => [row.digest, row]));
-  return [...byDigest.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1));
-}
-
-function asReferrer(row: ReferrerRow): Referrer {
-  return {
-    mediaType: row.media_type,
-    digest: row.digest,
-    size: row.size,
-    ...(row.artifact_type !== null && { artifactType: row.artifact_type }),
-    ...(row.annotations !== null && { annotations: JSON.parse(row.annotations) as Record<string, string> }),
-  };
 }

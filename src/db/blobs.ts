@@ -6,6 +6,7 @@ import { keepBlobs, lockBlobs } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { RepositoryRow } from './repositories.ts';
 import type { BlobState, Visibility } from './schema.ts';
+import { inSlices } from './slices.ts';
 import type { SessionKey } from './uploads.ts';
 
 /** Where the bytes of a digest are, and how many. */
@@ -224,8 +225,12 @@ const selectHeld = prepare((db, p: Params<{ repository: number; digests: string 
 
 /** Which of `digests` the repository holds as blobs. */
 export async function heldBlobs(db: Db, repository: number, digests: Iterable<Digest>): Promise<Set<string>> {
-  const rows = await selectHeld(db, { repository, digests: JSON.stringify([...digests]) });
-  return new Set(rows.map((row) => row.digest));
+  const held = new Set<string>();
+  await inSlices([...digests], async (slice) => {
+    const rows = await selectHeld(db, { repository, digests: JSON.stringify(slice) });
+    for (const { digest } of rows) held.add(digest);
+  });
+  return held;
 }
 
 /** Milliseconds by which a review may be behind the last interest; so a layer that all images share is not written at each push. */
@@ -261,10 +266,20 @@ const updateReviews = prepare((db, p: Params<Needed & { now: number }>) =>
 );
 
 /**
- * The same for all that a manifest of the repository needs, as far as the repository holds it: whoever names another's digest wants
- * nothing of it. Manifests that need the same blobs do not wait for each other, but for the first one in a minute.
+ * The same for all that a manifest of the repository needs, as far as the repository holds it: naming a digest that only others hold
+ * keeps nothing. Manifests that need the same blobs do not wait for each other, but for the first one in a minute. All who lock blobs
+ * come to them in the order of their digests.
  */
-export async function postponeReviews(
+export function postponeReviews(
+  db: Db,
+  repository: number,
+  digests: readonly Digest[],
+  now: number,
+): Promise<void> {
+  return inSlices([...digests].sort(), (slice) => postponeSome(db, repository, slice, now));
+}
+
+async function postponeSome(
   db: Db,
   repository: number,
   digests: readonly Digest[],

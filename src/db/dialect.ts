@@ -40,6 +40,13 @@ export function inJsonList(db: Handle, list: Expression<string>): RawBuilder<str
     : sql`(select value from json_each(${list}))`;
 }
 
+/** The same for `from`: each entry is a row's `value`. */
+export function jsonList(db: Handle, list: Expression<string>): RawBuilder<{ value: string }> {
+  return isPostgres(db)
+    ? sql`(select value from jsonb_array_elements_text(cast(${list} as jsonb)) as given(value))`
+    : sql`(select value from json_each(${list}))`;
+}
+
 /** Keeps the rows that a query finds from being deleted before the transaction ends; SQLite's only writer does so anyway. */
 export function keepRows<DB, TB extends keyof DB, O>(
   db: Handle,

@@ -121,7 +121,9 @@ export interface WholeManifestRow {
   readonly size: number;
   readonly subject_digest: string | null;
   readonly artifact_type: string | null;
+  readonly rank: number;
   readonly annotations: string | null;
+  readonly annotations_size: number;
 }
 
 export function findWholeManifest(db: Db, id: number): Promise<WholeManifestRow | undefined> {

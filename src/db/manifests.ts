@@ -1,8 +1,11 @@
+import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
-import { inJsonList, keepRows } from './dialect.ts';
+import { referrerRank } from '../oci/referrer-rank.ts';
+import { inJsonList, jsonList, keepRows } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
+import { inSlices, sliceSize, untilDone } from './slices.ts';
 
 /** A manifest without its bytes; `id` stands for one immutable document in one repository. */
 export interface ManifestRow {
@@ -89,46 +92,74 @@ export function keepManifest(
   return first(selectId(db, { repository, digest }));
 }
 
-const insert = prepare(
-  (db, p: Params<Omit<NewManifest, 'digest'> & { digest: string; size: number; now: number }>) =>
-    db
-      .insertInto('manifests')
-      .values({
-        repository_id: p('repository'),
-        digest: p('digest'),
-        media_type: p('mediaType'),
-        bytes: p('bytes'),
-        size: p('size'),
-        subject_digest: p('subject'),
-        artifact_type: p('artifactType'),
-        annotations: p('annotations'),
-        created_at: p('now'),
-      })
-      .returning('id'),
+interface InsertedManifest extends Omit<NewManifest, 'digest'> {
+  digest: string;
+  size: number;
+  rank: number;
+  annotationsSize: number;
+  now: number;
+}
+
+const insert = prepare((db, p: Params<InsertedManifest>) =>
+  db
+    .insertInto('manifests')
+    .values({
+      repository_id: p('repository'),
+      digest: p('digest'),
+      media_type: p('mediaType'),
+      bytes: p('bytes'),
+      size: p('size'),
+      subject_digest: p('subject'),
+      artifact_type: p('artifactType'),
+      rank: p('rank'),
+      annotations: p('annotations'),
+      annotations_size: p('annotationsSize'),
+      created_at: p('now'),
+    })
+    .returning('id'),
 );
 
 /** Inserts a manifest that the repository does not hold yet; its id. */
 export async function insertManifest(db: Db, manifest: NewManifest, now: number): Promise<number> {
-  const [row] = await insert(db, { ...manifest, size: manifest.bytes.length, now });
+  const { bytes, artifactType, annotations } = manifest;
+  const [row] = await insert(db, {
+    ...manifest,
+    size: bytes.length,
+    rank: referrerRank(artifactType),
+    annotationsSize: annotations === null ? 0 : Buffer.byteLength(annotations),
+    now,
+  });
   return (row as { id: number }).id;
 }
 
-const insertReference = prepare(
-  (db, p: Params<{ manifest: number; digest: string; kind: 'blob' | 'child' }>) =>
-    db
-      .insertInto('manifest_references')
-      .values({ manifest_id: p('manifest'), digest: p('digest'), kind: p('kind') })
-      .onConflict((conflict) => conflict.columns(['manifest_id', 'digest', 'kind']).doNothing()),
+const insertAll = prepare((db, p: Params<{ manifest: number; digests: string; kind: 'blob' | 'child' }>) =>
+  db
+    .insertInto('manifest_references')
+    .columns(['manifest_id', 'digest', 'kind'])
+    .expression(
+      db
+        .selectFrom(jsonList(db, p('digests')).as('needed'))
+        .select([
+          sql<number>`cast(${p('manifest')} as bigint)`.as('manifest_id'),
+          'needed.value as digest',
+          sql<'blob' | 'child'>`cast(${p('kind')} as text)`.as('kind'),
+        ]),
+    ),
 );
 
-/** Records what the manifest needs; one digest named twice is one reference. */
+/** Records what a new manifest needs; one digest named twice is one reference. */
 export async function insertReferences(
   db: Db,
   manifest: number,
   kind: 'blob' | 'child',
   digests: Iterable<Digest>,
 ): Promise<void> {
-  for (const digest of digests) await insertReference(db, { manifest, digest, kind });
+  const each = [...new Set(digests)];
+  if (each.length === 0) return;
+  // In the order of the table's key, which is the cheapest to insert in.
+  await inSlices(each.sort(), async (slice) => {
+    await insertAll(db, { manifest, digests: JSON.stringify(slice), kind });
+  });
 }
 
 const selectHeld = prepare((db, p: Params<{ repository: number; digests: string }>) =>
@@ -145,8 +176,12 @@ export async function heldManifests(
   repository: number,
   digests: Iterable<Digest>,
 ): Promise<Set<string>> {
-  const rows = await selectHeld(db, { repository, digests: JSON.stringify([...digests]) });
-  return new Set(rows.map((row) => row.digest));
+  const held = new Set<string>();
+  await inSlices([...digests], async (slice) => {
+    const rows = await selectHeld(db, { repository, digests: JSON.stringify(slice) });
+    for (const { digest } of rows) held.add(digest);
+  });
+  return held;
 }
 
 const selectUser = prepare((db, p: Params<{ repository: number; digest: string }>) =>
@@ -164,11 +199,26 @@ export async function findReferring(db: Db, repository: number, digest: Digest):
   return (await first(selectUser(db, { repository, digest })))?.digest;
 }
 
+const deleteReferences = prepare((db, p: Params<{ manifest: number; limit: number }>) =>
+  db
+    .deleteFrom('manifest_references')
+    .where('manifest_id', '=', p('manifest'))
+    .where('digest', 'in', (where) =>
+      where
+        .selectFrom('manifest_references as first')
+        .select('first.digest')
+        .where('first.manifest_id', '=', p('manifest'))
+        .limit(p('limit')),
+    )
+    .returning('digest'),
+);
+
 const deleteById = prepare((db, p: Params<{ id: number }>) =>
   db.deleteFrom('manifests').where('id', '=', p('id')),
 );
 
 /** Deletes the manifest and what it is recorded to need; its tags must be gone. */
 export async function deleteManifest(db: Db, id: number): Promise<void> {
+  await untilDone(async () => (await deleteReferences(db, { manifest: id, limit: sliceSize })).length);
   await deleteById(db, { id });
 }

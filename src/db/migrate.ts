@@ -6,6 +6,7 @@ import * as replicas from './migrations/0002-replicas.ts';
 import * as access from './migrations/0003-access.ts';
 import * as storeIdentity from './migrations/0004-store-identity.ts';
 import * as grants from './migrations/0007-grants.ts';
+import * as referrers from './migrations/0008-referrers.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a name is never changed once released. */
@@ -15,6 +16,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-access': access,
   '0004-store-identity': storeIdentity,
   '0007-grants': grants,
+  '0008-referrers': referrers,
 };
 
 /**

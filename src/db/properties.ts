@@ -14,6 +14,8 @@ export type Property =
   | 'epoch'
   /** When a write was last tried, to know whether one can be made. */
   | 'probe'
+  /** 256 bits in hex, for places in lists that say nothing (see `core/sealed-place.ts`). */
+  | 'page-key'
   /** Not to be served: `berth migrate-db` fills this database, with the registry of that id. */
   | 'migrating';
 

@@ -1,21 +1,43 @@
 import type { Digest } from '../oci/digest.ts';
+import { inJsonIds } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
+import { inSlices, sliceSize } from './slices.ts';
 
-/** A manifest as a referrers listing shows it. */
+/** A manifest as a referrers listing shows it, but for its annotations: they may be megabytes. */
 export interface ReferrerRow {
+  readonly id: number;
+  readonly rank: number;
   readonly digest: string;
   readonly media_type: string;
   readonly size: number;
   readonly artifact_type: string | null;
-  readonly annotations: string | null;
+  /** Bytes of the annotations; 0 where there are none. */
+  readonly annotations_size: number;
 }
 
-const columns = ['digest', 'media_type', 'size', 'artifact_type', 'annotations'] as const;
+/** A place in the list, which is sorted by rank (see `oci/referrer-rank.ts`) and digest. */
+export type ReferrerKey = Pick<ReferrerRow, 'rank' | 'digest'>;
+
+export function compareKeys(a: ReferrerKey, b: ReferrerKey): number {
+  if (a.rank !== b.rank) return a.rank - b.rank;
+  return a.digest === b.digest ? 0 : a.digest < b.digest ? -1 : 1;
+}
+
+const columns = [
+  'manifests.id',
+  'manifests.rank',
+  'manifests.digest',
+  'manifests.media_type',
+  'manifests.size',
+  'manifests.artifact_type',
+  'manifests.annotations_size',
+] as const;
 
 interface PageOfSubject {
   repository: number;
   subject: string;
-  after: string;
+  rank: number;
+  digest: string;
   limit: number;
 }
 
@@ -25,49 +47,75 @@ const selectPage = prepare((db, p: Params<PageOfSubject>) =>
     .select(columns)
     .where('repository_id', '=', p('repository'))
     .where('subject_digest', '=', p('subject'))
-    .where('digest', '>', p('after'))
+    .where(({ eb, refTuple, tuple }) => eb(refTuple('rank', 'digest'), '>', tuple(p('rank'), p('digest'))))
+    .orderBy('rank')
     .orderBy('digest')
     .limit(p('limit')),
 );
 
-const selectPageOfType = prepare((db, p: Params<PageOfSubject & { artifactType: string }>) =>
+const selectPageOfType = prepare((db, p: Params<Omit<PageOfSubject, 'rank'> & { artifactType: string }>) =>
   db
     .selectFrom('manifests')
     .select(columns)
     .where('repository_id', '=', p('repository'))
     .where('subject_digest', '=', p('subject'))
     .where('artifact_type', '=', p('artifactType'))
-    .where('digest', '>', p('after'))
+    .where('digest', '>', p('digest'))
     .orderBy('digest')
     .limit(p('limit')),
 );
 
-/** Manifests of the repository whose `subject` is `subject`, by digest, after `page.after`. */
+/** Manifests of the repository whose `subject` is `subject`, after `after`, at most `limit`; of one type they have one rank. */
 export function listReferrers(
   db: Db,
   repository: number,
   subject: Digest,
-  page: { after: string; limit: number; artifactType?: string | undefined },
+  { after, limit, artifactType }: { after: ReferrerKey; limit: number; artifactType?: string | undefined },
 ): Promise<ReferrerRow[]> {
-  const { after, limit, artifactType } = page;
+  const { rank, digest } = after;
   return artifactType === undefined
-    ? selectPage(db, { repository, subject, after, limit })
-    : selectPageOfType(db, { repository, subject, after, limit, artifactType });
+    ? selectPage(db, { repository, subject, rank, digest, limit })
+    : selectPageOfType(db, { repository, subject, digest, limit, artifactType });
 }
 
-const selectOne = prepare((db, p: Params<{ repository: number; digest: string }>) =>
-  db
-    .selectFrom('manifests')
-    .select(columns)
-    .where('repository_id', '=', p('repository'))
-    .where('digest', '=', p('digest')),
+const selectChildren = prepare(
+  (db, p: Params<{ index: number; repository: number; after: string; limit: number }>) =>
+    db
+      .selectFrom('manifest_references')
+      .innerJoin('manifests', 'manifests.digest', 'manifest_references.digest')
+      .select([...columns, 'manifests.subject_digest'])
+      .where('manifest_references.manifest_id', '=', p('index'))
+      .where('manifest_references.kind', '=', 'child')
+      .where('manifest_references.digest', '>', p('after'))
+      .where('manifests.repository_id', '=', p('repository'))
+      .orderBy('manifest_references.digest')
+      .limit(p('limit')),
 );
 
-/** The same view of one manifest, for those that an old fallback tag lists. */
-export async function findReferrer(
+/** The same of the manifests that an index lists, as many as the repository holds, with the subject of each; by digest. */
+export function listChildren(
   db: Db,
   repository: number,
-  digest: Digest,
-): Promise<ReferrerRow | undefined> {
-  return (await selectOne(db, { repository, digest }))[0];
+  index: number,
+  after: string,
+): Promise<(ReferrerRow & { readonly subject_digest: string | null })[]> {
+  return selectChildren(db, { index, repository, after, limit: sliceSize });
+}
+
+const selectAnnotations = prepare((db, p: Params<{ ids: string }>) =>
+  db
+    .selectFrom('manifests')
+    .select(['id', 'annotations'])
+    .where('id', 'in', inJsonIds(db, p('ids'))),
+);
+
+/** The annotations of these manifests, each a JSON object, by the manifest's id. */
+export async function findAnnotations(db: Db, ids: readonly number[]): Promise<Map<number, string>> {
+  const found = new Map<number, string>();
+  await inSlices(ids, async (slice) => {
+    for (const { id, annotations } of await selectAnnotations(db, { ids: JSON.stringify(slice) })) {
+      if (annotations !== null) found.set(id, annotations);
+    }
+  });
+  return found;
 }

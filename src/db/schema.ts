@@ -66,13 +66,17 @@ interface ManifestsTable {
   repository_id: number;
   digest: string;
   media_type: string;
-  bytes: Uint8Array;
   size: number;
   subject_digest: string | null;
   artifact_type: string | null;
+  created_at: number;
+  /** Where it comes among referrers (see `oci/referrer-rank.ts`). */
+  rank: Generated<number>;
+  /** Bytes of `annotations`, which are not read to know it. */
+  annotations_size: Generated<number>;
   /** JSON object, copied into the referrers listing. */
   annotations: string | null;
-  created_at: number;
+  bytes: Uint8Array;
 }
 
 /** What a manifest needs in order to be pulled: its blobs and, for an index, its children. */

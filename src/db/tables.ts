@@ -62,6 +62,8 @@ export const tables: readonly Table[] = [
       subject_digest: 'text',
       artifact_type: 'text',
       annotations: 'text',
+      annotations_size: 'bigint',
+      rank: 'bigint',
       created_at: 'bigint',
     },
     key: ['id'],

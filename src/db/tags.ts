@@ -1,6 +1,7 @@
 import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
+import { sliceSize, untilDone } from './slices.ts';
 
 const select = prepare((db, p: Params<{ repository: number; tag: string }>) =>
   db
@@ -59,13 +60,23 @@ export async function deleteTag(db: Db, repository: number, tag: Tag): Promise<b
   return (await deleteOne(db, { repository, tag })).length > 0;
 }
 
-const deleteOf = prepare((db, p: Params<{ manifest: number }>) =>
-  db.deleteFrom('tags').where('manifest_id', '=', p('manifest')),
+const deleteOf = prepare((db, p: Params<{ manifest: number; limit: number }>) =>
+  db
+    .deleteFrom('tags')
+    .where('manifest_id', '=', p('manifest'))
+    .where('name', 'in', (where) =>
+      where
+        .selectFrom('tags as first')
+        .select('first.name')
+        .where('first.manifest_id', '=', p('manifest'))
+        .limit(p('limit')),
+    )
+    .returning('name'),
 );
 
 /** Deletes every tag that stands on the manifest. */
 export async function deleteTagsOf(db: Db, manifest: number): Promise<void> {
-  await deleteOf(db, { manifest });
+  await untilDone(async () => (await deleteOf(db, { manifest, limit: sliceSize })).length);
 }
 
 const selectPage = prepare((db, p: Params<{ name: string; after: string; limit: number }>) =>

@@ -3,8 +3,16 @@ import { quote } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { Exchange } from './exchange.ts';
 
-/** `n` and `last` of a listing. An `n` beyond the limit is cut to it; the `Link` leads on. @throws RegistryError `PAGINATION_NUMBER_INVALID` */
-export function pageRequest(exchange: Exchange, defaultSize: number, maxSize: number): PageRequest {
+/**
+ * `n` and `last` of a listing. An `n` beyond the limit is cut to it; the `Link` leads on.
+ * @param defaultSize `n` where the request has none
+ * @throws RegistryError `PAGINATION_NUMBER_INVALID`
+ */
+export function pageRequest<N extends number | undefined>(
+  exchange: Exchange,
+  defaultSize: N,
+  maxSize: number,
+): Omit<PageRequest, 'n'> & { readonly n: number | N } {
   const { query } = exchange;
   const n = query.get('n');
   if (n !== null && !/^\d{1,18}$/.test(n)) {
@@ -24,7 +32,12 @@ function upToNul(text: string): string {
 }
 
 /** The header that leads to the next page of the list at `path`: a path alone, as clients refuse other hosts, with the filters kept. */
-export function nextLink(path: string, n: number, last: string, keep: Record<string, string> = {}): string {
-  const query = new URLSearchParams({ ...keep, n: String(n), last });
+export function nextLink(
+  path: string,
+  n: number | undefined,
+  last: string,
+  keep: Record<string, string> = {},
+): string {
+  const query = new URLSearchParams({ ...keep, ...(n !== undefined && { n: String(n) }), last });
   return `<${path}?${query}>; rel="next"`;
 }

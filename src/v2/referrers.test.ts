@@ -219,17 +219,44 @@ test('end-12: a list that clients could not read whole is paged; Link keeps the 
   }
 });
 
-test('D19: hundreds of referrers are all found by following Link', async (t) => {
+test('D19: of hundreds of referrers, the first page has all, and signatures and attestations first', async (t) => {
   const registry = await connect(t);
   const subject = refer(await registry.pushImage('a'));
-  const pushed: string[] = [];
-  for (let i = 0; i < 250; i++) {
-    pushed.push(
-      (await registry.pushManifest('a', indexOf([], { subject, annotations: { i: String(i) } }))).digest,
-    );
+  const push = async (i: number, artifactType?: string) => {
+    const fields = { subject, annotations: { i: String(i) }, ...(artifactType && { artifactType }) };
+    return (await registry.pushManifest('a', indexOf([], fields))).digest;
+  };
+  const others: string[] = [];
+  for (let i = 0; i < 150; i++) others.push(await push(i, i % 2 ? sbom : undefined));
+  const signatures: string[] = [];
+  for (const [i, type] of [
+    'application/vnd.dev.cosign.artifact.sig.v1+json',
+    'application/vnd.dev.sigstore.bundle.v0.3+json',
+    'application/vnd.cncf.notary.signature',
+  ].entries()) {
+    signatures.push(await push(i, type));
   }
-  const pages = await registry.walk(`/v2/a/referrers/${subject.digest}`);
-  assert.deepEqual(digests(pages.flatMap(manifestsOf)), pushed.sort());
+  const attestation = await push(0, 'application/vnd.in-toto+json');
+  const expected = [...signatures.sort(), attestation, ...others.sort()];
+
+  // go-containerregistry, and so cosign and the policy controllers, reads one page and no more.
+  const path = `/v2/a/referrers/${subject.digest}`;
+  const first = await registry.get(path);
+  assert.equal(first.headers.link, undefined);
+  assert.deepEqual(
+    manifestsOf(first).map(({ digest }) => digest),
+    expected,
+  );
+
+  const pages = await registry.walk(`${path}?n=40`);
+  assert.deepEqual(
+    pages.flatMap(manifestsOf).map(({ digest }) => digest),
+    expected,
+  );
+  assert.deepEqual(
+    pages.map((page) => manifestsOf(page).length),
+    [40, 40, 40, 34],
+  );
 });
 
 test('end-12: manifests listed by a fallback tag count too, each once', async (t) => {

@@ -10,6 +10,7 @@ import { heldManifests } from '../../db/manifests.ts';
 import { asDigest, type Digest, digestAlgorithm } from '../../oci/digest.ts';
 import { RegistryError } from '../../oci/errors.ts';
 import { type Manifest, parseManifest } from '../../oci/manifest.ts';
+import { referrerRank } from '../../oci/referrer-rank.ts';
 import { digestBytes } from '../running-hash.ts';
 import { affectedByManifest } from './affected.ts';
 import { checkRow, type Finding, type FindingKind, type Walk } from './walk.ts';
@@ -64,12 +65,16 @@ async function recordProblems(walk: Walk, row: WholeManifestRow, manifest: Manif
   const references = await listReferences(walk.read, row.id);
   const recorded = (kind: 'blob' | 'child') =>
     sorted(references.filter((reference) => reference.kind === kind));
-  const says: readonly [what: string, recorded: string | null, said: string | null][] = [
+  const { artifactType = null } = manifest;
+  const annotations = manifest.annotations ? JSON.stringify(manifest.annotations) : null;
+  const says: readonly [what: string, recorded: string | number | null, said: string | number | null][] = [
     ['blobs', recorded('blob'), sorted(manifest.blobs)],
     ['children', recorded('child'), sorted(manifest.children)],
     ['subject', row.subject_digest, manifest.subject?.digest ?? null],
-    ['artifact type', row.artifact_type, manifest.artifactType ?? null],
-    ['annotations', row.annotations, manifest.annotations ? JSON.stringify(manifest.annotations) : null],
+    ['artifact type', row.artifact_type, artifactType],
+    ['rank among referrers', row.rank, referrerRank(artifactType)],
+    ['annotations', row.annotations, annotations],
+    ['size of its annotations', row.annotations_size, Buffer.byteLength(annotations ?? '')],
   ];
   const wrong = says.filter(([, recorded, said]) => recorded !== said).map(([what]) => what);
   return wrong.length === 0
