@@ -5,6 +5,7 @@ import { dialects, makeRepository, type TestDialect } from '../../test/support/d
 import { findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import { findRepositoryRow, type RepositoryRow, setVisibility } from '../db/repositories.ts';
+import { allVisible } from '../db/repository-ranges.ts';
 import type { Role } from '../db/schema.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type AccountName, parseName } from '../oci/name.ts';
@@ -116,7 +117,13 @@ async function row(database: Database, name: string): Promise<RepositoryRow> {
 
 /** A permit, without what it answers to questions. */
 function plain({ principal, repository, mayCreate, mayUpdate, visible }: Permit) {
-  return { principal, repository, mayCreate, mayUpdate, sees: visible.all ? 'all' : visible.ranges };
+  return {
+    principal,
+    repository,
+    mayCreate,
+    mayUpdate,
+    sees: visible === allVisible ? 'all' : visible.ranges,
+  };
 }
 
 for (const dialect of dialects) {
@@ -399,7 +406,7 @@ test('who is let in at all: those with credentials that are right, and everyone 
         { principal: undefined, repository: undefined, mayCreate: false, mayUpdate: false, sees: [] },
       );
       assert.equal(permit.mayPull(await row(database, base)), false);
-      assert.equal(permit.visible.all ? undefined : permit.visible.matches(base, 'public'), false);
+      assert.equal(permit.visible.matches(base, 'public'), false);
     }
   }
 });
@@ -409,7 +416,7 @@ test('the list of repositories has what its reader may pull', async (t) => {
   const names = [app, base, parseName('alice/x'), parseName('other/x')];
   const seen = async (caller: Caller, settings: Settings = {}, need: RegistryNeed = 'catalog') => {
     const { visible } = await accessTo(database, settings).authorizeRegistry(caller, need);
-    if (visible.all) return 'all';
+    if (visible === allVisible) return 'all';
     return names.filter((name) => visible.matches(name, name === base ? 'public' : 'private'));
   };
   const mine = [app, base, parseName('alice/x')];

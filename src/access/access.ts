@@ -1,5 +1,6 @@
 import type { Database } from '../db/database.ts';
 import { findRepositoryRow, type RepositoryRow } from '../db/repositories.ts';
+import { allVisible } from '../db/repository-ranges.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { type Credentials, parseBasic } from './basic.ts';
@@ -98,7 +99,7 @@ export class Access {
     if (need === 'base') return permitOfRegistry(identity);
     if (token?.catalog === false) throw new Challenge('insufficient_scope');
     return identity.principal.kind === 'holder'
-      ? permitOfRegistry(identity, { all: true })
+      ? permitOfRegistry(identity, allVisible)
       : this.#catalogPermit(caller);
   }
 

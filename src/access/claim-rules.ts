@@ -1,5 +1,5 @@
 // What the claims of an ID token have to be like: a claim's name, and a pattern of its value, in which `*` is any text.
-import { matchComponent } from './pattern.ts';
+import { matchText } from './pattern.ts';
 
 export type Claims = Readonly<Record<string, unknown>>;
 
@@ -12,7 +12,7 @@ export function brokenRules(rules: ClaimRules, claims: Claims): string[] {
     const values = valuesAt(claims, name);
     if (values.length === 0) return [`the token has no claim "${name}"`];
     // A name that can be read in two ways is no way around a rule.
-    if (values.every((value) => textsOf(value).some((text) => matchComponent(pattern, text)))) return [];
+    if (values.every((value) => textsOf(value).some((text) => matchText(pattern, text)))) return [];
     return [`claim "${name}" is ${values.map(shown).join(' and ')}, which does not match "${pattern}"`];
   });
 }

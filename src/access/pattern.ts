@@ -1,6 +1,7 @@
 // Which repositories a grant or a scope is about: a name, in which `*` stands for any part of one component and `**` for any
 // components.
 import { asName, type RepositoryName } from '../oci/name.ts';
+import { Wildcards } from './wildcards.ts';
 
 /** `acme/app`, `acme/*`, `acme/web-*`, `acme/**`, `**`; made only by {@link asPattern}. */
 export type Pattern = string & { readonly __brand: 'Pattern' };
@@ -27,48 +28,37 @@ export function below(namespace: string): Pattern {
 
 /** `**` is one component or more: `acme/**` is not `acme`. */
 export function matches(pattern: Pattern, name: RepositoryName): boolean {
-  return isMatch(pattern.split('/'), name.split('/'), { star: '**', least: 1, same: matchComponent });
+  const star = pattern.indexOf('*');
+  if (star === -1) return (pattern as string) === name;
+  // Most patterns are a namespace's, and most names are another's.
+  return name.startsWith(pattern.slice(0, star)) && compiled(pattern).match(name);
+}
+
+/** As grants are read anew with each request, and are the same mostly. */
+const cache = new Map<Pattern, Wildcards>();
+const maxCached = 1_000;
+
+function compiled(pattern: Pattern): Wildcards {
+  let wildcards = cache.get(pattern);
+  if (wildcards === undefined) {
+    if (cache.size === maxCached) cache.clear();
+    const tokens = pattern.split(/(\*+)/).map((part) => {
+      if (part.startsWith('*')) return { wildcard: part === '**' ? 'components' : 'component' } as const;
+      return part;
+    });
+    wildcards = new Wildcards(tokens);
+    cache.set(pattern, wildcards);
+  }
+  return wildcards;
 }
 
 /** `*` is any letters, or none. */
-export function matchComponent(wanted: string, given: string): boolean {
-  return isMatch(wanted, given, { star: '*', least: 0, same: (one, other) => one === other });
+export function matchText(wanted: string, given: string): boolean {
+  const tokens = wanted.split(/(\*+)/).map((part) => (part.startsWith('*') ? anyLetters : part));
+  return new Wildcards(tokens).match(given);
 }
 
-interface Wildcard {
-  readonly star: string;
-  /** How many a star takes. */
-  readonly least: 0 | 1;
-  readonly same: (wanted: string, given: string) => boolean;
-}
-
-/** Each star takes as few as it can; only the last one met ever has to take more, so the work is bounded by the product. */
-function isMatch(
-  wanted: ArrayLike<string>,
-  given: ArrayLike<string>,
-  { star, least, same }: Wildcard,
-): boolean {
-  let [w, g] = [0, 0];
-  let met = -1;
-  let taken = 0;
-  while (g < given.length) {
-    if (wanted[w] === star) {
-      met = w++;
-      g += least;
-      taken = g;
-    } else if (w < wanted.length && same(wanted[w] as string, given[g] as string)) {
-      w++;
-      g++;
-    } else if (met >= 0) {
-      w = met + 1;
-      g = ++taken;
-    } else {
-      return false;
-    }
-  }
-  while (least === 0 && wanted[w] === star) w++;
-  return w === wanted.length;
-}
+const anyLetters = { wildcard: 'letters' } as const;
 
 /** What every name that matches starts with. */
 export function prefixOf(pattern: Pattern): string {

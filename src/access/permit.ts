@@ -1,5 +1,5 @@
 import type { RepositoryRow } from '../db/repositories.ts';
-import type { Visible } from '../db/repository-ranges.ts';
+import { allVisible, type Visible } from '../db/repository-ranges.ts';
 import type { NamespaceClaim } from './claim-namespace.ts';
 import { anonymousIdentity, type Identity, principalKey } from './identity.ts';
 import type { Rights } from './rights.ts';
@@ -29,7 +29,7 @@ export const everything: Permit = {
   mayCreate: true,
   mayUpdate: true,
   mayPull: () => true,
-  visible: { all: true },
+  visible: allVisible,
 };
 
 /** Of who was let in without regard to a repository. */
@@ -45,7 +45,7 @@ export function permitOfRegistry(identity: Identity, visible: Visible = none): P
   };
 }
 
-const none: Visible = { all: false, ranges: [], matches: () => false };
+const none: Visible = { ranges: [], matches: () => false };
 
 /** Of who may do some things in one repository. */
 export function permitIn(

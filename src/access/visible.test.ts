@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { dialects, digestNumber } from '../../test/support/databases.ts';
-import { listRepositoryPage } from '../core/repositories.ts';
+import { listRepositoryPage, type RepositoryPage } from '../core/repositories.ts';
 import type { Database } from '../db/database.ts';
+import { allVisible } from '../db/repository-ranges.ts';
 import type { Visibility } from '../db/schema.ts';
 import { parseName, type RepositoryName } from '../oci/name.ts';
 import { type Entitlements, rightsOn } from './entitlements.ts';
@@ -28,7 +29,7 @@ function scopes(...texts: string[]): Scope[] {
 /** Where a database has to look; `public` before a range of which only the public ones count. */
 function rangesOf(given: Partial<Entitlements>, policy: AnonymousAccess): string[] | 'all' {
   const visible = visibleTo(entitlements(given), policy);
-  if (visible.all) return 'all';
+  if (visible === allVisible) return 'all';
   return visible.ranges.map(
     ({ prefix, exact, publicOnly }) => `${publicOnly ? 'public ' : ''}${prefix}${exact ? '' : '*'}`,
   );
@@ -163,12 +164,15 @@ for (const { name, open } of dialects) {
               .map(({ name }) => name)
               .sort();
             const walked: string[] = [];
-            for (let more = true; more; ) {
-              const request = { last: walked.at(-1) ?? '', n };
-              const page = await listRepositoryPage(database, request, visibleTo(reader, policy));
-              if (page.more) assert.equal(page.items.length, n);
-              walked.push(...page.items);
-              more = page.more;
+            for (let last: string | undefined = ''; last !== undefined; ) {
+              const page: RepositoryPage = await listRepositoryPage(
+                database,
+                { last, n },
+                visibleTo(reader, policy),
+              );
+              if (page.next !== undefined) assert.equal(page.names.length, n);
+              walked.push(...page.names);
+              last = page.next;
             }
             assert.deepEqual(walked, expected);
           }
@@ -199,7 +203,7 @@ for (const { name, open } of dialects) {
       ['', 0, [], false],
     ] as const) {
       const page = await listRepositoryPage(database, { last, n }, visibleTo(reader, 'none'));
-      assert.deepEqual(page, { items, more }, `${n} after ${last}`);
+      assert.deepEqual(page, { names: items, next: more ? items.at(-1) : undefined }, `${n} after ${last}`);
     }
   });
 
@@ -218,16 +222,65 @@ for (const { name, open } of dialects) {
       .sort();
     for (const n of [40, 150, 699]) {
       const walked: string[] = [];
-      for (let more = true; more; ) {
-        const page = await listRepositoryPage(
+      for (let last: string | undefined = ''; last !== undefined; ) {
+        const page: RepositoryPage = await listRepositoryPage(
           database,
-          { last: walked.at(-1) ?? '', n },
+          { last, n },
           visibleTo(reader, 'none'),
         );
-        walked.push(...page.items);
-        more = page.more;
+        walked.push(...page.names);
+        last = page.next;
       }
       assert.deepEqual(walked, expected);
+    }
+  });
+
+  test(`${name}: a page ends where it has looked at thousands in vain, and the walk still finds every name`, async (t) => {
+    const database = await open(t);
+    await fillNumbered(database, 12_000);
+    const mine = ['r/02000', 'r/11000'].map(parseName);
+    const reader = entitlements({ grants: read(...mine.map((name) => name.replace('r/', '*/'))) });
+    const visible = visibleTo(reader, 'none');
+    const pages: RepositoryPage[] = [];
+    for (let last: string | undefined = ''; last !== undefined; last = pages.at(-1)?.next) {
+      pages.push(await listRepositoryPage(database, { last, n: 100 }, visible));
+      assert.ok(pages.length < 10);
+    }
+    assert.deepEqual(
+      pages.flatMap((page) => page.names),
+      mine,
+    );
+    assert.ok(pages.length >= 3, `${pages.length} pages`);
+    // Where the next page starts is a hidden name: nobody but the registry reads it, nor how long it is.
+    const [first, second] = pages.map((page) => page.next as string);
+    assert.match(first as string, /^~[\w-]+$/);
+    assert.equal(first?.length, second?.length);
+    assert.notEqual(first, (await listRepositoryPage(database, { last: '', n: 100 }, visible)).next);
+    // What was not sealed here is a name like any other, after all that there are.
+    const forged = `${first?.slice(0, -2)}AA`;
+    const none = await listRepositoryPage(database, { last: forged, n: 100 }, visible);
+    assert.deepEqual(none, { names: [], next: undefined });
+  });
+}
+
+/** So many private repositories `r/00000` and on. */
+async function fillNumbered(database: Database, count: number): Promise<void> {
+  const names = Array.from({ length: count }, (_, i) => `r/${String(i).padStart(5, '0')}`);
+  await database.transaction(async (db) => {
+    for (let start = 0; start < count; start += 1_000) {
+      const some = names.slice(start, start + 1_000).map((name) => ({ name, created_at: 1 }));
+      const rows = await db.insertInto('repositories').values(some).returning('id').execute();
+      const manifest = {
+        digest: digestNumber(1),
+        media_type: 'a/b',
+        size: 2,
+        created_at: 1,
+        bytes: Buffer.from('{}'),
+      };
+      await db
+        .insertInto('manifests')
+        .values(rows.map(({ id }) => ({ repository_id: id, ...manifest })))
+        .execute();
     }
   });
 }

@@ -1,5 +1,5 @@
 // Which repositories somebody may know of, for listings: said so that a database finds the few among the many.
-import { liesIn, type NameRange, type Visible } from '../db/repository-ranges.ts';
+import { allVisible, everyName, liesIn, type NameRange, type Visible } from '../db/repository-ranges.ts';
 import { type Entitlements, rightsOn } from './entitlements.ts';
 import { type Pattern, prefixOf } from './pattern.ts';
 import type { AnonymousAccess } from './policy.ts';
@@ -10,21 +10,18 @@ import type { Scope } from './scope.ts';
 export function visibleTo(entitlements: Entitlements, policy: AnonymousAccess): Visible {
   const { administrator, scopes } = entitlements;
   const everywhere = administrator || policy === 'pull' || policy === 'push';
-  if (everywhere && scopes === undefined) return { all: true };
-  const held = everywhere ? [everything] : heldRanges(entitlements, policy);
+  if (everywhere && scopes === undefined) return allVisible;
+  const held = everywhere ? [everyName] : heldRanges(entitlements, policy);
   return {
-    all: false,
     ranges: scopes === undefined ? held : held.flatMap((range) => within(range, scopeRanges(scopes))),
     matches: (name, visibility) => rightsOn(entitlements, name, visibility, policy).has('pull'),
   };
 }
 
-const everything: NameRange = { prefix: '', exact: false, publicOnly: false };
-
 /** By grants, and what is public to whoever may see that. */
 function heldRanges({ anonymous, grants }: Entitlements, policy: AnonymousAccess): readonly NameRange[] {
   const granted = grants.filter(({ rights }) => rights.has('pull')).map(({ pattern }) => rangeOf(pattern));
-  return anonymous && policy === 'none' ? granted : [...granted, { ...everything, publicOnly: true }];
+  return anonymous && policy === 'none' ? granted : [...granted, { ...everyName, publicOnly: true }];
 }
 
 function scopeRanges(scopes: readonly Scope[]): readonly NameRange[] {

@@ -1,6 +1,5 @@
 import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';
-import { listRepositoryNames } from '../db/repositories.ts';
 import {
   type ListedRepository,
   liesIn,
@@ -9,24 +8,52 @@ import {
   type NameRange,
   type Visible,
 } from '../db/repository-ranges.ts';
-import type { Visibility } from '../db/schema.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import { type Page, type PageRequest, takePage } from './page.ts';
+import { Work } from './in-turns.ts';
+import type { PageRequest } from './page.ts';
+import { openPlace, sealPlace } from './sealed-place.ts';
+
+export interface RepositoryPage {
+  readonly names: readonly RepositoryName[];
+  /** What `last` of the next page is, where more may follow: a name of this page, or a sealed place. */
+  readonly next: string | undefined;
+}
 
 /**
- * A page of the names of the repositories that hold something and are visible, in byte order. It is full unless it is the last
- * one, and costs as much whatever lies between them: neither tells what else there is.
+ * What one page costs at most beyond the names on it: repositories that it looks at in vain, and milliseconds of work. Then it
+ * ends, however few it has: whoever may see few of a million repositories, wherever they are, reads more pages.
  */
-export function listRepositoryPage(
+const [maxHidden, maxWork] = [5_000, 40];
+
+/**
+ * A page of the names of the repositories that hold something and are visible, in byte order. Neither the page nor what leads
+ * to the next one tells what else there is.
+ */
+export async function listRepositoryPage(
   { read }: Database,
-  request: PageRequest,
+  { last, n }: PageRequest,
   visible: Visible,
-): Promise<Page<string>> {
-  return takePage(request, (after, limit) =>
-    visible.all
-      ? listRepositoryNames(read, after, limit)
-      : listVisible(sourcesOf(read, visible.ranges), visible.matches, after, limit),
-  );
+): Promise<RepositoryPage> {
+  const names: RepositoryName[] = [];
+  if (n === 0) return { names, next: undefined };
+  const sources = sourcesOf(read, visible.ranges);
+  const work = new Work();
+  let hidden = 0;
+  for (let place = await openPlace(read, last); ; await work.pause()) {
+    const limit = hidden === 0 ? Math.min(Math.max(n + 1 - names.length, minRows), maxRows) : maxRows;
+    const { rows, next } = await work.wait(readOn(sources, place, limit));
+    for (const { name, visibility, shown } of rows) {
+      if (shown && visible.matches(name, visibility)) names.push(name);
+      else hidden++;
+      if (names.length > n) return { names: names.slice(0, n), next: names[n - 1] };
+      if (hidden > maxHidden || (hidden > 0 && work.spent > maxWork)) {
+        return { names, next: await sealPlace(read, name) };
+      }
+      if (work.turnIsOver) await work.pause();
+    }
+    if (next === undefined) return { names, next: undefined };
+    place = next;
+  }
 }
 
 /** Names after one in byte order, at most as many as asked for; fewer are all that follow. */
@@ -74,39 +101,23 @@ function isPast({ prefix }: NameRange, after: string): boolean {
   return after > prefix && !after.startsWith(prefix);
 }
 
-/** At least this many rows are read at once, since some of them may not be visible, and at most. */
+/** At least this many rows are read at once, since some of them may not be visible, and at most: some milliseconds on SQLite. */
 const [minRows, maxRows] = [100, 1_000];
-
-async function listVisible(
-  sources: readonly Source[],
-  matches: (name: RepositoryName, visibility: Visibility) => boolean,
-  after: string,
-  limit: number,
-): Promise<string[]> {
-  const visible: string[] = [];
-  const rows = Math.min(Math.max(limit, minRows), maxRows);
-  for (let from: string | undefined = after; from !== undefined && visible.length < limit; ) {
-    const read = await readOn(sources, from, rows);
-    for (const [name, visibility] of read.names) if (matches(name, visibility)) visible.push(name);
-    from = read.next;
-  }
-  return visible.slice(0, limit);
-}
 
 /** What the sources have after a name, as far as all of them were read; `next` is where, until there is no more. */
 async function readOn(
   sources: readonly Source[],
   after: string,
   limit: number,
-): Promise<{ names: [RepositoryName, Visibility][]; next: string | undefined }> {
-  const found = new Map<RepositoryName, Visibility>();
+): Promise<{ rows: ListedRepository[]; next: string | undefined }> {
+  const found = new Map<RepositoryName, ListedRepository>();
   let next: string | undefined;
   for (const source of sources) {
     const rows = await source(after, limit);
-    for (const { name, visibility } of rows) found.set(name, visibility);
+    for (const row of rows) found.set(row.name, row);
     const last = rows.length === limit ? rows.at(-1)?.name : undefined;
     if (last !== undefined && (next === undefined || last < next)) next = last;
   }
-  const names = [...found].filter(([name]) => next === undefined || name <= next);
-  return { names: names.sort(([a], [b]) => (a < b ? -1 : 1)), next };
+  const rows = [...found.values()].filter(({ name }) => next === undefined || name <= next);
+  return { rows: rows.sort((a, b) => (a.name < b.name ? -1 : 1)), next };
 }

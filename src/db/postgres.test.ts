@@ -16,7 +16,8 @@ import { lockTags } from './locks.ts';
 import { insertManifest } from './manifests.ts';
 import { openPostgres } from './postgres.ts';
 import { whyUnfit } from './postgres-session.ts';
-import { findOrCreateRepository, findRepository, listRepositoryNames } from './repositories.ts';
+import { findOrCreateRepository, findRepository } from './repositories.ts';
+import { everyName, listInRange } from './repository-ranges.ts';
 import { listTags, moveTag } from './tags.ts';
 
 const skip = whyUnusable('postgres');
@@ -150,8 +151,10 @@ test('names sort by their bytes, whatever order the database has', { skip }, asy
       for (const tag of tags) await moveTag(db, repository, tag, manifest, 1);
     });
   }
-  assert.deepEqual(await listRepositoryNames(database.read, '', 100), names);
-  assert.deepEqual(await listRepositoryNames(database.read, 'a.b', 100), names.slice(3));
+  const list = async (after: string) =>
+    (await listInRange(database.read, everyName, after, 100)).map((row) => row.name);
+  assert.deepEqual(await list(''), names);
+  assert.deepEqual(await list('a.b'), names.slice(3));
   assert.deepEqual(await listTags(database.read, a, '', 100), tags);
   const columns = await sql<{ column: string }>`
     select table_name || '.' || column_name as column from information_schema.columns

@@ -94,29 +94,6 @@ export async function deleteRepository(db: Db, id: number, now: number): Promise
   return (await db.deleteFrom('repositories').where('id', '=', id).returning('id').execute()).length > 0;
 }
 
-const selectNames = prepare((db, p: Params<{ after: string; limit: number }>) =>
-  db
-    .selectFrom('repositories')
-    .select('name')
-    .where('name', '>', p('after'))
-    // A repository shows once it has a manifest: unfinished uploads and emptied repositories are nobody's to list.
-    .where((where) =>
-      where.exists(
-        where
-          .selectFrom('manifests')
-          .select('manifests.id')
-          .whereRef('manifests.repository_id', '=', 'repositories.id'),
-      ),
-    )
-    .orderBy('name')
-    .limit(p('limit')),
-);
-
-/** Names after `after` in byte order, at most `limit`, of the repositories that hold a manifest. */
-export async function listRepositoryNames(db: Db, after: string, limit: number): Promise<string[]> {
-  return (await selectNames(db, { after, limit })).map((row) => row.name);
-}
-
 /** Between which names those of its repositories are: '0' comes right after '/'. */
 function rangeOf(namespace: Namespace) {
   return { low: `${namespace}/`, high: `${namespace}0` };

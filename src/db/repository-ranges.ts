@@ -20,19 +20,21 @@ export function liesIn(inner: NameRange, outer: NameRange): boolean {
   return outer.exact ? inner.exact && inner.prefix === outer.prefix : inner.prefix.startsWith(outer.prefix);
 }
 
-/** Which repositories somebody may know of: all, or of those in the ranges the ones that match. */
-export type Visible =
-  | { readonly all: true }
-  | {
-      readonly all: false;
-      readonly ranges: readonly NameRange[];
-      matches(name: RepositoryName, visibility: Visibility): boolean;
-    };
+/** Which repositories somebody may know of: of those in the ranges the ones that match. */
+export interface Visible {
+  readonly ranges: readonly NameRange[];
+  matches(name: RepositoryName, visibility: Visibility): boolean;
+}
 
-export type ListedRepository = Pick<RepositoryRow, 'name' | 'visibility'>;
+/** All names. */
+export const everyName: NameRange = { prefix: '', exact: false, publicOnly: false };
 
-// A repository shows once it has a manifest: unfinished uploads and emptied repositories are nobody's to list.
-const hasManifest = sql<boolean>`exists (select 1 from manifests where manifests.repository_id = repositories.id)`;
+export const allVisible: Visible = { ranges: [everyName], matches: () => true };
+
+export interface ListedRepository extends Pick<RepositoryRow, 'name' | 'visibility'> {
+  /** 1 once it has a manifest: unfinished uploads and emptied repositories are nobody's to list. */
+  readonly shown: number;
+}
 
 interface Between {
   from: string;
@@ -40,14 +42,18 @@ interface Between {
   limit: number;
 }
 
+/** Every row that is looked at is one of the answer, so that `limit` bounds the work, not the answer alone. */
 function listed(db: Db, p: Params<Pick<Between, 'limit'>>) {
   return db
     .selectFrom('repositories')
-    .select(['name', 'visibility'])
-    .where(hasManifest)
+    .select(['name', 'visibility', hasManifest.as('shown')])
     .orderBy('name')
     .limit(p('limit'));
 }
+
+const hasManifest = sql<number>`
+  case when exists (select 1 from manifests where manifests.repository_id = repositories.id) then 1 else 0 end
+`;
 
 const selectBetween = prepare((db, p: Params<Between>) =>
   listed(db, p).where('name', '>=', p('from')).where('name', '<', p('to')),
@@ -71,7 +77,7 @@ function boundsOf({ prefix, exact }: Omit<NameRange, 'publicOnly'>, after: strin
   };
 }
 
-/** Repositories of the range that hold a manifest, with names after `after` in byte order, at most `limit`. */
+/** Repositories of the range with names after `after` in byte order, at most `limit`. */
 export function listInRange(
   db: Db,
   range: NameRange,

@@ -14,13 +14,13 @@ export async function listRepositories(
   { visible }: Permit,
 ): Promise<void> {
   const request = pageRequest(exchange, defaultPage, maxPage);
-  const { items, more } = await listRepositoryPage(database, request, visible);
+  const { names, next } = await listRepositoryPage(database, request, visible);
   exchange.reply(
     200,
     {
       'Content-Type': 'application/json',
-      ...(more && { Link: nextLink('/v2/_catalog', request.n, items.at(-1) as string) }),
+      ...(next !== undefined && { Link: nextLink('/v2/_catalog', request.n, next) }),
     },
-    JSON.stringify({ repositories: items }),
+    JSON.stringify({ repositories: names }),
   );
 }

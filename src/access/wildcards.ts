@@ -1,0 +1,81 @@
+// Wildcards, matched in one pass over the text, whatever the pattern: all places in the pattern that the text so far may have led
+// to are the bits of one number (the "shift-and" algorithm; several numbers where the pattern is long).
+
+/** `letters`: any letters, or none. `component`: the same, but no `/`. `components`: one letter or more, and any. */
+export type Wildcard = 'letters' | 'component' | 'components';
+
+export class Wildcards {
+  /** Which bits a character moves on from. */
+  readonly #moving = new Map<number, Uint32Array>();
+  /** Bits of wildcards that need no letter. */
+  readonly #optional: Uint32Array;
+  /** Bits that stay whatever comes, that stay unless it is a `/`, and that move on as well. */
+  readonly #staying: Uint32Array;
+  readonly #stayingInside: Uint32Array;
+  readonly #movingAnyway: Uint32Array;
+  readonly #length: number;
+
+  /** @param tokens literal text and wildcards; no two optional wildcards beside each other */
+  constructor(tokens: readonly (string | { readonly wildcard: Wildcard })[]) {
+    const length = tokens.reduce((sum, token) => sum + (typeof token === 'string' ? token.length : 1), 0);
+    const bits = (): Uint32Array => new Uint32Array((length >>> 5) + 1);
+    [this.#optional, this.#staying, this.#stayingInside, this.#movingAnyway] = [
+      bits(),
+      bits(),
+      bits(),
+      bits(),
+    ];
+    this.#length = length;
+    let at = 0;
+    for (const token of tokens) {
+      if (typeof token !== 'string') {
+        set(token.wildcard === 'component' ? this.#stayingInside : this.#staying, at);
+        set(token.wildcard === 'components' ? this.#movingAnyway : this.#optional, at);
+        at++;
+      } else {
+        for (let i = 0; i < token.length; i++, at++) {
+          const code = token.charCodeAt(i);
+          let moving = this.#moving.get(code);
+          if (moving === undefined) {
+            moving = bits();
+            this.#moving.set(code, moving);
+          }
+          set(moving, at);
+        }
+      }
+    }
+  }
+
+  match(text: string): boolean {
+    const places = new Uint32Array(this.#optional.length);
+    places[0] = 1 | (((this.#optional[0] as number) & 1) << 1);
+    for (let i = 0; i < text.length; i++) if (!this.#step(places, text.charCodeAt(i))) return false;
+    return ((places[this.#length >>> 5] as number) & (1 << (this.#length & 31))) !== 0;
+  }
+
+  /** False when no place is left. */
+  #step(places: Uint32Array, code: number): boolean {
+    const moving = this.#moving.get(code);
+    const inside = code !== slash;
+    let [carry, any] = [0, 0];
+    for (let w = 0; w < places.length; w++) {
+      const place = places[w] as number;
+      const movingOn =
+        place & ((moving === undefined ? 0 : (moving[w] as number)) | (this.#movingAnyway[w] as number));
+      const staying =
+        place & ((this.#staying[w] as number) | (inside ? (this.#stayingInside[w] as number) : 0));
+      const reached = (movingOn << 1) | staying | carry;
+      const skipped = reached & (this.#optional[w] as number);
+      places[w] = reached | (skipped << 1);
+      carry = (movingOn | skipped) >>> 31;
+      any |= places[w] as number;
+    }
+    return any !== 0;
+  }
+}
+
+const slash = 0x2f;
+
+function set(bits: Uint32Array, at: number): void {
+  bits[at >>> 5] = (bits[at >>> 5] as number) | (1 << (at & 31));
+}
