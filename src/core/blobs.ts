@@ -17,6 +17,7 @@ import { deleteUpload, type SessionKey } from '../db/uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
+import type { Steps } from '../oci/steps.ts';
 import {
   type BlobStore,
   type ByteRange,
@@ -26,6 +27,7 @@ import {
 } from '../storage/blob-store.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
+import { inTurns } from './in-turns.ts';
 import type { NamespaceClaim } from './namespace-claim.ts';
 
 /** A blob that a repository holds. */
@@ -194,6 +196,19 @@ async function findSource(
   digest: Digest,
   mayPull: (repository: RepositoryRow) => boolean,
 ): Promise<RepositoryRow | undefined> {
-  const pullable = (await listLinksFrom(db, digest, candidates)).filter(mayPull);
+  const pullable = await inTurns(choose(await listLinksFrom(db, digest, candidates), mayPull));
   return pullable.find((link) => link.digest === digest && link.state === 'stored');
+}
+
+/** Those that may be pulled; a credential with many patterns takes its time for each. */
+function* choose<R extends RepositoryRow>(
+  repositories: readonly R[],
+  mayPull: (repository: RepositoryRow) => boolean,
+): Steps<R[]> {
+  const chosen: R[] = [];
+  for (const repository of repositories) {
+    if (mayPull(repository)) chosen.push(repository);
+    yield;
+  }
+  return chosen;
 }

@@ -20,8 +20,8 @@ export interface RepositoryPage {
 }
 
 /**
- * What one page costs at most beyond the names on it: repositories that it looks at in vain, and milliseconds of work. Then it
- * ends, however few it has: whoever may see few of a million repositories, wherever they are, reads more pages.
+ * A page ends, however few names it has, when it has looked at so many repositories in vain, or has worked for so many
+ * milliseconds: whoever may see few of a million repositories, or by many patterns, reads more pages.
  */
 const [maxHidden, maxWork] = [5_000, 40];
 
@@ -43,11 +43,12 @@ export async function listRepositoryPage(
     const limit = hidden === 0 ? Math.min(Math.max(n + 1 - names.length, minRows), maxRows) : maxRows;
     const { rows, next } = await work.wait(readOn(sources, place, limit));
     for (const { name, visibility, shown } of rows) {
-      if (shown && visible.matches(name, visibility)) names.push(name);
+      const isVisible = shown && visible.matches(name, visibility);
+      if (isVisible && names.length === n) return { names, next: names.at(-1) };
+      if (isVisible) names.push(name);
       else hidden++;
-      if (names.length > n) return { names: names.slice(0, n), next: names[n - 1] };
-      if (hidden > maxHidden || (hidden > 0 && work.spent > maxWork)) {
-        return { names, next: await sealPlace(read, name) };
+      if (hidden > maxHidden || (names.length + hidden > minRows && work.spent > maxWork)) {
+        return { names, next: isVisible ? name : await sealPlace(read, name) };
       }
       if (work.turnIsOver) await work.pause();
     }

@@ -4,8 +4,11 @@ import { atOnce, type Steps } from './steps.ts';
 const maxDepth = 64;
 /** Fields and list entries in all: ten for each of the references that a manifest may have (see manifest.ts). */
 const maxValues = 100_000;
-/** Different keys in all; a hundred thousand of them would keep `JSON.parse` busy for 100 ms. */
-const maxKeys = 10_000;
+/**
+ * Keys, counted again only behind other keys than before: the engine keeps a shape for each, and a hundred thousand of them
+ * keep `JSON.parse` busy for 100 ms.
+ */
+const maxShapes = 10_000;
 /** Characters that one step of the check reads: less than a millisecond of work. */
 const charactersInStep = 1 << 16;
 
@@ -40,19 +43,19 @@ const backslash = 0x5c;
  * takes a second of the event loop for 4 MiB of brackets or of tiny fields; so the text may still be no JSON at all.
  */
 function* checkStructure(text: string): Steps<void> {
-  const objects: (Set<string> | undefined)[] = [];
-  const keys = new Set<string>();
-  let values = 0;
+  const objects: (OpenObject | undefined)[] = [];
+  const root: Shape = new Map();
+  let [values, shapes] = [0, 0];
   let nextStep = charactersInStep;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code === quoteMark) {
       const end = endOfString(text, i);
-      if (isKey(text, end)) addKey(keys, objects.at(-1), text.slice(i, end));
+      if (isKey(text, end) && addKey(objects.at(-1), text.slice(i, end))) shapes++;
       i = end - 1;
     } else if (code === 0x7b /* { */ || code === 0x5b /* [ */) {
       if (objects.length === maxDepth) throw invalid(`nested deeper than ${maxDepth} levels`);
-      objects.push(code === 0x7b ? new Set() : undefined);
+      objects.push(code === 0x7b ? { keys: new Set(), shape: root } : undefined);
       values++;
     } else if (code === 0x7d /* } */ || code === 0x5d /* ] */) {
       objects.pop();
@@ -60,6 +63,7 @@ function* checkStructure(text: string): Steps<void> {
       values++;
     }
     if (values > maxValues) throw invalid(`more than ${maxValues} fields and list entries`);
+    if (shapes > maxShapes) throw invalid(`objects of more than ${maxShapes} different shapes`);
     if (i >= nextStep) {
       yield;
       nextStep = i + charactersInStep;
@@ -86,14 +90,28 @@ function isKey(text: string, after: number): boolean {
   return text[i] === ':';
 }
 
-function addKey(all: Set<string>, object: Set<string> | undefined, literal: string): void {
+/** What an object has so far: the shapes that one key more may make of it. */
+type Shape = Map<string, Shape>;
+
+interface OpenObject {
+  readonly keys: Set<string>;
+  shape: Shape;
+}
+
+/** Whether the object has a shape now that none had before. */
+function addKey(object: OpenObject | undefined, literal: string): boolean {
   const key = literal.includes('\\') ? (JSON.parse(literal) as string) : literal.slice(1, -1);
   if (key === '__proto__') throw invalid('the key "__proto__" is not accepted');
-  if (object?.has(key))
+  if (object === undefined) return false;
+  if (object.keys.has(key)) {
     throw invalid(`the key ${JSON.stringify(key.slice(0, 80))} stands twice in one object`);
-  object?.add(key);
-  all.add(key);
-  if (all.size > maxKeys) throw invalid(`more than ${maxKeys} different keys`);
+  }
+  object.keys.add(key);
+  const known = object.shape.get(key);
+  const shape: Shape = known ?? new Map();
+  if (known === undefined) object.shape.set(key, shape);
+  object.shape = shape;
+  return known === undefined;
 }
 
 function invalid(detail: string): RegistryError {
