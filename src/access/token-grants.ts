@@ -1,7 +1,10 @@
 import type { Database } from '../db/database.ts';
 import { findTrustStanding } from '../db/entitlements.ts';
-import { findRepositoryRows } from '../db/repositories.ts';
+import { inTurns } from '../db/in-turns.ts';
+import { findRepositoryRows, type RepositoryRow } from '../db/repositories.ts';
 import { RegistryError } from '../oci/errors.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import type { Steps } from '../oci/steps.ts';
 import type { BearerTokens } from './bearer.ts';
 import { findClaimable, rightsOfClaimant } from './claim-namespace.ts';
 import type { Asked } from './docker-scope.ts';
@@ -76,15 +79,7 @@ export class TokenGrants {
     const { database, policy, namespacesPerUser } = this.#parts;
     const found = await findRepositoryRows(database.read, [...asked.keys()]);
     const rows = new Map(found.map((row) => [row.name, row]));
-    const each = [...asked].map(([name, actions]) => {
-      const row = rows.get(name);
-      return {
-        name,
-        actions,
-        repository: row?.id,
-        rights: rightsOn(entitlements, name, row?.visibility, policy),
-      };
-    });
+    const each = await inTurns(rightsOnEach(entitlements, asked, rows, policy));
     const pushed = each.filter(({ rights, actions }) => !rights.has('create') && actions.some(isPush));
     // The push itself claims the namespace; no token could be had for it otherwise.
     const claimable = await findClaimable(
@@ -99,6 +94,30 @@ export class TokenGrants {
       })
       .filter(({ actions }) => actions.length > 0);
   }
+}
+
+interface AskedRepository {
+  readonly name: RepositoryName;
+  readonly actions: readonly Action[];
+  readonly repository: number | undefined;
+  readonly rights: Rights;
+}
+
+/** A hundred names by a hundred patterns take a while. */
+function* rightsOnEach(
+  entitlements: Entitlements,
+  asked: Asked['repositories'],
+  rows: ReadonlyMap<RepositoryName, RepositoryRow>,
+  policy: AnonymousAccess,
+): Steps<AskedRepository[]> {
+  const each: AskedRepository[] = [];
+  for (const [name, actions] of asked) {
+    const row = rows.get(name);
+    const rights = rightsOn(entitlements, name, row?.visibility, policy);
+    each.push({ name, actions, repository: row?.id, rights });
+    yield;
+  }
+  return each;
 }
 
 const pushes: ReadonlySet<Action> = new Set(['push', 'create', '*']);

@@ -10,6 +10,7 @@ import {
   unlinkBlob,
 } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
+import { inTurns } from '../db/in-turns.ts';
 import { findReferring } from '../db/manifests.ts';
 import type { Db } from '../db/prepare.ts';
 import { findOrCreateRepository, findRepository, type RepositoryRow } from '../db/repositories.ts';
@@ -27,7 +28,6 @@ import {
 } from '../storage/blob-store.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
-import { inTurns } from './in-turns.ts';
 import type { NamespaceClaim } from './namespace-claim.ts';
 
 /** A blob that a repository holds. */

@@ -1,5 +1,6 @@
 import { heldBlobs, postponeReviews } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
+import { inTurns } from '../db/in-turns.ts';
 import { lockManifest, lockTags } from '../db/locks.ts';
 import {
   deleteManifest,
@@ -22,7 +23,6 @@ import type { RepositoryName } from '../oci/name.ts';
 import { printReference, type Reference, type Tag } from '../oci/reference.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
-import { inTurns } from './in-turns.ts';
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts';
 import type { NamespaceClaim } from './namespace-claim.ts';
 import { digestBytes } from './running-hash.ts';

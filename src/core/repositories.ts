@@ -1,4 +1,5 @@
 import type { Database } from '../db/database.ts';
+import { Work } from '../db/in-turns.ts';
 import type { Db } from '../db/prepare.ts';
 import {
   type ListedRepository,
@@ -9,7 +10,6 @@ import {
   type Visible,
 } from '../db/repository-ranges.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import { Work } from './in-turns.ts';
 import type { PageRequest } from './page.ts';
 import { openPlace, sealPlace } from './sealed-place.ts';
 

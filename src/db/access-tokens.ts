@@ -42,6 +42,43 @@ export interface AccessTokenRow {
 
 /** All tokens that were ever made, or the account's own, by owner and age. */
 export function listAccessTokens(db: Db, account?: number): Promise<AccessTokenRow[]> {
+  return selectTokens(db)
+    .$if(account !== undefined, (query) => query.where('accounts.id', '=', account as number))
+    .orderBy('accounts.name')
+    .orderBy('access_tokens.id')
+    .execute();
+}
+
+/** The account's newest tokens that are neither revoked nor ended, at most `limit`, by age. */
+export async function listUsableTokens(
+  db: Db,
+  account: number,
+  now: number,
+  limit: number,
+): Promise<AccessTokenRow[]> {
+  const newest = await selectTokens(db)
+    .where('accounts.id', '=', account)
+    .where('access_tokens.revoked_at', 'is', null)
+    .where(({ eb, or }) =>
+      or([eb('access_tokens.expires_at', 'is', null), eb('access_tokens.expires_at', '>', now)]),
+    )
+    .orderBy('access_tokens.id', 'desc')
+    .limit(limit)
+    .execute();
+  return newest.toReversed();
+}
+
+/** Whose token it is; `undefined` where there is none of that id. */
+export async function findTokenOwner(db: Db, id: number): Promise<number | undefined> {
+  const row = await db
+    .selectFrom('access_tokens')
+    .select('account_id')
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return row?.account_id;
+}
+
+function selectTokens(db: Db) {
   return db
     .selectFrom('access_tokens')
     .innerJoin('accounts', 'accounts.id', 'access_tokens.account_id')
@@ -56,11 +93,7 @@ export function listAccessTokens(db: Db, account?: number): Promise<AccessTokenR
       'access_tokens.last_used_at as lastUsedAt',
       'access_tokens.last_used_from as lastUsedFrom',
       'access_tokens.revoked_at as revokedAt',
-    ])
-    .$if(account !== undefined, (query) => query.where('accounts.id', '=', account as number))
-    .orderBy('accounts.name')
-    .orderBy('access_tokens.id')
-    .execute();
+    ]);
 }
 
 /** Ends the token for good; since when it is ended, or `undefined` when there is none of that id. */

@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
+import type { FastifyInstance } from 'fastify';
+import { origin, TestBrowser } from '../../test/support/browser.ts';
 import {
   digestsOf,
   insertBlobs,
@@ -30,8 +32,11 @@ import { basic } from '../../test/support/people.ts';
 import { testRegistry } from '../../test/support/registry.ts';
 import { createAccessToken } from '../access/administration/access-tokens.ts';
 import { createUser } from '../access/administration/users.ts';
+import { insertAccessToken } from '../db/access-tokens.ts';
+import { findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import type { Digest } from '../oci/digest.ts';
+import type { AccountName } from '../oci/name.ts';
 import { fallbackTag } from '../oci/reference.ts';
 import { type Action, rightOf } from './routes.ts';
 
@@ -60,25 +65,37 @@ interface Parts {
   readonly attacker: Client;
   /** An administrator whose scopes match nothing that there is. */
   readonly searcher: Client;
+  readonly http: FastifyInstance;
+  /** Where the attacker is signed in. */
+  readonly account: TestBrowser;
 }
 
 async function setUp(t: TestContext): Promise<Parts> {
   // On SQLite, which does its work on this thread; what PostgreSQL does, it does elsewhere.
-  const { app: registry, database } = await testRegistry(t, { anonymous: 'none' }, async () => ({}));
-  await createUser(database, { name: 'mallory' });
+  const settings = { anonymous: 'none', externalUrl: origin };
+  const { app: registry, database } = await testRegistry(t, settings, async () => ({}));
+  const password = 'a password of mallory';
+  await createUser(database, { name: 'mallory', password });
   const login = async (name: string, scopes: readonly string[]) => {
     const owner = { kind: 'user', name } as const;
     return basic(name, (await createAccessToken(database, { owner, scopes, lifetime: null })).token);
   };
-  const client = new Client(registry.http);
+  const { http } = registry;
+  const client = new Client(http);
+  const account = new TestBrowser(http);
+  await account.post('/auth/sign-in', { username: 'mallory', password });
   return {
     database,
+    http,
+    account,
     attacker: client.as(await login('mallory', [...hard, 'repository:**:*'])),
     searcher: client.as(await login('admin', [...hard, 'repository:**/zzz:*'])),
   };
 }
 
-const rowsOf: Record<Action, (parts: Parts) => readonly Row[] | Promise<readonly Row[]>> = {
+type Rows = (parts: Parts) => readonly Row[] | Promise<readonly Row[]>;
+
+const rowsOf: Record<Action, Rows> = {
   getBase: ({ attacker }) => [
     { what: 'a query of 16 kB', send: () => attacker.get(`/v2/?${'a&'.repeat(8_000)}`), status: 200 },
   ],
@@ -307,6 +324,119 @@ test('no request to the registry API holds the event loop for more than 50 ms', 
     for (const row of await rows(parts)) await check(t, action, row);
   }
 });
+
+/** What is not below `/v2`, by method and path as they are registered. */
+const otherRows: Record<string, Rows> = {
+  'GET /healthz': ({ attacker }) => [fetched(attacker, '/healthz', 200)],
+  'GET /readyz': ({ attacker }) => [fetched(attacker, '/readyz', 200)],
+  'GET /metrics': ({ attacker }) => [fetched(attacker, '/metrics', 403)],
+  'GET /': ({ attacker }) => [fetched(attacker, `/?${'a&'.repeat(8_000)}`, 404)],
+
+  async 'GET /auth/token'({ database, attacker }) {
+    const names = Array.from({ length: 25 }, (_, i) => `${namespace}/${'a'.repeat(20)}/${i}`);
+    await insertRepositories(database, names);
+    const asked = names.map((name) => `scope=repository:${name}:pull,push`).join('&');
+    const short = Array.from(
+      { length: 100 },
+      (_, i) => `scope=repository:mallory/${'a'.repeat(30)}/${i}:*`,
+    ).join('&');
+    return [
+      { ...fetched(attacker, `/auth/token?service=x&${asked}`, 200), total: 150 },
+      { ...fetched(attacker, `/auth/token?service=y&${short}`, 200), total: 150 },
+      fetched(attacker, `/auth/token?${'scope=a&'.repeat(2_000)}`, 400),
+    ];
+  },
+  'POST /auth/token': (parts) => [
+    posted(parts, '/auth/token', `grant_type=password&${'scope=a&'.repeat(8_000)}`, 400),
+    posted(parts, '/auth/token', `grant_type=refresh_token&refresh_token=${'a.'.repeat(32_000)}`, 401),
+  ],
+
+  'GET /auth/sign-in': ({ attacker }) => [fetched(attacker, `/auth/sign-in?to=${'/..'.repeat(5_000)}`, 200)],
+  'POST /auth/sign-in': (parts) => [
+    posted(parts, '/auth/sign-in', `username=${'a'.repeat(16_000)}&password=x`, 403),
+  ],
+  'POST /auth/sign-out': (parts) => [posted(parts, '/auth/sign-out', 'a&'.repeat(8_000), 403)],
+
+  async 'GET /auth/account'({ database, account }) {
+    const owner = (await findAccount(database.read, 'mallory' as AccountName))?.id as number;
+    await database.transaction(async (db) => {
+      for (let i = 0; i < 1_000; i++) {
+        const token = { account: owner, name: 'x', hash: `${i}`, scopes: hard.join(' '), expiresAt: null };
+        await insertAccessToken(db, token, 1);
+      }
+    });
+    return [
+      {
+        what: 'a thousand tokens of 100 scopes',
+        send: () => statusOf(account.get('/auth/account')),
+        status: 200,
+      },
+    ];
+  },
+  async 'POST /auth/account/tokens'({ account }) {
+    const form = await account.formToken();
+    const scopes = hard.join(' ').slice(0, 15_000);
+    const fields = { form, name: 'x', days: 'never', scopes: scopes.slice(0, scopes.lastIndexOf(' ')) };
+    return [
+      {
+        what: '15 kB of scopes',
+        send: () => statusOf(account.post('/auth/account/tokens', fields)),
+        status: 200,
+      },
+    ];
+  },
+  async 'POST /auth/account/tokens/revoke'({ account }) {
+    const fields = { form: await account.formToken(), id: '9'.repeat(15) };
+    return [
+      {
+        what: 'none',
+        send: () => statusOf(account.post('/auth/account/tokens/revoke', fields)),
+        status: 400,
+      },
+    ];
+  },
+};
+
+test('no other request holds the event loop for more than 50 ms', async (t) => {
+  const parts = await setUp(t);
+  const registered = registeredRoutes(parts.http).filter((route) => !/ \/v2/.test(route));
+  const named = Object.keys(otherRows).filter((route) => route !== 'GET /');
+  assert.deepEqual(named.sort(), registered.sort(), 'a row for each route');
+  for (const [route, rows] of Object.entries(otherRows)) {
+    for (const row of await rows(parts)) await check(t, route, row);
+  }
+});
+
+/** `METHOD /path` of each, read off the tree that Fastify prints. */
+function registeredRoutes(http: FastifyInstance): string[] {
+  const parents: string[] = [];
+  return http
+    .printRoutes({ commonPrefix: false })
+    .split('\n')
+    .flatMap((line) => {
+      const [, indent = '', part = '', methods = ''] = /^([│ ]*)[├└]── (\S+) \(([^)]*)\)$/.exec(line) ?? [];
+      if (methods === '') return [];
+      parents.length = indent.length / 4;
+      const path = parents.join('') + part;
+      parents.push(part);
+      return methods.split(', ').map((method) => `${method} ${path}`);
+    });
+}
+
+function fetched(client: Client, url: string, status: number): Row {
+  return { what: `${url.slice(0, 30)}, ${url.length} bytes`, send: () => client.fetch('GET', url), status };
+}
+
+/** A form of somebody else's page. */
+function posted({ http }: Parts, url: string, payload: string, status: number): Row {
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  const send = () => statusOf(http.inject({ method: 'POST', url, headers, payload }));
+  return { what: `a form of ${payload.length} bytes`, send, status };
+}
+
+async function statusOf(answer: PromiseLike<{ statusCode: number }>): Promise<{ status: number }> {
+  return { status: (await answer).statusCode };
+}
 
 async function check(t: TestContext, route: string, { what, total = bound, prepare, send, status }: Row) {
   await t.test(`${route}: ${what}`, async (t) => {

@@ -78,7 +78,7 @@ export class Client {
 
   /** The same to what is not below `/v2`, and has other headers. */
   fetch(method: string, url: string, headers: Headers = {}): Promise<Answer> {
-    return this.#answer({ method: method as 'GET', url, headers });
+    return this.#answer({ method: method as 'GET', url, headers: { ...this.#always, ...headers } });
   }
 
   /** This client with headers that it sends along with every request. */
