@@ -100,6 +100,7 @@ const github: Platform = {
     { repository_owner: 'acme*' },
     { repository_id: '9*' },
     { actor: 'acme', ref: 'refs/heads/main', environment: 'production' },
+    { constructor: 'acme', toString: 'acme' } as unknown as ClaimRules,
   ],
 };
 

@@ -134,7 +134,10 @@ export function whyTooWide({ issuer, claims, ownIssuer }: Terms): string | undef
   }
   const { name, ownPath, tenant, remedy } = shared;
   if (ownPath?.test(url.pathname)) return undefined;
-  if (Object.entries(claims).some(([claim, pattern]) => tenant[claim]?.test(pattern))) return undefined;
+  const named = Object.entries(tenant).some(
+    ([claim, fixed]) => Object.hasOwn(claims, claim) && fixed.test(`${claims[claim]}`),
+  );
+  if (named) return undefined;
   return `anyone on ${name} could get in: ${ownPath ? 'give' : 'add a rule that says whose jobs are meant, such as'} ${remedy}`;
 }
 
