@@ -1,0 +1,180 @@
+import { randomUUID } from 'node:crypto';
+import type { Database } from '../db/database.ts';
+import {
+  type ClaimableUpload,
+  claimUpload,
+  deleteUpload,
+  findUpload,
+  moveStaged,
+  releaseUpload,
+  renewClaim,
+  type SessionKey,
+  type UploadRow,
+} from '../db/uploads.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { type BlobStore, UploadLost } from '../storage/blob-store.ts';
+import type { Clock } from './clock.ts';
+import type { RunningHash } from './running-hash.ts';
+import type { UploadHashes } from './upload-hashes.ts';
+
+/** Milliseconds a writer keeps a session without renewing; what a resume on another replica waits for after a crash. */
+const lease = 15_000;
+
+/** A session that this process writes to. */
+export interface Claim {
+  /** As it was when it was claimed. */
+  readonly row: UploadRow;
+  readonly writer: string;
+}
+
+/** How far a request has brought its session. */
+export interface Progress {
+  readonly hash: RunningHash;
+  /** Where the store has the bytes. */
+  readonly staged: string;
+}
+
+/** Gives upload sessions to one writer at a time, by a lease in the session's row. */
+export class UploadClaims {
+  readonly #database: Database;
+  readonly #store: BlobStore;
+  readonly #clock: Clock;
+  readonly #hashes: UploadHashes;
+  /** Sessions that this process writes to; a lease that ran out while it slept does not let a second writer in. */
+  readonly #writing = new Set<string>();
+
+  constructor(parts: { database: Database; store: BlobStore; clock: Clock; hashes: UploadHashes }) {
+    this.#database = parts.database;
+    this.#store = parts.store;
+    this.#clock = parts.clock;
+    this.#hashes = parts.hashes;
+  }
+
+  /** @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
+  async find(session: SessionKey): Promise<ClaimableUpload> {
+    const row = await findUpload(this.#database.read, session);
+    if (row === undefined) throw unknownUpload();
+    return row;
+  }
+
+  /**
+   * Runs `run` as the session's only writer: two bodies would be interleaved (R16). Gives the claim back when it fails.
+   *
+   * @param mayHaveMoved whether `run` can do with staged bytes that are gone, as they may be a blob's already
+   * @throws RegistryError `RANGE_INVALID` while another request writes, `BLOB_UPLOAD_UNKNOWN`
+   */
+  async exclusively<T>(
+    session: SessionKey,
+    run: (claim: Claim) => Promise<T>,
+    { mayHaveMoved = () => false }: { mayHaveMoved?: (row: UploadRow) => boolean } = {},
+  ): Promise<T> {
+    const { id, writer: before } = await this.find(session);
+    if (this.#writing.has(id)) throw busy();
+    this.#writing.add(id);
+    try {
+      const writer = randomUUID();
+      const now = this.#clock();
+      const row = await this.#database.transaction(
+        (db) => claimUpload(db, id, { before, writer, until: now + lease, now }),
+        { durable: false },
+      );
+      if (row !== undefined) {
+        const claim = { row, writer };
+        const held = before === null ? claim : await this.#adopt(claim, mayHaveMoved(row));
+        return await this.#holding(held, run);
+      }
+      // Either another process writes, or the session ended since it was found.
+      await this.find(session);
+      throw busy();
+    } finally {
+      this.#writing.delete(id);
+    }
+  }
+
+  /** Records the progress and gives up the claim. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` when the claim was lost */
+  async release({ row, writer }: Claim, { hash, staged }: Progress): Promise<void> {
+    const { algorithm, size } = hash;
+    const upload = { id: row.id, writer, algorithm, size, digest: hash.digest(), staged };
+    const held = await this.#database.transaction((db) => releaseUpload(db, upload, this.#clock()), {
+      durable: false,
+    });
+    if (!held) throw unknownUpload();
+  }
+
+  /** Ends the session and frees its bytes. */
+  async end({ row, writer }: Claim): Promise<void> {
+    this.#hashes.forget(row.id);
+    // The row first: staged bytes without a session are swept, a session without its bytes would mislead.
+    await this.#database.transaction((db) => deleteUpload(db, row.id, writer), { durable: false });
+    await this.#store.abort(row);
+  }
+
+  /**
+   * The writer before did not release its claim: it died, or sleeps, or runs behind a network that is cut. Whatever it writes
+   * when it wakes must not be among the bytes that count. When this fails the claim is left to run out, so that the next
+   * writer has to do it.
+   */
+  async #adopt({ row, writer }: Claim, mayHaveMoved: boolean): Promise<Claim> {
+    try {
+      const staged = await this.#store.adopt(row);
+      const held = await this.#database.transaction((db) => moveStaged(db, { id: row.id, writer, staged }), {
+        durable: false,
+      });
+      if (!held) throw unknownUpload();
+      return { row: { ...row, staged }, writer };
+    } catch (error) {
+      if (!(error instanceof UploadLost)) throw error;
+      // Bytes that are gone are nobody's to write to.
+      if (mayHaveMoved && isGone(error)) return { row, writer };
+      return this.#endLost({ row, writer }, error);
+    }
+  }
+
+  /** Keeps the claim while `run` runs. When it fails, what it had not recorded is as if it had not been. */
+  async #holding<T>(claim: Claim, run: (claim: Claim) => Promise<T>): Promise<T> {
+    const renewal = setInterval(() => this.#renew(claim), lease / 3);
+    try {
+      return await run(claim);
+    } catch (error) {
+      if (error instanceof UploadLost) await this.#endLost(claim, error);
+      // Changes nothing where the claim was released, or went with its session. Where the database fails, the lease ends it.
+      await this.#giveBack(claim).catch(() => {});
+      throw error;
+    } finally {
+      clearInterval(renewal);
+    }
+  }
+
+  async #renew({ row, writer }: Claim): Promise<void> {
+    const now = this.#clock();
+    await this.#database
+      .transaction((db) => renewClaim(db, row.id, { writer, until: now + lease, now }), { durable: false })
+      // A lease that could not be renewed ends by itself; the commit notices.
+      .catch(() => {});
+  }
+
+  /** Ends the claim with the session as it was before this request. */
+  async #giveBack({ row, writer }: Claim): Promise<void> {
+    await this.#database.transaction((db) => releaseUpload(db, { ...row, writer }, this.#clock()), {
+      durable: false,
+    });
+  }
+
+  async #endLost(claim: Claim, cause: UploadLost): Promise<never> {
+    await this.end(claim);
+    throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the bytes sent so far were lost; start again', { cause });
+  }
+}
+
+/** Nothing is staged, as opposed to something else. */
+export function isGone(error: unknown): boolean {
+  return error instanceof UploadLost && error.found === undefined;
+}
+
+function busy(): RegistryError {
+  return new RegistryError('RANGE_INVALID', 'another request is writing to this upload');
+}
+
+function unknownUpload(): RegistryError {
+  return new RegistryError('BLOB_UPLOAD_UNKNOWN');
+}

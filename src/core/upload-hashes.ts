@@ -1,0 +1,51 @@
+import type { UploadRow } from '../db/uploads.ts';
+import type { Digest, DigestAlgorithm } from '../oci/digest.ts';
+import { type BlobStore, type StagedUpload, UploadLost } from '../storage/blob-store.ts';
+import { RunningHash } from './running-hash.ts';
+
+const maxRunningHashes = 10_000;
+
+/** The running hashes of upload sessions: a cache. One that is missing is made again from the staged bytes. */
+export class UploadHashes {
+  readonly #store: BlobStore;
+  readonly #hashes = new Map<string, RunningHash>();
+
+  constructor(store: BlobStore) {
+    this.#store = store;
+  }
+
+  /** The hash of exactly the bytes that the row records. @throws UploadLost when other bytes are staged */
+  async of(row: UploadRow): Promise<RunningHash> {
+    const { id, size, algorithm, digest } = row;
+    const cached = this.#hashes.get(id);
+    // The digest as well: another replica may have come as far with other bytes.
+    if (cached?.size === size && cached.algorithm === algorithm && cached.digest() === digest) return cached;
+    let hash = new RunningHash(algorithm);
+    if (size > 0) {
+      hash = await RunningHash.of(algorithm, await this.#store.readUpload(row));
+      // After a power cut the staged file may be as long as recorded and hold other bytes.
+      if (hash.digest() !== digest) throw new UploadLost(id, size);
+    }
+    this.#remember(id, hash);
+    return hash;
+  }
+
+  /** The digest in `algorithm`; where the session was hashed with another, the staged bytes are read again. */
+  async digest(hash: RunningHash, upload: StagedUpload, algorithm: DigestAlgorithm): Promise<Digest> {
+    if (hash.algorithm === algorithm) return hash.digest();
+    if (hash.size === 0) return new RunningHash(algorithm).digest();
+    return (await RunningHash.of(algorithm, await this.#store.readUpload(upload))).digest();
+  }
+
+  forget(id: string): void {
+    this.#hashes.delete(id);
+  }
+
+  #remember(id: string, hash: RunningHash): void {
+    if (this.#hashes.size >= maxRunningHashes) {
+      const [oldest] = this.#hashes.keys();
+      this.#hashes.delete(oldest as string);
+    }
+    this.#hashes.set(id, hash);
+  }
+}
