@@ -1,16 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from '../db/database.ts';
+import type { Db } from '../db/prepare.ts';
 import {
   type ClaimableUpload,
   claimUpload,
   deleteUpload,
   findUpload,
+  giveBackClaim,
   moveStaged,
+  recordProgress,
   releaseUpload,
   renewClaim,
   type SessionKey,
   type UploadRow,
 } from '../db/uploads.ts';
+import { digestAlgorithm } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type BlobStore, UploadLost } from '../storage/blob-store.ts';
 import type { Clock } from './clock.ts';
@@ -91,22 +95,44 @@ export class UploadClaims {
     }
   }
 
+  /** Records the progress and keeps the claim. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` when the claim was lost */
+  async record(
+    { row, writer }: Claim,
+    progress: Pick<UploadRow, 'size' | 'digest' | 'staged'>,
+  ): Promise<void> {
+    const upload = { ...progress, id: row.id, writer, algorithm: digestAlgorithm(progress.digest) };
+    await this.#ifHeld((db) => recordProgress(db, upload));
+  }
+
   /** Records the progress and gives up the claim. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` when the claim was lost */
   async release({ row, writer }: Claim, { hash, staged }: Progress): Promise<void> {
     const { algorithm, size } = hash;
     const upload = { id: row.id, writer, algorithm, size, digest: hash.digest(), staged };
-    const held = await this.#database.transaction((db) => releaseUpload(db, upload, this.#clock()), {
-      durable: false,
-    });
-    if (!held) throw unknownUpload();
+    await this.#ifHeld((db) => releaseUpload(db, upload, this.#clock()));
+    // What the store has replaced by other bytes is named by no row any more.
+    if (staged !== row.staged) await this.#store.abort(row, staged).catch(() => {});
   }
 
-  /** Ends the session and frees its bytes. */
-  async end({ row, writer }: Claim): Promise<void> {
+  /**
+   * Ends the session and frees its bytes.
+   * @param staged where the bytes of this request are
+   * @throws RegistryError `BLOB_UPLOAD_UNKNOWN` when the claim was lost: then the bytes are another writer's
+   */
+  async end({ row, writer }: Claim, staged = row.staged): Promise<void> {
     this.#hashes.forget(row.id);
     // The row first: staged bytes without a session are swept, a session without its bytes would mislead.
-    await this.#database.transaction((db) => deleteUpload(db, row.id, writer), { durable: false });
-    await this.#store.abort(row);
+    await this.#ifHeld((db) => deleteUpload(db, row.id, writer));
+    await this.free(row, staged);
+  }
+
+  /** Frees the bytes of a session that was ended under its claim. */
+  async free(row: UploadRow, staged: string): Promise<void> {
+    await this.#store.abort({ ...row, staged });
+    if (staged !== row.staged) await this.#store.abort(row, staged);
+  }
+
+  async #ifHeld(change: (db: Db) => Promise<boolean>): Promise<void> {
+    if (!(await this.#database.transaction(change, { durable: false }))) throw unknownUpload();
   }
 
   /**
@@ -117,10 +143,7 @@ export class UploadClaims {
   async #adopt({ row, writer }: Claim, mayHaveMoved: boolean): Promise<Claim> {
     try {
       const staged = await this.#store.adopt(row);
-      const held = await this.#database.transaction((db) => moveStaged(db, { id: row.id, writer, staged }), {
-        durable: false,
-      });
-      if (!held) throw unknownUpload();
+      await this.#ifHeld((db) => moveStaged(db, { id: row.id, writer, staged }));
       return { row: { ...row, staged }, writer };
     } catch (error) {
       if (!(error instanceof UploadLost)) throw error;
@@ -153,9 +176,9 @@ export class UploadClaims {
       .catch(() => {});
   }
 
-  /** Ends the claim with the session as it was before this request. */
+  /** Ends the claim with the session as it was recorded last. */
   async #giveBack({ row, writer }: Claim): Promise<void> {
-    await this.#database.transaction((db) => releaseUpload(db, { ...row, writer }, this.#clock()), {
+    await this.#database.transaction((db) => giveBackClaim(db, row.id, writer, this.#clock()), {
       durable: false,
     });
   }

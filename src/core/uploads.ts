@@ -6,7 +6,7 @@ import { insertUpload, type SessionKey, type UploadRow } from '../db/uploads.ts'
 import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import { type BlobStore, type StagedUpload, UploadLost } from '../storage/blob-store.ts';
+import type { BlobStore, StagedUpload } from '../storage/blob-store.ts';
 import type { Blobs } from './blobs.ts';
 import type { Clock } from './clock.ts';
 import type { NamespaceClaim } from './namespace-claim.ts';
@@ -100,9 +100,9 @@ export class Uploads {
 
   /**
    * Takes the last bytes, if any, and makes the upload a blob (end-6). A wrong digest ends the session: nothing is
-   * stored, and its bytes are freed. Where none come and the staged ones are gone, an attempt before this one may have died between
-   * the store and the database: then this one records what that one stored. Where there is no session any more because it ended
-   * with this blob, it is done already.
+   * stored, and its bytes are freed. Where the staged bytes are gone and the session has recorded this digest, an attempt before
+   * this one died between the store and the database: then this one records what that one stored. Where there is no session any
+   * more because it ended with this blob, it is done already.
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async finish(
@@ -111,13 +111,12 @@ export class Uploads {
     body: UploadBody,
     namespace?: NamespaceClaim,
   ): Promise<void> {
-    const nothingComes = body.empty === true && body.range === undefined;
-    const isRecorded = (row: UploadRow): boolean => nothingComes && row.digest === digest;
+    const isRecorded = (row: UploadRow): boolean => body.range === undefined && row.digest === digest;
     const run = async (claim: Claim): Promise<void> => {
       const commitRecorded = (): Promise<void> => this.#commit(claim, claim.row, digest, namespace);
       if (!isRecorded(claim.row)) {
         await this.#finishWith(claim, digest, body, namespace);
-      } else if (this.#store.stagesDurably) {
+      } else if (body.empty && !this.#store.commitMoves) {
         // What is recorded of bytes that cannot have changed since needs no second look at them, at whichever replica.
         await commitRecorded();
       } else {
@@ -148,26 +147,29 @@ export class Uploads {
     const upload = { id: claim.row.id, size: received.hash.size, staged: received.staged };
     const computed = await this.#hashes.digest(received.hash, upload, digestAlgorithm(digest));
     if (computed !== digest) {
-      await this.#claims.end(claim);
+      await this.#claims.end(claim, received.staged);
       throw new RegistryError('DIGEST_INVALID', `the content's digest is ${computed}, not ${digest}`);
     }
-    try {
-      await this.#commit(claim, upload, digest, namespace);
-    } catch (error) {
-      // The bytes may have moved already; a repeated PUT without a body finds them.
-      if (!(error instanceof UploadLost)) await this.#claims.release(claim, received).catch(() => {});
-      throw error;
-    }
+    await this.#commit(claim, upload, digest, namespace);
   }
 
-  #commit(
-    { row, writer }: Claim,
+  async #commit(
+    claim: Claim,
     { id, size, staged }: StagedUpload,
     digest: Digest,
     namespace: NamespaceClaim | undefined,
   ): Promise<void> {
+    const { row, writer } = claim;
     const { repository_id: repository, principal: owner } = row;
-    return this.#blobs.commit({ id, size, staged, writer, repository, owner }, digest, namespace);
+    const { commitMoves } = this.#store;
+    // Once the bytes have moved, only the row can tell the next request that nothing is missing. Where the client was never
+    // told that bytes of it are here, it sends all of them again.
+    if (commitMoves && row.size > 0 && row.digest !== digest) {
+      await this.#claims.record(claim, { size, digest, staged });
+    }
+    await this.#blobs.commit({ id, size, staged, writer, repository, owner }, digest, namespace);
+    // What stays is swept.
+    if (!commitMoves) await this.#claims.free(row, staged).catch(() => {});
   }
 
   /** Gives up the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN` | `RANGE_INVALID` */

@@ -147,7 +147,7 @@ export async function renewClaim(
   return (await extendLease(db, { id, ...lease })).length > 0;
 }
 
-interface Progress {
+interface NewProgress {
   id: string;
   writer: string;
   size: number;
@@ -156,7 +156,26 @@ interface Progress {
   staged: string;
 }
 
-const saveAndRelease = prepare((db, p: Params<Progress & { now: number }>) =>
+interface TypedProgress extends NewProgress {
+  digest: Digest;
+  algorithm: DigestAlgorithm;
+}
+
+const save = prepare((db, p: Params<NewProgress>) =>
+  db
+    .updateTable('uploads')
+    .set({ size: p('size'), digest: p('digest'), algorithm: p('algorithm'), staged: p('staged') })
+    .where('id', '=', p('id'))
+    .where('writer', '=', p('writer'))
+    .returning('id'),
+);
+
+/** Records how far the session has come, and keeps the claim; false when the claim was lost. */
+export async function recordProgress(db: Db, upload: TypedProgress): Promise<boolean> {
+  return (await save(db, upload)).length > 0;
+}
+
+const saveAndRelease = prepare((db, p: Params<NewProgress & { now: number }>) =>
   db
     .updateTable('uploads')
     .set({
@@ -174,12 +193,21 @@ const saveAndRelease = prepare((db, p: Params<Progress & { now: number }>) =>
 );
 
 /** Records how far the session has come and gives up the claim; false when the claim was lost. */
-export async function releaseUpload(
-  db: Db,
-  upload: Progress & { digest: Digest; algorithm: DigestAlgorithm },
-  now: number,
-): Promise<boolean> {
+export async function releaseUpload(db: Db, upload: TypedProgress, now: number): Promise<boolean> {
   return (await saveAndRelease(db, { ...upload, now })).length > 0;
+}
+
+const release = prepare((db, p: Params<{ id: string; writer: string; now: number }>) =>
+  db
+    .updateTable('uploads')
+    .set({ writer: null, writer_until: 0, updated_at: p('now') })
+    .where('id', '=', p('id'))
+    .where('writer', '=', p('writer')),
+);
+
+/** Gives up the claim, if `writer` has it still, with the session as it was recorded last. */
+export async function giveBackClaim(db: Db, id: string, writer: string, now: number): Promise<void> {
+  await release(db, { id, writer, now });
 }
 
 const deleteClaimed = prepare((db, p: Params<{ id: string; writer: string }>) =>
@@ -194,7 +222,7 @@ export async function deleteUpload(db: Db, id: string, writer: string): Promise<
 const selectExpired = prepare((db, p: Params<{ before: number; now: number; limit: number }>) =>
   db
     .selectFrom('uploads')
-    .select(['id', 'size', 'staged'])
+    .select('id')
     .where('updated_at', '<', p('before'))
     .where('writer_until', '<', p('now'))
     .orderBy('updated_at')
@@ -207,7 +235,7 @@ export function listExpiredUploads(
   before: number,
   now: number,
   limit: number,
-): Promise<Pick<UploadRow, 'id' | 'size' | 'staged'>[]> {
+): Promise<Pick<UploadRow, 'id'>[]> {
   return selectExpired(db, { before, now, limit });
 }
 
@@ -217,12 +245,17 @@ const deleteIfExpired = prepare((db, p: Params<{ id: string; before: number; now
     .where('id', '=', p('id'))
     .where('updated_at', '<', p('before'))
     .where('writer_until', '<', p('now'))
-    .returning('id'),
+    .returning(['id', 'size', 'staged']),
 );
 
-/** Gives up a session, if it is expired still; false when its client came back. */
-export async function deleteExpiredUpload(db: Db, id: string, before: number, now: number): Promise<boolean> {
-  return (await deleteIfExpired(db, { id, before, now })).length > 0;
+/** Gives up a session, if it is expired still, and says what it had staged; `undefined` when its client came back. */
+export function deleteExpiredUpload(
+  db: Db,
+  id: string,
+  before: number,
+  now: number,
+): Promise<Pick<UploadRow, 'id' | 'size' | 'staged'> | undefined> {
+  return first(deleteIfExpired(db, { id, before, now }));
 }
 
 const selectExists = prepare((db, p: Params<{ id: string }>) =>

@@ -147,11 +147,12 @@ async function sweepUploads(parts: Agreed, deletions: Deletions, swept: Swept, s
     const now = clock();
     const before = now - expireAfter;
     const expired = await listExpiredUploads(database.read, before, now, batch);
-    for (const upload of expired) {
+    for (const { id } of expired) {
       signal?.throwIfAborted();
       // Its client may have come back since.
-      if (!(await decide(parts, (db) => deleteExpiredUpload(db, upload.id, before, now)))) continue;
-      await deletions.upload(upload);
+      const ended = await decide(parts, (db) => deleteExpiredUpload(db, id, before, now));
+      if (ended === undefined) continue;
+      await deletions.upload(ended);
       swept.uploads += 1;
     }
     if (expired.length < batch) return;

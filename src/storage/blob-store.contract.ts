@@ -64,9 +64,11 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** Stages `bytes` and commits them under a new key. */
+/** Stages `bytes`, commits them under a new key and frees what is staged still. */
 export async function store(to: BlobStore, bytes: Buffer | string, key = anyKey()): Promise<BlobKey> {
-  await to.commit(await append(to, newUpload(), bytes), key);
+  const upload = await append(to, newUpload(), bytes);
+  await to.commit(upload, key);
+  await to.abort(upload);
   return key;
 }
 
@@ -120,16 +122,19 @@ export function describeBlobStore(
     assert.equal(await blobs.stat(anyKey()), undefined);
   });
 
-  promises('staged bytes are under no key before the commit, and staged no more after it', async (blobs) => {
-    const upload = await append(blobs, newUpload(), 'bytes');
-    assert.deepEqual(await collect(blobs.list()), []);
-    assert.deepEqual(
-      (await collect(blobs.listUploads())).map((file) => file.upload),
-      [upload.id],
-    );
-    await blobs.commit(upload, anyKey());
-    assert.deepEqual(await collect(blobs.listUploads()), []);
-  });
+  promises(
+    'staged bytes are under no key before the commit, and are moved or copied by it',
+    async (blobs) => {
+      const upload = await append(blobs, newUpload(), 'bytes');
+      const stagedFor = async () => (await collect(blobs.listUploads())).map((file) => file.upload);
+      assert.deepEqual(await collect(blobs.list()), []);
+      assert.deepEqual(await stagedFor(), [upload.id]);
+      await blobs.commit(upload, anyKey());
+      assert.deepEqual(await stagedFor(), blobs.commitMoves ? [] : [upload.id]);
+      await blobs.abort(upload);
+      assert.deepEqual(await stagedFor(), []);
+    },
+  );
 
   promises('an append goes on where the last one ended', async (blobs) => {
     const one = await append(blobs, newUpload(), 'one');
@@ -390,6 +395,25 @@ export function describeBlobStore(
     await blobs.abort(one);
     await assert.rejects(blobs.readUpload(one), UploadLost);
     assert.equal((await staged(blobs, two)).toString(), 'two');
+  });
+
+  promises('an abort frees what the upload names, and nothing of who took the upload over', async (blobs) => {
+    const before = await append(blobs, newUpload(), 'one');
+    const taken = { ...before, staged: await blobs.adopt(before) };
+    const late = await append(blobs, before, 'late');
+    const two = await append(blobs, taken, 'two');
+    await blobs.abort(late, two.staged);
+    assert.equal((await staged(blobs, two)).toString(), 'onetwo');
+    await blobs.abort(two);
+    assert.deepEqual(await collect(blobs.listUploads()), []);
+  });
+
+  promises('a commit takes nothing from who took the upload over', async (blobs) => {
+    const before = await append(blobs, newUpload(), 'one');
+    const taken = { ...before, staged: await blobs.adopt(before) };
+    const two = await append(blobs, taken, 'two');
+    await blobs.commit(before, anyKey());
+    assert.equal((await staged(blobs, two)).toString(), 'onetwo');
   });
 
   promises('what a listing of uploads names can be deleted, once or twice', async (blobs) => {

@@ -94,8 +94,11 @@ export interface AppendResult extends Pick<StagedUpload, 'size' | 'staged'> {
  * Any failure of the storage below is thrown as it came.
  */
 export interface BlobStore {
-  /** Whether staged bytes, once an append has resolved, are as durable as committed ones; others may be gone after a power cut. */
-  readonly stagesDurably: boolean;
+  /**
+   * Whether a commit moves the staged bytes: before it they may be gone after a power cut, after it they are staged no more. Where
+   * it copies them they are as durable as committed ones, and stay until {@link abort}.
+   */
+  readonly commitMoves: boolean;
 
   /** Opens committed bytes, all or a range of them. Absent bytes are `undefined`; a failure to look is thrown. */
   read(key: BlobKey, range?: ByteRange): Promise<OpenBlob | undefined>;
@@ -127,13 +130,16 @@ export interface BlobStore {
 
   /**
    * Makes the upload's bytes those of `key`, durably; they replace what is there. What an unfinished append left behind them
-   * is cut off. Safe to repeat.
+   * is cut off. Safe to repeat. Frees nothing: until the commit is recorded another writer may go on with the upload.
    * @throws UploadLost when fewer are staged
    */
   commit(upload: StagedUpload, key: BlobKey): Promise<void>;
 
-  /** Forgets the staged bytes; done already is done. */
-  abort(upload: StagedUpload): Promise<void>;
+  /**
+   * Frees exactly the staged bytes that the upload names, except those that `kept`, the `staged` of the same upload at another
+   * time, names too; done already is done. Only for whoever has taken them out of the session's row.
+   */
+  abort(upload: StagedUpload, kept?: string): Promise<void>;
 
   listUploads(): AsyncIterable<StagedFile>;
 

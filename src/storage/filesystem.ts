@@ -111,8 +111,8 @@ export async function openFilesystemStore(
   }
 
   return {
-    // A staged file is synced when it is committed.
-    stagesDurably: false,
+    // A staged file is synced when it is committed, and renamed then.
+    commitMoves: true,
 
     async read(key): Promise<BlobFile | undefined> {
       const fd = await presentOr(undefined, files.open(pathOf(key), O_RDONLY));
@@ -194,12 +194,12 @@ export async function openFilesystemStore(
       } else {
         try {
           await cutTo(upload, fd);
-          await files.fsync(fd);
-        } catch (error) {
-          // The kernel may have dropped the bytes it could not write, and call the next sync a success: they are not
-          // to be committed by a repeat.
-          await files.unlink(stagedPath(upload)).catch(() => {});
-          throw error;
+          await files.fsync(fd).catch(async (error) => {
+            // The kernel may have dropped the bytes it could not write, and call the next sync a success: they are not
+            // to be committed by a repeat.
+            await files.unlink(stagedPath(upload)).catch(() => {});
+            throw error;
+          });
         } finally {
           await files.close(fd);
         }
@@ -212,7 +212,8 @@ export async function openFilesystemStore(
       await Promise.all([syncPath(dirname(path)), syncPath(dirname(dirname(path)))]);
     },
 
-    async abort(upload) {
+    async abort(upload, kept) {
+      if (upload.staged === kept) return;
       await presentOr(undefined, files.unlink(stagedPath(upload)));
     },
 

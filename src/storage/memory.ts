@@ -22,7 +22,7 @@ export function openMemoryStore(): BlobStore {
   }
 
   return {
-    stagesDurably: true,
+    commitMoves: false,
 
     async read(key, range) {
       const bytes = blobs.get(key)?.bytes;
@@ -65,14 +65,11 @@ export function openMemoryStore(): BlobStore {
     },
 
     async commit(upload, key) {
-      // A repeat: the first time removed them when it was done.
-      if (!uploads.has(nameOf(upload)) && blobs.get(key)?.bytes.length === upload.size) return;
       blobs.set(key, { bytes: stagedBytes(upload), modifiedAt: Date.now() });
-      uploads.delete(nameOf(upload));
     },
 
-    async abort(upload) {
-      uploads.delete(nameOf(upload));
+    async abort(upload, kept) {
+      if (upload.staged !== kept) uploads.delete(nameOf(upload));
     },
 
     async *listUploads() {

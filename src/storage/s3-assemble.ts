@@ -201,7 +201,7 @@ async function verify(bucket: S3Bucket, key: string, size: number, crc: number |
 }
 
 /** Whether `key` has an object of that size, and with that checksum where the service keeps one of the whole. */
-export async function isThere(
+async function isThere(
   bucket: S3Bucket,
   key: string,
   size: number,

@@ -10,7 +10,7 @@ import {
 } from './blob-store.ts';
 import { inParallel } from './in-parallel.ts';
 import { receiveSegments } from './receive-segments.ts';
-import { assemble, isThere, putBytes } from './s3-assemble.ts';
+import { assemble, putBytes } from './s3-assemble.ts';
 import type { S3Bucket } from './s3-bucket.ts';
 import { chainOf, crcOf, formatChain, newSegmentName, parse, type Segment, sizeOf } from './s3-chain.ts';
 import { isNamed } from './s3-errors.ts';
@@ -131,16 +131,18 @@ export class S3Uploads {
     try {
       await assemble(this.#bucket, { segments, keyOf, key: target, crc });
     } catch (error) {
-      if (!isNamed(error, 'NoSuchKey')) throw error;
-      // A repeat: the first time removed them when it was done.
-      if (!(await isThere(this.#bucket, target, upload.size, crc))) throw new UploadLost(upload.id);
+      throw isNamed(error, 'NoSuchKey') ? new UploadLost(upload.id) : error;
     }
-    // What stays is swept. A chain of one has nothing that was gathered, and so nothing that only a listing finds.
-    await this.#removeAll(upload, segments.length > 1).catch(() => {});
   }
 
-  async abort(upload: StagedUpload): Promise<void> {
-    await this.#removeAll(upload, true);
+  /** What the upload does not name, as of an append that nobody recorded, is the sweep's. */
+  async abort({ id, staged }: StagedUpload, kept = ''): Promise<void> {
+    const keyOf = this.#keysOf(id);
+    const keptKeys = new Set(parse(kept).map(keyOf));
+    const keys = parse(staged)
+      .map(keyOf)
+      .filter((key) => !keptKeys.has(key));
+    await inParallel(callsAtOnce, keys, (key) => this.#deleteObject(key));
   }
 
   async *list(): AsyncIterable<StagedFile> {
@@ -169,14 +171,6 @@ export class S3Uploads {
     const crc = crcOf(segments);
     await assemble(this.#bucket, { segments, keyOf, key: keyOf({ name }), crc: fromStart ? crc : undefined });
     return { name, size: sizeOf(segments), crc };
-  }
-
-  async #removeAll({ id, staged }: StagedUpload, withUnrecorded: boolean): Promise<void> {
-    const keys = new Set(parse(staged).map(this.#keysOf(id)));
-    if (withUnrecorded) {
-      for await (const { key } of listObjects(this.#bucket, `${this.#folder}${id}/`)) keys.add(key);
-    }
-    await inParallel(callsAtOnce, [...keys], (key) => this.#deleteObject(key));
   }
 
   /** As far as it goes; the sweep takes the rest. */

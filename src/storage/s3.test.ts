@@ -73,7 +73,9 @@ async function appendChunks(
   const bytes = randomBytes(sizes.reduce((sum, size) => sum + size, 0));
   let upload = newUpload();
   for (const size of sizes) {
-    upload = await append(blobs, upload, bytes.subarray(upload.size, upload.size + size));
+    const before = upload;
+    upload = await append(blobs, before, bytes.subarray(before.size, before.size + size));
+    await blobs.abort(before, upload.staged);
   }
   return { upload, bytes };
 }
@@ -86,6 +88,7 @@ for (const service of s3Services) {
       const { upload, bytes } = await appendChunks(blobs, sizes);
       const key = anyKey();
       await blobs.commit(upload, key);
+      await blobs.abort(upload);
       assert.ok((await committed(blobs, key))?.equals(bytes));
       for await (const { name } of blobs.listUploads()) assert.fail(`${name} was left behind`);
     });

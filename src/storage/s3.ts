@@ -46,7 +46,7 @@ export async function openS3Store(
   }
 
   return {
-    stagesDurably: true,
+    commitMoves: false,
 
     read: (key, range) => openObject(bucket, keyOf(key), range),
 
@@ -72,7 +72,7 @@ export async function openS3Store(
     adopt: (upload) => uploads.adopt(upload),
     readUpload: (upload) => uploads.read(upload),
     commit: (upload, key) => uploads.commit(upload, key),
-    abort: (upload) => uploads.abort(upload),
+    abort: (upload, kept) => uploads.abort(upload, kept),
     listUploads: () => uploads.list(),
     deleteStaged: (name) => uploads.delete(name),
 

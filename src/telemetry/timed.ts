@@ -21,6 +21,6 @@ export function timedStore(store: BlobStore, { time }: Metrics): BlobStore {
     read: (key, range) => time('store', 'read', () => store.read(key, range)),
     append: (upload, body, options) => time('store', 'append', () => store.append(upload, body, options)),
     commit: (upload, key) => time('store', 'commit', () => store.commit(upload, key)),
-    abort: (upload) => time('store', 'abort', () => store.abort(upload)),
+    abort: (upload, kept) => time('store', 'abort', () => store.abort(upload, kept)),
   };
 }

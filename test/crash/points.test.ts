@@ -133,6 +133,26 @@ function pushInChunks(): Pick<Action, 'perform' | 'retry'> {
   };
 }
 
+/** The last of two chunks comes with the PUT. Whatever is cut short, none of the first is sent again. */
+function pushWithLastChunk(): Pick<Action, 'perform' | 'retry'> {
+  let location: string;
+  const finish = (client: Client, from: number) => client.finish(location, digest, bytes.subarray(from));
+  return {
+    async perform(client) {
+      location = await client.openUpload('app');
+      assert.equal((await client.patch(location, bytes.subarray(0, 200_000))).status, 202);
+      assert.equal((await finish(client, 200_000)).status, 201);
+    },
+    async retry(client) {
+      const { status, headers } = await client.get(location);
+      if (status === 404) return assert.ok(await holdsBlob(client, 'app', digest, bytes));
+      const stored = Number(/^0-(\d+)$/.exec(headers.range!)![1]) + 1;
+      assert.ok(stored >= 200_000, `${stored} bytes are said to be stored`);
+      assert.equal((await finish(client, stored)).status, 201);
+    },
+  };
+}
+
 function cancelUpload(): Action {
   let location: string;
   const cancel = async (client: Client): Promise<void> => {
@@ -187,6 +207,12 @@ const actions: readonly (() => Action)[] = [
       ...commitPoints,
     ],
     ...pushInChunks(),
+    isDone: (client) => holdsBlob(client, 'app', digest, bytes),
+  }),
+  () => ({
+    name: 'a blob in chunks, the last with the PUT',
+    points: ['after session 5', 'after rename'],
+    ...pushWithLastChunk(),
     isDone: (client) => holdsBlob(client, 'app', digest, bytes),
   }),
   cancelUpload,

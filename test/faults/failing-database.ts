@@ -19,22 +19,27 @@ export function failingDatabase(database: Database, faults: Faults): Database {
   };
 }
 
-/** The same handle, whose prepared queries go through `faults`. */
+/** The same handle, whose queries go through `faults`: on SQLite those that are prepared, elsewhere all. */
 function failingHandle(db: Db, call: string, faults: Faults): Db {
   const executor = db.getExecutor();
-  const adapter = executor.adapter as typeof executor.adapter & DirectAdapter;
+  const adapter = executor.adapter as typeof executor.adapter & Partial<DirectAdapter>;
   const failingAdapter = Object.create(adapter, {
     runDirect: {
       value: (query: string, parameters: readonly unknown[]) => {
         faults.check(`${call}: ${query}`);
-        return adapter.runDirect(query, parameters);
+        return adapter.runDirect?.(query, parameters);
       },
     },
   });
   const failingExecutor = Object.create(executor, { adapter: { value: failingAdapter } });
+  const executeQuery = async (...query: Parameters<Db['executeQuery']>) => {
+    faults.check(`${call}: ${'sql' in query[0] ? query[0].sql : ''}`);
+    return db.executeQuery(...query);
+  };
   return new Proxy(db, {
     get(target, key) {
-      if (key === 'getExecutor') return () => failingExecutor;
+      if (adapter.runDirect === undefined && key === 'executeQuery') return executeQuery;
+      if (adapter.runDirect !== undefined && key === 'getExecutor') return () => failingExecutor;
       const value = Reflect.get(target, key, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },

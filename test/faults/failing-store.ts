@@ -11,7 +11,7 @@ export function failingStore(store: BlobStore, faults: Faults): BlobStore {
     }
   }
   return {
-    stagesDurably: store.stagesDurably,
+    commitMoves: store.commitMoves,
     // Failing after the file was opened would lose the descriptor, which no store may do.
     async read(key, range) {
       faults.check('read');
@@ -27,7 +27,7 @@ export function failingStore(store: BlobStore, faults: Faults): BlobStore {
       return store.readUpload(upload);
     },
     commit: (upload, key) => faults.around('commit', () => store.commit(upload, key)),
-    abort: (upload) => faults.around('abort', () => store.abort(upload)),
+    abort: (upload, kept) => faults.around('abort', () => store.abort(upload, kept)),
     listUploads: () => listing('listUploads', store.listUploads()),
     deleteStaged: (name) => faults.around('deleteStaged', () => store.deleteStaged(name)),
     checkRoom: () => faults.around('checkRoom', () => store.checkRoom()),

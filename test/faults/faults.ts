@@ -9,6 +9,10 @@ export interface Fault {
   readonly at: number;
   readonly code: FaultCode;
   readonly moment: FaultMoment;
+  /** Every later call fails as well, before its work: the process is dead, or what it calls is away. */
+  readonly lasting?: boolean;
+  /** The call does not fail: it stands still until this, which is called then, resolves. */
+  readonly stall?: () => Promise<void>;
 }
 
 /** Counts the calls that go through it and fails one of them. What it wraps works normally until a fault is armed. */
@@ -34,25 +38,28 @@ export class Faults {
   }
 
   async around<T>(call: string, work: () => Promise<T>): Promise<T> {
-    const error = this.#next(call);
-    if (error?.moment === 'before') throw error.thrown;
+    const fault = this.#next(call);
+    if (fault?.moment === 'before') await fault.strike();
     const result = await work();
-    if (error?.moment === 'after') throw error.thrown;
+    if (fault?.moment === 'after') await fault.strike();
     return result;
   }
 
-  /** For calls that answer at once, and so cannot fail after their work. */
+  /** For calls that answer at once, and so can neither fail after their work nor stand still. */
   check(call: string): void {
-    const error = this.#next(call);
-    if (error) throw error.thrown;
+    if (this.#fault?.stall === undefined) this.#next(call)?.fail();
   }
 
-  #next(call: string): { moment: FaultMoment; thrown: Error } | undefined {
+  #next(call: string): { moment: FaultMoment; fail(): never; strike(): Promise<void> } | undefined {
     if (this.#fault === undefined) return undefined;
     this.#calls += 1;
-    if (this.#calls !== this.#fault.at) return undefined;
-    this.#hit = call;
-    const { code, moment } = this.#fault;
-    return { moment, thrown: Object.assign(new Error(`${code}: injected into ${call}`), { code }) };
+    const { at, code, lasting = false, stall } = this.#fault;
+    if (this.#calls < at || (this.#calls > at && !lasting)) return undefined;
+    const moment = this.#calls === at ? this.#fault.moment : 'before';
+    this.#hit ??= call;
+    const fail = (): never => {
+      throw Object.assign(new Error(`${code}: injected into ${call}`), { code });
+    };
+    return { moment, fail, strike: async () => (stall ? await stall() : fail()) };
   }
 }

@@ -109,6 +109,7 @@ async function write(
     if (interrupted) throw interrupted;
     if (hash.digest() === digest && upload.size === size) {
       await target.commit(upload, key);
+      await target.abort(upload).catch(() => {});
       return 'copied';
     }
   } catch (error) {

@@ -1,0 +1,175 @@
+// A writer stands still before and after each of its calls, for longer than its lease; another replica goes on with the session.
+// Nothing that the first one does when it wakes takes anything from the other.
+import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
+import { failingDatabase } from '../../test/faults/failing-database.ts';
+import { failingStore } from '../../test/faults/failing-store.ts';
+import { Faults } from '../../test/faults/faults.ts';
+import { dialects, repositoryName, type TestDialect } from '../../test/support/databases.ts';
+import { s3Store } from '../../test/support/s3.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import { claimUpload, findUpload, type SessionKey } from '../db/uploads.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import { openFilesystemStore } from '../storage/filesystem.ts';
+import { openMemoryStore } from '../storage/memory.ts';
+import { streamBlob } from '../storage/stream-blob.ts';
+import { Blobs } from './blobs.ts';
+import { digestBytes } from './running-hash.ts';
+import { Uploads } from './uploads.ts';
+
+const owner = 'user:1';
+/** More milliseconds than a session stays with a writer that is not heard of. */
+const lease = 20_000;
+
+const stores: Record<string, (t: TestContext) => Promise<BlobStore | undefined>> = {
+  memory: async () => openMemoryStore(),
+  files: async (t) => openFilesystemStore(await temporaryDirectory(t)),
+  S3: s3Store,
+};
+
+type Run = (uploads: Uploads, session: SessionKey) => Promise<unknown>;
+
+/** What the writer does that stands still, in a session with the bytes `one`; its client wants `onetwo`, or only these. */
+const stalled: Record<string, Run> = {
+  'a PATCH': (uploads, session) => uploads.append(session, bodyOf('late')),
+  'a PUT with the last chunk': (uploads, session) =>
+    uploads.finish(session, digestOf('onetwo'), bodyOf('two')),
+  'a PUT with a wrong digest': (uploads, session) => uploads.finish(session, digestOf('x'), bodyOf('late')),
+  'a PUT without bytes': (uploads, session) => uploads.finish(session, digestOf('one'), bodyOf('')),
+  'a DELETE': (uploads, session) => uploads.cancel(session),
+};
+
+/** Where each call takes long, those that free bytes. */
+const freeing = ['a PUT with the last chunk', 'a PUT with a wrong digest', 'a DELETE'];
+const fast = Object.keys(stalled);
+const runs: Record<string, Record<string, readonly string[]>> = {
+  SQLite: { memory: fast, files: fast, S3: freeing },
+  PostgreSQL: { files: freeing },
+};
+
+for (const dialect of dialects) {
+  for (const [storeName, tried] of Object.entries(runs[dialect.name] ?? {})) {
+    for (const what of tried) {
+      test(`${dialect.name}, ${storeName}: ${what} that wakes after its lease takes nothing from its successor`, async (t) => {
+        const store = await stores[storeName]?.(t);
+        if (store === undefined) return;
+        const world = await worldOf(t, dialect, store);
+        let takeovers = 0;
+        for (const moment of ['before', 'after'] as const) {
+          for (const wakes of ['in the middle', 'at the end'] as const) {
+            // Which of them it took the session from makes a difference until it writes.
+            for (const dead of what === 'a PATCH' ? [false, true] : [false]) {
+              for (let at = 1, hit = true; hit; at += 1) {
+                const wanted = what === 'a PUT without bytes' ? 'one' : 'onetwo';
+                const run = await world.stallAt({ at, moment, wakes, dead, wanted }, stalled[what]!);
+                hit = run.hit;
+                takeovers += Number(run.takenOver);
+              }
+            }
+          }
+        }
+        assert.ok(takeovers >= 4, `${takeovers} takeovers`);
+      });
+    }
+  }
+}
+
+interface Stall {
+  readonly at: number;
+  readonly moment: 'before' | 'after';
+  /** When the writer goes on: after the successor's chunk, or after its blob is finished. */
+  readonly wakes: 'in the middle' | 'at the end';
+  /** Whether the writer that stalls has taken the session over from one that died. */
+  readonly dead: boolean;
+  /** The bytes that the successor makes a blob of. */
+  readonly wanted: string;
+}
+
+async function worldOf(t: TestContext, dialect: TestDialect, store: BlobStore) {
+  const database = await dialect.open(t);
+  const faults = new Faults();
+  let now = 1_000;
+  const clock = () => now;
+  const replica = (parts: { database: typeof database; store: BlobStore }) =>
+    new Uploads({ ...parts, clock, blobs: new Blobs({ ...parts, clock }) });
+  const blobs = new Blobs({ database, store, clock });
+
+  async function openSession(dead: boolean): Promise<SessionKey> {
+    const uploads = replica({ database, store });
+    const { id } = await uploads.start(repositoryName, 'sha256', owner);
+    const session = { name: repositoryName, id, owner };
+    await uploads.append(session, bodyOf('one'));
+    if (dead) {
+      await database.transaction((db) =>
+        claimUpload(db, id, { before: null, writer: 'dead', until: now + 1, now }),
+      );
+      now += lease;
+    }
+    return session;
+  }
+
+  const writerOf = async (session: SessionKey) => (await findUpload(database.read, session))?.writer ?? null;
+
+  async function finish(uploads: Uploads, session: SessionKey, wanted: string): Promise<void> {
+    await uploads.finish(session, digestOf(wanted), bodyOf(''));
+    const opened = await blobs.open(await blobs.find(repositoryName, digestOf(wanted)));
+    assert.equal(await text(streamBlob(opened)).finally(() => opened.close()), wanted);
+  }
+
+  return {
+    async stallAt(
+      { at, moment, wakes, dead, wanted }: Stall,
+      run: Run,
+    ): Promise<{ hit: boolean; takenOver: boolean }> {
+      const session = await openSession(dead);
+      const [reached, wake] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const stall = (): Promise<void> => {
+        reached.resolve();
+        return wake.promise;
+      };
+      faults.arm({ at, moment, code: 'EIO', stall });
+      const writer = replica({
+        database: failingDatabase(database, faults),
+        store: failingStore(store, faults),
+      });
+      const stalled = run(writer, session).catch(() => {});
+      await Promise.race([reached.promise, stalled]);
+      const { hit } = faults;
+      const held = await writerOf(session);
+      const goOn = async (): Promise<void> => {
+        wake.resolve();
+        await stalled;
+      };
+      if (hit === undefined || held === null || held === 'dead') {
+        await goOn();
+        faults.disarm();
+        return { hit: hit !== undefined, takenOver: false };
+      }
+      now += lease;
+      const successor = replica({ database, store });
+      try {
+        const { size } = await successor.status(session);
+        // The client of a session that has all its bytes sends no more of them.
+        if (size < wanted.length) await successor.append(session, bodyOf(wanted.slice(size)));
+        if (wakes === 'in the middle') await goOn();
+        await finish(successor, session, wanted);
+      } catch (error) {
+        throw new Error(`${moment} ${hit}, woken ${wakes}`, { cause: error });
+      } finally {
+        await goOn();
+        faults.disarm();
+      }
+      return { hit: true, takenOver: true };
+    },
+  };
+}
+
+function digestOf(text: string) {
+  return digestBytes('sha256', Buffer.from(text));
+}
+
+function bodyOf(bytes: string) {
+  return { open: () => Readable.from(bytes === '' ? [] : [Buffer.from(bytes)]), empty: bytes === '' };
+}
