@@ -279,7 +279,8 @@ const defects: readonly Defect[] = [
     subject: (f) => `row ${maxRow(f, 'manifest_references')} of manifest_references`,
   },
   {
-    name: 'fewer staged bytes than an upload recorded',
+    name: 'fewer staged bytes than an upload recorded, as after a power cut',
+    severity: 'note',
     kind: 'upload-short',
     damage: (f) => truncate(join(f.data, 'uploads', f.upload), 999),
     subject: (f) => `upload ${f.upload} of app`,

@@ -236,6 +236,19 @@ export async function heldBlobs(db: Db, repository: number, digests: Iterable<Di
 /** Milliseconds by which a review may be behind the last interest; so a layer that all images share is not written at each push. */
 const reviewSlack = 60_000;
 
+const setBack = prepare((db, p: Params<{ now: number; implausible: number }>) =>
+  db
+    .updateTable('blobs')
+    .set({ review_at: p('now') })
+    .where('state', '=', 'stored')
+    .where('review_at', '>', p('implausible')),
+);
+
+/** Blobs last reviewed after `implausible`, by a clock that has been set right since, count as reviewed at `now`. */
+export async function setBackReviews(db: Db, now: number, implausible: number): Promise<void> {
+  await setBack(db, { now, implausible });
+}
+
 interface Needed {
   repository: number;
   digests: string;

@@ -3,6 +3,14 @@ import { type Db, type Params, prepare } from './prepare.ts';
 /** The holder of a lease that nobody holds. */
 const nobody = '';
 
+/**
+ * Milliseconds after which no lease of `length` can end that is good now: nobody is promised that long, so the row was written by a
+ * clock that has been set right since.
+ */
+export function implausibleAfter(length: number): number {
+  return 2 * length;
+}
+
 export interface LeaseTerms {
   readonly name: string;
   readonly holder: string;
@@ -43,8 +51,7 @@ export async function takeLease(
   db: Db,
   lease: LeaseTerms & { readonly now: number; readonly restedSince: number },
 ): Promise<boolean> {
-  // Nobody is promised that long: the row was written by a clock that has been set right since.
-  const implausible = lease.now + 2 * (lease.until - lease.now);
+  const implausible = lease.now + implausibleAfter(lease.until - lease.now);
   return (await take(db, { ...lease, implausible })).length > 0;
 }
 

@@ -68,6 +68,14 @@ for (const { name, open } of dialects) {
     assert.equal((await claim(database, 'b', 1051))?.id, id);
   });
 
+  test(`${name}: a claim that ends later than any can end was made before the clock went back, and is taken over`, async (t) => {
+    const database = await open(t);
+    await withUpload(database);
+    await claim(database, 'a', 1e9);
+    assert.equal((await claim(database, 'b', 1000))?.id, id);
+    assert.equal(await claim(database, 'c', 1000), undefined);
+  });
+
   test(`${name}: who takes a session over must have seen from whom`, async (t) => {
     const database = await open(t);
     await withUpload(database);

@@ -1,5 +1,6 @@
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
+import { implausibleAfter } from './leases.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
 /** An upload session, as every replica sees it. */
@@ -89,27 +90,36 @@ export function findUpload(db: Db, { name, id, owner }: SessionKey): Promise<Cla
   return first(selectOne(db, { name, id, owner })) as Promise<ClaimableUpload | undefined>;
 }
 
-const takeLease = prepare(
-  (db, p: Params<{ id: string; before: string | null; writer: string; until: number; now: number }>) =>
-    db
-      .updateTable('uploads')
-      .set({ writer: p('writer'), writer_until: p('until'), updated_at: p('now') })
-      .where('id', '=', p('id'))
-      .where('writer', 'is not distinct from', p('before'))
-      .where((where) => where.or([where('writer', 'is', null), where('writer_until', '<', p('now'))]))
-      .returning(columns),
+interface NewClaim {
+  before: string | null;
+  writer: string;
+  until: number;
+  now: number;
+}
+
+const takeLease = prepare((db, p: Params<NewClaim & { id: string; implausible: number }>) =>
+  db
+    .updateTable('uploads')
+    .set({ writer: p('writer'), writer_until: p('until'), updated_at: p('now') })
+    .where('id', '=', p('id'))
+    .where('writer', 'is not distinct from', p('before'))
+    .where((where) =>
+      where.or([
+        where('writer', 'is', null),
+        where('writer_until', '<', p('now')),
+        where('writer_until', '>', p('implausible')),
+      ]),
+    )
+    .returning(columns),
 );
 
 /**
  * Makes `writer` the session's only writer until `until`; `undefined` while there is another. `before` is the writer that the
  * session was seen with: who takes over from one knows that it did.
  */
-export function claimUpload(
-  db: Db,
-  id: string,
-  lease: { before: string | null; writer: string; until: number; now: number },
-): Promise<UploadRow | undefined> {
-  return first(takeLease(db, { id, ...lease })) as Promise<UploadRow | undefined>;
+export function claimUpload(db: Db, id: string, claim: NewClaim): Promise<UploadRow | undefined> {
+  const implausible = claim.now + implausibleAfter(claim.until - claim.now);
+  return first(takeLease(db, { id, ...claim, implausible })) as Promise<UploadRow | undefined>;
 }
 
 const setStaged = prepare((db, p: Params<{ id: string; writer: string; staged: string }>) =>
@@ -264,6 +274,20 @@ const selectExists = prepare((db, p: Params<{ id: string }>) =>
 
 export async function uploadExists(db: Db, id: string): Promise<boolean> {
   return (await selectExists(db, { id })).length > 0;
+}
+
+const setBack = prepare((db, p: Params<{ now: number; implausible: number }>) =>
+  db
+    .updateTable('uploads')
+    .set({ updated_at: p('now'), writer_until: p('now') })
+    .where((where) =>
+      where.or([where('updated_at', '>', p('implausible')), where('writer_until', '>', p('implausible'))]),
+    ),
+);
+
+/** Sessions last touched after `implausible`, by a clock that has been set right since, count as touched at `now`. */
+export async function setBackUploads(db: Db, now: number, implausible: number): Promise<void> {
+  await setBack(db, { now, implausible });
 }
 
 const countAll = prepare((db) =>

@@ -15,6 +15,7 @@ import { countParked } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { findProperty, setProperty } from '../db/properties.ts';
 import { openSqlite } from '../db/sqlite.ts';
+import { claimUpload } from '../db/uploads.ts';
 import { asDigest } from '../oci/digest.ts';
 import { type BlobStore, blobKey } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
@@ -369,6 +370,48 @@ describe('a blob that no repository holds', () => {
     await client.pushBlob('app', 'too late');
     assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'too late');
     assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
+  });
+});
+
+describe('after the clock was ahead, and has been set right', () => {
+  const ahead = 30 * 24 * 60 * minute;
+
+  test('an upload expires as if it had been touched when that was seen', async (t) => {
+    const { client, database, advance, sweep } = await registry(t);
+    advance(ahead);
+    const location = await client.openUpload('app');
+    const id = location.split('/').at(-1)!;
+    await client.patch(location, 'bytes');
+    const dead = { before: null, writer: 'dead', until: Date.now() + ahead, now: Date.now() + ahead };
+    await database.transaction((db) => claimUpload(db, id, dead));
+    advance(-ahead);
+    assert.deepEqual(await sweep(), nothing);
+    assert.equal((await client.get(location)).status, 204);
+    advance(expireAfter + minute);
+    assert.deepEqual(await sweep(), { ...nothing, uploads: 1 });
+  });
+
+  test('a client goes on at once with an upload whose writer died meanwhile', async (t) => {
+    const { client, database, advance } = await registry(t);
+    const location = await client.openUpload('app');
+    await client.patch(location, 'one');
+    const dead = { before: null, writer: 'dead', until: Date.now() + ahead, now: Date.now() + ahead };
+    await database.transaction((db) => claimUpload(db, location.split('/').at(-1)!, dead));
+    advance(minute);
+    assert.equal((await client.patch(location, 'two')).status, 202);
+    assert.equal((await client.finish(location, digestOf('onetwo'))).status, 201);
+  });
+
+  test('a blob that no repository holds is reviewed as if it had been let go when that was seen', async (t) => {
+    const { client, data, advance, sweep } = await registry(t);
+    advance(ahead);
+    const digest = await client.pushBlob('app', 'bytes');
+    await client.delete(`/v2/app/blobs/${digest}`);
+    advance(-ahead);
+    assert.deepEqual(await sweep(), nothing);
+    advance(grace + minute);
+    assert.deepEqual(await sweep(), { ...nothing, blobs: 1 });
+    assert.deepEqual(await filesOf(data), []);
   });
 });
 

@@ -7,10 +7,11 @@ import {
   listUnheldBlobs,
   parkBlob,
   recordDeleted,
+  setBackReviews,
 } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';
-import { deleteExpiredUpload, listExpiredUploads, uploadExists } from '../db/uploads.ts';
+import { deleteExpiredUpload, listExpiredUploads, setBackUploads, uploadExists } from '../db/uploads.ts';
 import {
   type BlobKey,
   type BlobStore,
@@ -72,6 +73,7 @@ export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Sw
   const agreed: Agreed = { ...parts, epoch: await parts.advanceEpoch() };
   const deletions = new Deletions(agreed);
   try {
+    await setBackTimes(agreed);
     await sweepUploads(agreed, deletions, swept, signal);
     await sweepStagedFiles(agreed, deletions, swept, signal);
     await parkUnknownBlobs(agreed, deletions, swept, signal);
@@ -139,6 +141,18 @@ class Deletions {
       return false;
     }
   }
+}
+
+/** Milliseconds by which a time may be ahead of the clock: more than any lease of an upload, less than what anybody waits for. */
+const maxAhead = 60_000;
+
+/** What a clock wrote that was ahead, and has been set right since, would stay for as long as it was ahead. */
+async function setBackTimes(parts: Agreed): Promise<void> {
+  await decide(parts, async (db) => {
+    const now = parts.clock();
+    await setBackUploads(db, now, now + maxAhead);
+    await setBackReviews(db, now, now + maxAhead);
+  });
 }
 
 async function sweepUploads(parts: Agreed, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
