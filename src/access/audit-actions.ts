@@ -55,7 +55,7 @@ export const auditActions = {
   'key.delete': 'A key was taken away; no token that it signed is good any more.',
 
   'audit.overflow':
-    'Refusals of callers without an account that did not fit into memory while the database took nothing: `detail.count` of them.',
+    'Refusals of callers without an account that were too many to be told apart, or did not fit into memory while the database took nothing: `detail.count` of them.',
 } as const;
 
 export type AuditAction = keyof typeof auditActions;

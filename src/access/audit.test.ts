@@ -7,7 +7,7 @@ import { type Database, DatabaseUnavailable } from '../db/database.ts';
 import { setProperty } from '../db/properties.ts';
 import { refuseWhenReadOnly } from '../db/read-only.ts';
 import { Audit, type AuditEvent, type AuditParts } from './audit.ts';
-import { anonymousIdentity, type Identity } from './identity.ts';
+import { anonymousIdentity, claimantOf, type Identity } from './identity.ts';
 
 const alice: Identity = {
   principal: { kind: 'user', id: 7, name: 'alice' },
@@ -225,6 +225,37 @@ test('what differs in actor, network, action or reason is no repetition, and wha
   assert.equal((await rows()).length, events.length);
   await audit.close();
   assert.equal((await rows()).length, events.length, 'one of a kind is not repeated at the end');
+});
+
+test('one network without an account leaves 41 short events a minute, whatever it makes up', async (t) => {
+  const { audit, rows } = observe(await open(t));
+  const errors = ['UNAUTHORIZED', 'DENIED', 'TOOMANYREQUESTS'];
+  for (let i = 0; i < 5_000; i++) {
+    audit.record({
+      action: (['login', 'manifest.pull', 'upload.start', 'tag.list'] as const)[i % 4]!,
+      allowed: false,
+      identity: i % 5 === 0 ? anonymousIdentity : claimantOf(`${i} ${'x'.repeat(5_000)}`),
+      address: `2001:db8::${(i % 500).toString(16)}`,
+      repository: `${'r'.repeat(250)}${i % 1000}`,
+      error: errors[i % 3],
+    });
+    if (i === 2_500) for (let j = 0; j < 50; j++) audit.record(refusal);
+    if (i % 100 === 0) await audit.flush();
+  }
+  audit.record({ ...refusal, identity: alice, address: '2001:db8::1' });
+  await audit.close();
+  const all = await rows();
+  const ours = all.filter(({ address }) => address !== refusal.address && address !== '2001:db8::1');
+  const byAlice = all.filter(({ actor_name }) => actor_name === 'alice');
+  assert.ok(ours.length <= 41, `${ours.length} events`);
+  assert.ok(JSON.stringify(ours).length < 41 * 1_000, `${JSON.stringify(ours).length} characters`);
+  assert.equal(byAlice.length, 1, 'who has an account is not lost among them');
+  assert.equal(all.filter(({ address }) => address === refusal.address).length, 2, 'nor is another network');
+  const counts = all.map(({ detail }) => (detail === null ? 1 : JSON.parse(detail).count));
+  assert.equal(
+    counts.reduce((sum, count) => sum + count, 0),
+    5_051,
+  );
 });
 
 test('a flood from everywhere leaves thousands of events, not millions', async (t) => {

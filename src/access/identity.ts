@@ -26,8 +26,12 @@ export interface Identity {
 
 export const anonymousIdentity: Identity = { principal: { kind: 'anonymous' }, credential: { kind: 'none' } };
 
+/** Characters; of a name that is only claimed the log keeps no more, as anybody can claim any. */
+const maxClaimedName = 64;
+
 /** For the audit log: whoever gave the name, and has not shown that it is theirs. */
-export function claimantOf(name: string): Identity {
+export function claimantOf(claimed: string): Identity {
+  const name = claimed.length > maxClaimedName ? `${claimed.slice(0, maxClaimedName - 1)}…` : claimed;
   return { principal: { kind: 'holder', name }, credential: { kind: 'none' } };
 }
 
