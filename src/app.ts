@@ -183,7 +183,11 @@ async function assemble(
   });
   const store = epoch.watch(timedStore(raw.store, metrics));
   const blobs = new Blobs({ database, store, clock });
-  const uploads = new Uploads({ database, store, blobs, clock });
+  const uploadLimits = {
+    sessions: config.limits.uploadsPerAccount,
+    bytes: config.limits.stagedBytesPerAccount,
+  };
+  const uploads = new Uploads({ database, store, blobs, clock, limits: uploadLimits });
   const manifests = new Manifests({ database, clock, missingReferences: config.manifests.missingReferences });
 
   const clientOf = clientsOf(config.trustedProxies, config.forwardedHeaders);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Database } from '../db/database.ts';
 import { countPull, findPullCount } from '../db/pull-counts.ts';
 import { type Principal, principalKey } from './identity.ts';
+import { limitSubject } from './limit-subject.ts';
 import { networkOf } from './network-of.ts';
 
 export interface PullLimitsParts {
@@ -47,7 +48,7 @@ export class PullLimits {
     const limit = isNobody ? perAddress : perUser;
     if (limit === undefined) return undefined;
     const network = networkOf(address);
-    const subject = isNobody ? `address:${network}` : principalKey(principal);
+    const subject = limitSubject(principalKey(principal), address);
     const now = database.clock();
     const start = startOf(subject, now, window);
     return {

@@ -67,6 +67,8 @@ test('without a file, variables or flags everything is at its default', () => {
         connectionsPerNetwork: 1_000,
         loginsPerAddress: 30,
         loginsPerAccount: 10,
+        uploadsPerAccount: 1_000,
+        stagedBytesPerAccount: 2 ** 40,
       },
       rateLimits: { pullWindow: 21_600_000 },
       audit: { keepFor: 7_776_000_000, pulls: false },
@@ -158,7 +160,7 @@ operations:
 manifests: { maxSize: 8388608, missingReferences: none }
 deletes: { enabled: false }
 uploads: { expireAfter: 90m }
-limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1, connectionsPerNetwork: 9, loginsPerAddress: 2, loginsPerAccount: 3 }
+limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1, connectionsPerNetwork: 9, loginsPerAddress: 2, loginsPerAccount: 3, uploadsPerAccount: 4, stagedBytesPerAccount: 5MiB }
 rateLimits: { requestsPerAddress: 4, requestsPerUser: 5, pullsPerAddress: 6, pullsPerUser: 7, pullWindow: 1h }
 audit: { keepFor: 1d, pulls: true }
 shutdown: { drainTimeout: 0s }
@@ -238,6 +240,8 @@ shutdown: { drainTimeout: 0s }
       connectionsPerNetwork: 9,
       loginsPerAddress: 2,
       loginsPerAccount: 3,
+      uploadsPerAccount: 4,
+      stagedBytesPerAccount: 5_242_880,
     },
     rateLimits: {
       requestsPerAddress: 4,
@@ -314,6 +318,8 @@ test('every key has one variable, and the variable sets it', () => {
     'limits.connectionsPerNetwork': '4',
     'limits.loginsPerAddress': '6',
     'limits.loginsPerAccount': '7',
+    'limits.uploadsPerAccount': '8',
+    'limits.stagedBytesPerAccount': '9MiB',
     'rateLimits.requestsPerAddress': '8',
     'rateLimits.requestsPerUser': '9',
     'rateLimits.pullsPerAddress': '10',
@@ -337,6 +343,8 @@ test('every key has one variable, and the variable sets it', () => {
     connectionsPerNetwork: 4,
     loginsPerAddress: 6,
     loginsPerAccount: 7,
+    uploadsPerAccount: 8,
+    stagedBytesPerAccount: 9_437_184,
   });
   assert.deepEqual(config.signOn?.scopes, ['openid', 'groups']);
 });
@@ -508,7 +516,7 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
   'a section that is a value': {
     yaml: 'limits: 5\n',
     expected: [
-      'berth.yaml:1:9: limits is 5; allowed: the keys idleTimeout, minimumRate, maxConnections, connectionsPerNetwork, loginsPerAddress, loginsPerAccount',
+      'berth.yaml:1:9: limits is 5; allowed: the keys idleTimeout, minimumRate, maxConnections, connectionsPerNetwork, loginsPerAddress, loginsPerAccount, uploadsPerAccount, stagedBytesPerAccount',
     ],
   },
   'a file that is a list': {

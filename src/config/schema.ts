@@ -147,6 +147,14 @@ const settings = z.strictObject({
           'How many connections one network (an IPv4 address, 64 bits of IPv6) may have open at once; on more of them, requests but for health and metrics are answered 429. Addresses in trustedProxies are not limited.',
       }),
       ...loginLimits,
+      uploadsPerAccount: count({ min: 1, max: 1_000_000 }).prefault(1_000).meta({
+        description:
+          'How many uploads of an account, or of the network of callers without one, may be open at once.',
+      }),
+      stagedBytesPerAccount: size({ min: '1MiB', max: '8191TiB' }).prefault('1TiB').meta({
+        description:
+          'How much of an account, or of the network of callers without one, may be staged in uploads that are not finished.',
+      }),
     })
     .readonly()
     .prefault({}),

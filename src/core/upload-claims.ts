@@ -6,12 +6,14 @@ import {
   claimUpload,
   deleteUpload,
   findUpload,
+  findUploadUsage,
   giveBackClaim,
   moveStaged,
   recordProgress,
   releaseUpload,
   renewClaim,
   type SessionKey,
+  type UploadLimits,
   type UploadRow,
 } from '../db/uploads.ts';
 import { digestAlgorithm } from '../oci/digest.ts';
@@ -23,12 +25,22 @@ import type { UploadHashes } from './upload-hashes.ts';
 
 /** Milliseconds a writer keeps a session without renewing; what a resume on another replica waits for after a crash. */
 const lease = 15_000;
+/** Seconds after which who was refused for too many uploads may try again: others have ended by then. */
+const retryAfter = 10;
 
 /** A session that this process writes to. */
 export interface Claim {
   /** As it was when it was claimed. */
   readonly row: UploadRow;
   readonly writer: string;
+  readonly intake: Intake;
+}
+
+/** The body of the request that writes, as far as it has come. */
+interface Intake {
+  received: number;
+  /** Ends the body early. */
+  stop: ((reason: Error) => void) | undefined;
 }
 
 /** How far a request has brought its session. */
@@ -44,10 +56,18 @@ export class UploadClaims {
   readonly #store: BlobStore;
   readonly #clock: Clock;
   readonly #hashes: UploadHashes;
+  readonly #limits: UploadLimits;
   /** Sessions that this process writes to; a lease that ran out while it slept does not let a second writer in. */
   readonly #writing = new Set<string>();
 
-  constructor(parts: { database: Database; store: BlobStore; clock: Clock; hashes: UploadHashes }) {
+  constructor(parts: {
+    database: Database;
+    store: BlobStore;
+    clock: Clock;
+    hashes: UploadHashes;
+    limits: UploadLimits;
+  }) {
+    this.#limits = parts.limits;
     this.#database = parts.database;
     this.#store = parts.store;
     this.#clock = parts.clock;
@@ -83,7 +103,7 @@ export class UploadClaims {
         { durable: false },
       );
       if (row !== undefined) {
-        const claim = { row, writer };
+        const claim = { row, writer, intake: { received: 0, stop: undefined } };
         const held = before === null ? claim : await this.#adopt(claim, mayHaveMoved(row));
         return await this.#holding(held, run);
       }
@@ -104,11 +124,21 @@ export class UploadClaims {
     await this.#ifHeld((db) => recordProgress(db, upload));
   }
 
-  /** Records the progress and gives up the claim. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` when the claim was lost */
-  async release({ row, writer }: Claim, { hash, staged }: Progress): Promise<void> {
+  /**
+   * Records the progress and gives up the claim. Where that would be more than may be staged at once, the session ends, as it would
+   * keep those waiting that could be finished.
+   * @throws RegistryError `BLOB_UPLOAD_UNKNOWN` when the claim was lost, `TOOMANYREQUESTS`, `DENIED`
+   */
+  async release(claim: Claim, { hash, staged }: Progress): Promise<void> {
+    const { row, writer } = claim;
     const { algorithm, size } = hash;
     const upload = { id: row.id, writer, algorithm, size, digest: hash.digest(), staged };
-    await this.#ifHeld((db) => releaseUpload(db, upload, this.#clock()));
+    const limit = size > row.size ? this.#limits.bytes : undefined;
+    const release = (db: Db): Promise<boolean> => releaseUpload(db, upload, this.#clock(), limit);
+    if (!(await this.#database.transaction(release, { durable: false }))) {
+      await this.end(claim, staged);
+      throw tooMuchStaged(this.#limits, size);
+    }
     // What the store has replaced by other bytes is named by no row any more.
     if (staged !== row.staged) await this.#store.abort(row, staged).catch(() => {});
   }
@@ -140,16 +170,17 @@ export class UploadClaims {
    * when it wakes must not be among the bytes that count. When this fails the claim is left to run out, so that the next
    * writer has to do it.
    */
-  async #adopt({ row, writer }: Claim, mayHaveMoved: boolean): Promise<Claim> {
+  async #adopt(claim: Claim, mayHaveMoved: boolean): Promise<Claim> {
+    const { row, writer } = claim;
     try {
       const staged = await this.#store.adopt(row);
       await this.#ifHeld((db) => moveStaged(db, { id: row.id, writer, staged }));
-      return { row: { ...row, staged }, writer };
+      return { ...claim, row: { ...row, staged } };
     } catch (error) {
       if (!(error instanceof UploadLost)) throw error;
       // Bytes that are gone are nobody's to write to.
-      if (mayHaveMoved && isGone(error)) return { row, writer };
-      return this.#endLost({ row, writer }, error);
+      if (mayHaveMoved && isGone(error)) return claim;
+      return this.#endLost(claim, error);
     }
   }
 
@@ -168,12 +199,22 @@ export class UploadClaims {
     }
   }
 
-  async #renew({ row, writer }: Claim): Promise<void> {
+  /** Tells of the bytes that have come, too, so that many bodies at once are seen before they are recorded. */
+  async #renew({ row, writer, intake }: Claim): Promise<void> {
     const now = this.#clock();
-    await this.#database
-      .transaction((db) => renewClaim(db, row.id, { writer, until: now + lease, now }), { durable: false })
+    const renewal = { writer, until: now + lease, now, receiving: intake.received };
+    try {
+      const { bytes } = await this.#database.transaction(
+        async (db) => {
+          await renewClaim(db, row.id, renewal);
+          return findUploadUsage(db, row.charged_to);
+        },
+        { durable: false },
+      );
+      if (bytes > this.#limits.bytes) intake.stop?.(tooMuchStaged(this.#limits, row.size + intake.received));
+    } catch {
       // A lease that could not be renewed ends by itself; the commit notices.
-      .catch(() => {});
+    }
   }
 
   /** Ends the claim with the session as it was recorded last. */
@@ -192,6 +233,21 @@ export class UploadClaims {
 /** Nothing is staged, as opposed to something else. */
 export function isGone(error: unknown): boolean {
   return error instanceof UploadLost && error.found === undefined;
+}
+
+/** @param size of the upload in question */
+function tooMuchStaged({ bytes }: UploadLimits, size: number): RegistryError {
+  const setting = `limits.stagedBytesPerAccount is ${bytes} bytes`;
+  // It would not fit at any other time either.
+  if (size > bytes) return new RegistryError('DENIED', `the upload is too large: ${setting}`);
+  return new RegistryError('TOOMANYREQUESTS', `too much is uploaded at once: ${setting}`, { retryAfter });
+}
+
+/** Opening one more session is refused. */
+export function tooManyUploads({ sessions, bytes }: UploadLimits, open: UploadLimits): RegistryError {
+  if (open.sessions < sessions) return tooMuchStaged({ sessions, bytes }, 0);
+  const detail = `${open.sessions} uploads are open: limits.uploadsPerAccount is ${sessions}`;
+  return new RegistryError('TOOMANYREQUESTS', detail, { retryAfter });
 }
 
 function busy(): RegistryError {

@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Database } from '../db/database.ts';
 import { findOrCreateRepository } from '../db/repositories.ts';
-import { insertUpload, type SessionKey, type UploadRow } from '../db/uploads.ts';
+import {
+  findUploadUsage,
+  insertUpload,
+  noUploadLimits,
+  type SessionKey,
+  type UploadLimits,
+  type UploadRow,
+} from '../db/uploads.ts';
 import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
@@ -11,7 +18,7 @@ import type { Blobs } from './blobs.ts';
 import type { Clock } from './clock.ts';
 import type { NamespaceClaim } from './namespace-claim.ts';
 import { RunningHash } from './running-hash.ts';
-import { type Claim, isGone, type Progress, UploadClaims } from './upload-claims.ts';
+import { type Claim, isGone, type Progress, tooManyUploads, UploadClaims } from './upload-claims.ts';
 import { UploadHashes } from './upload-hashes.ts';
 
 /** How far a session has come. */
@@ -44,24 +51,37 @@ export class Uploads {
   readonly #store: BlobStore;
   readonly #blobs: Blobs;
   readonly #clock: Clock;
+  readonly #limits: UploadLimits;
   readonly #hashes: UploadHashes;
   readonly #claims: UploadClaims;
 
-  constructor(parts: { database: Database; store: BlobStore; blobs: Blobs; clock: Clock }) {
+  constructor(parts: {
+    database: Database;
+    store: BlobStore;
+    blobs: Blobs;
+    clock: Clock;
+    limits?: UploadLimits;
+  }) {
+    const { limits = noUploadLimits } = parts;
+    this.#limits = limits;
     this.#database = parts.database;
     this.#store = parts.store;
     this.#blobs = parts.blobs;
     this.#clock = parts.clock;
     this.#hashes = new UploadHashes(parts.store);
-    this.#claims = new UploadClaims({ ...parts, hashes: this.#hashes });
+    this.#claims = new UploadClaims({ ...parts, limits, hashes: this.#hashes });
   }
 
-  /** Opens a session, which is its owner's alone; the repository comes to be with its first one. */
+  /**
+   * Opens a session, which is its owner's alone; the repository comes to be with its first one.
+   * @param options.chargedTo whose limits it counts against
+   * @throws RegistryError `TOOMANYREQUESTS`
+   */
   async start(
     name: RepositoryName,
     algorithm: DigestAlgorithm,
     owner: string,
-    claim?: NamespaceClaim,
+    { claim, chargedTo = owner }: { claim?: NamespaceClaim | undefined; chargedTo?: string } = {},
   ): Promise<UploadStatus> {
     await this.#store.checkRoom();
     const id = randomUUID();
@@ -71,7 +91,10 @@ export class Uploads {
         const now = this.#clock();
         await claim?.prepare(db, now);
         const repository = await findOrCreateRepository(db, name, now);
-        await insertUpload(db, { id, repository, algorithm, digest, owner }, now);
+        const upload = { id, repository, algorithm, digest, owner, chargedTo };
+        if (!(await insertUpload(db, upload, now, this.#limits))) {
+          throw tooManyUploads(this.#limits, await findUploadUsage(db, chargedTo));
+        }
       },
       // A session that a power cut takes along was never promised to anyone: the client opens another.
       { durable: false },
@@ -87,7 +110,8 @@ export class Uploads {
 
   /**
    * Takes a chunk, or the whole of a stream (end-5). What came before the client hung up is kept.
-   * @throws RegistryError `RANGE_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
+   * @throws RegistryError `RANGE_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`; `TOOMANYREQUESTS` | `DENIED` where more
+   *   than the limits allow would be staged, and the session has ended
    */
   async append(session: SessionKey, body: UploadBody): Promise<UploadStatus> {
     await this.#store.checkRoom();
@@ -189,12 +213,15 @@ export class Uploads {
 
   async #receive(claim: Claim, hash: RunningHash, body: UploadBody): Promise<Progress> {
     const { id, size: start } = claim.row;
-    const { range, signal } = body;
+    const { range } = body;
+    const { intake } = claim;
     try {
       const tap = (chunk: Buffer): void => {
         hash.update(chunk);
+        intake.received += chunk.length;
         body.received?.(chunk.length);
       };
+      const signal = stoppable(intake, body.signal);
       const { staged, interrupted } = await this.#store.append(claim.row, body.open(), { tap, signal });
       const received = { hash, staged };
       if (interrupted) {
@@ -218,6 +245,15 @@ export class Uploads {
       throw error;
     }
   }
+}
+
+/** A signal that the claim can give as well. */
+function stoppable(intake: Claim['intake'], signal: AbortSignal | undefined): AbortSignal {
+  const controller = new AbortController();
+  intake.stop = (reason) => controller.abort(reason);
+  if (signal?.aborted) controller.abort(signal.reason);
+  signal?.addEventListener('abort', () => controller.abort(signal.reason), { once: true });
+  return controller.signal;
 }
 
 function isUnknown(error: unknown): boolean {

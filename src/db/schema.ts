@@ -110,6 +110,10 @@ interface UploadsTable {
   staged: string;
   /** Who opened the session, and alone may use it (see `access/identity.ts`). */
   principal: Generated<string>;
+  /** Whose limits the session counts against: the principal, or the network of one without an account. */
+  charged_to: Generated<string>;
+  /** Bytes that the writer has received since it claimed the session, as of its last renewal. */
+  receiving: Generated<number>;
 }
 
 /** Background work that one process does for all. */

@@ -44,6 +44,7 @@ for (const { name, open } of dialects) {
     const session = {
       ...{ id, repository_id, algorithm: 'sha256', size: 0, digest, staged: '', writer: null },
       principal: owner,
+      charged_to: owner,
     };
     assert.deepEqual({ ...(await findUpload(database.read, { name: repositoryName, id, owner })) }, session);
     assert.equal(await findUpload(database.read, { name: parseName('other'), id, owner }), undefined);
@@ -109,7 +110,7 @@ for (const { name, open } of dialects) {
     await withUpload(database);
     await claim(database, 'a', 1000);
     const renew = (writer: string) =>
-      database.transaction((db) => renewClaim(db, id, { writer, until: 2000, now: 1040 }));
+      database.transaction((db) => renewClaim(db, id, { writer, until: 2000, now: 1040, receiving: 0 }));
     assert.deepEqual([await renew('a'), await renew('b')], [true, false]);
     assert.equal(await claim(database, 'b', 1999), undefined);
     await claim(database, 'b', 2001);

@@ -1,3 +1,4 @@
+import { type Expression, sql } from 'kysely';
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { implausibleAfter } from './leases.ts';
@@ -16,6 +17,8 @@ export interface UploadRow {
   readonly staged: string;
   /** Who opened it. */
   readonly principal: string;
+  /** Whose limits they count against. */
+  readonly charged_to: string;
 }
 
 /** The session with its claim. */
@@ -32,7 +35,19 @@ const columns = [
   'uploads.digest',
   'uploads.staged',
   'uploads.principal',
+  'uploads.charged_to',
 ] as const;
+
+/** How much may be open and staged at once, for one account or network. */
+export interface UploadLimits {
+  readonly sessions: number;
+  readonly bytes: number;
+}
+
+export const noUploadLimits: UploadLimits = {
+  sessions: Number.MAX_SAFE_INTEGER,
+  bytes: Number.MAX_SAFE_INTEGER,
+};
 
 interface NewUpload {
   id: string;
@@ -40,31 +55,82 @@ interface NewUpload {
   algorithm: string;
   digest: string;
   owner: string;
-  now: number;
+  chargedTo: string;
 }
 
-const insert = prepare((db, p: Params<NewUpload>) =>
-  db.insertInto('uploads').values({
-    id: p('id'),
-    repository_id: p('repository'),
-    algorithm: p('algorithm'),
-    size: 0,
-    digest: p('digest'),
-    created_at: p('now'),
-    updated_at: p('now'),
-    writer: null,
-    writer_until: 0,
-    staged: '',
-    principal: p('owner'),
-  }),
+/** A writer's bytes are those that it has told of. */
+function usage(db: Db, chargedTo: Expression<string>) {
+  return db
+    .selectFrom('uploads')
+    .select((select) => [
+      select.fn.countAll<number>().as('sessions'),
+      sql<number>`coalesce(sum(size + receiving), 0)`.as('bytes'),
+    ])
+    .where('charged_to', '=', chargedTo);
+}
+
+const insert = prepare((db, p: Params<NewUpload & UploadLimits & { now: number }>) =>
+  db
+    .insertInto('uploads')
+    .columns([
+      'id',
+      'repository_id',
+      'algorithm',
+      'size',
+      'digest',
+      'created_at',
+      'updated_at',
+      'writer_until',
+      'staged',
+      'principal',
+      'charged_to',
+    ])
+    .expression((from) =>
+      from
+        .selectFrom(usage(db, p('chargedTo')).as('open'))
+        .select([
+          sql<string>`${p('id')}`.as('id'),
+          sql<number>`${p('repository')}`.as('repository_id'),
+          sql<string>`${p('algorithm')}`.as('algorithm'),
+          sql<number>`0`.as('size'),
+          sql<string>`${p('digest')}`.as('digest'),
+          sql<number>`${p('now')}`.as('created_at'),
+          sql<number>`${p('now')}`.as('updated_at'),
+          sql<number>`0`.as('writer_until'),
+          sql<string>`''`.as('staged'),
+          sql<string>`${p('owner')}`.as('principal'),
+          sql<string>`${p('chargedTo')}`.as('charged_to'),
+        ])
+        .where('open.sessions', '<', p('sessions'))
+        .where('open.bytes', '<', p('bytes')),
+    )
+    .returning('id'),
 );
 
+/** Opens a session; false where as much as the limits allow is open or staged already. */
 export async function insertUpload(
   db: Db,
-  upload: { id: string; repository: number; algorithm: DigestAlgorithm; digest: Digest; owner: string },
+  upload: {
+    id: string;
+    repository: number;
+    algorithm: DigestAlgorithm;
+    digest: Digest;
+    owner: string;
+    /** Whose limits it counts against; the owner's, when left out. */
+    chargedTo?: string;
+  },
   now: number,
-): Promise<void> {
-  await insert(db, { ...upload, now });
+  limits = noUploadLimits,
+): Promise<boolean> {
+  return (await insert(db, { chargedTo: upload.owner, ...upload, ...limits, now })).length > 0;
+}
+
+const selectUsage = prepare((db, p: Params<{ chargedTo: string }>) => usage(db, p('chargedTo')));
+
+/** How many sessions are open, and how many bytes staged, that count against the limits of `chargedTo`. */
+export async function findUploadUsage(db: Db, chargedTo: string): Promise<UploadLimits> {
+  const [found] = await selectUsage(db, { chargedTo });
+  return { sessions: Number(found?.sessions), bytes: Number(found?.bytes) };
 }
 
 /** A session as a caller names it. */
@@ -100,7 +166,7 @@ interface NewClaim {
 const takeLease = prepare((db, p: Params<NewClaim & { id: string; implausible: number }>) =>
   db
     .updateTable('uploads')
-    .set({ writer: p('writer'), writer_until: p('until'), updated_at: p('now') })
+    .set({ writer: p('writer'), writer_until: p('until'), updated_at: p('now'), receiving: 0 })
     .where('id', '=', p('id'))
     .where('writer', 'is not distinct from', p('before'))
     .where((where) =>
@@ -139,22 +205,26 @@ export async function moveStaged(
   return (await setStaged(db, upload)).length > 0;
 }
 
-const extendLease = prepare((db, p: Params<{ id: string; writer: string; until: number; now: number }>) =>
+interface Renewal {
+  writer: string;
+  until: number;
+  now: number;
+  /** Bytes that the writer has received since it claimed the session. */
+  receiving: number;
+}
+
+const extendLease = prepare((db, p: Params<Renewal & { id: string }>) =>
   db
     .updateTable('uploads')
-    .set({ writer_until: p('until'), updated_at: p('now') })
+    .set({ writer_until: p('until'), updated_at: p('now'), receiving: p('receiving') })
     .where('id', '=', p('id'))
     .where('writer', '=', p('writer'))
     .returning('id'),
 );
 
 /** False when the session is no longer the writer's: it expired, or another took it over. */
-export async function renewClaim(
-  db: Db,
-  id: string,
-  lease: { writer: string; until: number; now: number },
-): Promise<boolean> {
-  return (await extendLease(db, { id, ...lease })).length > 0;
+export async function renewClaim(db: Db, id: string, renewal: Renewal): Promise<boolean> {
+  return (await extendLease(db, { id, ...renewal })).length > 0;
 }
 
 interface NewProgress {
@@ -185,7 +255,13 @@ export async function recordProgress(db: Db, upload: TypedProgress): Promise<boo
   return (await save(db, upload)).length > 0;
 }
 
-const saveAndRelease = prepare((db, p: Params<NewProgress & { now: number }>) =>
+/** Bytes of all other sessions that count against the same limits. */
+const bytesOfOthers = sql<number>`(
+  select coalesce(sum(others.size + others.receiving), 0) from uploads as others
+  where others.charged_to = uploads.charged_to and others.id <> uploads.id
+)`;
+
+const saveAndRelease = prepare((db, p: Params<NewProgress & { now: number; allowed: number }>) =>
   db
     .updateTable('uploads')
     .set({
@@ -196,21 +272,31 @@ const saveAndRelease = prepare((db, p: Params<NewProgress & { now: number }>) =>
       writer: null,
       writer_until: 0,
       updated_at: p('now'),
+      receiving: 0,
     })
     .where('id', '=', p('id'))
     .where('writer', '=', p('writer'))
+    .where(bytesOfOthers, '<=', p('allowed'))
     .returning('id'),
 );
 
-/** Records how far the session has come and gives up the claim; false when the claim was lost. */
-export async function releaseUpload(db: Db, upload: TypedProgress, now: number): Promise<boolean> {
-  return (await saveAndRelease(db, { ...upload, now })).length > 0;
+/**
+ * Records how far the session has come and gives up the claim; false when the claim was lost, or when more than `limit` bytes
+ * would be staged that count against the same limits.
+ */
+export async function releaseUpload(
+  db: Db,
+  upload: TypedProgress,
+  now: number,
+  limit = noUploadLimits.bytes,
+): Promise<boolean> {
+  return (await saveAndRelease(db, { ...upload, now, allowed: limit - upload.size })).length > 0;
 }
 
 const release = prepare((db, p: Params<{ id: string; writer: string; now: number }>) =>
   db
     .updateTable('uploads')
-    .set({ writer: null, writer_until: 0, updated_at: p('now') })
+    .set({ writer: null, writer_until: 0, updated_at: p('now'), receiving: 0 })
     .where('id', '=', p('id'))
     .where('writer', '=', p('writer')),
 );
@@ -299,7 +385,9 @@ export async function countUploads(db: Db): Promise<number> {
   return Number((await countAll(db, {}))[0]?.count ?? 0);
 }
 
-const releaseAll = prepare((db) => db.updateTable('uploads').set({ writer: null, writer_until: 0 }));
+const releaseAll = prepare((db) =>
+  db.updateTable('uploads').set({ writer: null, writer_until: 0, receiving: 0 }),
+);
 
 /** For a start on a database that no other process uses: whoever wrote before is dead. */
 export async function releaseAllClaims(db: Db): Promise<void> {

@@ -115,3 +115,21 @@ test('users have limits of their own: of requests and of pulls', async (t) => {
   });
   await admit(limits, user(2), manifest);
 });
+
+test('who has too many uploads open is told when to come again; another network is not kept waiting', async (t) => {
+  const client = await connect(t, { limits: { uploadsPerAccount: 3 }, trustedProxies: ['127.0.0.1'] });
+  const start = (address: string, query = '') =>
+    client.send('POST', `/v2/app/blobs/uploads/${query}`, { 'x-forwarded-for': address });
+  const [first] = await Promise.all(['2001:db8::1', '2001:db8::2', '2001:db8::3'].map((a) => start(a)));
+  const refused = await start('2001:db8::4');
+  assert.deepEqual([refused.status, refused.headers['retry-after']], [429, '10']);
+  const { errors } = refused.json<{ errors: { code: string; detail: string }[] }>();
+  assert.deepEqual(
+    errors.map(({ code, detail }) => [code, detail]),
+    [['TOOMANYREQUESTS', '3 uploads are open: limits.uploadsPerAccount is 3']],
+  );
+  assert.equal((await start('2001:db8::4', `?mount=sha256:${'0'.repeat(64)}&from=other`)).status, 429);
+  assert.equal((await start('2001:db8:0:1::1')).status, 202);
+  assert.equal((await client.delete(first!.headers.location!)).status, 204);
+  assert.equal((await start('2001:db8::4')).status, 202);
+});

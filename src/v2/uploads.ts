@@ -1,3 +1,4 @@
+import { limitSubject } from '../access/limit-subject.ts';
 import type { Permit } from '../access/permit.ts';
 import type { Blobs } from '../core/blobs.ts';
 import type { UploadBody, UploadStatus, Uploads } from '../core/uploads.ts';
@@ -41,7 +42,7 @@ export async function startUpload(
       name,
       algorithm === null ? 'sha256' : parseDigestAlgorithm(algorithm),
       permit.principal,
-      permit.claim,
+      { claim: permit.claim, chargedTo: limitSubject(permit.principal, exchange.client.address) },
     );
     return exchange.reply(202, sessionHeaders(exchange, name, status));
   }
@@ -56,7 +57,9 @@ async function pushWhole(
   digest: Digest,
   { principal: owner, claim }: Permit,
 ): Promise<void> {
-  const session = { name, owner, id: (await uploads.start(name, 'sha256', owner, claim)).id };
+  const chargedTo = limitSubject(owner, exchange.client.address);
+  const { id } = await uploads.start(name, 'sha256', owner, { claim, chargedTo });
+  const session = { name, owner, id };
   try {
     await exchange.takeBody((intake) => uploads.finish(session, digest, intake, claim));
   } catch (error) {

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { PassThrough, Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { dialects, repositoryName, type TestDialect } from '../../test/support/databases.ts';
+import { findUploadUsage } from '../db/uploads.ts';
+import { openMemoryStore } from '../storage/memory.ts';
+import { Blobs } from './blobs.ts';
+import { digestBytes } from './running-hash.ts';
+import { Uploads } from './uploads.ts';
+
+const alice = 'user:1';
+const limits = { sessions: 5, bytes: 1_000 };
+const tooMany = { code: 'TOOMANYREQUESTS', retryAfter: 10 };
+
+async function uploadsOf(t: TestContext, dialect: TestDialect) {
+  const database = await dialect.open(t);
+  const store = openMemoryStore();
+  const clock = () => 1_000;
+  const uploads = new Uploads({
+    database,
+    store,
+    clock,
+    limits,
+    blobs: new Blobs({ database, store, clock }),
+  });
+  const start = async (owner = alice, chargedTo = owner) => {
+    const { id } = await uploads.start(repositoryName, 'sha256', owner, { chargedTo });
+    return { name: repositoryName, id, owner };
+  };
+  const staged = async (): Promise<number> => {
+    let files = 0;
+    for await (const _ of store.listUploads()) files += 1;
+    return files;
+  };
+  return { uploads, start, staged, usage: (of = alice) => findUploadUsage(database.read, of) };
+}
+
+for (const dialect of dialects) {
+  test(`${dialect.name}: an account has so many uploads open at once, and others are not kept waiting`, async (t) => {
+    const { uploads, start, usage } = await uploadsOf(t, dialect);
+    const [first] = await Promise.all(Array.from({ length: limits.sessions }, () => start()));
+    await assert.rejects(start(), tooMany);
+    assert.deepEqual(await usage(), { sessions: 5, bytes: 0 });
+    await start('user:2');
+    await uploads.append(first!, bodyOf(7));
+    await uploads.finish(first!, digestOf(7), bodyOf(0));
+    await start();
+    await assert.rejects(start(), tooMany);
+  });
+
+  test(`${dialect.name}: callers without an account are counted by network`, async (t) => {
+    const { start } = await uploadsOf(t, dialect);
+    for (let i = 0; i < limits.sessions; i++) await start('anonymous', 'address:192.0.2.1');
+    await assert.rejects(start('anonymous', 'address:192.0.2.1'), tooMany);
+    await start('anonymous', 'address:192.0.2.2');
+  });
+
+  test(`${dialect.name}: nothing is begun by who has as much staged as may be`, async (t) => {
+    const { uploads, start } = await uploadsOf(t, dialect);
+    const session = await start();
+    await uploads.append(session, bodyOf(1_000));
+    await assert.rejects(start(), tooMany);
+    await start('user:2');
+    await uploads.finish(session, digestOf(1_000), bodyOf(0));
+    await start();
+  });
+
+  test(`${dialect.name}: of many chunks at once no more is kept than may be staged; who is refused has freed what they had`, async (t) => {
+    const { uploads, start, staged, usage } = await uploadsOf(t, dialect);
+    const sessions = await Promise.all(Array.from({ length: 5 }, () => start()));
+    const outcomes: string[] = [];
+    for (const session of sessions) {
+      const appending = uploads.append(session, bodyOf(300));
+      outcomes.push(
+        await appending.then(
+          () => 'kept',
+          ({ code }) => code,
+        ),
+      );
+    }
+    assert.deepEqual(outcomes, ['kept', 'kept', 'kept', 'TOOMANYREQUESTS', 'TOOMANYREQUESTS']);
+    assert.deepEqual([await usage(), await staged()], [{ sessions: 3, bytes: 900 }, 3]);
+    await assert.rejects(uploads.status(sessions[4]!), { code: 'BLOB_UPLOAD_UNKNOWN' });
+    await uploads.finish(sessions[0]!, digestOf(300), bodyOf(0));
+    await uploads.append(sessions[1]!, bodyOf(50));
+  });
+
+  test(`${dialect.name}: an upload that would not fit alone is denied, as no retry helps`, async (t) => {
+    const { uploads, start, usage } = await uploadsOf(t, dialect);
+    const session = await start();
+    await uploads.append(session, bodyOf(600));
+    await assert.rejects(uploads.append(session, bodyOf(600)), { code: 'DENIED' });
+    assert.deepEqual(await usage(), { sessions: 0, bytes: 0 });
+  });
+
+  test(`${dialect.name}: bodies that are on their way count, and are stopped when they are too many`, async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const { uploads, start, usage } = await uploadsOf(t, dialect);
+    const bodies = [new PassThrough(), new PassThrough()] as const;
+    const sessions = [await start(), await start()] as const;
+    const appending = sessions.map((session, i) =>
+      uploads
+        .append(session, { open: () => bodies[i] as Readable })
+        .then(() => 'kept')
+        .catch(({ code }) => code),
+    );
+    bodies[0].write(Buffer.alloc(700));
+    await renewedUntil(t, async () => (await usage()).bytes === 700);
+    bodies[1].write(Buffer.alloc(700));
+    const ended: string[] = [];
+    for (const outcome of appending) outcome.then((text) => ended.push(text));
+    await renewedUntil(t, async () => ended.length > 0);
+    assert.equal(ended[0], 'TOOMANYREQUESTS');
+    for (const body of bodies) body.end();
+    await Promise.all(appending);
+    assert.ok((await usage()).bytes <= limits.bytes);
+  });
+}
+
+/** Lets the writers renew their leases until something is so. */
+async function renewedUntil(t: TestContext, isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) {
+    t.mock.timers.tick(5_000);
+    await delay(20);
+  }
+}
+
+function bodyOf(bytes: number) {
+  return { open: () => Readable.from(bytes === 0 ? [] : [Buffer.alloc(bytes)]), empty: bytes === 0 };
+}
+
+function digestOf(bytes: number) {
+  return digestBytes('sha256', Buffer.alloc(bytes));
+}
