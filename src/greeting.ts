@@ -1,16 +1,57 @@
 // What whoever starts a registry is told to try first.
+import { hostname, networkInterfaces } from 'node:os';
 import type { FirstAdministrator } from './access/first-administrator.ts';
 import { formatAddress, isLoopback } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 
 type Place = Pick<Config, 'externalUrl' | 'listen'>;
 
-/** What comes before the repository in an image's name: docker speaks plain HTTP to `localhost` unasked. */
+/**
+ * What comes before the repository in an image's name: from where the registry can be reached, so `localhost` (to which docker
+ * speaks plain HTTP unasked) on a loopback address, and an address of this machine when it listens on all of them.
+ *
+ * @param url where it listens
+ */
 export function registryName({ externalUrl, listen }: Place, url: string): string {
   if (externalUrl !== undefined) return new URL(externalUrl).host;
-  const { host, port } = new URL(url);
-  const here = isLoopback(listen) || listen.host === '0.0.0.0' || listen.host === '::';
-  return here ? `localhost${port ? `:${port}` : ''}` : host;
+  const { protocol, host, port } = new URL(url);
+  const withPort = (name: string): string => `${name}${port ? `:${port}` : ''}`;
+  if (isLoopback(listen)) return withPort('localhost');
+  const onAll = listen.host === '0.0.0.0' || listen.host === '::';
+  if (!onAll) return host;
+  // A certificate is for a name.
+  return withPort(protocol === 'https:' ? hostname() : (outsideAddress() ?? 'localhost'));
+}
+
+/** An IPv4 address by which other machines may reach this one, if it has one. */
+function outsideAddress(): string | undefined {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+}
+
+/** What a start should warn of: what strangers can read or do, and the remedy. */
+export function startWarnings(
+  config: Place & Pick<Config, 'tls' | 'anonymous' | 'trustedProxies'>,
+  url: string,
+): string[] {
+  const { listen, tls, externalUrl, anonymous, trustedProxies } = config;
+  if (isLoopback(listen)) return [];
+  const warnings: string[] = [];
+  const encrypted = tls !== undefined || externalUrl?.startsWith('https:') || trustedProxies.length > 0;
+  if (!encrypted) {
+    warnings.push(
+      `passwords, tokens and images travel unencrypted to ${url}: give a certificate (tls.certificate, tls.key), or listen on ` +
+        'a loopback address behind a proxy with HTTPS and set externalUrl. Until then docker and podman refuse this registry, ' +
+        `unless ${registryName(config, url)} is one of their insecure registries`,
+    );
+  }
+  if (anonymous === 'push') {
+    warnings.push(
+      `everyone who reaches ${url} may push and delete images without logging in: set anonymous to public, pull or none if ` +
+        'that is not meant',
+    );
+  }
+  return warnings;
 }
 
 /** The administrator whose password was made up; this is the only time that anybody sees it. */

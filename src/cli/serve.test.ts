@@ -2,14 +2,20 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import manifest from '../../package.json' with { type: 'json' };
 import { berth } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { type Config, configSchema } from '../config/schema.ts';
+import { registryName, startWarnings } from '../greeting.ts';
 import { type Listening, type ServeParts, serve } from './serve.ts';
 
+const { version } = manifest;
+/** All addresses of this machine. */
+const anyAddress = { listen: { host: '::', port: 5000 } };
 const LISTENING: Listening = { url: 'http://127.0.0.1:5000' };
 
 /** A process that takes signals and remembers how it was ended. */
@@ -104,7 +110,7 @@ for (const [name, config, listening, expected] of [
     'a registry on this machine',
     {},
     LISTENING,
-    `listening on http://127.0.0.1:5000
+    `Berth ${version} listening on http://127.0.0.1:5000
 data in /srv/berth
 
 a first push:
@@ -118,7 +124,7 @@ a first push:
     'a registry for everyone',
     { listen: '10.0.0.1:443', anonymous: 'push' },
     { url: 'https://10.0.0.1', operationsUrl: 'http://127.0.0.1:9090' },
-    `listening on https://10.0.0.1
+    `Berth ${version} listening on https://10.0.0.1
 data in /srv/berth
 health and metrics on http://127.0.0.1:9090
 
@@ -133,11 +139,11 @@ a first push:
     'a registry with logins',
     { listen: '[::]:5000', anonymous: 'public' },
     { url: 'http://[::]:5000' },
-    `listening on http://[::]:5000
+    `Berth ${version} listening on http://[::]:5000
 data in /srv/berth
 
 to log in:
-  docker login localhost:5000
+  docker login ${registryName(anyAddress, 'http://[::]:5000')}
 
 `,
   ],
@@ -145,7 +151,7 @@ to log in:
     'a registry behind a proxy',
     { listen: '[::]:5000', externalUrl: 'https://registry.example.com' },
     { url: 'http://[::]:5000' },
-    `listening on http://[::]:5000
+    `Berth ${version} listening on http://[::]:5000
 data in /srv/berth
 
 to log in:
@@ -188,4 +194,40 @@ test('an address that cannot be had, for clients or for operations, leaves nothi
     assert.match(err, /^berth: cannot listen on (?:127\.0\.0\.1|192\.0\.2\.1):\d+: .*\n$/);
     assert.deepEqual(readdirSync(folder), [], flags.join(' '));
   }
+});
+
+const overTls = { certificate: '/c', key: '/k' };
+const onAll = '0.0.0.0:5000';
+for (const [what, config, warned] of [
+  ['on loopback', {}, []],
+  [
+    'that serves everyone over HTTP',
+    { listen: onAll, anonymous: 'push' },
+    [/unencrypted/, /may push and delete/],
+  ],
+  ['that serves logins over HTTP', { listen: onAll }, [/unencrypted.*tls\.certificate/]],
+  ['over HTTPS', { listen: onAll, tls: overTls }, []],
+  ['over HTTPS, open to pushes', { listen: onAll, tls: overTls, anonymous: 'push' }, [/may push and delete/]],
+  ['behind a proxy that speaks HTTPS', { listen: onAll, externalUrl: 'https://registry.example.com' }, []],
+  ['behind a trusted proxy', { listen: onAll, trustedProxies: ['10.0.0.1'] }, []],
+  [
+    'with a plain external URL',
+    { listen: onAll, externalUrl: 'http://registry.example.com' },
+    [/unencrypted/],
+  ],
+] as [string, object, RegExp[]][]) {
+  test(`the start of a registry ${what} warns of ${warned.length} things`, () => {
+    const warnings = startWarnings(configSchema.parse(config), `http://${onAll}`);
+    assert.equal(warnings.length, warned.length, warnings.join('\n'));
+    for (const [i, pattern] of warned.entries()) assert.match(warnings[i] as string, pattern);
+  });
+}
+
+test('a registry on all addresses is named by one that other machines reach', () => {
+  const name = registryName(anyAddress, 'http://[::]:5000');
+  const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const outside = own.filter(({ family, internal }) => family === 'IPv4' && !internal);
+  const expected = outside.length > 0 ? outside.map(({ address }) => `${address}:5000`) : ['localhost:5000'];
+  assert.ok(expected.includes(name), name);
+  assert.equal(registryName(anyAddress, 'https://[::]:5000'), `${hostname()}:5000`);
 });

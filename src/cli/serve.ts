@@ -2,13 +2,16 @@
 import type { EventEmitter } from 'node:events';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
+import manifest from '../../package.json' with { type: 'json' };
 import { bucketOf, serverOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
-import { registryName } from '../greeting.ts';
+import { registryName, startWarnings } from '../greeting.ts';
 import { createLogger, isPretty } from '../telemetry/log.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { ensureListenable } from './ensure-listenable.ts';
+
+const { version } = manifest;
 
 export function serveCommand(command: Command, context: Context): void {
   withConfigFlags(command).action(async (_options, command: Command) => {
@@ -58,7 +61,9 @@ export async function serve(config: Config, parts: ServeParts): Promise<void> {
   using supervision = supervise(logger, process);
   const service = await createService(config, { logger });
   try {
-    announce(config, await service.listen(), logger, parts);
+    const listening = await service.listen();
+    announce(config, listening, logger, parts);
+    for (const warning of startWarnings(config, listening.url)) logger.warn(warning);
     const signal = await supervision.signal;
     logger.info({ signal }, 'stopping: running transfers may end; a second signal ends them now');
   } finally {
@@ -101,14 +106,14 @@ function announce(config: Config, listening: Listening, logger: Logger, { contex
     logger
       .child({}, { level: 'info' })
       .info(
-        { url, operationsUrl, ...(file !== undefined && { file }), ...placesOf(config) },
-        `listening on ${url}`,
+        { version, url, operationsUrl, ...(file !== undefined && { file }), ...placesOf(config) },
+        `Berth ${version} listening on ${url}`,
       );
     logger.flush();
     return;
   }
   const places = Object.entries(placesOf(config)).map(([what, place]) => `${what} in ${place}`);
-  const lines = [`listening on ${url}`, ...places];
+  const lines = [`Berth ${version} listening on ${url}`, ...places];
   if (file !== undefined) lines.push(`settings in ${file}`);
   if (operationsUrl) lines.push(`health and metrics on ${operationsUrl}`);
   const registry = registryName(config, url);
