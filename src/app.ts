@@ -160,6 +160,14 @@ async function assemble(
   const clock = parts.clock ?? raw.database.clock;
   const tls = config.tls && (await loadTls(config.tls));
 
+  const readOnly = await readOnlyReason(raw.database.read);
+  if (readOnly !== undefined) {
+    logger.warn(
+      { reason: readOnly },
+      'the registry is read-only: pushes and deletes are refused until `berth read-only off`',
+    );
+  }
+
   const metrics = createMetrics({
     version: manifest.version,
     uploadsOpen: () => countUploads(raw.database.read),
@@ -242,18 +250,20 @@ async function assemble(
 
   // Both are read, and written to where writes are taken: a file system that went read-only answers reads as ever.
   const askBoth = sharedFor(1_000, async () => {
-    const write = (await readOnlyReason(raw.database.read)) === undefined;
+    const readOnly = await readOnlyReason(raw.database.read);
+    const write = readOnly === undefined;
     const asked = await Promise.allSettled([database.ping({ write }), store.ping({ write })]);
     for (const { reason } of asked.filter((answer) => answer.status === 'rejected')) {
       // A full disk refuses pushes and serves pulls.
       if (asRegistryError(reason).code !== 'STORAGE_FULL') throw reason;
     }
+    return { readOnly };
   });
   const own = {
     metrics: metrics.registry,
     async ready() {
       if (drain.begun) throw new Error('shutting down');
-      await askBoth();
+      return askBoth();
     },
   };
   const shown = parts.worker?.operations ?? own;

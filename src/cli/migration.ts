@@ -4,6 +4,7 @@ import { basename, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type Loaded, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { reasonOfMove } from '../db/database.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 
@@ -47,7 +48,7 @@ export function moveOf(command: Command, context: Context, { to: file }: Migrati
   // The environment is this registry's, and so are the flags: of the other one only its file is known.
   const { config: to } = loadConfig({ file, env: {} });
   // Clients are told, so no more of the path than its end.
-  return { from, to, file: resolve(file), reason: `moved to ${basename(file)}` };
+  return { from, to, file: resolve(file), reason: reasonOfMove(basename(file)) };
 }
 
 /** Whether both keep their metadata in one place. */

@@ -8,7 +8,9 @@ const defaultReason = 'maintenance';
 
 export function readOnlyCommand(readOnly: Command, context: Context): void {
   withRegistryFlags(readOnly.command('on'))
-    .description('Refuse every write with 503 and the reason; returns when the last one that ran has ended.')
+    .description(
+      'Refuse every write with the reason (403 DENIED, which docker prints); returns when the last one that ran has ended.',
+    )
     .addOption(new Option('--reason <text>', 'What clients are told.').default(defaultReason))
     .action(async ({ reason }: { reason: string }, command: Command) => {
       await set(command, reason);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DatabaseUnavailable } from '../db/database.ts';
+import { DatabaseUnavailable, ReadOnlyRegistry, reasonOfMove } from '../db/database.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { UploadLost } from '../storage/blob-store.ts';
 import { StoreRefused, StoreUnavailable } from '../storage/store-errors.ts';
@@ -42,6 +42,21 @@ for (const [what, error, code] of [
     assert.doesNotMatch(told.message, /secret|sqlite/i);
   });
 }
+
+test('a read-only registry says why, in the message: maintenance for good, a move to try again in a moment', () => {
+  const maintained = asRegistryError(new ReadOnlyRegistry('a new disk'));
+  assert.deepEqual(
+    [maintained.code, maintained.message],
+    ['DENIED', 'the registry is read-only: a new disk'],
+  );
+  const moved = asRegistryError(new ReadOnlyRegistry(reasonOfMove('new.yaml')));
+  assert.deepEqual(
+    [moved.code, moved.detail],
+    ['UNAVAILABLE', 'the registry is read-only: moved to new.yaml'],
+  );
+  // Neither is a fault whose cause the log should have.
+  assert.deepEqual([maintained.cause, moved.cause], [undefined, undefined]);
+});
 
 test('an error that is meant for the caller passes as it is', () => {
   const error = new RegistryError('TAG_INVALID', 'detail');

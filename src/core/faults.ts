@@ -19,7 +19,10 @@ export function asRegistryError(error: unknown): RegistryError {
   if (error instanceof DatabaseUnavailable)
     return new RegistryError('UNAVAILABLE', undefined, { cause: error });
   if (error instanceof ReadOnlyRegistry) {
-    return new RegistryError('UNAVAILABLE', error.message, { cause: error });
+    // A move ends within seconds, and clients try again by themselves; maintenance lasts, and a person has to read why.
+    return error.moving
+      ? new RegistryError('UNAVAILABLE', error.message)
+      : new RegistryError('DENIED', undefined, { message: error.message });
   }
   const { code, errcode } = (error ?? {}) as { code?: unknown; errcode?: unknown };
   if (full.has(code as string) || sqlitePrimary(errcode) === sqliteFull) {

@@ -82,12 +82,22 @@ export class UnfinishedCopy extends Error {
 /** A write was refused: somebody keeps the registry as it is. */
 export class ReadOnlyRegistry extends Error {
   readonly reason: string;
+  /** It is being moved, and takes writes again in a moment, at its new place. */
+  readonly moving: boolean;
 
   constructor(reason: string) {
     super(`the registry is read-only: ${reason}`);
     this.name = 'ReadOnlyRegistry';
     this.reason = reason;
+    this.moving = reason.startsWith(moved);
   }
+}
+
+const moved = 'moved to ';
+
+/** Why a registry that is being moved is read-only. @param place what the operator calls the new place */
+export function reasonOfMove(place: string): string {
+  return moved + place;
 }
 
 /** Another process serves from this data directory. */

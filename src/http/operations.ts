@@ -8,7 +8,13 @@ import { note } from './observe.ts';
 export interface OperationsParts {
   readonly metrics: Pick<Registry, 'contentType' | 'metrics'>;
   /** Resolves when requests can be served; rejects with the reason when not. */
-  readonly ready: () => Promise<void>;
+  readonly ready: () => Promise<Readiness>;
+}
+
+/** What a registry that is ready says of itself. */
+export interface Readiness {
+  /** Why it takes no writes, where it takes none. */
+  readonly readOnly?: string | undefined;
 }
 
 /** Rejects with what stands against it: RegistryError `UNAUTHORIZED`, `DENIED`, `TOOMANYREQUESTS`, or a fault of the registry's. */
@@ -27,8 +33,8 @@ export function addOperations(
   http.get('/healthz', async () => ({ status: 'ok' }));
   http.get('/readyz', async (request, reply) => {
     try {
-      await ready();
-      return { status: 'ready' };
+      const { readOnly } = await ready();
+      return { status: 'ready', ...(readOnly !== undefined && { readOnly }) };
     } catch (error) {
       request.log.warn({ err: error }, 'not ready');
       return reply.code(503).header('Retry-After', '5').send({ status: 'not ready' });

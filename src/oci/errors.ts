@@ -42,8 +42,13 @@ export class RegistryError extends Error {
   /** Seconds after which the same request may succeed, where that is known. */
   readonly retryAfter: number | undefined;
 
-  constructor(code: ErrorCode, detail?: unknown, options?: { cause?: unknown; retryAfter?: number }) {
-    super(errorMessages[code], options);
+  /** @param options.message shown in place of the code's own: docker prints it and no detail */
+  constructor(
+    code: ErrorCode,
+    detail?: unknown,
+    options?: { cause?: unknown; retryAfter?: number; message?: string },
+  ) {
+    super(options?.message ?? errorMessages[code], options);
     this.retryAfter = options?.retryAfter;
     this.name = 'RegistryError';
     this.code = code;

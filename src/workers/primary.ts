@@ -12,7 +12,7 @@ import { lockDataDirectory } from '../db/data-lock.ts';
 import { releaseAllClaims } from '../db/uploads.ts';
 import { clientsOf } from '../http/client.ts';
 import { ConnectionLimits } from '../http/connection-limits.ts';
-import { addOperations, type OperationsParts } from '../http/operations.ts';
+import { addOperations, type OperationsParts, type Readiness } from '../http/operations.ts';
 import { createServer as createHttpServer } from '../http/server.ts';
 import { openDatabase, openStore, refuseLostDatabase } from '../open.ts';
 import { observeRequests } from '../telemetry/access-log.ts';
@@ -60,7 +60,8 @@ async function assemble(config: Config, logger: Logger, opened: AsyncDisposableS
     },
     async ready() {
       if (stopping) throw new Error('shutting down');
-      await pool.ask('ready');
+      const [first] = (await pool.ask('ready')) as Readiness[];
+      return first ?? {};
     },
   };
   const listen = await freeAddress(config.listen);

@@ -3,6 +3,7 @@ import type { EventEmitter } from 'node:events';
 import { type App, createApp } from '../app.ts';
 import { endingOf } from '../cli/failure.ts';
 import type { Config } from '../config/schema.ts';
+import type { Readiness } from '../http/operations.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { Line } from './line.ts';
 import type { ToPrimary, ToWorker } from './messages.ts';
@@ -62,6 +63,6 @@ function operationsOfAll({ operations }: Config, line: Line) {
       contentType: 'text/plain; version=0.0.4; charset=utf-8' as const,
       metrics: async () => (await line.ask('metrics')) as string,
     },
-    ready: async () => void (await line.ask('ready')),
+    ready: async () => (await line.ask('ready')) as Readiness,
   };
 }

@@ -40,10 +40,13 @@ describe('berth read-only', () => {
         await client.delete(manifest),
         await client.delete(`/v2/app/blobs/${digest}`),
       ]) {
-        assertError(refused, 503, 'UNAVAILABLE');
-        assert.match(refused.body.toString(), /the registry is read-only: a new disk/);
-        assert.equal(refused.headers['retry-after'], '5');
+        assertError(refused, 403, 'DENIED');
+        // The message, not the detail: it is all that docker prints.
+        const [error] = refused.json<{ errors: { message: string }[] }>().errors;
+        assert.equal(error?.message, 'the registry is read-only: a new disk');
       }
+      const ready = await app.http.inject('/readyz');
+      assert.deepEqual(ready.json(), { status: 'ready', readOnly: 'a new disk' });
       for (const url of [
         manifest,
         '/v2/app/manifests/latest',
@@ -68,8 +71,13 @@ describe('berth read-only', () => {
     await succeed(at, 'read-only', 'on');
     const running = await at.serve();
     const refused = await fetch(`${running.url}/v2/app/blobs/uploads/`, { method: 'POST' });
-    assert.equal(refused.status, 503);
+    assert.equal(refused.status, 403);
     assert.match(await refused.text(), /the registry is read-only: maintenance/);
+    assert.match(
+      running.output(),
+      /"reason":"maintenance","msg":"the registry is read-only: pushes and deletes/,
+    );
+    assert.doesNotMatch(running.output(), /"level":"error"/);
   });
 });
 
