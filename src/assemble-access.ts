@@ -68,10 +68,10 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
       'a trust lets nobody in until it is changed (berth trust set)',
     );
   }
-  const sessions = new Sessions({ database, clock });
+  const sessions = new Sessions({ database, clock, passwordLogin });
   const settled = () => logins.settled();
   const accessWith = (tokens: TokenVerifier) =>
-    new Access({ database, clock, policy, namespacesPerUser, tokens, logins });
+    new Access({ database, clock, policy, namespacesPerUser, passwordLogin, tokens, logins });
 
   if (config.tokenServer !== undefined) {
     const { realm, service, issuer, certificates, keys: set } = config.tokenServer;
@@ -101,7 +101,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
   });
   // Its library is loaded where somebody has use for it.
   const provider = config.signOn && new (await import('./auth/provider.ts')).Provider(config.signOn);
-  const grants = new TokenGrants({ database, tokens, clock, policy, namespacesPerUser });
+  const grants = new TokenGrants({ database, tokens, clock, policy, namespacesPerUser, passwordLogin });
   return {
     access: accessWith(tokens),
     tokenServer: {

@@ -50,6 +50,7 @@ function accessTo(database: Database, settings: Settings = {}): Access {
     clock: () => now,
     policy: 'public',
     namespacesPerUser: 0,
+    passwordLogin: true,
     tokens: noTokens,
     logins: nobodyLogsIn,
     ...settings,

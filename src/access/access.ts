@@ -31,6 +31,8 @@ export interface AccessParts {
   readonly policy: AnonymousAccess;
   /** How many namespaces a user may make by pushing; 0: only administrators make namespaces. */
   readonly namespacesPerUser: number;
+  /** Whether passwords are accepted at all: where they are not, nothing that one began is. */
+  readonly passwordLogin: boolean;
   readonly tokens: TokenVerifier;
   readonly logins: {
     /** @throws RegistryError `UNAUTHORIZED` | `TOOMANYREQUESTS` */
@@ -108,11 +110,11 @@ export class Access {
    * @throws RegistryError `UNAUTHORIZED` | `DENIED` | `TOOMANYREQUESTS`
    */
   async checkAdministrator(authorization: string | undefined, address: string): Promise<Identity> {
-    const { database, clock, logins } = this.#parts;
+    const { logins } = this.#parts;
     const credentials = parseBasic(authorization);
     if (credentials === undefined) throw new RegistryError('UNAUTHORIZED');
     const identity = await logins.authenticate(credentials, address);
-    const entitlements = await loadEntitlements(database.read, identity, clock());
+    const entitlements = await this.#load(identity);
     // A credential that is good for some repositories is good for nothing else.
     if (!entitlements?.administrator || entitlements.scopes !== undefined) throw new RegistryError('DENIED');
     return identity;
@@ -147,10 +149,14 @@ export class Access {
   }
 
   async #entitlements({ identity, token }: Caller): Promise<Entitlements> {
-    const { database, clock } = this.#parts;
-    const entitlements = await loadEntitlements(database.read, identity, clock());
+    const entitlements = await this.#load(identity);
     if (entitlements === undefined) throw new Challenge(token && 'invalid_token');
     return entitlements;
+  }
+
+  #load(identity: Identity): Promise<Entitlements | undefined> {
+    const { database, clock, passwordLogin } = this.#parts;
+    return loadEntitlements(database.read, identity, { now: clock(), passwordLogin });
   }
 
   async #lookUp(

@@ -44,14 +44,20 @@ export class BearerTokens implements TokenVerifier {
     this.#parts = parts;
   }
 
-  /** A token for the API. `expiresIn` is in seconds, `issuedAt` in milliseconds since 1970. */
+  /**
+   * A token for the API. `expiresIn` is in seconds, `issuedAt` in milliseconds since 1970.
+   *
+   * @param until when it has to end, in milliseconds since 1970: the credential that it is fetched with does
+   */
   async issue(
     identity: Identity,
     granted: readonly Granted[],
     catalog: boolean,
+    until?: number,
   ): Promise<{ token: string; expiresIn: number; issuedAt: number }> {
-    const { clock, lifetime } = this.#parts;
+    const { clock } = this.#parts;
     const issuedAt = Math.floor(clock() / 1000) * 1000;
+    const lifetime = within(this.#parts.lifetime, issuedAt, until);
     const claims = { ...identityClaims(identity), ...accessClaims(granted, catalog) };
     const token = await this.#sign(claims, uses.access, issuedAt, lifetime);
     return { token, expiresIn: Math.floor(lifetime / 1000), issuedAt };
@@ -64,9 +70,11 @@ export class BearerTokens implements TokenVerifier {
     return this.#verify(token);
   }
 
-  /** A token that fetches others in the name of `identity`, for as many milliseconds. */
-  issueRefresh(identity: Identity, lifetime: number = this.#parts.refreshLifetime): Promise<string> {
-    return this.#sign(identityClaims(identity), uses.refresh, this.#parts.clock(), lifetime);
+  /** A token that fetches others in the name of `identity`, until the same time at most. */
+  issueRefresh(identity: Identity, until?: number): Promise<string> {
+    const now = this.#parts.clock();
+    const lifetime = within(this.#parts.refreshLifetime, now, until);
+    return this.#sign(identityClaims(identity), uses.refresh, now, lifetime);
   }
 
   /**
@@ -130,6 +138,11 @@ export class BearerTokens implements TokenVerifier {
       return refuse(cause);
     }
   }
+}
+
+/** Milliseconds from `now`. */
+function within(lifetime: number, now: number, until = Number.POSITIVE_INFINITY): number {
+  return Math.min(lifetime, Math.max(0, until - now));
 }
 
 function keyIdOf(token: string): string | undefined {

@@ -14,6 +14,7 @@ import { allRights, type Right } from './rights.ts';
 import { parseScope, type Scope } from './scope.ts';
 
 const now = 1_000;
+const moment = { now, passwordLogin: true };
 
 function user(id: number, credential: Credential = { kind: 'password', since: 1 }): Identity {
   return { principal: { kind: 'user', id, name: 'whoever' }, credential };
@@ -29,7 +30,7 @@ function job(trust: number, credential: Credential): Identity {
 
 /** What an identity holds, as text. */
 async function held(database: Database, identity: Identity, at = now): Promise<string[] | undefined> {
-  const entitlements = await loadEntitlements(database.read, identity, at);
+  const entitlements = await loadEntitlements(database.read, identity, { now: at, passwordLogin: true });
   return entitlements?.grants.map(({ pattern, rights }) => `${pattern} ${[...rights].sort().join()}`).sort();
 }
 
@@ -93,8 +94,8 @@ for (const { name, open } of dialects) {
     const root = await makeUser(database, 'root');
     await update(database, 'users', 'account_id', root, { administrator: 1 });
     const alice = await makeUser(database, 'alice');
-    assert.equal((await loadEntitlements(database.read, user(root), now))?.administrator, true);
-    assert.equal((await loadEntitlements(database.read, user(alice), now))?.administrator, false);
+    assert.equal((await loadEntitlements(database.read, user(root), moment))?.administrator, true);
+    assert.equal((await loadEntitlements(database.read, user(alice), moment))?.administrator, false);
   });
 
   test(`${name}: whoever has logged in is not anonymous`, async (t) => {
@@ -105,7 +106,7 @@ for (const { name, open } of dialects) {
       user(await makeUser(database, 'alice')),
       robot(deploy, await makeToken(database, deploy)),
     ]) {
-      assert.equal((await loadEntitlements(database.read, identity, now))?.anonymous, false);
+      assert.equal((await loadEntitlements(database.read, identity, moment))?.anonymous, false);
     }
   });
 
@@ -168,7 +169,7 @@ for (const { name, open } of dialects) {
     const scoped = await makeToken(database, alice, { scopes });
     const whole = await makeToken(database, alice);
     const scopesOf = async (credential: Credential) =>
-      (await loadEntitlements(database.read, user(alice, credential), now))?.scopes;
+      (await loadEntitlements(database.read, user(alice, credential), moment))?.scopes;
     assert.deepEqual(await scopesOf({ kind: 'token', id: scoped }), [
       { pattern: 'alice/*', actions: ['pull'] },
       { pattern: 'acme/app', actions: ['pull', 'push'] },
@@ -209,8 +210,8 @@ for (const { name, open } of dialects) {
     });
     const credential = { kind: 'id-token', trust, since: 200 } as const;
     assert.deepEqual(await held(database, job(trust, credential)), ['acme/app create,pull,update']);
-    const { grants, ...rest } = (await loadEntitlements(database.read, job(trust, credential), now)) ?? {};
-    assert.deepEqual(rest, { anonymous: false, administrator: false, scopes: undefined });
+    const { grants, ...rest } = (await loadEntitlements(database.read, job(trust, credential), moment)) ?? {};
+    assert.deepEqual(rest, { anonymous: false, administrator: false, scopes: undefined, until: 201 });
     assert.equal(grants?.length, 1);
     assert.equal(
       await held(database, job(trust, { ...credential, since: 199 })),
@@ -232,14 +233,14 @@ for (const { name, open } of dialects) {
 
   test(`${name}: who has not logged in, and whoever has another server's token, have nothing of their own`, async (t) => {
     const { read } = await open(t);
-    assert.deepEqual(await loadEntitlements(read, anonymousIdentity, now), {
+    assert.deepEqual(await loadEntitlements(read, anonymousIdentity, moment), {
       anonymous: true,
       administrator: false,
       grants: [],
       scopes: undefined,
     });
     const holder: Identity = { principal: { kind: 'holder', name: 'x' }, credential: { kind: 'foreign' } };
-    assert.deepEqual(await loadEntitlements(read, holder, now), {
+    assert.deepEqual(await loadEntitlements(read, holder, moment), {
       anonymous: false,
       administrator: false,
       grants: [],

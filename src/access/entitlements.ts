@@ -9,6 +9,7 @@ import type { Db } from '../db/prepare.ts';
 import type { Visibility } from '../db/schema.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Credential, Identity, Principal } from './identity.ts';
+import { isInForce, isPasswordInForce, type Moment } from './origin.ts';
 import { below, matches, type Pattern } from './pattern.ts';
 import type { AnonymousAccess } from './policy.ts';
 import {
@@ -31,6 +32,8 @@ export interface Entitlements {
   readonly grants: readonly Grant[];
   /** What the credential is good for at most; `undefined`: for all that its owner may do. */
   readonly scopes: readonly Scope[] | undefined;
+  /** When the credential ends, in milliseconds since 1970; absent: not by itself. */
+  readonly until?: number;
 }
 
 export interface Grant {
@@ -44,7 +47,7 @@ const nobody: Entitlements = { anonymous: true, administrator: false, grants: []
 const holder: Entitlements = { ...nobody, anonymous: false };
 
 /**
- * What the identity may do at `now` (milliseconds since 1970), or `undefined` when it no longer holds: its account is gone or
+ * What the identity may do at a moment, or `undefined` when it no longer holds: its account is gone or
  * disabled, or a robot's namespace is; the password was changed, or is none for clients any more; the access token was revoked or has
  * ended; the trust that let a job in was changed, or its organisation disabled.
  *
@@ -53,7 +56,7 @@ const holder: Entitlements = { ...nobody, anonymous: false };
 export async function loadEntitlements(
   db: Db,
   { principal, credential }: Identity,
-  now: number,
+  moment: Moment,
 ): Promise<Entitlements | undefined> {
   switch (principal.kind) {
     case 'anonymous':
@@ -64,7 +67,7 @@ export async function loadEntitlements(
       return ofJob(db, principal.trust, credential);
     case 'user':
     case 'robot':
-      return ofAccount(db, principal, credential, now);
+      return ofAccount(db, principal, credential, moment);
   }
 }
 
@@ -72,7 +75,7 @@ async function ofAccount(
   db: Db,
   { id, kind }: Principal & { kind: 'user' | 'robot' },
   credential: Credential,
-  now: number,
+  moment: Moment,
 ): Promise<Entitlements | undefined> {
   const token = credential.kind === 'token' ? credential.id : null;
   const found = await findAccountStanding(db, id, token);
@@ -81,7 +84,7 @@ async function ofAccount(
   if (account.kind !== kind || account.disabled_at !== null || account.owner_disabled_at !== null) {
     return undefined;
   }
-  if (!stillHolds(credential, account, now)) return undefined;
+  if (!stillHolds(credential, account, moment)) return undefined;
   const grants = roles.map(grantOf);
   if (kind === 'user') grants.push({ pattern: below(account.name), rights: allRights });
   const scopes = readScopes(account.scopes ?? '');
@@ -90,19 +93,16 @@ async function ofAccount(
     administrator: account.administrator === 1,
     grants,
     scopes: scopes.length === 0 ? undefined : scopes,
+    ...(account.expiresAt !== null && { until: account.expiresAt }),
   };
 }
 
-function stillHolds(credential: Credential, account: AccountStanding, now: number): boolean {
+function stillHolds(credential: Credential, account: AccountStanding, moment: Moment): boolean {
   if (credential.kind === 'password') {
-    return account.password_changed_at === credential.since && account.token_only === 0;
+    return isPasswordInForce(credential.since, account, moment.passwordLogin);
   }
   // Of whoever shows anything but a token of the account, none was found.
-  return (
-    account.token !== null &&
-    account.revoked_at === null &&
-    (account.expires_at === null || now < account.expires_at)
-  );
+  return account.token !== null && isInForce(account, moment);
 }
 
 function grantOf({ pattern, role }: HeldRole): Grant {
@@ -120,7 +120,8 @@ async function ofJob(db: Db, id: number, credential: Credential): Promise<Entitl
     // Whatever the row says: nobody lets jobs into what is not theirs.
     .filter(({ pattern }) => pattern.startsWith(`${trust.organisation}/`))
     .map(({ pattern, actions }) => ({ pattern, rights: rightsOfActions(actions) }));
-  return { anonymous: false, administrator: false, grants, scopes: undefined };
+  const until = credential.since + trust.lifetime;
+  return { anonymous: false, administrator: false, grants, scopes: undefined, until };
 }
 
 /**

@@ -120,12 +120,12 @@ for (const dialect of dialects) {
       credential: { kind: 'id-token', trust: id, since: 5 },
     } as const;
     assert.equal(
-      await loadEntitlements(database.read, job, 6),
+      await loadEntitlements(database.read, job, { now: 6, passwordLogin: true }),
       undefined,
       'nor does it renew what it let in',
     );
     await database.transaction((db) => db.updateTable('trusts').set({ issuer: url }).execute());
-    assert.ok(await loadEntitlements(database.read, job, 6));
+    assert.ok(await loadEntitlements(database.read, job, { now: 6, passwordLogin: true }));
   });
 
   test(`${dialect.name}: what each trust has against a token is said, claim by claim, and never the token`, async (t) => {

@@ -9,6 +9,7 @@ import type { Credentials } from './basic.ts';
 import { HashQueue } from './hash-queue.ts';
 import type { Identity } from './identity.ts';
 import { networkOf } from './network-of.ts';
+import { isInForce } from './origin.ts';
 import { hashPassword, needsRehash, verifyPassword } from './passwords.ts';
 import { RateLimit } from './rate-limit.ts';
 import { Remembered } from './remembered.ts';
@@ -88,7 +89,7 @@ export class Logins {
   async #byToken(username: string, token: string, address: string): Promise<Identity> {
     const found = await findTokenLogin(this.#database.read, hashOf(token));
     const now = this.#clock();
-    if (found === undefined || found.accountName !== username || !holds(found, now)) throw wrong();
+    if (found === undefined || found.accountName !== username || !this.#holds(found, now)) throw wrong();
     if ((found.lastUsedAt ?? 0) <= now - noteUsesEvery) {
       this.#behind(async () => {
         const use = { at: now, from: address };
@@ -101,6 +102,15 @@ export class Logins {
       principal: { kind, id: found.accountId, name: found.accountName },
       credential: { kind: 'token', id: found.id },
     };
+  }
+
+  #holds(token: TokenLogin, now: number): boolean {
+    return (
+      token.accountDisabledAt === null &&
+      token.ownerDisabledAt === null &&
+      token.kind !== 'organisation' &&
+      isInForce(token, { now, passwordLogin: this.#passwordLogin })
+    );
   }
 
   async #byPassword(username: string, password: string, address: string): Promise<Identity> {
@@ -176,16 +186,6 @@ export class Logins {
       .finally(() => this.#background.delete(done));
     this.#background.add(done);
   }
-}
-
-function holds(token: TokenLogin, now: number): boolean {
-  return (
-    token.revokedAt === null &&
-    (token.expiresAt === null || token.expiresAt > now) &&
-    token.accountDisabledAt === null &&
-    token.ownerDisabledAt === null &&
-    token.kind !== 'organisation'
-  );
 }
 
 function wrong(detail?: string): RegistryError {

@@ -7,6 +7,7 @@ import { findUserById, type User } from '../db/users.ts';
 import { revokeAccessToken } from './administration/access-tokens.ts';
 import { accountNamed } from './administration/accounts.ts';
 import { Refused } from './administration/refused.ts';
+import { isInForce } from './origin.ts';
 
 export interface Overview {
   readonly user: User;
@@ -18,17 +19,25 @@ export interface Overview {
 
 const maxTokens = 100;
 
-/** `undefined` when the user is gone. */
-export async function overviewOf(database: Database, account: number): Promise<Overview | undefined> {
+/**
+ * `undefined` when the user is gone.
+ *
+ * @param passwordLogin whether passwords are accepted at all
+ */
+export async function overviewOf(
+  database: Database,
+  account: number,
+  passwordLogin: boolean,
+): Promise<Overview | undefined> {
   const user = await findUserById(database.read, account);
   if (user === undefined) return undefined;
-  const now = database.clock();
-  const tokens = await listUsableTokens(database.read, account, now, maxTokens);
+  const moment = { now: database.clock(), passwordLogin };
+  const tokens = await listUsableTokens(database.read, account, moment.now, maxTokens);
   return {
     user,
     memberships: await listMemberships(database.read, account),
     teams: await listTeamsOf(database.read, account),
-    tokens: tokens.toReversed(),
+    tokens: tokens.filter((token) => isInForce(token, moment)).toReversed(),
   };
 }
 

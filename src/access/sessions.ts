@@ -8,49 +8,68 @@ import {
   insertSession,
   type Session,
 } from '../db/sessions.ts';
+import { findUserById } from '../db/users.ts';
+import { earlier, endOf, isInForce, originOf, type SignInProof } from './origin.ts';
 import { isSameSecret } from './secrets.ts';
 
 /** Milliseconds. */
-export const sessionLifetime = 12 * 3_600_000;
+const sessionLifetime = 12 * 3_600_000;
 
 const secretForm = /^[\w-]{43}$/;
 
-export class Sessions {
-  readonly #database: Database;
-  readonly #clock: () => number;
+export interface SessionsParts {
+  readonly database: Database;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+  /** Whether passwords are accepted at all: where they are not, a session that one began has ended. */
+  readonly passwordLogin: boolean;
+}
 
-  /** @param clock milliseconds since 1970 */
-  constructor({ database, clock }: { readonly database: Database; readonly clock: () => number }) {
-    this.#database = database;
-    this.#clock = clock;
+export class Sessions {
+  readonly #parts: SessionsParts;
+
+  constructor(parts: SessionsParts) {
+    this.#parts = parts;
   }
 
   /**
-   * What the browser has to show from now on.
+   * Begins a session of the account's.
    *
-   * @param token the access token that stood in for the password; the session ends with it
+   * @returns the secret that the browser has to show from now on, and for how many milliseconds at most
+   * @throws Refused when the access token that was shown is revoked by now, or is good for some repositories alone
    */
-  async begin(account: number, token?: number): Promise<string> {
+  async begin(account: number, proof: SignInProof): Promise<{ secret: string; lifetime: number }> {
+    const { database, clock } = this.#parts;
     const secret = randomBytes(32).toString('base64url');
-    const now = this.#clock();
-    const session = { hash: hashOf(secret), account, token, now, until: now + sessionLifetime };
-    await this.#database.transaction((db) => insertSession(db, session));
-    return secret;
+    const now = clock();
+    const expiresAt = await database.transaction(async (db) => {
+      const origin = await originOf(db, proof);
+      const expiresAt = earlier(now + sessionLifetime, await endOf(db, origin)) as number;
+      const user = await findUserById(db, account);
+      // A new password is set at a later time than the one before, even where that is not the clock's.
+      const createdAt = Math.max(now, user?.passwordChangedAt ?? 0);
+      await insertSession(db, { ...origin, hash: hashOf(secret), account, createdAt, expiresAt });
+      return expiresAt;
+    });
+    return { secret, lifetime: expiresAt - now };
   }
 
-  /** Who shows the secret, if they still may. */
+  /** The session of whoever shows the secret, while it is in force. */
   async find(secret: string | undefined): Promise<Session | undefined> {
     if (secret === undefined || !secretForm.test(secret)) return undefined;
-    return findSession(this.#database.read, hashOf(secret), this.#clock());
+    const { database, clock, passwordLogin } = this.#parts;
+    const session = await findSession(database.read, hashOf(secret));
+    return session && isInForce(session, { now: clock(), passwordLogin }) ? session : undefined;
   }
 
   async end(secret: string): Promise<void> {
-    await this.#database.transaction((db) => deleteSession(db, hashOf(secret)));
+    await this.#parts.database.transaction((db) => deleteSession(db, hashOf(secret)));
   }
 
   /** How many had ended. */
   removeExpired(): Promise<number> {
-    return this.#database.transaction((db) => deleteExpiredSessions(db, this.#clock()), { durable: false });
+    const { database, clock } = this.#parts;
+    return database.transaction((db) => deleteExpiredSessions(db, clock()), { durable: false });
   }
 }
 

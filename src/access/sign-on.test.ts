@@ -26,7 +26,7 @@ for (const dialect of dialects) {
     const { enter, user } = await setUp(t, dialect);
     const signedOn = await enter({ mail: 'alice@example.com' });
     const { id, ...made } = (await user()) ?? assert.fail('nobody was made');
-    assert.deepEqual(signedOn, { account: id, name: 'alice', keptAdministrator: false });
+    assert.deepEqual(signedOn, { account: id, name: 'alice', identity: 1, keptAdministrator: false });
     assert.equal(made.mail, 'alice@example.com');
     assert.equal(made.password, null);
     assert.equal(made.administrator, false);

@@ -30,6 +30,8 @@ export interface Person {
 export interface SignedOn {
   readonly account: number;
   readonly name: Namespace;
+  /** The id of what the provider vouches for; what begins with it ends when it is unlinked. */
+  readonly identity: number;
   /** The only administrator has left the administrators' group, and is one still: somebody has to be. */
   readonly keptAdministrator: boolean;
 }
@@ -48,25 +50,29 @@ export function signOn(
   const groups = groupsOf(person.groups);
   const mail = mailOf(person.mail);
   return change(database, async (db) => {
-    const user = await userOf(db, person, database.clock());
+    const { user, identity } = await userOf(db, person, database.clock());
     if (mail !== undefined && mail !== user.mail) await updateUser(db, user.id, { mail });
     await joinTeams(db, user.id, groups);
     const wanted =
       administratorsGroup === undefined ? user.administrator : groups.includes(administratorsGroup);
     const keptAdministrator = !(await setAdministrator(db, user, wanted));
-    return { account: user.id, name: user.name, keptAdministrator };
+    return { account: user.id, name: user.name, identity, keptAdministrator };
   });
 }
 
-async function userOf(db: Db, { issuer, subject, username }: Person, now: number): Promise<User> {
+async function userOf(
+  db: Db,
+  { issuer, subject, username }: Person,
+  now: number,
+): Promise<{ user: User; identity: number }> {
   const known = await findIdentity(db, issuer, subject);
-  const id = known ?? (await addUser(db, { issuer, subject, username }, now));
-  await renameIdentity(db, { issuer, subject, name: nameOf(username) ?? null });
-  const user = (await findUserById(db, id)) as User;
+  const { id, account } = known ?? (await addUser(db, { issuer, subject, username }, now));
+  await renameIdentity(db, id, nameOf(username) ?? null);
+  const user = (await findUserById(db, account)) as User;
   if (user.disabledAt !== null) {
     throw new Refused(`the account ${user.name} is disabled: ask an administrator of this registry`);
   }
-  return user;
+  return { user, identity: id };
 }
 
 /** An account that somebody else has is never given to whoever the provider calls the same. */
@@ -74,7 +80,7 @@ async function addUser(
   db: Db,
   { issuer, subject, username }: Pick<Person, 'issuer' | 'subject' | 'username'>,
   now: number,
-): Promise<number> {
+): Promise<{ id: number; account: number }> {
   const given = nameOf(username);
   if (given === undefined) {
     throw new Refused(
@@ -89,10 +95,9 @@ async function addUser(
     );
   }
   await startAnew(db, name, now);
-  const id = await addAccount(db, { name, kind: 'user' }, now);
-  await insertUser(db, id, { mail: null, password: null, administrator: false, tokenOnly: false }, now);
-  await insertIdentity(db, issuer, subject, id);
-  return id;
+  const account = await addAccount(db, { name, kind: 'user' }, now);
+  await insertUser(db, account, { mail: null, password: null, administrator: false, tokenOnly: false }, now);
+  return { id: await insertIdentity(db, issuer, subject, account), account };
 }
 
 const maxUsername = 128;

@@ -27,7 +27,15 @@ async function setUp(t: TestContext, given: Partial<TokenGrantsParts> = {}) {
   });
   const policy = 'public';
   const namespacesPerUser = 10;
-  const grants = new TokenGrants({ database, tokens, clock, policy, namespacesPerUser, ...given });
+  const grants = new TokenGrants({
+    database,
+    tokens,
+    clock,
+    policy,
+    namespacesPerUser,
+    passwordLogin: true,
+    ...given,
+  });
   const id = await makeUser(database, 'alice');
   const alice: Identity = {
     principal: { kind: 'user', id, name: 'alice' },
@@ -35,7 +43,9 @@ async function setUp(t: TestContext, given: Partial<TokenGrantsParts> = {}) {
   };
   const granted = async (identity: Identity, ...scopes: string[]) =>
     (await grants.grant(identity, parseAsked(scopes))).granted;
-  return { database, grants, tokens, alice, id, granted };
+  const refreshToken = async (identity: Identity) =>
+    grants.refreshToken(identity, await grants.grant(identity, parseAsked([])));
+  return { database, grants, tokens, alice, id, granted, refreshToken };
 }
 
 const unauthorized = { name: 'RegistryError', code: 'UNAUTHORIZED' };
@@ -98,14 +108,14 @@ test('a token for many repositories takes no more queries than one for a few', a
 });
 
 test('more tokens can be fetched by who has logged in', async (t) => {
-  const { grants, tokens, alice } = await setUp(t);
-  const token = await grants.refreshToken(alice);
+  const { refreshToken, tokens, alice } = await setUp(t);
+  const token = await refreshToken(alice);
   assert.deepEqual(await tokens.verifyRefresh(token as string), alice);
-  assert.equal(await grants.refreshToken(anonymousIdentity), undefined);
+  assert.equal(await refreshToken(anonymousIdentity), undefined);
 });
 
 test('a job can fetch more tokens for as long as its trust says, and not once that is gone', async (t) => {
-  const { database, grants } = await setUp(t);
+  const { database, refreshToken } = await setUp(t);
   const trust = await insertRow(database, 'trusts', {
     organisation_id: await makeOrganisation(database, 'acme'),
     name: 'github',
@@ -121,7 +131,7 @@ test('a job can fetch more tokens for as long as its trust says, and not once th
     principal: { kind: 'job', trust: by, subject: 'repo:acme/app', name: 'acme/app' },
     credential: { kind: 'id-token', trust: by, since },
   });
-  assert.ok(await grants.refreshToken(job(now - minute + 1)));
-  assert.equal(await grants.refreshToken(job(now - minute)), undefined);
-  assert.equal(await grants.refreshToken(job(now, trust + 1)), undefined);
+  assert.ok(await refreshToken(job(now - minute + 1)));
+  assert.equal(await refreshToken(job(now - minute)), undefined);
+  await assert.rejects(refreshToken(job(now, trust + 1)), unauthorized);
 });

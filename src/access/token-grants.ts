@@ -1,5 +1,4 @@
 import type { Database } from '../db/database.ts';
-import { findTrustStanding } from '../db/entitlements.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { findRepositoryRows, type RepositoryRow } from '../db/repositories.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -22,6 +21,8 @@ export interface TokenGrantsParts {
   readonly policy: AnonymousAccess;
   /** How many namespaces a user may make by pushing; 0: only administrators make namespaces. */
   readonly namespacesPerUser: number;
+  /** Whether passwords are accepted at all: where they are not, nothing that one began is. */
+  readonly passwordLogin: boolean;
 }
 
 /** A token, and what it came to be good for. */
@@ -33,6 +34,8 @@ export interface TokenGrant {
   readonly issuedAt: number;
   readonly granted: readonly Granted[];
   readonly catalog: boolean;
+  /** When the credential ends that it was fetched with, in milliseconds since 1970; `undefined`: not by itself. */
+  readonly until: number | undefined;
 }
 
 /** Decides what the tokens are good for that the token server hands out: what was asked for, as far as there is a right to it now. */
@@ -48,25 +51,25 @@ export class TokenGrants {
    * @throws RegistryError `UNAUTHORIZED` when the identity no longer holds, or the registry is for nobody without a login
    */
   async grant(identity: Identity, asked: Asked): Promise<TokenGrant> {
-    const { database, tokens, clock, policy } = this.#parts;
+    const { database, tokens, clock, policy, passwordLogin } = this.#parts;
     if (identity.principal.kind === 'anonymous' && policy === 'none') throw new RegistryError('UNAUTHORIZED');
-    const entitlements = await loadEntitlements(database.read, identity, clock());
+    const entitlements = await loadEntitlements(database.read, identity, { now: clock(), passwordLogin });
     if (entitlements === undefined) throw new RegistryError('UNAUTHORIZED');
     const granted = await this.#grantAll(identity, entitlements, asked.repositories);
     // Whoever lists repositories is shown those that they may pull.
     const { catalog } = asked;
-    return { ...(await tokens.issue(identity, granted, catalog)), granted, catalog };
+    const { until } = entitlements;
+    return { ...(await tokens.issue(identity, granted, catalog, until)), granted, catalog, until };
   }
 
-  /** What fetches more tokens for the identity; `undefined` where there is nobody to fetch them, or no time left to do so. */
-  async refreshToken(identity: Identity): Promise<string | undefined> {
-    const { database, tokens, clock } = this.#parts;
-    const { principal, credential } = identity;
-    if (principal.kind === 'anonymous') return undefined;
-    if (credential.kind !== 'id-token') return tokens.issueRefresh(identity);
-    const trust = await findTrustStanding(database.read, credential.trust);
-    const left = (trust?.lifetime ?? 0) - (clock() - credential.since);
-    return left > 0 ? tokens.issueRefresh(identity, left) : undefined;
+  /** What fetches more tokens as this one was; `undefined` where there is nobody to fetch them, or no time left to do so. */
+  async refreshToken(
+    { principal, credential }: Identity,
+    { until }: TokenGrant,
+  ): Promise<string | undefined> {
+    const { tokens, clock } = this.#parts;
+    if (principal.kind === 'anonymous' || (until !== undefined && until <= clock())) return undefined;
+    return tokens.issueRefresh({ principal, credential }, until);
   }
 
   /** However many are asked for, it takes a query for the repositories, and two for namespaces that nobody has yet. */

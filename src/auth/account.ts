@@ -16,13 +16,15 @@ export interface AccountParts {
   readonly database: Database;
   readonly browser: Browser;
   readonly audit: Pick<Audit, 'record'>;
+  /** Whether people may sign in with their password. */
+  readonly passwords: boolean;
 }
 
 /** What the page says of what was just done. */
 interface News {
   readonly status?: number;
   readonly problem?: string;
-  readonly token?: string;
+  readonly token?: { readonly token: string; readonly expiresAt: number | null };
 }
 
 const day = 86_400_000;
@@ -30,7 +32,10 @@ const day = 86_400_000;
 const lifetimes = [30, 90, 365];
 const maxTokenId = 15;
 
-export function addAccount(http: FastifyInstance, { database, browser, audit }: AccountParts): void {
+export function addAccount(
+  http: FastifyInstance,
+  { database, browser, audit, passwords }: AccountParts,
+): void {
   http.get(accountPath, async (request, reply) => {
     const visitor = await browser.visitor(request);
     if (visitor === undefined) return reply.redirect('/auth/sign-in', 303);
@@ -43,11 +48,12 @@ export function addAccount(http: FastifyInstance, { database, browser, audit }: 
     if (days !== 'never' && !lifetimes.includes(Number(days)))
       throw new Refused('choose how long the token is good for');
     return trying(request, reply, visitor, async () => {
-      const { id, token } = await createAccessToken(database, {
+      const { id, ...token } = await createAccessToken(database, {
         owner: { kind: 'user', name: visitor.name },
         name: form.get('name') ?? '',
         scopes: (form.get('scopes') ?? '').split(/\s/).filter((scope) => scope !== ''),
         lifetime: days === 'never' ? null : Number(days) * day,
+        origin: visitor,
       });
       record('token.create', request, visitor, id);
       return send(request, reply, visitor, { token });
@@ -92,7 +98,7 @@ export function addAccount(http: FastifyInstance, { database, browser, audit }: 
     visitor: Visitor,
     { status = 200, problem, token }: News = {},
   ): Promise<FastifyReply> {
-    const overview = await overviewOf(database, visitor.account);
+    const overview = await overviewOf(database, visitor.account, passwords);
     if (overview === undefined) return reply.redirect('/auth/sign-in', 303);
     const hidden = html`<input type="hidden" name="form" value="${formToken(visitor.secret)}">`;
     return sendPage(reply, {
@@ -103,16 +109,17 @@ export function addAccount(http: FastifyInstance, { database, browser, audit }: 
 ${token !== undefined && newToken(token, overview.user.name, new URL(browser.baseOf(request)).host)}
 ${account(overview)}
 ${tokens(overview, hidden)}
-${tokenForm(hidden)}`,
+${tokenForm(hidden, visitor)}`,
     });
   }
 }
 
-function newToken(token: string, name: string, host: string): Html {
+function newToken({ token, expiresAt }: NonNullable<News['token']>, name: string, host: string): Html {
   return html`<section>
 <h2 class="good">Your new access token</h2>
 <p>Copy it now: it is not shown again.</p>
 <pre><code>${token}</code></pre>
+<p>It is good until ${expiresAt === null ? 'you revoke it' : dayOf(expiresAt)}.</p>
 <p>Log in with it in place of a password:</p>
 <pre><code>docker login -u ${name} ${host}</code></pre>
 </section>`;
@@ -158,9 +165,10 @@ function tokens({ tokens }: Overview, hidden: Html): Html {
 </section>`;
 }
 
-function tokenForm(hidden: Html): Html {
+function tokenForm(hidden: Html, visitor: Visitor): Html {
   return html`<section>
 <h2>New access token</h2>
+<p class="soft">${endsWith(visitor)}</p>
 <form method="post" action="/auth/account/tokens">${hidden}
 <label for="name">Name</label>
 <input id="name" name="name" maxlength="100" placeholder="laptop" required>
@@ -171,6 +179,13 @@ function tokenForm(hidden: Html): Html {
 <button class="main">Make a token</button>
 </form>
 </section>`;
+}
+
+/** With what a token ends that is made in this session. */
+function endsWith({ originPassword, originToken }: Visitor): string {
+  if (originToken !== null) return 'It ends with the access token that you signed in with.';
+  if (originPassword !== null) return 'It ends when your password is changed.';
+  return 'It ends when your single sign-on is unlinked.';
 }
 
 /** UTC. */

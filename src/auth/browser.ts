@@ -2,7 +2,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Refused } from '../access/administration/refused.ts';
 import type { Identity } from '../access/identity.ts';
-import { isFormToken, type Sessions, sessionLifetime } from '../access/sessions.ts';
+import type { SignInProof } from '../access/origin.ts';
+import { isFormToken, type Sessions } from '../access/sessions.ts';
+import type { Session } from '../db/sessions.ts';
 import { baseUrlOf, type ClientOf } from '../http/client.ts';
 import { note } from '../http/observe.ts';
 import { readCookie, setCookie } from './cookies.ts';
@@ -15,9 +17,7 @@ export class NotOurForm extends Error {
 }
 
 /** Somebody who is signed in. */
-export interface Visitor {
-  readonly account: number;
-  readonly name: string;
+export interface Visitor extends Session {
   /** What their browser holds. */
   readonly secret: string;
 }
@@ -63,12 +63,17 @@ export class Browser {
     return { ...session, secret: secret as string };
   }
 
-  /** Always a new session: nobody can have known it before. */
-  async signIn(request: FastifyRequest, reply: FastifyReply, account: number, token?: number): Promise<void> {
+  /** Always a new session: nobody can have known it before. @throws Refused when the proof is none any more */
+  async signIn(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    account: number,
+    proof: SignInProof,
+  ): Promise<void> {
     const before = await this.visitor(request);
     if (before) await this.#parts.sessions.end(before.secret);
-    const value = await this.#parts.sessions.begin(account, token);
-    this.#keep(request, reply, value, sessionLifetime / 1000);
+    const { secret, lifetime } = await this.#parts.sessions.begin(account, proof);
+    this.#keep(request, reply, secret, Math.floor(lifetime / 1000));
   }
 
   async signOut(request: FastifyRequest, reply: FastifyReply, { secret }: Visitor): Promise<void> {

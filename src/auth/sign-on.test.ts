@@ -51,7 +51,7 @@ function setUpWith(dialect: (typeof dialects)[number]) {
     };
     const { http } = pagesServer(clientsOf([]));
     const parts = { database, clock };
-    const sessions = new Sessions(parts);
+    const sessions = new Sessions({ ...parts, passwordLogin: true });
     const events: AuditEvent[] = [];
     addPages(http, {
       ...parts,

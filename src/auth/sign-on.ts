@@ -51,12 +51,7 @@ export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
       const { principal, credential } = await authenticate(credentials, event.address);
       parts.audit.record({ ...event, allowed: true, identity: { principal, credential } });
       note(request.raw, { identity: { principal, credential } });
-      await browser.signIn(
-        request,
-        reply,
-        principal.id,
-        credential.kind === 'token' ? credential.id : undefined,
-      );
+      await browser.signIn(request, reply, principal.id, credential);
       return reply.redirect(to, 303);
     } catch (error) {
       const answer = explain(error);
@@ -76,9 +71,12 @@ export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
   /** A person with all that they may do: what a token is not good for, a page that makes tokens must not be either. */
   async function authenticate(credentials: Credentials, address: string) {
     const { principal, credential } = await parts.logins.authenticate(credentials, address);
-    if (principal.kind !== 'user') throw new RegistryError('UNAUTHORIZED', 'only people sign in here');
-    const now = parts.clock();
-    const entitlements = await loadEntitlements(parts.database.read, { principal, credential }, now);
+    const isPerson = principal.kind === 'user';
+    if (!isPerson || (credential.kind !== 'password' && credential.kind !== 'token')) {
+      throw new RegistryError('UNAUTHORIZED', 'only people sign in here');
+    }
+    const moment = { now: parts.clock(), passwordLogin: passwords };
+    const entitlements = await loadEntitlements(parts.database.read, { principal, credential }, moment);
     if (entitlements === undefined || entitlements.scopes !== undefined) {
       throw new RegistryError('UNAUTHORIZED', 'this access token is good for less than all that you may do');
     }
@@ -133,14 +131,14 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
       return sendMessage(reply, { status: 400, title: 'Not signed in', text });
     }
     const person = await provider.finish(new URL(browser.baseOf(request) + request.url), attempt);
-    const { account, name, keptAdministrator } = await admit(request, person);
+    const { account, name, identity, keptAdministrator } = await admit(request, person);
     if (keptAdministrator) {
       request.log.warn(
         { user: name, administratorsGroup: parts.administratorsGroup },
         'the only administrator has left the group of administrators, and is one still',
       );
     }
-    await browser.signIn(request, reply, account);
+    await browser.signIn(request, reply, account, { kind: 'identity', id: identity });
     return reply.header('cache-control', 'no-store').redirect(returnPath(attempt.to), 303);
   });
 

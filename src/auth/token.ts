@@ -64,7 +64,7 @@ async function getToken(parts: TokenServerParts, request: FastifyRequest) {
   return {
     token: grant.token,
     ...replyOf(grant),
-    ...(offline && (await refreshOf(parts, identity))),
+    ...(offline && (await refreshOf(parts, identity, grant))),
   };
 }
 
@@ -82,7 +82,7 @@ async function postToken(parts: TokenServerParts, request: FastifyRequest) {
     token_type: 'Bearer',
     scope: scopeOf(grant),
     ...(type === exchangeGrant && { issued_token_type: accessTokenType }),
-    ...(offline && (await refreshOf(parts, identity))),
+    ...(offline && (await refreshOf(parts, identity, grant))),
   };
 }
 
@@ -180,8 +180,8 @@ function replyOf({ token, expiresIn, issuedAt }: TokenGrant) {
   return { access_token: token, expires_in: expiresIn, issued_at: new Date(issuedAt).toISOString() };
 }
 
-async function refreshOf({ grants }: TokenServerParts, identity: Identity) {
-  const refreshToken = await grants.refreshToken(identity);
+async function refreshOf({ grants }: TokenServerParts, identity: Identity, grant: TokenGrant) {
+  const refreshToken = await grants.refreshToken(identity, grant);
   return refreshToken === undefined ? {} : { refresh_token: refreshToken };
 }
 

@@ -64,7 +64,13 @@ test('tokens are listed with what they are good for, and end when they are revok
   const [{ createdAt, ...token }, ...others] = await list('--robot', 'acme+ci');
   assert.deepEqual(others, []);
   const kept = { id, name: 'GitHub', owner: 'acme+ci', ownerKind: 'robot', scopes, expiresAt: null };
-  assert.deepEqual(token, { ...kept, lastUsedAt: null, lastUsedFrom: null, revokedAt: null });
+  assert.deepEqual(token, {
+    ...kept,
+    madeBy: 'administrator',
+    lastUsedAt: null,
+    lastUsedFrom: null,
+    revokedAt: null,
+  });
 
   const { revokedAt } = JSON.parse((await berth('token', 'revoke', String(id), '--json')).out);
   assert.equal((await list('--robot', 'acme+ci'))[0].revokedAt, revokedAt);

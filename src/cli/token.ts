@@ -2,6 +2,7 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../config/units.ts';
 import type { AccessTokenRow } from '../db/access-tokens.ts';
+import type { Origin } from '../db/origins.ts';
 import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { requireSubject, subjectOf, withSubjectFlags } from './subject-flags.ts';
@@ -98,7 +99,18 @@ function listCommand(context: Context): Command {
         const tokens = (await accessTokensOf(database, subjectOf(command, owners))).map(shown);
         return {
           text: table(
-            ['ID', 'NAME', 'OWNER', 'SCOPES', 'CREATED', 'EXPIRES', 'LAST USED', 'FROM', 'REVOKED'],
+            [
+              'ID',
+              'NAME',
+              'OWNER',
+              'SCOPES',
+              'CREATED',
+              'EXPIRES',
+              'MADE BY',
+              'LAST USED',
+              'FROM',
+              'REVOKED',
+            ],
             tokens.map((token) => [
               String(token.id),
               token.name,
@@ -106,6 +118,7 @@ function listCommand(context: Context): Command {
               token.scopes.join(' ') || 'all',
               token.createdAt,
               token.expiresAt ?? 'never',
+              token.madeBy,
               token.lastUsedAt ?? 'never',
               token.lastUsedFrom ?? '',
               token.revokedAt ?? '',
@@ -118,15 +131,29 @@ function listCommand(context: Context): Command {
   return withExamples(command, 'berth token list', 'berth token list --robot acme+deploy');
 }
 
-function shown({ createdAt, expiresAt, lastUsedAt, revokedAt, scopes, ...token }: AccessTokenRow) {
+function shown(token: AccessTokenRow) {
+  const { id, name, owner, ownerKind, scopes, createdAt, expiresAt, lastUsedAt, lastUsedFrom, revokedAt } =
+    token;
   return {
-    ...token,
+    id,
+    name,
+    owner,
+    ownerKind,
     scopes: scopes === '' ? [] : scopes.split(' '),
     createdAt: showTime(createdAt),
     expiresAt: showEnd(expiresAt),
+    madeBy: madeBy(token),
     lastUsedAt: showEnd(lastUsedAt),
+    lastUsedFrom,
     revokedAt: showEnd(revokedAt),
   };
+}
+
+/** What its owner was signed in with on the account page, with which it ends. */
+function madeBy({ originPassword, originIdentity, originToken }: Origin): string {
+  if (originToken !== null) return `token ${originToken}`;
+  if (originPassword !== null) return 'password';
+  return originIdentity === null ? 'administrator' : 'single sign-on';
 }
 
 function showEnd(time: number | null): string | null {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { makeRobot } from '../../test/support/access.ts';
 import { dialects, makeOrganisation, makeUser } from '../../test/support/databases.ts';
 import { insertAccessToken, listAccessTokens, setRevoked } from './access-tokens.ts';
+import { noOrigin } from './origins.ts';
 
 for (const { name, open } of dialects) {
   test(`${name}: tokens are listed by owner, without what could be turned back into them`, async (t) => {
@@ -11,12 +12,16 @@ for (const { name, open } of dialects) {
     const robot = await makeRobot(database, 'acme+deploy', await makeOrganisation(database, 'acme'));
     const insert = (account: number, hash: string, expiresAt: number | null) =>
       database.transaction((db) =>
-        insertAccessToken(db, { account, name: 'ci', hash, scopes: 'repository:a:pull', expiresAt }, 5),
+        insertAccessToken(
+          db,
+          { ...noOrigin, account, name: 'ci', hash, scopes: 'repository:a:pull', expiresAt },
+          5,
+        ),
       );
     const first = await insert(alice, 'one', 9);
     const second = await insert(robot, 'two', null);
     const common = { name: 'ci', scopes: 'repository:a:pull', createdAt: 5 };
-    const unused = { lastUsedAt: null, lastUsedFrom: null, revokedAt: null };
+    const unused = { ...noOrigin, identity: null, lastUsedAt: null, lastUsedFrom: null, revokedAt: null };
     const ofRobot = {
       ...common,
       ...unused,
@@ -24,8 +29,19 @@ for (const { name, open } of dialects) {
       owner: 'acme+deploy',
       ownerKind: 'robot',
       expiresAt: null,
+      passwordChangedAt: null,
+      tokenOnly: null,
     };
-    const ofAlice = { ...common, ...unused, id: first, owner: 'alice', ownerKind: 'user', expiresAt: 9 };
+    const ofAlice = {
+      ...common,
+      ...unused,
+      id: first,
+      owner: 'alice',
+      ownerKind: 'user',
+      expiresAt: 9,
+      passwordChangedAt: 1,
+      tokenOnly: 0,
+    };
     const list = async (account?: number) =>
       (await listAccessTokens(database.read, account)).map((row) => ({ ...row }));
     assert.deepEqual(await list(), [ofRobot, ofAlice]);
@@ -39,7 +55,11 @@ for (const { name, open } of dialects) {
     const alice = await makeUser(database, 'alice');
     const insert = (hash: string) =>
       database.transaction((db) =>
-        insertAccessToken(db, { account: alice, name: '', hash, scopes: '', expiresAt: null }, 5),
+        insertAccessToken(
+          db,
+          { ...noOrigin, account: alice, name: '', hash, scopes: '', expiresAt: null },
+          5,
+        ),
       );
     const [id, other] = [await insert('one'), await insert('two')];
     const revoke = (now: number) => database.transaction((db) => setRevoked(db, id, now));

@@ -1,7 +1,8 @@
+import type { Origin, OriginStanding } from './origins.ts';
 import type { Db } from './prepare.ts';
 import type { AccountKind } from './schema.ts';
 
-export interface NewAccessToken {
+export interface NewAccessToken extends Origin {
   readonly account: number;
   readonly name: string;
   readonly hash: string;
@@ -20,6 +21,9 @@ export async function insertAccessToken(db: Db, token: NewAccessToken, now: numb
       scopes: token.scopes,
       created_at: now,
       expires_at: token.expiresAt,
+      origin_password: token.originPassword,
+      origin_identity: token.originIdentity,
+      origin_token: token.originToken,
     })
     .returning('id')
     .executeTakeFirstOrThrow();
@@ -27,17 +31,15 @@ export async function insertAccessToken(db: Db, token: NewAccessToken, now: numb
 }
 
 /** What may be shown of a token. Times are milliseconds since 1970. */
-export interface AccessTokenRow {
+export interface AccessTokenRow extends Origin, OriginStanding {
   readonly id: number;
   readonly name: string;
   readonly owner: string;
   readonly ownerKind: AccountKind;
   readonly scopes: string;
   readonly createdAt: number;
-  readonly expiresAt: number | null;
   readonly lastUsedAt: number | null;
   readonly lastUsedFrom: string | null;
-  readonly revokedAt: number | null;
 }
 
 /** All tokens that were ever made, or the account's own, by owner and age. */
@@ -82,6 +84,12 @@ function selectTokens(db: Db) {
   return db
     .selectFrom('access_tokens')
     .innerJoin('accounts', 'accounts.id', 'access_tokens.account_id')
+    .leftJoin('users', 'users.account_id', 'accounts.id')
+    .leftJoin('identities', (join) =>
+      join
+        .onRef('identities.id', '=', 'access_tokens.origin_identity')
+        .onRef('identities.account_id', '=', 'accounts.id'),
+    )
     .select([
       'access_tokens.id',
       'access_tokens.name',
@@ -93,16 +101,66 @@ function selectTokens(db: Db) {
       'access_tokens.last_used_at as lastUsedAt',
       'access_tokens.last_used_from as lastUsedFrom',
       'access_tokens.revoked_at as revokedAt',
+      'access_tokens.origin_password as originPassword',
+      'access_tokens.origin_identity as originIdentity',
+      'access_tokens.origin_token as originToken',
+      'identities.id as identity',
+      'users.password_changed_at as passwordChangedAt',
+      'users.token_only as tokenOnly',
     ]);
 }
 
-/** Ends the token for good; since when it is ended, or `undefined` when there is none of that id. */
-export async function setRevoked(db: Db, id: number, now: number): Promise<number | undefined> {
-  const row = await db
-    .updateTable('access_tokens')
-    .set((column) => ({ revoked_at: column.fn.coalesce('revoked_at', column.val(now)) }))
+/** What something that is begun with the token has to know of it. */
+export function findOriginToken(
+  db: Db,
+  id: number,
+): Promise<
+  | (Pick<Origin, 'originPassword' | 'originIdentity'> &
+      Pick<AccessTokenRow, 'scopes' | 'expiresAt' | 'revokedAt'>)
+  | undefined
+> {
+  return db
+    .selectFrom('access_tokens')
+    .select([
+      'scopes',
+      'expires_at as expiresAt',
+      'revoked_at as revokedAt',
+      'origin_password as originPassword',
+      'origin_identity as originIdentity',
+    ])
     .where('id', '=', id)
-    .returning('revoked_at')
+    .executeTakeFirst();
+}
+
+/**
+ * Ends the token for good, and with it the tokens that were made by signing in with it, and by those. In a transaction that locks
+ * accounts, or one of them could be made meanwhile and be missed.
+ *
+ * @returns since when it is ended, or `undefined` when there is none of that id
+ */
+export async function setRevoked(db: Db, id: number, now: number): Promise<number | undefined> {
+  await db
+    .withRecursive('made', (db) =>
+      db
+        .selectFrom('access_tokens')
+        .select('id')
+        .where('id', '=', id)
+        .union(
+          db
+            .selectFrom('access_tokens')
+            .innerJoin('made', 'made.id', 'access_tokens.origin_token')
+            .select('access_tokens.id'),
+        ),
+    )
+    .updateTable('access_tokens')
+    .set({ revoked_at: now })
+    .where('id', 'in', (select) => select.selectFrom('made').select('id'))
+    .where('revoked_at', 'is', null)
+    .execute();
+  const row = await db
+    .selectFrom('access_tokens')
+    .select('revoked_at')
+    .where('id', '=', id)
     .executeTakeFirst();
   return row?.revoked_at ?? undefined;
 }

@@ -1,10 +1,11 @@
 // Everything that says what an account or a job may do, each in one query: it is asked for at every push.
 import { sql } from 'kysely';
+import type { OriginStanding } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { AccountKind, Role } from './schema.ts';
 
 /** An account, with the access token that was asked about where it is one of the account's. */
-export interface AccountStanding {
+export interface AccountStanding extends OriginStanding {
   readonly name: string;
   readonly kind: AccountKind;
   readonly disabled_at: number | null;
@@ -12,14 +13,9 @@ export interface AccountStanding {
   readonly owner_disabled_at: number | null;
   /** 0 or 1; null for who is no user. */
   readonly administrator: number | null;
-  readonly password_changed_at: number | null;
-  /** 0 or 1; null for who is no user. */
-  readonly token_only: number | null;
   /** The token's id; null when there is none of that id. */
   readonly token: number | null;
   readonly scopes: string | null;
-  readonly expires_at: number | null;
-  readonly revoked_at: number | null;
 }
 
 /** A role on what a pattern matches. */
@@ -66,6 +62,11 @@ const selectAccount = prepare((db, p: Params<Question>) =>
     .leftJoin('access_tokens', (join) =>
       join.onRef('access_tokens.account_id', '=', 'accounts.id').on('access_tokens.id', '=', p('token')),
     )
+    .leftJoin('identities', (join) =>
+      join
+        .onRef('identities.id', '=', 'access_tokens.origin_identity')
+        .onRef('identities.account_id', '=', 'accounts.id'),
+    )
     .leftJoin(heldRoles(db, p).as('held'), (join) => join.onTrue())
     .select([
       'accounts.name',
@@ -73,12 +74,15 @@ const selectAccount = prepare((db, p: Params<Question>) =>
       'accounts.disabled_at',
       'owners.disabled_at as owner_disabled_at',
       'users.administrator',
-      'users.password_changed_at',
-      'users.token_only',
+      'users.password_changed_at as passwordChangedAt',
+      'users.token_only as tokenOnly',
       'access_tokens.id as token',
       'access_tokens.scopes',
-      'access_tokens.expires_at',
-      'access_tokens.revoked_at',
+      'access_tokens.expires_at as expiresAt',
+      'access_tokens.revoked_at as revokedAt',
+      'access_tokens.origin_password as originPassword',
+      'access_tokens.origin_identity as originIdentity',
+      'identities.id as identity',
       'held.pattern',
       'held.role',
     ])

@@ -2,39 +2,41 @@
 import { inJsonList } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
-const selectAccount = prepare((db, p: Params<{ issuer: string; subject: string }>) =>
+const selectIdentity = prepare((db, p: Params<{ issuer: string; subject: string }>) =>
   db
     .selectFrom('identities')
-    .select('account_id')
+    .select(['id', 'account_id as account'])
     .where('issuer', '=', p('issuer'))
     .where('subject', '=', p('subject')),
 );
 
-/** The account of whoever the issuer knows by that subject. */
-export async function findIdentity(db: Db, issuer: string, subject: string): Promise<number | undefined> {
-  return (await first(selectAccount(db, { issuer, subject })))?.account_id;
+/** A person as the issuer knows them by that subject, and the account that is theirs. */
+export function findIdentity(
+  db: Db,
+  issuer: string,
+  subject: string,
+): Promise<{ id: number; account: number } | undefined> {
+  return first(selectIdentity(db, { issuer, subject }));
 }
 
 /** Records what the provider calls the person now. */
-export async function renameIdentity(
-  db: Db,
-  { issuer, subject, name }: { issuer: string; subject: string; name: string | null },
-): Promise<void> {
-  await db
-    .updateTable('identities')
-    .set({ name })
-    .where('issuer', '=', issuer)
-    .where('subject', '=', subject)
-    .execute();
+export async function renameIdentity(db: Db, id: number, name: string | null): Promise<void> {
+  await db.updateTable('identities').set({ name }).where('id', '=', id).execute();
 }
 
+/** The new identity's id. */
 export async function insertIdentity(
   db: Db,
   issuer: string,
   subject: string,
   account: number,
-): Promise<void> {
-  await db.insertInto('identities').values({ issuer, subject, account_id: account }).execute();
+): Promise<number> {
+  const { id } = await db
+    .insertInto('identities')
+    .values({ issuer, subject, account_id: account })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  return id;
 }
 
 const selectTeams = prepare((db, p: Params<{ groups: string }>) =>

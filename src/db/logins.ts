@@ -1,8 +1,9 @@
+import type { OriginStanding } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { AccountKind } from './schema.ts';
 
 /** An access token and whose it is. Times are milliseconds since 1970. */
-export interface TokenLogin {
+export interface TokenLogin extends OriginStanding {
   readonly id: number;
   readonly accountId: number;
   readonly accountName: string;
@@ -10,8 +11,6 @@ export interface TokenLogin {
   readonly accountDisabledAt: number | null;
   /** Of the namespace that a robot works for. */
   readonly ownerDisabledAt: number | null;
-  readonly expiresAt: number | null;
-  readonly revokedAt: number | null;
   readonly lastUsedAt: number | null;
 }
 
@@ -20,6 +19,12 @@ const selectByHash = prepare((db, p: Params<{ hash: string }>) =>
     .selectFrom('access_tokens')
     .innerJoin('accounts', 'accounts.id', 'access_tokens.account_id')
     .leftJoin('accounts as owners', 'owners.id', 'accounts.owner_id')
+    .leftJoin('users', 'users.account_id', 'accounts.id')
+    .leftJoin('identities', (join) =>
+      join
+        .onRef('identities.id', '=', 'access_tokens.origin_identity')
+        .onRef('identities.account_id', '=', 'accounts.id'),
+    )
     .select([
       'access_tokens.id',
       'accounts.id as accountId',
@@ -29,6 +34,11 @@ const selectByHash = prepare((db, p: Params<{ hash: string }>) =>
       'owners.disabled_at as ownerDisabledAt',
       'access_tokens.expires_at as expiresAt',
       'access_tokens.revoked_at as revokedAt',
+      'access_tokens.origin_password as originPassword',
+      'access_tokens.origin_identity as originIdentity',
+      'identities.id as identity',
+      'users.password_changed_at as passwordChangedAt',
+      'users.token_only as tokenOnly',
       'access_tokens.last_used_at as lastUsedAt',
     ])
     .where('access_tokens.hash', '=', p('hash')),

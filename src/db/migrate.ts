@@ -5,6 +5,7 @@ import * as registry from './migrations/0001-registry.ts';
 import * as replicas from './migrations/0002-replicas.ts';
 import * as access from './migrations/0003-access.ts';
 import * as storeIdentity from './migrations/0004-store-identity.ts';
+import * as sessionOrigin from './migrations/0005-session-origin.ts';
 import * as uploads from './migrations/0006-uploads.ts';
 import * as grants from './migrations/0007-grants.ts';
 import * as referrers from './migrations/0008-referrers.ts';
@@ -16,6 +17,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0002-replicas': replicas,
   '0003-access': access,
   '0004-store-identity': storeIdentity,
+  '0005-session-origin': sessionOrigin,
   '0006-uploads': uploads,
   '0007-grants': grants,
   '0008-referrers': referrers,

@@ -136,8 +136,8 @@ for (const { name, open } of dialects) {
     });
     const alice = await makeUser(database, 'alice');
     await database.transaction(async (db) => {
-      await insertIdentity(db, 'https://sso.example', 's-1', alice);
-      await renameIdentity(db, { issuer: 'https://sso.example', subject: 's-1', name: 'zz' });
+      const identity = await insertIdentity(db, 'https://sso.example', 's-1', alice);
+      await renameIdentity(db, identity, 'zz');
     });
     const free = async (user: number) => [...(await freeNamespaces(database.read, names, user))].sort();
     assert.deepEqual(await free(alice), ['a.b', 'empty', 'ful', 'unknown', 'uploading', 'zz']);

@@ -161,6 +161,7 @@ interface UsersTable {
 
 /** A user as a sign-on provider knows them. */
 interface IdentitiesTable {
+  id: Generated<number>;
   issuer: string;
   subject: string;
   account_id: number;
@@ -217,6 +218,10 @@ interface AccessTokensTable {
   revoked_at: number | null;
   last_used_at: number | null;
   last_used_from: string | null;
+  /** What the session began with in which it was made (see `origins.ts`); null, all three: an administrator made it. */
+  origin_password: number | null;
+  origin_identity: number | null;
+  origin_token: number | null;
 }
 
 interface SigningKeysTable {
@@ -255,8 +260,10 @@ interface SessionsTable {
   /** SHA-256 of what the cookie holds, in hex. */
   hash: string;
   account_id: number;
-  /** The access token that stood in for the password: what was signed on with it ends with it. */
-  token_id: number | null;
+  /** What it began with, and ends with (see `origins.ts`); one of the three at least. */
+  origin_password: number | null;
+  origin_identity: number | null;
+  origin_token: number | null;
   created_at: number;
   expires_at: number;
 }

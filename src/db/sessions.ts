@@ -1,52 +1,68 @@
 import type { Namespace } from '../oci/name.ts';
+import type { Origin, OriginStanding } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
-export interface Session {
+/** A browser that is signed in, and how what it began with stands. */
+export interface Session extends Origin, OriginStanding {
   readonly account: number;
   readonly name: Namespace;
+  readonly expiresAt: number;
 }
 
-const select = prepare((db, p: Params<{ hash: string; now: number }>) =>
+const select = prepare((db, p: Params<{ hash: string }>) =>
   db
     .selectFrom('sessions')
     .innerJoin('accounts', 'accounts.id', 'sessions.account_id')
     .innerJoin('users', 'users.account_id', 'accounts.id')
-    .leftJoin('access_tokens', 'access_tokens.id', 'sessions.token_id')
-    .select(['accounts.id as account', 'accounts.name'])
-    .where('sessions.hash', '=', p('hash'))
-    .where('sessions.expires_at', '>', p('now'))
-    .where('accounts.disabled_at', 'is', null)
-    .where('access_tokens.revoked_at', 'is', null)
-    .where((where) =>
-      where.or([
-        where('access_tokens.expires_at', 'is', null),
-        where('access_tokens.expires_at', '>', p('now')),
-      ]),
+    .leftJoin('access_tokens', 'access_tokens.id', 'sessions.origin_token')
+    .leftJoin('identities', (join) =>
+      join
+        .onRef('identities.id', '=', 'sessions.origin_identity')
+        .onRef('identities.account_id', '=', 'accounts.id'),
     )
-    // Who had the former password may have been somebody else.
+    .select([
+      'accounts.id as account',
+      'accounts.name',
+      'sessions.expires_at as expiresAt',
+      'access_tokens.revoked_at as revokedAt',
+      'sessions.origin_password as originPassword',
+      'sessions.origin_identity as originIdentity',
+      'sessions.origin_token as originToken',
+      'identities.id as identity',
+      'users.password_changed_at as passwordChangedAt',
+      'users.token_only as tokenOnly',
+    ])
+    .where('sessions.hash', '=', p('hash'))
+    .where('accounts.disabled_at', 'is', null)
+    // A new password ends every session, whatever it began with: who had the former one may be signed in anywhere.
     .whereRef('users.password_changed_at', '<=', 'sessions.created_at'),
 );
 
-/** Who is signed on in the browser that holds what `hash` is the SHA-256 of; `undefined` when nobody is, or may be any more. */
-export function findSession(db: Db, hash: string, now: number): Promise<Session | undefined> {
-  return first(select(db, { hash, now })) as Promise<Session | undefined>;
+/** The session whose secret has `hash` for its SHA-256; whether it is still in force is for the caller to ask. */
+export function findSession(db: Db, hash: string): Promise<Session | undefined> {
+  return first(select(db, { hash })) as Promise<Session | undefined>;
 }
 
 export async function insertSession(
   db: Db,
-  session: {
+  session: Origin & {
     readonly hash: string;
     readonly account: number;
-    /** The access token that it was begun with, if it was one. */
-    readonly token: number | undefined;
-    readonly now: number;
-    readonly until: number;
+    readonly createdAt: number;
+    readonly expiresAt: number;
   },
 ): Promise<void> {
-  const { hash, account, token = null, now, until } = session;
   await db
     .insertInto('sessions')
-    .values({ hash, account_id: account, token_id: token, created_at: now, expires_at: until })
+    .values({
+      hash: session.hash,
+      account_id: session.account,
+      origin_password: session.originPassword,
+      origin_identity: session.originIdentity,
+      origin_token: session.originToken,
+      created_at: session.createdAt,
+      expires_at: session.expiresAt,
+    })
     .execute();
 }
 

@@ -115,8 +115,9 @@ export const tables: readonly Table[] = [
   },
   {
     name: 'identities',
-    columns: { issuer: 'text', subject: 'text', account_id: 'bigint' },
-    key: ['issuer', 'subject'],
+    columns: { id: 'bigint', issuer: 'text', subject: 'text', account_id: 'bigint', name: 'text' },
+    key: ['id'],
+    identity: true,
     needs: [account],
   },
   {
@@ -171,9 +172,13 @@ export const tables: readonly Table[] = [
       revoked_at: 'bigint',
       last_used_at: 'bigint',
       last_used_from: 'text',
+      origin_password: 'bigint',
+      origin_identity: 'bigint',
+      origin_token: 'bigint',
     },
     key: ['id'],
     identity: true,
+    // The token that another was made by has the lower id, so it comes before it or with it.
     needs: [account],
   },
   {

@@ -21,6 +21,7 @@ export function openAccess(database: Database): Access {
     clock,
     policy: 'push',
     namespacesPerUser: 0,
+    passwordLogin: true,
     tokens: new BearerTokens({
       keys,
       clock,

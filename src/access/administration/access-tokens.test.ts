@@ -4,6 +4,7 @@ import { makeOrganisation, makeRobot, makeUser } from '../../../test/support/acc
 import { dialects } from '../../../test/support/databases.ts';
 import { refused } from '../../../test/support/refused.ts';
 import type { Database } from '../../db/database.ts';
+import { noOrigin } from '../../db/origins.ts';
 import { hashOf } from '../access-token.ts';
 import { accessTokensOf, createAccessToken, revokeAccessToken, type TokenOwner } from './access-tokens.ts';
 
@@ -39,7 +40,8 @@ for (const { name, open } of dialects) {
     await createAccessToken(database, { owner: alice, scopes: [], lifetime: null });
     const kept = await database.read.selectFrom('access_tokens').select('hash').execute();
     assert.ok(kept.some(({ hash }) => hash === hashOf(made.token)));
-    const untouched = { createdAt: now, lastUsedAt: null, lastUsedFrom: null, revokedAt: null };
+    const unbound = { ...noOrigin, identity: null };
+    const untouched = { ...unbound, createdAt: now, lastUsedAt: null, lastUsedFrom: null, revokedAt: null };
     const ofRobot = {
       ...untouched,
       id: made.id,
@@ -48,6 +50,8 @@ for (const { name, open } of dialects) {
       ownerKind: 'robot',
       scopes: scopes.join(' '),
       expiresAt: now + day,
+      passwordChangedAt: null,
+      tokenOnly: null,
     };
     assert.deepEqual(await listed(database, robot), [ofRobot]);
     const all = await listed(database, undefined);
@@ -55,7 +59,8 @@ for (const { name, open } of dialects) {
     const { id, ...ofUser } = all[1] as (typeof all)[number];
     assert.deepEqual(await listed(database, alice), [{ id, ...ofUser }]);
     const plain = { name: '', owner: 'alice', ownerKind: 'user', scopes: '', expiresAt: null };
-    assert.deepEqual(ofUser, { ...untouched, ...plain });
+    const { passwordChangedAt } = ofUser;
+    assert.deepEqual(ofUser, { ...untouched, ...plain, passwordChangedAt, tokenOnly: 0 });
     await assert.rejects(
       accessTokensOf(database, { kind: 'user', name: 'bob' }),
       refused('there is no user bob'),

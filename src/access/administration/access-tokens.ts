@@ -6,8 +6,10 @@ import {
 } from '../../db/access-tokens.ts';
 import { findAccountById } from '../../db/accounts.ts';
 import type { Database } from '../../db/database.ts';
+import { noOrigin, type Origin } from '../../db/origins.ts';
 import type { Db } from '../../db/prepare.ts';
 import { makeAccessToken } from '../access-token.ts';
+import { earlier, endOf } from '../origin.ts';
 import { printScopes } from '../scope.ts';
 import { accountNamed } from './accounts.ts';
 import { change } from './change.ts';
@@ -29,15 +31,17 @@ export interface NewToken {
   readonly scopes: readonly string[];
   /** Milliseconds from now; `null`: until it is revoked. */
   readonly lifetime: number | null;
+  /** What the session was begun with in which it is made: the token ends with that too. Absent: an administrator makes it. */
+  readonly origin?: Origin;
 }
 
 const day = 86_400_000;
 const maxLifetime = 3_650 * day;
 
-/** The token, which cannot be shown again, with its end in milliseconds since 1970. @throws Refused */
+/** The token, which cannot be shown again, with its end in milliseconds since 1970; that may be earlier than asked. @throws Refused */
 export async function createAccessToken(
   database: Database,
-  { owner, name, scopes, lifetime }: NewToken,
+  { owner, name, scopes, lifetime, origin = noOrigin }: NewToken,
 ): Promise<{ id: number; token: string; expiresAt: number | null }> {
   const bound = printScopes(parseScopes(scopes));
   const called = name === undefined ? '' : parseLine("a token's name", name);
@@ -46,12 +50,12 @@ export async function createAccessToken(
   }
   const { token, hash } = makeAccessToken();
   const now = database.clock();
-  const expiresAt = lifetime === null ? null : now + lifetime;
-  const id = await change(database, async (db) => {
+  return change(database, async (db) => {
     const account = await enabledOwner(db, owner);
-    return insertAccessToken(db, { account, name: called, hash, scopes: bound, expiresAt }, now);
+    const expiresAt = earlier(lifetime === null ? null : now + lifetime, await endOf(db, origin));
+    const row = { ...origin, account, name: called, hash, scopes: bound, expiresAt };
+    return { id: await insertAccessToken(db, row, now), token, expiresAt };
   });
-  return { id, token, expiresAt };
 }
 
 async function enabledOwner(db: Db, { kind, name }: TokenOwner): Promise<number> {
@@ -73,9 +77,9 @@ export async function accessTokensOf(
   return listAccessTokens(read, owner && (await accountNamed(read, owner.name, owner.kind)).id);
 }
 
-/** Since when the token is revoked: now, unless it was before. @throws Refused */
+/** Since when the token is revoked, with those made by it: now, unless it was before. @throws Refused */
 export async function revokeAccessToken(database: Database, id: number): Promise<number> {
-  const since = await database.transaction((db) => setRevoked(db, id, database.clock()));
+  const since = await change(database, (db) => setRevoked(db, id, database.clock()));
   if (since === undefined) throw new Refused(`there is no token ${id} (berth token list shows them)`);
   return since;
 }

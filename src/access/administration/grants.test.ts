@@ -94,7 +94,7 @@ for (const { name, open } of dialects) {
         principal: { kind: 'user', id, name: 'alice' },
         credential: { kind: 'password', since: 100 },
       } as const;
-      const entitlements = await loadEntitlements(database.read, identity, now);
+      const entitlements = await loadEntitlements(database.read, identity, { now, passwordLogin: true });
       assert.ok(entitlements);
       return [...rightsOn(entitlements, parseName('acme/app'), undefined, 'none')];
     };
