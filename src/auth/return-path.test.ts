@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { accountPath, returnPath } from './return-path.ts';
 
 for (const [what, to, path] of [
@@ -40,6 +41,11 @@ for (const [what, to] of [
   ['a tab as its number', '/%09/evil.example'],
   ['a line feed as its number', '/%0a/evil.example'],
   ['a carriage return as its number', '/%0d/evil.example'],
+  ['a slash as its number behind a way up', '/x/../%2fevil.example'],
+  ['a backslash as its number behind a way up', '/x/..%5c%5cevil.example'],
+  ['a slash as the number of its number', '/%252fevil.example'],
+  ['a way up and a slash, both in numbers', '/a/%2e%2e%2f%2fevil.example'],
+  ['what is encoded a thousand times', `/%${'25'.repeat(1000)}2f`],
   ['an @, which would be the user name of a URL', '@evil.example'],
   ['a path that is too long', `/${'a'.repeat(2048)}`],
 ] as const) {
@@ -48,4 +54,66 @@ for (const [what, to] of [
 
 test('the page of the account is where everybody else is sent', () => {
   assert.equal(returnPath('//evil.example'), '/auth/account');
+});
+
+const piece = fc.constantFrom(
+  ...[
+    '/',
+    '//',
+    '\\',
+    '.',
+    '..',
+    '%2e',
+    '%2E%2e',
+    '%2f',
+    '%2F',
+    '%5c',
+    '%252f',
+    '%25',
+    '%',
+    '%09',
+    '%0a',
+    '\t',
+    '\n',
+  ],
+  ...[
+    'x',
+    'evil.example',
+    '@',
+    ':',
+    ':443',
+    '?',
+    '#',
+    ';',
+    '&',
+    '%00',
+    '\0',
+    ' ',
+    '\u{fe6b}',
+    '\u{2f}\u{301}',
+    'https:',
+  ],
+);
+
+test('whatever was asked for, a browser stays on this origin, and does so when somebody decodes the path first', () => {
+  const base = 'https://registry.example';
+  const decodeOnce = (path: string): string => {
+    try {
+      return decodeURIComponent(path);
+    } catch {
+      return path;
+    }
+  };
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), fc.boolean(), (pieces, rooted) => {
+      const out = returnPath(`${rooted ? '/' : ''}${pieces.join('')}`);
+      for (const read of [out, decodeOnce(out), decodeOnce(decodeOnce(out))]) {
+        const url = new URL(read, base);
+        assert.equal(url.origin, base, out);
+        assert.ok(!url.pathname.startsWith('//'), out);
+        assert.doesNotMatch(read, /^\/[\\/]/, out);
+      }
+    }),
+    { numRuns: 3_000 },
+  );
 });

@@ -1,13 +1,38 @@
 /** Where people are sent when nothing else was asked for. */
 export const accountPath = '/auth/account';
 
+const maxLength = 2048;
+
+/** A path that is still encoded after so many readers is no path that Berth has. */
+const mostDecodings = 4;
+
+/** Any origin: only whether a path stays on it matters. */
+const base = 'https://berth.invalid';
+
 /** A path of this origin, as it was asked for by a link that anybody can have made; anything else is {@link accountPath}. */
 export function returnPath(to: unknown): string {
-  if (typeof to !== 'string' || to.length > 2048 || !/^\/[\w.~!$&'()*+,;=:@%/?-]*$/.test(to))
+  // Only the marks of a path and a query: what a header, or a reader of URLs, takes for something else is none of them.
+  if (typeof to !== 'string' || to.length > maxLength || !/^\/[\w.~!$&'()*+,;=:@%/?-]*$/.test(to))
     return accountPath;
-  // Browsers take `//` for another host, and so may what stands in front of them for `/%2f` or `/%09/`.
-  if (/^\/(?:%09|%0a|%0d|%2f|%5c|\/)/i.test(to)) return accountPath;
-  // What is left is a path to every reader of URLs; its dots can make it a `//` yet.
-  const { pathname, search } = new URL(to, 'https://berth.invalid');
-  return pathname.startsWith('//') ? accountPath : pathname + search;
+  if (!staysHere(to)) return accountPath;
+  const { pathname, search } = new URL(to, base);
+  return pathname + search;
+}
+
+/**
+ * Whether browsers stay on this origin by the path, and so they do when proxies in front of them decode it first, some times over: `//` is
+ * another host to them, and `\` another slash.
+ */
+function staysHere(path: string): boolean {
+  let reading = path;
+  for (let round = 0; round <= mostDecodings; round++) {
+    const url = URL.parse(reading, base);
+    if (url?.origin !== base || url.pathname.startsWith('//')) return false;
+    const decoded = url.pathname.replaceAll(/%([0-7][0-9a-f])/gi, (_, hex) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    );
+    if (decoded === reading) return true;
+    reading = decoded;
+  }
+  return false;
 }
