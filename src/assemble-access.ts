@@ -13,6 +13,7 @@ import { whyRefused } from './access/shared-issuers.ts';
 import { SigningKeys } from './access/signing-keys.ts';
 import { TokenGrants } from './access/token-grants.ts';
 import type { TokenVerifier } from './access/token-verifier.ts';
+import { Attempts } from './auth/attempts.ts';
 import { addPages } from './auth/pages.ts';
 import { addTokenServer, tokenPath } from './auth/token.ts';
 import type { Config } from './config/schema.ts';
@@ -120,6 +121,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
         clientOf,
         passwords: passwordLogin,
         provider,
+        attempts: new Attempts({ tokens, clock, perAddress: config.limits.loginsPerAddress }),
         administratorsGroup: config.signOn?.administratorsGroup,
         externalUrl: config.externalUrl,
       });

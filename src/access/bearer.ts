@@ -20,6 +20,7 @@ export const service = 'berth';
 const uses = {
   access: { typ: 'at+jwt', audience: service },
   refresh: { typ: 'rt+jwt', audience: `${service}/auth/token` },
+  sealed: { typ: 'sealed+jwt', audience: `${service}/auth/callback` },
 } as const;
 
 type Use = (typeof uses)[keyof typeof uses];
@@ -84,6 +85,21 @@ export class BearerTokens implements TokenVerifier {
   async verifyRefresh(token: string): Promise<Identity> {
     const { payload } = await this.#read(token, uses.refresh);
     return this.#identityOf(payload);
+  }
+
+  /** The claims in a form that nobody else can make, for as many milliseconds; whoever has it can read them. */
+  seal(claims: JWTPayload, lifetime: number): Promise<string> {
+    return this.#sign(claims, uses.sealed, this.#parts.clock(), lifetime);
+  }
+
+  /** What was sealed; `undefined` when it was not, or has ended. @throws DatabaseUnavailable */
+  async unseal(text: string): Promise<JWTPayload | undefined> {
+    try {
+      return (await this.#read(text, uses.sealed)).payload;
+    } catch (error) {
+      if (error instanceof RegistryError && error.code === 'UNAUTHORIZED') return undefined;
+      throw error;
+    }
   }
 
   async #verify(token: string): Promise<BearerToken> {

@@ -9,7 +9,7 @@ import { addAccount } from './account.ts';
 import { Browser, NotOurForm } from './browser.ts';
 import { acceptForms } from './forms.ts';
 import { sendMessage } from './page.ts';
-import { NotSignedOn, ProviderUnavailable } from './provider-errors.ts';
+import { NoAttempt, NotSignedOn, ProviderUnavailable } from './provider-errors.ts';
 import { addSignOn, type SignOnParts } from './sign-on.ts';
 
 /** Bytes of a form. */
@@ -49,6 +49,7 @@ function pageOf(error: Error & { statusCode?: number }): Message {
   if (error instanceof Refused) return { status: 403, title: 'That cannot be', text: error.message };
   if (error instanceof NotOurForm) return { status: 403, title: 'Not done', text: error.message };
   if (error instanceof NotSignedOn) return { status: 403, title: 'Not signed in', text: error.message };
+  if (error instanceof NoAttempt) return { status: 400, title: 'Not signed in', text: error.message };
   if (error instanceof ProviderUnavailable) {
     return { status: 502, title: 'Not signed in', text: `${error.message} now; try again in a moment` };
   }
@@ -56,6 +57,15 @@ function pageOf(error: Error & { statusCode?: number }): Message {
   if (statusCode < 500)
     return { status: statusCode, title: 'Not understood', text: 'This form cannot be read.' };
   const { code, retryAfter } = asRegistryError(error);
+  if (code === 'TOOMANYREQUESTS') {
+    const text = `Too many attempts: wait ${retryAfter} seconds.`;
+    return {
+      status: statusOf[code],
+      title: 'Not now',
+      text,
+      ...(retryAfter !== undefined && { retryAfter }),
+    };
+  }
   if (code === 'UNAVAILABLE' || code === 'STORAGE_FULL') {
     const text = 'Berth cannot do that now; the reason is in its log.';
     return { status: statusOf[code], title: 'Not now', text, retryAfter: retryAfter ?? 5 };

@@ -16,3 +16,12 @@ export class NotSignedOn extends Error {
 export class ProviderUnavailable extends Error {
   override readonly name = 'ProviderUnavailable';
 }
+
+/** A callback that ends no sign-on of this browser's. */
+export class NoAttempt extends Error {
+  override readonly name = 'NoAttempt';
+
+  constructor() {
+    super('This sign-in was begun more than ten minutes ago, or in another browser.');
+  }
+}

@@ -30,6 +30,11 @@ export class Provider {
     this.#clock = clock;
   }
 
+  /** As it is set; tokens may write it with a slash at the end. */
+  get issuer(): string {
+    return this.#settings.issuer;
+  }
+
   /** Where to send the browser, and what to let it keep. @throws ProviderUnavailable */
   async begin(redirectUri: string): Promise<{ readonly url: string; readonly attempt: Attempt }> {
     const configuration = await this.#configuration();

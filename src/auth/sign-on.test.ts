@@ -10,8 +10,10 @@ import { createOrganisation, setOrganisationMember } from '../access/administrat
 import { createTeam } from '../access/administration/teams.ts';
 import { changeUser, createUser } from '../access/administration/users.ts';
 import type { AuditEvent } from '../access/audit.ts';
+import { BearerTokens } from '../access/bearer.ts';
 import { Logins } from '../access/logins.ts';
 import { Sessions } from '../access/sessions.ts';
+import { SigningKeys } from '../access/signing-keys.ts';
 import { findAccount } from '../db/accounts.ts';
 import { type Database, DatabaseUnavailable } from '../db/database.ts';
 import { listMemberships } from '../db/members.ts';
@@ -20,6 +22,7 @@ import { listTeamsOf } from '../db/team-members.ts';
 import { findUser } from '../db/users.ts';
 import { clientsOf } from '../http/client.ts';
 import { type Namespace, parseName } from '../oci/name.ts';
+import { Attempts } from './attempts.ts';
 import { addPages } from './pages.ts';
 import { Provider, type ProviderSettings } from './provider.ts';
 
@@ -52,11 +55,14 @@ function setUpWith(dialect: (typeof dialects)[number]) {
     const { http } = pagesServer(clientsOf([]));
     const parts = { database, clock };
     const sessions = new Sessions({ ...parts, passwordLogin: true });
+    const keys = new SigningKeys(parts);
+    const tokens = new BearerTokens({ ...parts, keys, lifetime: 1, refreshLifetime: 1, passwordLogin: true });
     const events: AuditEvent[] = [];
     addPages(http, {
       ...parts,
       sessions,
       provider: sso ? new Provider(signOn) : undefined,
+      attempts: new Attempts({ tokens, clock, perAddress: 30 }),
       administratorsGroup: signOn.administratorsGroup,
       logins: new Logins({ ...parts, passwordLogin: true, perAddress: 30, perAccount: 10 }),
       passwords,
@@ -66,7 +72,7 @@ function setUpWith(dialect: (typeof dialects)[number]) {
     });
     t.after(() => http.close());
     people.set('s-1', { preferred_username: 'alice', email: 'alice@example.com', groups: ['dev', 'ops'] });
-    return { database, people, time, sessions, events, browser: () => new TestBrowser(http) };
+    return { database, people, provider, time, sessions, events, browser: () => new TestBrowser(http) };
   };
 }
 
@@ -229,7 +235,7 @@ test('cookies are for this host and HTTPS alone, and no script sees them', async
   const leaving = await visitor.get('/auth/sign-in/provider');
   assert.match(
     visitor.setCookies[0] as string,
-    /^__Host-berth-sign-on=[\w-]+; Path=\/; Max-Age=600; HttpOnly; SameSite=Lax; Secure$/,
+    /^__Host-berth-sign-on=[\w.-]+; Path=\/; Max-Age=600; HttpOnly; SameSite=Lax; Secure$/,
   );
   await visitor.get(await logIn(leaving.headers.location as string, 's-1'));
   assert.equal(visitor.setCookies.length, 2);
@@ -252,12 +258,10 @@ test('over plain HTTP cookies have another name and are not Secure', async (t) =
   );
 });
 
-/** What somebody may change of the way back, and of what the browser kept. */
-const tampering: [what: string, change: (callback: URL, kept: Record<string, string>) => void][] = [
+/** What somebody may change of the way back. */
+const tampering: [what: string, change: (callback: URL) => void][] = [
   ['another state', (callback) => callback.searchParams.set('state', 'x')],
   ['no state', (callback) => callback.searchParams.delete('state')],
-  ['another nonce', (_callback, kept) => Object.assign(kept, { nonce: 'x' })],
-  ['another verifier', (_callback, kept) => Object.assign(kept, { verifier: 'x'.repeat(43) })],
   ['another code', (callback) => callback.searchParams.set('code', 'x')],
   ['another issuer', (callback) => callback.searchParams.set('iss', 'https://evil.example')],
   ['an error of the provider', (callback) => callback.searchParams.set('error', 'access_denied')],
@@ -268,10 +272,7 @@ for (const [what, change] of tampering) {
     const visitor = browser();
     const leaving = await visitor.get('/auth/sign-in/provider');
     const callback = new URL(await logIn(leaving.headers.location as string, 's-1'));
-    const name = '__Host-berth-sign-on';
-    const kept = JSON.parse(Buffer.from(visitor.cookies.get(name) as string, 'base64url').toString());
-    change(callback, kept);
-    visitor.cookies.set(name, Buffer.from(JSON.stringify(kept)).toString('base64url'));
+    change(callback);
     const answer = await visitor.get(callback.href);
     assert.equal(answer.statusCode, 403, answer.body);
     assert.match(answer.body, /does not vouch/);
@@ -280,6 +281,85 @@ for (const [what, change] of tampering) {
     assert.equal(await countSessions(database), 0);
   });
 }
+
+test('nobody is signed in whose browser kept anything but what Berth gave it', async (t) => {
+  const { browser, database, provider } = await setUp(t);
+  const visitor = browser();
+  const cookie = '__Host-berth-sign-on';
+  const attempt = async () => {
+    const leaving = await visitor.get('/auth/sign-in/provider');
+    const callback = await logIn(leaving.headers.location as string, 's-1');
+    return { callback, kept: visitor.cookies.get(cookie) as string };
+  };
+  const changes = (kept: string): string[] => {
+    const [header = '', payload = '', signature = ''] = kept.split('.');
+    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
+    const sealed = (changed: object, head = header, end = signature) =>
+      `${head}.${Buffer.from(JSON.stringify({ ...claims, ...changed })).toString('base64url')}.${end}`;
+    const none = Buffer.from(JSON.stringify({ alg: 'none' })).toString('base64url');
+    return [
+      sealed({ nonce: 'x' }),
+      sealed({ verifier: 'x'.repeat(43) }),
+      sealed({ to: '/elsewhere' }),
+      sealed({}, none, ''),
+      Buffer.from(JSON.stringify(claims)).toString('base64url'),
+      'x',
+      '',
+    ];
+  };
+  const { callback, kept } = await attempt();
+  const before = provider.requests();
+  for (const changed of changes(kept)) {
+    visitor.cookies.set(cookie, changed);
+    const answer = await visitor.get(callback);
+    assert.equal(answer.statusCode, 400, answer.body);
+    assert.match(answer.body, /begun more than ten minutes ago, or in another browser/);
+  }
+  assert.equal(provider.requests(), before, 'nobody was asked');
+  assert.equal(await countSessions(database), 0);
+});
+
+test('a hundred forged callbacks cause no request to the provider, and each is an event', async (t) => {
+  const { browser, events, provider } = await setUp(t);
+  await browser().get('/auth/sign-in/provider');
+  const before = provider.requests();
+  const cookie = '__Host-berth-sign-on';
+  for (let i = 0; i < 100; i++) {
+    const visitor = browser();
+    const state = `s${i}`;
+    const made = { state, nonce: 'n', verifier: 'v'.repeat(43), to: '/' };
+    if (i % 2 === 0) visitor.cookies.set(cookie, Buffer.from(JSON.stringify(made)).toString('base64url'));
+    const answer = await visitor.get(`/auth/callback?code=x&state=${state}`);
+    assert.ok([400, 403].includes(answer.statusCode), answer.body);
+  }
+  assert.equal(provider.requests(), before);
+  assert.equal(events.length, 100);
+  for (const { action, allowed, error, identity, address } of events) {
+    assert.deepEqual(
+      [action, allowed, error, identity.principal.kind, address],
+      ['login', false, 'UNAUTHORIZED', 'anonymous', '127.0.0.1'],
+    );
+  }
+});
+
+test('whoever comes back with made-up codes again and again has to wait, and others need not', async (t) => {
+  const { browser, events, provider } = await setUp(t);
+  await browser().get('/auth/sign-in/provider');
+  const before = provider.requests();
+  const answers = [];
+  for (let i = 0; i < 40; i++) {
+    const visitor = browser();
+    const leaving = await visitor.get('/auth/sign-in/provider');
+    const state = new URL(leaving.headers.location as string).searchParams.get('state');
+    answers.push(await visitor.get(`/auth/callback?code=x&state=${state}&iss=${provider.issuer}`));
+  }
+  const statuses = answers.map(({ statusCode }) => statusCode);
+  assert.deepEqual([...new Set(statuses)], [403, 429]);
+  assert.ok(statuses.filter((status) => status === 403).length <= 31, `${statuses}`);
+  assert.ok(provider.requests() - before <= 31, `${provider.requests() - before} requests`);
+  assert.match(answers.at(-1)?.headers['retry-after'] as string, /^\d+$/);
+  assert.equal(events.length, 40);
+});
 
 test('the way back works once, and only in the browser that left', async (t) => {
   const { browser } = await setUp(t);

@@ -4,16 +4,17 @@ import { Refused } from '../access/administration/refused.ts';
 import type { Audit } from '../access/audit.ts';
 import type { Credentials } from '../access/basic.ts';
 import { loadEntitlements } from '../access/entitlements.ts';
-import { claimantOf, type Identity } from '../access/identity.ts';
-import { type Person, type SignedOn, signOn } from '../access/sign-on.ts';
+import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
+import { type SignedOn, signOn } from '../access/sign-on.ts';
 import type { Database } from '../db/database.ts';
 import { note } from '../http/observe.ts';
-import { RegistryError } from '../oci/errors.ts';
-import { keepAttempt, takeAttempt } from './attempt-cookie.ts';
+import { type ErrorCode, RegistryError } from '../oci/errors.ts';
+import type { Attempts, KeptAttempt } from './attempts.ts';
 import { type Browser, signedOnIdentity } from './browser.ts';
 import { html } from './html.ts';
 import { sendMessage, sendPage } from './page.ts';
 import type { Provider } from './provider.ts';
+import { NoAttempt, NotSignedOn, ProviderUnavailable } from './provider-errors.ts';
 import { returnPath } from './return-path.ts';
 
 export interface SignOnParts {
@@ -22,6 +23,7 @@ export interface SignOnParts {
   readonly clock: () => number;
   /** Absent: there is no single sign-on. */
   readonly provider: Provider | undefined;
+  readonly attempts: Attempts;
   readonly administratorsGroup: string | undefined;
   readonly logins: { authenticate(credentials: Credentials, address: string): Promise<Identity> };
   readonly audit: Pick<Audit, 'record'>;
@@ -32,7 +34,7 @@ export interface SignOnParts {
 type Query = { Querystring: { to?: unknown } };
 
 export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
-  const { browser, provider, passwords } = parts;
+  const { browser, provider, attempts, passwords } = parts;
 
   http.get<Query>('/auth/sign-in', async (request, reply) => {
     const to = returnPath(request.query.to);
@@ -120,18 +122,13 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
     to: string,
   ): Promise<FastifyReply> {
     const { url, attempt } = await provider.begin(`${browser.baseOf(request)}/auth/callback`);
-    keepAttempt(reply, { ...attempt, to }, browser.isSecure(request));
+    await attempts.keep(reply, { ...attempt, to }, browser.isSecure(request));
     return reply.header('cache-control', 'no-store').redirect(url, 303);
   }
 
   http.get('/auth/callback', async (request, reply) => {
-    const attempt = takeAttempt(request, reply, browser.isSecure(request));
-    if (attempt === undefined) {
-      const text = 'This sign-in was begun more than ten minutes ago, or in another browser.';
-      return sendMessage(reply, { status: 400, title: 'Not signed in', text });
-    }
-    const person = await provider.finish(new URL(browser.baseOf(request) + request.url), attempt);
-    const { account, name, identity, keptAdministrator } = await admit(request, person);
+    const { attempt, signedOn } = await comeBack(request, reply, provider);
+    const { account, name, identity, keptAdministrator } = signedOn;
     if (keptAdministrator) {
       request.log.warn(
         { user: name, administratorsGroup: parts.administratorsGroup },
@@ -142,34 +139,45 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
     return reply.header('cache-control', 'no-store').redirect(returnPath(attempt.to), 303);
   });
 
-  /** @throws Refused */
-  async function admit(request: FastifyRequest, person: Person): Promise<SignedOn> {
+  /** Whom the provider vouches for; whatever is wrong with it is an event of the audit log. */
+  async function comeBack(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    provider: Provider,
+  ): Promise<{ attempt: KeptAttempt; signedOn: SignedOn }> {
     const address = browser.addressOf(request);
     const event = {
       action: 'login',
       address,
       requestId: request.id,
-      detail: { issuer: person.issuer },
+      detail: { issuer: provider.issuer },
     } as const;
+    let claimed = anonymousIdentity;
     try {
+      const attempt = await attempts.take(request, reply, browser.isSecure(request));
+      const url = new URL(browser.baseOf(request) + request.url);
+      const person = await attempts.finish(address, () => provider.finish(url, attempt));
+      claimed = claimantOf(person.subject);
       const { administratorsGroup } = parts;
       const signedOn = await signOn(parts.database, person, { administratorsGroup });
       const identity = signedOnIdentity(signedOn.account, signedOn.name);
       parts.audit.record({ ...event, allowed: true, identity });
       note(request.raw, { identity });
-      return signedOn;
-    } catch (error) {
-      if (error instanceof Refused) {
-        parts.audit.record({
-          ...event,
-          allowed: false,
-          identity: claimantOf(person.subject),
-          error: 'DENIED',
-        });
-      }
-      throw error;
+      return { attempt, signedOn };
+    } catch (thrown) {
+      const error = refusalCode(thrown);
+      if (error !== undefined) parts.audit.record({ ...event, allowed: false, identity: claimed, error });
+      throw thrown;
     }
   }
+}
+
+/** What the audit log calls a sign-on that was refused; a fault of the registry's is none. */
+function refusalCode(error: unknown): ErrorCode | undefined {
+  if (error instanceof Refused) return 'DENIED';
+  if (error instanceof NoAttempt || error instanceof NotSignedOn) return 'UNAUTHORIZED';
+  if (error instanceof ProviderUnavailable) return 'UNAVAILABLE';
+  return error instanceof RegistryError ? error.code : undefined;
 }
 
 function providerLink(to: string) {

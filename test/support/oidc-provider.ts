@@ -14,6 +14,8 @@ export interface TestProvider {
   readonly people: Map<string, Record<string, unknown>>;
   /** What it says of a job, in a token that is for `audience`. */
   jobToken(audience: string): Promise<string>;
+  /** How many requests it has had. */
+  requests(): number;
 }
 
 const client = { clientId: 'berth', clientSecret: 'a secret of berth' };
@@ -71,11 +73,14 @@ export async function startProvider(
       },
     },
   });
+  let requests = 0;
+  server.on('request', () => requests++);
   server.on('request', provider.callback());
   return {
     issuer,
     ...client,
     people,
+    requests: () => requests,
     async jobToken(audience) {
       const { clientId, clientSecret } = client;
       const answer = await fetch(`${issuer}/token`, {
