@@ -1,8 +1,10 @@
 // ID tokens of jobs elsewhere, in place of a password: whom an organisation trusts, by what the issuer says of them.
 import { createLocalJWKSet, decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Database } from '../db/database.ts';
+import { isStorable } from '../db/storable.ts';
 import { findTrustsIn, type Trust } from '../db/trusts.ts';
 import { RegistryError } from '../oci/errors.ts';
+import { asNamespace } from '../oci/name.ts';
 import { brokenRules, type ClaimRules } from './claim-rules.ts';
 import type { Identity } from './identity.ts';
 import { asKeySet, type KeySets, KeysUnavailable } from './key-sets.ts';
@@ -84,8 +86,9 @@ export class IdTokens {
     };
   }
 
-  #trusts(organisation: string, { iss }: Claimed): Promise<Trust[]> {
-    return findTrustsIn(this.#parts.database.read, organisation, iss);
+  async #trusts(organisation: string, { iss }: Claimed): Promise<Trust[]> {
+    const name = asNamespace(organisation);
+    return name === undefined ? [] : findTrustsIn(this.#parts.database.read, name, iss);
   }
 
   async #judge(trust: Trust, idToken: string): Promise<Verdict> {
@@ -128,6 +131,9 @@ function claimsOf(idToken: string): Claimed | string {
     const { iss, sub } = decodeJwt(idToken);
     if (typeof iss !== 'string') return 'the ID token does not say its issuer';
     if (typeof sub !== 'string' || sub === '') return 'the ID token has no subject';
+    if (!isStorable(iss) || !isStorable(sub)) {
+      return 'the issuer or the subject has a character that cannot be stored, such as NUL';
+    }
     return sub.length > maxSubject ? `the subject has more than ${maxSubject} characters` : { iss, sub };
   } catch {
     return 'this is no ID token, but something else';

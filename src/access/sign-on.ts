@@ -10,6 +10,7 @@ import {
 import { findMemberRole, setMember } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
 import { holdsManifests } from '../db/repositories.ts';
+import { isStorable } from '../db/storable.ts';
 import { addTeamMember } from '../db/team-members.ts';
 import { countEnabledAdministrators, findUserById, insertUser, type User, updateUser } from '../db/users.ts';
 import { asNamespace, type Namespace } from '../oci/name.ts';
@@ -42,11 +43,16 @@ export interface SignedOn {
  * @param administratorsGroup whose members are administrators; absent: sign-on changes nothing about that
  * @throws Refused with what to tell the person
  */
-export function signOn(
+export async function signOn(
   database: Database,
   person: Person,
   { administratorsGroup }: { readonly administratorsGroup?: string | undefined } = {},
 ): Promise<SignedOn> {
+  if (!isStorable(person.issuer) || !isStorable(person.subject)) {
+    throw new Refused(
+      'the sign-on provider knows you by a text that cannot be stored here; ask an administrator',
+    );
+  }
   const groups = groupsOf(person.groups);
   const mail = mailOf(person.mail);
   return change(database, async (db) => {
@@ -117,7 +123,7 @@ function nameOf(username: unknown): Namespace | undefined {
 
 function groupsOf(claim: unknown): readonly string[] {
   const groups = Array.isArray(claim) ? claim : [claim];
-  return groups.filter((group) => typeof group === 'string');
+  return groups.filter((group) => typeof group === 'string' && isStorable(group));
 }
 
 /** One that is none is not worth refusing somebody for. */

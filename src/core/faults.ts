@@ -1,4 +1,5 @@
 import { DatabaseUnavailable, ReadOnlyRegistry } from '../db/database.ts';
+import { UnstorableText } from '../db/storable.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { StoreUnavailable } from '../storage/store-errors.ts';
 
@@ -23,6 +24,9 @@ export function asRegistryError(error: unknown): RegistryError {
     return error.moving
       ? new RegistryError('UNAVAILABLE', error.message)
       : new RegistryError('DENIED', undefined, { message: error.message });
+  }
+  if (error instanceof UnstorableText) {
+    return new RegistryError('UNSUPPORTED', error.message, { cause: error });
   }
   const { code, errcode } = (error ?? {}) as { code?: unknown; errcode?: unknown };
   if (full.has(code as string) || sqlitePrimary(errcode) === sqliteFull) {

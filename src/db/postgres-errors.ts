@@ -1,5 +1,6 @@
 import { DatabaseError } from 'pg';
 import { DatabaseUnavailable, EmptyDatabase, SchemaMismatch, UnfitDatabase } from './database.ts';
+import { UnstorableText } from './storable.ts';
 
 /** The connection broke under a statement; whether the server ran it is unknown. */
 export class ConnectionLost extends DatabaseUnavailable {}
@@ -12,6 +13,8 @@ const ended = /^(?:08|57P0|25P03)/;
  */
 const passing = /^(?:53|57014|55P03|58|28|3D|25006)/;
 const diskFull = '53100';
+/** A text with a NUL, by itself or in JSON. */
+const unstorable: ReadonlySet<string> = new Set(['22021', '22P05']);
 /** Another transaction came in the way: serialization, deadlock, a row that was just made, or just deleted. */
 const conflicts: ReadonlySet<string | undefined> = new Set(['40001', '40P01', '23505', '23503']);
 
@@ -23,6 +26,7 @@ export function isConflict(error: unknown): boolean {
 export function asFault(error: unknown): unknown {
   if (error instanceof DatabaseError) {
     const code = error.code ?? '';
+    if (unstorable.has(code)) return new UnstorableText({ cause: error });
     if (ended.test(code)) return new ConnectionLost(describe(error), { cause: error });
     return passing.test(code) && code !== diskFull ? unavailable(error) : error;
   }

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dialects } from '../../test/support/databases.ts';
+import { asRegistryError } from '../core/faults.ts';
+import { findTeamsOfGroups } from './identities.ts';
+import { isStorable } from './storable.ts';
+import { findTrustsIn } from './trusts.ts';
+
+for (const [text, storable] of [
+  ['', true],
+  ['a\u{1f600}b', true],
+  ['\u0001', true],
+  ['a\0', false],
+  ['\ud800', false],
+  ['\udc00\ud800', false],
+] as const) {
+  test(`${JSON.stringify(text)} ${storable ? 'is kept by every database as it is' : 'is not'}`, () => {
+    assert.equal(isStorable(text), storable);
+  });
+}
+
+for (const { name, open } of dialects.filter(({ name }) => name === 'PostgreSQL')) {
+  test(`${name}: a text with a NUL that nobody has asked about is a mistake of the request's`, async (t) => {
+    const { read } = await open(t);
+    for (const query of [findTrustsIn(read, 'a\0', 'b'), findTeamsOfGroups(read, ['a\0'])]) {
+      await assert.rejects(query, (error: Error & { statusCode?: number }) => {
+        assert.deepEqual([error.name, error.statusCode], ['UnstorableText', 400]);
+        assert.equal(asRegistryError(error).code, 'UNSUPPORTED');
+        return true;
+      });
+    }
+  });
+}
