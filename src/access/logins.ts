@@ -1,7 +1,7 @@
 // Who somebody is, by the user name and the password that they send: an access token, a job's ID token, or a password.
 import type { Database } from '../db/database.ts';
 import { findTokenLogin, noteTokenUse, type TokenLogin } from '../db/logins.ts';
-import { findUser, replacePasswordHash, type User } from '../db/users.ts';
+import { findDearestBcrypt, findUser, replacePasswordHash, type User } from '../db/users.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { asNamespace } from '../oci/name.ts';
 import { hashOf, isAccessToken } from './access-token.ts';
@@ -10,7 +10,7 @@ import { HashQueue } from './hash-queue.ts';
 import type { Identity } from './identity.ts';
 import { networkOf } from './network-of.ts';
 import { isInForce } from './origin.ts';
-import { hashPassword, needsRehash, verifyPassword } from './passwords.ts';
+import { bcryptCost, hashPassword, needsRehash, verifyPassword } from './passwords.ts';
 import { RateLimit } from './rate-limit.ts';
 import { Remembered } from './remembered.ts';
 import { keyedHash } from './secrets.ts';
@@ -146,7 +146,8 @@ export class Logins {
         .run(network, async () => {
           // Others from there, or for the account, may have failed in the meantime.
           this.#refuseAfterFailures(network, account);
-          const right = await verifyPassword(password, hash);
+          const dearest = bcryptCost(await findDearestBcrypt(this.#database.read));
+          const right = await verifyPassword(password, hash, dearest);
           if (right) {
             this.#verified.add(key);
           } else {

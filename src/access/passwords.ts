@@ -3,7 +3,7 @@
 import { argon2, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { verify as verifyBcrypt } from '@node-rs/bcrypt';
-import { type Argon2Cost, parseArgon2, printArgon2 } from './phc.ts';
+import { type Argon2Cost, type Argon2Hash, parseArgon2, printArgon2 } from './phc.ts';
 import { isSameSecret } from './secrets.ts';
 
 /** What OWASP's password storage cheat sheet asks of argon2id at least. */
@@ -20,14 +20,24 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Whether `hash`, argon2id in PHC form or bcrypt, is that of the password. Without a hash, or with one that is malformed, it takes
- * as long and is false.
+ * Whether `hash`, argon2id in PHC form or bcrypt, is that of the password. Each check is the same work, an argon2id hash of today's
+ * cost and a bcrypt hash of the dearest cost that any user has, whatever this one is: without a hash, with one that is malformed,
+ * or with a cheaper one, it takes as long as with the dearest.
+ *
+ * @param dearest the highest cost of the bcrypt hashes that users have; 0 when nobody has one
  */
-export async function verifyPassword(password: string, hash: string | undefined): Promise<boolean> {
-  if (hash && isBcrypt(hash)) return matchesBcrypt(password, hash);
-  const argon2 = hash && parseArgon2(hash);
-  if (!argon2) return spendTime(password);
-  return isSameSecret(await tagOf(password, argon2, argon2.salt, argon2.tag.length), argon2.tag);
+export async function verifyPassword(
+  password: string,
+  hash: string | undefined,
+  dearest = 0,
+): Promise<boolean> {
+  const bcrypt = hash !== undefined && isBcrypt(hash) ? hash : undefined;
+  const argon2 = hash === undefined ? undefined : parseArgon2(hash);
+  const [byBcrypt, byArgon2] = await Promise.all([
+    matchesBcrypt(password, bcrypt, dearest),
+    matchesArgon2(password, argon2),
+  ]);
+  return byBcrypt || byArgon2;
 }
 
 /** Whether a hash is not what {@link hashPassword} would make today. */
@@ -49,24 +59,40 @@ export const costliestBcrypt = 15;
 
 /** Whether this is a bcrypt hash that {@link verifyPassword} takes. */
 export function isBcrypt(hash: string): boolean {
-  const rounds = Number(bcryptForm.exec(hash)?.[1]);
-  return rounds >= cheapestBcrypt && rounds <= costliestBcrypt;
+  return bcryptCost(bcryptForm.exec(hash)?.[1]) > 0;
+}
+
+/** The cost as a hash writes it, `10`; 0 when a hash of that cost is not checked, or there is none. */
+export function bcryptCost(text: string | undefined): number {
+  const cost = Number(text);
+  return cost >= cheapestBcrypt && cost <= costliestBcrypt ? cost : 0;
 }
 
 /**
  * bcrypt reads 72 bytes and no more, and a password that ends in a NUL as its repetition: such passwords match nothing, or others
  * would match with them.
  */
-async function matchesBcrypt(password: string, hash: string): Promise<boolean> {
-  if (Buffer.byteLength(password) > 72 || password.includes('\0')) return spendTime(password);
-  // Imported hashes are cheap as a rule. Beside the usual work it cannot be told that a user has one.
-  const [matches] = await Promise.all([verifyBcrypt(password, hash), spendTime(password)]);
+async function matchesBcrypt(password: string, hash: string | undefined, dearest: number): Promise<boolean> {
+  const readable = Buffer.byteLength(password) <= 72 && !password.includes('\0');
+  if (hash === undefined || !readable) {
+    if (dearest > 0) await spendBcrypt(dearest);
+    return false;
+  }
+  const matches = await verifyBcrypt(password, hash);
+  // 2^c + (2^c + 2^(c+1) + … + 2^(d-1)) = 2^d
+  for (let cost = bcryptCost(bcryptForm.exec(hash)?.[1]); cost < dearest; cost++) await spendBcrypt(cost);
   return matches;
 }
 
-async function spendTime(password: string): Promise<false> {
-  await tagOf(password, cost, Buffer.alloc(saltLength), tagLength);
-  return false;
+/** The work of one check. */
+async function spendBcrypt(cost: number): Promise<void> {
+  await verifyBcrypt('', `$2b$${String(cost).padStart(2, '0')}$${'.'.repeat(53)}`);
+}
+
+async function matchesArgon2(password: string, hash: Argon2Hash | undefined): Promise<boolean> {
+  const { salt, tag } = hash ?? { salt: Buffer.alloc(saltLength), tag: Buffer.alloc(tagLength) };
+  const made = await tagOf(password, hash ?? cost, salt, tag.length);
+  return hash !== undefined && isSameSecret(made, tag);
 }
 
 function tagOf(

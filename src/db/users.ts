@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { Namespace } from '../oci/name.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
@@ -143,6 +144,19 @@ export async function replacePasswordHash(db: Db, id: number, from: string, to: 
     .where('account_id', '=', id)
     .where('password', '=', from)
     .execute();
+}
+
+/** `$2y$10$…`: the form's first letters, and its cost; `users_by_bcrypt_cost` is of these. */
+const selectDearestBcrypt = prepare((db) =>
+  db
+    .selectFrom('users')
+    .select((select) => select.fn.max(sql<string>`substr(password, 5, 2)`).as('cost'))
+    .where(sql<boolean>`substr(password, 1, 2) = '$2'`),
+);
+
+/** The highest cost among the bcrypt hashes that users still have, as those write it; `undefined` when nobody has one. */
+export async function findDearestBcrypt(db: Db): Promise<string | undefined> {
+  return (await first(selectDearestBcrypt(db, {})))?.cost ?? undefined;
 }
 
 /** How many administrators could act now. */
