@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { statfs } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -14,6 +13,7 @@ import { shownIdentity } from './access/identity.ts';
 import { networkOf } from './access/network-of.ts';
 import { assembleAccess } from './assemble-access.ts';
 import { addFrontPage } from './auth/front-page.ts';
+import { metricsReader } from './auth/metrics-reader.ts';
 import { formatAddress, type ListenAddress } from './config/address.ts';
 import { placesOf } from './config/places.ts';
 import type { Config } from './config/schema.ts';
@@ -39,7 +39,6 @@ import { baseUrlOf, clientsOf } from './http/client.ts';
 import { ConnectionLimits } from './http/connection-limits.ts';
 import { watchDescriptors } from './http/descriptors.ts';
 import { Drain } from './http/drain.ts';
-import { note } from './http/observe.ts';
 import { addOperations, type OperationsParts } from './http/operations.ts';
 import { createServer, type ServerParts } from './http/server.ts';
 import { loadTls, watchTls } from './http/tls.ts';
@@ -269,10 +268,7 @@ async function assemble(
   const shown = parts.worker?.operations ?? own;
   const operations = shown !== 'elsewhere' && config.operations && createServer(listener());
   // Where clients come to, the metrics are for those who may see everything anyway.
-  const checkReader = async (request: IncomingMessage) => {
-    const { address } = clientOf(request);
-    note(request, { identity: await access.checkAdministrator(request.headers.authorization, address) });
-  };
+  const checkReader = metricsReader({ access, audit, clientOf });
   if (shown !== 'elsewhere') {
     addOperations(
       operations || http,

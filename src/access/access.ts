@@ -48,6 +48,16 @@ interface Standing {
   readonly rights: Rights;
 }
 
+/** Somebody who has logged in, and may not see what only administrators may. */
+export class NotAdministrator extends RegistryError {
+  readonly identity: Identity;
+
+  constructor(identity: Identity) {
+    super('DENIED');
+    this.identity = identity;
+  }
+}
+
 /** Who somebody is, and whether they may. */
 export class Access {
   readonly #parts: AccessParts;
@@ -107,7 +117,7 @@ export class Access {
 
   /**
    * For what only administrators may see; gives the administrator.
-   * @throws RegistryError `UNAUTHORIZED` | `DENIED` | `TOOMANYREQUESTS`
+   * @throws NotAdministrator (`DENIED`); RegistryError `UNAUTHORIZED` | `TOOMANYREQUESTS`
    */
   async checkAdministrator(authorization: string | undefined, address: string): Promise<Identity> {
     const { logins } = this.#parts;
@@ -116,7 +126,8 @@ export class Access {
     const identity = await logins.authenticate(credentials, address);
     const entitlements = await this.#load(identity);
     // A credential that is good for some repositories is good for nothing else.
-    if (!entitlements?.administrator || entitlements.scopes !== undefined) throw new RegistryError('DENIED');
+    if (!entitlements?.administrator || entitlements.scopes !== undefined)
+      throw new NotAdministrator(identity);
     return identity;
   }
 

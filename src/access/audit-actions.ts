@@ -21,6 +21,9 @@ export const auditActions = {
   'upload.write': 'Only refused: bytes for an upload, or its end.',
   'upload.read': 'Only refused: how far an upload has come.',
   'upload.cancel': 'Only refused: giving up an upload.',
+  'metrics.read': 'Only refused: the metrics of this registry, on the listener where clients come to.',
+  'account.form':
+    'Only refused: a form of the account page that no page of this registry had sent, or of a session that has ended.',
 
   'user.create': 'An account was made for a person.',
   'user.update':

@@ -1,6 +1,7 @@
 // The routes for browsers, apart from the rest: they take forms alone, and answer with pages whatever happens.
 import type { FastifyInstance } from 'fastify';
 import { Refused } from '../access/administration/refused.ts';
+import { anonymousIdentity } from '../access/identity.ts';
 import type { Sessions } from '../access/sessions.ts';
 import { asRegistryError } from '../core/faults.ts';
 import type { ClientOf } from '../http/client.ts';
@@ -26,6 +27,17 @@ export function addPages(http: FastifyInstance, parts: PagesParts): void {
   http.register(async (scope) => {
     acceptForms(scope, bodyLimit);
     scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+      if (error instanceof NotOurForm) {
+        parts.audit.record({
+          action: 'account.form',
+          allowed: false,
+          identity: anonymousIdentity,
+          address: browser.addressOf(request),
+          requestId: request.id,
+          error: 'DENIED',
+          detail: { path: request.routeOptions.url },
+        });
+      }
       const { status, title, text, retryAfter } = pageOf(error);
       if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
       if (status >= 500) request.log.error({ err: error.cause ?? error }, error.message);

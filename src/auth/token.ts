@@ -58,9 +58,7 @@ async function getToken(parts: TokenServerParts, request: FastifyRequest) {
   const asked = parseAsked(query.getAll('scope'));
   const offline = query.get('offline_token') === 'true';
   const identity = await whoSends(parts, request, { isLogin: offline || asksNothing(asked) });
-  note(request.raw, { identity });
-  parts.limits?.count(identity);
-  const grant = await parts.grants.grant(identity, asked);
+  const grant = await grantTo(parts, request, identity, asked);
   return {
     token: grant.token,
     ...replyOf(grant),
@@ -74,9 +72,7 @@ async function postToken(parts: TokenServerParts, request: FastifyRequest) {
   const type = need(form, 'grant_type');
   const offline = form.get('access_type') === 'offline' && type !== 'refresh_token';
   const identity = await whoAsks(parts, request, form, { type, isLogin: offline || asksNothing(asked) });
-  note(request.raw, { identity });
-  parts.limits?.count(identity);
-  const grant = await parts.grants.grant(identity, asked);
+  const grant = await grantTo(parts, request, identity, asked);
   return {
     ...replyOf(grant),
     token_type: 'Bearer',
@@ -104,7 +100,11 @@ async function whoSends(
   const { authorization } = request.headers;
   if (authorization === undefined) return anonymousIdentity;
   const credentials = parseBasic(authorization);
-  if (credentials === undefined) throw new RegistryError('UNAUTHORIZED', 'Authorization is not Basic');
+  if (credentials === undefined) {
+    return recordingRefusal(parts, request, anonymousIdentity, async () => {
+      throw new RegistryError('UNAUTHORIZED', 'Authorization is not Basic');
+    });
+  }
   return logIn(parts, request, credentials, occasion);
 }
 
@@ -119,8 +119,10 @@ async function whoAsks(
       const credentials = { username: need(form, 'username'), password: need(form, 'password') };
       return logIn(parts, request, credentials, { isLogin });
     }
-    case 'refresh_token':
-      return parts.tokens.verifyRefresh(need(form, 'refresh_token'));
+    case 'refresh_token': {
+      const token = need(form, 'refresh_token');
+      return recordingRefusal(parts, request, anonymousIdentity, () => parts.tokens.verifyRefresh(token));
+    }
     case exchangeGrant: {
       const organisation = form.get('account') ?? need(form, 'audience');
       const token = need(form, 'subject_token');
@@ -146,20 +148,48 @@ async function whoAsks(
 }
 
 async function logIn(
-  { logins, audit, clientOf }: TokenServerParts,
+  parts: TokenServerParts,
   request: FastifyRequest,
   credentials: Credentials,
   { isLogin }: Occasion,
 ): Promise<Identity> {
-  const { address } = clientOf(request.raw);
-  const event = { action: 'login', address, requestId: request.id } as const;
+  const { address } = parts.clientOf(request.raw);
+  const identity = await recordingRefusal(parts, request, claimantOf(credentials.username), () =>
+    parts.logins.authenticate(credentials, address),
+  );
+  if (isLogin) {
+    parts.audit.record({ action: 'login', allowed: true, identity, address, requestId: request.id });
+  }
+  return identity;
+}
+
+/** Whoever shows what no longer holds, such as a refresh token of a user who is disabled by now, is refused here. */
+function grantTo(
+  parts: TokenServerParts,
+  request: FastifyRequest,
+  identity: Identity,
+  asked: Asked,
+): Promise<TokenGrant> {
+  note(request.raw, { identity });
+  parts.limits?.count(identity);
+  const grant = () => parts.grants.grant(identity, asked);
+  // That somebody without credentials is told to bring some is how every login begins.
+  return identity === anonymousIdentity ? grant() : recordingRefusal(parts, request, identity, grant);
+}
+
+/** Each refusal is one event of the audit log: a login that failed, of whoever `identity` says. */
+async function recordingRefusal<T>(
+  { audit, clientOf }: TokenServerParts,
+  request: FastifyRequest,
+  identity: Identity,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
-    const identity = await logins.authenticate(credentials, address);
-    if (isLogin) audit.record({ ...event, allowed: true, identity });
-    return identity;
+    return await work();
   } catch (error) {
     if (error instanceof RegistryError) {
-      const identity = claimantOf(credentials.username);
+      const { address } = clientOf(request.raw);
+      const event = { action: 'login', address, requestId: request.id } as const;
       audit.record({ ...event, allowed: false, identity, error: error.code });
     }
     throw error;

@@ -18,7 +18,7 @@ export interface Readiness {
 }
 
 /** Rejects with what stands against it: RegistryError `UNAUTHORIZED`, `DENIED`, `TOOMANYREQUESTS`, or a fault of the registry's. */
-export type CheckReader = (request: IncomingMessage) => Promise<void>;
+export type CheckReader = (request: IncomingMessage, requestId: string) => Promise<void>;
 
 /**
  * `GET /healthz` (the process lives), `/readyz` (it can serve), `/metrics` (Prometheus).
@@ -42,7 +42,7 @@ export function addOperations(
   });
   http.get('/metrics', async (request, reply) => {
     try {
-      await checkReader?.(request.raw);
+      await checkReader?.(request.raw, request.id);
     } catch (error) {
       return refuse(reply, error);
     }

@@ -1,0 +1,37 @@
+import type { IncomingMessage } from 'node:http';
+import { type Access, NotAdministrator } from '../access/access.ts';
+import type { Audit } from '../access/audit.ts';
+import { parseBasic } from '../access/basic.ts';
+import { anonymousIdentity, claimantOf } from '../access/identity.ts';
+import { note } from '../http/observe.ts';
+import { RegistryError } from '../oci/errors.ts';
+
+export interface MetricsReaderParts {
+  readonly access: Pick<Access, 'checkAdministrator'>;
+  readonly audit: Pick<Audit, 'record'>;
+  /** Where a request comes from. */
+  readonly clientOf: (request: IncomingMessage) => { readonly address: string };
+}
+
+/** Checks who may read the metrics where clients come to; credentials that are refused are an event of the audit log. */
+export function metricsReader({ access, audit, clientOf }: MetricsReaderParts) {
+  /** @throws RegistryError `UNAUTHORIZED` | `DENIED` | `TOOMANYREQUESTS` | `UNAVAILABLE` */
+  return async (request: IncomingMessage, requestId: string): Promise<void> => {
+    const { authorization } = request.headers;
+    const { address } = clientOf(request);
+    try {
+      const identity = await access.checkAdministrator(authorization, address);
+      note(request, { identity });
+    } catch (error) {
+      // That a caller without credentials is told to bring some is how every login begins.
+      if (error instanceof RegistryError && authorization !== undefined) {
+        const name = parseBasic(authorization)?.username;
+        const claimed = name === undefined ? anonymousIdentity : claimantOf(name);
+        const identity = error instanceof NotAdministrator ? error.identity : claimed;
+        const event = { action: 'metrics.read', allowed: false, identity, address, requestId } as const;
+        audit.record({ ...event, error: error.code });
+      }
+      throw error;
+    }
+  };
+}
