@@ -4,7 +4,7 @@ import { findTokenLogin, noteTokenUse, type TokenLogin } from '../db/logins.ts';
 import { findDearestBcrypt, findUser, replacePasswordHash, type User } from '../db/users.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { asNamespace } from '../oci/name.ts';
-import { hashOf, isAccessToken } from './access-token.ts';
+import { hashOf } from './access-token.ts';
 import type { Credentials } from './basic.ts';
 import { HashQueue } from './hash-queue.ts';
 import type { Identity } from './identity.ts';
@@ -13,6 +13,7 @@ import { isInForce } from './origin.ts';
 import { bcryptCost, hashPassword, needsRehash, verifyPassword } from './passwords.ts';
 import { RateLimit } from './rate-limit.ts';
 import { Remembered } from './remembered.ts';
+import { secretKind } from './secret-kind.ts';
 import { keyedHash } from './secrets.ts';
 
 /** Jobs elsewhere, whose organisation trusts the issuer of their ID token. */
@@ -39,7 +40,6 @@ export interface LoginsParts {
 /** Milliseconds between two uses of a token that are noted. */
 const noteUsesEvery = 60_000;
 const remembered = { keepFor: 60_000, capacity: 10_000 };
-const idTokenForm = /^eyJ[\w-]*\.[\w-]+\.[\w-]+$/;
 /** No account has a name as long as this. */
 const longestName = 300;
 
@@ -76,8 +76,9 @@ export class Logins {
    *   many wrong passwords; `UNAVAILABLE` when too many passwords wait to be checked, or an ID token's issuer cannot be asked
    */
   async authenticate({ username, password }: Credentials, address: string): Promise<Identity> {
-    if (isAccessToken(password)) return this.#byToken(username, password, address);
-    if (this.#idTokens && idTokenForm.test(password)) return this.#idTokens.authenticate(username, password);
+    const kind = secretKind(password);
+    if (kind === 'access token') return this.#byToken(username, password, address);
+    if (kind === 'ID token' && this.#idTokens) return this.#idTokens.authenticate(username, password);
     return this.#byPassword(username, password, address);
   }
 

@@ -13,16 +13,25 @@ const tagLength = 32;
 
 const derive = promisify(argon2);
 
+/**
+ * The password as it is hashed: keyboards and systems send one text in several forms (RFC 8265, OpaqueString: NFC, and every blank
+ * of Unicode is a space).
+ */
+export function normalizePassword(password: string): string {
+  return password.replaceAll(/\p{Zs}/gu, ' ').normalize('NFC');
+}
+
 /** An argon2id hash in PHC form. */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(saltLength);
-  return printArgon2({ ...cost, salt, tag: await tagOf(password, cost, salt, tagLength) });
+  const tag = await tagOf(normalizePassword(password), cost, salt, tagLength);
+  return printArgon2({ ...cost, salt, tag });
 }
 
 /**
  * Whether `hash`, argon2id in PHC form or bcrypt, is that of the password. Each check is the same work, an argon2id hash of today's
  * cost and a bcrypt hash of the dearest cost that any user has, whatever this one is: without a hash, with one that is malformed,
- * or with a cheaper one, it takes as long as with the dearest.
+ * or with a cheaper one, it takes as long as with the dearest. Only a password that is not normalized takes twice that.
  *
  * @param dearest the highest cost of the bcrypt hashes that users have; 0 when nobody has one
  */
@@ -33,11 +42,15 @@ export async function verifyPassword(
 ): Promise<boolean> {
   const bcrypt = hash !== undefined && isBcrypt(hash) ? hash : undefined;
   const argon2 = hash === undefined ? undefined : parseArgon2(hash);
-  const [byBcrypt, byArgon2] = await Promise.all([
-    matchesBcrypt(password, bcrypt, dearest),
-    matchesArgon2(password, argon2),
-  ]);
-  return byBcrypt || byArgon2;
+  // Imported hashes, and those of before, were made of whatever was sent.
+  for (const form of new Set([normalizePassword(password), password])) {
+    const [byBcrypt, byArgon2] = await Promise.all([
+      matchesBcrypt(form, bcrypt, dearest),
+      matchesArgon2(form, argon2),
+    ]);
+    if (byBcrypt || byArgon2) return true;
+  }
+  return false;
 }
 
 /** Whether a hash is not what {@link hashPassword} would make today. */

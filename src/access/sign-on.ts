@@ -13,8 +13,8 @@ import { holdsManifests } from '../db/repositories.ts';
 import { isStorable } from '../db/storable.ts';
 import { addTeamMember } from '../db/team-members.ts';
 import { countEnabledAdministrators, findUserById, insertUser, type User, updateUser } from '../db/users.ts';
-import { asNamespace, type Namespace } from '../oci/name.ts';
-import { addAccount, parseNewName, startAnew } from './administration/accounts.ts';
+import type { Namespace } from '../oci/name.ts';
+import { addAccount, nearestName, parseNewName, startAnew } from './administration/accounts.ts';
 import { change } from './administration/change.ts';
 import { Refused } from './administration/refused.ts';
 import { parseMail } from './administration/text.ts';
@@ -106,19 +106,9 @@ async function addUser(
   return { id: await insertIdentity(db, issuer, subject, account), account };
 }
 
-const maxUsername = 128;
-
-/** `Jane.Doe@example.com` → `jane.doe`; `undefined` when nothing is left. */
+/** The nearest to it that an account can have; `undefined` when there is none. */
 function nameOf(username: unknown): Namespace | undefined {
-  const text = typeof username === 'string' ? username.slice(0, maxUsername).toLowerCase() : '';
-  const [own = ''] = text.split('@', 1);
-  const name = own
-    .replaceAll(/[^a-z0-9._]+/g, '-')
-    // Marks part letters: one at a time, and none at the ends.
-    .replaceAll(/([._-])[._-]*/g, '$1')
-    .replace(/^[._-]/, '')
-    .replace(/[._-]$/, '');
-  return asNamespace(name);
+  return typeof username === 'string' ? nearestName(username) : undefined;
 }
 
 function groupsOf(claim: unknown): readonly string[] {

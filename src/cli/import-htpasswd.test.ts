@@ -73,15 +73,15 @@ const unsupported = [
 ].join('\n');
 
 const reasons = [
-  [2, /"carol" is hashed with another method: Apache's MD5$/],
-  [3, /"dave" is hashed .*: SHA-1 without a salt$/],
-  [4, /"erin" is hashed .*: SHA-512$/],
-  [5, /"frank" is hashed .*: crypt, which reads 8 characters$/],
-  [6, /"grace" is hashed .*: no hash of a known kind$/],
-  [7, /"heidi" is hashed .*: bcrypt of cost 17; the highest is 15$/],
+  [2, /the hash of "carol" is of another kind: Apache's MD5$/],
+  [3, /the hash of "dave" is of another kind: SHA-1 without a salt$/],
+  [4, /the hash of "erin" is of another kind: SHA-512$/],
+  [5, /the hash of "frank" is of another kind: crypt, which reads 8 characters$/],
+  [6, /the hash of "grace" is of another kind: no hash of a known kind$/],
+  [7, /the hash of "heidi" is of another kind: bcrypt of cost 17; the highest is 15$/],
   [8, /"Ivan" cannot be a name: a name has lowercase letters/],
   [9, /library cannot be an account/],
-  [10, /alice stands in the file before$/],
+  [10, /alice is in a line before already$/],
   [11, /not NAME:HASH$/],
 ] as const;
 
@@ -95,7 +95,11 @@ test('what cannot be imported is named line by line, with what to do, and then n
     assert.match(lines[i + 1]!, new RegExp(`^ {2}line ${line}: `));
     assert.match(lines[i + 1]!, reason);
   }
-  assert.match(lines.at(-1)!, /htpasswd -B FILE NAME.*--skip-unsupported$/);
+  assert.deepEqual(lines.slice(-3), [
+    'give these users names that they can have, such as: --rename Ivan=ivan',
+    'only bcrypt can be imported: give these users a new password (htpasswd -B FILE NAME)',
+    '--skip-unsupported leaves these lines out and imports the others',
+  ]);
   assert.ok(!err.includes('canary'), 'a hash is nobody else’s to see');
   assert.deepEqual(await names(), []);
 });
@@ -146,3 +150,61 @@ test('a file that cannot be read is named', async () => {
   const { exitCode, err } = await berth('user', 'import-htpasswd', '/nowhere/htpasswd');
   assert.deepEqual([exitCode, err], [1, 'berth: /nowhere/htpasswd cannot be read: there is no such file\n']);
 });
+
+const awkward = [
+  `Dev:${alice}`,
+  `robot$ci:${bob}`,
+  `dev@example.com:${bob}`,
+  `Old:$apr1$canary$canarycanarycanary`,
+  `a=b:${alice}`,
+].join('\n');
+
+test('a name that no account can have is what is at fault, and a command that renames it is given', async (t) => {
+  const { importFile, names } = await setUp(t, awkward);
+  const { err } = await importFile();
+  const lines = err.split('\n');
+  const nameRule = /cannot be a name: a name has lowercase letters/;
+  for (const [i, written] of ['"Dev"', '"robot$ci"', '"dev@example.com"', '"Old"', '"a=b"'].entries()) {
+    assert.ok(lines[i + 1]?.startsWith(`  line ${i + 1}: ${written} `), err);
+    assert.match(lines[i + 1] as string, nameRule);
+    assert.equal(
+      /hash/.test(lines[i + 1]!),
+      written === '"Old"',
+      'the hash is named where it is at fault as well',
+    );
+  }
+  assert.equal(
+    lines[6],
+    "give these users names that they can have, such as: --rename Dev=dev --rename 'robot$ci=robot-ci' --rename dev@example.com=dev-2 --rename Old=old --rename a=b=a-b",
+  );
+  assert.deepEqual(await names(), []);
+});
+
+test('users are called here as --rename says, however often it is given', async (t) => {
+  const { importFile, names } = await setUp(t, awkward);
+  const renames = ['Dev=dev', 'robot$ci=robot-ci', 'dev@example.com=dev2', 'a=b=ab'];
+  const flags = renames.flatMap((rename) => ['--rename', rename]);
+  const { exitCode, out, err } = await importFile(...flags, '--admin', 'dev', '--skip-unsupported');
+  assert.deepEqual([exitCode, err], [0, '']);
+  assert.match(out, /^imported 4 of 5 users\nline 4 was left out: /);
+  assert.deepEqual(await names(), ['ab', 'dev', 'dev2', 'robot-ci']);
+});
+
+for (const [what, flags, problem] of [
+  [
+    'a user who is not in the file',
+    ['--rename', 'Carol=carol'],
+    /"Carol" cannot be renamed: the file has no such user/,
+  ],
+  ['one without a new name', ['--rename', 'Dev='], /It has to be OLD=NEW/],
+  ['one without an old name', ['--rename', 'dev'], /It has to be OLD=NEW/],
+  ['the same user twice', ['--rename', 'Dev=a', '--rename', 'Dev=b'], /Dev is renamed twice/],
+  ['two users as one', ['--rename', 'Dev=x', '--rename', 'a=b=x'], /line 5: x is in a line before already/],
+] as const) {
+  test(`${what} cannot be renamed`, async (t) => {
+    const { importFile } = await setUp(t, awkward);
+    const { exitCode, err } = await importFile(...flags);
+    assert.notEqual(exitCode, 0);
+    assert.match(err, problem);
+  });
+}

@@ -1,5 +1,5 @@
 // berth user import-htpasswd: the users of a registry that had them in a file.
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { readTextFile } from '../config/text-file.ts';
 import { administer, withAdministrationFlags, withCreateFlag, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
@@ -8,6 +8,7 @@ import { Failure } from './failure.ts';
 interface Flags {
   readonly admin?: string[];
   readonly skipUnsupported?: true;
+  readonly rename: ReadonlyMap<string, string>;
 }
 
 export function importHtpasswdCommand(context: Context): Command {
@@ -17,13 +18,22 @@ export function importHtpasswdCommand(context: Context): Command {
     )
     .argument('<file>', 'The htpasswd file; its passwords have to be hashed with bcrypt.')
     .option('--admin <name...>', 'Who of them administer the registry.')
+    .addOption(
+      new Option(
+        '--rename <old=new>',
+        'The user who is OLD in the file is called NEW here; may be given more than once.',
+      )
+        .argParser(parseRename)
+        .default(new Map(), 'none'),
+    )
     .option('--skip-unsupported', 'Leave out what cannot be imported, rather than to import nothing.')
-    .action(async (file: string, { admin, skipUnsupported }: Flags, command: Command) => {
+    .action(async (file: string, { admin, skipUnsupported, rename: renames }: Flags, command: Command) => {
       const read = readTextFile(file);
       if (!('text' in read)) throw new Failure(`${file} cannot be read: ${read.reason}`);
       const { importHtpasswd } = await import('../access/administration/import-htpasswd.ts');
       await administer(command, context, async (database) => {
         const options = {
+          renames,
           ...(admin && { administrators: admin }),
           ...(skipUnsupported && { skipUnsupported }),
         };
@@ -41,7 +51,11 @@ export function importHtpasswdCommand(context: Context): Command {
               ? []
               : {
                   action: 'user.import',
-                  detail: { users: imported, ...(admin && { administrators: admin }) },
+                  detail: {
+                    users: imported,
+                    ...(admin && { administrators: admin }),
+                    ...(renames.size > 0 && { renamed: Object.fromEntries(renames) }),
+                  },
                 },
         };
       });
@@ -50,5 +64,15 @@ export function importHtpasswdCommand(context: Context): Command {
     command,
     'berth user import-htpasswd /auth/htpasswd --admin alice    alice administers the registry',
     'berth user import-htpasswd old.htpasswd --skip-unsupported bcrypt entries alone',
+    "berth user import-htpasswd htpasswd --rename 'Dev=dev' --rename 'robot$ci=robot-ci'",
   );
+}
+
+/** No new name has a `=` in it; an old one may. */
+function parseRename(text: string, before: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const end = text.lastIndexOf('=');
+  const [old, name] = [text.slice(0, Math.max(end, 0)), text.slice(end + 1)];
+  if (old === '' || name === '') throw new InvalidArgumentError('It has to be OLD=NEW.');
+  if (before.has(old)) throw new InvalidArgumentError(`${old} is renamed twice.`);
+  return new Map([...before, [old, name]]);
 }

@@ -20,6 +20,21 @@ export function parseNewName(text: string): Namespace {
 export const nameRule =
   "a name has lowercase letters and digits, parted by '.', '_', '__' or '-', and at most 128 characters";
 
+const maxWritten = 128;
+
+/** What is nearest to a name from elsewhere that an account can have: `Jane.Doe@example.com` → `jane.doe`. */
+export function nearestName(text: string): Namespace | undefined {
+  const [own = ''] = text.slice(0, maxWritten).toLowerCase().split('@', 1);
+  const name = own
+    .replaceAll(/[^a-z0-9._]+/g, '-')
+    // Marks part letters: one at a time, and none at the ends.
+    .replaceAll(/([._-])[._-]*/g, '$1')
+    .replace(/^[._-]/, '')
+    .replace(/[._-]$/, '');
+  const found = asNamespace(name);
+  return found === reserved ? undefined : found;
+}
+
 /** The new account's id. @throws Refused when another has the name */
 export async function addAccount(
   db: Db,

@@ -5,7 +5,7 @@ import { insertUser } from '../../db/users.ts';
 import { quote } from '../../oci/digest.ts';
 import type { Namespace } from '../../oci/name.ts';
 import { parseHtpasswd, whyUnsupported } from '../htpasswd.ts';
-import { parseNewName } from './accounts.ts';
+import { nearestName, parseNewName } from './accounts.ts';
 import { change } from './change.ts';
 import { Refused } from './refused.ts';
 
@@ -14,10 +14,13 @@ export interface ImportOptions {
   readonly administrators?: readonly string[];
   /** Leave out what cannot be imported, rather than to import nothing. */
   readonly skipUnsupported?: boolean;
+  /** Names of the file → what their users are called here. */
+  readonly renames?: ReadonlyMap<string, string>;
 }
 
 export interface Skipped {
   readonly line: number;
+  /** What is at fault in the line: it itself, its name, its hash, or both. */
   readonly reason: string;
 }
 
@@ -31,16 +34,21 @@ export interface Imported {
 interface Wanted {
   readonly users: ReadonlyMap<Namespace, string>;
   readonly skipped: readonly Skipped[];
+  /** Whether some of them have a hash that cannot be imported. */
+  readonly badHashes: boolean;
+  /** Old name → new name, of which the user could make renames. */
+  readonly suggestions: ReadonlyMap<string, Namespace>;
 }
 
 /** All or nothing. @throws Refused: what cannot be imported, line by line, and what to do about it */
 export async function importHtpasswd(
   database: Database,
   text: string,
-  { administrators = [], skipUnsupported = false }: ImportOptions = {},
+  { administrators = [], skipUnsupported = false, renames = new Map() }: ImportOptions = {},
 ): Promise<Imported> {
-  const { users, skipped } = read(text);
-  if (skipped.length > 0 && !skipUnsupported) throw refusal(skipped);
+  const wanted = read(text, renames);
+  const { users, skipped } = wanted;
+  if (skipped.length > 0 && !skipUnsupported) throw refusal(wanted);
   for (const name of administrators) {
     if (!users.has(name as Namespace)) {
       throw new Refused(
@@ -70,27 +78,51 @@ export async function importHtpasswd(
   });
 }
 
-function read(text: string): Wanted {
+/** @throws Refused when a name that is to be changed is not in the file */
+function read(text: string, renames: ReadonlyMap<string, string>): Wanted {
   const { entries, strange } = parseHtpasswd(text);
-  const skipped = strange.map((line): Skipped => ({ line, reason: 'not NAME:HASH' }));
-  const users = new Map<Namespace, string>();
-  for (const { line, name: written, hash } of entries) {
-    const unsupported = whyUnsupported(hash);
-    const name = nameOf(written);
-    if (unsupported !== undefined) {
-      skipped.push({
-        line,
-        reason: `the password of ${quote(written)} is hashed with another method: ${unsupported}`,
-      });
-    } else if (typeof name !== 'string') {
-      skipped.push({ line, reason: name.message });
-    } else if (users.has(name)) {
-      skipped.push({ line, reason: `${name} stands in the file before` });
-    } else {
-      users.set(name, hash);
+  for (const old of renames.keys()) {
+    if (!entries.some(({ name }) => name === old)) {
+      throw new Refused(`${quote(old)} cannot be renamed: the file has no such user`);
     }
   }
-  return { users, skipped: skipped.sort((a, b) => a.line - b.line) };
+  const skipped = strange.map((line): Skipped => ({ line, reason: 'not NAME:HASH' }));
+  const users = new Map<Namespace, string>();
+  const badNames: string[] = [];
+  let badHashes = false;
+  for (const { line, name: written, hash } of entries) {
+    const unsupported = whyUnsupported(hash);
+    const name = nameOf(renames.get(written) ?? written);
+    const reasons: string[] = [];
+    if (typeof name !== 'string') {
+      reasons.push(name.message);
+      badNames.push(written);
+    } else if (users.has(name)) {
+      reasons.push(`${name} is in a line before already`);
+    }
+    if (unsupported !== undefined) {
+      reasons.push(`the hash of ${quote(written)} is of another kind: ${unsupported}`);
+      badHashes = true;
+    }
+    if (reasons.length > 0) skipped.push({ line, reason: reasons.join('; ') });
+    else users.set(name as Namespace, hash);
+  }
+  skipped.sort((a, b) => a.line - b.line);
+  return { users, skipped, badHashes, suggestions: suggest(badNames, new Set(users.keys())) };
+}
+
+/** New names that nobody else in the file has. */
+function suggest(names: readonly string[], taken: Set<string>): ReadonlyMap<string, Namespace> {
+  const suggestions = new Map<string, Namespace>();
+  for (const old of names) {
+    const nearest = nearestName(old);
+    if (nearest === undefined) continue;
+    let name = nearest;
+    for (let i = 2; taken.has(name); i++) name = `${nearest}-${i}` as Namespace;
+    taken.add(name);
+    suggestions.set(old, name);
+  }
+  return suggestions;
 }
 
 function nameOf(text: string): Namespace | Refused {
@@ -105,14 +137,21 @@ function nameOf(text: string): Namespace | Refused {
 /** How many lines a message names. */
 const named = 20;
 
-function refusal(skipped: readonly Skipped[]): Refused {
+function refusal({ skipped, badHashes, suggestions }: Wanted): Refused {
   const lines = skipped.slice(0, named).map(({ line, reason }) => `  line ${line}: ${reason}`);
   if (skipped.length > named) lines.push(`  and ${skipped.length - named} more`);
-  return new Refused(
-    [
-      'nothing was imported, because of these lines:',
-      ...lines,
-      'only bcrypt can be imported: give these users a new password (htpasswd -B FILE NAME), or leave them out with --skip-unsupported',
-    ].join('\n'),
-  );
+  const renames = [...suggestions]
+    .slice(0, named)
+    .map(([old, name]) => `--rename ${shellQuote(`${old}=${name}`)}`);
+  if (renames.length > 0)
+    lines.push(`give these users names that they can have, such as: ${renames.join(' ')}`);
+  if (badHashes)
+    lines.push('only bcrypt can be imported: give these users a new password (htpasswd -B FILE NAME)');
+  lines.push('--skip-unsupported leaves these lines out and imports the others');
+  return new Refused(['nothing was imported, because of these lines:', ...lines].join('\n'));
+}
+
+/** As a shell reads it as one word. */
+function shellQuote(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
