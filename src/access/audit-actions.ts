@@ -29,6 +29,8 @@ export const auditActions = {
   'user.update':
     'A user was changed: disabled or enabled, made an administrator or not, given another mail address.',
   'user.password': 'A user was given another password.',
+  'user.link': 'A sign-on identity was linked to a user, by an administrator or by the user.',
+  'user.unlink': 'A sign-on identity was taken from a user, and what began with it has ended.',
   'user.delete': 'A user was deleted.',
   'user.import': 'Users were imported from an htpasswd file.',
   'organisation.create':

@@ -82,6 +82,11 @@ export class Logins {
     return this.#byPassword(username, password, address);
   }
 
+  /** Runs work that hashes a password when it is its turn among those that are checked. @throws RegistryError `UNAVAILABLE` */
+  inTurn<T>(address: string, work: () => Promise<T>): Promise<T> {
+    return this.#queue.run(networkOf(address), work);
+  }
+
   /** Resolves when what goes on behind answered logins has ended. */
   async settled(): Promise<void> {
     while (this.#background.size > 0) await Promise.all(this.#background);

@@ -1,6 +1,7 @@
 // What somebody is shown of their own account.
 import { type AccessTokenRow, findTokenOwner, listUsableTokens } from '../db/access-tokens.ts';
 import type { Database } from '../db/database.ts';
+import { type IdentityRow, listIdentities } from '../db/identities.ts';
 import { listMemberships, type Member } from '../db/members.ts';
 import { listTeamsOf, type TeamOfUser } from '../db/team-members.ts';
 import { findUserById, type User } from '../db/users.ts';
@@ -13,6 +14,7 @@ export interface Overview {
   readonly user: User;
   readonly memberships: readonly Member[];
   readonly teams: readonly TeamOfUser[];
+  readonly identities: readonly IdentityRow[];
   /** That can still be used, the newest first, and no more than the newest hundred. */
   readonly tokens: readonly AccessTokenRow[];
 }
@@ -37,6 +39,7 @@ export async function overviewOf(
     user,
     memberships: await listMemberships(database.read, account),
     teams: await listTeamsOf(database.read, account),
+    identities: await listIdentities(database.read, account),
     tokens: tokens.filter((token) => isInForce(token, moment)).toReversed(),
   };
 }

@@ -1,4 +1,5 @@
 // People whom the sign-on provider vouches for: which account is theirs, and what their groups make of it.
+import { type Account, findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import {
   findIdentity,
@@ -17,7 +18,7 @@ import type { Namespace } from '../oci/name.ts';
 import { addAccount, nearestName, parseNewName, startAnew } from './administration/accounts.ts';
 import { change } from './administration/change.ts';
 import { Refused } from './administration/refused.ts';
-import { parseMail } from './administration/text.ts';
+import { parseMail, shellWord } from './administration/text.ts';
 
 /** What a provider says of somebody; claims as it sent them. */
 export interface Person {
@@ -28,6 +29,9 @@ export interface Person {
   readonly groups: unknown;
 }
 
+/** The name that the provider gives somebody is another's here. The message says what they can do. */
+export class NameTaken extends Refused {}
+
 export interface SignedOn {
   readonly account: number;
   readonly name: Namespace;
@@ -37,16 +41,22 @@ export interface SignedOn {
   readonly keptAdministrator: boolean;
 }
 
+export interface SignOnOptions {
+  /** Whose members are administrators; absent: sign-on changes nothing about that. */
+  readonly administratorsGroup?: string | undefined;
+  /** Whether users may sign in with their password, to link this identity to an account that they have. */
+  readonly passwordLogin?: boolean;
+}
+
 /**
  * The user who signs on, made when it is their first time; who is in which group is as the provider says now, and no more.
  *
- * @param administratorsGroup whose members are administrators; absent: sign-on changes nothing about that
  * @throws Refused with what to tell the person
  */
 export async function signOn(
   database: Database,
   person: Person,
-  { administratorsGroup }: { readonly administratorsGroup?: string | undefined } = {},
+  { administratorsGroup, passwordLogin = false }: SignOnOptions = {},
 ): Promise<SignedOn> {
   if (!isStorable(person.issuer) || !isStorable(person.subject)) {
     throw new Refused(
@@ -56,7 +66,7 @@ export async function signOn(
   const groups = groupsOf(person.groups);
   const mail = mailOf(person.mail);
   return change(database, async (db) => {
-    const { user, identity } = await userOf(db, person, database.clock());
+    const { user, identity } = await userOf(db, person, passwordLogin, database.clock());
     if (mail !== undefined && mail !== user.mail) await updateUser(db, user.id, { mail });
     await joinTeams(db, user.id, groups);
     const wanted =
@@ -69,10 +79,11 @@ export async function signOn(
 async function userOf(
   db: Db,
   { issuer, subject, username }: Person,
+  passwordLogin: boolean,
   now: number,
 ): Promise<{ user: User; identity: number }> {
   const known = await findIdentity(db, issuer, subject);
-  const { id, account } = known ?? (await addUser(db, { issuer, subject, username }, now));
+  const { id, account } = known ?? (await addUser(db, { issuer, subject, username }, passwordLogin, now));
   await renameIdentity(db, id, nameOf(username) ?? null);
   const user = (await findUserById(db, account)) as User;
   if (user.disabledAt !== null) {
@@ -85,6 +96,7 @@ async function userOf(
 async function addUser(
   db: Db,
   { issuer, subject, username }: Pick<Person, 'issuer' | 'subject' | 'username'>,
+  passwordLogin: boolean,
   now: number,
 ): Promise<{ id: number; account: number }> {
   const given = nameOf(username);
@@ -94,6 +106,8 @@ async function addUser(
     );
   }
   const name = parseNewName(given);
+  const other = await findAccount(db, name);
+  if (other !== undefined) throw nameTaken(other, { issuer, subject }, passwordLogin);
   // What is there belongs to the administrators so far, and would be the new user's.
   if (await holdsManifests(db, name)) {
     throw new Refused(
@@ -104,6 +118,22 @@ async function addUser(
   const account = await addAccount(db, { name, kind: 'user' }, now);
   await insertUser(db, account, { mail: null, password: null, administrator: false, tokenOnly: false }, now);
   return { id: await insertIdentity(db, issuer, subject, account), account };
+}
+
+function nameTaken(
+  { name, kind }: Account,
+  { issuer, subject }: Pick<Person, 'issuer' | 'subject'>,
+  passwordLogin: boolean,
+): NameTaken {
+  const flags = `--issuer ${shellWord(issuer)} --subject ${shellWord(subject)}`;
+  const byThemselves = 'sign in with your password and link single sign-on on the account page, or ';
+  return new NameTaken(
+    kind === 'user'
+      ? `${name} is taken: there is a user of that name. If that is you, ${passwordLogin ? byThemselves : ''}` +
+          `ask an administrator of this registry to link it: berth user link ${name} ${flags}`
+      : `${name} is taken: there is an ${kind} of that name. Ask an administrator of this registry for a user of another name: ` +
+          `berth user create NAME --no-password, and berth user link NAME ${flags}`,
+  );
 }
 
 /** The nearest to it that an account can have; `undefined` when there is none. */

@@ -2,13 +2,27 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { createAccessToken } from '../access/administration/access-tokens.ts';
 import { Refused } from '../access/administration/refused.ts';
+import { changeOwnPassword } from '../access/administration/users.ts';
 import type { Audit } from '../access/audit.ts';
 import type { AuditAction } from '../access/audit-actions.ts';
-import { endOwnToken, type Overview, overviewOf } from '../access/overview.ts';
+import type { Logins } from '../access/logins.ts';
+import { endOwnToken, overviewOf } from '../access/overview.ts';
 import { formToken } from '../access/sessions.ts';
 import type { Database } from '../db/database.ts';
-import { type Browser, signedOnIdentity, type Visitor } from './browser.ts';
-import { type Html, html } from './html.ts';
+import type { User } from '../db/users.ts';
+import { type ErrorCode, RegistryError } from '../oci/errors.ts';
+import {
+  account,
+  lifetimes,
+  type NewToken,
+  newToken,
+  passwordForm,
+  signOnOf,
+  tokenForm,
+  tokens,
+} from './account-page.ts';
+import { type Browser, isByPassword, signedOnIdentity, type Visitor } from './browser.ts';
+import { html } from './html.ts';
 import { sendPage } from './page.ts';
 import { accountPath } from './return-path.ts';
 
@@ -16,25 +30,26 @@ export interface AccountParts {
   readonly database: Database;
   readonly browser: Browser;
   readonly audit: Pick<Audit, 'record'>;
+  readonly logins: Pick<Logins, 'authenticate' | 'inTurn'>;
   /** Whether people may sign in with their password. */
   readonly passwords: boolean;
+  /** Absent: there is no single sign-on. */
+  readonly provider: object | undefined;
 }
 
 /** What the page says of what was just done. */
 interface News {
   readonly status?: number;
   readonly problem?: string;
-  readonly token?: { readonly token: string; readonly expiresAt: number | null };
+  readonly token?: NewToken;
 }
 
 const day = 86_400_000;
-/** Days, as the form offers them. */
-const lifetimes = [30, 90, 365];
 const maxTokenId = 15;
 
 export function addAccount(
   http: FastifyInstance,
-  { database, browser, audit, passwords }: AccountParts,
+  { database, browser, audit, logins, passwords, provider }: AccountParts,
 ): void {
   http.get(accountPath, async (request, reply) => {
     const visitor = await browser.visitor(request);
@@ -55,7 +70,7 @@ export function addAccount(
         lifetime: days === 'never' ? null : Number(days) * day,
         origin: visitor,
       });
-      record('token.create', request, visitor, id);
+      record('token.create', request, visitor, { token: id });
       return send(request, reply, visitor, { token });
     });
   });
@@ -66,15 +81,63 @@ export function addAccount(
     if (!/^\d+$/.test(id) || id.length > maxTokenId) throw new Refused('you have no such token');
     return trying(request, reply, visitor, async () => {
       await endOwnToken(database, visitor.name, Number(id));
-      record('token.revoke', request, visitor, Number(id));
+      record('token.revoke', request, visitor, { token: Number(id) });
       return reply.redirect(accountPath, 303);
     });
   });
 
-  function record(action: AuditAction, request: FastifyRequest, visitor: Visitor, token: number): void {
-    const identity = signedOnIdentity(visitor.account, visitor.name);
-    const address = browser.addressOf(request);
-    audit.record({ action, allowed: true, identity, address, requestId: request.id, detail: { token } });
+  http.post(`${accountPath}/password`, async (request, reply) => {
+    const { form, visitor } = await browser.formOf(request);
+    return trying(request, reply, visitor, async () => {
+      const overview = await overviewOf(database, visitor.account, passwords);
+      if (!hasOwnPassword(overview?.user, passwords)) {
+        throw new Refused('you have no password that you could change here');
+      }
+      const password = form.get('password') ?? '';
+      if (password !== form.get('again')) throw new Refused('the new password was not typed twice alike');
+      const since = await confirm(request, visitor, form.get('current') ?? '');
+      const changed = await logins.inTurn(browser.addressOf(request), () =>
+        changeOwnPassword(database, { id: visitor.account, since, password }),
+      );
+      record('user.password', request, visitor, { user: visitor.name });
+      await browser.signIn(request, reply, visitor.account, { kind: 'password', since: changed });
+      return reply.redirect(accountPath, 303);
+    });
+  });
+
+  /** Checks the user's password as a login does, and counts a wrong one. When it was set. @throws Refused, RegistryError */
+  async function confirm(request: FastifyRequest, visitor: Visitor, password: string): Promise<number> {
+    const { name } = visitor;
+    try {
+      const { credential } = await logins.authenticate(
+        { username: name, password },
+        browser.addressOf(request),
+      );
+      if (credential.kind === 'password') return credential.since;
+      throw new RegistryError('UNAUTHORIZED');
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error;
+      record('user.password', request, visitor, { user: name }, error.code);
+      throw error.code === 'UNAUTHORIZED' ? new Refused('the current password is wrong') : error;
+    }
+  }
+
+  function record(
+    action: AuditAction,
+    request: FastifyRequest,
+    visitor: Visitor,
+    detail: Record<string, unknown>,
+    error?: ErrorCode,
+  ): void {
+    audit.record({
+      action,
+      allowed: error === undefined,
+      identity: signedOnIdentity(visitor.account, visitor.name),
+      address: browser.addressOf(request),
+      requestId: request.id,
+      error,
+      detail,
+    });
   }
 
   /** A mistake in a form is said on the page that it is on. */
@@ -100,6 +163,7 @@ export function addAccount(
   ): Promise<FastifyReply> {
     const overview = await overviewOf(database, visitor.account, passwords);
     if (overview === undefined) return reply.redirect('/auth/sign-in', 303);
+    const signsOn = provider !== undefined;
     const hidden = html`<input type="hidden" name="form" value="${formToken(visitor.secret)}">`;
     return sendPage(reply, {
       status,
@@ -109,86 +173,14 @@ export function addAccount(
 ${token !== undefined && newToken(token, overview.user.name, new URL(browser.baseOf(request)).host)}
 ${account(overview)}
 ${tokens(overview, hidden)}
-${tokenForm(hidden, visitor)}`,
+${tokenForm(hidden, visitor)}
+${(signsOn || overview.identities.length > 0) && signOnOf(overview, signsOn && isByPassword(visitor) ? hidden : undefined)}
+${hasOwnPassword(overview.user, passwords) && passwordForm(hidden)}`,
     });
   }
 }
 
-function newToken({ token, expiresAt }: NonNullable<News['token']>, name: string, host: string): Html {
-  return html`<section>
-<h2 class="good">Your new access token</h2>
-<p>Copy it now: it is not shown again.</p>
-<pre><code>${token}</code></pre>
-<p>It is good until ${expiresAt === null ? 'you revoke it' : dayOf(expiresAt)}.</p>
-<p>Log in with it in place of a password:</p>
-<pre><code>docker login -u ${name} ${host}</code></pre>
-</section>`;
-}
-
-function account({ user, memberships, teams }: Overview): Html {
-  const roles = memberships.map(({ name, role }) => (role === 'none' ? name : `${name} (${role})`));
-  const names = teams.map(({ organisation, name }) => `${organisation}/${name}`);
-  return html`<section>
-<h2>Account</h2>
-<dl>
-<dt>User name</dt><dd>${user.name}</dd>
-${user.mail !== null && html`<dt>Mail</dt><dd>${user.mail}</dd>`}
-${user.administrator && html`<dt>Administrator</dt><dd>of this registry</dd>`}
-<dt>Organisations</dt>${linesOf(roles)}
-<dt>Teams</dt>${linesOf([...new Set(names)])}
-</dl>
-</section>`;
-}
-
-function linesOf(texts: readonly string[]): Html {
-  return html`${(texts.length === 0 ? ['none'] : texts).map((text) => html`<dd>${text}</dd>`)}`;
-}
-
-function tokens({ tokens }: Overview, hidden: Html): Html {
-  if (tokens.length === 0)
-    return html`<section><h2>Access tokens</h2><p class="soft">You have none.</p></section>`;
-  return html`<section>
-<h2>Access tokens</h2>
-<table>
-<thead><tr><th>Name</th><th>Good for</th><th>Until</th><th>Last used</th><th></th></tr></thead>
-<tbody>${tokens.map(
-    ({ id, name, scopes, expiresAt, lastUsedAt, lastUsedFrom }) => html`<tr>
-<td data-label="Name">${name}</td>
-<td data-label="Good for">${scopes === '' ? 'all that you may do' : scopes}</td>
-<td data-label="Until">${expiresAt === null ? 'you revoke it' : dayOf(expiresAt)}</td>
-<td data-label="Last used">${lastUsedAt === null ? 'never' : dayOf(lastUsedAt)} ${lastUsedFrom !== null && html`<small>from ${lastUsedFrom}</small>`}</td>
-<td><form method="post" action="/auth/account/tokens/revoke">${hidden}<input type="hidden" name="id" value="${id}">
-<button aria-label="Revoke ${name}">Revoke</button></form></td>
-</tr>`,
-  )}</tbody>
-</table>
-</section>`;
-}
-
-function tokenForm(hidden: Html, visitor: Visitor): Html {
-  return html`<section>
-<h2>New access token</h2>
-<p class="soft">${endsWith(visitor)}</p>
-<form method="post" action="/auth/account/tokens">${hidden}
-<label for="name">Name</label>
-<input id="name" name="name" maxlength="100" placeholder="laptop" required>
-<label for="days">Good for</label>
-<select id="days" name="days">${lifetimes.map((days) => html`<option value="${days}">${days} days</option>`)}<option value="never">until I revoke it</option></select>
-<label for="scopes">Only for <span class="soft">(optional)</span></label>
-<input id="scopes" name="scopes" autocapitalize="none" placeholder="repository:acme/app:pull,push">
-<button class="main">Make a token</button>
-</form>
-</section>`;
-}
-
-/** With what a token ends that is made in this session. */
-function endsWith({ originPassword, originToken }: Visitor): string {
-  if (originToken !== null) return 'It ends with the access token that you signed in with.';
-  if (originPassword !== null) return 'It ends when your password is changed.';
-  return 'It ends when your single sign-on is unlinked.';
-}
-
-/** UTC. */
-function dayOf(time: number): Html {
-  return html`<time>${new Date(time).toISOString().slice(0, 10)}</time>`;
+/** Whether the user logs in with a password of their own. */
+function hasOwnPassword(user: User | undefined, passwords: boolean): boolean {
+  return passwords && user !== undefined && user.password !== null && !user.tokenOnly;
 }

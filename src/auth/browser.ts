@@ -27,6 +27,11 @@ export function signedOnIdentity(id: number, name: string): Identity {
   return { principal: { kind: 'user', id, name }, credential: { kind: 'none' } };
 }
 
+/** Whether it is the user who is there and no access token of theirs: what is linked outlives the session. */
+export function isByPassword({ originPassword, originToken }: Visitor): boolean {
+  return originPassword !== null && originToken === null;
+}
+
 export interface BrowserParts {
   readonly sessions: Sessions;
   readonly clientOf: ClientOf;

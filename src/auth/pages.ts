@@ -1,12 +1,14 @@
 // The routes for browsers, apart from the rest: they take forms alone, and answer with pages whatever happens.
 import type { FastifyInstance } from 'fastify';
+import { IdentityTaken } from '../access/administration/identities.ts';
 import { Refused } from '../access/administration/refused.ts';
 import { anonymousIdentity } from '../access/identity.ts';
 import type { Sessions } from '../access/sessions.ts';
+import { NameTaken } from '../access/sign-on.ts';
 import { asRegistryError } from '../core/faults.ts';
 import type { ClientOf } from '../http/client.ts';
 import { statusOf } from '../v2/errors.ts';
-import { addAccount } from './account.ts';
+import { type AccountParts, addAccount } from './account.ts';
 import { Browser, NotOurForm } from './browser.ts';
 import { acceptForms } from './forms.ts';
 import { sendMessage } from './page.ts';
@@ -16,7 +18,7 @@ import { addSignOn, type SignOnParts } from './sign-on.ts';
 /** Bytes of a form. */
 const bodyLimit = 16 * 1024;
 
-export interface PagesParts extends Omit<SignOnParts, 'browser'> {
+export interface PagesParts extends Omit<SignOnParts & AccountParts, 'browser'> {
   readonly sessions: Sessions;
   readonly clientOf: ClientOf;
   readonly externalUrl: string | undefined;
@@ -58,6 +60,8 @@ interface Message {
 }
 
 function pageOf(error: Error & { statusCode?: number }): Message {
+  if (error instanceof NameTaken) return { status: 403, title: 'This name is taken', text: error.message };
+  if (error instanceof IdentityTaken) return { status: 403, title: 'Not linked', text: error.message };
   if (error instanceof Refused) return { status: 403, title: 'That cannot be', text: error.message };
   if (error instanceof NotOurForm) return { status: 403, title: 'Not done', text: error.message };
   if (error instanceof NotSignedOn) return { status: 403, title: 'Not signed in', text: error.message };

@@ -1,5 +1,7 @@
 /** Where people are sent when nothing else was asked for. */
 export const accountPath = '/auth/account';
+/** Where a form of that page begins to link single sign-on. */
+export const linkPath = `${accountPath}/link`;
 
 const maxLength = 2048;
 

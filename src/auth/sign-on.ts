@@ -1,21 +1,23 @@
 // Pages on which people sign in, by the sign-on provider or with their password, and out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { linkIdentity } from '../access/administration/identities.ts';
 import { Refused } from '../access/administration/refused.ts';
-import type { Audit } from '../access/audit.ts';
+import type { Audit, AuditEvent } from '../access/audit.ts';
 import type { Credentials } from '../access/basic.ts';
 import { loadEntitlements } from '../access/entitlements.ts';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
-import { type SignedOn, signOn } from '../access/sign-on.ts';
+import { formToken, isFormToken } from '../access/sessions.ts';
+import { type Person, signOn } from '../access/sign-on.ts';
 import type { Database } from '../db/database.ts';
 import { note } from '../http/observe.ts';
 import { type ErrorCode, RegistryError } from '../oci/errors.ts';
-import type { Attempts, KeptAttempt } from './attempts.ts';
-import { type Browser, signedOnIdentity } from './browser.ts';
+import type { Attempts } from './attempts.ts';
+import { type Browser, isByPassword, NotOurForm, signedOnIdentity, type Visitor } from './browser.ts';
 import { html } from './html.ts';
 import { sendMessage, sendPage } from './page.ts';
 import type { Provider } from './provider.ts';
 import { NoAttempt, NotSignedOn, ProviderUnavailable } from './provider-errors.ts';
-import { returnPath } from './return-path.ts';
+import { accountPath, linkPath, returnPath } from './return-path.ts';
 
 export interface SignOnParts {
   readonly database: Database;
@@ -126,51 +128,99 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
     return reply.header('cache-control', 'no-store').redirect(url, 303);
   }
 
+  http.post(linkPath, async (request, reply) => {
+    const { visitor } = await browser.formOf(request);
+    if (!isByPassword(visitor)) throw new Refused(`sign in with your password to link single sign-on`);
+    const { url, attempt } = await provider.begin(`${browser.baseOf(request)}/auth/callback`);
+    const kept = { ...attempt, to: accountPath, link: formToken(visitor.secret) };
+    await attempts.keep(reply, kept, browser.isSecure(request));
+    // Not a redirect: browsers take where a form leads to for another place that it is sent to, which pages here forbid.
+    return sendPage(reply.header('refresh', `0; url=${url}`), {
+      status: 200,
+      title: 'To single sign-on',
+      body: html`<section><a class="button main" href="${url}">Go on to single sign-on</a></section>`,
+    });
+  });
+
   http.get('/auth/callback', async (request, reply) => {
-    const { attempt, signedOn } = await comeBack(request, reply, provider);
-    const { account, name, identity, keptAdministrator } = signedOn;
+    const address = browser.addressOf(request);
+    let event: Refusal = {
+      action: 'login',
+      identity: anonymousIdentity,
+      detail: { issuer: provider.issuer },
+    };
+    try {
+      const attempt = await attempts.take(request, reply, browser.isSecure(request));
+      const visitor = attempt.link === undefined ? undefined : await linking(request, attempt.link);
+      if (visitor !== undefined) {
+        event = { ...event, action: 'user.link', identity: signedOnIdentity(visitor.account, visitor.name) };
+      }
+      const url = new URL(browser.baseOf(request) + request.url);
+      const person = await attempts.finish(address, () => provider.finish(url, attempt));
+      if (visitor !== undefined) {
+        await link(request, visitor, person);
+      } else {
+        event = { ...event, identity: claimantOf(person.subject) };
+        await enter(request, reply, person);
+      }
+      return reply.header('cache-control', 'no-store').redirect(returnPath(attempt.to), 303);
+    } catch (thrown) {
+      const error = refusalCode(thrown);
+      if (error !== undefined) {
+        parts.audit.record({ ...event, allowed: false, address, requestId: request.id, error });
+      }
+      throw thrown;
+    }
+  });
+
+  /** Signs in whoever the provider vouches for. @throws Refused */
+  async function enter(request: FastifyRequest, reply: FastifyReply, person: Person): Promise<void> {
+    const { administratorsGroup } = parts;
+    const options = { administratorsGroup, passwordLogin: passwords };
+    const { account, name, identity, keptAdministrator } = await signOn(parts.database, person, options);
     if (keptAdministrator) {
       request.log.warn(
-        { user: name, administratorsGroup: parts.administratorsGroup },
+        { user: name, administratorsGroup },
         'the only administrator has left the group of administrators, and is one still',
       );
     }
-    await browser.signIn(request, reply, account, { kind: 'identity', id: identity });
-    return reply.header('cache-control', 'no-store').redirect(returnPath(attempt.to), 303);
-  });
-
-  /** Whom the provider vouches for; whatever is wrong with it is an event of the audit log. */
-  async function comeBack(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    provider: Provider,
-  ): Promise<{ attempt: KeptAttempt; signedOn: SignedOn }> {
-    const address = browser.addressOf(request);
-    const event = {
+    const user = signedOnIdentity(account, name);
+    note(request.raw, { identity: user });
+    parts.audit.record({
       action: 'login',
-      address,
+      allowed: true,
+      identity: user,
+      address: browser.addressOf(request),
       requestId: request.id,
-      detail: { issuer: provider.issuer },
-    } as const;
-    let claimed = anonymousIdentity;
-    try {
-      const attempt = await attempts.take(request, reply, browser.isSecure(request));
-      const url = new URL(browser.baseOf(request) + request.url);
-      const person = await attempts.finish(address, () => provider.finish(url, attempt));
-      claimed = claimantOf(person.subject);
-      const { administratorsGroup } = parts;
-      const signedOn = await signOn(parts.database, person, { administratorsGroup });
-      const identity = signedOnIdentity(signedOn.account, signedOn.name);
-      parts.audit.record({ ...event, allowed: true, identity });
-      note(request.raw, { identity });
-      return { attempt, signedOn };
-    } catch (thrown) {
-      const error = refusalCode(thrown);
-      if (error !== undefined) parts.audit.record({ ...event, allowed: false, identity: claimed, error });
-      throw thrown;
-    }
+      detail: { issuer: person.issuer },
+    });
+    await browser.signIn(request, reply, account, { kind: 'identity', id: identity });
+  }
+
+  /** Who left to link single sign-on: the session has to be the one that the attempt was begun in. @throws NotOurForm */
+  async function linking(request: FastifyRequest, token: string): Promise<Visitor> {
+    const visitor = await browser.visitor(request);
+    if (visitor !== undefined && isFormToken(visitor.secret, token) && isByPassword(visitor)) return visitor;
+    throw new NotOurForm('single sign-on was to be linked in another session, or in one that has ended');
+  }
+
+  /** @throws Refused when the identity belongs to another user */
+  async function link(request: FastifyRequest, { account, name }: Visitor, person: Person): Promise<void> {
+    const { issuer, subject } = person;
+    const isNew = await linkIdentity(parts.database, name, { issuer, subject });
+    if (!isNew) return;
+    parts.audit.record({
+      action: 'user.link',
+      allowed: true,
+      identity: signedOnIdentity(account, name),
+      address: browser.addressOf(request),
+      requestId: request.id,
+      detail: { user: name, issuer, subject },
+    });
   }
 }
+
+type Refusal = Pick<AuditEvent, 'action' | 'identity' | 'detail'>;
 
 /** What the audit log calls a sign-on that was refused; a fault of the registry's is none. */
 function refusalCode(error: unknown): ErrorCode | undefined {

@@ -96,7 +96,7 @@ test('what cannot be imported is named line by line, with what to do, and then n
     assert.match(lines[i + 1]!, reason);
   }
   assert.deepEqual(lines.slice(-3), [
-    'give these users names that they can have, such as: --rename Ivan=ivan',
+    'give these users names that they can have, such as: --rename Ivan=ivan --rename library=library-2',
     'only bcrypt can be imported: give these users a new password (htpasswd -B FILE NAME)',
     '--skip-unsupported leaves these lines out and imports the others',
   ]);

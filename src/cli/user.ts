@@ -26,6 +26,7 @@ import { everyRow } from './every-row.ts';
 import { readFirstLine } from './first-line.ts';
 import { importHtpasswdCommand } from './import-htpasswd.ts';
 import { fields, showTime, table } from './table.ts';
+import { identitiesCommand, linkCommand, unlinkCommand } from './user-identities.ts';
 
 export function userCommand(user: Command, context: Context): void {
   user.addCommand(createCommand(context));
@@ -34,6 +35,9 @@ export function userCommand(user: Command, context: Context): void {
   user.addCommand(showCommand(context));
   user.addCommand(deleteCommand(context));
   user.addCommand(importHtpasswdCommand(context));
+  user.addCommand(linkCommand(context));
+  user.addCommand(unlinkCommand(context));
+  user.addCommand(identitiesCommand(context));
 }
 
 interface Flags {

@@ -39,6 +39,40 @@ export async function insertIdentity(
   return id;
 }
 
+/** False when the account has no such identity. */
+export async function deleteIdentity(
+  db: Db,
+  account: number,
+  issuer: string,
+  subject: string,
+): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('identities')
+    .where('account_id', '=', account)
+    .where('issuer', '=', issuer)
+    .where('subject', '=', subject)
+    .executeTakeFirstOrThrow();
+  return numDeletedRows > 0n;
+}
+
+export interface IdentityRow {
+  readonly user: string;
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+/** All identities, or the account's, by user and age. */
+export function listIdentities(db: Db, account?: number): Promise<IdentityRow[]> {
+  return db
+    .selectFrom('identities')
+    .innerJoin('accounts', 'accounts.id', 'identities.account_id')
+    .select(['accounts.name as user', 'identities.issuer', 'identities.subject'])
+    .$if(account !== undefined, (query) => query.where('accounts.id', '=', account as number))
+    .orderBy('accounts.name')
+    .orderBy('identities.id')
+    .execute();
+}
+
 const selectTeams = prepare((db, p: Params<{ groups: string }>) =>
   db
     .selectFrom('teams')

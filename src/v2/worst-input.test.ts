@@ -35,6 +35,7 @@ import { createUser } from '../access/administration/users.ts';
 import { insertAccessToken } from '../db/access-tokens.ts';
 import { findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
+import { noOrigin } from '../db/origins.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { AccountName } from '../oci/name.ts';
 import { fallbackTag } from '../oci/reference.ts';
@@ -361,7 +362,14 @@ const otherRows: Record<string, Rows> = {
     const owner = (await findAccount(database.read, 'mallory' as AccountName))?.id as number;
     await database.transaction(async (db) => {
       for (let i = 0; i < 1_000; i++) {
-        const token = { account: owner, name: 'x', hash: `${i}`, scopes: hard.join(' '), expiresAt: null };
+        const token = {
+          ...noOrigin,
+          account: owner,
+          name: 'x',
+          hash: `${i}`,
+          scopes: hard.join(' '),
+          expiresAt: null,
+        };
         await insertAccessToken(db, token, 1);
       }
     });
@@ -382,6 +390,17 @@ const otherRows: Record<string, Rows> = {
         what: '15 kB of scopes',
         send: () => statusOf(account.post('/auth/account/tokens', fields)),
         status: 200,
+      },
+    ];
+  },
+  async 'POST /auth/account/password'({ account }) {
+    const long = 'e\u0301'.repeat(550);
+    const fields = { form: await account.formToken(), current: long, password: long, again: long };
+    return [
+      {
+        what: '15 kB of passwords that are not normalized',
+        send: () => statusOf(account.post('/auth/account/password', fields)),
+        status: 400,
       },
     ];
   },

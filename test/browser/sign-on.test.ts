@@ -1,6 +1,7 @@
 // The pages for people, in the browser that people have.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { startChromium } from '../support/chromium.ts';
 import { freePort } from '../support/free-port.ts';
 import { needs } from '../support/needs.ts';
@@ -149,6 +150,20 @@ test('people sign in with Chromium', async (t) => {
     }
     await page.open(`${url}/auth/account`);
     assert.match(await text(), /^carol$[\s\S]*You have none\./m);
+  });
+
+  await t.test('leave to link single sign-on, and are told whose identity is another user’s', async () => {
+    await page.press('header button');
+    await page.open(`${url}/auth/sign-in`);
+    await signIn(password);
+    await page.press('[action="/auth/account/link"] button');
+    // The page between goes on by itself: to the provider, which knows carol, and back.
+    let said = '';
+    while (!/sign-on identity belongs to another user/.test(said)) {
+      said = await text().catch(() => '');
+      await delay(50);
+    }
+    assert.match(said, /^Not linked$/m);
   });
 
   await t.test('and the browser has nothing to complain of', () => {

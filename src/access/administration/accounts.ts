@@ -31,8 +31,7 @@ export function nearestName(text: string): Namespace | undefined {
     .replaceAll(/([._-])[._-]*/g, '$1')
     .replace(/^[._-]/, '')
     .replace(/[._-]$/, '');
-  const found = asNamespace(name);
-  return found === reserved ? undefined : found;
+  return asNamespace(name);
 }
 
 /** The new account's id. @throws Refused when another has the name */

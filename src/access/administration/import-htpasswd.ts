@@ -5,9 +5,11 @@ import { insertUser } from '../../db/users.ts';
 import { quote } from '../../oci/digest.ts';
 import type { Namespace } from '../../oci/name.ts';
 import { parseHtpasswd, whyUnsupported } from '../htpasswd.ts';
+import { reserved } from '../reserved.ts';
 import { nearestName, parseNewName } from './accounts.ts';
 import { change } from './change.ts';
 import { Refused } from './refused.ts';
+import { shellWord } from './text.ts';
 
 export interface ImportOptions {
   /** Who become administrators. */
@@ -108,7 +110,7 @@ function read(text: string, renames: ReadonlyMap<string, string>): Wanted {
     else users.set(name as Namespace, hash);
   }
   skipped.sort((a, b) => a.line - b.line);
-  return { users, skipped, badHashes, suggestions: suggest(badNames, new Set(users.keys())) };
+  return { users, skipped, badHashes, suggestions: suggest(badNames, new Set([...users.keys(), reserved])) };
 }
 
 /** New names that nobody else in the file has. */
@@ -142,16 +144,11 @@ function refusal({ skipped, badHashes, suggestions }: Wanted): Refused {
   if (skipped.length > named) lines.push(`  and ${skipped.length - named} more`);
   const renames = [...suggestions]
     .slice(0, named)
-    .map(([old, name]) => `--rename ${shellQuote(`${old}=${name}`)}`);
+    .map(([old, name]) => `--rename ${shellWord(`${old}=${name}`)}`);
   if (renames.length > 0)
     lines.push(`give these users names that they can have, such as: ${renames.join(' ')}`);
   if (badHashes)
     lines.push('only bcrypt can be imported: give these users a new password (htpasswd -B FILE NAME)');
   lines.push('--skip-unsupported leaves these lines out and imports the others');
   return new Refused(['nothing was imported, because of these lines:', ...lines].join('\n'));
-}
-
-/** As a shell reads it as one word. */
-function shellQuote(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -17,3 +17,8 @@ export function parseMail(text: string): string {
   if (!/^[^@\s]+@[^@\s]+$/.test(mail)) throw new Refused(`${JSON.stringify(mail)} is no mail address`);
   return mail;
 }
+
+/** The text as a shell reads it as one word. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -2,7 +2,13 @@ import { setDefaultVisibility, setDisabled } from '../../db/accounts.ts';
 import type { Database } from '../../db/database.ts';
 import type { Db } from '../../db/prepare.ts';
 import type { Visibility } from '../../db/schema.ts';
-import { countEnabledAdministrators, insertUser, setPassword, updateUser } from '../../db/users.ts';
+import {
+  countEnabledAdministrators,
+  findUserById,
+  insertUser,
+  setPassword,
+  updateUser,
+} from '../../db/users.ts';
 import { accountNamed, addAccount, deleteNamespace, parseNewName } from './accounts.ts';
 import { change } from './change.ts';
 import { hashNewPassword } from './new-password.ts';
@@ -64,6 +70,26 @@ export async function changeUser(database: Database, name: string, changes: User
     });
     if (password !== undefined) await setPassword(db, id, password, now);
     if (defaultVisibility !== undefined) await setDefaultVisibility(db, id, defaultVisibility);
+  });
+}
+
+/**
+ * The user's new password, in place of the one that was set at `since`.
+ *
+ * @returns when it was set: what is begun with it has that for its origin
+ * @throws Refused when the password will not do, or was changed by somebody else in the meantime
+ */
+export async function changeOwnPassword(
+  database: Database,
+  { id, since, password }: { readonly id: number; readonly since: number; readonly password: string },
+): Promise<number> {
+  const hash = await hashNewPassword(password);
+  return change(database, async (db) => {
+    if ((await findUserById(db, id))?.passwordChangedAt !== since) {
+      throw new Refused('your password was changed in the meantime');
+    }
+    await setPassword(db, id, hash, database.clock());
+    return (await findUserById(db, id))?.passwordChangedAt as number;
   });
 }
 

@@ -1,0 +1,189 @@
+// What people change of their own account: their password, and whom the sign-on provider knows them as.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { origin, TestBrowser } from '../../test/support/browser.ts';
+import { logIn, startProvider } from '../../test/support/oidc-provider.ts';
+import { testRegistry } from '../../test/support/registry.ts';
+import { createAccessToken } from '../access/administration/access-tokens.ts';
+import { changeUser, createUser } from '../access/administration/users.ts';
+import { listAuditEvents } from '../db/audit-events.ts';
+import { listIdentities } from '../db/identities.ts';
+
+const password = 'correct horse battery';
+const other = 'another horse battery';
+
+async function setUp(t: TestContext, { sso = false }: { sso?: boolean } = {}) {
+  const provider = sso ? await startProvider(t, { redirectUri: `${origin}/auth/callback` }) : undefined;
+  const { app, database } = await testRegistry(t, {
+    anonymous: 'none',
+    externalUrl: origin,
+    ...(provider && {
+      signOn: { issuer: provider.issuer, clientId: provider.clientId, clientSecret: provider.clientSecret },
+    }),
+  });
+  await createUser(database, { name: 'alice', password });
+  const signIn = async (secret: string, name = 'alice') => {
+    const browser = new TestBrowser(app.http);
+    const { statusCode } = await browser.post('/auth/sign-in', { username: name, password: secret });
+    return { browser, statusCode };
+  };
+  const isSignedIn = async (browser: TestBrowser) => (await browser.get('/auth/account')).statusCode === 200;
+  const change = async (browser: TestBrowser, fields: Record<string, string>) =>
+    browser.post('/auth/account/password', { form: await browser.formToken(), ...fields });
+  const login = async (secret: string) => {
+    const headers = { authorization: `Basic ${btoa(`alice:${secret}`)}` };
+    return (await app.http.inject({ method: 'GET', url: '/v2/', headers })).statusCode;
+  };
+  const mint = async (browser: TestBrowser) => {
+    const form = await browser.formToken();
+    const { body } = await browser.post('/auth/account/tokens', { form, name: 'x', days: 'never' });
+    return (/brth_\w{46}/.exec(body) as RegExpExecArray)[0];
+  };
+  return { app, provider, database, signIn, isSignedIn, change, login, mint };
+}
+
+const said = (page: string) => /role="alert">([^<]+)</.exec(page)?.[1];
+
+test('who changes their password stays signed in there, and whoever has the old one is out everywhere', async (t) => {
+  const { signIn, isSignedIn, change, login, mint } = await setUp(t);
+  const { browser } = await signIn(password);
+  const { browser: elsewhere } = await signIn(password);
+  const token = await mint(elsewhere);
+  const before = new Map(browser.cookies);
+  const answer = await change(browser, { current: password, password: other, again: other });
+  assert.deepEqual([answer.statusCode, answer.headers.location], [303, '/auth/account']);
+  assert.deepEqual([await isSignedIn(browser), await isSignedIn(elsewhere)], [true, false]);
+  assert.notDeepEqual(browser.cookies, before, 'a new session');
+  assert.deepEqual([await login(password), await login(other), await login(token)], [401, 200, 401]);
+});
+
+test('a password is changed with the current one alone, typed twice alike, and only where there is one to change', async (t) => {
+  const { database, signIn, change, login } = await setUp(t);
+  const { browser } = await signIn(password);
+  const { token } = await createAccessToken(database, {
+    owner: { kind: 'user', name: 'alice' },
+    scopes: [],
+    lifetime: null,
+  });
+  for (const [fields, problem] of [
+    [{ current: 'wrong', password: other, again: other }, /^the current password is wrong$/],
+    [{ current: token, password: other, again: other }, /^the current password is wrong$/],
+    [{ password: other, again: other }, /^the current password is wrong$/],
+    [{ current: password, password: other, again: `${other}s` }, /not typed twice alike/],
+    [{ current: password, password: 'short', again: 'short' }, /too short/],
+    [{ current: password, password: ` ${other}`, again: ` ${other}` }, /begins or ends with a blank/],
+  ] as const) {
+    const answer = await change(browser, fields);
+    assert.equal(answer.statusCode, 400, answer.body);
+    assert.match(said(answer.body) as string, problem);
+  }
+  assert.equal(await login(password), 200);
+  const forged = await browser.post('/auth/account/password', {
+    current: password,
+    password: other,
+    again: other,
+  });
+  assert.equal(forged.statusCode, 403, 'without the token of the form');
+
+  await changeUser(database, 'alice', { tokenOnly: true });
+  const { browser: byToken } = await signIn(token);
+  assert.doesNotMatch((await byToken.get('/auth/account')).body, /Change your password/);
+  const refused = await change(byToken, { current: password, password: other, again: other });
+  assert.match(said(refused.body) as string, /no password that you could change here/);
+});
+
+test('wrong current passwords count as wrong passwords of a login do, and are in the audit log', async (t) => {
+  const { database, signIn, change } = await setUp(t);
+  const { browser } = await signIn(password);
+  const statuses: number[] = [];
+  for (let i = 0; i < 12; i++) {
+    statuses.push((await change(browser, { current: `x${i}`, password: other, again: other })).statusCode);
+  }
+  assert.deepEqual([...new Set(statuses)], [400, 429]);
+  for (;;) {
+    const rows = (await listAuditEvents(database.read, {}, undefined, 100)).filter(
+      ({ allowed }) => allowed === 0,
+    );
+    const errors = rows.map(({ action, actor_name, error }) => [action, actor_name, error]);
+    if (errors.length < 2) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      continue;
+    }
+    assert.deepEqual(errors, [
+      ['user.password', 'alice', 'UNAUTHORIZED'],
+      ['user.password', 'alice', 'TOOMANYREQUESTS'],
+    ]);
+    break;
+  }
+});
+
+/** Leaves from the account page for the provider; where the browser is sent to. */
+async function leave(browser: TestBrowser): Promise<string> {
+  const answer = await browser.post('/auth/account/link', { form: await browser.formToken() });
+  assert.equal(answer.statusCode, 200, answer.body);
+  const [, url] = /^0; url=(.+)$/.exec(answer.headers.refresh as string) ?? [];
+  assert.ok(url && answer.body.includes('Go on to single sign-on'));
+  return url;
+}
+
+test('who is signed in with a password links single sign-on, and signs in with it from then on', async (t) => {
+  const { app, provider, database, signIn, isSignedIn } = await setUp(t, { sso: true });
+  provider?.people.set('s-1', { preferred_username: 'alice' });
+  const taken = await new TestBrowser(app.http).signOn('s-1');
+  assert.equal(taken.statusCode, 403);
+  assert.match(taken.body, /<h1>This name is taken<\/h1>/);
+  assert.match(
+    taken.body,
+    /there is a user of that name\. If that is you, sign in with your password and link single sign-on on the account page, or ask an administrator of this registry to link it: berth user link alice --issuer http:\/\/127\.0\.0\.1:\d+ --subject s-1</,
+  );
+
+  const { browser } = await signIn(password);
+  const back = await browser.get(await logIn(await leave(browser), 's-1'));
+  assert.deepEqual([back.statusCode, back.headers.location], [303, '/auth/account']);
+  const page = (await browser.get('/auth/account')).body;
+  assert.match(page, /<dt>s-1<\/dt><dd>at http:\/\/127/);
+  const visitor = new TestBrowser(app.http);
+  assert.equal((await visitor.signOn('s-1')).statusCode, 303);
+  assert.match((await visitor.get('/auth/account')).body, /<dd>alice<\/dd>/);
+  await changeUser(database, 'alice', { password: null });
+  assert.equal(await isSignedIn(browser), false);
+  assert.equal((await visitor.signOn('s-1')).statusCode, 303);
+});
+
+test('an identity that another user has is not linked, and neither is one from another session or by a token', async (t) => {
+  const { app, provider, database, signIn } = await setUp(t, { sso: true });
+  provider?.people.set('s-2', { preferred_username: 'carol' });
+  const carol = new TestBrowser(app.http);
+  await carol.signOn('s-2');
+  const { browser } = await signIn(password);
+  const theirs = await browser.get(await logIn(await leave(browser), 's-2'));
+  assert.equal(theirs.statusCode, 403);
+  assert.match(theirs.body, /this sign-on identity belongs to another user/);
+
+  // An attempt of one browser does nothing in another, nor in a later session of the same.
+  provider?.people.set('s-1', { preferred_username: 'alice' });
+  const callback = await logIn(await leave(browser), 's-1');
+  const { browser: second } = await signIn(password);
+  const cookie = '__Host-berth-sign-on';
+  second.cookies.set(cookie, browser.cookies.get(cookie) as string);
+  assert.equal((await second.get(callback)).statusCode, 403);
+
+  const form = (await browser.formToken()) as string;
+  const forged = await browser.post('/auth/account/link', { form }, { origin: 'https://evil.example' });
+  assert.equal(forged.statusCode, 403);
+  const { token } = await createAccessToken(database, {
+    owner: { kind: 'user', name: 'alice' },
+    scopes: [],
+    lifetime: 60_000,
+  });
+  const { browser: byToken } = await signIn(token);
+  const refused = await byToken.post('/auth/account/link', { form: await byToken.formToken() });
+  assert.equal(refused.statusCode, 403);
+  assert.match(refused.body, /sign in with your password to link/);
+  const signedOn = await carol.post('/auth/account/link', { form: await carol.formToken() });
+  assert.equal(signedOn.statusCode, 403);
+  assert.deepEqual(
+    (await listIdentities(database.read)).map(({ user, subject }) => [user, subject]),
+    [['carol', 's-2']],
+  );
+});

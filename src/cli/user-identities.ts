@@ -1,0 +1,98 @@
+// berth user link, unlink and identities: which users are whom the sign-on provider knows.
+import { Command } from 'commander';
+import type { Config } from '../config/schema.ts';
+import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
+import type { Context } from './context.ts';
+import { Failure } from './failure.ts';
+import { table } from './table.ts';
+
+interface Flags {
+  readonly issuer?: string;
+  readonly subject: string;
+}
+
+function withIdentityFlags(command: Command): Command {
+  return withAdministrationFlags(command)
+    .argument('<name>', 'The user.')
+    .option(
+      '--issuer <url>',
+      "The issuer, letter for letter as its ID tokens say (iss); the configuration's if not given.",
+    )
+    .requiredOption('--subject <text>', 'Who it is there (sub); a name or a mail address as a rule is not.');
+}
+
+/** @throws Failure when neither the flag nor the configuration says the issuer */
+function identityOf({ issuer, subject }: Flags, config: Config) {
+  const own = issuer ?? config.signOn?.issuer;
+  if (own === undefined) throw new Failure('--issuer is needed: the configuration has no signOn.issuer');
+  return { issuer: own, subject };
+}
+
+export function linkCommand(context: Context): Command {
+  const command = withIdentityFlags(new Command('link'))
+    .description('Let a user sign in with single sign-on, as whoever the provider vouches for.')
+    .action(async (name: string, flags: Flags, command: Command) => {
+      const { IdentityTaken, linkIdentity } = await import('../access/administration/identities.ts');
+      await administer(command, context, async (database, config) => {
+        const identity = identityOf(flags, config);
+        try {
+          const isNew = await linkIdentity(database, name, identity);
+          return {
+            text: isNew ? `linked ${name}\n` : `${name} was linked already\n`,
+            json: { user: name, ...identity },
+            changed: isNew ? { action: 'user.link', detail: { user: name, ...identity } } : [],
+          };
+        } catch (error) {
+          if (!(error instanceof IdentityTaken)) throw error;
+          throw new Failure(
+            `${error.message}: berth user identities shows whose it is, and berth user unlink takes it from them`,
+          );
+        }
+      });
+    });
+  return withExamples(
+    command,
+    'berth user link alice --subject 248289761001                            at the provider of the configuration',
+    'berth user link alice --issuer https://accounts.google.com --subject 10769150350006150715113082367',
+  );
+}
+
+export function unlinkCommand(context: Context): Command {
+  const command = withIdentityFlags(new Command('unlink'))
+    .description('Take an identity of single sign-on from a user; sessions and tokens that it began end.')
+    .action(async (name: string, flags: Flags, command: Command) => {
+      const { unlinkIdentity } = await import('../access/administration/identities.ts');
+      await administer(command, context, async (database, config) => {
+        const identity = identityOf(flags, config);
+        await unlinkIdentity(database, name, identity);
+        return {
+          text: `unlinked ${name}\n`,
+          json: { user: name, ...identity },
+          changed: { action: 'user.unlink', detail: { user: name, ...identity } },
+        };
+      });
+    });
+  return withExamples(command, 'berth user unlink alice --subject 248289761001');
+}
+
+export function identitiesCommand(context: Context): Command {
+  const command = withAdministrationFlags(new Command('identities'))
+    .description('List who signs in with single sign-on, and as whom the provider knows them.')
+    .argument('[name]', 'Only those of this user.')
+    .action(async (name: string | undefined, _flags, command: Command) => {
+      const { listIdentities } = await import('../db/identities.ts');
+      const { accountNamed } = await import('../access/administration/accounts.ts');
+      await consult(command, context, async ({ read }) => {
+        const account = name === undefined ? undefined : (await accountNamed(read, name, 'user')).id;
+        const identities = await listIdentities(read, account);
+        return {
+          text: table(
+            ['USER', 'ISSUER', 'SUBJECT'],
+            identities.map(({ user, issuer, subject }) => [user, issuer, subject]),
+          ),
+          json: identities,
+        };
+      });
+    });
+  return withExamples(command, 'berth user identities', 'berth user identities alice --json');
+}
