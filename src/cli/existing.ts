@@ -4,7 +4,7 @@ import type { Loaded } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { type Database, EmptyDatabase, SchemaMismatch } from '../db/database.ts';
 import type { Inspection } from '../db/inspection.ts';
-import { databaseExists } from '../open.ts';
+import { databaseExists, inspectDatabase, openDatabase, openStore, refuseLostDatabase } from '../open.ts';
 import type { Context } from './context.ts';
 import { Failure } from './failure.ts';
 
@@ -30,7 +30,6 @@ export async function inspectExisting(chosen: Chosen, context: Context): Promise
  */
 export async function openExisting(chosen: Chosen, context: Context): Promise<Database> {
   await (await inspectExisting(chosen, context)).close();
-  const { openDatabase } = await import('../open.ts');
   return openDatabase(chosen.config);
 }
 
@@ -54,7 +53,6 @@ export async function openForAdministration(
       throw new Failure(`${noRegistry(config)}${create === undefined ? '' : ', and so does --create here'}`);
     if (!databaseExists(config)) await prepareStore(config);
   }
-  const { openDatabase } = await import('../open.ts');
   const { refuseUnfinishedCopy } = await import('../db/properties.ts');
   const { refuseWhenReadOnly } = await import('../db/read-only.ts');
   const database = await openDatabase(config, { checkpoints: false });
@@ -73,8 +71,6 @@ const madeWithin = 2_000;
 /** Nothing where there is no registry. */
 async function inspect(config: Place): Promise<Inspection | undefined> {
   if (!databaseExists(config)) return undefined;
-  // Here, not above: those who only ask for help need none of it.
-  const { inspectDatabase } = await import('../open.ts');
   for (const began = performance.now(); ; await delay(50)) {
     try {
       return await inspectDatabase(config);
@@ -87,7 +83,6 @@ async function inspect(config: Place): Promise<Inspection | undefined> {
 
 /** The store's folders come before the database; what is in them already may be another registry's, or lack its database. */
 async function prepareStore(config: Config): Promise<void> {
-  const { openStore, refuseLostDatabase } = await import('../open.ts');
   const store = await openStore(config);
   try {
     await refuseLostDatabase(config, store);
