@@ -12,7 +12,7 @@ import type { AuditAction } from '../access/audit-actions.ts';
 import { wholeProgram } from './program.ts';
 
 const issuer = '--issuer https://ci.example.com --audience registry.example.com';
-const terms = `${issuer} --claim repository=acme/app --scope repository:acme/app:pull,push`;
+const terms = `${issuer} --i-know-this-issuer-is-mine --claim repository=acme/app --scope repository:acme/app:pull,push`;
 
 /** What changes something: in this order each can be done. */
 const changes: readonly [string, ...AuditAction[]][] = [

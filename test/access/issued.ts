@@ -110,7 +110,7 @@ export const issuedScenarios: Readonly<Record<string, Scenario>> = {
     const keys = join(data, 'jwks.json');
     await writeFile(keys, JSON.stringify({ keys: issuer.keys.map(({ jwk }) => jwk) }));
     const trust = `--issuer ${issuer.url} --audience registry.example --claim ref=main --scope ${scope}`;
-    await run(`trust create acme ci ${trust} --keys ${keys}`);
+    await run(`trust create acme ci --i-know-this-issuer-is-mine ${trust} --keys ${keys}`);
     for (const [what, claims, good] of [
       ['an ID token', { ref: 'main' }, true],
       ['an ID token of another branch', { ref: 'other' }, false],
