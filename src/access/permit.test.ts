@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { allVisible } from '../db/repository-ranges.ts';
 import { parseName } from '../oci/name.ts';
 import { everything } from './permit.ts';
 
@@ -10,7 +11,7 @@ test('in a registry that is open to everyone, everyone may do everything', () =>
     repository: undefined,
     mayCreate: true,
     mayUpdate: true,
-    visible: { all: true },
+    visible: allVisible,
   });
   assert.equal(mayPull({ id: 1, name: parseName('acme/app'), visibility: 'private' }), true);
 });
