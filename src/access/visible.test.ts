@@ -244,7 +244,8 @@ for (const { name, open } of dialects) {
     const pages: RepositoryPage[] = [];
     for (let last: string | undefined = ''; last !== undefined; last = pages.at(-1)?.next) {
       pages.push(await listRepositoryPage(database, { last, n: 100 }, visible));
-      assert.ok(pages.length < 10);
+      // Three where the machine is quiet; a page also ends when it has taken long, after 100 names at the least.
+      assert.ok(pages.length <= 120);
     }
     assert.deepEqual(
       pages.flatMap((page) => page.names),
