@@ -331,7 +331,7 @@ const otherRows: Record<string, Rows> = {
   'GET /healthz': ({ attacker }) => [fetched(attacker, '/healthz', 200)],
   'GET /readyz': ({ attacker }) => [fetched(attacker, '/readyz', 200)],
   'GET /metrics': ({ attacker }) => [fetched(attacker, '/metrics', 403)],
-  'GET /': ({ attacker }) => [fetched(attacker, `/?${'a&'.repeat(8_000)}`, 404)],
+  'GET /': ({ attacker }) => [fetched(attacker, `/?${'a&'.repeat(8_000)}`, 200)],
 
   async 'GET /auth/token'({ database, attacker }) {
     const names = Array.from({ length: 25 }, (_, i) => `${namespace}/${'a'.repeat(20)}/${i}`);
@@ -418,8 +418,9 @@ const otherRows: Record<string, Rows> = {
 
 test('no other request holds the event loop for more than 50 ms', async (t) => {
   const parts = await setUp(t);
-  const registered = registeredRoutes(parts.http).filter((route) => !/ \/v2/.test(route));
-  const named = Object.keys(otherRows).filter((route) => route !== 'GET /');
+  // A HEAD does what the GET does.
+  const registered = registeredRoutes(parts.http).filter((route) => !/ \/v2|^HEAD /.test(route));
+  const named = Object.keys(otherRows);
   assert.deepEqual(named.sort(), registered.sort(), 'a row for each route');
   for (const [route, rows] of Object.entries(otherRows)) {
     for (const row of await rows(parts)) await check(t, route, row);
