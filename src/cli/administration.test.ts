@@ -21,6 +21,8 @@ const changes: readonly [string, ...AuditAction[]][] = [
   ['user set alice --password-stdin --mail alice@example.com', 'user.password', 'user.update'],
   ['user set alice --no-password', 'user.password'],
   ['user import-htpasswd HTPASSWD', 'user.import'],
+  ['user link bob --issuer https://issuer.example --subject 7', 'user.link'],
+  ['user unlink bob --issuer https://issuer.example --subject 7', 'user.unlink'],
   ['org create acme --admin alice', 'organisation.create'],
   ['org set acme --default-visibility public', 'organisation.update'],
   ['org member add acme bob --role read', 'member.set'],
@@ -49,7 +51,7 @@ const changes: readonly [string, ...AuditAction[]][] = [
 ];
 
 /** What shows something, by the last word of its name. */
-const shows = /^(list|show|test)$/;
+const shows = /^(list|show|test|identities)$/;
 
 const groups = ['user', 'org', 'team', 'robot', 'token', 'grant', 'repo', 'trust', 'key'];
 

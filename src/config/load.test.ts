@@ -58,7 +58,7 @@ test('without a file, variables or flags everything is at its default', () => {
       tokenServer: undefined,
       log: { level: 'info', format: 'auto', access: true },
       manifests: { maxSize: 4_194_304, missingReferences: 'children' },
-      deletes: { enabled: true },
+      deletes: { enabled: true, keepUnknownFor: 2_592_000_000 },
       uploads: { expireAfter: 86_400_000 },
       limits: {
         idleTimeout: 60_000,
@@ -158,7 +158,7 @@ log:
 operations:
   listen: 0.0.0.0:9090
 manifests: { maxSize: 8388608, missingReferences: none }
-deletes: { enabled: false }
+deletes: { enabled: false, keepUnknownFor: 2d }
 uploads: { expireAfter: 90m }
 limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1, connectionsPerNetwork: 9, loginsPerAddress: 2, loginsPerAccount: 3, uploadsPerAccount: 4, stagedBytesPerAccount: 5MiB }
 rateLimits: { requestsPerAddress: 4, requestsPerUser: 5, pullsPerAddress: 6, pullsPerUser: 7, pullWindow: 1h }
@@ -231,7 +231,7 @@ shutdown: { drainTimeout: 0s }
     log: { level: 'warn', format: 'json', access: false },
     operations: { listen: { host: '0.0.0.0', port: 9090 } },
     manifests: { maxSize: 8_388_608, missingReferences: 'none' },
-    deletes: { enabled: false },
+    deletes: { enabled: false, keepUnknownFor: 172_800_000 },
     uploads: { expireAfter: 5_400_000 },
     limits: {
       idleTimeout: 500,
@@ -311,6 +311,7 @@ test('every key has one variable, and the variable sets it', () => {
     'manifests.maxSize': '5MiB',
     'manifests.missingReferences': 'all',
     'deletes.enabled': 'false',
+    'deletes.keepUnknownFor': '3d',
     'uploads.expireAfter': '2h',
     'limits.idleTimeout': '2m',
     'limits.minimumRate': '2048',
