@@ -162,7 +162,9 @@ const defects: readonly Defect[] = [
     name: 'a repository that holds a blob of which nothing is known',
     kind: 'link-broken',
     damage: (f) =>
-      f.sql(`insert into repository_blobs select id, 'sha256:x', 0 from repositories where name = 'app'`),
+      f.sql(
+        `insert into repository_blobs (repository_id, digest, created_at) select id, 'sha256:x', 0 from repositories where name = 'app'`,
+      ),
     subject: () => 'blob sha256:x of app',
     affects: () => ['app'],
   },

@@ -45,6 +45,8 @@ export async function fillDatabase(
       subject_digest: null,
       artifact_type: 'application/vnd.oci.image.config.v1+json',
       annotations: null,
+      annotations_size: 0,
+      rank: 2,
       created_at: id,
     };
   });

@@ -8,6 +8,7 @@ import { testRegistry } from '../../../test/support/registry.ts';
 import { s3Store } from '../../../test/support/s3.ts';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import type { Database } from '../../db/database.ts';
+import { reasonOfMove } from '../../db/database.ts';
 import { readOnlyReason } from '../../db/read-only.ts';
 import { openSqlite } from '../../db/sqlite.ts';
 import { asDigest } from '../../oci/digest.ts';
@@ -56,7 +57,10 @@ async function fixture(t: TestContext): Promise<Fixture> {
     blobs,
     problems,
     copy: (finish, more) =>
-      migrateStore({ ...parts, signal, problem, ...more }, finish ? { reason: 'moved' } : undefined),
+      migrateStore(
+        { ...parts, signal, problem, ...more },
+        finish ? { reason: reasonOfMove('new.yaml') } : undefined,
+      ),
   };
 }
 
