@@ -13,6 +13,7 @@ export function openMemoryStore(): BlobStore {
   /** By what the session's row names: the upload's id, and who took it over how often. */
   const uploads = new Map<string, Stored>();
   let marker: string | undefined;
+  let adoptions = 0;
   const nameOf = ({ id, staged }: StagedUpload): string => (staged === '' ? id : `${id}.${staged}`);
 
   function stagedBytes(upload: StagedUpload): Buffer {
@@ -55,7 +56,8 @@ export function openMemoryStore(): BlobStore {
 
     async adopt(upload) {
       const bytes = stagedBytes(upload);
-      const staged = `${Number(upload.staged) + 1}`;
+      // A name that no other adoption has: two may take over from the same writer, one after the other's lease.
+      const staged = `${++adoptions}`;
       if (upload.size > 0) uploads.set(nameOf({ ...upload, staged }), { bytes, modifiedAt: Date.now() });
       return staged;
     },
