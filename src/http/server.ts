@@ -15,6 +15,7 @@ import type { ClientOf } from './client.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
 import { answerMalformed } from './malformed-requests.ts';
 import { isOperationsPath, note, observeAnswer } from './observe.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { requestId } from './request-id.ts';
 import { normalizeTarget } from './request-target.ts';
 import { StalledRequests } from './stalled-requests.ts';
@@ -86,13 +87,13 @@ function nodeServer(
   stalled: StalledRequests,
   handleOther: RequestListener,
 ): Server {
-  const listener: RequestListener = (request, response) => {
+  const listener = oneAtATime((request, response) => {
     stalled.watch(request, response);
     if (connections.refusalOf(request)) response.shouldKeepAlive = false;
     const target = normalizeTarget(request);
     if (api && isApiUrl(target)) void api(request, response, requestId());
     else handleOther(request, response);
-  };
+  });
   const timeouts = timeoutsOf(limits);
   const server = tls
     ? createHttpsServer({ ...timeouts, ...tls }, listener)
