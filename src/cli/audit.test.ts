@@ -153,7 +153,7 @@ test('there is nothing to export where there is no registry, and none is made', 
   const { exitCode, err } = await berth('audit', 'export', '--data', data);
   assert.deepEqual(
     [exitCode, err],
-    [1, `berth: there is no registry in ${data}: \`berth serve\` makes one\n`],
+    [1, `berth: there is no registry in ${data}: \`berth serve\` makes one, or says what became of it\n`],
   );
 });
 

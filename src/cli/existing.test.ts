@@ -88,7 +88,7 @@ test('no command makes a registry where there is none: each names the place, and
         out: '',
         err:
           `registry: ${typo} (SQLite)\n` +
-          `berth: there is no registry in ${typo}: \`berth serve\` makes one${offers ? ', and so does --create here' : ''}\n`,
+          `berth: there is no registry in ${typo}: \`berth serve\` makes one, or says what became of it${offers ? ', and so does --create here' : ''}\n`,
       },
       name,
     );
@@ -107,7 +107,7 @@ test('in an empty PostgreSQL database too', async (t) => {
   assert.deepEqual([exitCode, out], [1, '']);
   assert.equal(
     err,
-    `registry: ${place} (PostgreSQL), as ${config} says\nberth: there is no registry in ${place}: \`berth serve\` makes one\n`,
+    `registry: ${place} (PostgreSQL), as ${config} says\nberth: there is no registry in ${place}: \`berth serve\` makes one, or says what became of it\n`,
   );
   if (password !== '') assert.ok(!err.includes(password));
 });

@@ -98,7 +98,7 @@ function sayWhich({ config, file }: Chosen, context: Context): void {
 }
 
 function noRegistry(config: Place): string {
-  return `there is no registry in ${placeOf(config)}: \`berth serve\` makes one`;
+  return `there is no registry in ${placeOf(config)}: \`berth serve\` makes one, or says what became of it`;
 }
 
 /** Where a database is, for people; without the password. */

@@ -1,7 +1,7 @@
 // Users from an htpasswd file, with the passwords that they have.
 import { insertAccount } from '../../db/accounts.ts';
 import type { Database } from '../../db/database.ts';
-import { insertUser } from '../../db/users.ts';
+import { findUser, insertUser } from '../../db/users.ts';
 import { quote } from '../../oci/digest.ts';
 import type { Namespace } from '../../oci/name.ts';
 import { parseHtpasswd, whyUnsupported } from '../htpasswd.ts';
@@ -68,7 +68,7 @@ export async function importHtpasswd(
       if (id !== undefined) {
         await insertUser(db, id, { mail: null, password, administrator, tokenOnly: false }, now);
         imported.push(name);
-      } else if (administrator) {
+      } else if (administrator && !(await findUser(db, name))?.administrator) {
         throw new Refused(
           `${name} is there already, and an import changes nobody: use berth user set ${name} --admin`,
         );
