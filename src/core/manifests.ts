@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { heldBlobs, postponeReviews } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
@@ -52,6 +53,22 @@ export interface PushRights {
   readonly mayCreate: boolean;
   /** Move a tag that stands. */
   readonly mayUpdate: boolean;
+}
+
+interface PushedManifest {
+  readonly repository: number;
+  readonly digest: Digest;
+  readonly manifest: Manifest;
+  /** As JSON. */
+  readonly annotations: string | null;
+  readonly bytes: Buffer;
+}
+
+/** Bytes from which on a manifest is parsed, inserted and committed each in a turn of the event loop of its own. */
+const largeManifest = 1 << 20;
+
+async function turnOfItsOwn(bytes: Buffer): Promise<void> {
+  if (bytes.length >= largeManifest) await nextTurn();
 }
 
 /** Manifests, and the tags that stand on them. */
@@ -117,6 +134,8 @@ export class Manifests {
       );
     }
     const manifest = await inTurns(readManifest(bytes, push.contentType));
+    const annotations = manifest.annotations ? JSON.stringify(manifest.annotations) : null;
+    await turnOfItsOwn(bytes);
     // In the order in which all who change several tags at once come to them.
     const tags = reference.kind === 'tag' ? [reference.tag] : [...push.tags].sort();
     await this.#database.transaction(async (db) => {
@@ -126,8 +145,9 @@ export class Manifests {
       await lockTags(db, repository, tags);
       await checkRights(db, repository, digest, tags, push.rights);
       await checkConditions(db, name, repository, reference, push.conditions);
-      const id = await this.#store(db, repository, digest, manifest, bytes, now);
+      const id = await this.#store(db, { repository, digest, manifest, annotations, bytes }, now);
       for (const tag of tags) await moveTag(db, repository, tag, id, now);
+      await turnOfItsOwn(bytes);
     });
     return { digest, subject: manifest.subject?.digest };
   }
@@ -156,14 +176,8 @@ export class Manifests {
     });
   }
 
-  async #store(
-    db: Db,
-    repository: number,
-    digest: Digest,
-    manifest: Manifest,
-    bytes: Buffer,
-    now: number,
-  ): Promise<number> {
+  async #store(db: Db, pushed: PushedManifest, now: number): Promise<number> {
+    const { repository, digest, manifest, annotations, bytes } = pushed;
     const blobs = new Set(manifest.blobs.map((blob) => blob.digest));
     const children = new Set(manifest.children.map((child) => child.digest));
     // First, so that none of them is taken from the repository after it was found there.
@@ -183,7 +197,7 @@ export class Manifests {
         bytes,
         subject: manifest.subject?.digest ?? null,
         artifactType: manifest.artifactType ?? null,
-        annotations: manifest.annotations ? JSON.stringify(manifest.annotations) : null,
+        annotations,
       },
       now,
     );

@@ -63,7 +63,7 @@ export async function listReferrerPage(
     const limit = Math.min(n - page.length + 1, sliceSize);
     const rows = await listReferrers(read, repository, subject, { after: last, limit, artifactType });
     const old = wanted.filter((row) => compareKeys(row, last) > 0).slice(0, limit);
-    const following = [...rows, ...old].sort(compareKeys).slice(0, limit);
+    const following = old.length === 0 ? rows : [...rows, ...old].sort(compareKeys).slice(0, limit);
     for (const row of following) {
       const entry = entryOf(row);
       room -= entry.size;

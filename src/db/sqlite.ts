@@ -116,6 +116,8 @@ function connect(path: string): SqliteConnection {
   // Checkpoints wait for the disk; the worker makes them. This limit only catches a worker that died.
   database.exec('pragma wal_autocheckpoint = 50000');
   database.exec('pragma cache_size = -65536');
+  // A statement that writes several rows keeps a journal of its own: not in a file, which costs more than nine rows.
+  database.exec('pragma temp_store = memory');
   const mode = database.prepare('pragma journal_mode').get() as { journal_mode: string };
   if (mode.journal_mode !== 'wal') {
     throw new Error(
