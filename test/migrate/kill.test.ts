@@ -105,17 +105,16 @@ test('blobs: killed, then stopped with Ctrl-C, then run to the end', async (t) =
   assert.equal(exitCode, 0, checked);
 });
 
-/** What fsck says of rows that were made without their bytes. */
-const bytesAreNowhere = /^error: (?:blob |the registry: .* knows blobs that )/;
-
 test('rows: killed, not served, and run to the end', async (t) => {
   if (!needs(t, 'postgres')) return;
   const from = await onDisk(t);
+  // So that the store is its own: rows alone could be of any.
+  await (await from.serve()).stop();
   const source = await openSqlite(join(from.data, 'berth.db'));
   await fillDatabase(source, { manifests: 5_000, tags: 5_000 });
   await source.close();
   const url = await openTestPostgres(t);
-  const to = await place(t, database(url));
+  const to = await place(t, database(url), from.data);
   const target = await openPostgres({ url, poolSize: 2 });
   cleanUp(t, () => target.close());
   const count = async () =>
@@ -145,7 +144,9 @@ test('rows: killed, not served, and run to the end', async (t) => {
   assert.equal(await count(), 5_000);
   const { out } = await berth('fsck', '--config', to.file);
   // Only the bytes, which these rows never had, are missing.
-  const [other] = out.split('\n').filter((line) => line.startsWith('error: ') && !bytesAreNowhere.test(line));
+  const [other] = out
+    .split('\n')
+    .filter((line) => line.startsWith('error: ') && !line.startsWith('error: blob '));
   assert.equal(other, undefined);
   assert.match(out, /5000 links, 5000 manifests, 5000 tags/);
   await (await to.serve()).stop();

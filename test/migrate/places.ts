@@ -39,8 +39,9 @@ export function bucket({ redirectExpiry: _, ...s3 }: S3Settings) {
   return { storage: { type: 's3', s3: { ...s3, redirect: false } } };
 }
 
-export async function place(t: TestContext, settings: object): Promise<Place> {
-  const data = await temporaryDirectory(t, 'berth-place');
+/** @param at the data directory, where another place has it too; by default a new one */
+export async function place(t: TestContext, settings: object, at?: string): Promise<Place> {
+  const data = at ?? (await temporaryDirectory(t, 'berth-place'));
   const file = join(await temporaryDirectory(t, 'berth-config'), 'berth.yaml');
   await writeFile(file, stringify({ data, ...settings }));
   return { data, file, serve: () => startBerth(t, { data, args: ['--config', file] }) };
