@@ -21,6 +21,11 @@ export interface Overview {
 
 const maxTokens = 100;
 
+/** `undefined` when the user is gone. */
+export function userOf(database: Database, account: number): Promise<User | undefined> {
+  return findUserById(database.read, account);
+}
+
 /**
  * `undefined` when the user is gone.
  *

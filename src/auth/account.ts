@@ -6,7 +6,7 @@ import { changeOwnPassword } from '../access/administration/users.ts';
 import type { Audit } from '../access/audit.ts';
 import type { AuditAction } from '../access/audit-actions.ts';
 import type { Logins } from '../access/logins.ts';
-import { endOwnToken, overviewOf } from '../access/overview.ts';
+import { endOwnToken, overviewOf, userOf } from '../access/overview.ts';
 import { formToken } from '../access/sessions.ts';
 import type { Database } from '../db/database.ts';
 import type { User } from '../db/users.ts';
@@ -89,8 +89,7 @@ export function addAccount(
   http.post(`${accountPath}/password`, async (request, reply) => {
     const { form, visitor } = await browser.formOf(request);
     return trying(request, reply, visitor, async () => {
-      const overview = await overviewOf(database, visitor.account, passwords);
-      if (!hasOwnPassword(overview?.user, passwords)) {
+      if (!hasOwnPassword(await userOf(database, visitor.account), passwords)) {
         throw new Refused('you have no password that you could change here');
       }
       const password = form.get('password') ?? '';
