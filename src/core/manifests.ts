@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { heldBlobs, postponeReviews } from '../db/blobs.ts';
+import { postponeReviews } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { lockManifest, lockTags } from '../db/locks.ts';
@@ -181,8 +181,8 @@ export class Manifests {
     const blobs = new Set(manifest.blobs.map((blob) => blob.digest));
     const children = new Set(manifest.children.map((child) => child.digest));
     // First, so that none of them is taken from the repository after it was found there.
-    await postponeReviews(db, repository, [...blobs, ...children], now);
-    await this.#checkReferences(db, repository, blobs, children);
+    const held = await postponeReviews(db, repository, new Set([...blobs, ...children]), now);
+    await this.#checkReferences(db, repository, { held, blobs, children });
     const existing = await keepManifest(db, repository, digest);
     if (existing !== undefined) {
       if (existing.media_type === manifest.mediaType) return existing.id;
@@ -209,15 +209,12 @@ export class Manifests {
   async #checkReferences(
     db: Db,
     repository: number,
-    blobs: ReadonlySet<Digest>,
-    children: ReadonlySet<Digest>,
+    { held, blobs, children }: { held: Set<string>; blobs: Set<Digest>; children: Set<Digest> },
   ): Promise<void> {
     if (this.#missing === 'all') return;
     const needed = this.#missing === 'none' ? new Set([...blobs, ...children]) : blobs;
-    if (needed.size === 0) return;
-    const held = await heldBlobs(db, repository, needed);
     // BuildKit's cache exports list layers where others list manifests, so a child may be either.
-    if (this.#missing === 'none')
+    if (this.#missing === 'none' && children.size > 0)
       for (const digest of await heldManifests(db, repository, children)) held.add(digest);
     const missing = [...needed].filter((digest) => !held.has(digest));
     if (missing.length > 0) {

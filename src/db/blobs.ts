@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import { inJsonList } from './dialect.ts';
+import { inJsonList, isPostgres } from './dialect.ts';
 import { keepBlobs, lockBlobs } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { RepositoryRow } from './repositories.ts';
@@ -213,26 +213,6 @@ export function listLinksFrom(db: Db, digest: Digest, limit: number): Promise<Li
   return selectNeighbours(db, { digest, limit }) as Promise<Link[]>;
 }
 
-const selectHeld = prepare((db, p: Params<{ repository: number; digests: string }>) =>
-  db
-    .selectFrom('repository_blobs')
-    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
-    .select('repository_blobs.digest')
-    .where('repository_blobs.repository_id', '=', p('repository'))
-    .where('repository_blobs.digest', 'in', inJsonList(db, p('digests')))
-    .where('blobs.state', '=', 'stored'),
-);
-
-/** Which of `digests` the repository holds as blobs. */
-export async function heldBlobs(db: Db, repository: number, digests: Iterable<Digest>): Promise<Set<string>> {
-  const held = new Set<string>();
-  await inSlices([...digests], async (slice) => {
-    const rows = await selectHeld(db, { repository, digests: JSON.stringify(slice) });
-    for (const { digest } of rows) held.add(digest);
-  });
-  return held;
-}
-
 /** Milliseconds by which a review may be behind the last interest; so a layer that all images share is not written at each push. */
 const reviewSlack = 60_000;
 
@@ -254,15 +234,13 @@ interface Needed {
   digests: string;
 }
 
-const selectStale = prepare((db, p: Params<Needed & { before: number }>) =>
+const selectNeeded = prepare((db, p: Params<Needed>) =>
   db
-    .selectFrom('blobs')
-    .innerJoin('repository_blobs as held', 'held.digest', 'blobs.digest')
-    .select('blobs.digest')
+    .selectFrom('repository_blobs as held')
+    .innerJoin('blobs', 'blobs.digest', 'held.digest')
+    .select(['held.digest', 'blobs.state', 'blobs.review_at'])
     .where('held.repository_id', '=', p('repository'))
-    .where('held.digest', 'in', inJsonList(db, p('digests')))
-    .where('blobs.review_at', '<', p('before'))
-    .limit(1),
+    .where('held.digest', 'in', inJsonList(db, p('digests'))),
 );
 
 const updateReviews = prepare((db, p: Params<Needed & { now: number }>) =>
@@ -279,32 +257,37 @@ const updateReviews = prepare((db, p: Params<Needed & { now: number }>) =>
 );
 
 /**
- * The same for all that a manifest of the repository needs, as far as the repository holds it: naming a digest that only others hold
- * keeps nothing. Manifests that need the same blobs do not wait for each other, but for the first one in a minute. All who lock blobs
- * come to them in the order of their digests.
+ * The same for all blobs that a manifest of the repository needs; returns the digests that the repository holds. A digest that only
+ * other repositories hold is not postponed. Manifests that need the same blobs do not wait for each other, but for the first one in a
+ * minute. All transactions lock blobs in the order of their digests.
  */
-export function postponeReviews(
+export async function postponeReviews(
   db: Db,
   repository: number,
-  digests: readonly Digest[],
+  digests: Iterable<Digest>,
   now: number,
-): Promise<void> {
-  return inSlices([...digests].sort(), (slice) => postponeSome(db, repository, slice, now));
+): Promise<Set<string>> {
+  const held = new Set<string>();
+  await inSlices([...digests].sort(), async (slice) => {
+    for (const row of await postponeSome(db, repository, slice, now)) {
+      if (row.state === 'stored') held.add(row.digest);
+    }
+  });
+  return held;
 }
 
-async function postponeSome(
-  db: Db,
-  repository: number,
-  digests: readonly Digest[],
-  now: number,
-): Promise<void> {
+async function postponeSome(db: Db, repository: number, digests: readonly Digest[], now: number) {
   const needed = { repository, digests: JSON.stringify(digests) };
-  // Looked at before any lock: who held a shared one and wanted the other would wait for those that do the same.
-  if ((await selectStale(db, { ...needed, before: now - reviewSlack })).length === 0) {
-    return keepBlobs(db, digests);
+  const rows = await selectNeeded(db, needed);
+  // Read before any lock: two transactions that both hold the shared lock and want the exclusive one would wait for each other.
+  if (rows.some((row) => row.review_at < now - reviewSlack)) {
+    await lockBlobs(db, digests);
+    await updateReviews(db, { ...needed, now });
+  } else {
+    await keepBlobs(db, digests);
   }
-  await lockBlobs(db, digests);
-  await updateReviews(db, { ...needed, now });
+  // While PostgreSQL waited for the lock, another transaction may have unlinked some.
+  return isPostgres(db) ? selectNeeded(db, needed) : rows;
 }
 
 const isUnheld = sql<boolean>`not exists (select 1 from repository_blobs as held where held.digest = blobs.digest)`;
