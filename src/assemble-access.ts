@@ -13,6 +13,7 @@ import { whyRefused } from './access/shared-issuers.ts';
 import { SigningKeys } from './access/signing-keys.ts';
 import { TokenGrants } from './access/token-grants.ts';
 import type { TokenVerifier } from './access/token-verifier.ts';
+import { claimsOfUsers } from './administration/claim-namespace.ts';
 import { Attempts } from './auth/attempts.ts';
 import { addPages } from './auth/pages.ts';
 import { addTokenServer, tokenPath } from './auth/token.ts';
@@ -50,7 +51,8 @@ export interface AssembledAccess {
 export async function assembleAccess(config: Config, parts: AccessParts): Promise<AssembledAccess> {
   const { database, clock, logger, audit, clientOf, limits } = parts;
   const { tokenLifetime: lifetime, refreshLifetime, passwordLogin } = config.access;
-  const namespacesPerUser = config.access.createNamespaces === 'users' ? config.access.namespacesPerUser : 0;
+  const { createNamespaces, namespacesPerUser } = config.access;
+  const findClaims = claimsOfUsers(createNamespaces === 'users' ? namespacesPerUser : 0);
   const policy = config.anonymous;
   const logins = new Logins({
     database,
@@ -72,7 +74,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
   const sessions = new Sessions({ database, clock, passwordLogin });
   const settled = () => logins.settled();
   const accessWith = (tokens: TokenVerifier) =>
-    new Access({ database, clock, policy, namespacesPerUser, passwordLogin, tokens, logins });
+    new Access({ database, clock, policy, findClaims, passwordLogin, tokens, logins });
 
   if (config.tokenServer !== undefined) {
     const { realm, service, issuer, certificates, keys: set } = config.tokenServer;
@@ -102,7 +104,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
   });
   // Its library is loaded where somebody has use for it.
   const provider = config.signOn && new (await import('./auth/provider.ts')).Provider(config.signOn);
-  const grants = new TokenGrants({ database, tokens, clock, policy, namespacesPerUser, passwordLogin });
+  const grants = new TokenGrants({ database, tokens, clock, policy, findClaims, passwordLogin });
   return {
     access: accessWith(tokens),
     tokenServer: {

@@ -1,6 +1,6 @@
 // What whoever starts a registry is told to try first.
 import { hostname, networkInterfaces } from 'node:os';
-import type { FirstAdministrator } from './access/first-administrator.ts';
+import type { FirstAdministrator } from './administration/first-administrator.ts';
 import { formatAddress, isLoopback } from './config/address.ts';
 import type { Config } from './config/schema.ts';
 

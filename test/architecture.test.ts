@@ -14,6 +14,8 @@ const rules: Rules = {
     db: { from: ['oci'], packages: ['kysely', 'pg'] },
     core: { from: ['db', 'storage', 'oci'], packages: [] },
     access: { from: ['db', 'oci'], packages: ['@node-rs/bcrypt', 'jose'] },
+    // What the command line and the management API have in common: rules and changes, no text for people but refusals.
+    administration: { from: ['access', 'core', 'db', 'oci'], packages: ['jose'] },
     jobs: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     events: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     upstream: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
@@ -22,11 +24,15 @@ const rules: Rules = {
     v2: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify'] },
     // Tokens and sign-on, beside the API that they are for and whose errors they answer with.
     auth: {
-      from: ['core', 'access', 'oci', 'http', 'v2'],
+      from: ['core', 'access', 'administration', 'oci', 'http', 'v2'],
       types: ['db'],
       packages: ['fastify', 'openid-client', 'zod'],
     },
-    api: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify', 'zod'] },
+    api: {
+      from: ['core', 'access', 'administration', 'oci', 'http'],
+      types: ['db', 'storage'],
+      packages: ['fastify', 'zod'],
+    },
     // It measures a store, a database and jobs from outside, by wrapping whatever it is given.
     telemetry: {
       from: [],

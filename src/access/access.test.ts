@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { insertRow, makeOrganisation, makeRobot, makeToken, makeUser } from '../../test/support/access.ts';
 import { dialects, makeRepository, type TestDialect } from '../../test/support/databases.ts';
+import { claimsOfUsers } from '../administration/claim-namespace.ts';
 import { findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import { findRepositoryRow, type RepositoryRow, setVisibility } from '../db/repositories.ts';
@@ -23,7 +24,7 @@ const app = parseName('acme/app');
 const base = parseName('acme/base');
 const needs: readonly RepositoryNeed[] = ['pull', 'create', 'push', 'delete'];
 
-type Settings = Partial<Pick<AccessParts, 'policy' | 'namespacesPerUser' | 'tokens' | 'logins'>>;
+type Settings = Partial<Pick<AccessParts, 'policy' | 'findClaims' | 'tokens' | 'logins'>>;
 
 const nobodyLogsIn: AccessParts['logins'] = {
   authenticate: () => Promise.reject(new Error('not asked for')),
@@ -49,7 +50,7 @@ function accessTo(database: Database, settings: Settings = {}): Access {
     database,
     clock: () => now,
     policy: 'public',
-    namespacesPerUser: 0,
+    findClaims: claimsOfUsers(0),
     passwordLogin: true,
     tokens: noTokens,
     logins: nobodyLogsIn,
@@ -157,7 +158,7 @@ for (const dialect of dialects) {
 
   test(`${dialect.name}: a push is let into a namespace that nobody has, which is made by what it stores alone`, async (t) => {
     const { database, alice } = await setUp(t, { dialect });
-    const access = accessTo(database, { namespacesPerUser: 10 });
+    const access = accessTo(database, { findClaims: claimsOfUsers(10) });
     const tokens = withToken(alice, [['third/app', ['push']]]);
     for (const [name, need, caller] of [
       ['first/app', 'create', { identity: alice }],
@@ -210,7 +211,7 @@ test('nothing is made by what is no push, by others than people, or where admini
     [0, 'create', alice],
     [0, 'pull', alice],
   ] as const) {
-    const access = accessTo(database, { namespacesPerUser });
+    const access = accessTo(database, { findClaims: claimsOfUsers(namespacesPerUser) });
     await assert.rejects(async () => access.authorize({ identity }, need, name), { code: 'DENIED' });
     assert.equal(await findAccount(database.read, 'new' as AccountName), undefined);
   }
@@ -224,7 +225,7 @@ test('without credentials the policy decides, and a refusal asks for a login', a
     ['public', [base]],
     ['pull', [app, base, absent]],
   ] as const) {
-    const access = accessTo(database, { policy, namespacesPerUser: 10 });
+    const access = accessTo(database, { policy, findClaims: claimsOfUsers(10) });
     for (const name of [app, base, absent]) {
       for (const need of needs) {
         const act = async () => access.authorize(anonymousCaller, need, name);

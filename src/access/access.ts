@@ -5,9 +5,9 @@ import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { type Credentials, parseBasic } from './basic.ts';
 import { Challenge } from './challenge.ts';
-import { findClaimable, type NamespaceClaim, rightsOfClaimant } from './claim-namespace.ts';
 import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
 import { anonymousIdentity, type Identity } from './identity.ts';
+import { type FindClaims, type NamespaceClaim, rightsOfClaimant } from './namespace-claims.ts';
 import { inWords, isMet, type RegistryNeed, type RepositoryNeed } from './need.ts';
 import { everything, type Permit, permitIn, permitOfRegistry } from './permit.ts';
 import type { AnonymousAccess } from './policy.ts';
@@ -29,8 +29,8 @@ export interface AccessParts {
   readonly database: Database;
   readonly clock: () => number;
   readonly policy: AnonymousAccess;
-  /** How many namespaces a user may make by pushing; 0: only administrators make namespaces. */
-  readonly namespacesPerUser: number;
+  /** Namespaces that users create by a push. */
+  readonly findClaims: FindClaims;
   /** Whether passwords are accepted at all: where they are not, nothing that one began is. */
   readonly passwordLogin: boolean;
   readonly tokens: TokenVerifier;
@@ -208,8 +208,8 @@ export class Access {
     entitlements: Entitlements,
   ): Promise<NamespaceClaim | undefined> {
     if (need === 'delete') return undefined;
-    const { database, namespacesPerUser } = this.#parts;
-    const claims = await findClaimable(database.read, { principal, entitlements, namespacesPerUser }, [name]);
+    const { database, findClaims } = this.#parts;
+    const claims = await findClaims(database.read, { principal, entitlements }, [name]);
     return claims.get(name);
   }
 

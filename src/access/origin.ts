@@ -3,8 +3,8 @@
 import { findOriginToken } from '../db/access-tokens.ts';
 import { noOrigin, type Origin, type OriginStanding } from '../db/origins.ts';
 import type { Db } from '../db/prepare.ts';
-import { Refused } from './administration/refused.ts';
 import type { Credential } from './identity.ts';
+import { Refused } from './refused.ts';
 
 /** What is true of the registry when a credential is looked at. */
 export interface Moment {

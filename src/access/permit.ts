@@ -1,7 +1,7 @@
 import type { RepositoryRow } from '../db/repositories.ts';
 import { allVisible, type Visible } from '../db/repository-ranges.ts';
-import type { NamespaceClaim } from './claim-namespace.ts';
 import { anonymousIdentity, type Identity, principalKey } from './identity.ts';
+import type { NamespaceClaim } from './namespace-claims.ts';
 import type { Rights } from './rights.ts';
 
 /** What a request that was let through may do; handlers ask nothing else of access. */

@@ -3,10 +3,10 @@ import { type TestContext, test } from 'node:test';
 import { insertRow, makeOrganisation } from '../../test/support/access.ts';
 import { dialects, openReplica, type TestDialect } from '../../test/support/databases.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
+import { removeEndedSigningKeys, rotateSigningKeys } from '../administration/signing-keys.ts';
 import type { Database } from '../db/database.ts';
 import { findProperty } from '../db/properties.ts';
 import { listSigningKeys } from '../db/signing-keys.ts';
-import { removeEndedSigningKeys, rotateSigningKeys } from './administration/signing-keys.ts';
 import { SigningKeys } from './signing-keys.ts';
 
 const hour = 3_600_000;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { insertRow, makeOrganisation, makeUser } from '../../test/support/access.ts';
 import { dialects, makeRepository } from '../../test/support/databases.ts';
+import { claimsOfUsers } from '../administration/claim-namespace.ts';
 import type { DirectAdapter } from '../db/prepare.ts';
 import { parseName } from '../oci/name.ts';
 import { BearerTokens } from './bearer.ts';
@@ -26,13 +27,12 @@ async function setUp(t: TestContext, given: Partial<TokenGrantsParts> = {}) {
     refreshLifetime: 60 * minute,
   });
   const policy = 'public';
-  const namespacesPerUser = 10;
   const grants = new TokenGrants({
     database,
     tokens,
     clock,
     policy,
-    namespacesPerUser,
+    findClaims: claimsOfUsers(10),
     passwordLogin: true,
     ...given,
   });

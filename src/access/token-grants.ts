@@ -5,10 +5,10 @@ import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Steps } from '../oci/steps.ts';
 import type { BearerTokens } from './bearer.ts';
-import { findClaimable, rightsOfClaimant } from './claim-namespace.ts';
 import type { Asked } from './docker-scope.ts';
 import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
 import type { Identity } from './identity.ts';
+import { type FindClaims, rightsOfClaimant } from './namespace-claims.ts';
 import type { AnonymousAccess } from './policy.ts';
 import type { Action, Rights } from './rights.ts';
 import type { Granted } from './token-verifier.ts';
@@ -19,8 +19,8 @@ export interface TokenGrantsParts {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly policy: AnonymousAccess;
-  /** How many namespaces a user may make by pushing; 0: only administrators make namespaces. */
-  readonly namespacesPerUser: number;
+  /** Namespaces that users create by a push. */
+  readonly findClaims: FindClaims;
   /** Whether passwords are accepted at all: where they are not, nothing that one began is. */
   readonly passwordLogin: boolean;
 }
@@ -79,15 +79,15 @@ export class TokenGrants {
     asked: Asked['repositories'],
   ): Promise<Granted[]> {
     if (asked.size === 0) return [];
-    const { database, policy, namespacesPerUser } = this.#parts;
+    const { database, policy, findClaims } = this.#parts;
     const found = await findRepositoryRows(database.read, [...asked.keys()]);
     const rows = new Map(found.map((row) => [row.name, row]));
     const each = await inTurns(rightsOnEach(entitlements, asked, rows, policy));
     const pushed = each.filter(({ rights, actions }) => !rights.has('create') && actions.some(isPush));
     // The push itself claims the namespace; no token could be had for it otherwise.
-    const claimable = await findClaimable(
+    const claimable = await findClaims(
       database.read,
-      { principal, entitlements, namespacesPerUser },
+      { principal, entitlements },
       pushed.map(({ name }) => name),
     );
     return each

@@ -4,8 +4,8 @@ import { type TestContext, test } from 'node:test';
 import { origin, TestBrowser } from '../../test/support/browser.ts';
 import { logIn, startProvider } from '../../test/support/oidc-provider.ts';
 import { testRegistry } from '../../test/support/registry.ts';
-import { createAccessToken } from '../access/administration/access-tokens.ts';
-import { changeUser, createUser } from '../access/administration/users.ts';
+import { createAccessToken } from '../administration/access-tokens.ts';
+import { changeUser, createUser } from '../administration/users.ts';
 import { listAuditEvents } from '../db/audit-events.ts';
 import { listIdentities } from '../db/identities.ts';
 

@@ -1,5 +1,5 @@
 // What the account page shows, section by section.
-import type { Overview } from '../access/overview.ts';
+import type { Overview } from '../administration/overview.ts';
 import type { Visitor } from './browser.ts';
 import { type Html, html } from './html.ts';
 import { linkPath } from './return-path.ts';

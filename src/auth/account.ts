@@ -1,13 +1,13 @@
 // The page on which people see their account and make access tokens.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { createAccessToken } from '../access/administration/access-tokens.ts';
-import { Refused } from '../access/administration/refused.ts';
-import { changeOwnPassword } from '../access/administration/users.ts';
 import type { Audit } from '../access/audit.ts';
 import type { AuditAction } from '../access/audit-actions.ts';
 import type { Logins } from '../access/logins.ts';
-import { endOwnToken, overviewOf, userOf } from '../access/overview.ts';
+import { Refused } from '../access/refused.ts';
 import { formToken } from '../access/sessions.ts';
+import { createAccessToken } from '../administration/access-tokens.ts';
+import { endOwnToken, overviewOf, userOf } from '../administration/overview.ts';
+import { changeOwnPassword } from '../administration/users.ts';
 import type { Database } from '../db/database.ts';
 import type { User } from '../db/users.ts';
 import { type ErrorCode, RegistryError } from '../oci/errors.ts';

@@ -1,10 +1,10 @@
 // The routes for browsers, apart from the rest: they take forms alone, and answer with pages whatever happens.
 import type { FastifyInstance } from 'fastify';
-import { IdentityTaken } from '../access/administration/identities.ts';
-import { Refused } from '../access/administration/refused.ts';
 import { anonymousIdentity } from '../access/identity.ts';
+import { Refused } from '../access/refused.ts';
 import type { Sessions } from '../access/sessions.ts';
-import { NameTaken } from '../access/sign-on.ts';
+import { IdentityTaken } from '../administration/identities.ts';
+import { NameTaken } from '../administration/sign-on.ts';
 import { asRegistryError } from '../core/faults.ts';
 import type { ClientOf } from '../http/client.ts';
 import { statusOf } from '../v2/errors.ts';

@@ -1,7 +1,7 @@
 // The sign-on provider: authorization code flow with PKCE, state and nonce.
 import * as oidc from 'openid-client';
 import { boundedFetch } from '../access/bounded-fetch.ts';
-import type { Person } from '../access/sign-on.ts';
+import type { Person } from '../administration/sign-on.ts';
 import type { Config } from '../config/schema.ts';
 import { NotSignedOn, ProviderUnavailable } from './provider-errors.ts';
 

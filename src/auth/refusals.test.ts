@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { origin, TestBrowser } from '../../test/support/browser.ts';
 import { administratorPassword, testRegistry } from '../../test/support/registry.ts';
-import { createAccessToken } from '../access/administration/access-tokens.ts';
-import { changeUser, createUser } from '../access/administration/users.ts';
+import { createAccessToken } from '../administration/access-tokens.ts';
+import { changeUser, createUser } from '../administration/users.ts';
 import { listAuditEvents } from '../db/audit-events.ts';
 
 const password = 'correct horse battery';

@@ -5,9 +5,9 @@ import { origin, TestBrowser } from '../../test/support/browser.ts';
 import { dialects } from '../../test/support/databases.ts';
 import { ociConfig, ociManifest, unknownDigest } from '../../test/support/inject.ts';
 import { administratorPassword, testRegistry } from '../../test/support/registry.ts';
-import { createOrganisation } from '../access/administration/organisations.ts';
-import { createTeam } from '../access/administration/teams.ts';
-import { signOn } from '../access/sign-on.ts';
+import { createOrganisation } from '../administration/organisations.ts';
+import { signOn } from '../administration/sign-on.ts';
+import { createTeam } from '../administration/teams.ts';
 import type { Database } from '../db/database.ts';
 
 /** Each in the place of every text below. */

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { origin, TestBrowser } from '../../test/support/browser.ts';
 import { testRegistry } from '../../test/support/registry.ts';
-import { createAccessToken, revokeAccessToken } from '../access/administration/access-tokens.ts';
-import { changeUser, createUser } from '../access/administration/users.ts';
+import { createAccessToken, revokeAccessToken } from '../administration/access-tokens.ts';
+import { changeUser, createUser } from '../administration/users.ts';
 
 const password = 'correct horse battery';
 const hour = 3_600_000;

@@ -4,10 +4,10 @@ import { type TestContext, test } from 'node:test';
 import { origin, TestBrowser } from '../../test/support/browser.ts';
 import { startProvider } from '../../test/support/oidc-provider.ts';
 import { testRegistry } from '../../test/support/registry.ts';
-import { setGrant } from '../access/administration/grants.ts';
-import { createOrganisation } from '../access/administration/organisations.ts';
-import { createTeam } from '../access/administration/teams.ts';
-import { changeTrust, createTrust } from '../access/administration/trusts.ts';
+import { setGrant } from '../administration/grants.ts';
+import { createOrganisation } from '../administration/organisations.ts';
+import { createTeam } from '../administration/teams.ts';
+import { changeTrust, createTrust } from '../administration/trusts.ts';
 
 async function setUp(t: TestContext) {
   const job = { repository: 'acme/app', ref: 'refs/heads/main' };

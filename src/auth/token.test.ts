@@ -13,6 +13,7 @@ import { anonymousIdentity, type Identity } from '../access/identity.ts';
 import type { AnonymousAccess } from '../access/policy.ts';
 import { SigningKeys } from '../access/signing-keys.ts';
 import { TokenGrants } from '../access/token-grants.ts';
+import { claimsOfUsers } from '../administration/claim-namespace.ts';
 import type { Database } from '../db/database.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseName } from '../oci/name.ts';
@@ -54,7 +55,14 @@ async function setUp(t: TestContext, { policy = 'public', namespacesPerUser = 0,
       },
     },
     tokens,
-    grants: new TokenGrants({ database, tokens, clock, policy, namespacesPerUser, passwordLogin: true }),
+    grants: new TokenGrants({
+      database,
+      tokens,
+      clock,
+      policy,
+      findClaims: claimsOfUsers(namespacesPerUser),
+      passwordLogin: true,
+    }),
     audit: { record: (event) => events.push(event) },
     clientOf,
     limits,

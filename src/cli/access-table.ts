@@ -1,4 +1,4 @@
-import type { Access } from '../access/administration/who-may.ts';
+import type { Access } from '../administration/who-may.ts';
 import { table } from './table.ts';
 
 /** Who may do what with one repository. */

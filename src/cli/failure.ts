@@ -1,6 +1,6 @@
 // How a command ends that did not do what it was asked.
 import { CommanderError } from 'commander';
-import { Refused } from '../access/administration/refused.ts';
+import { Refused } from '../access/refused.ts';
 import { TokenServerKeysError } from '../access/token-server-keys-error.ts';
 import { ConfigError } from '../config/mistake.ts';
 import { CannotMigrate } from '../core/migrate/cannot-migrate.ts';

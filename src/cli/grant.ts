@@ -35,7 +35,7 @@ function setCommand(context: Context): Command {
         .makeOptionMandatory(),
     )
     .action(async (pattern: string, { role }: { role: Role }, command: Command) => {
-      const { setGrant } = await import('../access/administration/grants.ts');
+      const { setGrant } = await import('../administration/grants.ts');
       const grantee = requireSubject(command, grantees);
       await administer(command, context, async (database) => {
         const { warning } = await setGrant(database, { pattern, grantee, role });
@@ -65,7 +65,7 @@ function removeCommand(context: Context): Command {
     .description('Take a grant back, by the pattern that it was made with.')
     .addArgument(pattern)
     .action(async (pattern: string, _flags, command: Command) => {
-      const { removeGrant } = await import('../access/administration/grants.ts');
+      const { removeGrant } = await import('../administration/grants.ts');
       const grantee = requireSubject(command, grantees);
       await administer(command, context, async (database) => {
         await removeGrant(database, pattern, grantee);
@@ -94,8 +94,8 @@ function listCommand(context: Context): Command {
       ).conflicts([...grantees]),
     )
     .action(async ({ repository }: { repository?: string }, command: Command) => {
-      const { grantsOf } = await import('../access/administration/grants.ts');
-      const { accessTo } = await import('../access/administration/repositories.ts');
+      const { grantsOf } = await import('../administration/grants.ts');
+      const { accessTo } = await import('../administration/repositories.ts');
       await consult(command, context, async (database) => {
         if (repository !== undefined) {
           const access = await accessTo(database, repository);

@@ -30,7 +30,7 @@ export function importHtpasswdCommand(context: Context): Command {
     .action(async (file: string, { admin, skipUnsupported, rename: renames }: Flags, command: Command) => {
       const read = readTextFile(file);
       if (!('text' in read)) throw new Failure(`${file} cannot be read: ${read.reason}`);
-      const { importHtpasswd } = await import('../access/administration/import-htpasswd.ts');
+      const { importHtpasswd } = await import('../administration/import-htpasswd.ts');
       await administer(command, context, async (database) => {
         const options = {
           renames,

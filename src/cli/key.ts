@@ -32,7 +32,7 @@ function rotateCommand(context: Context): Command {
     )
     .action(async ({ revoke = false }: { revoke?: boolean }, command: Command) =>
       administer(command, context, async (database, { access }) => {
-        const { rotateSigningKeys } = await import('../access/administration/signing-keys.ts');
+        const { rotateSigningKeys } = await import('../administration/signing-keys.ts');
         const { listSigningKeys } = await import('../db/signing-keys.ts');
         const { id, removed } = await rotateSigningKeys(database, { ...access, revoke });
         const verifying = (await listSigningKeys(database.read)).filter((one) => one.id !== id);

@@ -29,7 +29,7 @@ function addCommand(context: Context): Command {
         .default('read'),
     )
     .action(async (org: string, name: string, { role }: { role: MemberRole }, command: Command) => {
-      const { setOrganisationMember } = await import('../access/administration/organisations.ts');
+      const { setOrganisationMember } = await import('../administration/organisations.ts');
       await administer(command, context, async (database) => {
         await setOrganisationMember(database, org, name, role);
         return {
@@ -52,7 +52,7 @@ function removeCommand(context: Context): Command {
     .addArgument(organisation)
     .addArgument(user)
     .action(async (org: string, name: string, _flags, command: Command) => {
-      const { removeOrganisationMember } = await import('../access/administration/organisations.ts');
+      const { removeOrganisationMember } = await import('../administration/organisations.ts');
       await administer(command, context, async (database) => {
         await removeOrganisationMember(database, org, name);
         return {
@@ -70,7 +70,7 @@ function listCommand(context: Context): Command {
     .description("List an organisation's members.")
     .addArgument(organisation)
     .action(async (org: string, _flags, command: Command) => {
-      const { accountNamed } = await import('../access/administration/accounts.ts');
+      const { accountNamed } = await import('../administration/accounts.ts');
       const { listMembers } = await import('../db/members.ts');
       await consult(command, context, async ({ read }) => {
         const { id } = await accountNamed(read, org, 'organisation');

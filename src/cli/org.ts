@@ -45,7 +45,7 @@ function createCommand(context: Context): Command {
         { defaultVisibility, admin }: { defaultVisibility?: Visibility; admin?: string },
         command: Command,
       ) => {
-        const { createOrganisation } = await import('../access/administration/organisations.ts');
+        const { createOrganisation } = await import('../administration/organisations.ts');
         await administer(command, context, async (database) => {
           await createOrganisation(database, {
             name,
@@ -81,7 +81,7 @@ function setCommand(context: Context): Command {
     .addOption(visibilityOption())
     .action(
       async (name: string, flags: DisabledFlags & { defaultVisibility?: Visibility }, command: Command) => {
-        const { changeOrganisation } = await import('../access/administration/organisations.ts');
+        const { changeOrganisation } = await import('../administration/organisations.ts');
         const { defaultVisibility } = flags;
         const changes = {
           ...disabledOf(flags),
@@ -144,7 +144,7 @@ function deleteCommand(context: Context): Command {
     )
     .argument('<name>', 'The organisation.')
     .action(async (name: string, _flags, command: Command) => {
-      const { deleteOrganisation } = await import('../access/administration/organisations.ts');
+      const { deleteOrganisation } = await import('../administration/organisations.ts');
       await administer(command, context, async (database) => {
         await deleteOrganisation(database, name);
         return {
@@ -162,7 +162,7 @@ function shown({ name, defaultVisibility, disabledAt, createdAt }: Account) {
 }
 
 async function describeOrganisation(db: Db, text: string): Promise<Answer> {
-  const { accountNamed } = await import('../access/administration/accounts.ts');
+  const { accountNamed } = await import('../administration/accounts.ts');
   const { listRobotsOf } = await import('../db/accounts.ts');
   const { listMembers } = await import('../db/members.ts');
   const { listTeams } = await import('../db/teams.ts');

@@ -20,7 +20,7 @@ function listCommand(context: Context): Command {
     .description('List repositories, empty ones too.')
     .argument('[prefix]', 'What their names start with; without one, all repositories.')
     .action(async (prefix: string | undefined, _flags, command: Command) => {
-      const { repositoriesFrom } = await import('../access/administration/repositories.ts');
+      const { repositoriesFrom } = await import('../administration/repositories.ts');
       await consult(command, context, async (database) => {
         const repositories = await Array.fromAsync(repositoriesFrom(database, prefix ?? ''));
         return {
@@ -45,7 +45,7 @@ function showCommand(context: Context): Command {
     .description('Show a repository, and who may do what with it; accounts that are disabled are listed too.')
     .addArgument(name)
     .action(async (name: string, _flags, command: Command) => {
-      const { showRepository } = await import('../access/administration/repositories.ts');
+      const { showRepository } = await import('../administration/repositories.ts');
       await consult(command, context, async (database) => {
         const repository = await showRepository(database, name);
         const { id, visibility, tags, manifests, access } = repository;
@@ -75,7 +75,7 @@ function setCommand(context: Context): Command {
         .makeOptionMandatory(),
     )
     .action(async (name: string, { visibility }: SetFlags, command: Command) => {
-      const { changeVisibility } = await import('../access/administration/repositories.ts');
+      const { changeVisibility } = await import('../administration/repositories.ts');
       await administer(command, context, async (database) => {
         const made = await changeVisibility(database, name, visibility);
         if (made)
@@ -95,7 +95,7 @@ function deleteCommand(context: Context): Command {
     .description('Delete a repository with all its tags, manifests and blobs; their bytes are swept later.')
     .addArgument(name)
     .action(async (name: string, _flags, command: Command) => {
-      const { removeRepository } = await import('../access/administration/repositories.ts');
+      const { removeRepository } = await import('../administration/repositories.ts');
       await administer(command, context, async (database) => {
         await removeRepository(database, name);
         return {

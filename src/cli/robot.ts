@@ -31,7 +31,7 @@ function createCommand(context: Context): Command {
     .description('Make a robot; it may do nothing until it is granted something and has a token.')
     .addArgument(robotName)
     .action(async (name: string, _flags, command: Command) => {
-      const { createRobot } = await import('../access/administration/robots.ts');
+      const { createRobot } = await import('../administration/robots.ts');
       await administer(command, context, async (database) => {
         await createRobot(database, name);
         return {
@@ -52,7 +52,7 @@ function setCommand(context: Context): Command {
     .description('Change a robot.')
     .addArgument(robotName)
     .action(async (name: string, flags: DisabledFlags, command: Command) => {
-      const { changeRobot } = await import('../access/administration/robots.ts');
+      const { changeRobot } = await import('../administration/robots.ts');
       const changes = disabledOf(flags);
       requireChange(command, changes);
       await administer(command, context, async (database) => {
@@ -72,7 +72,7 @@ function listCommand(context: Context): Command {
     .description('List the robots.')
     .argument('[namespace]', 'The user or organisation that they work for; without one, all robots.')
     .action(async (namespace: string | undefined, _flags, command: Command) => {
-      const { accountNamed } = await import('../access/administration/accounts.ts');
+      const { accountNamed } = await import('../administration/accounts.ts');
       const { listAccounts, listRobotsOf } = await import('../db/accounts.ts');
       await consult(command, context, async ({ read }) => {
         const owner = namespace && (await accountNamed(read, namespace, 'organisation', 'user'));
@@ -97,7 +97,7 @@ function deleteCommand(context: Context): Command {
     .description('Delete a robot, with its tokens and all it was granted.')
     .addArgument(robotName)
     .action(async (name: string, _flags, command: Command) => {
-      const { deleteRobot } = await import('../access/administration/robots.ts');
+      const { deleteRobot } = await import('../administration/robots.ts');
       await administer(command, context, async (database) => {
         await deleteRobot(database, name);
         return {
@@ -115,6 +115,6 @@ function shown({ name, disabledAt, createdAt }: Account) {
 }
 
 async function describeRobot(db: Db, name: string): Promise<ReturnType<typeof shown>> {
-  const { accountNamed } = await import('../access/administration/accounts.ts');
+  const { accountNamed } = await import('../administration/accounts.ts');
   return shown(await accountNamed(db, name, 'robot'));
 }

@@ -14,7 +14,7 @@ export function teamMemberCommand(context: Context): Command {
     .addArgument(path)
     .addArgument(user)
     .action(async (team: string, name: string, _flags, command: Command) => {
-      const { addToTeam } = await import('../access/administration/teams.ts');
+      const { addToTeam } = await import('../administration/teams.ts');
       await administer(command, context, async (database) => {
         await addToTeam(database, team, name);
         return {
@@ -31,7 +31,7 @@ export function teamMemberCommand(context: Context): Command {
     .addArgument(path)
     .addArgument(user)
     .action(async (team: string, name: string, _flags, command: Command) => {
-      const { removeFromTeam } = await import('../access/administration/teams.ts');
+      const { removeFromTeam } = await import('../administration/teams.ts');
       await administer(command, context, async (database) => {
         await removeFromTeam(database, team, name);
         return {

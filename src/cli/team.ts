@@ -29,7 +29,7 @@ function createCommand(context: Context): Command {
     .addArgument(path)
     .addOption(groupOption())
     .action(async (team: string, { group }: { group?: string }, command: Command) => {
-      const { createTeam } = await import('../access/administration/teams.ts');
+      const { createTeam } = await import('../administration/teams.ts');
       await administer(command, context, async (database) => {
         await createTeam(database, team, group === undefined ? {} : { group });
         const { json } = await describeTeam(database.read, team);
@@ -54,7 +54,7 @@ function setCommand(context: Context): Command {
     .addOption(groupOption())
     .option('--no-group', 'No group fills the team any more.')
     .action(async (team: string, { group }: { group?: string | boolean }, command: Command) => {
-      const { changeTeam } = await import('../access/administration/teams.ts');
+      const { changeTeam } = await import('../administration/teams.ts');
       const changes = {
         ...(typeof group === 'string' && { group }),
         ...(group === false && { group: null }),
@@ -78,7 +78,7 @@ function listCommand(context: Context): Command {
     .description("List an organisation's teams.")
     .argument('<org>', 'The organisation.')
     .action(async (org: string, _flags, command: Command) => {
-      const { accountNamed } = await import('../access/administration/accounts.ts');
+      const { accountNamed } = await import('../administration/accounts.ts');
       const { listTeams } = await import('../db/teams.ts');
       await consult(command, context, async ({ read }) => {
         const { id } = await accountNamed(read, org, 'organisation');
@@ -110,7 +110,7 @@ function deleteCommand(context: Context): Command {
     .description('Delete a team and what it was granted; its members stay in the organisation.')
     .addArgument(path)
     .action(async (team: string, _flags, command: Command) => {
-      const { removeTeam } = await import('../access/administration/teams.ts');
+      const { removeTeam } = await import('../administration/teams.ts');
       await administer(command, context, async (database) => {
         await removeTeam(database, team);
         return {
@@ -124,7 +124,7 @@ function deleteCommand(context: Context): Command {
 }
 
 async function describeTeam(db: Db, text: string): Promise<Answer> {
-  const { teamNamed } = await import('../access/administration/teams.ts');
+  const { teamNamed } = await import('../administration/teams.ts');
   const { listTeamMembers } = await import('../db/team-members.ts');
   const team = await teamNamed(db, text);
   const all = await listTeamMembers(db, team.id);

@@ -47,7 +47,7 @@ function createCommand(context: Context): Command {
       ).argParser(parseExpiry),
     )
     .action(async ({ name, scope, expires }: CreateFlags, command: Command) => {
-      const { createAccessToken } = await import('../access/administration/access-tokens.ts');
+      const { createAccessToken } = await import('../administration/access-tokens.ts');
       const owner = requireSubject(command, owners);
       const lifetime = expires === 'never' ? null : (expires ?? (parseDuration(defaultLifetime) as number));
       await administer(command, context, async (database) => {
@@ -94,7 +94,7 @@ function listCommand(context: Context): Command {
   })
     .description('List access tokens, revoked and ended ones too; never the tokens themselves.')
     .action(async (_flags, command: Command) => {
-      const { accessTokensOf } = await import('../access/administration/access-tokens.ts');
+      const { accessTokensOf } = await import('../administration/access-tokens.ts');
       await consult(command, context, async (database) => {
         const tokens = (await accessTokensOf(database, subjectOf(command, owners))).map(shown);
         return {
@@ -165,7 +165,7 @@ function revokeCommand(context: Context): Command {
     .description('End an access token for good: from now on nobody logs in or pushes with it.')
     .addArgument(new Argument('<id>', 'Its number in `berth token list`.').argParser(parseId))
     .action(async (id: number, _flags, command: Command) => {
-      const { revokeAccessToken } = await import('../access/administration/access-tokens.ts');
+      const { revokeAccessToken } = await import('../administration/access-tokens.ts');
       await administer(command, context, async (database) => {
         const revokedAt = showTime(await revokeAccessToken(database, id));
         return {

@@ -16,7 +16,7 @@ export function trustTestCommand(context: Context): Command {
         const idToken = await tokenOf(context);
         let allowed = false;
         await consult(command, context, async (database) => {
-          const { accountNamed } = await import('../access/administration/accounts.ts');
+          const { accountNamed } = await import('../administration/accounts.ts');
           const { IdTokens } = await import('../access/id-tokens.ts');
           const { KeySets } = await import('../access/key-sets.ts');
           await accountNamed(database.read, organisation, 'organisation');

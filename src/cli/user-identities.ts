@@ -32,7 +32,7 @@ export function linkCommand(context: Context): Command {
   const command = withIdentityFlags(new Command('link'))
     .description('Let a user sign in with single sign-on, as whoever the provider vouches for.')
     .action(async (name: string, flags: Flags, command: Command) => {
-      const { IdentityTaken, linkIdentity } = await import('../access/administration/identities.ts');
+      const { IdentityTaken, linkIdentity } = await import('../administration/identities.ts');
       await administer(command, context, async (database, config) => {
         const identity = identityOf(flags, config);
         try {
@@ -61,7 +61,7 @@ export function unlinkCommand(context: Context): Command {
   const command = withIdentityFlags(new Command('unlink'))
     .description('Take an identity of single sign-on from a user; sessions and tokens that it began end.')
     .action(async (name: string, flags: Flags, command: Command) => {
-      const { unlinkIdentity } = await import('../access/administration/identities.ts');
+      const { unlinkIdentity } = await import('../administration/identities.ts');
       await administer(command, context, async (database, config) => {
         const identity = identityOf(flags, config);
         await unlinkIdentity(database, name, identity);
@@ -81,7 +81,7 @@ export function identitiesCommand(context: Context): Command {
     .argument('[name]', 'Only those of this user.')
     .action(async (name: string | undefined, _flags, command: Command) => {
       const { listIdentities } = await import('../db/identities.ts');
-      const { accountNamed } = await import('../access/administration/accounts.ts');
+      const { accountNamed } = await import('../administration/accounts.ts');
       await consult(command, context, async ({ read }) => {
         const account = name === undefined ? undefined : (await accountNamed(read, name, 'user')).id;
         const identities = await listIdentities(read, account);

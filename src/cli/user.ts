@@ -1,6 +1,6 @@
 // berth user: the people who log in.
 import { Command, Option } from 'commander';
-import type { UserChanges } from '../access/administration/users.ts';
+import type { UserChanges } from '../administration/users.ts';
 import type { Db } from '../db/prepare.ts';
 import type { Visibility } from '../db/schema.ts';
 import type { User } from '../db/users.ts';
@@ -83,8 +83,8 @@ function createCommand(context: Context): Command {
     .description('Make a user; without a password of your own a random one is made and printed.')
     .argument('<name>', 'What the user is called, and the namespace that is theirs.')
     .action(async (name: string, flags: Flags, command: Command) => {
-      const { createUser } = await import('../access/administration/users.ts');
-      const { randomPassword } = await import('../access/administration/new-password.ts');
+      const { createUser } = await import('../administration/users.ts');
+      const { randomPassword } = await import('../administration/new-password.ts');
       const { mail, admin: administrator = false, tokenOnly = false, defaultVisibility } = flags;
       const given = flags.passwordStdin && (await readFirstLine(context));
       const random = given === undefined && flags.password ? randomPassword() : undefined;
@@ -125,7 +125,7 @@ function setCommand(context: Context): Command {
     .option('--no-admin', 'The user administers nothing any more.')
     .option('--no-token-only', 'The password alone is enough again.')
     .action(async (name: string, flags: Flags & DisabledFlags, command: Command) => {
-      const { changeUser } = await import('../access/administration/users.ts');
+      const { changeUser } = await import('../administration/users.ts');
       const { mail, admin: administrator, tokenOnly, defaultVisibility } = flags;
       const changes: UserChanges = {
         ...disabledOf(flags),
@@ -214,7 +214,7 @@ function deleteCommand(context: Context): Command {
     )
     .argument('<name>', 'The user.')
     .action(async (name: string, _flags, command: Command) => {
-      const { deleteUser } = await import('../access/administration/users.ts');
+      const { deleteUser } = await import('../administration/users.ts');
       await administer(command, context, async (database) => {
         await deleteUser(database, name);
         return {
@@ -245,7 +245,7 @@ function passwordOf({ hasPassword, tokenOnly }: ReturnType<typeof shown>): strin
 }
 
 async function describeUser(db: Db, text: string): Promise<Answer & { json: object }> {
-  const { accountNamed } = await import('../access/administration/accounts.ts');
+  const { accountNamed } = await import('../administration/accounts.ts');
   const { findUserById } = await import('../db/users.ts');
   const { listMemberships } = await import('../db/members.ts');
   const { listTeamsOf } = await import('../db/team-members.ts');

@@ -5,7 +5,7 @@ import { makeUser } from '../../test/support/access.ts';
 import { Client, digestOf, unknownUpload } from '../../test/support/inject.ts';
 import { makeLogin } from '../../test/support/people.ts';
 import { type ConfigInput, testRegistry } from '../../test/support/registry.ts';
-import { createUser } from '../access/administration/users.ts';
+import { createUser } from '../administration/users.ts';
 import { type AuditEventRow, listAuditEvents } from '../db/audit-events.ts';
 import type { Database } from '../db/database.ts';
 import { openSqlite } from '../db/sqlite.ts';

@@ -1,5 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
-import type { NamespaceClaim } from '../access/claim-namespace.ts';
+import type { NamespaceClaim } from '../access/namespace-claims.ts';
 import { acceptBody, announcesBody, closeAfterRefusal, type Intake } from '../http/body.ts';
 import type { Client, ClientOf } from '../http/client.ts';
 import { sendFile } from '../http/send-file.ts';

@@ -30,8 +30,8 @@ import {
 import { longestTurnOf, totalOf } from '../../test/support/main-thread.ts';
 import { basic } from '../../test/support/people.ts';
 import { testRegistry } from '../../test/support/registry.ts';
-import { createAccessToken } from '../access/administration/access-tokens.ts';
-import { createUser } from '../access/administration/users.ts';
+import { createAccessToken } from '../administration/access-tokens.ts';
+import { createUser } from '../administration/users.ts';
 import { insertAccessToken } from '../db/access-tokens.ts';
 import { findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { decodeProtectedHeader } from 'jose';
-import { createUser } from '../../src/access/administration/users.ts';
+import { createUser } from '../../src/administration/users.ts';
 import { unlinkBlob } from '../../src/db/blobs.ts';
 import { findRepository } from '../../src/db/repositories.ts';
 import { findUser } from '../../src/db/users.ts';

@@ -20,7 +20,7 @@ export function openAccess(database: Database): Access {
     database,
     clock,
     policy: 'push',
-    namespacesPerUser: 0,
+    findClaims: async () => new Map(),
     passwordLogin: true,
     tokens: new BearerTokens({
       keys,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Refused } from '../../src/access/administration/refused.ts';
+import { Refused } from '../../src/access/refused.ts';
 
 /** For `assert.rejects`: a rule stood against it, in these words. */
 export function refused(message: string | RegExp): (error: unknown) => true {

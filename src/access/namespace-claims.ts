@@ -1,0 +1,34 @@
+import type { Db } from '../db/prepare.ts';
+import type { Namespace, RepositoryName } from '../oci/name.ts';
+import type { Entitlements } from './entitlements.ts';
+import type { Principal } from './identity.ts';
+import { allRights, intersection, type Rights } from './rights.ts';
+import { rightsInScopes } from './scope.ts';
+
+/** A free namespace that becomes its claimant's with the first thing that they store in it (see `administration/claim-namespace.ts`). */
+export interface NamespaceClaim {
+  readonly namespace: Namespace;
+  /** Whether this claim has made the namespace, if its transaction was committed. */
+  readonly made: boolean;
+  /** Runs before an upload to the namespace begins. */
+  prepare(db: Db, now: number): Promise<void>;
+  /** Runs first in the transaction that stores something in the namespace. @throws RegistryError `DENIED` */
+  make(db: Db, now: number): Promise<void>;
+}
+
+export interface Claimant {
+  readonly principal: Principal;
+  readonly entitlements: Entitlements;
+}
+
+/** Finds those of `names` whose namespace a push by the claimant would create; it makes a bounded number of queries. */
+export type FindClaims = (
+  db: Db,
+  claimant: Claimant,
+  names: readonly RepositoryName[],
+) => Promise<Map<RepositoryName, NamespaceClaim>>;
+
+/** What its claimant may do in the namespace, as far as the credential goes. */
+export function rightsOfClaimant({ scopes }: Entitlements, name: RepositoryName): Rights {
+  return scopes === undefined ? allRights : intersection(allRights, rightsInScopes(scopes, name));
+}

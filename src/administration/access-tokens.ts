@@ -1,0 +1,80 @@
+import { makeAccessToken } from '../access/access-token.ts';
+import { earlier, endOf } from '../access/origin.ts';
+import { Refused } from '../access/refused.ts';
+import { printScopes } from '../access/scope.ts';
+import { type AccessTokenRow, insertAccessToken, listAccessTokens, setRevoked } from '../db/access-tokens.ts';
+import { findAccountById } from '../db/accounts.ts';
+import type { Database } from '../db/database.ts';
+import { noOrigin, type Origin } from '../db/origins.ts';
+import type { Db } from '../db/prepare.ts';
+import { accountNamed } from './accounts.ts';
+import { change } from './change.ts';
+import { parseScopes } from './parse-scopes.ts';
+import { parseLine } from './text.ts';
+
+/** Whose token it is: organisations have none. */
+export interface TokenOwner {
+  readonly kind: 'user' | 'robot';
+  readonly name: string;
+}
+
+export interface NewToken {
+  readonly owner: TokenOwner;
+  /** What its owner calls it. */
+  readonly name?: string;
+  /** What it is good for at most; none: for all that its owner may do. */
+  readonly scopes: readonly string[];
+  /** Milliseconds from now; `null`: until it is revoked. */
+  readonly lifetime: number | null;
+  /** What the session was begun with in which it is made: the token ends with that too. Absent: an administrator makes it. */
+  readonly origin?: Origin;
+}
+
+const day = 86_400_000;
+const maxLifetime = 3_650 * day;
+
+/** The token, which cannot be shown again, with its end in milliseconds since 1970; that may be earlier than asked. @throws Refused */
+export async function createAccessToken(
+  database: Database,
+  { owner, name, scopes, lifetime, origin = noOrigin }: NewToken,
+): Promise<{ id: number; token: string; expiresAt: number | null }> {
+  const bound = printScopes(parseScopes(scopes));
+  const called = name === undefined ? '' : parseLine("a token's name", name);
+  if (lifetime !== null && (lifetime < 1 || lifetime > maxLifetime)) {
+    throw new Refused('a token is good for 3650d at most, or until it is revoked (never)');
+  }
+  const { token, hash } = makeAccessToken();
+  const now = database.clock();
+  return change(database, async (db) => {
+    const account = await enabledOwner(db, owner);
+    const expiresAt = earlier(lifetime === null ? null : now + lifetime, await endOf(db, origin));
+    const row = { ...origin, account, name: called, hash, scopes: bound, expiresAt };
+    return { id: await insertAccessToken(db, row, now), token, expiresAt };
+  });
+}
+
+async function enabledOwner(db: Db, { kind, name }: TokenOwner): Promise<number> {
+  const account = await accountNamed(db, name, kind);
+  const namespace = account.ownerId && (await findAccountById(db, account.ownerId));
+  for (const one of [account, namespace]) {
+    if (one && one.disabledAt !== null) {
+      throw new Refused(`${one.name} is disabled: a token of ${account.name} could not be used`);
+    }
+  }
+  return account.id;
+}
+
+/** Every token that was made, or the owner's own; ended and revoked ones too. @throws Refused */
+export async function accessTokensOf(
+  { read }: Pick<Database, 'read'>,
+  owner: TokenOwner | undefined,
+): Promise<AccessTokenRow[]> {
+  return listAccessTokens(read, owner && (await accountNamed(read, owner.name, owner.kind)).id);
+}
+
+/** Since when the token is revoked, with those made by it: now, unless it was before. @throws Refused */
+export async function revokeAccessToken(database: Database, id: number): Promise<number> {
+  const since = await change(database, (db) => setRevoked(db, id, database.clock()));
+  if (since === undefined) throw new Refused(`there is no token ${id} (berth token list shows them)`);
+  return since;
+}

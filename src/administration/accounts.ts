@@ -1,0 +1,94 @@
+// What all accounts have in common: their names, and how they go.
+
+import { Refused } from '../access/refused.ts';
+import { reserved } from '../access/reserved.ts';
+import { type Account, deleteAccount, findAccount, insertAccount } from '../db/accounts.ts';
+import { deleteGrantsBelow } from '../db/grants.ts';
+import type { Db } from '../db/prepare.ts';
+import { dropEmptyRepositories, repositoriesInUse } from '../db/repositories.ts';
+import type { AccountKind } from '../db/schema.ts';
+import { quote } from '../oci/digest.ts';
+import { asAccountName, asNamespace, type Namespace } from '../oci/name.ts';
+
+/** The name of a new user or organisation. @throws Refused */
+export function parseNewName(text: string): Namespace {
+  const name = asNamespace(text);
+  if (name === undefined) throw new Refused(`${quote(text)} cannot be a name: ${nameRule}`);
+  if (name === reserved) throw new Refused(`${name} cannot be an account: it belongs to the administrators`);
+  return name;
+}
+
+export const nameRule =
+  "a name has lowercase letters and digits, parted by '.', '_', '__' or '-', and at most 128 characters";
+
+const maxWritten = 128;
+
+/** What is nearest to a name from elsewhere that an account can have: `Jane.Doe@example.com` → `jane.doe`. */
+export function nearestName(text: string): Namespace | undefined {
+  const [own = ''] = text.slice(0, maxWritten).toLowerCase().split('@', 1);
+  const name = own
+    .replaceAll(/[^a-z0-9._]+/g, '-')
+    // Marks part letters: one at a time, and none at the ends.
+    .replaceAll(/([._-])[._-]*/g, '$1')
+    .replace(/^[._-]/, '')
+    .replace(/[._-]$/, '');
+  return asNamespace(name);
+}
+
+/** The new account's id. @throws Refused when another has the name */
+export async function addAccount(
+  db: Db,
+  account: Parameters<typeof insertAccount>[1],
+  now: number,
+): Promise<number> {
+  const id = await insertAccount(db, account, now);
+  if (id !== undefined) return id;
+  const other = await findAccount(db, account.name);
+  throw new Refused(`${account.name} is taken: there is ${kinds[other?.kind ?? account.kind]} of that name`);
+}
+
+const kinds: Readonly<Record<AccountKind, string>> = {
+  user: 'a user',
+  organisation: 'an organisation',
+  robot: 'a robot',
+};
+
+/** @throws Refused when there is no such account */
+export async function accountNamed(db: Db, text: string, ...wanted: AccountKind[]): Promise<Account> {
+  const name = asAccountName(text);
+  const account = name && (await findAccount(db, name));
+  if (account === undefined) {
+    throw new Refused(`there is no ${wanted.join(' or ')} ${name ?? quote(text)}`);
+  }
+  if (!wanted.includes(account.kind)) {
+    throw new Refused(`${account.name} is ${kinds[account.kind]}, not ${kinds[wanted[0] as AccountKind]}`);
+  }
+  return account;
+}
+
+/**
+ * Before somebody who is no administrator gets a namespace that was free: takes away what was emptied there, and what was granted
+ * there, so that whoever has the name starts anew.
+ */
+export async function startAnew(db: Db, namespace: Namespace, now: number): Promise<void> {
+  await dropEmptyRepositories(db, namespace, now);
+  await deleteGrantsBelow(db, namespace);
+}
+
+/** How many repositories a message names. */
+const named = 3;
+
+/** Deletes a namespace's account with all that was its own. @throws Refused while it has repositories */
+export async function deleteNamespace(db: Db, account: Account, now: number): Promise<void> {
+  const name = account.name as Namespace;
+  await dropEmptyRepositories(db, name, now);
+  const { count, names } = await repositoriesInUse(db, name, named);
+  if (count > 0) {
+    const more = count > names.length ? `, … (${count} in all)` : '';
+    throw new Refused(
+      `${name} cannot be deleted while it has repositories: ${names.join(', ')}${more}; delete them first ` +
+        `(berth repo delete NAME), or disable ${name} instead`,
+    );
+  }
+  await deleteAccount(db, account);
+}

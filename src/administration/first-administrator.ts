@@ -1,0 +1,45 @@
+// Somebody has to be there who can let others in.
+
+import { Refused } from '../access/refused.ts';
+import { findAccount } from '../db/accounts.ts';
+import type { Database } from '../db/database.ts';
+import { countEnabledAdministrators, insertUser } from '../db/users.ts';
+import { addAccount, parseNewName } from './accounts.ts';
+import { change } from './change.ts';
+import { hashNewPassword, randomPassword } from './new-password.ts';
+
+export interface FirstAdministrator {
+  readonly name: string;
+  /** The one that was made up, which nobody knows yet; `undefined`: it was given. */
+  readonly password: string | undefined;
+}
+
+/**
+ * Makes an administrator where there is none who is not disabled; `undefined` where there is one. Of several processes that ask at
+ * the same time one makes it, and the others have one.
+ *
+ * @throws Refused when somebody else has the name, or the password will not do
+ */
+export async function makeFirstAdministrator(
+  database: Database,
+  given: { readonly name: string; readonly password?: string | undefined },
+): Promise<FirstAdministrator | undefined> {
+  if ((await countEnabledAdministrators(database.read)) > 0) return undefined;
+  const name = parseNewName(given.name);
+  const password = given.password === undefined ? randomPassword() : undefined;
+  const hash = await hashNewPassword(given.password ?? (password as string));
+  const now = database.clock();
+  return change(database, async (db) => {
+    if ((await countEnabledAdministrators(db)) > 0) return undefined;
+    if ((await findAccount(db, name)) !== undefined) {
+      throw new Refused(
+        `nobody administers this registry, and the administrator that a start makes cannot be ${name}, as that name is taken: ` +
+          'make a user an administrator (berth user set NAME --admin), or give the administrator another name ' +
+          '(key admin.name, environment BERTH_ADMIN_NAME)',
+      );
+    }
+    const id = await addAccount(db, { name, kind: 'user' }, now);
+    await insertUser(db, id, { mail: null, password: hash, administrator: true, tokenOnly: false }, now);
+    return { name, password };
+  });
+}

@@ -1,0 +1,17 @@
+import type { Grantee } from '../db/grants.ts';
+import type { Db } from '../db/prepare.ts';
+import { accountNamed } from './accounts.ts';
+import { teamNamed } from './teams.ts';
+
+/** Who is to hold a grant, as people name them: `alice`, `acme/dev`, `acme+deploy`. */
+export interface GranteeName {
+  readonly kind: 'user' | 'team' | 'robot';
+  readonly name: string;
+}
+
+/** @throws Refused when there is nobody of that name and kind */
+export async function granteeNamed(db: Db, { kind, name }: GranteeName): Promise<Grantee> {
+  return kind === 'team'
+    ? { team: (await teamNamed(db, name)).id }
+    : { account: (await accountNamed(db, name, kind)).id };
+}

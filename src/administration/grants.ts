@@ -1,0 +1,79 @@
+import { type Pattern, prefixOf } from '../access/pattern.ts';
+import { Refused } from '../access/refused.ts';
+import { findAccount } from '../db/accounts.ts';
+import type { Database } from '../db/database.ts';
+import { deleteGrant, type GrantRow, listGrants, upsertGrant } from '../db/grants.ts';
+import type { Db } from '../db/prepare.ts';
+import { listSummaries } from '../db/repository-ranges.ts';
+import type { Role } from '../db/schema.ts';
+import { asNamespace } from '../oci/name.ts';
+import { change } from './change.ts';
+import { type GranteeName, granteeNamed } from './grantee.ts';
+import { parsePattern } from './parse-pattern.ts';
+
+/**
+ * Gives a role on the repositories that the pattern matches, those to come too, in place of the one given by the same pattern.
+ * Answers what to warn of, if anything.
+ *
+ * @throws Refused
+ */
+export function setGrant(
+  database: Database,
+  grant: { readonly pattern: string; readonly grantee: GranteeName; readonly role: Role },
+): Promise<{ readonly warning: string | undefined }> {
+  const pattern = parsePattern(grant.pattern);
+  checkNamespace(pattern);
+  return change(database, async (db) => {
+    const grantee = await granteeNamed(db, grant.grantee);
+    await upsertGrant(db, { pattern, grantee, role: grant.role }, database.clock());
+    return { warning: await whyNothingMatches(db, pattern) };
+  });
+}
+
+/**
+ * A namespace is named, or all are meant: by a part of its name a grant would be good for whoever takes such a name later, and for
+ * the next who has the name of one that was given up.
+ */
+function checkNamespace(pattern: Pattern): void {
+  const [first, ...rest] = pattern.split('/') as [string, ...string[]];
+  if (rest.length === 0 || !first.includes('*') || /^\*+$/.test(first)) return;
+  const below = rest.join('/');
+  throw new Refused(
+    `${pattern} would also be for whoever takes a name like ${first} later: name each namespace (NAME/${below}), ` +
+      `or mean all of them, those to come too (*/${below})`,
+  );
+}
+
+/** A grant may come before what it is for; more often it is a slip of the pen. */
+async function whyNothingMatches(db: Db, pattern: Pattern): Promise<string | undefined> {
+  const [first, ...rest] = pattern.split('/') as [string, ...string[]];
+  const namespace = asNamespace(first);
+  if (namespace === undefined) return undefined;
+  if (rest.length > 0 && (await findAccount(db, namespace)) !== undefined) return undefined;
+  const prefix = prefixOf(pattern);
+  // A name comes before those that it is the beginning of.
+  const [repository] = await listSummaries(db, prefix, '', 1);
+  if (repository !== undefined && (prefix !== pattern || repository.name === prefix)) return undefined;
+  return rest.length > 0
+    ? `${pattern} matches nothing yet: there is no user or organisation ${namespace}, and no such repository`
+    : `${pattern} matches nothing yet: there is no such repository`;
+}
+
+/** @throws Refused */
+export async function removeGrant(database: Database, pattern: string, name: GranteeName): Promise<void> {
+  await change(database, async (db) => {
+    const grantee = await granteeNamed(db, name);
+    if (await deleteGrant(db, pattern, grantee)) return;
+    const others = (await listGrants(db, grantee)).map((grant) => grant.pattern);
+    const instead = others.length === 0 ? 'there is none' : `there is one for ${others.join(', ')}`;
+    throw new Refused(`${name.kind} ${name.name} has no grant for ${pattern}: ${instead}`);
+  });
+}
+
+/** All grants, or those that one holds. @throws Refused */
+export async function grantsOf(
+  { read }: Pick<Database, 'read'>,
+  name: GranteeName | undefined,
+): Promise<GrantRow[]> {
+  return listGrants(read, name && (await granteeNamed(read, name)));
+}

@@ -1,0 +1,45 @@
+// Apache's file of names and password hashes, which registries that have no users of their own take theirs from.
+import { costliestBcrypt, isBcrypt } from '../access/passwords.ts';
+
+export interface HtpasswdEntry {
+  /** From 1. */
+  readonly line: number;
+  readonly name: string;
+  readonly hash: string;
+}
+
+/** The entries, and the lines that are none. */
+export function parseHtpasswd(text: string): { entries: HtpasswdEntry[]; strange: number[] } {
+  const entries: HtpasswdEntry[] = [];
+  const strange: number[] = [];
+  for (const [i, raw] of text.split('\n').entries()) {
+    // A byte order mark is blank to it, too.
+    const line = raw.trim();
+    if (line === '' || line.startsWith('#')) continue;
+    // nginx allows a comment after the hash.
+    const [name, hash] = line.split(':') as [string, string?];
+    if (name === '' || hash === undefined) strange.push(i + 1);
+    else entries.push({ line: i + 1, name, hash });
+  }
+  return { entries, strange };
+}
+
+const kinds: readonly (readonly [form: RegExp, kind: string])[] = [
+  [/^\$apr1\$/, "Apache's MD5"],
+  [/^\$1\$/, 'MD5'],
+  [/^\{SHA\}/, 'SHA-1 without a salt'],
+  [/^\{SSHA\}/, 'SHA-1'],
+  [/^\$5\$/, 'SHA-256'],
+  [/^\$6\$/, 'SHA-512'],
+  [/^[./A-Za-z0-9]{13}$/, 'crypt, which reads 8 characters'],
+];
+
+/** Why a hash cannot be imported, never the hash itself; `undefined`: it can. */
+export function whyUnsupported(hash: string): string | undefined {
+  if (isBcrypt(hash)) return undefined;
+  const cost = /^\$2[aby]\$(\d\d)\$/.exec(hash)?.[1];
+  if (Number(cost) > costliestBcrypt)
+    return `bcrypt of cost ${Number(cost)}; the highest is ${costliestBcrypt}`;
+  if (cost !== undefined) return 'bcrypt, but not a whole hash';
+  return kinds.find(([form]) => form.test(hash))?.[1] ?? 'no hash of a known kind';
+}

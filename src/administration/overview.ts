@@ -1,0 +1,58 @@
+// What somebody is shown of their own account.
+
+import { isInForce } from '../access/origin.ts';
+import { Refused } from '../access/refused.ts';
+import { type AccessTokenRow, findTokenOwner, listUsableTokens } from '../db/access-tokens.ts';
+import type { Database } from '../db/database.ts';
+import { type IdentityRow, listIdentities } from '../db/identities.ts';
+import { listMemberships, type Member } from '../db/members.ts';
+import { listTeamsOf, type TeamOfUser } from '../db/team-members.ts';
+import { findUserById, type User } from '../db/users.ts';
+import { revokeAccessToken } from './access-tokens.ts';
+import { accountNamed } from './accounts.ts';
+
+export interface Overview {
+  readonly user: User;
+  readonly memberships: readonly Member[];
+  readonly teams: readonly TeamOfUser[];
+  readonly identities: readonly IdentityRow[];
+  /** That can still be used, the newest first, and no more than the newest hundred. */
+  readonly tokens: readonly AccessTokenRow[];
+}
+
+const maxTokens = 100;
+
+/** `undefined` when the user is gone. */
+export function userOf(database: Database, account: number): Promise<User | undefined> {
+  return findUserById(database.read, account);
+}
+
+/**
+ * `undefined` when the user is gone.
+ *
+ * @param passwordLogin whether passwords are accepted at all
+ */
+export async function overviewOf(
+  database: Database,
+  account: number,
+  passwordLogin: boolean,
+): Promise<Overview | undefined> {
+  const user = await findUserById(database.read, account);
+  if (user === undefined) return undefined;
+  const moment = { now: database.clock(), passwordLogin };
+  const tokens = await listUsableTokens(database.read, account, moment.now, maxTokens);
+  return {
+    user,
+    memberships: await listMemberships(database.read, account),
+    teams: await listTeamsOf(database.read, account),
+    identities: await listIdentities(database.read, account),
+    tokens: tokens.filter((token) => isInForce(token, moment)).toReversed(),
+  };
+}
+
+/** Ends a token of the user's own. @throws Refused when they have none of that id */
+export async function endOwnToken(database: Database, name: string, id: number): Promise<void> {
+  const { id: account } = await accountNamed(database.read, name, 'user');
+  if ((await findTokenOwner(database.read, id)) !== account) throw new Refused('you have no such token');
+  await revokeAccessToken(database, id);
+}

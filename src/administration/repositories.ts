@@ -1,0 +1,86 @@
+import { Refused } from '../access/refused.ts';
+import type { Database } from '../db/database.ts';
+import {
+  deleteRepository,
+  findOrCreateRepository,
+  findRepository,
+  findRepositoryRow,
+  setVisibility,
+} from '../db/repositories.ts';
+import { listSummaries, type RepositorySummary } from '../db/repository-ranges.ts';
+import type { Visibility } from '../db/schema.ts';
+import { quote } from '../oci/digest.ts';
+import { asName, type RepositoryName } from '../oci/name.ts';
+import { type Access, whoMay } from './who-may.ts';
+
+/** @throws Refused */
+function parseRepositoryName(text: string): RepositoryName {
+  const name = asName(text);
+  if (name !== undefined) return name;
+  throw new Refused(
+    `${quote(text)} cannot be a repository: a name has components of lowercase letters and digits, parted by '.', '_', '__' or '-', joined by '/'`,
+  );
+}
+
+function unknown(name: RepositoryName, remedy = ''): Refused {
+  return new Refused(`there is no repository ${name}${remedy}`);
+}
+
+/** Repositories whose names start with `prefix`, empty ones too, in byte order. */
+export async function* repositoriesFrom(
+  { read }: Pick<Database, 'read'>,
+  prefix: string,
+): AsyncGenerator<RepositorySummary> {
+  for (let after = ''; ; ) {
+    const page = await listSummaries(read, prefix, after, 1_000);
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined) return;
+    after = last.name;
+  }
+}
+
+/** @throws Refused */
+export async function showRepository(
+  { read }: Pick<Database, 'read'>,
+  text: string,
+): Promise<RepositorySummary & { readonly access: readonly Access[] }> {
+  const name = parseRepositoryName(text);
+  const [summary] = await listSummaries(read, name, '', 1);
+  if (summary?.name !== name) throw unknown(name);
+  return { ...summary, access: await whoMay(read, name, summary.visibility) };
+}
+
+/** Who may do what with a repository of that name, which need not be there. @throws Refused */
+export async function accessTo({ read }: Pick<Database, 'read'>, text: string): Promise<Access[]> {
+  const name = parseRepositoryName(text);
+  return whoMay(read, name, (await findRepositoryRow(read, name))?.visibility);
+}
+
+/**
+ * Also before the first push, which may be meant to be public at once: then the repository is made, and the answer is true.
+ * @throws Refused
+ */
+export async function changeVisibility(
+  database: Database,
+  text: string,
+  visibility: Visibility,
+): Promise<boolean> {
+  const name = parseRepositoryName(text);
+  return database.transaction(async (db) => {
+    const found = await findRepository(db, name);
+    const id = found ?? (await findOrCreateRepository(db, name, database.clock()));
+    await setVisibility(db, id, visibility);
+    return found === undefined;
+  });
+}
+
+/** Deletes the repository with all that it holds; what was granted by its name stays. @throws Refused */
+export async function removeRepository(database: Database, text: string): Promise<void> {
+  const name = parseRepositoryName(text);
+  await database.transaction(async (db) => {
+    const id = await findRepository(db, name);
+    if (id === undefined) throw unknown(name);
+    await deleteRepository(db, id, database.clock());
+  });
+}

@@ -1,0 +1,60 @@
+import { makeSigningKey } from '../access/signing-keys.ts';
+import type { Database } from '../db/database.ts';
+import type { Db } from '../db/prepare.ts';
+import {
+  deleteSigningKeysBut,
+  deleteSigningKeysRetiredBefore,
+  insertSigningKey,
+  lockSigningKeys,
+  retireSigningKeysBut,
+} from '../db/signing-keys.ts';
+import { longestTrust } from '../db/trusts.ts';
+
+/** How long what keys sign is good for, in milliseconds. */
+export interface TokenLifetimes {
+  readonly tokenLifetime: number;
+  readonly refreshLifetime: number;
+}
+
+/** Milliseconds: for clocks that differ, and processes that learn of it a moment later that a key signs no more. */
+const margin = 60_000;
+
+/**
+ * From now on a new key signs. The old ones verify until the last token that they signed has ended; with `revoke` they are gone, and
+ * every token with them.
+ *
+ * @returns the new key's id, and those of the keys that were removed
+ */
+export async function rotateSigningKeys(
+  database: Database,
+  { revoke, ...lifetimes }: TokenLifetimes & { readonly revoke: boolean },
+): Promise<{ id: string; removed: string[] }> {
+  const made = await makeSigningKey();
+  const now = database.clock();
+  const removed = await database.transaction(async (db) => {
+    await lockSigningKeys(db);
+    await insertSigningKey(db, { ...made, now });
+    if (revoke) return deleteSigningKeysBut(db, made.id);
+    await retireSigningKeysBut(db, made.id, now);
+    return removeEnded(db, lifetimes, now);
+  });
+  return { id: made.id, removed };
+}
+
+/** Removes the keys that signed no token which could still be good; their ids. */
+export async function removeEndedSigningKeys(
+  database: Database,
+  lifetimes: TokenLifetimes,
+): Promise<string[]> {
+  const now = database.clock();
+  return database.transaction((db) => removeEnded(db, lifetimes, now));
+}
+
+async function removeEnded(
+  db: Db,
+  { tokenLifetime, refreshLifetime }: TokenLifetimes,
+  now: number,
+): Promise<string[]> {
+  const longest = Math.max(tokenLifetime, refreshLifetime, await longestTrust(db));
+  return deleteSigningKeysRetiredBefore(db, now - longest - margin);
+}

@@ -1,0 +1,99 @@
+import { Refused } from '../access/refused.ts';
+import type { Account } from '../db/accounts.ts';
+import type { Database } from '../db/database.ts';
+import { findMemberRole } from '../db/members.ts';
+import type { Db } from '../db/prepare.ts';
+import { addTeamMember, listTeamMembers, removeTeamMember } from '../db/team-members.ts';
+import { deleteTeam, findTeam, insertTeam, setTeamGroup, type Team } from '../db/teams.ts';
+import { quote } from '../oci/digest.ts';
+import { asNamespace } from '../oci/name.ts';
+import { accountNamed, nameRule } from './accounts.ts';
+import { change } from './change.ts';
+import { parseLine } from './text.ts';
+
+/** `acme/dev`. @throws Refused */
+function parsePath(path: string): { organisation: string; name: string } {
+  const [organisation, name, ...rest] = path.split('/', 3);
+  if (!organisation || !name || rest.length > 0) {
+    throw new Refused(
+      `${quote(path)} is no team: a team is named ORGANISATION/TEAM, such as acme/developers`,
+    );
+  }
+  return { organisation, name };
+}
+
+/** @throws Refused when there is no such team */
+export async function teamNamed(db: Db, path: string): Promise<Team & { readonly organisation: Account }> {
+  const { organisation: owner, name } = parsePath(path);
+  const organisation = await accountNamed(db, owner, 'organisation');
+  const team = asNamespace(name) && (await findTeam(db, organisation.id, name));
+  if (!team) throw new Refused(`${organisation.name} has no team ${asNamespace(name) ?? quote(name)}`);
+  return { ...team, organisation };
+}
+
+/** The new team's id. `group`: of the sign-on provider, whose members are in the team. @throws Refused */
+export function createTeam(
+  database: Database,
+  path: string,
+  { group }: { readonly group?: string } = {},
+): Promise<number> {
+  return change(database, async (db) => {
+    const { organisation: owner, name } = parsePath(path);
+    const organisation = await accountNamed(db, owner, 'organisation');
+    if (asNamespace(name) === undefined) throw new Refused(`${quote(name)} cannot be a team: ${nameRule}`);
+    const team = { organisation: organisation.id, name, group: parseGroup(group ?? null) };
+    const id = await insertTeam(db, team, database.clock());
+    if (id === undefined) throw new Refused(`${organisation.name} has a team ${name} already`);
+    return id;
+  });
+}
+
+/** What is left out stays as it is; no group is `null`. @throws Refused */
+export async function changeTeam(
+  database: Database,
+  path: string,
+  { group }: { readonly group?: string | null },
+): Promise<void> {
+  await change(database, async (db) => {
+    const { id } = await teamNamed(db, path);
+    if (group !== undefined) await setTeamGroup(db, id, parseGroup(group));
+  });
+}
+
+function parseGroup(group: string | null): string | null {
+  return group === null ? null : parseLine('a group', group);
+}
+
+/** @throws Refused */
+export async function removeTeam(database: Database, path: string): Promise<void> {
+  await change(database, async (db) => deleteTeam(db, (await teamNamed(db, path)).id));
+}
+
+/** @throws Refused */
+export function addToTeam(database: Database, path: string, user: string): Promise<void> {
+  return change(database, async (db) => {
+    const { id, organisation } = await teamNamed(db, path);
+    const account = await accountNamed(db, user, 'user');
+    if ((await findMemberRole(db, organisation.id, account.id)) === undefined) {
+      throw new Refused(
+        `${user} is no member of ${organisation.name}, and only members can be in its teams: add ${user} first (berth org member add ${organisation.name} ${user})`,
+      );
+    }
+    await addTeamMember(db, id, account.id, 'local');
+  });
+}
+
+/** Takes back that somebody put the user there; whom a group has put there stays. @throws Refused */
+export function removeFromTeam(database: Database, path: string, user: string): Promise<void> {
+  return change(database, async (db) => {
+    const { id, group } = await teamNamed(db, path);
+    const account = await accountNamed(db, user, 'user');
+    if (await removeTeamMember(db, id, account.id, 'local')) return;
+    const bySignOn = (await listTeamMembers(db, id)).some((member) => member.id === account.id);
+    throw new Refused(
+      bySignOn
+        ? `${user} is in ${path} by the group ${group} of the sign-on provider: take ${user} out of it there`
+        : `${user} is not in ${path}`,
+    );
+  });
+}

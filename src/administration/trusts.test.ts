@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { exportJWK } from 'jose';
+import { dialects } from '../../test/support/databases.ts';
+import { makeKey } from '../../test/support/issuer.ts';
+import { insertAccount } from '../db/accounts.ts';
+import { asNamespace, type Namespace } from '../oci/name.ts';
+import type { TrustRequest } from './trust-terms.ts';
+import { changeTrust, createTrust, removeTrust, trustNamed, trustsOf } from './trusts.ts';
+
+const github = 'https://token.actions.githubusercontent.com';
+const unknown = 'https://ci.acme.com';
+const request = {
+  issuer: 'https://issuer.example',
+  audience: 'registry.example',
+  claims: { sub: 'builder' },
+  scopes: ['repository:acme/app:pull,push'],
+};
+
+for (const dialect of dialects) {
+  const setUp = async (t: TestContext) => {
+    const database = await dialect.open(t);
+    for (const name of ['acme', 'other']) {
+      const account = { name: asNamespace(name) as Namespace, kind: 'organisation' } as const;
+      await database.transaction((db) => insertAccount(db, account, 1));
+    }
+    return database;
+  };
+
+  test(`${dialect.name}: a trust is as it was asked for, for an hour where nothing is said`, async (t) => {
+    const database = await setUp(t);
+    const made = await createTrust(database, 'acme', 'ci', request);
+    assert.deepEqual(
+      { ...made },
+      {
+        id: 1,
+        organisation: 'acme',
+        name: 'ci',
+        issuer: 'https://issuer.example',
+        audience: 'registry.example',
+        keys: null,
+        claims: '{"sub":"builder"}',
+        ownIssuer: false,
+        scopes: 'repository:acme/app:pull,push',
+        lifetime: 3_600_000,
+        createdAt: made.createdAt,
+        updatedAt: made.createdAt,
+      },
+    );
+    assert.deepEqual(await trustsOf(database.read, 'acme'), [made]);
+    assert.deepEqual(await trustsOf(database.read, 'other'), []);
+    assert.deepEqual(await trustsOf(database.read, undefined), [made]);
+  });
+
+  test(`${dialect.name}: a change leaves what it does not name, and is later than every login before it`, async (t) => {
+    const database = await setUp(t);
+    const made = await createTrust(database, 'acme', 'ci', request);
+    const before = database.clock();
+    const changed = await changeTrust(database, 'acme', 'ci', { claims: { sub: 'other' }, lifetime: 60_000 });
+    assert.ok(changed.updatedAt > before && changed.updatedAt > made.updatedAt);
+    const { updatedAt } = changed;
+    assert.deepEqual({ ...changed }, { ...made, claims: '{"sub":"other"}', lifetime: 60_000, updatedAt });
+    await assert.rejects(changeTrust(database, 'acme', 'ci', { scopes: ['repository:other/**:pull'] }), {
+      name: 'Refused',
+      message: /not inside acme/,
+    });
+  });
+
+  test(`${dialect.name}: that an issuer is one's own is kept with the trust, and not for another issuer`, async (t) => {
+    const database = await setUp(t);
+    const terms = { ...request, issuer: unknown, claims: { ref: 'main' }, ownIssuer: true };
+    assert.equal((await createTrust(database, 'acme', 'ci', terms)).ownIssuer, true);
+    const changed = await changeTrust(database, 'acme', 'ci', { claims: { ref: 'next' } });
+    assert.equal(changed.ownIssuer, true);
+    await assert.rejects(
+      changeTrust(database, 'acme', 'ci', { issuer: 'https://ci.other.com' }),
+      /anyone could have jobs at https:\/\/ci.other.com/,
+    );
+  });
+
+  test(`${dialect.name}: a name is used once in an organisation, and what is deleted is gone`, async (t) => {
+    const database = await setUp(t);
+    await createTrust(database, 'acme', 'ci', request);
+    await assert.rejects(createTrust(database, 'acme', 'ci', request), /has a trust ci already/);
+    await createTrust(database, 'other', 'ci', { ...request, scopes: ['repository:other/*:pull'] });
+    await removeTrust(database, 'acme', 'ci');
+    await assert.rejects(trustNamed(database.read, 'acme', 'ci'), /acme has no trust ci/);
+    await assert.rejects(removeTrust(database, 'acme', 'ci'), /acme has no trust ci/);
+    assert.equal((await trustsOf(database.read, undefined)).length, 1);
+    await assert.rejects(createTrust(database, 'nobody', 'ci', request), /no organisation nobody/);
+    await assert.rejects(createTrust(database, 'acme', 'Bad Name', request), /cannot be a trust/);
+  });
+}
+
+const sharedSecret = JSON.stringify({ keys: [{ kty: 'oct', k: 'c2VjcmV0' }] });
+const { privateKey } = await makeKey();
+const privateSet = JSON.stringify({ keys: [await exportJWK(privateKey)] });
+const publicSet = JSON.stringify({ keys: [(await makeKey('ES256')).jwk] });
+
+const terms: [what: string, change: Partial<TrustRequest>, refused: RegExp | undefined][] = [
+  ['an issuer with a slash at its end', { issuer: 'https://issuer.example/' }, undefined],
+  ['an issuer on this machine', { issuer: 'http://127.0.0.1:8080' }, undefined],
+  ['an issuer without TLS', { issuer: 'http://issuer.example' }, /has to be https/],
+  ['an issuer with a query', { issuer: 'https://issuer.example?a=b' }, /no issuer/],
+  ['an issuer with credentials', { issuer: 'https://me:secret@issuer.example' }, /no issuer/],
+  ['an issuer that is no URL', { issuer: 'github' }, /no issuer/],
+  ['no audience', { audience: '' }, /audience/],
+  ['no rule', { claims: {} }, /needs a rule/],
+  ['rules that match everything', { claims: { sub: '*', ref: '**' } }, /needs a rule/],
+  [
+    'rules for what every token says',
+    { claims: { iss: 'https://issuer.example', aud: 'x' } },
+    /needs a rule/,
+  ],
+  ['an empty pattern', { claims: { sub: '' } }, /pattern of claim/],
+  [
+    'fifty-one rules',
+    { claims: Object.fromEntries(Array.from({ length: 51 }, (_, i) => [`c${i}`, 'x'])) },
+    /50/,
+  ],
+  ['no scope', { scopes: [] }, /needs a scope/],
+  [
+    'a scope of another namespace',
+    { scopes: ['repository:acme/app:pull', 'repository:acme2/app:pull'] },
+    /inside/,
+  ],
+  ['a scope of every namespace', { scopes: ['repository:**:pull'] }, /inside/],
+  ['a scope of namespaces that begin alike', { scopes: ['repository:acme*/app:pull'] }, /inside/],
+  ['a scope with an unknown action', { scopes: ['repository:acme/app:admin'] }, /no scope/],
+  ['a lifetime of a day', { lifetime: 86_400_000 }, undefined],
+  ['a longer lifetime', { lifetime: 86_400_001 }, /from 1m to 24h/],
+  ['a lifetime of seconds', { lifetime: 59_999 }, /from 1m to 24h/],
+  ['public keys', { keys: publicSet }, undefined],
+  ['no keys', { keys: '{"keys":[]}' }, /has no keys/],
+  ['keys that are no JSON', { keys: '-----BEGIN' }, /cannot be used/],
+  ['a private key', { keys: privateSet }, /holds a secret/],
+  ['a shared secret', { keys: sharedSecret }, /holds a secret/],
+  [
+    'rules that strangers on GitHub match',
+    { issuer: github, claims: { ref: 'refs/heads/main' } },
+    /^anyone on GitHub Actions could get in: add .* --claim repository=acme\/app or --claim repository_owner=acme$/,
+  ],
+  ['an owner on GitHub', { issuer: github, claims: { repository_owner: 'acme' } }, undefined],
+  [
+    'GitHub for an issuer of one’s own',
+    { issuer: github, claims: { ref: 'x' }, ownIssuer: true },
+    /anyone on GitHub/,
+  ],
+  [
+    'many subjects of an unknown issuer',
+    { issuer: unknown, claims: { ref: 'x' } },
+    /--i-know-this-issuer-is-mine/,
+  ],
+  [
+    'many subjects of an issuer of one’s own',
+    { issuer: unknown, claims: { ref: 'x' }, ownIssuer: true },
+    undefined,
+  ],
+];
+
+for (const [what, change, said] of terms) {
+  test(`a trust ${said ? 'cannot' : 'can'} have ${what}`, async (t) => {
+    const [dialect] = dialects as [(typeof dialects)[number]];
+    const database = await dialect.open(t);
+    const account = { name: asNamespace('acme') as Namespace, kind: 'organisation' } as const;
+    await database.transaction((db) => insertAccount(db, account, 1));
+    const made = createTrust(database, 'acme', 'ci', { ...request, ...change });
+    if (said) await assert.rejects(made, { name: 'Refused', message: said });
+    else await made;
+  });
+}

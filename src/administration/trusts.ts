@@ -1,0 +1,70 @@
+import type { ClaimRules } from '../access/claim-rules.ts';
+import { Refused } from '../access/refused.ts';
+import type { Database } from '../db/database.ts';
+import type { Db } from '../db/prepare.ts';
+import { deleteTrust, findTrust, insertTrust, listTrusts, type Trust, updateTrust } from '../db/trusts.ts';
+import { quote } from '../oci/digest.ts';
+import { asNamespace, type Namespace } from '../oci/name.ts';
+import { accountNamed, nameRule } from './accounts.ts';
+import { change } from './change.ts';
+import { parseTerms, type TrustRequest } from './trust-terms.ts';
+
+const usual = { lifetime: 3_600_000, keys: null, ownIssuer: false };
+
+/** @throws Refused */
+export function createTrust(
+  database: Database,
+  organisation: string,
+  name: string,
+  request: Omit<TrustRequest, keyof typeof usual> & Partial<TrustRequest>,
+): Promise<Trust> {
+  return change(database, async (db) => {
+    const { id } = await accountNamed(db, organisation, 'organisation');
+    if (asNamespace(name) === undefined) throw new Refused(`${quote(name)} cannot be a trust: ${nameRule}`);
+    const terms = parseTerms(organisation as Namespace, { ...usual, ...request });
+    if (!(await insertTrust(db, id, name, terms, database.clock()))) {
+      throw new Refused(`${organisation} has a trust ${name} already: change it with berth trust set`);
+    }
+    return (await trustNamed(db, organisation, name)) as Trust;
+  });
+}
+
+/** What is left out stays as it is; jobs that were let in before have to log in again. @throws Refused */
+export function changeTrust(
+  database: Database,
+  organisation: string,
+  name: string,
+  request: Partial<TrustRequest>,
+): Promise<Trust> {
+  return change(database, async (db) => {
+    const trust = await trustNamed(db, organisation, name);
+    const { issuer, audience, keys, lifetime } = trust;
+    const claims = JSON.parse(trust.claims) as ClaimRules;
+    // What was said of the former issuer is not said of another.
+    const ownIssuer = trust.ownIssuer && (request.issuer === undefined || request.issuer === issuer);
+    const before = { issuer, audience, keys, lifetime, claims, ownIssuer, scopes: trust.scopes.split(' ') };
+    const terms = parseTerms(trust.organisation, { ...before, ...request });
+    // Later than every login by the terms before, one of this millisecond too.
+    await updateTrust(db, trust.id, terms, Math.max(database.clock(), trust.updatedAt) + 1);
+    return trustNamed(db, organisation, name);
+  });
+}
+
+/** Whoever it let in is out at once. @throws Refused */
+export function removeTrust(database: Database, organisation: string, name: string): Promise<void> {
+  return change(database, async (db) => deleteTrust(db, (await trustNamed(db, organisation, name)).id));
+}
+
+/** @throws Refused when there is no such trust */
+export async function trustNamed(db: Db, organisation: string, name: string): Promise<Trust> {
+  const { id } = await accountNamed(db, organisation, 'organisation');
+  const trust = asNamespace(name) && (await findTrust(db, id, name));
+  if (!trust) throw new Refused(`${organisation} has no trust ${asNamespace(name) ?? quote(name)}`);
+  return trust;
+}
+
+/** Of one organisation, or of all. @throws Refused when there is no such organisation */
+export async function trustsOf(db: Db, organisation: string | undefined): Promise<Trust[]> {
+  if (organisation === undefined) return listTrusts(db);
+  return listTrusts(db, (await accountNamed(db, organisation, 'organisation')).id);
+}

@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dialects, digestNumber, makeRepository } from '../../test/support/databases.ts';
+import { refused } from '../../test/support/refused.ts';
+import { Refused } from '../access/refused.ts';
+import { findAccount, setDisabled } from '../db/accounts.ts';
+import type { Database } from '../db/database.ts';
+import { insertManifest } from '../db/manifests.ts';
+import { findRepository } from '../db/repositories.ts';
+import { findUser } from '../db/users.ts';
+import { type Namespace, parseName } from '../oci/name.ts';
+import { createOrganisation } from './organisations.ts';
+import { createRobot } from './robots.ts';
+import { changeUser, createUser, deleteUser } from './users.ts';
+
+const find = (database: Database, name: string) => findUser(database.read, name as Namespace);
+
+for (const { name, open } of dialects) {
+  test(`${name}: a user is made with what was said, and their password as a hash`, async (t) => {
+    const database = await open(t);
+    const alice = { name: 'alice', mail: 'alice@example.com', password: 'correct horse' };
+    const id = await createUser(database, { ...alice, administrator: true, defaultVisibility: 'public' });
+    const user = await find(database, 'alice');
+    assert.match(user?.password ?? '', /^\$argon2id\$/);
+    assert.deepEqual(
+      { ...user, password: undefined, passwordChangedAt: undefined },
+      {
+        id,
+        name: 'alice',
+        mail: 'alice@example.com',
+        administrator: true,
+        tokenOnly: false,
+        disabledAt: null,
+        password: undefined,
+        passwordChangedAt: undefined,
+      },
+    );
+    assert.equal((await findAccount(database.read, 'alice' as Namespace))?.defaultVisibility, 'public');
+    await createUser(database, { name: 'bob' });
+    assert.equal((await find(database, 'bob'))?.password, null);
+  });
+
+  test(`${name}: a name is taken by any account that has it, and one of those who ask for it at once gets it`, async (t) => {
+    const database = await open(t);
+    await createOrganisation(database, { name: 'acme' });
+    await assert.rejects(
+      createUser(database, { name: 'acme' }),
+      refused('acme is taken: there is an organisation of that name'),
+    );
+    const results = await Promise.allSettled(
+      Array.from({ length: 5 }, () => createUser(database, { name: 'alice' })),
+    );
+    assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
+    for (const result of results) {
+      if (result.status === 'rejected') assert.ok(result.reason instanceof Refused);
+    }
+  });
+
+  test(`${name}: what is not said of a user stays as it is`, async (t) => {
+    const database = await open(t);
+    await createUser(database, { name: 'root', administrator: true });
+    await createUser(database, { name: 'alice', mail: 'a@b', password: 'correct horse' });
+    const before = await find(database, 'alice');
+    await changeUser(database, 'alice', {});
+    assert.deepEqual(await find(database, 'alice'), before);
+    await changeUser(database, 'alice', { administrator: true, tokenOnly: true, mail: null });
+    assert.deepEqual(await find(database, 'alice'), {
+      ...before,
+      administrator: true,
+      tokenOnly: true,
+      mail: null,
+    });
+    await changeUser(database, 'alice', { administrator: false, defaultVisibility: 'public' });
+    assert.equal((await find(database, 'alice'))?.administrator, false);
+    assert.equal((await findAccount(database.read, 'alice' as Namespace))?.defaultVisibility, 'public');
+  });
+
+  test(`${name}: a new password, or none, ends what the one before had opened`, async (t) => {
+    const database = await open(t);
+    await createUser(database, { name: 'alice', password: 'correct horse' });
+    const seen = [await find(database, 'alice')];
+    for (const password of ['battery staple', null]) {
+      await changeUser(database, 'alice', { password });
+      const [now, before] = [await find(database, 'alice'), seen.at(-1)];
+      assert.notEqual(now?.password, before?.password);
+      assert.ok((now?.passwordChangedAt ?? 0) > (before?.passwordChangedAt ?? 0));
+      seen.push(now);
+    }
+    assert.equal(seen.at(-1)?.password, null);
+  });
+
+  test(`${name}: a user who is disabled may be enabled again`, async (t) => {
+    const database = await open(t);
+    await createUser(database, { name: 'alice' });
+    await changeUser(database, 'alice', { disabled: true });
+    assert.notEqual((await find(database, 'alice'))?.disabledAt, null);
+    await changeUser(database, 'alice', { disabled: false });
+    assert.equal((await find(database, 'alice'))?.disabledAt, null);
+  });
+
+  test(`${name}: the last administrator who is not disabled stays one`, async (t) => {
+    const database = await open(t);
+    const root = await createUser(database, { name: 'root', administrator: true, mail: 'root@localhost' });
+    const other = await createUser(database, { name: 'other', administrator: true });
+    await changeUser(database, 'other', { disabled: true });
+    const before = await find(database, 'root');
+    const message =
+      'root is the only administrator who is not disabled: make another user one first (berth user set NAME --admin)';
+    for (const attempt of [
+      () => changeUser(database, 'root', { administrator: false, mail: null }),
+      () => changeUser(database, 'root', { disabled: true, mail: null }),
+      () => changeUser(database, 'root', { disabled: true, administrator: false }),
+      () => deleteUser(database, 'root'),
+    ]) {
+      await assert.rejects(attempt, refused(message));
+      assert.deepEqual(await find(database, 'root'), before);
+    }
+    await database.transaction((db) => setDisabled(db, other, null));
+    await deleteUser(database, 'root');
+    assert.equal((await find(database, 'other'))?.id, other);
+    assert.notEqual(other, root);
+  });
+
+  test(`${name}: of two administrators who give up at once one remains`, async (t) => {
+    const database = await open(t);
+    for (const name of ['one', 'two']) await createUser(database, { name, administrator: true });
+    const results = await Promise.allSettled([
+      changeUser(database, 'one', { administrator: false }),
+      changeUser(database, 'two', { disabled: true }),
+    ]);
+    assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+  });
+
+  test(`${name}: users may be changed where there is no administrator at all`, async (t) => {
+    const database = await open(t);
+    await createUser(database, { name: 'alice' });
+    await changeUser(database, 'alice', { disabled: true });
+    await deleteUser(database, 'alice');
+    assert.equal(await find(database, 'alice'), undefined);
+  });
+
+  test(`${name}: a user whose namespace holds anything is not deleted, one whose repositories are empty is`, async (t) => {
+    const database = await open(t);
+    await createUser(database, { name: 'alice' });
+    await createRobot(database, 'alice+ci');
+    for (const repository of ['alice/a', 'alice/b', 'alice/c', 'alice/d', 'alicea/x']) {
+      const id = await makeRepository(database, parseName(repository));
+      const manifest = {
+        repository: id,
+        digest: digestNumber(1),
+        mediaType: 'a/b',
+        bytes: Buffer.from('{}'),
+        subject: null,
+        artifactType: null,
+        annotations: null,
+      };
+      await database.transaction((db) => insertManifest(db, manifest, 1));
+    }
+    await assert.rejects(
+      deleteUser(database, 'alice'),
+      refused(
+        'alice cannot be deleted while it has repositories: alice/a, alice/b, alice/c, … (4 in all); delete them first (berth repo delete NAME), or disable alice instead',
+      ),
+    );
+    assert.notEqual(await findAccount(database.read, 'alice+ci' as Namespace), undefined);
+    await database.transaction((db) => db.deleteFrom('manifests').execute());
+    await deleteUser(database, 'alice');
+    assert.equal(await find(database, 'alice'), undefined);
+    assert.equal(await findAccount(database.read, 'alice+ci' as Namespace), undefined);
+    assert.equal(await findRepository(database.read, parseName('alice/a')), undefined);
+    assert.notEqual(await findRepository(database.read, parseName('alicea/x')), undefined);
+  });
+
+  test(`${name}: who is no user is not changed or deleted as one`, async (t) => {
+    const database = await open(t);
+    await createOrganisation(database, { name: 'acme' });
+    for (const attempt of [
+      (name: string) => changeUser(database, name, { disabled: true }),
+      (name: string) => deleteUser(database, name),
+    ]) {
+      await assert.rejects(attempt('acme'), refused('acme is an organisation, not a user'));
+      await assert.rejects(attempt('nobody'), refused('there is no user nobody'));
+      await assert.rejects(attempt('No\nbody\0'), refused('there is no user "No\\nbody\\u0000"'));
+    }
+    assert.equal((await findAccount(database.read, 'acme' as Namespace))?.disabledAt, null);
+  });
+}
+
+const [{ open }] = dialects as [(typeof dialects)[number]];
+
+for (const [mistake, user, message] of [
+  ['upper-case letters', { name: 'Bob' }, /^"Bob" cannot be a name: a name has lowercase letters and digits/],
+  ['a slash', { name: 'a/b' }, /^"a\/b" cannot be a name/],
+  ["a robot's name", { name: 'a+b' }, /^"a\+b" cannot be a name/],
+  ['the name of a route', { name: '_catalog' }, /^"_catalog" cannot be a name/],
+  ['no name', { name: '' }, /^"" cannot be a name/],
+  ['129 letters', { name: 'a'.repeat(129) }, /cannot be a name/],
+  [
+    "Docker Hub's library",
+    { name: 'library' },
+    'library cannot be an account: it belongs to the administrators',
+  ],
+  ['a mail address without @', { mail: 'alice' }, '"alice" is no mail address'],
+  ['a mail address with a blank', { mail: 'a b@c' }, '"a b@c" is no mail address'],
+  ['a mail address on two lines', { mail: 'a@b\nc' }, /one line, without control characters/],
+  ['an empty mail address', { mail: '' }, /is empty/],
+  ['an endless mail address', { mail: `${'a'.repeat(260)}@b` }, /at most 254 characters/],
+  ['an empty password', { password: '' }, 'the password is empty'],
+  ['a password of 7 characters', { password: '1234567' }, /too short: it needs 8 characters at least/],
+  ['seven letters of two units each', { password: '𐍈'.repeat(7) }, /too short/],
+  ['a password of 1,025 bytes', { password: `${'é'.repeat(512)}a` }, /too long: it may have 1024 bytes/],
+  ['a password with a NUL', { password: 'password\0' }, /control character/],
+] as const) {
+  test(`no user is made with ${mistake}`, async (t) => {
+    const database = await open(t);
+    await assert.rejects(createUser(database, { name: 'alice', ...user }), refused(message));
+    assert.equal(await find(database, 'alice'), undefined);
+  });
+}
+
+for (const [what, user] of [
+  ['the name admin', { name: 'admin' }],
+  ['128 letters', { name: 'a'.repeat(128) }],
+  ['a password of 8 characters', { name: 'a', password: '12345678' }],
+  ['eight letters of two units each', { name: 'a', password: '𐍈'.repeat(8) }],
+  ['a password of 1,024 bytes', { name: 'a', password: 'é'.repeat(512) }],
+] as const) {
+  test(`a user may have ${what}`, async (t) => {
+    const database = await open(t);
+    await createUser(database, user);
+    assert.notEqual(await find(database, user.name), undefined);
+  });
+}
