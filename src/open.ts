@@ -14,10 +14,10 @@ export async function openDatabase(
   options?: { checkpoints?: boolean },
 ): Promise<Database> {
   if (url === undefined) {
-    const { openSqlite } = await import('./db/sqlite.ts');
+    const { openSqlite } = await import('./db/sqlite/sqlite.ts');
     return openSqlite(join(data, 'berth.db'), options);
   }
-  const { openPostgres } = await import('./db/postgres.ts');
+  const { openPostgres } = await import('./db/postgres/postgres.ts');
   return openPostgres({ url, poolSize });
 }
 
@@ -39,10 +39,10 @@ export async function inspectDatabase({
   data,
 }: Pick<Config, 'database' | 'data'>): Promise<Inspection> {
   if (url === undefined) {
-    const { inspectSqlite } = await import('./db/sqlite-inspect.ts');
+    const { inspectSqlite } = await import('./db/sqlite/inspect.ts');
     return inspectSqlite(join(data, 'berth.db'));
   }
-  const { inspectPostgres } = await import('./db/postgres-inspect.ts');
+  const { inspectPostgres } = await import('./db/postgres/inspect.ts');
   return inspectPostgres(url);
 }
 
@@ -56,6 +56,6 @@ export async function openStore(
     const { files } = await import('./storage/files.ts');
     return openFilesystemStore(data, files, { inspectOnly });
   }
-  const { openS3Store } = await import('./storage/s3.ts');
+  const { openS3Store } = await import('./storage/s3/s3.ts');
   return openS3Store(storage.s3, { inspectOnly });
 }

@@ -13,18 +13,21 @@ const rules: Rules = {
     storage: { from: ['oci'], packages: ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'] },
     db: { from: ['oci'], packages: ['kysely', 'pg'] },
     core: { from: ['db', 'storage', 'oci'], packages: [] },
-    access: { from: ['db', 'oci'], packages: ['@node-rs/bcrypt', 'jose'] },
+    access: { from: ['db', 'oci', 'outbound'], packages: ['@node-rs/bcrypt', 'jose'] },
+    audit: { from: ['access', 'db', 'oci'], packages: [] },
+    // Requests that Berth makes itself, to addresses that others name.
+    outbound: { from: ['oci'], packages: [] },
     // What the command line and the management API have in common: rules and changes, no text for people but refusals.
-    administration: { from: ['access', 'core', 'db', 'oci'], packages: ['jose'] },
+    administration: { from: ['access', 'core', 'db', 'oci', 'outbound'], packages: ['jose'] },
     jobs: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     events: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     upstream: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     http: { from: ['oci', 'telemetry'], types: ['storage'], packages: ['fastify', 'pino', 'prom-client'] },
     // A handler passes the database handle and an open blob on; it asks nothing of either.
-    v2: { from: ['core', 'access', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify'] },
+    v2: { from: ['core', 'access', 'audit', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify'] },
     // Tokens and sign-on, beside the API that they are for and whose errors they answer with.
     auth: {
-      from: ['core', 'access', 'administration', 'oci', 'http', 'v2'],
+      from: ['core', 'access', 'administration', 'audit', 'oci', 'http', 'outbound', 'v2'],
       types: ['db'],
       packages: ['fastify', 'openid-client', 'zod'],
     },
@@ -36,7 +39,7 @@ const rules: Rules = {
     // It measures a store, a database and jobs from outside, by wrapping whatever it is given.
     telemetry: {
       from: [],
-      types: ['access', 'db', 'storage', 'jobs'],
+      types: ['access', 'audit', 'db', 'storage', 'jobs'],
       packages: ['fastify', 'pino', 'pino-pretty', 'prom-client'],
     },
   },
@@ -47,6 +50,7 @@ const rules: Rules = {
     'assemble-access.ts',
     'greeting.ts',
     'open.ts',
+    'failure.ts',
     'cli',
     'workers',
   ],

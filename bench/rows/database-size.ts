@@ -1,4 +1,4 @@
-import { openPostgres } from '../../src/db/postgres.ts';
+import { openPostgres } from '../../src/db/postgres/postgres.ts';
 import { asAdministrator } from '../../test/support/postgres-server.ts';
 import type { Bench, Row } from '../bench.ts';
 import type { Line } from '../line.ts';

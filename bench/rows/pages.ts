@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Database } from '../../src/db/database.ts';
-import { openPostgres } from '../../src/db/postgres.ts';
-import { openSqlite } from '../../src/db/sqlite.ts';
+import { openPostgres } from '../../src/db/postgres/postgres.ts';
+import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { asAdministrator } from '../../test/support/postgres-server.ts';
 import { type Bench, inTurn, load, type Row, type Runs, type Seeded, samplesOf } from '../bench.ts';
 import { temporaryDirectory } from '../directory.ts';

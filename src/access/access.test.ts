@@ -11,13 +11,13 @@ import type { Role } from '../db/schema.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type AccountName, parseName } from '../oci/name.ts';
 import { Access, type AccessParts, anonymousCaller, type Caller } from './access.ts';
-import type { Credentials } from './basic.ts';
 import { Challenge, type TokenFault } from './challenge.ts';
 import { anonymousIdentity, type Identity } from './identity.ts';
+import type { Credentials } from './login/basic.ts';
 import type { RegistryNeed, RepositoryNeed } from './need.ts';
 import { everything, type Permit } from './permit.ts';
 import type { Action } from './rights.ts';
-import type { BearerToken } from './token-verifier.ts';
+import type { BearerToken } from './tokens/token-verifier.ts';
 
 const now = 1_000;
 const app = parseName('acme/app');

@@ -3,16 +3,16 @@ import { findRepositoryRow, type RepositoryRow } from '../db/repositories.ts';
 import { allVisible } from '../db/repository-ranges.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import { type Credentials, parseBasic } from './basic.ts';
 import { Challenge } from './challenge.ts';
 import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
 import { anonymousIdentity, type Identity } from './identity.ts';
+import { type Credentials, parseBasic } from './login/basic.ts';
 import { type FindClaims, type NamespaceClaim, rightsOfClaimant } from './namespace-claims.ts';
 import { inWords, isMet, type RegistryNeed, type RepositoryNeed } from './need.ts';
 import { everything, type Permit, permitIn, permitOfRegistry } from './permit.ts';
 import type { AnonymousAccess } from './policy.ts';
 import { intersection, type Rights, rightsOfActions } from './rights.ts';
-import type { BearerToken, Granted, TokenVerifier } from './token-verifier.ts';
+import type { BearerToken, Granted, TokenVerifier } from './tokens/token-verifier.ts';
 import { visibleTo } from './visible.ts';
 
 /** Who sends a request. */

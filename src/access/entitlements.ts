@@ -9,6 +9,7 @@ import type { Db } from '../db/prepare.ts';
 import type { Visibility } from '../db/schema.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Credential, Identity, Principal } from './identity.ts';
+import { whyRefused } from './login/shared-issuers.ts';
 import { isInForce, isPasswordInForce, type Moment } from './origin.ts';
 import { below, matches, type Pattern } from './pattern.ts';
 import type { AnonymousAccess } from './policy.ts';
@@ -22,7 +23,6 @@ import {
   union,
 } from './rights.ts';
 import { readScopes, rightsInScopes, type Scope } from './scope.ts';
-import { whyRefused } from './shared-issuers.ts';
 
 export interface Entitlements {
   /** Nobody has logged in: whoever this is may do what the registry's policy leaves to everyone, and no more. */

@@ -9,13 +9,13 @@ import { setDisabled } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import { insertIdentity } from '../db/identities.ts';
 import { setPassword, updateUser } from '../db/users.ts';
-import { BearerTokens } from './bearer.ts';
 import { loadEntitlements } from './entitlements.ts';
 import type { Credential } from './identity.ts';
-import { Logins } from './logins.ts';
+import { Logins } from './login/logins.ts';
+import { Sessions } from './login/sessions.ts';
 import type { SignInProof } from './origin.ts';
-import { Sessions } from './sessions.ts';
-import { SigningKeys } from './signing-keys.ts';
+import { BearerTokens } from './tokens/bearer.ts';
+import { SigningKeys } from './tokens/signing-keys.ts';
 
 const hour = 3_600_000;
 

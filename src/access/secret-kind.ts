@@ -1,4 +1,4 @@
-import { isAccessToken } from './access-token.ts';
+import { isAccessToken } from './login/access-token.ts';
 
 const idTokenForm = /^eyJ[\w-]*\.[\w-]+\.[\w-]+$/;
 

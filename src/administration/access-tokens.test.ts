@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { makeOrganisation, makeRobot, makeUser } from '../../test/support/access.ts';
 import { dialects } from '../../test/support/databases.ts';
 import { refused } from '../../test/support/refused.ts';
-import { hashOf } from '../access/access-token.ts';
+import { hashOf } from '../access/login/access-token.ts';
 import type { Database } from '../db/database.ts';
 import { noOrigin } from '../db/origins.ts';
 import { accessTokensOf, createAccessToken, revokeAccessToken, type TokenOwner } from './access-tokens.ts';

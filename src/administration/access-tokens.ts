@@ -1,4 +1,4 @@
-import { makeAccessToken } from '../access/access-token.ts';
+import { makeAccessToken } from '../access/login/access-token.ts';
 import { earlier, endOf } from '../access/origin.ts';
 import { Refused } from '../access/refused.ts';
 import { printScopes } from '../access/scope.ts';

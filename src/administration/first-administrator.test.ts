@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { dialects, makeOrganisation, makeUser, openReplica } from '../../test/support/databases.ts';
 import { whyUnusable } from '../../test/support/needs.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
-import { verifyPassword } from '../access/passwords.ts';
+import { verifyPassword } from '../access/login/passwords.ts';
 import { setDisabled } from '../db/accounts.ts';
 import { findUser, listUsers, updateUser } from '../db/users.ts';
 import type { Namespace } from '../oci/name.ts';

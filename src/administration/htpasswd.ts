@@ -1,5 +1,5 @@
 // Apache's file of names and password hashes, which registries that have no users of their own take theirs from.
-import { costliestBcrypt, isBcrypt } from '../access/passwords.ts';
+import { costliestBcrypt, isBcrypt } from '../access/login/passwords.ts';
 
 export interface HtpasswdEntry {
   /** From 1. */

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { dialects } from '../../test/support/databases.ts';
-import { makeAccessToken } from '../access/access-token.ts';
-import { Logins } from '../access/logins.ts';
-import { hashPassword, verifyPassword } from '../access/passwords.ts';
+import { makeAccessToken } from '../access/login/access-token.ts';
+import { Logins } from '../access/login/logins.ts';
+import { hashPassword, verifyPassword } from '../access/login/passwords.ts';
 import { changeUser, createUser } from './users.ts';
 
 const idToken = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl';

@@ -1,6 +1,6 @@
 // The passwords that people choose, and those that are chosen for them.
 import { randomInt } from 'node:crypto';
-import { hashPassword, normalizePassword } from '../access/passwords.ts';
+import { hashPassword, normalizePassword } from '../access/login/passwords.ts';
 import { Refused } from '../access/refused.ts';
 import { secretKind } from '../access/secret-kind.ts';
 

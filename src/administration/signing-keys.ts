@@ -1,4 +1,4 @@
-import { makeSigningKey } from '../access/signing-keys.ts';
+import { makeSigningKey } from '../access/tokens/signing-keys.ts';
 import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';
 import {

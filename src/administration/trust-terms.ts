@@ -1,14 +1,14 @@
 // What a trust may say: rules that keep strangers out of an organisation whoever writes the trust.
 import type { JWK } from 'jose';
-import { isTrustworthy } from '../access/bounded-fetch.ts';
-import type { ClaimRules } from '../access/claim-rules.ts';
-import { asKeySet } from '../access/key-sets.ts';
+import type { ClaimRules } from '../access/login/claim-rules.ts';
+import { asKeySet } from '../access/login/key-sets.ts';
+import { whyTooWide } from '../access/login/shared-issuers.ts';
 import { Refused } from '../access/refused.ts';
 import { parseScope, printScopes, type Scope } from '../access/scope.ts';
-import { whyTooWide } from '../access/shared-issuers.ts';
 import type { TrustTerms } from '../db/trusts.ts';
 import { quote } from '../oci/digest.ts';
 import type { Namespace } from '../oci/name.ts';
+import { isTrustworthy } from '../outbound/bounded-fetch.ts';
 import { parseLine } from './text.ts';
 
 /** The terms of a trust, as people write them. */

@@ -1,4 +1,4 @@
-import type { ClaimRules } from '../access/claim-rules.ts';
+import type { ClaimRules } from '../access/login/claim-rules.ts';
 import { Refused } from '../access/refused.ts';
 import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';

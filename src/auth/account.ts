@@ -1,13 +1,13 @@
 // The page on which people see their account and make access tokens.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Audit } from '../access/audit.ts';
-import type { AuditAction } from '../access/audit-actions.ts';
-import type { Logins } from '../access/logins.ts';
+import type { Logins } from '../access/login/logins.ts';
+import { formToken } from '../access/login/sessions.ts';
 import { Refused } from '../access/refused.ts';
-import { formToken } from '../access/sessions.ts';
 import { createAccessToken } from '../administration/access-tokens.ts';
 import { endOwnToken, overviewOf, userOf } from '../administration/overview.ts';
 import { changeOwnPassword } from '../administration/users.ts';
+import type { AuditAction } from '../audit/actions.ts';
+import type { Audit } from '../audit/audit.ts';
 import type { Database } from '../db/database.ts';
 import type { User } from '../db/users.ts';
 import { type ErrorCode, RegistryError } from '../oci/errors.ts';

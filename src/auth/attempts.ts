@@ -2,11 +2,11 @@
 // make it. Only with it, and once, does a callback cause a request to the provider.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { BearerTokens } from '../access/bearer.ts';
-import { HashQueue } from '../access/hash-queue.ts';
+import { HashQueue } from '../access/login/hash-queue.ts';
+import { Remembered } from '../access/login/remembered.ts';
 import { networkOf } from '../access/network-of.ts';
 import { RateLimit } from '../access/rate-limit.ts';
-import { Remembered } from '../access/remembered.ts';
+import type { BearerTokens } from '../access/tokens/bearer.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { readCookie, setCookie } from './cookies.ts';
 import type { Attempt } from './provider.ts';
@@ -31,7 +31,7 @@ const form = z.object({
 export interface KeptAttempt extends Attempt {
   /** Where to go in the end. */
   readonly to: string;
-  /** The form token of the session whose user gets the identity (see access/sessions.ts); absent: it signs somebody in. */
+  /** The form token of the session whose user gets the identity (see access/login/sessions.ts); absent: it signs somebody in. */
   readonly link?: string | undefined;
 }
 

@@ -1,9 +1,9 @@
 // What the routes for browsers have in common: where they are, who is signed in, and whether a form is one of ours.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Identity } from '../access/identity.ts';
+import { isFormToken, type Sessions } from '../access/login/sessions.ts';
 import type { SignInProof } from '../access/origin.ts';
 import { Refused } from '../access/refused.ts';
-import { isFormToken, type Sessions } from '../access/sessions.ts';
 import type { Session } from '../db/sessions.ts';
 import { baseUrlOf, type ClientOf } from '../http/client.ts';
 import { note } from '../http/observe.ts';

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { type Access, NotAdministrator } from '../access/access.ts';
-import type { Audit } from '../access/audit.ts';
-import { parseBasic } from '../access/basic.ts';
 import { anonymousIdentity, claimantOf } from '../access/identity.ts';
+import { parseBasic } from '../access/login/basic.ts';
+import type { Audit } from '../audit/audit.ts';
 import { note } from '../http/observe.ts';
 import { RegistryError } from '../oci/errors.ts';
 

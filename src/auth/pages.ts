@@ -1,8 +1,8 @@
 // The routes for browsers, apart from the rest: they take forms alone, and answer with pages whatever happens.
 import type { FastifyInstance } from 'fastify';
 import { anonymousIdentity } from '../access/identity.ts';
+import type { Sessions } from '../access/login/sessions.ts';
 import { Refused } from '../access/refused.ts';
-import type { Sessions } from '../access/sessions.ts';
 import { IdentityTaken } from '../administration/identities.ts';
 import { NameTaken } from '../administration/sign-on.ts';
 import { asRegistryError } from '../core/faults.ts';

@@ -1,8 +1,8 @@
 // The sign-on provider: authorization code flow with PKCE, state and nonce.
 import * as oidc from 'openid-client';
-import { boundedFetch } from '../access/bounded-fetch.ts';
 import type { Person } from '../administration/sign-on.ts';
 import type { Config } from '../config/schema.ts';
+import { boundedFetch } from '../outbound/bounded-fetch.ts';
 import { NotSignedOn, ProviderUnavailable } from './provider-errors.ts';
 
 export type ProviderSettings = NonNullable<Config['signOn']>;

@@ -1,13 +1,13 @@
 // Pages on which people sign in, by the sign-on provider or with their password, and out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Audit, AuditEvent } from '../access/audit.ts';
-import type { Credentials } from '../access/basic.ts';
 import { loadEntitlements } from '../access/entitlements.ts';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
+import type { Credentials } from '../access/login/basic.ts';
+import { formToken, isFormToken } from '../access/login/sessions.ts';
 import { Refused } from '../access/refused.ts';
-import { formToken, isFormToken } from '../access/sessions.ts';
 import { linkIdentity } from '../administration/identities.ts';
 import { type Person, signOn } from '../administration/sign-on.ts';
+import type { Audit, AuditEvent } from '../audit/audit.ts';
 import type { Database } from '../db/database.ts';
 import { note } from '../http/observe.ts';
 import { type ErrorCode, RegistryError } from '../oci/errors.ts';

@@ -1,7 +1,7 @@
 // How the token server refuses, so that every kind of client understands it: by status, in OAuth2's words (RFC 6749, 5.2), and in the
 // registry API's, which docker, podman and crane look for.
 import type { FastifyReply } from 'fastify';
-import { TooManyScopes } from '../access/docker-scope.ts';
+import { TooManyScopes } from '../access/tokens/docker-scope.ts';
 import { asRegistryError } from '../core/faults.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { errorBody, statusOf } from '../v2/errors.ts';

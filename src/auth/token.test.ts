@@ -7,13 +7,13 @@ import { insertLink, insertRow, makeRobot, makeToken } from '../../test/support/
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { dialects, makeOrganisation, makeRepository, makeUser } from '../../test/support/databases.ts';
 import { pagesServer } from '../../test/support/pages-server.ts';
-import type { AuditEvent } from '../access/audit.ts';
-import { BearerTokens } from '../access/bearer.ts';
 import { anonymousIdentity, type Identity } from '../access/identity.ts';
 import type { AnonymousAccess } from '../access/policy.ts';
-import { SigningKeys } from '../access/signing-keys.ts';
-import { TokenGrants } from '../access/token-grants.ts';
+import { BearerTokens } from '../access/tokens/bearer.ts';
+import { SigningKeys } from '../access/tokens/signing-keys.ts';
+import { TokenGrants } from '../access/tokens/token-grants.ts';
 import { claimsOfUsers } from '../administration/claim-namespace.ts';
+import type { AuditEvent } from '../audit/audit.ts';
 import type { Database } from '../db/database.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseName } from '../oci/name.ts';

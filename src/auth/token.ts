@@ -1,12 +1,12 @@
 // The token server: Docker's "Token Authentication Specification" by GET, its OAuth2 form by POST, and RFC 8693 for ID tokens.
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Audit } from '../access/audit.ts';
-import { type Credentials, parseBasic } from '../access/basic.ts';
-import type { BearerTokens } from '../access/bearer.ts';
-import { type Asked, parseAsked } from '../access/docker-scope.ts';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
-import type { TokenGrant, TokenGrants } from '../access/token-grants.ts';
+import { type Credentials, parseBasic } from '../access/login/basic.ts';
+import type { BearerTokens } from '../access/tokens/bearer.ts';
+import { type Asked, parseAsked } from '../access/tokens/docker-scope.ts';
+import type { TokenGrant, TokenGrants } from '../access/tokens/token-grants.ts';
+import type { Audit } from '../audit/audit.ts';
 import { note } from '../http/observe.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { Limits } from '../v2/limits.ts';

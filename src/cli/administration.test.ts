@@ -8,7 +8,7 @@ import { hash } from '@node-rs/bcrypt';
 import type { Command } from 'commander';
 import { berth, berthReading, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import type { AuditAction } from '../access/audit-actions.ts';
+import type { AuditAction } from '../audit/actions.ts';
 import { wholeProgram } from './program.ts';
 
 const issuer = '--issuer https://ci.example.com --audience registry.example.com';

@@ -1,14 +1,14 @@
 // What the commands have in common that change or show who may do what.
 import { userInfo } from 'node:os';
 import { type Command, Option } from 'commander';
-import type { recordFromCli } from '../access/audit-cli.ts';
+import type { recordFromCli } from '../audit/from-cli.ts';
 import type { Config } from '../config/schema.ts';
 import type { Database } from '../db/database.ts';
 import type { Inspection } from '../db/inspection.ts';
+import { Failure } from '../failure.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting, openForAdministration } from './existing.ts';
-import { Failure } from './failure.ts';
 
 /** What a command has to say. */
 export interface Answer {
@@ -75,7 +75,7 @@ export async function administer(
   opened.defer(() => database.close());
   const { changed, ...answer } = await work(database, chosen.config);
   try {
-    const { recordFromCli } = await import('../access/audit-cli.ts');
+    const { recordFromCli } = await import('../audit/from-cli.ts');
     for (const change of [changed].flat()) await recordFromCli(database, systemUser(), change);
   } catch (cause) {
     const { message } = cause as Error;

@@ -5,7 +5,7 @@ import { loginEvent } from '../../test/support/audit-event.ts';
 import { berth } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { insertAuditEvents, type NewAuditEvent } from '../db/audit-events.ts';
-import { openSqlite } from '../db/sqlite.ts';
+import { openSqlite } from '../db/sqlite/sqlite.ts';
 
 const event: NewAuditEvent = { ...loginEvent, at: Date.UTC(2026, 0, 31, 12) };
 

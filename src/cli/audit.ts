@@ -1,6 +1,6 @@
 // berth audit: the audit log, as a table for people and as JSON lines for other programs.
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type AuditAction, auditActions } from '../access/audit-actions.ts';
+import { type AuditAction, auditActions } from '../audit/actions.ts';
 import { parseDuration } from '../config/units.ts';
 import type { AuditEventRow, AuditFilter } from '../db/audit-events.ts';
 import { asName } from '../oci/name.ts';

@@ -4,9 +4,9 @@ import type { Loaded } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { type Database, EmptyDatabase, SchemaMismatch } from '../db/database.ts';
 import type { Inspection } from '../db/inspection.ts';
+import { Failure } from '../failure.ts';
 import { databaseExists, inspectDatabase, openDatabase, openStore, refuseLostDatabase } from '../open.ts';
 import type { Context } from './context.ts';
-import { Failure } from './failure.ts';
 
 type Place = Pick<Config, 'database' | 'data'>;
 type Chosen = Pick<Loaded<Config>, 'config' | 'file'>;

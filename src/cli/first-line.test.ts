@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Failure } from './failure.ts';
+import { Failure } from '../failure.ts';
 import { readFirstLine } from './first-line.ts';
 
 const context = { env: {}, out: () => {}, err: () => {} };

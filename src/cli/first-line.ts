@@ -1,5 +1,5 @@
+import { Failure } from '../failure.ts';
 import type { Context } from './context.ts';
-import { Failure } from './failure.ts';
 
 /** Bytes; longer than any secret. */
 const limit = 64 << 10;

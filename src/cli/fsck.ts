@@ -5,10 +5,10 @@ import { placesOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import type { Finding, Walked } from '../core/fsck/walk.ts';
 import type { Repaired } from '../core/repair.ts';
+import { Failure } from '../failure.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting, openExisting, placeOf } from './existing.ts';
-import { Failure } from './failure.ts';
 import { printBytes } from './progress.ts';
 
 interface Options {

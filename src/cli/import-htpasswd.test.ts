@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { hash } from '@node-rs/bcrypt';
 import { berth, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { Logins } from '../access/logins.ts';
+import { Logins } from '../access/login/logins.ts';
 import { findUser } from '../db/users.ts';
 import type { Namespace } from '../oci/name.ts';
 import { openDatabase } from '../open.ts';

@@ -1,9 +1,9 @@
 // berth user import-htpasswd: the users of a registry that had them in a file.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readTextFile } from '../config/text-file.ts';
+import { Failure } from '../failure.ts';
 import { administer, withAdministrationFlags, withCreateFlag, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
-import { Failure } from './failure.ts';
 
 interface Flags {
   readonly admin?: string[];

@@ -1,5 +1,5 @@
 // Ctrl-C, and what service managers send, for commands that can stop anywhere and go on another time.
-import { Failure } from './failure.ts';
+import { Failure } from '../failure.ts';
 
 /**
  * Runs `work`, whose signal the first SIGINT or SIGTERM aborts; what it rejects with then is told as `advice`. A second signal

@@ -1,9 +1,9 @@
 // berth migrate-db: copies the database into another one, SQLite or PostgreSQL, while the registry runs.
 import type { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
+import { Failure } from '../failure.ts';
 import type { Context } from './context.ts';
 import { openExisting } from './existing.ts';
-import { Failure } from './failure.ts';
 import { interruptible } from './interrupt.ts';
 import {
   type MigrationOptions,
@@ -65,7 +65,7 @@ export function migrateDbCommand(command: Command, context: Context): void {
 async function openTarget(config: Config, opened: AsyncDisposableStack) {
   const { openDatabase } = await import('../open.ts');
   if (config.database.url === undefined) {
-    const { lockDataDirectory } = await import('../db/data-lock.ts');
+    const { lockDataDirectory } = await import('../db/sqlite/data-lock.ts');
     const lock = await lockDataDirectory(config.data);
     opened.defer(async () => lock.release());
   }

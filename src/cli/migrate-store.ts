@@ -1,8 +1,8 @@
 // berth migrate-store: copies the blobs to another store, while the registry runs.
 import type { Command } from 'commander';
+import { Failure } from '../failure.ts';
 import type { Context } from './context.ts';
 import { openExisting } from './existing.ts';
-import { Failure } from './failure.ts';
 import { interruptible } from './interrupt.ts';
 import {
   type MigrationOptions,

@@ -1,8 +1,8 @@
 // The command line: one entry here for each command, whose file is loaded once the command is wanted.
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
+import { endingOf } from '../failure.ts';
 import type { Context } from './context.ts';
-import { endingOf } from './failure.ts';
 
 /** Gives a command, which has its name and description, its arguments, flags, action and subcommands. */
 type Define = (command: Command, context: Context) => void;

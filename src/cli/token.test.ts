@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { berth, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { hashOf, isAccessToken } from '../access/access-token.ts';
-import { openSqlite } from '../db/sqlite.ts';
+import { hashOf, isAccessToken } from '../access/login/access-token.ts';
+import { openSqlite } from '../db/sqlite/sqlite.ts';
 
 /** `berth` over a registry of its own, with alice, acme and its robot. */
 async function registry(t: TestContext) {

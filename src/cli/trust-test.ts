@@ -1,9 +1,9 @@
 // berth trust test: whether an ID token would let its job in, and if not, why, claim by claim.
 import { Command } from 'commander';
-import type { Verdict } from '../access/id-tokens.ts';
+import type { Verdict } from '../access/login/id-tokens.ts';
+import { Failure } from '../failure.ts';
 import { consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
-import { Failure } from './failure.ts';
 
 export function trustTestCommand(context: Context): Command {
   return withExamples(
@@ -17,8 +17,8 @@ export function trustTestCommand(context: Context): Command {
         let allowed = false;
         await consult(command, context, async (database) => {
           const { accountNamed } = await import('../administration/accounts.ts');
-          const { IdTokens } = await import('../access/id-tokens.ts');
-          const { KeySets } = await import('../access/key-sets.ts');
+          const { IdTokens } = await import('../access/login/id-tokens.ts');
+          const { KeySets } = await import('../access/login/key-sets.ts');
           await accountNamed(database.read, organisation, 'organisation');
           const parts = { database, keySets: new KeySets(), clock: database.clock };
           const explained = await new IdTokens(parts).explain(organisation, idToken);

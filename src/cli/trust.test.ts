@@ -6,7 +6,7 @@ import { berthReading } from '../../test/support/berth.ts';
 import { startIssuer } from '../../test/support/issuer.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { insertAccount } from '../db/accounts.ts';
-import { openSqlite } from '../db/sqlite.ts';
+import { openSqlite } from '../db/sqlite/sqlite.ts';
 import { asNamespace, type Namespace } from '../oci/name.ts';
 
 /** A data directory with the organisation acme, and `berth trust …` on it. */

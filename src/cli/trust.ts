@@ -1,12 +1,13 @@
 // berth trust: jobs elsewhere that an organisation lets in, without a secret.
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
-import type { ClaimRules } from '../access/claim-rules.ts';
-import { whyRefused } from '../access/shared-issuers.ts';
+import type { ClaimRules } from '../access/login/claim-rules.ts';
+import { whyRefused } from '../access/login/shared-issuers.ts';
 import type { TrustRequest } from '../administration/trust-terms.ts';
 import type { Config } from '../config/schema.ts';
 import { formatDuration, parseDuration } from '../config/units.ts';
 import type { Trust } from '../db/trusts.ts';
+import { Failure } from '../failure.ts';
 import {
   type Answer,
   administer,
@@ -16,7 +17,6 @@ import {
   withExamples,
 } from './administration.ts';
 import type { Context } from './context.ts';
-import { Failure } from './failure.ts';
 import { showTime, table } from './table.ts';
 import { trustTestCommand } from './trust-test.ts';
 

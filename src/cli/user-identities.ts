@@ -1,9 +1,9 @@
 // berth user link, unlink and identities: which users are whom the sign-on provider knows.
 import { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
+import { Failure } from '../failure.ts';
 import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
-import { Failure } from './failure.ts';
 import { table } from './table.ts';
 
 interface Flags {

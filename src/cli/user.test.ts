@@ -168,7 +168,7 @@ carol                   no             no        not for clients
 test('a list is whole, however many pages it has', async (t) => {
   const { data, berth } = await registry(t);
   await berth('user', 'create', 'first', '--no-password');
-  const { openSqlite } = await import('../db/sqlite.ts');
+  const { openSqlite } = await import('../db/sqlite/sqlite.ts');
   const { makeUser } = await import('../../test/support/databases.ts');
   const database = await openSqlite(join(data, 'berth.db'));
   for (let number = 0; number < 1_001; number++) await makeUser(database, `user${number}`);

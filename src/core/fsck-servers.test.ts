@@ -14,7 +14,7 @@ import { type Client, imageOf, ociConfig, type Pushed, randomConfig } from '../.
 import { needs } from '../../test/support/needs.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
 import { bucketFolder, s3Settings } from '../../test/support/s3.ts';
-import { inspectPostgres } from '../db/postgres-inspect.ts';
+import { inspectPostgres } from '../db/postgres/inspect.ts';
 import { asDigest } from '../oci/digest.ts';
 import { blobKey } from '../storage/blob-store.ts';
 import type { Finding } from './fsck/walk.ts';

@@ -1,6 +1,6 @@
-import { damageOf } from '../db/damage.ts';
 import { countRepositories } from '../db/fsck.ts';
 import type { Inspection } from '../db/inspection.ts';
+import { damageOf } from '../db/sqlite/damage.ts';
 import { checkBlobFiles, checkBlobs, checkLinks } from './fsck/blobs.ts';
 import { checkManifests, checkTags } from './fsck/manifests.ts';
 import { checkStagedFiles, checkUploads } from './fsck/uploads.ts';

@@ -7,7 +7,7 @@ import { EmptyDatabase, SchemaMismatch } from './database.ts';
 import { migrate, requireCurrentSchema } from './migrate.ts';
 import * as registry from './migrations/0001-registry.ts';
 import type { Schema } from './schema.ts';
-import { SqliteConnection, sqliteDialect } from './sqlite-dialect.ts';
+import { SqliteConnection, sqliteDialect } from './sqlite/dialect.ts';
 
 function memory(): { db: Kysely<Schema>; tables: () => string[] } {
   const database = new DatabaseSync(':memory:');

@@ -7,7 +7,7 @@ import { Client } from '../../test/support/inject.ts';
 import { testRegistry } from '../../test/support/registry.ts';
 import type { Database } from '../db/database.ts';
 import { setProperty } from '../db/properties.ts';
-import { openSqlite } from '../db/sqlite.ts';
+import { openSqlite } from '../db/sqlite/sqlite.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
 

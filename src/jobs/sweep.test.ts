@@ -14,7 +14,7 @@ import { StoreDisagrees } from '../core/store-identity.ts';
 import { countParked } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { findProperty, setProperty } from '../db/properties.ts';
-import { openSqlite } from '../db/sqlite.ts';
+import { openSqlite } from '../db/sqlite/sqlite.ts';
 import { claimUpload } from '../db/uploads.ts';
 import { asDigest } from '../oci/digest.ts';
 import { type BlobStore, blobKey } from '../storage/blob-store.ts';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { AuditObserver } from '../access/audit.ts';
+import type { AuditObserver } from '../audit/audit.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Counts audit events. One that the audit log will not have is written to the process's log instead. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Access, anonymousCaller, type Caller } from '../access/access.ts';
-import { parseBasic } from '../access/basic.ts';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
+import { parseBasic } from '../access/login/basic.ts';
 import type { Permit } from '../access/permit.ts';
 import type { Blobs } from '../core/blobs.ts';
 import { asRegistryError } from '../core/faults.ts';

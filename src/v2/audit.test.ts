@@ -8,8 +8,8 @@ import { type ConfigInput, testRegistry } from '../../test/support/registry.ts';
 import { createUser } from '../administration/users.ts';
 import { type AuditEventRow, listAuditEvents } from '../db/audit-events.ts';
 import type { Database } from '../db/database.ts';
-import { openSqlite } from '../db/sqlite.ts';
-import { inspectSqlite } from '../db/sqlite-inspect.ts';
+import { inspectSqlite } from '../db/sqlite/inspect.ts';
+import { openSqlite } from '../db/sqlite/sqlite.ts';
 
 /** What is in the audit log when the registry that `use` spoke to has ended. */
 async function logOf(

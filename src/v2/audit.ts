@@ -1,6 +1,7 @@
 // Which requests are events of the audit log, and what they are called there.
-import type { Audit } from '../access/audit.ts';
-import type { AuditAction } from '../access/audit-actions.ts';
+
+import type { AuditAction } from '../audit/actions.ts';
+import type { Audit } from '../audit/audit.ts';
 import type { Served } from './api.ts';
 import type { Exchange } from './exchange.ts';
 import type { Route } from './routes.ts';

@@ -14,14 +14,14 @@ import { Blobs } from '../core/blobs.ts';
 import type { Clock } from '../core/clock.ts';
 import { Manifests } from '../core/manifests.ts';
 import { Uploads } from '../core/uploads.ts';
-import { openSqlite } from '../db/sqlite.ts';
+import { openSqlite } from '../db/sqlite/sqlite.ts';
 import { clientsOf } from '../http/client.ts';
 import type { Network } from '../http/networks.ts';
 import { type Digest, parseDigest } from '../oci/digest.ts';
 import { parseName } from '../oci/name.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { openMemoryStore } from '../storage/memory.ts';
-import { openS3Store } from '../storage/s3.ts';
+import { openS3Store } from '../storage/s3/s3.ts';
 import { registryApi } from './api.ts';
 import { type RedirectPolicy, redirectsOf } from './redirects.ts';
 

@@ -1,6 +1,6 @@
-import type { Ending } from '../cli/failure.ts';
 import type { Config } from '../config/schema.ts';
-import type { Said } from './line.ts';
+import type { Ending } from '../failure.ts';
+import type { Said } from './channel.ts';
 
 /** What the primary tells a worker. */
 export type ToWorker =

@@ -3,10 +3,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
-import { FailedElsewhere } from '../cli/failure.ts';
 import type { Config } from '../config/schema.ts';
+import { FailedElsewhere } from '../failure.ts';
 import { logLine } from '../telemetry/log.ts';
-import { Line, type Question } from './line.ts';
+import { Channel, type Question } from './channel.ts';
 import type { ToPrimary, ToWorker } from './messages.ts';
 
 /** Milliseconds before a worker that died is replaced, doubled each time it dies young. */
@@ -16,7 +16,7 @@ const young = 60_000;
 
 interface Member {
   readonly worker: Worker;
-  readonly line: Line;
+  readonly line: Channel;
   readonly exited: Promise<void>;
 }
 
@@ -80,7 +80,7 @@ export class Pool {
     const listening = Promise.withResolvers<string>();
     const exit = Promise.withResolvers<void>();
     const worker = cluster.fork();
-    const line = new Line((said) => tell(worker, said), answer);
+    const line = new Channel((said) => tell(worker, said), answer);
     const member = { worker, line, exited: exit.promise };
     this.#members.set(slot, member);
     const gone = (reason: Error): void => {

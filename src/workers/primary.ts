@@ -8,7 +8,7 @@ import { networkOf } from '../access/network-of.ts';
 import type { Listening, Service } from '../cli/serve.ts';
 import type { ListenAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
-import { lockDataDirectory } from '../db/data-lock.ts';
+import { lockDataDirectory } from '../db/sqlite/data-lock.ts';
 import { releaseAllClaims } from '../db/uploads.ts';
 import { clientsOf } from '../http/client.ts';
 import { ConnectionLimits } from '../http/connection-limits.ts';

@@ -1,11 +1,11 @@
 // A worker: the app as one process runs it, told by its primary when to begin and when to end.
 import type { EventEmitter } from 'node:events';
 import { type App, createApp } from '../app.ts';
-import { endingOf } from '../cli/failure.ts';
 import type { Config } from '../config/schema.ts';
+import { endingOf } from '../failure.ts';
 import type { Readiness } from '../http/operations.ts';
 import { createLogger } from '../telemetry/log.ts';
-import { Line } from './line.ts';
+import { Channel } from './channel.ts';
 import type { ToPrimary, ToWorker } from './messages.ts';
 
 type WorkerProcess = Pick<EventEmitter, 'on' | 'prependListener'> & {
@@ -25,7 +25,7 @@ export async function work(process: WorkerProcess): Promise<void> {
   const told = Promise.withResolvers<void>();
   let app: App | undefined;
   const send = (message: ToPrimary): void => void process.send?.(message);
-  const line = new Line(send, async (question) => {
+  const line = new Channel(send, async (question) => {
     if (app === undefined) throw new Error('starting');
     const { metrics, ready } = app.operations;
     return question === 'metrics' ? metrics.getMetricsAsJSON() : ready();
@@ -56,7 +56,7 @@ export async function work(process: WorkerProcess): Promise<void> {
 }
 
 /** On the registry's own listener any worker may be asked, and answers for all. */
-function operationsOfAll({ operations }: Config, line: Line) {
+function operationsOfAll({ operations }: Config, line: Channel) {
   if (operations) return 'elsewhere';
   return {
     metrics: {

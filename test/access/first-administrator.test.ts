@@ -1,7 +1,7 @@
 // The administrator that the first start makes, by real processes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { verifyPassword } from '../../src/access/passwords.ts';
+import { verifyPassword } from '../../src/access/login/passwords.ts';
 import { findUser } from '../../src/db/users.ts';
 import type { Namespace } from '../../src/oci/name.ts';
 import { openDatabase } from '../../src/open.ts';

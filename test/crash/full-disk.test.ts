@@ -4,7 +4,7 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openSqlite } from '../../src/db/sqlite.ts';
+import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { sweep } from '../../src/jobs/sweep.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { cleanUp } from '../support/cleanup.ts';

@@ -4,7 +4,7 @@ import { Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { migrate, migrations } from '../../src/db/migrate.ts';
 import type { Schema } from '../../src/db/schema.ts';
-import { SqliteConnection, sqliteDialect } from '../../src/db/sqlite-dialect.ts';
+import { SqliteConnection, sqliteDialect } from '../../src/db/sqlite/dialect.ts';
 
 const [path, last] = process.argv.slice(2) as [string, string];
 

@@ -89,7 +89,7 @@ test('a database of a newer version stops the start with one line, and stays as 
 
 test('processes that open a new database at once migrate it once', async (t) => {
   const data = await temporaryDirectory(t);
-  const open = `import { openSqlite } from ${JSON.stringify(new URL('../../src/db/sqlite.ts', import.meta.url).href)};
+  const open = `import { openSqlite } from ${JSON.stringify(new URL('../../src/db/sqlite/sqlite.ts', import.meta.url).href)};
     await (await openSqlite(${JSON.stringify(join(data, 'berth.db'))})).close();`;
   await Promise.all(
     Array.from({ length: 4 }, () =>

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { createApp } from '../../src/app.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import { openSqlite } from '../../src/db/sqlite.ts';
+import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { type Around, watchedDatabase, watchedFiles } from './watched.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { AppParts } from '../../src/app.ts';
-import { openSqlite } from '../../src/db/sqlite.ts';
+import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { testRegistry } from '../support/registry.ts';
 import { faultOf, repeat, send } from './client.ts';

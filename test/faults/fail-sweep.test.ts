@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openSqlite } from '../../src/db/sqlite.ts';
+import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { type SweepParts, sweep } from '../../src/jobs/sweep.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { testRegistry } from '../support/registry.ts';

@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test';
 import { type App, createApp } from '../../src/app.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import type { Database } from '../../src/db/database.ts';
-import { openSqlite } from '../../src/db/sqlite.ts';
+import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { sweep } from '../../src/jobs/sweep.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';

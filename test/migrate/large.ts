@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
+import { queriesOf } from '../../src/db/copy/queries.ts';
+import { type Row, tables } from '../../src/db/copy/tables.ts';
 import type { Database } from '../../src/db/database.ts';
 import { raiseIds } from '../../src/db/dialect.ts';
-import { queriesOf } from '../../src/db/table-queries.ts';
-import { type Row, tables } from '../../src/db/tables.ts';
 
 /**
  * Rows of a registry with so many manifests, each of one blob, and so many tags on them; its bytes are nowhere. Faster than

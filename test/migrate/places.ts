@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { stringify } from 'yaml';
-import type { S3Settings } from '../../src/storage/s3-bucket.ts';
+import type { S3Settings } from '../../src/storage/s3/bucket.ts';
 import { berth } from '../support/berth.ts';
 import { needs } from '../support/needs.ts';
 import { openTestPostgres } from '../support/postgres.ts';

@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test';
 import type { AppParts } from '../../src/app.ts';
 import { openMemoryStore } from '../../src/storage/memory.ts';
-import type { S3Settings } from '../../src/storage/s3-bucket.ts';
+import type { S3Settings } from '../../src/storage/s3/bucket.ts';
 import { type BackendName, backendNames, backendVariable } from './backend-names.ts';
 import { openTestPostgres } from './postgres.ts';
 import type { ConfigInput } from './registry.ts';

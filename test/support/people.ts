@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { Access } from '../../src/access/access.ts';
-import { makeAccessToken } from '../../src/access/access-token.ts';
-import { BearerTokens } from '../../src/access/bearer.ts';
-import { Logins } from '../../src/access/logins.ts';
-import { SigningKeys } from '../../src/access/signing-keys.ts';
+import { makeAccessToken } from '../../src/access/login/access-token.ts';
+import { Logins } from '../../src/access/login/logins.ts';
+import { BearerTokens } from '../../src/access/tokens/bearer.ts';
+import { SigningKeys } from '../../src/access/tokens/signing-keys.ts';
 import type { Database } from '../../src/db/database.ts';
 import type { Role } from '../../src/db/schema.ts';
 import { insertLink, insertRow, makeOrganisation, makeRobot, makeToken, makeUser } from './access.ts';

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { clearLeftBehind, countRows, isEmpty } from '../../db/copy/counts.ts';
+import { tables } from '../../db/copy/tables.ts';
 import type { Database } from '../../db/database.ts';
 import { analyze, highestId, raiseIds } from '../../db/dialect.ts';
 import type { Db } from '../../db/prepare.ts';
 import { findOrSetProperty, findProperty, setProperty } from '../../db/properties.ts';
 import { readOnlyReason } from '../../db/read-only.ts';
-import { clearLeftBehind, countRows, isEmpty } from '../../db/table-counts.ts';
-import { tables } from '../../db/tables.ts';
 import { CannotMigrate } from './cannot-migrate.ts';
 import { freeze } from './freeze.ts';
 import { type Differences, type SyncParts, syncTable } from './sync-table.ts';

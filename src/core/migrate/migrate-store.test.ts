@@ -10,7 +10,7 @@ import { temporaryDirectory } from '../../../test/support/temporary-directory.ts
 import type { Database } from '../../db/database.ts';
 import { reasonOfMove } from '../../db/database.ts';
 import { readOnlyReason } from '../../db/read-only.ts';
-import { openSqlite } from '../../db/sqlite.ts';
+import { openSqlite } from '../../db/sqlite/sqlite.ts';
 import { asDigest } from '../../oci/digest.ts';
 import { type BlobStore, blobKey } from '../../storage/blob-store.ts';
 import { openFilesystemStore } from '../../storage/filesystem.ts';

@@ -1,6 +1,6 @@
+import type { TableQueries } from '../../db/copy/queries.ts';
+import type { Row, Table } from '../../db/copy/tables.ts';
 import type { Db } from '../../db/prepare.ts';
-import type { TableQueries } from '../../db/table-queries.ts';
-import type { Row, Table } from '../../db/tables.ts';
 
 const pageSize = 5_000;
 

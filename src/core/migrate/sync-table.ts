@@ -1,7 +1,7 @@
+import { queriesOf, type TableQueries } from '../../db/copy/queries.ts';
+import type { Row, Table } from '../../db/copy/tables.ts';
 import type { Database } from '../../db/database.ts';
 import { findManifestBytes } from '../../db/manifest-bytes.ts';
-import { queriesOf, type TableQueries } from '../../db/table-queries.ts';
-import type { Row, Table } from '../../db/tables.ts';
 import { asDigest, digestAlgorithm } from '../../oci/digest.ts';
 import { digestBytes } from '../running-hash.ts';
 import { compareKeys, Pages } from './pages.ts';

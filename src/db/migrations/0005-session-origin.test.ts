@@ -8,10 +8,10 @@ import { whyUnusable } from '../../../test/support/needs.ts';
 import { openTestPostgres } from '../../../test/support/postgres.ts';
 import { findIdentity, insertIdentity } from '../identities.ts';
 import { migrate, migrations } from '../migrate.ts';
-import { sessionDialect } from '../postgres-dialect.ts';
-import { clientConfig } from '../postgres-session.ts';
+import { sessionDialect } from '../postgres/dialect.ts';
+import { clientConfig } from '../postgres/session.ts';
 import type { Schema } from '../schema.ts';
-import { SqliteConnection, sqliteDialect } from '../sqlite-dialect.ts';
+import { SqliteConnection, sqliteDialect } from '../sqlite/dialect.ts';
 import { findDearestBcrypt } from '../users.ts';
 
 const sqlite = async () => {

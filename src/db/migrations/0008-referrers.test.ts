@@ -8,9 +8,9 @@ import { whyUnusable } from '../../../test/support/needs.ts';
 import { openTestPostgres } from '../../../test/support/postgres.ts';
 import { referrerRank } from '../../oci/referrer-rank.ts';
 import { migrate, migrations } from '../migrate.ts';
-import { sessionDialect } from '../postgres-dialect.ts';
+import { sessionDialect } from '../postgres/dialect.ts';
 import type { Schema } from '../schema.ts';
-import { SqliteConnection, sqliteDialect } from '../sqlite-dialect.ts';
+import { SqliteConnection, sqliteDialect } from '../sqlite/dialect.ts';
 
 const openers: Record<string, (t: TestContext) => Promise<Kysely<Schema>>> = {
   SQLite: async () => {

@@ -1,0 +1,109 @@
+// Password hashes share four threads with the reading of files. One runs at a time, few wait, and none waits for long.
+import { RegistryError } from '../../oci/errors.ts';
+
+export interface HashQueueLimits {
+  readonly atOnce?: number;
+  /** How many may wait. */
+  readonly waiting?: number;
+  /** Milliseconds. */
+  readonly longestWait?: number;
+}
+
+interface Job {
+  readonly run: () => void;
+  readonly refuse: () => void;
+}
+
+/** Those who wait take turns by where they come from, so that whoever sends much waits for itself. */
+export class HashQueue {
+  readonly #atOnce: number;
+  readonly #limit: number;
+  readonly #longestWait: number;
+  /** Addresses in the order of their next turn; none has an empty line. */
+  readonly #lines = new Map<string, Job[]>();
+  #running = 0;
+  #waiting = 0;
+
+  constructor({ atOnce = 1, waiting = 64, longestWait = 10_000 }: HashQueueLimits = {}) {
+    this.#atOnce = atOnce;
+    this.#limit = waiting;
+    this.#longestWait = longestWait;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Runs `work` when it is its turn. @throws RegistryError `UNAVAILABLE` when that is not in time, or what `work` throws */
+  async run<T>(address: string, work: () => Promise<T>): Promise<T> {
+    if (this.#running < this.#atOnce) this.#running += 1;
+    else await this.#turn(address);
+    try {
+      return await work();
+    } finally {
+      this.#next();
+    }
+  }
+
+  #turn(address: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting >= this.#limit && !this.#makeRoom(address)) return reject(this.#refusal());
+      const timer = setTimeout(() => {
+        this.#remove(address, job);
+        reject(this.#refusal());
+      }, this.#longestWait);
+      const job: Job = {
+        run: () => {
+          clearTimeout(timer);
+          resolve();
+        },
+        refuse: () => {
+          clearTimeout(timer);
+          reject(this.#refusal());
+        },
+      };
+      const line = this.#lines.get(address);
+      if (line) line.push(job);
+      else this.#lines.set(address, [job]);
+      this.#waiting += 1;
+    });
+  }
+
+  #next(): void {
+    const [first] = this.#lines;
+    if (first === undefined) {
+      this.#running -= 1;
+      return;
+    }
+    const [address, line] = first;
+    const job = line.shift() as Job;
+    this.#waiting -= 1;
+    this.#lines.delete(address);
+    if (line.length > 0) this.#lines.set(address, line);
+    job.run();
+  }
+
+  /** Sends away the last of the longest line, unless the newcomer's own line would then be as long. */
+  #makeRoom(address: string): boolean {
+    const own = this.#lines.get(address)?.length ?? 0;
+    let longest: [address: string, line: Job[]] | undefined;
+    for (const entry of this.#lines) if (entry[1].length > (longest?.[1].length ?? 0)) longest = entry;
+    if (longest === undefined || longest[1].length <= own + 1) return false;
+    const last = longest[1].at(-1) as Job;
+    this.#remove(longest[0], last);
+    last.refuse();
+    return true;
+  }
+
+  #remove(address: string, job: Job): void {
+    const line = this.#lines.get(address) as Job[];
+    line.splice(line.indexOf(job), 1);
+    if (line.length === 0) this.#lines.delete(address);
+    this.#waiting -= 1;
+  }
+
+  #refusal(): RegistryError {
+    const retryAfter = Math.ceil(this.#longestWait / 1000);
+    return new RegistryError('UNAVAILABLE', 'too many logins at once', { retryAfter });
+  }
+}

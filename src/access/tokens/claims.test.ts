@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { JWTPayload } from 'jose';
+import { parseName } from '../../oci/name.ts';
+import { anonymousIdentity, type Identity } from '../identity.ts';
+import { accessClaims, identityClaims, readAccess, readIdentity } from './claims.ts';
+
+const app = parseName('acme/app');
+
+/** What a token says, as whoever reads it finds it. */
+function written(claims: JWTPayload): JWTPayload {
+  return JSON.parse(JSON.stringify(claims));
+}
+
+const principals = {
+  user: { kind: 'user', id: 7, name: 'alice' },
+  robot: { kind: 'robot', id: 1, name: 'acme+ci' },
+  job: { kind: 'job', trust: 2, subject: 'repo:acme/app', name: 'acme' },
+} as const;
+const credentials = {
+  password: { kind: 'password', since: 0 },
+  token: { kind: 'token', id: 4 },
+  'id-token': { kind: 'id-token', trust: 2, since: 6 },
+} as const;
+
+test('an identity is written with a subject for others, and read back', () => {
+  const identities: Identity[] = [
+    anonymousIdentity,
+    { principal: principals.user, credential: credentials.password },
+    { principal: principals.robot, credential: credentials.token },
+    { principal: principals.job, credential: credentials['id-token'] },
+  ];
+  for (const identity of identities) {
+    assert.deepEqual(readIdentity(written(identityClaims(identity))), identity);
+  }
+  assert.deepEqual(
+    identities.map((identity) => identityClaims(identity).sub),
+    ['anonymous', 'user:7', 'robot:1', 'job:2:repo:acme/app'],
+  );
+});
+
+test('what is in an identity beside its own is not taken over', () => {
+  for (const principal of [{ kind: 'anonymous' }, ...Object.values(principals)] as const) {
+    const more = { ...principals.job, ...principals.user, ...principal, more: 1 };
+    const read = readIdentity({ principal: more, credential: { kind: 'none', id: 1 } });
+    assert.deepEqual(read, { principal, credential: { kind: 'none' } });
+  }
+});
+
+const noTexts = [undefined, null, 1, {}, ['x']];
+const noIds = [undefined, null, '1', 0, -1, 1.5, 2 ** 53, [1]];
+const noTimes = [undefined, null, '1', -1, 0.5, 2 ** 53, [1]];
+
+for (const [what, principal] of [
+  ...[undefined, null, 'alice', 7, [], [principals.user], {}].map((one) => ['in whole', one] as const),
+  ...[undefined, 'root', 'holder', 'User', 'toString'].flatMap((kind) =>
+    Object.values(principals).map((one) => ['of its kind', { ...one, kind }] as const),
+  ),
+  ...noTexts.flatMap((name) =>
+    Object.values(principals).map((one) => ['in its name', { ...one, name }] as const),
+  ),
+  ...noIds.flatMap((id) => [
+    ["in a user's id", { ...principals.user, id }] as const,
+    ["in a robot's id", { ...principals.robot, id }] as const,
+    ["in a job's trust", { ...principals.job, trust: id }] as const,
+  ]),
+  ...noTexts.map((subject) => ["in a job's subject", { ...principals.job, subject }] as const),
+]) {
+  test(`no principal: spoiled ${what}, ${JSON.stringify(principal)}`, () => {
+    assert.equal(readIdentity({ principal, credential: credentials.token }), undefined);
+  });
+}
+
+for (const [what, credential] of [
+  ...[undefined, null, 'none', 7, [], [credentials.token], {}].map((one) => ['in whole', one] as const),
+  ...[undefined, 'root', 'foreign', 'None', 'toString'].flatMap((kind) =>
+    Object.values(credentials).map((one) => ['of its kind', { ...one, kind }] as const),
+  ),
+  ...noTimes.flatMap((since) => [
+    ["in a password's time", { ...credentials.password, since }] as const,
+    ["in an ID token's time", { ...credentials['id-token'], since }] as const,
+  ]),
+  ...noIds.flatMap((id) => [
+    ["in a token's id", { ...credentials.token, id }] as const,
+    ["in an ID token's trust", { ...credentials['id-token'], trust: id }] as const,
+  ]),
+]) {
+  test(`no credential: spoiled ${what}, ${JSON.stringify(credential)}`, () => {
+    assert.equal(readIdentity({ principal: principals.user, credential }), undefined);
+  });
+}
+
+test('what was granted is written in the words of Docker, with the ids of what there is', () => {
+  const granted = [
+    { name: app, actions: ['pull', 'push'], repository: 3 },
+    { name: parseName('acme/new'), actions: ['create'], repository: undefined },
+  ] as const;
+  const access = [
+    { type: 'repository', name: 'acme/app', actions: ['pull', 'push'], id: 3 },
+    { type: 'repository', name: 'acme/new', actions: ['create'] },
+  ];
+  assert.deepEqual(accessClaims(granted, false), { access });
+  const catalog = { type: 'registry', name: 'catalog', actions: ['*'] };
+  assert.deepEqual(accessClaims(granted, true), { access: [...access, catalog] });
+  assert.deepEqual(readAccess(written(accessClaims(granted, true)), { ids: true }), {
+    granted: new Map(granted.map((one) => [one.name, one])),
+    catalog: true,
+  });
+});
+
+/** What a token with these entries is good for, as text. */
+function good(access: unknown, ids = true): string[] | undefined {
+  const read = readAccess({ access }, { ids });
+  if (read === undefined) return undefined;
+  const granted = [...read.granted].map(([key, { name, actions, repository }]) => {
+    assert.equal(key, name);
+    return `${name}:${actions}${repository === undefined ? '' : ` in ${repository}`}`;
+  });
+  return read.catalog ? [...granted, 'catalog'] : granted;
+}
+
+const pull = { type: 'repository', name: 'acme/app', actions: ['pull'] };
+const catalog = { type: 'registry', name: 'catalog', actions: ['*'] };
+
+for (const [what, access, expected] of [
+  ['no claim', undefined, []],
+  ['null, as Go writes an empty list', null, []],
+  ['nothing', [], []],
+  ['one repository', [pull], ['acme/app:pull']],
+  [
+    'an entry without actions',
+    [
+      { ...pull, actions: undefined },
+      { ...pull, actions: null },
+    ],
+    [],
+  ],
+  ['an empty list of actions', [{ ...pull, actions: [] }], ['acme/app:']],
+  ['actions that nobody knows', [{ ...pull, actions: ['pull', 'fly', 'toString'] }], ['acme/app:pull']],
+  ['a name that there cannot be', [{ ...pull, name: '../etc' }], []],
+  ['a pattern', [{ ...pull, name: 'acme/*' }], []],
+  ['a name that is no text', [undefined, 5, ['acme/app']].map((name) => ({ ...pull, name })), []],
+  [
+    'another type',
+    [
+      { ...pull, type: 'artifact' },
+      { ...pull, type: undefined },
+    ],
+    [],
+  ],
+  ['a repository twice', [pull, { ...pull, actions: ['push', 'pull'], id: 3 }], ['acme/app:pull,push in 3']],
+  ['several', [pull, { ...pull, name: 'b' }], ['acme/app:pull', 'b:pull']],
+  ['the catalog', [catalog], ['catalog']],
+  [
+    'the catalog, then less of it',
+    [catalog, { ...catalog, actions: [] }, pull],
+    ['acme/app:pull', 'catalog'],
+  ],
+  ['the catalog without all actions', [{ ...catalog, actions: ['pull'] }], []],
+  ['something else of the registry', [{ ...catalog, name: 'other' }], []],
+  ['a repository of that name', [{ ...catalog, type: 'repository' }], ['catalog:*']],
+  ['another type of that name', [{ ...catalog, type: 'artifact' }], []],
+] as const) {
+  test(`a token is good for what it says: ${what}`, () => assert.deepEqual(good(access), expected));
+}
+
+for (const [what, access] of [
+  ['a text', 'acme/app'],
+  ['an object', { ...pull }],
+  ['a number', 0],
+  ['nothing that is, in it', [null]],
+  ['a text in it', [pull, 'acme/app']],
+  ['a list in it', [[]]],
+  ['actions in a text', [{ ...pull, actions: 'pull' }]],
+  ['actions in an object', [{ ...pull, actions: { 0: 'pull' } }]],
+  ['an action that is none', [{ ...pull, actions: ['pull', 5] }]],
+] as const) {
+  test(`a token that does not say what it is good for: ${what}`, () => assert.equal(good(access), undefined));
+}
+
+test("a repository's id is believed where it is Berth's own, and one", () => {
+  assert.deepEqual(good([{ ...pull, id: 3 }]), ['acme/app:pull in 3']);
+  assert.deepEqual(good([{ ...pull, id: 3 }], false), ['acme/app:pull']);
+  for (const id of noIds) assert.deepEqual(good([{ ...pull, id }]), ['acme/app:pull'], String(id));
+});

@@ -1,0 +1,51 @@
+// What clients ask the token server for: `repository:acme/app:pull,push`, `registry:catalog:*`, several of them in repeated
+// parameters and parted by spaces (Docker's "Token Scope Documentation").
+import { asName, type RepositoryName } from '../../oci/name.ts';
+import { type Action, asAction } from '../rights.ts';
+
+export interface Asked {
+  /** In the order they were asked for first. */
+  readonly repositories: ReadonlyMap<RepositoryName, readonly Action[]>;
+  /** The list of all repositories. */
+  readonly catalog: boolean;
+}
+
+const maxScopes = 100;
+const maxCharacters = 8_192;
+
+/** More is asked for than one token may be good for. The message is for whoever asked. */
+export class TooManyScopes extends Error {
+  override readonly name = 'TooManyScopes';
+}
+
+/**
+ * What is not understood asks for nothing: a client that knows more types of resources gets what there is.
+ * @throws TooManyScopes
+ */
+export function parseAsked(parameters: readonly string[]): Asked {
+  const characters = parameters.reduce((sum, { length }) => sum + length, 0);
+  if (characters > maxCharacters) throw new TooManyScopes(`scopes of at most ${maxCharacters} characters`);
+  const scopes = parameters.flatMap((parameter) => parameter.split(' ')).filter((scope) => scope !== '');
+  if (scopes.length > maxScopes) throw new TooManyScopes(`at most ${maxScopes} scopes in one token`);
+
+  const repositories = new Map<RepositoryName, readonly Action[]>();
+  let catalog = false;
+  for (const { type, name, actions } of scopes.map(split)) {
+    if (type === 'registry' && name === 'catalog') catalog ||= actions.includes('*');
+    const repository = type === 'repository' ? asName(name) : undefined;
+    if (repository === undefined) continue;
+    const known = actions.map(asAction).filter((action) => action !== undefined);
+    repositories.set(repository, [...new Set([...(repositories.get(repository) ?? []), ...known])]);
+  }
+  return { repositories, catalog };
+}
+
+/** A name may have colons in it (`host:port/name`), types and actions have none. A type may have a class: `repository(plugin)`. */
+function split(scope: string): { type: string; name: string; actions: readonly string[] } {
+  const [first, last] = [scope.indexOf(':'), scope.lastIndexOf(':')];
+  return {
+    type: scope.slice(0, Math.max(first, 0)),
+    name: scope.slice(first + 1, last),
+    actions: scope.slice(last + 1).split(','),
+  };
+}

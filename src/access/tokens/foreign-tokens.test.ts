@@ -1,0 +1,427 @@
+import assert from 'node:assert/strict';
+import { createHmac, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { mkdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { calculateJwkThumbprint, type JWK, SignJWT } from 'jose';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
+import { tokenOfLength } from '../../../test/support/token-length.ts';
+import type { RegistryError } from '../../oci/errors.ts';
+import { ForeignKeys, type KeyFiles, type KeysObserver } from './foreign-keys.ts';
+import { ForeignTokens } from './foreign-tokens.ts';
+import { TokenServerKeysError } from './token-server-keys-error.ts';
+
+const now = Date.UTC(2026, 0, 1, 12);
+const seconds = now / 1000;
+const refused = { name: 'RegistryError', code: 'UNAUTHORIZED', detail: undefined };
+
+interface Pair {
+  readonly publicKey: KeyObject;
+  readonly privateKey: KeyObject;
+}
+
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' });
+const p521 = generateKeyPairSync('ec', { namedCurve: 'P-521' });
+const ed25519 = generateKeyPairSync('ed25519');
+const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+
+const pemOf = (key: KeyObject): string => key.export({ format: 'pem', type: 'spki' }).toString();
+const jwkOf = (key: KeyObject): JWK => key.export({ format: 'jwk' }) as JWK;
+
+/** What a token server that speaks Docker's format says. */
+const usual = {
+  iss: 'https://auth.example',
+  sub: 'alice',
+  aud: 'registry.example',
+  exp: seconds + 300,
+  nbf: seconds,
+  iat: seconds,
+  jti: 'x',
+  access: [
+    { type: 'repository', name: 'acme/app', actions: ['pull', 'push'] },
+    { type: 'repository', class: '', name: 'acme/other', actions: ['pull', 'fly'] },
+    { type: 'repository', name: 'acme/nothing', actions: null },
+    { type: 'repository', name: '../etc', actions: ['pull'] },
+    { type: 'registry', name: 'catalog', actions: ['*'] },
+  ],
+};
+
+function sign(
+  key: KeyObject,
+  header: { alg: string; kid?: string; [name: string]: unknown },
+  claims: object = {},
+) {
+  return new SignJWT({ ...usual, ...claims }).setProtectedHeader({ typ: 'JWT', ...header }).sign(key);
+}
+
+interface Contents {
+  readonly certificates?: string;
+  readonly keys?: unknown;
+}
+
+async function setUp(t: TestContext, contents: Contents) {
+  const directory = await temporaryDirectory(t);
+  const time = { now };
+  const files: KeyFiles = {
+    certificates: contents.certificates === undefined ? undefined : join(directory, 'keys.pem'),
+    keys: contents.keys === undefined ? undefined : join(directory, 'keys.json'),
+  };
+  const put = async (file: string | undefined, text: string) => {
+    await writeFile(join(directory, 'new'), text);
+    await rename(join(directory, 'new'), file as string);
+  };
+  if (files.certificates) await put(files.certificates, contents.certificates as string);
+  if (files.keys) {
+    await put(files.keys, typeof contents.keys === 'string' ? contents.keys : JSON.stringify(contents.keys));
+  }
+  const told: (number | string)[] = [];
+  const observer = {
+    reloaded: (count: number) => told.push(count),
+    failed: (error: Error) => told.push(error.message.replaceAll(directory, '')),
+  };
+  const clock = (): number => time.now;
+  const keys = await ForeignKeys.open(files, observer, clock);
+  const tokens = new ForeignTokens({ keys, clock, issuer: usual.iss, service: 'registry.example' });
+  return { tokens, time, told, files, put, verify: async (token: string) => tokens.verify(token) };
+}
+
+test('a token of the other server is believed in what it says', async (t) => {
+  const certificates = pemOf(rsa.publicKey) + pemOf(p256.publicKey);
+  const { tokens, verify } = await setUp(t, { certificates });
+  const token = await sign(
+    rsa.privateKey,
+    { alg: 'RS256' },
+    {
+      access: [...usual.access, { type: 'repository', name: 'acme/app', actions: ['delete'], id: 7 }],
+    },
+  );
+  const bearer = await verify(token);
+  const granted = [...bearer.granted.values()];
+  assert.deepEqual(
+    { ...bearer, granted },
+    {
+      identity: { principal: { kind: 'holder', name: 'alice' }, credential: { kind: 'foreign' } },
+      granted: [
+        { name: 'acme/app', actions: ['pull', 'push', 'delete'], repository: undefined },
+        { name: 'acme/other', actions: ['pull'], repository: undefined },
+      ],
+      catalog: true,
+      expires: now + 300_000,
+    },
+  );
+  assert.equal(tokens.verify(token), bearer, 'at once when it is known');
+});
+
+const signatures: [Pair, string[]][] = [
+  [rsa, ['RS256', 'RS384', 'RS512']],
+  [p256, ['ES256']],
+  [p384, ['ES384']],
+  [p521, ['ES512']],
+  [ed25519, ['EdDSA', 'Ed25519']],
+];
+
+for (const [{ publicKey, privateKey }, algorithms] of signatures) {
+  test(`${algorithms.join(', ')}: keys in PEM and in a key set verify them`, async (t) => {
+    const pem = await setUp(t, { certificates: pemOf(publicKey) });
+    const set = await setUp(t, { keys: { keys: [jwkOf(publicKey)] } });
+    for (const alg of algorithms) {
+      const token = await sign(privateKey, { alg });
+      await pem.verify(token);
+      await set.verify(token);
+    }
+  });
+}
+
+test('a key goes by its thumbprint, its libtrust fingerprint, the name in the key set, or none', async (t) => {
+  const thumbprint = await calculateJwkThumbprint(jwkOf(rsa.publicKey));
+  const both = { certificates: pemOf(rsa.publicKey) + pemOf(p256.publicKey) };
+  const named = { keys: { keys: [{ ...jwkOf(rsa.publicKey), kid: 'key-1' }] } };
+  for (const [contents, kid, holds] of [
+    [both, thumbprint, true],
+    [both, undefined, true],
+    [both, 'key-1', false],
+    [both, await calculateJwkThumbprint(jwkOf(p256.publicKey)), false],
+    [named, 'key-1', true],
+    [named, thumbprint, true],
+    [{ ...both, ...named }, 'key-1', true],
+  ] as const) {
+    const { verify } = await setUp(t, contents);
+    const token = await sign(rsa.privateKey, { alg: 'RS256', ...(kid !== undefined && { kid }) });
+    if (holds) await verify(token);
+    else await assert.rejects(verify(token), refused);
+  }
+});
+
+/** For keys that nobody reads again. */
+const untold: KeysObserver = { reloaded: () => assert.fail(), failed: () => assert.fail() };
+
+type Forgery = () => string | Promise<string>;
+
+const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+function mac(secret: string | Buffer): string {
+  const input = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode(usual)}`;
+  return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
+}
+
+const forgeries: Record<string, Forgery> = {
+  'nothing at all': () => '',
+  'no token': () => 'a.b.c',
+  'alg none': () => `${encode({ alg: 'none' })}.${encode(usual)}.`,
+  'HS256 by the public key in PEM': () => mac(pemOf(p256.publicKey)),
+  'HS256 by the public key in DER': () => mac(p256.publicKey.export({ format: 'der', type: 'spki' })),
+  'HS256 by the key set': () => mac(JSON.stringify(jwkOf(p256.publicKey))),
+  'a key of its own': () => sign(stranger.privateKey, { alg: 'ES256', jwk: jwkOf(stranger.publicKey) }),
+  'a known kid, with a key of its own': async () =>
+    sign(stranger.privateKey, {
+      alg: 'ES256',
+      kid: await calculateJwkThumbprint(jwkOf(p256.publicKey)),
+      jwk: jwkOf(stranger.publicKey),
+    }),
+  'a certificate of its own': () => sign(stranger.privateKey, { alg: 'ES256', x5c: ['MIIB'] }),
+  'keys elsewhere': () => sign(stranger.privateKey, { alg: 'ES256', jku: 'https://attacker.example' }),
+  'a kid that climbs': () => sign(p256.privateKey, { alg: 'ES256', kid: '../../../dev/null' }),
+  'a kid that is a number': () => sign(p256.privateKey, { alg: 'ES256', kid: 1 as never }),
+  'a critical extension': () =>
+    new SignJWT(usual)
+      .setProtectedHeader({ alg: 'ES256', crit: ['x'], x: 1 })
+      .sign(p256.privateKey, { crit: { x: true } }),
+  'another issuer': () => sign(p256.privateKey, { alg: 'ES256' }, { iss: 'https://attacker.example' }),
+  'no issuer': () => sign(p256.privateKey, { alg: 'ES256' }, { iss: undefined }),
+  'another audience': () => sign(p256.privateKey, { alg: 'ES256' }, { aud: 'other.example' }),
+  'no audience': () => sign(p256.privateKey, { alg: 'ES256' }, { aud: undefined }),
+  'no end': () => sign(p256.privateKey, { alg: 'ES256' }, { exp: undefined }),
+  expired: () => sign(p256.privateKey, { alg: 'ES256' }, { exp: seconds - 30 }),
+  'not yet valid': () => sign(p256.privateKey, { alg: 'ES256' }, { nbf: seconds + 31 }),
+  'a holder that is a number': () => sign(p256.privateKey, { alg: 'ES256' }, { sub: 7 }),
+  'a holder with a very long name': () => sign(p256.privateKey, { alg: 'ES256' }, { sub: 'a'.repeat(256) }),
+  'access that is an object': () => sign(p256.privateKey, { alg: 'ES256' }, { access: {} }),
+  'access to a number': () => sign(p256.privateKey, { alg: 'ES256' }, { access: [7] }),
+  'more than any header holds': () => sign(p256.privateKey, { alg: 'ES256' }, { x: 'x'.repeat(16_384) }),
+};
+
+for (const [what, forge] of Object.entries(forgeries)) {
+  test(`refused, and no more is said: ${what}`, async (t) => {
+    const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
+    await assert.rejects(verify(await forge()), refused);
+  });
+}
+
+test('the log is told what was wrong with a token', async (t) => {
+  const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
+  const causeOf = async (text: string) =>
+    verify(text).then(
+      () => assert.fail('it was taken'),
+      (error: RegistryError) => error.cause as (Error & { code?: string }) | undefined,
+    );
+  const expired = await sign(p256.privateKey, { alg: 'ES256' }, { exp: seconds - 30 });
+  assert.equal((await causeOf(expired))?.code, 'ERR_JWT_EXPIRED');
+  const nobody = await sign(p256.privateKey, { alg: 'ES256' }, { sub: 7 });
+  assert.match((await causeOf(nobody))?.message ?? '', /the claims sub or access/);
+  const long = await sign(p256.privateKey, { alg: 'ES256' }, { x: 'x'.repeat(16_384) });
+  for (const text of ['', 'a.b.c', long]) assert.equal(await causeOf(text), undefined, 'no key is tried');
+});
+
+test('a token may be as long as a header holds, and its holder have a name of 255 letters', async (t) => {
+  const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
+  const padded = (length: number) =>
+    tokenOfLength(length, (more, padding) => sign(p256.privateKey, { alg: 'ES256', more }, { padding }));
+  await verify(await padded(16_384));
+  await assert.rejects(verify(await padded(16_385)), refused);
+  await verify(await sign(p256.privateKey, { alg: 'ES256' }, { sub: 'a'.repeat(255) }));
+});
+
+test('the audience may be one of several, the holder nobody, and the access none', async (t) => {
+  const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
+  await verify(await sign(p256.privateKey, { alg: 'ES256' }, { aud: ['other.example', 'registry.example'] }));
+  for (const access of [undefined, null, []]) {
+    const token = await sign(p256.privateKey, { alg: 'ES256' }, { sub: undefined, access });
+    const { identity, granted, catalog } = await verify(token);
+    assert.deepEqual(identity.principal, { kind: 'holder', name: '' });
+    assert.deepEqual([granted.size, catalog], [0, false]);
+  }
+});
+
+test('a key of a set is used as the set says', async (t) => {
+  const { verify } = await setUp(t, {
+    keys: {
+      keys: [
+        { ...jwkOf(rsa.publicKey), alg: 'RS512' },
+        { ...jwkOf(p256.publicKey), use: 'enc' },
+        { ...jwkOf(p384.publicKey), use: 'sig' },
+        { kty: 'oct', k: 'c2VjcmV0', alg: 'HS256' },
+        { kty: 'OKP', crv: 'X25519', x: 'AAAA' },
+        { kty: 'a kind of the future', crv: 'Ed25519' },
+        null,
+        'a text',
+      ],
+    },
+  });
+  await verify(await sign(rsa.privateKey, { alg: 'RS512' }));
+  await verify(await sign(p384.privateKey, { alg: 'ES384' }));
+  await assert.rejects(verify(await sign(rsa.privateKey, { alg: 'RS256' })), refused);
+  await assert.rejects(verify(await sign(p256.privateKey, { alg: 'ES256' })), refused);
+  await assert.rejects(verify(mac('secret')), refused);
+});
+
+test('a key that is twice in a set goes by both names, and makes the signatures of both', async (t) => {
+  const jwk = jwkOf(rsa.publicKey);
+  const { verify } = await setUp(t, {
+    keys: {
+      keys: [{ ...jwk, kid: 'a', alg: 'RS256' }, { ...jwk, kid: 'b', alg: 'RS384' }, jwkOf(p256.publicKey)],
+    },
+  });
+  for (const kid of ['a', 'b']) {
+    for (const alg of ['RS256', 'RS384']) await verify(await sign(rsa.privateKey, { alg, kid }));
+    await assert.rejects(verify(await sign(rsa.privateKey, { alg: 'RS512', kid })), refused);
+  }
+});
+
+test('a name in a key set that is no text is none', async (t) => {
+  const { verify } = await setUp(t, { keys: { keys: [{ ...jwkOf(p256.publicKey), kid: 1 }] } });
+  await verify(await sign(p256.privateKey, { alg: 'ES256' }));
+  await assert.rejects(verify(await sign(p256.privateKey, { alg: 'ES256', kid: 1 as never })), refused);
+});
+
+test('fifty keys are not too many', async (t) => {
+  const [jwk, pem] = [jwkOf(p256.publicKey), pemOf(p256.publicKey)];
+  const { verify } = await setUp(t, { keys: { keys: Array(50).fill(jwk) }, certificates: pem.repeat(50) });
+  await verify(await sign(p256.privateKey, { alg: 'ES256' }));
+});
+
+test('keys are used for ten seconds by the clock of the process where no other is given', async (t) => {
+  const { files } = await setUp(t, { certificates: pemOf(p256.publicKey) });
+  assert.equal((await ForeignKeys.open(files, untold)).fresh, true);
+});
+
+test('keys are read again when their file changes, and tokens of a key that went are refused', async (t) => {
+  const { verify, time, told, files, put } = await setUp(t, { certificates: pemOf(p256.publicKey) });
+  const [old, young] = [
+    await sign(p256.privateKey, { alg: 'ES256' }),
+    await sign(p384.privateKey, { alg: 'ES384' }),
+  ];
+  await verify(old);
+  await assert.rejects(verify(young), refused);
+  time.now += 10_000;
+  await verify(old);
+  assert.deepEqual(told, [], 'nothing has changed');
+  await put(files.certificates, pemOf(p384.publicKey) + pemOf(rsa.publicKey));
+  time.now += 9_999;
+  await verify(old);
+  await assert.rejects(verify(young), refused);
+  time.now += 1;
+  for (const when of ['as the keys are read', 'when they have been read']) {
+    await assert.rejects(verify(old), refused, when);
+  }
+  await verify(young);
+  assert.deepEqual(told, [2]);
+});
+
+test('while the file is broken or gone, the last good keys stay; that is told once', async (t) => {
+  const { verify, time, told, files, put } = await setUp(t, { certificates: pemOf(p256.publicKey) });
+  const token = await sign(p256.privateKey, { alg: 'ES256' });
+  const later = async () => {
+    time.now += 10_000;
+    await verify(token);
+  };
+  await put(files.certificates, 'half a');
+  await later();
+  await later();
+  await rm(files.certificates as string);
+  await later();
+  await later();
+  await mkdir(files.certificates as string);
+  await later();
+  await rmdir(files.certificates as string);
+  await put(files.certificates, pemOf(p256.publicKey));
+  await later();
+  assert.deepEqual(told, [
+    'tokenServer.certificates /keys.pem holds no certificate or public key in PEM',
+    'tokenServer.certificates /keys.pem cannot be read: ENOENT',
+    'tokenServer.certificates /keys.pem cannot be read: EISDIR',
+    1,
+  ]);
+});
+
+const small = generateKeyPairSync('rsa', { modulusLength: 1024 });
+const pss = generateKeyPairSync('rsa-pss', { modulusLength: 2048 });
+const odd = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
+
+const unusable: [what: string, contents: Contents, message: RegExp][] = [
+  [
+    'no PEM',
+    { certificates: 'x' },
+    /^tokenServer\.certificates .*keys\.pem holds no certificate or public key/,
+  ],
+  [
+    'a private key',
+    { certificates: p256.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString() },
+    /holds a private key: leave that with the token server/,
+  ],
+  [
+    'an encrypted private key',
+    { certificates: '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n' },
+    /holds a private key/,
+  ],
+  [
+    'a private key in the form of openssl',
+    { certificates: p256.privateKey.export({ format: 'pem', type: 'sec1' }).toString() },
+    /holds a private key/,
+  ],
+  [
+    'a broken certificate',
+    { certificates: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' },
+    /cannot be read: block 1, CERTIFICATE: /,
+  ],
+  [
+    'a short RSA key',
+    { certificates: pemOf(small.publicKey) },
+    /an RSA key has to have 2048 bits, and this one has 1024/,
+  ],
+  [
+    'a key of another kind',
+    { certificates: pemOf(p256.publicKey) + pemOf(pss.publicKey) },
+    /cannot be used: block 2, PUBLIC KEY: the key is of type rsa-pss/,
+  ],
+  ['another curve', { certificates: pemOf(odd.publicKey) }, /the curve is secp256k1/],
+  ['no JSON', { keys: '{' }, /^tokenServer\.keys .*keys\.json is not JSON/],
+  ['no key set', { keys: [] }, /is no JSON Web Key Set/],
+  ['null', { keys: 'null' }, /is no JSON Web Key Set/],
+  ['an empty key set', { keys: { keys: [] } }, /holds no key that verifies/],
+  ['only secrets', { keys: { keys: [{ kty: 'oct', k: 'eA' }] } }, /holds no key that verifies/],
+  ['a broken key', { keys: { keys: [{ kty: 'EC', crv: 'P-256', kid: 'a' }] } }, /cannot be read: key a: /],
+  [
+    'a broken key with a name that is no text',
+    { keys: { keys: [jwkOf(p256.publicKey), { kty: 'EC', kid: { toString: 1 } }] } },
+    /cannot be read: key 2: /,
+  ],
+  ['too many keys in PEM', { certificates: pemOf(p256.publicKey).repeat(51) }, /more than 50 keys/],
+  ['too many keys', { keys: { keys: Array(51).fill(jwkOf(p256.publicKey)) } }, /more than 50 keys/],
+];
+
+for (const [what, contents, message] of unusable) {
+  test(`refused at the start, with the setting and the file: ${what}`, async (t) => {
+    await assert.rejects(setUp(t, contents), (error) => {
+      assert.ok(error instanceof TokenServerKeysError);
+      assert.match(error.message, message);
+      assert.equal(error.name, 'TokenServerKeysError');
+      assert.ok(error.cause instanceof Error);
+      assert.equal(error.cause.name, 'UnusableKeys');
+      return true;
+    });
+  });
+}
+
+test('a file that cannot be read, or whose key cannot, is told with what went wrong below', async (t) => {
+  const causeOf = (files: KeyFiles) =>
+    ForeignKeys.open(files, untold).then(
+      () => assert.fail('it was read'),
+      (error: Error) => error.cause as Error & { code?: string },
+    );
+  const file = join(await temporaryDirectory(t), 'keys');
+  assert.equal((await causeOf({ certificates: undefined, keys: file })).code, 'ENOENT');
+  await writeFile(file, '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n');
+  assert.ok((await causeOf({ certificates: file, keys: undefined })).cause instanceof Error);
+});

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { anonymousIdentity } from '../identity.ts';
+import { type Verified, VerifiedTokens } from './verified-tokens.ts';
+
+const expires = 1_000_000;
+const entry: Verified = {
+  bearer: { identity: anonymousIdentity, granted: new Map(), catalog: false, expires },
+  key: 'a key',
+};
+
+/** As long as makes sixteen of them, with what each costs beside, all that is kept. */
+function long(name: number): string {
+  return String(name).padEnd((1 << 20) - 1_024, '.');
+}
+
+/** The tokens that are known, of the first so many. */
+function known(tokens: VerifiedTokens, count = 20): number[] {
+  return Array.from({ length: count }, (_, name) => name).filter((name) => has(tokens, name));
+}
+
+function has(tokens: VerifiedTokens, name: number): boolean {
+  return tokens.get(long(name), expires) !== undefined;
+}
+
+function fill(tokens: VerifiedTokens, from: number, to: number): void {
+  for (let name = from; name < to; name++) tokens.set(long(name), entry);
+}
+
+const sixteen = Array.from({ length: 16 }, (_, name) => name);
+
+test('a token is known until half a minute after its end', () => {
+  const tokens = new VerifiedTokens();
+  tokens.set('a', entry);
+  assert.equal(tokens.get('b', 0), undefined);
+  assert.equal(tokens.get('a', 0), entry);
+  assert.equal(tokens.get('a', expires + 29_999), entry);
+  assert.equal(tokens.get('a', expires + 30_000), undefined);
+  assert.equal(tokens.get('a', 0), undefined, 'it is forgotten then');
+});
+
+test('as many are known as have room, and the oldest makes place', () => {
+  const tokens = new VerifiedTokens();
+  fill(tokens, 0, 16);
+  assert.deepEqual(known(tokens), sixteen);
+  fill(tokens, 16, 17);
+  assert.deepEqual(known(tokens), [...sixteen.slice(1), 16]);
+});
+
+test('each token takes a kilobyte beside its text', () => {
+  const tokens = new VerifiedTokens();
+  const nth = (name: number) => String(name).padEnd(1_024, '.');
+  const room = (16 << 20) / (1_024 + 1_024);
+  for (let name = 0; name <= room; name++) tokens.set(nth(name), entry);
+  assert.deepEqual(
+    [0, 1, room].map((name) => tokens.get(nth(name), 0)),
+    [undefined, entry, entry],
+  );
+});
+
+test('the one that was not used for longest goes first', () => {
+  const tokens = new VerifiedTokens();
+  fill(tokens, 0, 16);
+  assert.ok(has(tokens, 0));
+  fill(tokens, 16, 17);
+  assert.deepEqual(known(tokens), [0, ...sixteen.slice(2), 16]);
+});
+
+test('while half the room is free, no order is kept', () => {
+  const tokens = new VerifiedTokens();
+  fill(tokens, 0, 8);
+  assert.ok(has(tokens, 0));
+  fill(tokens, 8, 17);
+  assert.deepEqual(known(tokens), [...sixteen.slice(1), 16]);
+});
+
+test('a token that is put again takes its room once', () => {
+  const tokens = new VerifiedTokens();
+  fill(tokens, 0, 16);
+  for (let again = 0; again < 3; again++) fill(tokens, 5, 6);
+  assert.deepEqual(known(tokens), sixteen);
+});
+
+test('a token that has ended gives its room back, once', () => {
+  const tokens = new VerifiedTokens();
+  fill(tokens, 0, 16);
+  for (let again = 0; again < 3; again++) tokens.get(long(3), expires + 30_000);
+  fill(tokens, 16, 17);
+  assert.deepEqual(known(tokens), [...sixteen.filter((name) => name !== 3), 16]);
+  fill(tokens, 17, 18);
+  assert.equal(known(tokens).length, 16);
+});

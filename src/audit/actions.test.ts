@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import type { NewAuditEvent } from '../db/audit-events.ts';
+import { auditActions } from './actions.ts';
+
+const page = readFileSync(new URL('../../docs/reference/audit-events.md', import.meta.url), 'utf8');
+
+const rows = page
+  .split('\n')
+  .filter((line) => /^\| `[a-z.]+` +\|/.test(line))
+  .map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+
+test('docs/reference/audit-events.md lists every action once, in order, with its meaning', () => {
+  assert.deepEqual(
+    rows.map(([action, meaning]) => [action, meaning]),
+    Object.entries(auditActions).map(([action, meaning]) => [`\`${action}\``, meaning]),
+  );
+});
+
+test('docs/reference/audit-events.md says what each field is', () => {
+  const fields: Record<Exclude<keyof NewAuditEvent, 'actor_name' | 'request_id'>, true> = {
+    at: true,
+    action: true,
+    allowed: true,
+    actor: true,
+    credential: true,
+    address: true,
+    repository: true,
+    tag: true,
+    digest: true,
+    status: true,
+    error: true,
+    detail: true,
+  };
+  for (const field of [...Object.keys(fields), 'id', 'actorName', 'requestId']) {
+    assert.match(page, new RegExp(`^- \`${field}\`: `, 'm'));
+  }
+});

@@ -1,0 +1,105 @@
+import { type RawBuilder, sql } from 'kysely';
+import { type ColumnType, jsonRows, keepingIds } from '../dialect.ts';
+import { type Db, prepare } from '../prepare.ts';
+import { type Row, type Table, tables } from './tables.ts';
+
+/** Queries over one table, written for whichever database a handle is of. */
+export interface TableQueries {
+  /** Rows after `after` by key, without the fixed column. */
+  page(db: Db, after: Row | undefined, limit: number): Promise<Row[]>;
+  /** Inserts the rows that nothing stands in the way of: a row that it needs, or one with the same unique value. */
+  insert(db: Db, rows: readonly Row[]): Promise<number>;
+  /** Gives the rows of these keys their values. */
+  update(db: Db, rows: readonly Row[]): Promise<void>;
+  /** Deletes the rows of these keys, and before them what needs them. */
+  delete(db: Db, rows: readonly Row[]): Promise<void>;
+}
+
+export function queriesOf(table: Table): TableQueries {
+  const { name, columns, key, fixed, needs } = table;
+  const refs = (names: readonly string[], of?: string): RawBuilder<unknown> =>
+    sql.join(names.map((column) => sql.ref(of === undefined ? column : `${of}.${column}`)));
+  const sameKey = sql.join(
+    key.map((column) => sql`${sql.ref(`${name}.${column}`)} = ${sql.ref(`given.${column}`)}`),
+    sql` and `,
+  );
+  const all = Object.keys(columns);
+  const read = all.filter((column) => column !== fixed);
+  const values = read.filter((column) => !key.includes(column));
+
+  const page = prepare<Record<string, unknown>, Row>((db, p) =>
+    compiling(
+      db,
+      sql`select ${refs(read)} from ${sql.table(name)}
+          where (${refs(key)}) > (${sql.join(key.map((column) => p(column)))})
+          order by ${refs(key)} limit ${p('limit')}`,
+    ),
+  );
+  const insert = prepare<{ rows: string }, Row>((db, p) => {
+    const present = needs.map(
+      ([column, parent, id]) =>
+        sql`and (${sql.ref(`given.${column}`)} is null or exists
+            (select 1 from ${sql.table(parent)} where ${sql.ref(`${parent}.${id}`)} = ${sql.ref(`given.${column}`)}))`,
+    );
+    return compiling(
+      db,
+      sql`insert into ${sql.table(name)} (${refs(all)}) ${keepingIds(db)}
+          select ${refs(all, 'given')} from ${jsonRows(db, p('rows'), columns)}
+          where true ${sql.join(present, sql` `)}
+          on conflict do nothing returning ${refs(key)}`,
+    );
+  });
+  const update = prepare<{ rows: string }, Row>((db, p) =>
+    compiling(
+      db,
+      sql`update ${sql.table(name)}
+          set ${sql.join(values.map((column) => sql`${sql.ref(column)} = ${sql.ref(`given.${column}`)}`))}
+          from ${jsonRows(db, p('rows'), pick(columns, [...key, ...values]))} where ${sameKey}`,
+    ),
+  );
+  const remove = prepare<{ rows: string }, Row>((db, p) =>
+    compiling(
+      db,
+      sql`delete from ${sql.table(name)} where exists
+          (select 1 from ${jsonRows(db, p('rows'), pick(columns, key))} where ${sameKey})`,
+    ),
+  );
+  const dependents = tables.flatMap((other) =>
+    other.needs
+      .filter(([, parent]) => parent === name)
+      .map(([column, , id]) =>
+        prepare<{ rows: string }, Row>((db, p) =>
+          compiling(
+            db,
+            sql`delete from ${sql.table(other.name)} where ${sql.ref(column)} in
+                (select ${sql.ref(id)} from ${jsonRows(db, p('rows'), pick(columns, [id]))})`,
+          ),
+        ),
+      ),
+  );
+
+  return {
+    page: (db, after, limit) => {
+      const start = Object.fromEntries(
+        key.map((column) => [column, after?.[column] ?? (columns[column] === 'bigint' ? 0 : '')]),
+      );
+      return page(db, { ...start, limit });
+    },
+    insert: async (db, rows) => (await insert(db, { rows: JSON.stringify(rows) })).length,
+    update: async (db, rows) => void (await update(db, { rows: JSON.stringify(rows) })),
+    delete: async (db, rows) => {
+      const parameters = { rows: JSON.stringify(rows) };
+      // The last table first: what needs a manifest goes before what needs its repository.
+      for (const dependent of dependents.toReversed()) await dependent(db, parameters);
+      await remove(db, parameters);
+    },
+  };
+}
+
+function compiling(db: Db, query: RawBuilder<unknown>) {
+  return { compile: () => query.compile(db) as never };
+}
+
+function pick(columns: Table['columns'], names: readonly string[]): Table['columns'] {
+  return Object.fromEntries(names.map((name) => [name, columns[name] as ColumnType]));
+}

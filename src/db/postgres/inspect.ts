@@ -1,0 +1,61 @@
+import { Kysely, sql } from 'kysely';
+import { Pool } from 'pg';
+import { tables } from '../copy/tables.ts';
+import { type BrokenForeignKey, type Inspection, maxProblems } from '../inspection.ts';
+import { requireCurrentSchema } from '../migrate.ts';
+import type { Schema } from '../schema.ts';
+import { ServerClock } from './clock.ts';
+import { readingDialect } from './dialect.ts';
+import { asStartFailure } from './errors.ts';
+import { clientConfig, ignoreErrors, openSession } from './session.ts';
+import { askTime } from './start.ts';
+
+/** Checks wait for each other where they share a connection; more of them would compete with those who serve. */
+const connections = 4;
+/** A whole table is read, however large. */
+const session = { readOnly: true, unlimited: true };
+
+/** @throws UnfitDatabase when it cannot be reached; SchemaMismatch when it has another version's schema; EmptyDatabase when it has none */
+export async function inspectPostgres(url: string): Promise<Inspection> {
+  const pool = new Pool({
+    ...clientConfig(url, session),
+    max: connections,
+    onConnect: (client) => openSession(client, session),
+  });
+  ignoreErrors(pool);
+  pool.on('connect', ignoreErrors);
+  const read = new Kysely<Schema>({ dialect: readingDialect(pool) });
+  const clock = new ServerClock();
+  try {
+    await requireCurrentSchema(read);
+    await clock.set(() => askTime(read));
+  } catch (error) {
+    await read.destroy();
+    throw asStartFailure(error, '');
+  }
+  return {
+    read,
+    clock: clock.now,
+    // The server checks the pages that it reads, where it was set up to (`data_checksums`), and fails the query.
+    async integrityProblems() {
+      return [];
+    },
+    async brokenForeignKeys() {
+      const broken: BrokenForeignKey[] = [];
+      for (const { name, needs } of tables) {
+        for (const [column, parent, id] of needs) {
+          const { rows } = await sql<{ row: string }>`
+            select ctid::text as row from ${sql.table(name)} as child
+            where not exists
+              (select 1 from ${sql.table(parent)} as parent where ${sql.ref(`parent.${id}`)} = ${sql.ref(`child.${column}`)})
+            limit ${maxProblems}`.execute(read);
+          for (const { row } of rows) broken.push({ table: name, row, column, parent });
+        }
+      }
+      return broken;
+    },
+    async close() {
+      await read.destroy();
+    },
+  };
+}

@@ -1,0 +1,106 @@
+// How a command ends that did not do what it was asked.
+import { CommanderError } from 'commander';
+import { Refused } from './access/refused.ts';
+import { TokenServerKeysError } from './access/tokens/token-server-keys-error.ts';
+import { ConfigError } from './config/mistake.ts';
+import { CannotMigrate } from './core/migrate/cannot-migrate.ts';
+import { StoreMismatch } from './core/store-mismatch.ts';
+import {
+  DatabaseUnavailable,
+  DataDirectoryInUse,
+  ReadOnlyRegistry,
+  SchemaMismatch,
+  UnfinishedCopy,
+  UnfitDatabase,
+} from './db/database.ts';
+import { TlsError } from './http/tls-error.ts';
+import { ForeignRegistry } from './storage/foreign-registry.ts';
+import { StoreUnavailable, StoreUnusable } from './storage/store-errors.ts';
+
+/** Ends the command with one line and exit code 1. */
+export class Failure extends Error {
+  override readonly name = 'Failure';
+}
+
+export interface Ending {
+  readonly exitCode: number;
+  /** For standard error. */
+  readonly text: string;
+}
+
+/** Another process of this command has failed. */
+export class FailedElsewhere extends Error {
+  override readonly name = 'FailedElsewhere';
+  readonly ending: Ending;
+
+  constructor(ending: Ending) {
+    super(ending.text.trim());
+    this.ending = ending;
+  }
+}
+
+/** 2 for what the caller got wrong, 1 for what the machine refused, with a stack only where it is our bug. */
+export function endingOf(error: unknown): Ending {
+  if (error instanceof CommanderError) {
+    // Commander has printed its text; help and the version are no failure.
+    return { exitCode: error.exitCode === 0 ? 0 : 2, text: '' };
+  }
+  if (error instanceof FailedElsewhere) return error.ending;
+  if (error instanceof ConfigError) return { exitCode: 2, text: `berth: ${error.message}\n` };
+  const reason = explain(error);
+  if (reason !== undefined) return { exitCode: 1, text: `berth: ${reason}\n` };
+  return { exitCode: 1, text: `berth: ${error instanceof Error ? error.stack : String(error)}\n` };
+}
+
+const REASONS: Record<string, string> = {
+  EADDRINUSE: 'another program listens there; stop it or choose another address with --listen',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'the name has no address',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EEXIST: 'something else is in the way',
+  ENOTDIR: 'a file is in the way',
+  ENOENT: 'there is no such file or directory',
+  EMFILE: 'too many open files; raise the limit (ulimit -n)',
+};
+
+/** Errors whose messages are made for whoever typed the command. */
+const spoken = [
+  Failure,
+  Refused,
+  ReadOnlyRegistry,
+  TlsError,
+  TokenServerKeysError,
+  SchemaMismatch,
+  UnfitDatabase,
+  DatabaseUnavailable,
+  UnfinishedCopy,
+  CannotMigrate,
+  DataDirectoryInUse,
+  ForeignRegistry,
+  StoreMismatch,
+  StoreUnavailable,
+  StoreUnusable,
+] as const;
+
+function explain(error: unknown): string | undefined {
+  if (spoken.some((kind) => error instanceof kind)) return (error as Error).message;
+  const { code, syscall, path, address, port, hostname } = error as SystemError;
+  if (code === 'ERR_SQLITE_ERROR') return `the database cannot be used: ${(error as Error).message}`;
+  if (!code || !syscall) return undefined;
+  const reason = REASONS[code] ?? code;
+  // A worker's listener is bound for it.
+  if (syscall === 'listen' || syscall === 'bind' || syscall === 'getaddrinfo') {
+    const where = hostname ?? (address?.includes(':') ? `[${address}]:${port}` : `${address}:${port}`);
+    return `cannot listen on ${where}: ${reason}`;
+  }
+  return `cannot ${syscall}${path ? ` ${path}` : ''}: ${reason}`;
+}
+
+interface SystemError extends NodeJS.ErrnoException {
+  address?: string;
+  port?: number;
+  hostname?: string;
+}

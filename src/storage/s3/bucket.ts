@@ -1,0 +1,207 @@
+import {
+  type $Command,
+  HeadBucketCommand,
+  S3Client,
+  type S3ClientConfig,
+  type S3ClientResolvedConfig,
+  type ServiceInputTypes,
+  type ServiceOutputTypes,
+} from '@aws-sdk/client-s3';
+import { StoreRefused, StoreUnusable } from '../store-errors.ts';
+import { Breaker } from './breaker.ts';
+import { isAbsent, statusOf, storeError, unusableReason } from './errors.ts';
+
+/** The bucket, as configured. */
+export interface S3Settings {
+  readonly bucket: string;
+  readonly region: string;
+  readonly endpoint?: string;
+  readonly pathStyle: boolean;
+  /** Absent: the SDK's own chain (environment, profiles, the role of the pod or the machine). */
+  readonly accessKeyId?: string;
+  readonly secretAccessKey?: string;
+  readonly sessionToken?: string;
+  /** Empty, or ends with a slash. */
+  readonly prefix: string;
+  readonly serverSideEncryption?: 'AES256' | 'aws:kms';
+  readonly kmsKeyId?: string;
+  readonly storageClass?: string;
+  /** Milliseconds. */
+  readonly redirectExpiry: number;
+  readonly cdnUrl?: string;
+}
+
+type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<
+  Input,
+  Output,
+  S3ClientResolvedConfig
+>;
+
+export interface CallOptions {
+  /** Milliseconds until the head of the answer has to be there, where the service may be silent while it works. */
+  readonly patience?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How long a call may take, and how often it is tried. */
+export interface S3Limits {
+  /** Milliseconds. */
+  readonly connectionTimeout: number;
+  /** Milliseconds without a byte in either direction; a slow line moves some. */
+  readonly idleTimeout: number;
+  readonly maxAttempts: number;
+}
+
+export const s3Limits: S3Limits = { connectionTimeout: 3000, idleTimeout: 10_000, maxAttempts: 4 };
+
+/** Milliseconds for which a refused call counts against the bucket. */
+const refusalCounts = 60_000;
+
+/** A bucket and the calls on it: how long they may take, how often they are repeated, and how their failures are named. */
+export class S3Bucket {
+  readonly name: string;
+  readonly prefix: string;
+  /** What is asked of the service for each new object. */
+  readonly stored: Readonly<Record<string, string>>;
+  /** For calls with bodies and for short answers: silence is failure. */
+  readonly #brisk: S3Client;
+  /** For answers that take their time: large copies, and bodies that wait for a slow reader. */
+  readonly #patient: S3Client;
+  readonly #breaker = new Breaker();
+  /** By the operation's name: calls that the service refused and has not accepted since. */
+  readonly #refusals = new Map<string, { readonly error: StoreRefused; readonly at: number }>();
+
+  /** Milliseconds without a byte after which an answer, or the next piece of it, does not come any more. */
+  readonly idleTimeout: number;
+
+  constructor(settings: S3Settings, limits = s3Limits) {
+    this.idleTimeout = limits.idleTimeout;
+    this.name = settings.bucket;
+    this.prefix = settings.prefix;
+    this.stored = storedAs(settings);
+    this.#brisk = openClient(settings, limits, { socketTimeout: limits.idleTimeout });
+    this.#patient = openClient(settings, limits, { throwOnRequestTimeout: true });
+  }
+
+  /** The client that signs URLs; it makes no calls for that. */
+  get signer(): S3Client {
+    return this.#patient;
+  }
+
+  /** An object as the source of a copy. */
+  sourceOf(key: string): string {
+    return encodeURIComponent(`${this.name}/${key}`).replaceAll('%2F', '/');
+  }
+
+  /**
+   * @throws StoreUnavailable | StoreFull | StoreRefused; what `through` accepts is thrown as it came; the signal's reason
+   */
+  async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: Command<Input, Output>,
+    { patience, signal }: CallOptions = {},
+    through: (error: unknown) => boolean = () => false,
+  ): Promise<Output> {
+    this.#breaker.check();
+    const client = patience === undefined ? this.#brisk : this.#patient;
+    const options = {
+      ...(patience !== undefined && { requestTimeout: patience }),
+      ...(signal && { abortSignal: signal }),
+    };
+    const call = command.constructor.name.replace(/Command$/, '');
+    try {
+      const output = await client.send(command, options);
+      this.#breaker.succeeded();
+      this.#refusals.delete(call);
+      return output;
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      const status = statusOf(error);
+      if (status === undefined || status >= 500) this.#breaker.failed();
+      else this.#breaker.succeeded();
+      if (through(error)) throw error;
+      const failure = storeError(call, error);
+      if (failure instanceof StoreRefused)
+        this.#refusals.set(call, { error: failure, at: performance.now() });
+      throw failure;
+    }
+  }
+
+  /** The output, or `undefined` where the service says that there is no such object. */
+  async find<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: Command<Input, Output>,
+    options?: CallOptions,
+  ): Promise<Output | undefined> {
+    try {
+      return await this.send(command, options, isAbsent);
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Rejects while a call that the service refused may be refused still: until one like it succeeds, or a minute has passed in which
+   * none was tried.
+   * @throws StoreUnavailable | StoreRefused
+   */
+  async checkUsable(signal?: AbortSignal): Promise<void> {
+    await this.check(signal);
+    const since = performance.now() - refusalCounts;
+    for (const { error, at } of this.#refusals.values()) if (at > since) throw error;
+  }
+
+  /** @throws StoreUnavailable | StoreRefused when the bucket cannot be reached */
+  async check(signal?: AbortSignal): Promise<void> {
+    await this.send(new HeadBucketCommand({ Bucket: this.name }), { signal });
+  }
+
+  /** @throws StoreUnusable with one line that names the bucket and the endpoint */
+  async checkAtStart(settings: S3Settings): Promise<void> {
+    try {
+      await this.send(new HeadBucketCommand({ Bucket: this.name }), {}, () => true);
+    } catch (error) {
+      const endpoint = settings.endpoint ?? `AWS in ${settings.region}`;
+      throw new StoreUnusable(`cannot use bucket ${this.name} at ${endpoint}: ${unusableReason(error)}`);
+    }
+  }
+
+  close(): void {
+    this.#brisk.destroy();
+    this.#patient.destroy();
+  }
+}
+
+function openClient(
+  settings: S3Settings,
+  { connectionTimeout, maxAttempts }: S3Limits,
+  timeouts: object,
+): S3Client {
+  const { region, endpoint, pathStyle, accessKeyId, secretAccessKey, sessionToken } = settings;
+  const agent = { keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 64 };
+  const config: S3ClientConfig = {
+    region,
+    forcePathStyle: pathStyle,
+    maxAttempts,
+    retryMode: 'standard',
+    // Other services than AWS do not know the checksums that the SDK would add; those that matter are sent by us.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // Asking first would take a connection of its own for each body.
+    expectContinueHeader: false,
+    requestHandler: { connectionTimeout, httpAgent: agent, httpsAgent: agent, ...timeouts },
+    ...(endpoint !== undefined && { endpoint }),
+    ...(accessKeyId !== undefined &&
+      secretAccessKey !== undefined && {
+        credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) },
+      }),
+  };
+  return new S3Client(config);
+}
+
+function storedAs({ serverSideEncryption, kmsKeyId, storageClass }: S3Settings): Record<string, string> {
+  return {
+    ...(serverSideEncryption !== undefined && { ServerSideEncryption: serverSideEncryption }),
+    ...(kmsKeyId !== undefined && { SSEKMSKeyId: kmsKeyId }),
+    ...(storageClass !== undefined && { StorageClass: storageClass }),
+  };
+}

@@ -1,0 +1,85 @@
+import {
+  AbortMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+} from '@aws-sdk/client-s3';
+import { StoreUnavailable } from '../store-errors.ts';
+import type { S3Bucket } from './bucket.ts';
+import { isNamed } from './errors.ts';
+
+/** An object, as a listing has it. */
+export interface ListedObject {
+  readonly key: string;
+  /** Milliseconds since 1970 of the last write; one without a time counts as new. */
+  readonly modifiedAt: number;
+}
+
+/** All objects whose keys begin with `prefix`. @throws StoreUnavailable when the service ends it before its end */
+export async function* listObjects(bucket: S3Bucket, prefix: string): AsyncIterable<ListedObject> {
+  let token: string | undefined;
+  do {
+    const page = await bucket.send(
+      new ListObjectsV2Command({ Bucket: bucket.name, Prefix: prefix, ContinuationToken: token }),
+    );
+    for (const { Key, LastModified } of page.Contents ?? []) {
+      // Folders that some services, or people, make are objects with a slash at the end.
+      if (Key === undefined || Key.endsWith('/')) continue;
+      yield { key: Key, modifiedAt: LastModified?.getTime() ?? Date.now() };
+    }
+    token = page.IsTruncated ? nextOf('ListObjectsV2', token, page.NextContinuationToken) : undefined;
+  } while (token !== undefined);
+}
+
+/** Whether any object has a key that begins with `prefix`. */
+export async function hasObjects(bucket: S3Bucket, prefix: string): Promise<boolean> {
+  const page = await bucket.send(
+    new ListObjectsV2Command({ Bucket: bucket.name, Prefix: prefix, MaxKeys: 1 }),
+  );
+  return (page.Contents ?? []).length > 0;
+}
+
+/**
+ * Gives up the multipart uploads below `prefix` that were begun before `before`: whoever began them died. Their parts cost
+ * as much as objects and show up in no listing of these.
+ */
+export async function abortMultiparts(
+  bucket: S3Bucket,
+  prefix: string,
+  before: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  let aborted = 0;
+  let marker: { key: string; upload: string | undefined } | undefined;
+  do {
+    const page = await bucket.send(
+      new ListMultipartUploadsCommand({
+        Bucket: bucket.name,
+        Prefix: prefix,
+        ...(marker && { KeyMarker: marker.key, UploadIdMarker: marker.upload }),
+      }),
+    );
+    for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+      signal?.throwIfAborted();
+      if (Key === undefined || !(Initiated && Initiated.getTime() < before)) continue;
+      await bucket
+        .send(new AbortMultipartUploadCommand({ Bucket: bucket.name, Key, UploadId }), {}, isGone)
+        .catch((error) => {
+          if (!isGone(error)) throw error;
+        });
+      aborted += 1;
+    }
+    const [last, next] = [marker && `${marker.key} ${marker.upload}`, page.NextKeyMarker];
+    marker = page.IsTruncated ? { key: next ?? '', upload: page.NextUploadIdMarker } : undefined;
+    if (marker) nextOf('ListMultipartUploads', last, next && `${marker.key} ${marker.upload}`);
+  } while (marker !== undefined);
+  return aborted;
+}
+
+const isGone = (error: unknown): boolean => isNamed(error, 'NoSuchUpload');
+
+/** A page that is not the last says where the next begins; without that nobody knows what else there is. */
+function nextOf(call: string, last: string | undefined, next: string | undefined): string {
+  if (!next) throw new StoreUnavailable(`S3 ${call} failed: a page has no end and no next one`);
+  if (next === last) throw new StoreUnavailable(`S3 ${call} failed: a page is its own next one`);
+  return next;
+}

@@ -1,0 +1,132 @@
+import { text } from 'node:stream/consumers';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { type BlobKey, type BlobStore, markerKey, probeKey } from '../blob-store.ts';
+import { ForeignRegistry } from '../foreign-registry.ts';
+import { S3Bucket, type S3Settings, s3Limits } from './bucket.ts';
+import { abortMultiparts, hasObjects, listObjects } from './list.ts';
+import { openObject } from './read.ts';
+import { S3Uploads } from './uploads.ts';
+
+const pingTimeout = 3000;
+/** Milliseconds for which a bucket that took a write is believed to take others: each costs money. */
+const writeKnownFor = 30_000;
+
+/**
+ * Blobs as objects of a bucket, under the keys that CNCF distribution gives them; uploads as chains of objects below `uploads/`.
+ * An object appears whole or not at all, and is durable when the service says so.
+ *
+ * @param inspectOnly for who only looks: another registry's bucket is as good as any
+ * @throws StoreUnusable | ForeignRegistry
+ */
+export async function openS3Store(
+  settings: S3Settings,
+  { inspectOnly = false, limits = s3Limits } = {},
+): Promise<BlobStore> {
+  const bucket = new S3Bucket(settings, limits);
+  const uploads = new S3Uploads(bucket);
+  const blobsFolder = `${bucket.prefix}docker/registry/v2/blobs/`;
+  const keyOf = (key: BlobKey): string => bucket.prefix + key;
+  let writtenAt = Number.NEGATIVE_INFINITY;
+  try {
+    await bucket.checkAtStart(settings);
+    // Its blobs have no rows here: the sweeper would take them for what a crash left behind.
+    if (!inspectOnly && (await hasObjects(bucket, `${bucket.prefix}docker/registry/v2/repositories/`))) {
+      const place = `bucket ${bucket.name}${bucket.prefix === '' ? '' : `, below ${bucket.prefix},`}`;
+      throw new ForeignRegistry(place, 'another bucket or prefix (storage.s3.bucket, storage.s3.prefix)');
+    }
+  } catch (error) {
+    bucket.close();
+    throw error;
+  }
+
+  return {
+    commitMoves: false,
+
+    read: (key, range) => openObject(bucket, keyOf(key), range),
+
+    async stat(key) {
+      const found = await bucket.find(new HeadObjectCommand({ Bucket: bucket.name, Key: keyOf(key) }));
+      if (found?.ContentLength !== undefined) return { size: found.ContentLength };
+      // The answer to HEAD has no body that could say whether it is the object that is missing, or the bucket.
+      await bucket.check();
+      return undefined;
+    },
+
+    async delete(key) {
+      await bucket.send(new DeleteObjectCommand({ Bucket: bucket.name, Key: keyOf(key) }));
+    },
+
+    async *list() {
+      for await (const { key, modifiedAt } of listObjects(bucket, blobsFolder)) {
+        yield { name: key.slice(bucket.prefix.length) as BlobKey, modifiedAt };
+      }
+    },
+
+    append: (upload, body, options) => uploads.append(upload, body, options),
+    adopt: (upload) => uploads.adopt(upload),
+    readUpload: (upload) => uploads.read(upload),
+    commit: (upload, key) => uploads.commit(upload, key),
+    abort: (upload, kept) => uploads.abort(upload, kept),
+    listUploads: () => uploads.list(),
+    deleteStaged: (name) => uploads.delete(name),
+
+    async redirectUrl(key, now) {
+      const command = new GetObjectCommand({
+        Bucket: bucket.name,
+        Key: keyOf(key),
+        // Anybody may have pushed anything: in a browser it must be a download, never a page.
+        ResponseContentType: 'application/octet-stream',
+        ResponseContentDisposition: 'attachment',
+      });
+      const expiresIn = Math.floor(settings.redirectExpiry / 1000);
+      const url = await getSignedUrl(bucket.signer, command, { expiresIn, signingDate: new Date(now) });
+      if (settings.cdnUrl === undefined) return url;
+      const { pathname, search } = new URL(url);
+      return settings.cdnUrl + pathname + search;
+    },
+
+    async reap(before, signal) {
+      let aborted = 0;
+      for (const folder of [blobsFolder, `${bucket.prefix}uploads/`]) {
+        aborted += await abortMultiparts(bucket, folder, before, signal);
+      }
+      return aborted;
+    },
+
+    // A bucket has no end that could be seen coming.
+    async checkRoom() {},
+
+    async readMarker() {
+      const opened = await openObject(bucket, bucket.prefix + markerKey);
+      return opened && text(opened.stream);
+    },
+
+    writeMarker: (text) => putSmall(bucket, markerKey, text),
+
+    async ping({ write = true } = {}) {
+      const signal = AbortSignal.timeout(pingTimeout);
+      await bucket.checkUsable(signal);
+      const now = performance.now();
+      if (!write || now - writtenAt < writeKnownFor) return;
+      await putSmall(bucket, probeKey, '.', signal);
+      writtenAt = now;
+    },
+
+    async close() {
+      bucket.close();
+    },
+  };
+}
+
+async function putSmall(bucket: S3Bucket, name: string, text: string, signal?: AbortSignal): Promise<void> {
+  const place = { Bucket: bucket.name, Key: bucket.prefix + name };
+  await bucket.send(new PutObjectCommand({ ...place, Body: Buffer.from(text), ...bucket.stored }), {
+    signal,
+  });
+}

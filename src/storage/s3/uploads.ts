@@ -1,0 +1,199 @@
+import { Readable } from 'node:stream';
+import { DeleteObjectCommand, HeadObjectCommand } from '@aws-sdk/client-s3';
+import {
+  type AppendOptions,
+  type AppendResult,
+  type BlobKey,
+  type StagedFile,
+  type StagedUpload,
+  UploadLost,
+} from '../blob-store.ts';
+import { assemble, putBytes } from './assemble.ts';
+import type { S3Bucket } from './bucket.ts';
+import { chainOf, crcOf, formatChain, newSegmentName, parse, type Segment, sizeOf } from './chain.ts';
+import { isNamed } from './errors.ts';
+import { inParallel } from './in-parallel.ts';
+import { listObjects } from './list.ts';
+import { runToGather } from './parts.ts';
+import { openObject } from './read.ts';
+import { receiveSegments } from './receive-segments.ts';
+import { UploadMemory } from './upload-memory.ts';
+
+/** Bytes of uploads that a process holds on their way to the bucket. */
+const memoryLimit = 256 << 20;
+const callsAtOnce = 8;
+
+/**
+ * Uploads as chains of segments, objects that are written once and named by the session's row alone. So nothing that a writer does
+ * who lost the session touches bytes that count, and what nobody recorded is not there.
+ */
+export class S3Uploads {
+  readonly #bucket: S3Bucket;
+  readonly #folder: string;
+  readonly #memory: UploadMemory;
+
+  constructor(bucket: S3Bucket, limit = memoryLimit) {
+    this.#memory = new UploadMemory(limit);
+    this.#bucket = bucket;
+    this.#folder = `${bucket.prefix}uploads/`;
+  }
+
+  /** Bytes in memory now. */
+  get held(): number {
+    return this.#memory.held;
+  }
+
+  async append(upload: StagedUpload, body: Readable, options: AppendOptions): Promise<AppendResult> {
+    const chain = chainOf(upload);
+    const recorded = new Set(chain);
+    const keyOf = this.#keysOf(upload.id);
+    const made: string[] = [];
+    let gathering: Promise<void> | undefined;
+    /** The chain's text must not grow with each crumb that a client sends; the last segments become one while more come in. */
+    const gather = async (run: Segment[]): Promise<void> => {
+      const one = await this.#gather(run, keyOf, run[0] === chain[0], made);
+      chain.splice(chain.indexOf(run[0] as Segment), run.length, one);
+      await this.#remove(run.filter((segment) => !recorded.has(segment)).map(keyOf));
+    };
+    const written = (segments: readonly Segment[]): void => {
+      chain.push(...segments);
+      const run = gathering === undefined ? runToGather(chain) : undefined;
+      // Where it fails the chain is as good as before, only longer; the next segment tries again.
+      if (run) {
+        gathering = gather(run)
+          .catch(() => {})
+          .finally(() => {
+            gathering = undefined;
+          });
+      }
+    };
+    const put = async (name: string, bytes: Buffer, crc: number): Promise<void> => {
+      made.push(name);
+      await putBytes(this.#bucket, keyOf({ name }), bytes, crc);
+    };
+    try {
+      const memory = this.#memory;
+      const interrupted = await receiveSegments(body, {
+        ...options,
+        memory,
+        crc: crcOf(chain),
+        put,
+        written,
+      });
+      await gathering;
+      const size = sizeOf(chain);
+      const staged = size === upload.size ? upload.staged : formatChain(chain);
+      return { size, staged, ...(interrupted && { interrupted }) };
+    } catch (error) {
+      await gathering;
+      await this.#remove(made.map((name) => keyOf({ name })));
+      throw error;
+    }
+  }
+
+  /** Its segments are written once: whoever wrote them before cannot change them. */
+  async adopt(upload: StagedUpload): Promise<string> {
+    const keyOf = this.#keysOf(upload.id);
+    await inParallel(callsAtOnce, chainOf(upload), async (segment) => {
+      const command = new HeadObjectCommand({ Bucket: this.#bucket.name, Key: keyOf(segment) });
+      if ((await this.#bucket.find(command))?.ContentLength !== segment.size) throw new UploadLost(upload.id);
+    });
+    return upload.staged;
+  }
+
+  async read({ id, size, staged }: StagedUpload): Promise<Readable> {
+    if (size === 0) return Readable.from([]);
+    const chain = parse(staged);
+    const found = sizeOf(chain);
+    if (found < size) throw new UploadLost(id, found === 0 ? undefined : found);
+    const keyOf = this.#keysOf(id);
+    const open = async (segment: Segment, left: number): Promise<Readable> => {
+      const range = left < segment.size ? { start: 0, end: left - 1 } : undefined;
+      const opened = await openObject(this.#bucket, keyOf(segment), range);
+      if (opened?.size !== segment.size) {
+        opened?.close();
+        throw new UploadLost(id);
+      }
+      return opened.stream;
+    };
+    // Opened before this resolves: an upload whose bytes are gone is lost now, not in the middle of a stream.
+    const first = await open(chain[0] as Segment, size);
+    const stream = Readable.from(bytesOf(first, chain, size, open), { objectMode: false });
+    // Who wants none of the bytes after all begins no iteration that would close it.
+    return stream.once('close', () => first.destroy());
+  }
+
+  async commit(upload: StagedUpload, key: BlobKey): Promise<void> {
+    const segments = chainOf(upload);
+    const keyOf = this.#keysOf(upload.id);
+    const target = `${this.#bucket.prefix}${key}`;
+    const crc = crcOf(segments);
+    try {
+      await assemble(this.#bucket, { segments, keyOf, key: target, crc });
+    } catch (error) {
+      throw isNamed(error, 'NoSuchKey') ? new UploadLost(upload.id) : error;
+    }
+  }
+
+  /** What the upload does not name, as of an append that nobody recorded, is the sweep's. */
+  async abort({ id, staged }: StagedUpload, kept = ''): Promise<void> {
+    const keyOf = this.#keysOf(id);
+    const keptKeys = new Set(parse(kept).map(keyOf));
+    const keys = parse(staged)
+      .map(keyOf)
+      .filter((key) => !keptKeys.has(key));
+    await inParallel(callsAtOnce, keys, (key) => this.#deleteObject(key));
+  }
+
+  async *list(): AsyncIterable<StagedFile> {
+    for await (const { key, modifiedAt } of listObjects(this.#bucket, this.#folder)) {
+      const name = key.slice(this.#folder.length);
+      yield { name, upload: name.split('/')[0] as string, modifiedAt };
+    }
+  }
+
+  async delete(name: string): Promise<void> {
+    await this.#deleteObject(this.#folder + name);
+  }
+
+  #keysOf(id: string): (segment: Pick<Segment, 'name'>) => string {
+    return ({ name }) => `${this.#folder}${id}/${name}`;
+  }
+
+  async #gather(
+    segments: readonly Segment[],
+    keyOf: (segment: Pick<Segment, 'name'>) => string,
+    fromStart: boolean,
+    made: string[],
+  ): Promise<Segment> {
+    const name = newSegmentName();
+    made.push(name);
+    const crc = crcOf(segments);
+    await assemble(this.#bucket, { segments, keyOf, key: keyOf({ name }), crc: fromStart ? crc : undefined });
+    return { name, size: sizeOf(segments), crc };
+  }
+
+  /** As far as it goes; the sweep takes the rest. */
+  async #remove(keys: readonly string[]): Promise<void> {
+    await inParallel(callsAtOnce, keys, (key) => this.#deleteObject(key)).catch(() => {});
+  }
+
+  async #deleteObject(key: string): Promise<void> {
+    await this.#bucket.send(new DeleteObjectCommand({ Bucket: this.#bucket.name, Key: key }));
+  }
+}
+
+/** The first `size` bytes of the segments, of which the first is open already. */
+async function* bytesOf(
+  first: Readable,
+  segments: readonly Segment[],
+  size: number,
+  open: (segment: Segment, left: number) => Promise<Readable>,
+): AsyncIterable<Buffer> {
+  let left = size;
+  for (const [index, segment] of segments.entries()) {
+    if (left <= 0) return;
+    yield* index === 0 ? first : await open(segment, left);
+    left -= segment.size;
+  }
+}
