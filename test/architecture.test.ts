@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { findCycles, findViolations, type Rules, type Sources } from './support/architecture.ts';
+import {
+  findFileCycles,
+  findFolderCycles,
+  findViolations,
+  type Rules,
+  type Sources,
+} from './support/architecture.ts';
 import { readImports } from './support/imports.ts';
 
 const rules: Rules = {
@@ -51,6 +57,7 @@ const rules: Rules = {
     'greeting.ts',
     'open.ts',
     'failure.ts',
+    'service.ts',
     'cli',
     'workers',
   ],
@@ -76,7 +83,11 @@ test('every import of src/ points the right way', () => {
 });
 
 test('no files of src/ import each other in a ring', () => {
-  assert.deepEqual(findCycles(sources), []);
+  assert.deepEqual(findFileCycles(sources), []);
+});
+
+test('no folders of src/ import each other in a ring, at any depth', () => {
+  assert.deepEqual(findFolderCycles(sources, rules.entrances), []);
 });
 
 test('an import is read in every form it takes', () => {
@@ -164,14 +175,24 @@ for (const [what, file, source, expected] of violations) {
   });
 }
 
-test('a ring is found, and named file by file', () => {
+test('a ring of files is found, of types too, and named file by file', () => {
   const ring = new Map([
     ['src/oci/a.ts', "import { b } from './b.ts';"],
-    ['src/oci/b.ts', "import { c } from './c.ts';"],
+    ['src/oci/b.ts', "import type { C } from './c.ts';"],
     ['src/oci/c.ts', "import { a } from './a.ts';"],
     ['src/oci/d.ts', "import { a } from './a.ts';"],
-    ['src/oci/a-type.ts', "import type { D } from './another-type.ts';"],
-    ['src/oci/another-type.ts', "import { A } from './a-type.ts';"],
   ]);
-  assert.deepEqual(findCycles(ring), ['src/oci/a.ts → src/oci/b.ts → src/oci/c.ts → src/oci/a.ts']);
+  assert.deepEqual(findFileCycles(ring), ['src/oci/a.ts → src/oci/b.ts → src/oci/c.ts → src/oci/a.ts']);
+});
+
+test('a ring of folders is found at every depth, where no files make one', () => {
+  const house = new Map([
+    ['src/access/login/a.ts', "import { b } from '../tokens/b.ts';"],
+    ['src/access/tokens/c.ts', "import { d } from '../login/d.ts';"],
+    ['src/access/e.ts', "import { a } from './login/a.ts';"],
+    ['src/core/f.ts', "import { e } from '../access/e.ts';"],
+    ['src/core/g.test.ts', "import { h } from '../v2/h.ts';"],
+    ['src/v2/h.ts', "import { f } from '../core/f.ts';"],
+  ]);
+  assert.deepEqual(findFolderCycles(house, []), ['src/access/login → src/access/tokens → src/access/login']);
 });

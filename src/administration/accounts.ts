@@ -2,10 +2,11 @@
 
 import { Refused } from '../access/refused.ts';
 import { reserved } from '../access/reserved.ts';
+import { deleteEmptyRepositories } from '../core/delete-repository.ts';
 import { type Account, deleteAccount, findAccount, insertAccount } from '../db/accounts.ts';
 import { deleteGrantsBelow } from '../db/grants.ts';
 import type { Db } from '../db/prepare.ts';
-import { dropEmptyRepositories, repositoriesInUse } from '../db/repositories.ts';
+import { repositoriesInUse } from '../db/repositories.ts';
 import type { AccountKind } from '../db/schema.ts';
 import { quote } from '../oci/digest.ts';
 import { asAccountName, asNamespace, type Namespace } from '../oci/name.ts';
@@ -71,7 +72,7 @@ export async function accountNamed(db: Db, text: string, ...wanted: AccountKind[
  * there, so that whoever has the name starts anew.
  */
 export async function startAnew(db: Db, namespace: Namespace, now: number): Promise<void> {
-  await dropEmptyRepositories(db, namespace, now);
+  await deleteEmptyRepositories(db, namespace, now);
   await deleteGrantsBelow(db, namespace);
 }
 
@@ -81,7 +82,7 @@ const named = 3;
 /** Deletes a namespace's account with all that was its own. @throws Refused while it has repositories */
 export async function deleteNamespace(db: Db, account: Account, now: number): Promise<void> {
   const name = account.name as Namespace;
-  await dropEmptyRepositories(db, name, now);
+  await deleteEmptyRepositories(db, name, now);
   const { count, names } = await repositoriesInUse(db, name, named);
   if (count > 0) {
     const more = count > names.length ? `, … (${count} in all)` : '';

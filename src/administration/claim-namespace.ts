@@ -4,11 +4,12 @@
 import type { Claimant, FindClaims, NamespaceClaim } from '../access/namespace-claims.ts';
 import { reserved } from '../access/reserved.ts';
 import { rightsInScopes } from '../access/scope.ts';
+import { deleteEmptyRepositories } from '../core/delete-repository.ts';
 import { countClaimed, findAccount, findAccountById } from '../db/accounts.ts';
 import { lockAccounts } from '../db/locks.ts';
 import { findMemberRole, setMember } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
-import { dropEmptyRepositories, freeNamespaces } from '../db/repositories.ts';
+import { freeNamespaces } from '../db/repositories.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { asNamespace, type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
 import { addAccount, startAnew } from './accounts.ts';
@@ -66,7 +67,7 @@ export class UserClaim implements NamespaceClaim {
 
   /** Before an upload begins: what was emptied there before is not gone on with. */
   async prepare(db: Db, now: number): Promise<void> {
-    await dropEmptyRepositories(db, this.namespace, now);
+    await deleteEmptyRepositories(db, this.namespace, now);
   }
 
   /**

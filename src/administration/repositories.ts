@@ -1,7 +1,7 @@
 import { Refused } from '../access/refused.ts';
+import { deleteRepository } from '../core/delete-repository.ts';
 import type { Database } from '../db/database.ts';
 import {
-  deleteRepository,
   findOrCreateRepository,
   findRepository,
   findRepositoryRow,

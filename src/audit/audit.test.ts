@@ -7,7 +7,8 @@ import { listAuditEvents, type NewAuditEvent } from '../db/audit-events.ts';
 import { type Database, DatabaseUnavailable } from '../db/database.ts';
 import { setProperty } from '../db/properties.ts';
 import { refuseWhenReadOnly } from '../db/read-only.ts';
-import { Audit, type AuditEvent, type AuditParts } from './audit.ts';
+import { Audit, type AuditParts } from './audit.ts';
+import type { AuditEvent } from './event.ts';
 
 const alice: Identity = {
   principal: { kind: 'user', id: 7, name: 'alice' },

@@ -1,6 +1,6 @@
 import { insertAuditEvents } from '../db/audit-events.ts';
 import type { Database } from '../db/database.ts';
-import type { AuditEvent } from './audit.ts';
+import type { AuditEvent } from './event.ts';
 import { rowBy } from './row.ts';
 
 /**

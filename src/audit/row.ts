@@ -1,6 +1,6 @@
 import { credentialKey, principalKey } from '../access/identity.ts';
 import type { NewAuditEvent } from '../db/audit-events.ts';
-import type { AuditEvent } from './audit.ts';
+import type { AuditEvent } from './event.ts';
 
 /** Who did it, in the three forms that the log keeps. */
 export type Actor = Pick<NewAuditEvent, 'actor' | 'actor_name' | 'credential'>;

@@ -13,7 +13,7 @@ import { createAccessToken, revokeAccessToken } from '../administration/access-t
 import { createOrganisation, setOrganisationMember } from '../administration/organisations.ts';
 import { createTeam } from '../administration/teams.ts';
 import { changeUser, createUser } from '../administration/users.ts';
-import type { AuditEvent } from '../audit/audit.ts';
+import type { AuditEvent } from '../audit/event.ts';
 import { findAccount } from '../db/accounts.ts';
 import { type Database, DatabaseUnavailable } from '../db/database.ts';
 import { listMemberships } from '../db/members.ts';

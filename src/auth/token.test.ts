@@ -13,7 +13,7 @@ import { BearerTokens } from '../access/tokens/bearer.ts';
 import { SigningKeys } from '../access/tokens/signing-keys.ts';
 import { TokenGrants } from '../access/tokens/token-grants.ts';
 import { claimsOfUsers } from '../administration/claim-namespace.ts';
-import type { AuditEvent } from '../audit/audit.ts';
+import type { AuditEvent } from '../audit/event.ts';
 import type { Database } from '../db/database.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseName } from '../oci/name.ts';

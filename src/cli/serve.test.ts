@@ -11,7 +11,8 @@ import { berth } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { type Config, configSchema } from '../config/schema.ts';
 import { registryName, startWarnings } from '../greeting.ts';
-import { type Listening, type ServeParts, serve } from './serve.ts';
+import type { Listening } from '../service.ts';
+import { type ServeParts, serve } from './serve.ts';
 
 const { version } = manifest;
 /** All addresses of this machine. */

@@ -6,6 +6,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { bucketOf, serverOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import { registryName, startWarnings } from '../greeting.ts';
+import type { Listening, Service } from '../service.ts';
 import { createLogger, isPretty } from '../telemetry/log.ts';
 import { configOf, withConfigFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
@@ -31,18 +32,6 @@ export function serveCommand(command: Command, context: Context): void {
  * or the process group has delivered already.
  */
 const ECHO = 100;
-
-export interface Listening {
-  readonly url: string;
-  readonly operationsUrl?: string;
-}
-
-/** The part of the app, or of its workers, that this process sees. */
-export interface Service {
-  listen(): Promise<Listening>;
-  /** Lets running transfers end, then closes everything; ends within `shutdown.drainTimeout`. */
-  close(): Promise<void>;
-}
 
 export interface ServeParts {
   createService(config: Config, parts: { logger: Logger }): Promise<Service>;

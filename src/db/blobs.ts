@@ -213,6 +213,12 @@ export function listLinksFrom(db: Db, digest: Digest, limit: number): Promise<Li
   return selectNeighbours(db, { digest, limit }) as Promise<Link[]>;
 }
 
+/** The digests of all blobs that the repository holds. */
+export async function listLinkedDigests(db: Db, repository: number): Promise<Digest[]> {
+  const links = db.selectFrom('repository_blobs').select('digest').where('repository_id', '=', repository);
+  return (await links.execute()).map(({ digest }) => digest as Digest);
+}
+
 /** Milliseconds by which a review may be behind the last interest; so a layer that all images share is not written at each push. */
 const reviewSlack = 60_000;
 

@@ -7,13 +7,13 @@ import {
   makeRepository,
   makeUser,
 } from '../../test/support/databases.ts';
+import { deleteEmptyRepositories } from '../core/delete-repository.ts';
 import { type Namespace, parseName, type RepositoryName } from '../oci/name.ts';
 import { linkBlob, recordStored } from './blobs.ts';
 import type { Database } from './database.ts';
 import { insertIdentity, renameIdentity } from './identities.ts';
 import { deleteManifest, insertManifest } from './manifests.ts';
 import {
-  dropEmptyRepositories,
   findOrCreateRepository,
   findRepository,
   findRepositoryRows,
@@ -158,7 +158,7 @@ for (const { name, open } of dialects) {
     }
     const full = ids.get('acme/full') as number;
     await database.transaction((db) => insertManifest(db, { ...manifest, repository: full }, 1));
-    await database.transaction((db) => dropEmptyRepositories(db, 'acme' as Namespace, 1));
+    await database.transaction((db) => deleteEmptyRepositories(db, 'acme' as Namespace, 1));
     const holders = await database.read.selectFrom('repository_blobs').select('repository_id').execute();
     assert.deepEqual(
       holders.map(({ repository_id }) => repository_id),

@@ -1,9 +1,6 @@
 import { type ExpressionBuilder, sql } from 'kysely';
-import type { Digest } from '../oci/digest.ts';
 import { type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
-import { postponeReviews } from './blobs.ts';
 import { inJsonList, jsonRows } from './dialect.ts';
-import { lockRepository } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { Schema, Visibility } from './schema.ts';
 
@@ -70,24 +67,8 @@ export async function setVisibility(db: Db, id: number, visibility: Visibility):
   await db.updateTable('repositories').set({ visibility }).where('id', '=', id).execute();
 }
 
-/**
- * Deletes the repository with all that it holds; false when it is gone already. Bytes that no other repository holds are swept
- * later, as after any delete. A repository that comes to have the name has another id.
- */
-export async function deleteRepository(db: Db, id: number, now: number): Promise<boolean> {
-  // From here on nothing is put into it: whoever does so now waits, and then finds no repository.
-  await lockRepository(db, id);
-  const held = await db
-    .selectFrom('repository_blobs')
-    .select('digest')
-    .where('repository_id', '=', id)
-    .execute();
-  await postponeReviews(
-    db,
-    id,
-    held.map(({ digest }) => digest as Digest),
-    now,
-  );
+/** Deletes the rows of a repository whose lock is held; false when it is gone already. */
+export async function deleteRepositoryRows(db: Db, id: number): Promise<boolean> {
   for (const table of ['tags', 'manifests', 'repository_blobs', 'uploads'] as const) {
     await db.deleteFrom(table).where('repository_id', '=', id).execute();
   }
@@ -181,15 +162,11 @@ export async function repositoriesInUse(
   return { count: Number(count), names: rows.map(({ name }) => name) };
 }
 
-/** Deletes the namespace's other repositories, with the blobs that they hold: whoever has the name next starts anew. */
-export async function dropEmptyRepositories(db: Db, namespace: Namespace, now: number): Promise<void> {
-  const empty = selectOfNamespace(db, namespace)
+/** Ids of the namespace's other repositories; of `id` alone, where it is given. */
+export async function listEmptyRepositories(db: Db, namespace: Namespace, id?: number): Promise<number[]> {
+  let empty = selectOfNamespace(db, namespace)
     .where((where) => where.not(isInUse(where)))
     .select('repositories.id');
-  for (const { id } of await empty.execute()) {
-    await lockRepository(db, id);
-    // Somebody may have pushed to it before the lock was had.
-    const still = await empty.where('repositories.id', '=', id).executeTakeFirst();
-    if (still !== undefined) await deleteRepository(db, id, now);
-  }
+  if (id !== undefined) empty = empty.where('repositories.id', '=', id);
+  return (await empty.execute()).map((row) => row.id);
 }

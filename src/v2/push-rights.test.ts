@@ -1,4 +1,5 @@
 // What pushes and deletes may do, by the rights of the moment.
+
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { makeOrganisation } from '../../test/support/access.ts';
@@ -16,9 +17,10 @@ import {
   unknownUpload,
 } from '../../test/support/inject.ts';
 import { connectPeople, fetchToken, type Person, setVisible } from '../../test/support/people.ts';
+import { deleteRepository } from '../core/delete-repository.ts';
 import { findAccount } from '../db/accounts.ts';
 import { findMemberRole } from '../db/members.ts';
-import { deleteRepository, findRepository } from '../db/repositories.ts';
+import { findRepository } from '../db/repositories.ts';
 import { asNamespace, type Namespace, parseName } from '../oci/name.ts';
 
 const name = 'acme/app';

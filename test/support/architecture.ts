@@ -51,7 +51,7 @@ function findStyleViolations(file: string, source: string): string[] {
 function findWrongImports(file: string, source: string, rules: Rules): string[] {
   const folder = folderOf(file);
   // Tests stand beside the code, and may use all of it.
-  if (/\.(test|contract)\.ts$/.test(file) || rules.entrances.includes(folder)) return [];
+  if (isTest(file) || rules.entrances.includes(folder)) return [];
   const room = rules.rooms[folder];
   if (!room) return [`${file}: "${folder}" is no room of the house; add it to test/architecture.test.ts`];
   return readImports(source).flatMap((entry) => {
@@ -87,6 +87,8 @@ function whatIsAllowed(
   return `${folder} may import from ${listOf('folder', room.from)}, and types from ${types.join(', ')}`;
 }
 
+const isTest = (file: string) => /\.(test|contract)\.ts$/.test(file);
+
 /** `src/core/blobs.ts` → `core`, `src/app.ts` → `app.ts` */
 const folderOf = (file: string) => file.split('/')[1]!;
 
@@ -94,18 +96,53 @@ const resolve = (file: string, specifier: string) => posix.join(dirname(file), s
 
 const listOf = (what: string, names: readonly string[]) => names.join(', ') || `no ${what}`;
 
-/** Files that import each other in a ring, each ring once: `a.ts → b.ts → a.ts`. Types alone make none. */
-export function findCycles(sources: Sources): string[] {
+/** Files that import each other in a ring, types too, each ring once: `a.ts → b.ts → a.ts`. */
+export function findFileCycles(sources: Sources): string[] {
+  return findCycles(
+    new Map([...sources].map(([file, source]) => [file, new Set(importedFiles(file, source))] as const)),
+  );
+}
+
+/**
+ * Folders that import each other in a ring, at every depth: `src/access/login` and `src/access/tokens` are compared as `src/core` and
+ * `src/http` are. Tests, which may use everything, count for nothing; a folder and its parent may share types.
+ */
+export function findFolderCycles(sources: Sources, entrances: readonly string[]): string[] {
+  const graph = new Map<string, Set<string>>();
+  for (const [file, source] of sources) {
+    if (isTest(file) || entrances.includes(folderOf(file))) continue;
+    for (const target of importedFiles(file, source)) {
+      const [from, to] = siblingFolders(file, target);
+      if (from === undefined || to === undefined) continue;
+      graph.set(from, (graph.get(from) ?? new Set()).add(to));
+      if (!graph.has(to)) graph.set(to, new Set());
+    }
+  }
+  return findCycles(graph);
+}
+
+/** The two folders, side by side, of which one has the first file in it and the other the second. */
+function siblingFolders(file: string, target: string): [from?: string, to?: string] {
+  const [a, b] = [dirname(file).split('/'), dirname(target).split('/')];
+  const shared = a.findIndex((part, depth) => part !== b[depth]);
+  if (shared === -1 || b[shared] === undefined) return [];
+  return [a.slice(0, shared + 1).join('/'), b.slice(0, shared + 1).join('/')];
+}
+
+function importedFiles(file: string, source: string): string[] {
+  const relative = readImports(source).filter(({ specifier }) => specifier.startsWith('.'));
+  return relative.map(({ specifier }) => resolve(file, specifier));
+}
+
+function findCycles(graph: ReadonlyMap<string, ReadonlySet<string>>): string[] {
   const done = new Set<string>();
   const cycles: string[] = [];
-  const visit = (file: string, path: readonly string[]) => {
-    if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(' → '));
-    if (done.has(file) || path.includes(file)) return;
-    for (const { specifier, typeOnly } of readImports(sources.get(file) ?? '')) {
-      if (specifier.startsWith('.') && !typeOnly) visit(resolve(file, specifier), [...path, file]);
-    }
-    done.add(file);
+  const visit = (node: string, path: readonly string[]) => {
+    if (path.includes(node)) cycles.push([...path.slice(path.indexOf(node)), node].join(' → '));
+    if (done.has(node) || path.includes(node)) return;
+    for (const next of graph.get(node) ?? []) visit(next, [...path, node]);
+    done.add(node);
   };
-  for (const file of sources.keys()) visit(file, []);
+  for (const node of graph.keys()) visit(node, []);
   return cycles;
 }

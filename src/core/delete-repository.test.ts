@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, digestNumber, makeRepository } from '../../test/support/databases.ts';
+import { linkBlob, listUnheldBlobs, recordStored } from '../db/blobs.ts';
+import type { Database } from '../db/database.ts';
+import { insertManifest, insertReferences } from '../db/manifests.ts';
+import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
+import { moveTag } from '../db/tags.ts';
 import { parseName } from '../oci/name.ts';
 import { parseTag } from '../oci/reference.ts';
-import { linkBlob, listUnheldBlobs, recordStored } from './blobs.ts';
-import type { Database } from './database.ts';
-import { insertManifest, insertReferences } from './manifests.ts';
-import { deleteRepository, findOrCreateRepository, findRepository } from './repositories.ts';
-import { moveTag } from './tags.ts';
+import { deleteRepository } from './delete-repository.ts';
 
 const app = parseName('acme/app');
 const tables = [
