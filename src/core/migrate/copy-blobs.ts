@@ -5,8 +5,8 @@ import type { Database } from '../../db/database.ts';
 import { everyStoredBlob, type StoredBlobRow } from '../../db/fsck.ts';
 import { asDigest, type Digest, digestAlgorithm } from '../../oci/digest.ts';
 import { type BlobKey, type BlobStore, blobKey, type OpenBlob } from '../../storage/blob-store.ts';
+import { concurrently } from '../../storage/concurrently.ts';
 import { streamBlob } from '../../storage/stream-blob.ts';
-import { concurrently } from '../concurrently.ts';
 import { RunningHash } from '../running-hash.ts';
 
 export interface CopyParts {

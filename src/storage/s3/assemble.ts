@@ -13,11 +13,11 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
+import { mapConcurrently } from '../concurrently.ts';
 import { StoreUnavailable } from '../store-errors.ts';
 import type { S3Bucket } from './bucket.ts';
 import { checksumHeader, type Segment, sizeOf } from './chain.ts';
 import { isNamed, storeError } from './errors.ts';
-import { inParallel } from './in-parallel.ts';
 import { type Part, type Piece, planParts } from './parts.ts';
 import { Semaphore } from './semaphore.ts';
 
@@ -91,7 +91,7 @@ async function assembleParts(bucket: S3Bucket, assembly: Assembly, parts: readon
   const { UploadId, checked } = await createMultipart(bucket, target, parts);
   const upload = { ...target, UploadId };
   try {
-    const made = await inParallel(partsAtOnce, parts, async (part, index): Promise<CompletedPart> => {
+    const made = await mapConcurrently(parts, partsAtOnce, async (part, index): Promise<CompletedPart> => {
       const place = { ...upload, PartNumber: index + 1 };
       const made = part.kind === 'copy' ? await copyPart(part.piece) : await sendPart(part.pieces);
       const { ETag, ChecksumCRC32 } = made ?? {};

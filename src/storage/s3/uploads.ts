@@ -8,11 +8,11 @@ import {
   type StagedUpload,
   UploadLost,
 } from '../blob-store.ts';
+import { concurrently } from '../concurrently.ts';
 import { assemble, putBytes } from './assemble.ts';
 import type { S3Bucket } from './bucket.ts';
 import { chainOf, crcOf, formatChain, newSegmentName, parse, type Segment, sizeOf } from './chain.ts';
 import { isNamed } from './errors.ts';
-import { inParallel } from './in-parallel.ts';
 import { listObjects } from './list.ts';
 import { runToGather } from './parts.ts';
 import { openObject } from './read.ts';
@@ -94,7 +94,7 @@ export class S3Uploads {
   /** Its segments are written once: whoever wrote them before cannot change them. */
   async adopt(upload: StagedUpload): Promise<string> {
     const keyOf = this.#keysOf(upload.id);
-    await inParallel(callsAtOnce, chainOf(upload), async (segment) => {
+    await concurrently(chainOf(upload), callsAtOnce, async (segment) => {
       const command = new HeadObjectCommand({ Bucket: this.#bucket.name, Key: keyOf(segment) });
       if ((await this.#bucket.find(command))?.ContentLength !== segment.size) throw new UploadLost(upload.id);
     });
@@ -142,7 +142,7 @@ export class S3Uploads {
     const keys = parse(staged)
       .map(keyOf)
       .filter((key) => !keptKeys.has(key));
-    await inParallel(callsAtOnce, keys, (key) => this.#deleteObject(key));
+    await concurrently(keys, callsAtOnce, (key) => this.#deleteObject(key));
   }
 
   async *list(): AsyncIterable<StagedFile> {
@@ -175,7 +175,7 @@ export class S3Uploads {
 
   /** As far as it goes; the sweep takes the rest. */
   async #remove(keys: readonly string[]): Promise<void> {
-    await inParallel(callsAtOnce, keys, (key) => this.#deleteObject(key)).catch(() => {});
+    await concurrently(keys, callsAtOnce, (key) => this.#deleteObject(key)).catch(() => {});
   }
 
   async #deleteObject(key: string): Promise<void> {
