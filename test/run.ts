@@ -12,7 +12,7 @@ import { backendNames, backendVariable, whyNoBackend } from './support/backend-n
 import { importedBy, installTools, toolsNeeded } from './support/install-tools.ts';
 import { endLeftovers } from './support/leftovers.ts';
 import { isInstalled } from './support/needs.ts';
-import { sharedServer, startPostgresServer } from './support/postgres-server.ts';
+import { sharedServer, startSharedServer } from './support/postgres-server.ts';
 
 const minute = 60_000;
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
@@ -62,9 +62,7 @@ process.env.TMPDIR = temporary;
 // PostgreSQL does not run as root, and has its data in here too.
 chmodSync(temporary, 0o711);
 const postgres =
-  toolsNeeded(files).includes('postgres') && isInstalled('postgres')
-    ? await startPostgresServer()
-    : undefined;
+  toolsNeeded(files).includes('postgres') && isInstalled('postgres') ? await startSharedServer() : undefined;
 if (postgres) process.env[sharedServer] = postgres.url;
 
 const sums = new Map<string, number>();

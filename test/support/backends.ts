@@ -3,7 +3,7 @@ import type { AppParts } from '../../src/app.ts';
 import { openMemoryStore } from '../../src/storage/memory.ts';
 import type { S3Settings } from '../../src/storage/s3/bucket.ts';
 import { type BackendName, backendNames, backendVariable } from './backend-names.ts';
-import { openTestPostgres } from './postgres.ts';
+import { openMigratedPostgres } from './postgres.ts';
 import type { ConfigInput } from './registry.ts';
 import { s3Settings } from './s3.ts';
 
@@ -20,7 +20,7 @@ const open: Record<BackendName, (t: TestContext) => Promise<Backend>> = {
     const { bucket, endpoint, accessKeyId, secretAccessKey } = (await s3Settings(t)) as S3Settings;
     // The bytes themselves are what the tables look at; redirects have tests of their own.
     const s3 = { bucket, endpoint, accessKeyId, secretAccessKey, redirect: false };
-    const settings = { database: { url: await openTestPostgres(t) }, storage: { type: 's3', s3 } };
+    const settings = { database: { url: await openMigratedPostgres(t) }, storage: { type: 's3', s3 } };
     return { settings, parts: {} };
   },
 };

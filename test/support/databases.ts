@@ -11,7 +11,7 @@ import type { AccountName, Namespace, RepositoryName } from '../../src/oci/name.
 import { parseName } from '../../src/oci/name.ts';
 import { cleanUp } from './cleanup.ts';
 import { whyUnusable } from './needs.ts';
-import { openTestPostgres } from './postgres.ts';
+import { openMigratedPostgres } from './postgres.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 export interface TestDialect {
@@ -32,7 +32,7 @@ const sqlite: TestDialect = {
 const postgres: TestDialect = {
   name: 'PostgreSQL',
   async open(t) {
-    return openReplica(t, await openTestPostgres(t));
+    return openReplica(t, await openMigratedPostgres(t));
   },
 };
 

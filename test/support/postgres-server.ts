@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, statfsSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -31,10 +31,29 @@ export const sharedServer = 'TEST_POSTGRES';
 /** A role whose connections need a password; all others are let in. */
 export const passwordRole = { user: 'with_password', password: 'correct horse' } as const;
 
+/** Starts a server for many short tests: nothing it writes has to outlive the machine, so its files are in memory where there is room. */
+export function startSharedServer(): Promise<PostgresServer> {
+  return startPostgresServer({ full_page_writes: 'off', autovacuum: 'off' }, memoryFolder() ?? tmpdir());
+}
+
+const roomForDatabases = 4 << 30;
+
+function memoryFolder(): string | undefined {
+  try {
+    const { bavail, bsize } = statfsSync('/dev/shm');
+    return bavail * bsize >= roomForDatabases ? '/dev/shm' : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Starts a server. It ends with this process, whatever ends that. `settings` as in `postgresql.conf`. */
-export async function startPostgresServer(settings: Record<string, string> = {}): Promise<PostgresServer> {
+export async function startPostgresServer(
+  settings: Record<string, string> = {},
+  folder = tmpdir(),
+): Promise<PostgresServer> {
   const programs = dirname(findProgram('postgres') as string);
-  const root = mkdtempSync(join(tmpdir(), 'postgres-'));
+  const root = mkdtempSync(join(folder, 'berth-postgres-'));
   // Not ours alone: the server does not run as root.
   chmodSync(root, 0o777);
   const data = join(root, 'data');

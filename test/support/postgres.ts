@@ -1,12 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { after, type TestContext } from 'node:test';
+import type { Client } from 'pg';
+import { openPostgres } from '../../src/db/postgres/postgres.ts';
 import { cleanUp } from './cleanup.ts';
-import {
-  asAdministrator,
-  type PostgresServer,
-  sharedServer,
-  startPostgresServer,
-} from './postgres-server.ts';
+import { asAdministrator, type PostgresServer, sharedServer, startSharedServer } from './postgres-server.ts';
 
 let own: Promise<PostgresServer> | undefined;
 after(async () => (await own)?.stop());
@@ -14,8 +11,36 @@ after(async () => (await own)?.stop());
 async function serverUrl(): Promise<string> {
   const shared = process.env[sharedServer];
   if (shared !== undefined) return shared;
-  own ??= startPostgresServer();
+  own ??= startSharedServer();
   return (await own).url;
+}
+
+const template = 'berth_template';
+let templated: Promise<void> | undefined;
+
+/** The URL of a database with Berth's tables in it, and no rows, that goes with the test: a copy, as that is five times as fast as to migrate. */
+export async function openMigratedPostgres(t: TestContext): Promise<string> {
+  templated ??= serverUrl().then((server) => asAdministrator(server, makeTemplate));
+  await templated;
+  return openTestPostgres(t, `template ${template} strategy file_copy`);
+}
+
+/** Once for all processes that share the server. */
+async function makeTemplate(admin: Client): Promise<void> {
+  await admin.query('select pg_advisory_lock(hashtext($1))', [template]);
+  const made = await admin.query('select from pg_database where datname = $1 and datistemplate', [template]);
+  if (made.rowCount === 0) {
+    await admin.query(`create database ${template}`);
+    const url = new URL(await serverUrl());
+    url.pathname = template;
+    await (await openPostgres({ url: url.href, poolSize: 2 })).close();
+    // Only a database that nobody is connected to can be copied, and the server learns a moment later that a client has gone.
+    await admin.query(`alter database ${template} with allow_connections false is_template true`);
+    await admin.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1', [
+      template,
+    ]);
+  }
+  await admin.query('select pg_advisory_unlock(hashtext($1))', [template]);
 }
 
 /** The URL of an empty database that goes with the test. `options` as in `create database`. */
