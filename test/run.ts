@@ -3,7 +3,7 @@
 import { chmodSync, globSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec, type TestEvent } from 'node:test/reporters';
@@ -66,6 +66,8 @@ const postgres =
 if (postgres) process.env[sharedServer] = postgres.url;
 
 const sums = new Map<string, number>();
+/** Seconds that each file took, with the backend where it is not the usual one. */
+const times = new Map<string, number>();
 const skipped: string[] = [];
 let success = true;
 
@@ -94,9 +96,16 @@ async function* events(): AsyncGenerator<TestEvent> {
       const sum = parseSum(event);
       if (sum) {
         sums.set(sum.name, (sums.get(sum.name) ?? 0) + sum.value);
-      } else if (event.type === 'test:summary' && event.data.file === undefined) {
-        success &&= event.data.success;
-        summary = event;
+      } else if (event.type === 'test:summary') {
+        const { file, duration_ms, success: passed } = event.data;
+        if (file === undefined) {
+          success &&= passed;
+          summary = event;
+        } else {
+          const label = relative('.', file) + (backend === usual ? '' : ` over ${backend}`);
+          times.set(label, duration_ms / 1_000);
+          yield event;
+        }
       } else {
         yield event;
       }
@@ -123,6 +132,11 @@ await rm(temporary, { recursive: true, force: true, maxRetries: 20, retryDelay: 
 const list = (title: string, lines: readonly string[]) => {
   if (lines.length > 0) console.log(`\n${title}:\n${lines.map((line) => `  ${line}\n`).join('')}`);
 };
+const slowest = [...times].sort(([, a], [, b]) => b - a).slice(0, 20);
+list(
+  'Slowest files, in seconds',
+  slowest.map(([file, seconds]) => `${seconds.toFixed(1).padStart(6)} ${file}`),
+);
 list('Skipped', skipped);
 list('Still running after the tests', leftovers);
 for (const [name, value] of sums) console.log(`# ${name} ${value}`);
