@@ -13,13 +13,13 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
+import { Semaphore } from '../../oci/semaphore.ts';
 import { mapConcurrently } from '../concurrently.ts';
 import { StoreUnavailable } from '../store-errors.ts';
 import type { S3Bucket } from './bucket.ts';
 import { checksumHeader, type Segment, sizeOf } from './chain.ts';
 import { isNamed, storeError } from './errors.ts';
 import { type Part, type Piece, planParts } from './parts.ts';
-import { Semaphore } from './semaphore.ts';
 
 /** Bytes to be put together. */
 export interface Assembly {
