@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { postponeReviews } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
@@ -14,6 +13,7 @@ import {
   keepManifest,
   type ManifestRow,
 } from '../db/manifests.ts';
+import { nextTurn, nextTurnInTransaction } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
 import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
 import { deleteTag, deleteTagsOf, findTag, moveTag } from '../db/tags.ts';
@@ -64,12 +64,8 @@ interface PushedManifest {
   readonly bytes: Buffer;
 }
 
-/** Bytes from which on a manifest is parsed, inserted and committed each in a turn of the event loop of its own. */
-const largeManifest = 1 << 20;
-
-async function turnOfItsOwn(bytes: Buffer): Promise<void> {
-  if (bytes.length >= largeManifest) await nextTurn();
-}
+/** Bytes from which on a manifest is read, hashed, parsed, inserted and committed each in a turn of the event loop of its own. */
+const largeManifest = 256 << 10;
 
 /** Manifests, and the tags that stand on them. */
 export class Manifests {
@@ -97,21 +93,26 @@ export class Manifests {
       checkIdentity(repository, row ? row.repository_id : await findRepository(read, name));
     }
     if (row === undefined) throw await this.#unknown(read, name, reference);
-    const cached = this.#cache.get(row.id);
-    if (cached !== undefined) return cached;
-    const content = await findManifestContent(read, row.id);
-    if (content === undefined) throw await this.#unknown(read, name, reference);
+    const manifest = this.#cache.get(row.id) ?? (await this.#read(row));
+    if (manifest === undefined) throw await this.#unknown(read, name, reference);
+    return manifest;
+  }
+
+  /** Reads what is not in the cache, into it. */
+  async #read({ id, digest, size }: ManifestRow): Promise<StoredManifest | undefined> {
+    if (size >= largeManifest) {
+      await nextTurn();
+      const cached = this.#cache.get(id);
+      if (cached !== undefined) return cached;
+    }
+    const content = await findManifestContent(this.#database.read, id);
+    if (content === undefined) return undefined;
     const { bytes, media_type: mediaType } = content;
-    const manifest = {
-      digest: row.digest,
-      mediaType,
-      bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
-    };
+    const manifest = { digest, mediaType, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) };
     // Once for each row that comes into the cache: neither SQLite nor PostgreSQL by itself notices a byte that changed on the disk.
-    const actual = digestBytes(digestAlgorithm(row.digest), manifest.bytes);
-    if (actual !== row.digest)
-      throw new Error(`manifest ${row.digest} of ${name} has the bytes of ${actual}`);
-    this.#cache.set(row.id, manifest);
+    const actual = digestBytes(digestAlgorithm(digest), manifest.bytes);
+    if (actual !== digest) throw new Error(`manifest ${digest} has the bytes of ${actual}`);
+    this.#cache.set(id, manifest);
     return manifest;
   }
 
@@ -125,6 +126,8 @@ export class Manifests {
     push: ManifestPush,
   ): Promise<{ digest: Digest; subject: Digest | undefined }> {
     const { bytes } = push;
+    const isLarge = bytes.length >= largeManifest;
+    if (isLarge) await nextTurn();
     const algorithm = reference.kind === 'digest' ? digestAlgorithm(reference.digest) : 'sha256';
     const digest = digestBytes(algorithm, bytes);
     if (reference.kind === 'digest' && reference.digest !== digest) {
@@ -135,7 +138,7 @@ export class Manifests {
     }
     const manifest = await inTurns(readManifest(bytes, push.contentType));
     const annotations = manifest.annotations ? JSON.stringify(manifest.annotations) : null;
-    await turnOfItsOwn(bytes);
+    if (isLarge) await nextTurn();
     // In the order in which all who change several tags at once come to them.
     const tags = reference.kind === 'tag' ? [reference.tag] : [...push.tags].sort();
     await this.#database.transaction(async (db) => {
@@ -147,7 +150,7 @@ export class Manifests {
       await checkConditions(db, name, repository, reference, push.conditions);
       const id = await this.#store(db, { repository, digest, manifest, annotations, bytes }, now);
       for (const tag of tags) await moveTag(db, repository, tag, id, now);
-      await turnOfItsOwn(bytes);
+      if (isLarge) await nextTurnInTransaction();
     });
     return { digest, subject: manifest.subject?.digest };
   }

@@ -1,6 +1,6 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Database } from '../db/database.ts';
 import { findManifestByTag } from '../db/manifests.ts';
+import { nextTurn } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
 import {
   compareKeys,
@@ -30,6 +30,8 @@ export interface ReferrerRequest {
   /** How many at most; `undefined`: as many as fit in a page. */
   readonly n: number | undefined;
   readonly artifactType: string | undefined;
+  /** Aborted when nobody waits for the page any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What every registry takes for a manifest, and every client reads as one, less the index around the descriptors. */
@@ -42,23 +44,24 @@ const maxReadBytes = 512 << 10;
  * name it come from an index of the database; those that an old client only listed under the fallback tag count too. An unknown
  * repository has no referrers.
  * @param meant which repository of that name is meant, if it is known
- * @throws AnotherRepository
+ * @throws AnotherRepository; the signal's reason
  */
 export async function listReferrerPage(
   { read }: Database,
   name: RepositoryName,
   subject: Digest,
-  { after, n = Number.POSITIVE_INFINITY, artifactType }: ReferrerRequest,
+  { after, n = Number.POSITIVE_INFINITY, artifactType, signal }: ReferrerRequest,
   meant?: number,
 ): Promise<ReferrerPage> {
+  await nextTurn(signal);
   const repository = await findRepository(read, name);
   checkIdentity(meant, repository);
   if (repository === undefined || isNoType(artifactType)) return { descriptors: [], next: undefined };
-  const listed = await listedByFallbackTag(read, repository, name, subject);
+  const listed = await listedByFallbackTag(read, repository, name, subject, signal);
   const wanted = listed.filter((row) => artifactType === undefined || row.artifact_type === artifactType);
   const page: Entry[] = [];
   let room = maxPageBytes;
-  for (let last = after; n > 0; await nextTurn()) {
+  for (let last = after; n > 0; await nextTurn(signal)) {
     // One more than is wanted tells whether there are more.
     const limit = Math.min(n - page.length + 1, sliceSize);
     const rows = await listReferrers(read, repository, subject, { after: last, limit, artifactType });
@@ -68,14 +71,14 @@ export async function listReferrerPage(
       const entry = entryOf(row);
       room -= entry.size;
       if (page.length === n || (room < 0 && page.length > 0)) {
-        return { descriptors: await printAll(read, page), next: page.at(-1)?.row };
+        return { descriptors: await printAll(read, page, signal), next: page.at(-1)?.row };
       }
       page.push(entry);
     }
     if (following.length < limit) break;
     last = following.at(-1) as ReferrerRow;
   }
-  return { descriptors: await printAll(read, page), next: undefined };
+  return { descriptors: await printAll(read, page, signal), next: undefined };
 }
 
 /** No manifest has such a type (see `oci/manifest.ts`), and PostgreSQL takes no NUL in a text. */
@@ -101,7 +104,7 @@ function entryOf(row: ReferrerRow): Entry {
 const annotationsField = ',"annotations":';
 
 /** The annotations of many small ones are read together, those of large ones in turns. */
-async function printAll(db: Db, page: readonly Entry[]): Promise<string[]> {
+async function printAll(db: Db, page: readonly Entry[], signal?: AbortSignal): Promise<string[]> {
   const descriptors: string[] = [];
   for (let start = 0; start < page.length; ) {
     let [end, bytes] = [start, 0];
@@ -118,7 +121,7 @@ async function printAll(db: Db, page: readonly Entry[]): Promise<string[]> {
       );
     }
     start = end;
-    if (start < page.length) await nextTurn();
+    if (start < page.length) await nextTurn(signal);
   }
   return descriptors;
 }
@@ -133,11 +136,12 @@ async function listedByFallbackTag(
   repository: number,
   name: RepositoryName,
   subject: Digest,
+  signal?: AbortSignal,
 ): Promise<ReferrerRow[]> {
   const index = await findManifestByTag(db, name, parseTag(fallbackTag(subject)));
   if (index === undefined) return [];
   const listed: ReferrerRow[] = [];
-  for (let after = ''; ; await nextTurn()) {
+  for (let after = ''; ; await nextTurn(signal)) {
     const rows = await listChildren(db, repository, index.id, after);
     for (const row of rows) if (row.subject_digest !== subject) listed.push(row);
     if (rows.length < sliceSize) return listed.sort(compareKeys);

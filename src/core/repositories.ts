@@ -1,5 +1,6 @@
 import type { Database } from '../db/database.ts';
 import { Work } from '../db/in-turns.ts';
+import { nextTurn } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
 import {
   type ListedRepository,
@@ -28,18 +29,21 @@ const [maxHidden, maxWork] = [5_000, 40];
 /**
  * A page of the names of the repositories that hold something and are visible, in byte order. Neither the page nor what leads
  * to the next one tells what else there is.
+ * @param signal aborted when nobody waits for the page any more
  */
 export async function listRepositoryPage(
   { read }: Database,
   { last, n }: PageRequest,
   visible: Visible,
+  signal?: AbortSignal,
 ): Promise<RepositoryPage> {
   const names: RepositoryName[] = [];
   if (n === 0) return { names, next: undefined };
+  await nextTurn(signal);
   const sources = sourcesOf(read, visible.ranges);
   const work = new Work();
   let hidden = 0;
-  for (let place = await openPlace(read, last); ; await work.pause()) {
+  for (let place = await openPlace(read, last); ; await work.pause(signal)) {
     const limit = hidden === 0 ? Math.min(Math.max(n + 1 - names.length, minRows), maxRows) : maxRows;
     const { rows, next } = await work.wait(readOn(sources, place, limit));
     for (const { name, visibility, shown } of rows) {
@@ -50,7 +54,7 @@ export async function listRepositoryPage(
       if (hidden > maxHidden || (names.length + hidden > minRows && work.spent > maxWork)) {
         return { names, next: isVisible ? name : await sealPlace(read, name) };
       }
-      if (work.turnIsOver) await work.pause();
+      if (work.turnIsOver) await work.pause(signal);
     }
     if (next === undefined) return { names, next: undefined };
     place = next;

@@ -1,5 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Steps } from '../oci/steps.ts';
+import { nextTurn } from './next-turn.ts';
 
 /** Milliseconds after which other requests have their turn. */
 const maxTurn = 5;
@@ -23,9 +23,9 @@ export class Work {
     return this.#turn > maxTurn;
   }
 
-  /** Lets the others have their turn. */
-  pause(): Promise<void> {
-    return this.wait(nextTurn());
+  /** Lets the others have their turn. @throws the signal's reason, see `nextTurn` */
+  pause(signal?: AbortSignal): Promise<void> {
+    return this.wait(nextTurn(signal));
   }
 
   async wait<T>(promise: Promise<T>): Promise<T> {

@@ -12,9 +12,11 @@ export interface ManifestRow {
   readonly id: number;
   readonly repository_id: number;
   readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
 }
 
-const columns = ['manifests.id', 'manifests.repository_id', 'manifests.digest'] as const;
+const columns = ['manifests.id', 'manifests.repository_id', 'manifests.digest', 'manifests.size'] as const;
 
 const selectByTag = prepare((db, p: Params<{ name: string; tag: string }>) =>
   db

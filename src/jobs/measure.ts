@@ -1,6 +1,6 @@
-import { setImmediate } from 'node:timers/promises';
 import { sumBlobs } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
+import { nextTurn } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
 import { findProperty, noteProperty } from '../db/properties.ts';
 
@@ -26,7 +26,7 @@ export async function measure(
     sum.bytes += bytes;
     after = last;
     // SQLite answers at once, so that awaiting it alone lets no request in.
-    await setImmediate();
+    await nextTurn();
   }
   await database.transaction((db) => noteProperty(db, 'stored', JSON.stringify(sum)), { durable: false });
   return sum;

@@ -12,6 +12,7 @@ import type { ClientOf } from '../http/client.ts';
 import type { ConnectionLimits } from '../http/connection-limits.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
+import { buildList } from './build-list.ts';
 import { listRepositories } from './catalog.ts';
 import { challengeHeaders, isChallenge, type TokenServer } from './challenge.ts';
 import { errorBody, statusOf } from './errors.ts';
@@ -163,11 +164,11 @@ function handle(
     case 'deleteBlob':
       return deleteBlob(blobs, exchange, route);
     case 'listTags':
-      return listTags(database, exchange, route, permit);
+      return buildList(exchange, (signal) => listTags(database, exchange, route, permit, signal));
     case 'listReferrers':
-      return listReferrers(database, exchange, route, permit);
+      return buildList(exchange, (signal) => listReferrers(database, exchange, route, permit, signal));
     case 'listRepositories':
-      return listRepositories(database, exchange, permit);
+      return buildList(exchange, (signal) => listRepositories(database, exchange, permit, signal));
     case 'getBase':
       // end-1
       return exchange.reply(200, { 'Content-Type': 'application/json' }, '{}');

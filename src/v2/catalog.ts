@@ -12,9 +12,10 @@ export async function listRepositories(
   database: Database,
   exchange: Exchange,
   { visible }: Permit,
+  signal: AbortSignal,
 ): Promise<void> {
   const request = pageRequest(exchange, defaultPage, maxPage);
-  const { names, next } = await listRepositoryPage(database, request, visible);
+  const { names, next } = await listRepositoryPage(database, request, visible, signal);
   exchange.reply(
     200,
     {

@@ -5,6 +5,7 @@ import type { Client, ClientOf } from '../http/client.ts';
 import { sendFile } from '../http/send-file.ts';
 import { sendStream } from '../http/send-stream.ts';
 import { onStalled } from '../http/stalled-requests.ts';
+import { countedFrom, unsentAnswers } from '../http/unsent.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { ByteRange, OpenBlob } from '../storage/blob-store.ts';
 
@@ -126,6 +127,7 @@ export class Exchange {
   reply(status: number, headers: Headers, body?: Buffer | string): void {
     const { response } = this;
     const length = body === undefined ? 0 : Buffer.byteLength(body);
+    const isLarge = length >= countedFrom;
     this.#beforeHead();
     this.answer = headers;
     const head = this.#head(headers);
@@ -134,7 +136,9 @@ export class Exchange {
       head.push('Content-Length', `${length}`);
     response.writeHead(status, head);
     if (!this.isHead) this.sent = length;
-    response.end(body);
+    // A string that is written is in memory twice until all of it is sent.
+    response.end(isLarge && typeof body === 'string' ? Buffer.from(body) : body);
+    if (isLarge) unsentAnswers.add(response, length);
   }
 
   /**

@@ -17,11 +17,12 @@ export async function listReferrers(
   exchange: Exchange,
   { name, digest }: { name: RepositoryName; digest: Digest },
   { repository }: Permit,
+  signal: AbortSignal,
 ): Promise<void> {
   const { n, last } = pageRequest(exchange, undefined, maxPage);
   // A bare plus means a space in a query, and no media type has a space: the client meant the plus.
   const artifactType = exchange.query.get('artifactType')?.replaceAll(' ', '+');
-  const request = { n, after: parseKey(last), artifactType };
+  const request = { n, after: parseKey(last), artifactType, signal };
   const { descriptors, next } = await listReferrerPage(database, name, digest, request, repository);
   exchange.reply(
     200,

@@ -13,9 +13,10 @@ export async function listTags(
   exchange: Exchange,
   { name }: { name: RepositoryName },
   { repository }: Permit,
+  signal: AbortSignal,
 ): Promise<void> {
   const request = pageRequest(exchange, maxPage, maxPage);
-  const { items, more } = await listTagPage(database, name, request, repository);
+  const { items, more } = await listTagPage(database, name, request, repository, signal);
   exchange.reply(
     200,
     {
