@@ -36,9 +36,14 @@ export interface Claim {
   readonly intake: Intake;
 }
 
+/** The least bytes of a body that come before the account's usage is looked at again. */
+const leastShare = 4 << 20;
+
 /** The body of the request that writes, as far as it has come. */
 interface Intake {
   received: number;
+  /** At how many bytes received the account's usage is looked at again. */
+  judgedAt: number;
   /** Ends the body early. */
   stop: ((reason: Error) => void) | undefined;
 }
@@ -103,7 +108,8 @@ export class UploadClaims {
         { durable: false },
       );
       if (row !== undefined) {
-        const claim = { row, writer, intake: { received: 0, stop: undefined } };
+        const judgedAt = shareOf(this.#limits.bytes, this.#limits.sessions);
+        const claim = { row, writer, intake: { received: 0, judgedAt, stop: undefined } };
         const held = before === null ? claim : await this.#adopt(claim, mayHaveMoved(row));
         return await this.#holding(held, run);
       }
@@ -112,6 +118,23 @@ export class UploadClaims {
       throw busy();
     } finally {
       this.#writing.delete(id);
+    }
+  }
+
+  /**
+   * Counts bytes of the body that have come. An upload that is larger than may be staged is stopped at once, whatever else is uploaded;
+   * for the sum of all, the database is asked when this one has taken its share of what was left.
+   */
+  received(claim: Claim, bytes: number): void {
+    const { row, intake } = claim;
+    intake.received += bytes;
+    const size = row.size + intake.received;
+    if (size > this.#limits.bytes) {
+      // Not before the store has these bytes, too.
+      queueMicrotask(() => intake.stop?.(tooMuchStaged(this.#limits, size)));
+    } else if (intake.received >= intake.judgedAt) {
+      intake.judgedAt = Number.POSITIVE_INFINITY;
+      void this.#renew(claim);
     }
   }
 
@@ -203,8 +226,9 @@ export class UploadClaims {
   async #renew({ row, writer, intake }: Claim): Promise<void> {
     const now = this.#clock();
     const renewal = { writer, until: now + lease, now, receiving: intake.received };
+    let share = leastShare;
     try {
-      const { bytes } = await this.#database.transaction(
+      const { bytes, sessions } = await this.#database.transaction(
         async (db) => {
           await renewClaim(db, row.id, renewal);
           return findUploadUsage(db, row.charged_to);
@@ -212,9 +236,11 @@ export class UploadClaims {
         { durable: false },
       );
       if (bytes > this.#limits.bytes) intake.stop?.(tooMuchStaged(this.#limits, row.size + intake.received));
+      share = shareOf(this.#limits.bytes - bytes, sessions);
     } catch {
       // A lease that could not be renewed ends by itself; the commit notices.
     }
+    intake.judgedAt = renewal.receiving + share;
   }
 
   /** Ends the claim with the session as it was recorded last. */
@@ -228,6 +254,11 @@ export class UploadClaims {
     await this.end(claim);
     throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the bytes sent so far were lost; start again', { cause });
   }
+}
+
+/** Bytes that one of `sessions` uploads takes of those that are left before it looks again. */
+function shareOf(left: number, sessions: number): number {
+  return Math.max(left / sessions, leastShare);
 }
 
 /** Nothing is staged, as opposed to something else. */

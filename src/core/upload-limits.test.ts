@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough, Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextIteration } from 'node:timers/promises';
 import { dialects, repositoryName, type TestDialect } from '../../test/support/databases.ts';
 import { findUploadUsage } from '../db/uploads.ts';
 import { openMemoryStore } from '../storage/memory.ts';
@@ -10,10 +10,10 @@ import { digestBytes } from './running-hash.ts';
 import { Uploads } from './uploads.ts';
 
 const alice = 'user:1';
-const limits = { sessions: 5, bytes: 1_000 };
+const usual = { sessions: 5, bytes: 1_000 };
 const tooMany = { code: 'TOOMANYREQUESTS', retryAfter: 10 };
 
-async function uploadsOf(t: TestContext, dialect: TestDialect) {
+async function uploadsOf(t: TestContext, dialect: TestDialect, limits = usual) {
   const database = await dialect.open(t);
   const store = openMemoryStore();
   const clock = () => 1_000;
@@ -39,7 +39,7 @@ async function uploadsOf(t: TestContext, dialect: TestDialect) {
 for (const dialect of dialects) {
   test(`${dialect.name}: an account has so many uploads open at once, and others are not kept waiting`, async (t) => {
     const { uploads, start, usage } = await uploadsOf(t, dialect);
-    const [first] = await Promise.all(Array.from({ length: limits.sessions }, () => start()));
+    const [first] = await Promise.all(Array.from({ length: usual.sessions }, () => start()));
     await assert.rejects(start(), tooMany);
     assert.deepEqual(await usage(), { sessions: 5, bytes: 0 });
     await start('user:2');
@@ -51,7 +51,7 @@ for (const dialect of dialects) {
 
   test(`${dialect.name}: callers without an account are counted by network`, async (t) => {
     const { start } = await uploadsOf(t, dialect);
-    for (let i = 0; i < limits.sessions; i++) await start('anonymous', 'address:192.0.2.1');
+    for (let i = 0; i < usual.sessions; i++) await start('anonymous', 'address:192.0.2.1');
     await assert.rejects(start('anonymous', 'address:192.0.2.1'), tooMany);
     await start('anonymous', 'address:192.0.2.2');
   });
@@ -94,6 +94,39 @@ for (const dialect of dialects) {
     assert.deepEqual(await usage(), { sessions: 0, bytes: 0 });
   });
 
+  test(`${dialect.name}: an upload that is too large alone gets no further than the limit, however fast it comes`, async (t) => {
+    const bytes = 20 * chunk.length;
+    const { uploads, start, staged, usage } = await uploadsOf(t, dialect, { sessions: 5, bytes });
+    for (const sent of [0, 7]) {
+      const session = await start();
+      await uploads.append(session, fastBody(sent * chunk.length));
+      const body = fastBody(10 * bytes);
+      await assert.rejects(uploads.append(session, body), { code: 'DENIED' });
+      assert.ok(body.taken.bytes <= (20 - sent + 1) * chunk.length, `${body.taken.bytes} bytes were taken`);
+      assert.deepEqual([await usage(), await staged()], [{ sessions: 0, bytes: 0 }, 0]);
+    }
+    const exact = fastBody(bytes);
+    assert.equal((await uploads.append(await start(), exact)).size, bytes);
+  });
+
+  test(`${dialect.name}: fast bodies that are too many are stopped before anybody renews a claim`, async (t) => {
+    const bytes = 16 << 20;
+    const { uploads, start, usage } = await uploadsOf(t, dialect, { sessions: 4, bytes });
+    const bodies = Array.from({ length: 4 }, () => fastBody(bytes, usage));
+    const sessions = await Promise.all(bodies.map(() => start()));
+    const outcomes = await Promise.all(
+      bodies.map((body, i) =>
+        uploads.append(sessions[i]!, body).then(
+          () => 'kept',
+          ({ code }) => code,
+        ),
+      ),
+    );
+    const refused = bodies.filter((_, i) => outcomes[i] !== 'kept');
+    assert.ok(refused.length >= 3, `${outcomes}`);
+    for (const { taken } of refused) assert.ok(taken.bytes < bytes, 'it was taken to its end');
+  });
+
   test(`${dialect.name}: bodies that are on their way count, and are stopped when they are too many`, async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
     const { uploads, start, usage } = await uploadsOf(t, dialect);
@@ -114,8 +147,25 @@ for (const dialect of dialects) {
     assert.equal(ended[0], 'TOOMANYREQUESTS');
     for (const body of bodies) body.end();
     await Promise.all(appending);
-    assert.ok((await usage()).bytes <= limits.bytes);
+    assert.ok((await usage()).bytes <= usual.bytes);
   });
+}
+
+const chunk = Buffer.alloc(64 << 10);
+
+/** A body as fast as it is taken, or as `pace` lets each MiB come, and how much of it was taken. */
+function fastBody(bytes: number, pace: () => Promise<unknown> = nextIteration) {
+  const taken = { bytes: 0 };
+  const received = (count: number): void => {
+    taken.bytes += count;
+  };
+  async function* chunks() {
+    for (let left = bytes; left > 0; left -= chunk.length) {
+      await (left % (1 << 20) === 0 ? pace() : nextIteration());
+      yield chunk;
+    }
+  }
+  return { open: () => Readable.from(chunks()), received, taken };
 }
 
 /** Lets the writers renew their leases until something is so. */

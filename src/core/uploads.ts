@@ -218,7 +218,7 @@ export class Uploads {
     try {
       const tap = (chunk: Buffer): void => {
         hash.update(chunk);
-        intake.received += chunk.length;
+        this.#claims.received(claim, chunk.length);
         body.received?.(chunk.length);
       };
       const signal = stoppable(intake, body.signal);
