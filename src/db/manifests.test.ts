@@ -41,7 +41,7 @@ for (const { name, open } of dialects) {
     const id = await insert(database, repository, one);
     const v1 = parseTag('v1');
     await database.transaction((db) => moveTag(db, repository, v1, id, 1));
-    const row = { id, repository_id: repository, digest: one };
+    const row = { id, repository_id: repository, digest: one, size: 2 };
     assert.deepEqual({ ...(await findManifestByDigest(read, repositoryName, one)) }, row);
     assert.deepEqual({ ...(await findManifestByTag(read, repositoryName, v1)) }, row);
     assert.deepEqual(

@@ -44,7 +44,16 @@ export function answerMalformed({
   };
 }
 
+/** This is no proxy. */
+export class ConnectRefused extends Error {
+  readonly code = 'ERR_CONNECT_REFUSED';
+  constructor() {
+    super('there is no CONNECT here');
+  }
+}
+
 function statusOf({ code }: NodeJS.ErrnoException): number {
   if (code === 'HPE_HEADER_OVERFLOW') return 431;
+  if (code === 'ERR_CONNECT_REFUSED') return 501;
   return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
 }

@@ -1,5 +1,6 @@
 // One spelling of each request target, before anything reads it: routes, rights, logs and metrics all see the same path.
 import type { IncomingMessage } from 'node:http';
+import { hasValidHost } from './request-head.ts';
 
 const absoluteForm = /^https?:\/\/([^/?#]+)(.*)$/is;
 const malformed = /%(?![\da-f]{2})/i;
@@ -11,14 +12,16 @@ const emptySegments = /^\/+(v2(?:\/|$))?\/*/;
 /**
  * Makes a request's target canonical, in place, and returns it; a canonical one stays as it is. An absolute-form target
  * (`GET http://host/v2/`) becomes its path, and its host takes the place of the Host header, as an origin server MUST do
- * (RFC 9112, 3.2.2). It is checked where Host is.
+ * (RFC 9112, 3.2.2). It is checked as Host is, see
+ * `request-head.ts`.
  */
 export function normalizeTarget(request: IncomingMessage): string {
   let target = request.url as string;
   if (!target.startsWith('/')) {
     const [, host, rest] = absoluteForm.exec(target) ?? [];
     if (host !== undefined) {
-      request.headers.host = host;
+      // An invalid one stays, and is refused.
+      if (hasValidHost(request)) request.headers.host = host;
       target = rest?.startsWith('/') ? rest : `/${rest}`;
     }
   }

@@ -7,15 +7,18 @@ import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyReply,
+  type FastifyRequest,
   LogController,
 } from 'fastify';
+import { type ErrorCode, RegistryError } from '../oci/errors.ts';
 import type { Answered } from '../telemetry/access-log.ts';
 import { announcesBody, closeAfterRefusal } from './body.ts';
 import type { ClientOf } from './client.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
-import { answerMalformed } from './malformed-requests.ts';
+import { answerMalformed, ConnectRefused } from './malformed-requests.ts';
 import { isOperationsPath, note, observeAnswer } from './observe.ts';
 import { oneAtATime } from './one-at-a-time.ts';
+import { refusalOfHead } from './request-head.ts';
 import { requestId } from './request-id.ts';
 import { normalizeTarget } from './request-target.ts';
 import { StalledRequests } from './stalled-requests.ts';
@@ -52,6 +55,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
   const { logger, api } = parts;
   const stalled = new StalledRequests(parts.limits);
   const isHandled = (socket: Socket): boolean => stalled.isBusy(socket);
+  const malformed = answerMalformed({ ...parts, isHandled });
   const http = Fastify({
     loggerInstance: logger.child({}, { level: levelOfFastify(logger) }),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -62,18 +66,24 @@ export function createServer(parts: ServerParts): FastifyInstance {
     genReqId: requestId,
     // A URL that is not percent-encoded well.
     frameworkErrors: (_error, request, reply) => {
-      if (api) {
+      if (api && isApiUrl(request.raw.url as string)) {
         reply.hijack();
         // It says what is wrong with it in its own words.
         void api(request.raw, reply.raw, requestId());
       } else {
-        observeAnswer(request, reply, parts);
-        replyNotFound(reply as FastifyReply);
+        observeAnswer(request, reply as FastifyReply, parts);
+        refuse(request, reply as FastifyReply, parts) ?? replyNotFound(reply as FastifyReply);
       }
     },
-    clientErrorHandler: answerMalformed({ ...parts, isHandled }),
+    clientErrorHandler: malformed,
     serverFactory: (handleOther) => nodeServer(parts, stalled, handleOther),
   }) as FastifyInstance;
+  // Node tells of it apart, and would close the connection without a word.
+  http.server.on('connect', (_request, socket: Socket) => {
+    // It has no other listener any more.
+    socket.on('error', () => {});
+    malformed(new ConnectRefused(), socket);
+  });
   addHooks(http, parts);
   // Routes that want a body say which they take.
   http.removeAllContentTypeParsers();
@@ -94,10 +104,15 @@ function nodeServer(
     if (api && isApiUrl(target)) void api(request, response, requestId());
     else handleOther(request, response);
   });
-  const timeouts = timeoutsOf(limits);
+  const options = {
+    ...timeoutsOf(limits),
+    // `refusalOfHead` asks for Host in the words of this server, and finds two of them when they are joined.
+    requireHostHeader: false,
+    joinDuplicateHeaders: true,
+  };
   const server = tls
-    ? createHttpsServer({ ...timeouts, ...tls }, listener)
-    : createHttpServer(timeouts, listener);
+    ? createHttpsServer({ ...options, ...tls }, listener)
+    : createHttpServer(options, listener);
   connections.count(server);
   // Whether a body is wanted is known only when the request has been checked: `acceptBody` says so.
   server.on('checkContinue', listener);
@@ -110,17 +125,44 @@ function addHooks(http: FastifyInstance, parts: ServerParts): void {
     // The API sees to its own.
     if (parts.api && isApiUrl(request.raw.url as string)) return;
     observeAnswer(request, reply, parts);
-    const refusal = parts.connections.refusalOf(request.raw);
-    if (refusal === undefined || isOperationsPath(request.routeOptions.url)) return;
-    note(request.raw, { error: refusal });
-    const status = refusal.code === 'TOOMANYREQUESTS' ? 429 : 503;
-    const message = messageOf(status, `${refusal.detail}`);
-    return reply.code(status).header('Retry-After', '5').send(message);
+    return refuse(request, reply, parts);
   });
   // What comes with a request that takes no body is neither kept nor waited for.
   http.addHook('onSend', async ({ raw }, reply) => {
     if (announcesBody(raw) && !raw.complete) closeAfterRefusal(raw, reply.raw);
   });
+}
+
+type Refused = readonly [status: number, headers: Record<string, string>];
+
+const statusOfRefusal: Partial<Record<ErrorCode, Refused>> = {
+  REQUEST_INVALID: [400, {}],
+  NOT_IMPLEMENTED: [501, {}],
+  TOOMANYREQUESTS: [429, { 'Retry-After': '5' }],
+  UNAVAILABLE: [503, { 'Retry-After': '5' }],
+};
+
+/** Answers what is refused whatever it asks for; `undefined` when nothing is wrong. */
+function refuse(request: FastifyRequest, reply: FastifyReply, parts: ServerParts): FastifyReply | undefined {
+  const refusal = refusalOfHead(request.raw) ?? refusalOfMethod(request.method) ?? excessOf(request, parts);
+  if (refusal === undefined) return undefined;
+  note(request.raw, { error: refusal });
+  const [status, headers] = statusOfRefusal[refusal.code] as Refused;
+  return reply
+    .code(status)
+    .headers(headers)
+    .send(messageOf(status, `${refusal.detail}`));
+}
+
+/** Methods that Node knows and this server has nowhere. */
+function refusalOfMethod(method: string): RegistryError | undefined {
+  if ((methods as readonly string[]).includes(method)) return undefined;
+  return new RegistryError('NOT_IMPLEMENTED', `there is no ${method} here`);
+}
+
+/** Why a connection is one too many. Monitoring is answered all the same. */
+function excessOf(request: FastifyRequest, { connections }: ServerParts): RegistryError | undefined {
+  return isOperationsPath(request.routeOptions.url) ? undefined : connections.refusalOf(request.raw);
 }
 
 function addApiRoutes(http: FastifyInstance, api: RawHandler): void {

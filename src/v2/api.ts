@@ -10,6 +10,7 @@ import type { Uploads } from '../core/uploads.ts';
 import type { Database } from '../db/database.ts';
 import type { ClientOf } from '../http/client.ts';
 import type { ConnectionLimits } from '../http/connection-limits.ts';
+import { refusalOfHead } from '../http/request-head.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
 import { buildList } from './build-list.ts';
@@ -79,7 +80,7 @@ export function registryApi(parts: RegistryApiParts) {
     let caller: Caller | undefined;
     let failure: RegistryError | undefined;
     try {
-      const refusal = parts.connections?.refusalOf(request);
+      const refusal = refusalOfHead(request) ?? parts.connections?.refusalOf(request);
       if (refusal !== undefined) throw refusal;
       parts.limits?.arrive(exchange);
       route = parseRoute(request.method as string, exchange.path);
