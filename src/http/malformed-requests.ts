@@ -1,4 +1,4 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Answered } from '../telemetry/access-log.ts';
 import type { ClientOf } from './client.ts';
@@ -11,15 +11,23 @@ import { requestId } from './request-id.ts';
 export function answerMalformed({
   clientOf,
   observe,
-  isHandled,
+  currentOf,
 }: {
   clientOf: ClientOf;
   observe: (answered: Answered) => void;
-  isHandled: (socket: Socket) => boolean;
+  /** The answer that a connection waits for. */
+  currentOf: (socket: Socket) => ServerResponse | undefined;
 }) {
   return (error: NodeJS.ErrnoException, socket: Socket): void => {
     // Nobody is left to be answered.
     if (error.code === 'ECONNRESET' || socket.destroyed) return;
+    const current = currentOf(socket);
+    if (current?.headersSent) {
+      // It has its answer, and a second one would be taken for the next request's.
+      if (current.writableEnded) socket.destroySoon();
+      else socket.destroy(error);
+      return;
+    }
     const id = requestId();
     const status = statusOf(error);
     const body = JSON.stringify({ statusCode: status, error: STATUS_CODES[status], message: error.message });
@@ -32,7 +40,7 @@ export function answerMalformed({
     }
     socket.destroy(error);
     // Connections that are opened in advance, and never used, have asked for nothing.
-    if (socket.bytesRead === 0 || isHandled(socket)) return;
+    if (socket.bytesRead === 0 || current !== undefined) return;
     observe({
       exchange: { request: { headers: {} }, client, requestId: id, sent: body.length, received: 0 },
       route: undefined,

@@ -54,8 +54,7 @@ export interface ServerParts {
 export function createServer(parts: ServerParts): FastifyInstance {
   const { logger, api } = parts;
   const stalled = new StalledRequests(parts.limits);
-  const isHandled = (socket: Socket): boolean => stalled.isBusy(socket);
-  const malformed = answerMalformed({ ...parts, isHandled });
+  const malformed = answerMalformed({ ...parts, currentOf: (socket) => stalled.currentOf(socket) });
   const http = Fastify({
     loggerInstance: logger.child({}, { level: levelOfFastify(logger) }),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),

@@ -130,7 +130,7 @@ test('each request of a connection has its own time, and a connection without on
     response.writableFinished = true;
   }
   pass(10 * idleTimeout);
-  assert.deepEqual([connection.destroyed, stalled.isBusy(connection as never)], [false, false]);
+  assert.deepEqual([connection.destroyed, stalled.currentOf(connection as never)], [false, undefined]);
   request(connection, 'reader');
   pass(1.5 * idleTimeout);
   assert.equal(connection.destroyed, true);

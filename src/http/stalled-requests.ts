@@ -59,11 +59,11 @@ export class StalledRequests {
     }
   }
 
-  /** Whether a connection has a request that is not answered to the end. */
-  isBusy(socket: Socket): boolean {
+  /** The first answer of a connection that is not sent to the end. */
+  currentOf(socket: Socket): ServerResponse | undefined {
     const responses = this.#connections.get(socket)?.responses ?? [];
     dropSent(responses);
-    return responses.length > 0;
+    return responses[0];
   }
 
   /** How many connections are watched. */

@@ -154,7 +154,7 @@ test('requests that are sent at once are answered in their order', async (t) => 
 });
 
 /** Each is one request to a strict reader and two, or another one, to a lax one. */
-const ambiguous: [what: string, head: string[]][] = [
+const ambiguous: [what: string, head: string[], status?: number][] = [
   ['both a length and chunks', ['Content-Length: 6', 'Transfer-Encoding: chunked']],
   ['both, the other way round', ['Transfer-Encoding: chunked', 'Content-Length: 6']],
   ['two lengths', ['Content-Length: 0', 'Content-Length: 6']],
@@ -163,13 +163,13 @@ const ambiguous: [what: string, head: string[]][] = [
   ['a signed length', ['Content-Length: +6']],
   ['a hexadecimal length', ['Content-Length: 0x6']],
   ['a space before the colon', ['Transfer-Encoding : chunked']],
-  ['an unknown transfer coding', ['Transfer-Encoding: xchunked']],
+  ['an unknown transfer coding', ['Transfer-Encoding: xchunked'], 501],
   ['chunked, and then something else', ['Transfer-Encoding: chunked, identity']],
   ['a folded header', ['Transfer-Encoding:\r\n chunked']],
   ['a NUL in a header', ['X-Header: a\0b']],
 ];
 
-for (const [what, head] of ambiguous) {
+for (const [what, head, status = 400] of ambiguous) {
   test(`a request with ${what} is refused, and what follows it is no request`, async (t) => {
     const { app } = await testRegistry(t);
     const { url } = await app.listen();
@@ -178,7 +178,7 @@ for (const [what, head] of ambiguous) {
       `POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: registry.test\r\n${head.join('\r\n')}\r\n\r\n` +
         '0\r\n\r\nGPOST /v2/smuggled/blobs/uploads/ HTTP/1.1\r\nHost: registry.test\r\n\r\n',
     );
-    assert.equal((await connection.response())?.status, 400);
+    assert.equal((await connection.response())?.status, status);
     assert.equal(await connection.response(), undefined);
     await connection.closed;
     assert.equal((await fetch(`${url}/v2/smuggled/tags/list`)).status, 404);
