@@ -15,14 +15,15 @@ import { sweepable } from '../../test/support/sweep.ts';
 import { type App, createApp } from '../app.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { setProperty } from '../db/properties.ts';
+import { findProperty, setProperty } from '../db/properties.ts';
 import { sweep } from '../jobs/sweep.ts';
 import { asDigest } from '../oci/digest.ts';
 import { openDatabase, openStore } from '../open.ts';
 import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
 import { openMemoryStore } from '../storage/memory.ts';
+import { repair } from './repair.ts';
 import { StoreEpoch } from './store-epoch.ts';
-import { StoreDisagrees } from './store-identity.ts';
+import { advanceEpoch, compare, largestEpoch, StoreDisagrees } from './store-identity.ts';
 import { StoreMismatch } from './store-mismatch.ts';
 
 const day = 24 * 3_600_000;
@@ -280,6 +281,69 @@ async function raiseEpoch(at: Place): Promise<void> {
   await database.transaction((db) => setProperty(db, 'epoch', '1000'));
   await database.close();
 }
+
+/** A database and a store that agree, without a server. */
+async function markedPair(t: TestContext) {
+  const database = await openDatabase(configOf(await place(t, {})));
+  cleanUp(t, () => database.close());
+  const store = openMemoryStore();
+  const places = { database: 'the database', store: 'the store' };
+  await advanceEpoch(database, store, places);
+  const registry = (await findProperty(database.read, 'registry')) as string;
+  const mark = (epoch: unknown) => store.writeMarker(JSON.stringify({ registry, epoch }));
+  return { database, store, places, registry, mark };
+}
+
+test('a marker whose epoch no registry can have is damaged, and a repair after it was deleted mends it', async (t) => {
+  const { database, store, places, registry, mark } = await markedPair(t);
+  const before = await findProperty(database.read, 'epoch');
+  for (const epoch of [-1, 0, 1.5, '3', null, largestEpoch + 1, Number.MAX_SAFE_INTEGER, 2 ** 53, 1e300]) {
+    await mark(epoch);
+    for (const use of [
+      () => compare(database.read, store),
+      () => repair({ database, store, places, change: true }),
+      () => advanceEpoch(database, store, places),
+    ]) {
+      await assert.rejects(use, (error: Error) => {
+        assert.ok(error instanceof StoreMismatch, `${epoch}`);
+        assert.match(
+          error.message,
+          /is damaged .*: restore it from a backup, or delete it and run `berth fsck --repair`$/,
+        );
+        return true;
+      });
+    }
+    assert.equal(await findProperty(database.read, 'epoch'), before, `${epoch}`);
+  }
+  // The remedy that the message names; a memory store cannot delete its marker.
+  const emptied = { ...openMemoryStore(), list: store.list, stat: store.stat };
+  await repair({ database, store: emptied, places, change: true });
+  const { relation, epoch, marker } = await compare(database.read, emptied);
+  assert.deepEqual([relation, marker], ['agree', { registry, epoch }]);
+});
+
+test('a repair writes no epoch that would be refused afterwards', async (t) => {
+  const { database, store, places, mark } = await markedPair(t);
+  await mark(largestEpoch);
+  const before = await findProperty(database.read, 'epoch');
+  await assert.rejects(repair({ database, store, places, change: true }), StoreMismatch);
+  assert.equal(await findProperty(database.read, 'epoch'), before);
+  await mark(largestEpoch - 1);
+  await repair({ database, store, places, change: true });
+  const { relation, epoch } = await compare(database.read, store);
+  assert.deepEqual([relation, epoch], ['agree', largestEpoch]);
+});
+
+test('a database whose epoch is none is said to be damaged', async (t) => {
+  const { database, store } = await markedPair(t);
+  for (const epoch of ['9007199254740992', '-1', 'x', '']) {
+    await database.transaction((db) => setProperty(db, 'epoch', epoch));
+    await assert.rejects(
+      compare(database.read, store),
+      /the database's epoch is damaged: restore the database/,
+    );
+  }
+});
 
 test('the epoch is raised by the first blob at once, by those that follow after a pause, and at the end', async (t) => {
   const at = await place(t, {});

@@ -13,9 +13,12 @@ import { StoreMismatch } from './store-mismatch.ts';
 export interface Marker {
   /** The registry's id, as the database's property has it. */
   readonly registry: string;
-  /** A positive integer, never above the database's own, which is written first. */
+  /** An integer from 1 to {@link largestEpoch}, never above the database's own, which is written first. */
   readonly epoch: number;
 }
+
+/** No registry comes to it, raised a thousand times a second for 100,000 years; JSON and JavaScript are exact far beyond it. */
+export const largestEpoch = 2 ** 52;
 
 /** How a database and a store stand to each other. */
 export type Relation =
@@ -56,12 +59,12 @@ export interface Comparison {
 /** Blobs that stand for all, where there is no marker; keys are random, so that the first ones are a fair sample. */
 const sampleSize = 20;
 
-/** Reads both and changes nothing. @throws Error when the marker cannot be read, or says nothing */
+/** Reads both and changes nothing. @throws StoreMismatch when the marker or the database's epoch is damaged */
 export async function compare(db: Db, store: BlobStore): Promise<Comparison> {
   // The marker first: where somebody raises the epoch meanwhile, the database is seen ahead, which is nobody's fault.
   const marker = await readMarker(store);
   const registry = await findProperty(db, 'registry');
-  const epoch = Number((await findProperty(db, 'epoch')) ?? 0);
+  const epoch = await findEpoch(db);
   const relation = await relate({ registry, epoch, marker }, db, store);
   return { relation, registry, epoch, marker };
 }
@@ -86,16 +89,41 @@ async function relate(
   return epoch > 1 ? 'marker-lost' : 'unmarked';
 }
 
-/** @throws StoreMismatch when it makes no sense */
+/** @throws StoreMismatch when it is damaged */
 export async function readMarker(store: BlobStore): Promise<Marker | undefined> {
   const text = await store.readMarker();
   if (text === undefined) return undefined;
   const { registry, epoch } = parseObject(text);
-  if (typeof registry === 'string' && Number.isSafeInteger(epoch))
-    return { registry, epoch: epoch as number };
-  throw new StoreMismatch(
-    `${markerKey} in the blob store is damaged: restore it from a backup, or delete it and run \`berth fsck --repair\``,
+  if (typeof registry === 'string' && registry !== '' && isEpoch(epoch)) return { registry, epoch };
+  throw damagedMarker('it does not name a registry and an epoch');
+}
+
+function damagedMarker(why: string): StoreMismatch {
+  return new StoreMismatch(
+    `${markerKey} in the blob store is damaged (${why}): restore it from a backup, or delete it and run \`berth fsck --repair\``,
   );
+}
+
+function isEpoch(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= largestEpoch;
+}
+
+/** The database's epoch; 0 before the first. @throws StoreMismatch when it is damaged */
+async function findEpoch(db: Db): Promise<number> {
+  const text = await findProperty(db, 'epoch');
+  return text === undefined ? 0 : parseEpoch(text);
+}
+
+function parseEpoch(text: string): number {
+  const epoch = Number(text);
+  if (isEpoch(epoch)) return epoch;
+  throw new StoreMismatch("the database's epoch is damaged: restore the database from a backup");
+}
+
+/** What follows an epoch. @throws StoreMismatch when none does */
+function epochAfter(epoch: number): number {
+  if (isEpoch(epoch + 1)) return epoch + 1;
+  throw damagedMarker(`no epoch follows ${epoch}`);
 }
 
 function parseObject(text: string): Record<string, unknown> {
@@ -222,7 +250,7 @@ export function isMismatch(relation: Relation): relation is Mismatch {
 export async function markStore(database: Database, store: BlobStore): Promise<Marker> {
   const marker = await database.transaction(async (db) => ({
     registry: await findOrSetProperty(db, 'registry', randomUUID()),
-    epoch: Number(await findOrSetProperty(db, 'epoch', '1')),
+    epoch: parseEpoch(await findOrSetProperty(db, 'epoch', '1')),
   }));
   await writeMarker(store, marker);
   return marker;
@@ -237,7 +265,7 @@ export async function markStore(database: Database, store: BlobStore): Promise<M
 export async function advanceEpoch(database: Database, store: BlobStore, places: Places): Promise<number> {
   const { epoch, marker } = await requireAgreement(database, store, places);
   // Whoever died between the two has raised the database's already.
-  const next = marker.epoch < epoch ? epoch : epoch + 1;
+  const next = marker.epoch < epoch ? epoch : epochAfter(epoch);
   await database.transaction((db) => noteProperty(db, 'epoch', `${next}`));
   await writeMarker(store, { registry: marker.registry, epoch: next });
   return next;
@@ -250,7 +278,7 @@ export async function advanceEpoch(database: Database, store: BlobStore, places:
  * @throws StoreDisagrees
  */
 export async function requireEpoch(db: Db, epoch: number): Promise<void> {
-  const now = Number((await findProperty(db, 'epoch')) ?? 0);
+  const now = await findEpoch(db);
   if (now < epoch)
     throw new StoreDisagrees(`the database is older (epoch ${now}) than it was (epoch ${epoch})`);
 }
@@ -263,7 +291,7 @@ export async function reconcile(
 ): Promise<number> {
   const { registry, epoch } = await database.transaction(async (db) => {
     const registry = await findOrSetProperty(db, 'registry', marker?.registry ?? randomUUID());
-    const epoch = Math.max(Number((await findProperty(db, 'epoch')) ?? 0), marker?.epoch ?? 0) + 1;
+    const epoch = epochAfter(Math.max(await findEpoch(db), marker?.epoch ?? 0));
     await noteProperty(db, 'epoch', `${epoch}`);
     return { registry, epoch };
   });

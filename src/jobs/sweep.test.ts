@@ -276,7 +276,7 @@ describe('a database that is not the one that the store belongs to', () => {
     advance(2 * expireAfter);
     const before = await filesOf(data);
     const epoch = await findProperty(database.read, 'epoch');
-    await database.transaction((db) => setProperty(db, 'epoch', '0'));
+    await database.transaction((db) => setProperty(db, 'epoch', undefined));
     await assert.rejects(sweep(), StoreDisagrees);
     // Nor when the older copy comes after the sweep has begun.
     await assert.rejects(sweep({ advanceEpoch: async () => Number(epoch) }), StoreDisagrees);
