@@ -3,6 +3,7 @@
 import { Refused } from '../access/refused.ts';
 import type { Database } from '../db/database.ts';
 import { deleteIdentity, findIdentity, insertIdentity, listIdentities } from '../db/identities.ts';
+import type { Db } from '../db/prepare.ts';
 import { isStorable } from '../db/storable.ts';
 import { accountNamed } from './accounts.ts';
 import { change } from './change.ts';
@@ -20,15 +21,19 @@ const maxLength = 1024;
 /** The identity belongs to another account, which is never taken from it. */
 export class IdentityTaken extends Refused {}
 
+/** What has to hold in the transaction that makes a change; throws where it does not. */
+export type Condition = (db: Db) => Promise<void>;
+
 /**
  * From now on whoever the issuer vouches for as the subject signs on as the user. False when it was so before.
  *
- * @throws IdentityTaken when it belongs to another user; Refused
+ * @throws IdentityTaken when it belongs to another user; Refused; what the condition throws
  */
 export function linkIdentity(
   database: Database,
   user: string,
   { issuer, subject }: SignOnIdentity,
+  condition?: Condition,
 ): Promise<boolean> {
   for (const [what, text] of [
     ['issuer', issuer],
@@ -41,6 +46,7 @@ export function linkIdentity(
     }
   }
   return change(database, async (db) => {
+    await condition?.(db);
     const account = await accountNamed(db, user, 'user');
     const known = await findIdentity(db, issuer, subject);
     if (known?.account === account.id) return false;

@@ -8,6 +8,7 @@ import { createAccessToken } from '../administration/access-tokens.ts';
 import { changeUser, createUser } from '../administration/users.ts';
 import { listAuditEvents } from '../db/audit-events.ts';
 import { listIdentities } from '../db/identities.ts';
+import { Provider } from './provider.ts';
 
 const password = 'correct horse battery';
 const other = 'another horse battery';
@@ -148,6 +149,37 @@ test('who is signed in with a password links single sign-on, and signs in with i
   await changeUser(database, 'alice', { password: null });
   assert.equal(await isSignedIn(browser), false);
   assert.equal((await visitor.signOn('s-1')).statusCode, 303);
+});
+
+test('a session that ends while the provider is asked links nothing', async (t) => {
+  const { provider, database, signIn } = await setUp(t, { sso: true });
+  provider?.people.set('s-1', { preferred_username: 'alice' });
+  const finish = Provider.prototype.finish;
+  for (const end of [
+    (browser: TestBrowser, form: string) => browser.post('/auth/sign-out', { form }),
+    () => changeUser(database, 'alice', { password }),
+    () => changeUser(database, 'alice', { tokenOnly: true }),
+    () => changeUser(database, 'alice', { tokenOnly: false, disabled: true }),
+  ]) {
+    const { browser } = await signIn(password);
+    const form = (await browser.formToken()) as string;
+    const callback = await logIn(await leave(browser), 's-1');
+    const asked = t.mock.method(
+      Provider.prototype,
+      'finish',
+      async function (this: Provider, ...asked: Parameters<typeof finish>) {
+        const person = await finish.apply(this, asked);
+        await end(browser, form);
+        return person;
+      },
+    );
+    const answer = await browser.get(callback);
+    asked.mock.restore();
+    assert.deepEqual([asked.mock.callCount(), answer.statusCode], [1, 403], answer.body);
+    assert.match(answer.body, /<h1>Not done<\/h1>/);
+    assert.deepEqual(await listIdentities(database.read), []);
+    await changeUser(database, 'alice', { tokenOnly: false });
+  }
 });
 
 test('an identity that another user has is not linked, and neither is one from another session or by a token', async (t) => {

@@ -4,6 +4,7 @@ import type { Identity } from '../access/identity.ts';
 import { isFormToken, type Sessions } from '../access/login/sessions.ts';
 import type { SignInProof } from '../access/origin.ts';
 import { Refused } from '../access/refused.ts';
+import type { Db } from '../db/prepare.ts';
 import type { Session } from '../db/sessions.ts';
 import { baseUrlOf, type ClientOf } from '../http/client.ts';
 import { note } from '../http/observe.ts';
@@ -66,6 +67,13 @@ export class Browser {
     if (session === undefined) return undefined;
     note(request.raw, { identity: signedOnIdentity(session.account, session.name) });
     return { ...session, secret: secret as string };
+  }
+
+  /** In the transaction of a change that the visitor makes: their session has not ended since it was looked at. @throws NotOurForm */
+  async requireSession(db: Db, { secret }: Visitor): Promise<void> {
+    if ((await this.#parts.sessions.find(secret, db)) === undefined) {
+      throw new NotOurForm('the session has ended in the meantime');
+    }
   }
 
   /** Always a new session: nobody can have known it before. @throws Refused when the proof is none any more */

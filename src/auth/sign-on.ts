@@ -205,10 +205,13 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
     throw new NotOurForm('single sign-on was to be linked in another session, or in one that has ended');
   }
 
-  /** @throws Refused when the identity belongs to another user */
-  async function link(request: FastifyRequest, { account, name }: Visitor, person: Person): Promise<void> {
+  /** @throws Refused when the identity belongs to another user; NotOurForm when the visitor's session ended at the provider */
+  async function link(request: FastifyRequest, visitor: Visitor, person: Person): Promise<void> {
+    const { account, name } = visitor;
     const { issuer, subject } = person;
-    const isNew = await linkIdentity(parts.database, name, { issuer, subject });
+    const isNew = await linkIdentity(parts.database, name, { issuer, subject }, (db) =>
+      browser.requireSession(db, visitor),
+    );
     if (!isNew) return;
     parts.audit.record({
       action: 'user.link',

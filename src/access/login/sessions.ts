@@ -1,6 +1,7 @@
 // Browsers that are signed on: each holds a secret of its own, of which only the hash is kept.
 import { createHash, randomBytes } from 'node:crypto';
 import type { Database } from '../../db/database.ts';
+import type { Db } from '../../db/prepare.ts';
 import {
   deleteExpiredSessions,
   deleteSession,
@@ -54,11 +55,15 @@ export class Sessions {
     return { secret, lifetime: expiresAt - now };
   }
 
-  /** The session of whoever shows the secret, while it is in force. */
-  async find(secret: string | undefined): Promise<Session | undefined> {
+  /**
+   * The session of whoever shows the secret, while it is in force.
+   *
+   * @param db the transaction whose change only a session in force may make
+   */
+  async find(secret: string | undefined, db: Db = this.#parts.database.read): Promise<Session | undefined> {
     if (secret === undefined || !secretForm.test(secret)) return undefined;
-    const { database, clock, passwordLogin } = this.#parts;
-    const session = await findSession(database.read, hashOf(secret));
+    const { clock, passwordLogin } = this.#parts;
+    const session = await findSession(db, hashOf(secret));
     return session && isInForce(session, { now: clock(), passwordLogin }) ? session : undefined;
   }
 
