@@ -16,25 +16,23 @@ export function returnPath(to: unknown): string {
   // Only the marks of a path and a query: what a header, or a reader of URLs, takes for something else is none of them.
   if (typeof to !== 'string' || to.length > maxLength || !/^\/[\w.~!$&'()*+,;=:@%/?-]*$/.test(to))
     return accountPath;
-  if (!staysHere(to)) return accountPath;
+  if (!staysHere(to.split('?', 1)[0] as string)) return accountPath;
   const { pathname, search } = new URL(to, base);
   return pathname + search;
 }
 
 /**
- * Whether browsers stay on this origin by the path, and so they do when proxies in front of them decode it first, some times over: `//` is
- * another host to them, and `\` another slash.
+ * Whether browsers stay on this origin by the path, and so they do when proxies in front of them decode it first, some times over, and
+ * resolve `..` in it before that or leave it: `//` is another host to them, and `\` another slash.
  */
-function staysHere(path: string): boolean {
-  let reading = path;
-  for (let round = 0; round <= mostDecodings; round++) {
-    const url = URL.parse(reading, base);
-    if (url?.origin !== base || url.pathname.startsWith('//')) return false;
-    const decoded = url.pathname.replaceAll(/%([0-7][0-9a-f])/gi, (_, hex) =>
-      String.fromCharCode(Number.parseInt(hex, 16)),
-    );
-    if (decoded === reading) return true;
-    reading = decoded;
-  }
-  return false;
+function staysHere(path: string, decodings = mostDecodings): boolean {
+  const url = URL.parse(path, base);
+  if (url?.origin !== base || url.pathname.startsWith('//') || /^\/[/\\]/.test(path)) return false;
+  return [path, url.pathname]
+    .map(decode)
+    .every((decoded) => decoded === path || (decodings > 0 && staysHere(decoded, decodings - 1)));
+}
+
+function decode(path: string): string {
+  return path.replaceAll(/%([0-7][0-9a-f])/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
