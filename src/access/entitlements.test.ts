@@ -128,7 +128,7 @@ for (const { name, open } of dialects) {
     for (const credential of [
       { kind: 'none' },
       { kind: 'foreign' },
-      { kind: 'id-token', trust: 1, since: 1 },
+      { kind: 'id-token', trust: 1, since: 1, terms: 1 },
     ] as const) {
       assert.equal(await held(database, user(alice, credential)), undefined, credential.kind);
     }
@@ -208,16 +208,14 @@ for (const { name, open } of dialects) {
       created_at: 10,
       updated_at: 200,
     });
-    const credential = { kind: 'id-token', trust, since: 200 } as const;
+    const credential = { kind: 'id-token', trust, since: 200, terms: 200 } as const;
     assert.deepEqual(await held(database, job(trust, credential)), ['acme/app create,pull,update']);
     const { grants, ...rest } = (await loadEntitlements(database.read, job(trust, credential), moment)) ?? {};
     assert.deepEqual(rest, { anonymous: false, administrator: false, scopes: undefined, until: 201 });
     assert.equal(grants?.length, 1);
-    assert.equal(
-      await held(database, job(trust, { ...credential, since: 199 })),
-      undefined,
-      'it was changed',
-    );
+    for (const terms of [199, 201]) {
+      assert.equal(await held(database, job(trust, { ...credential, terms })), undefined, 'it was changed');
+    }
     assert.equal(await held(database, job(trust, { ...credential, trust: trust + 1 })), undefined);
     assert.equal(
       await held(database, job(trust + 1, { ...credential, trust: trust + 1 })),

@@ -112,7 +112,7 @@ function grantOf({ pattern, role }: HeldRole): Grant {
 async function ofJob(db: Db, id: number, credential: Credential): Promise<Entitlements | undefined> {
   if (credential.kind !== 'id-token' || credential.trust !== id) return undefined;
   const trust = await findTrustStanding(db, id);
-  if (trust === undefined || trust.disabled_at !== null || credential.since < trust.updated_at) {
+  if (trust === undefined || trust.disabled_at !== null || credential.terms !== trust.updated_at) {
     return undefined;
   }
   if (whyRefused(trust) !== undefined) return undefined;

@@ -23,7 +23,7 @@ for (const [credential, key] of [
   [{ kind: 'none' }, 'none'],
   [{ kind: 'password', since: 5 }, 'password'],
   [{ kind: 'token', id: 4 }, 'token:4'],
-  [{ kind: 'id-token', trust: 2, since: 6 }, 'trust:2'],
+  [{ kind: 'id-token', trust: 2, since: 6, terms: 5 }, 'trust:2'],
   [{ kind: 'foreign' }, 'foreign'],
 ] as const satisfies [Credential, string][]) {
   test(`a credential of kind ${credential.kind} is ${key}`, () => {

@@ -14,8 +14,8 @@ export type Credential =
   | { readonly kind: 'password'; readonly since: number }
   /** A personal or a robot's access token. */
   | { readonly kind: 'token'; readonly id: number }
-  /** A job's ID token, checked at `since` against a trust's rules as they were then. */
-  | { readonly kind: 'id-token'; readonly trust: number; readonly since: number }
+  /** A job's ID token, checked at `since` against a trust's terms of that time; `terms`: when these were set (`trusts.updated_at`). */
+  | { readonly kind: 'id-token'; readonly trust: number; readonly since: number; readonly terms: number }
   /** A token of another token server. */
   | { readonly kind: 'foreign' };
 

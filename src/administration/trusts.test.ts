@@ -3,6 +3,8 @@ import { type TestContext, test } from 'node:test';
 import { exportJWK } from 'jose';
 import { dialects } from '../../test/support/databases.ts';
 import { makeKey } from '../../test/support/issuer.ts';
+import { loadEntitlements } from '../access/entitlements.ts';
+import type { Identity } from '../access/identity.ts';
 import { insertAccount } from '../db/accounts.ts';
 import { asNamespace, type Namespace } from '../oci/name.ts';
 import type { TrustRequest } from './trust-terms.ts';
@@ -16,6 +18,13 @@ const request = {
   claims: { sub: 'builder' },
   scopes: ['repository:acme/app:pull,push'],
 };
+
+function jobOf(trust: number, since: number, terms: number): Identity {
+  return {
+    principal: { kind: 'job', trust, subject: 'builder', name: 'acme/ci: builder' },
+    credential: { kind: 'id-token', trust, since, terms },
+  };
+}
 
 for (const dialect of dialects) {
   const setUp = async (t: TestContext) => {
@@ -52,18 +61,34 @@ for (const dialect of dialects) {
     assert.deepEqual(await trustsOf(database.read, undefined), [made]);
   });
 
-  test(`${dialect.name}: a change leaves what it does not name, and is later than every login before it`, async (t) => {
+  test(`${dialect.name}: a change leaves what it does not name, and ends what was granted by the terms before`, async (t) => {
     const database = await setUp(t);
     const made = await createTrust(database, 'acme', 'ci', request);
     const before = database.clock();
     const changed = await changeTrust(database, 'acme', 'ci', { claims: { sub: 'other' }, lifetime: 60_000 });
-    assert.ok(changed.updatedAt > before && changed.updatedAt > made.updatedAt);
+    assert.ok(changed.updatedAt >= before && changed.updatedAt > made.updatedAt);
     const { updatedAt } = changed;
     assert.deepEqual({ ...changed }, { ...made, claims: '{"sub":"other"}', lifetime: 60_000, updatedAt });
     await assert.rejects(changeTrust(database, 'acme', 'ci', { scopes: ['repository:other/**:pull'] }), {
       name: 'Refused',
       message: /not inside acme/,
     });
+  });
+
+  test(`${dialect.name}: a trust that was changed by a clock that was ahead lets jobs in all the same`, async (t) => {
+    const database = await setUp(t);
+    const { id } = await createTrust(database, 'acme', 'ci', request);
+    const year = 365 * 86_400_000;
+    const ahead = { ...database, clock: () => database.clock() + year };
+    for (const changing of [ahead, database]) {
+      const before = await trustNamed(database.read, 'acme', 'ci');
+      const { updatedAt } = await changeTrust(changing, 'acme', 'ci', { lifetime: 60_000 });
+      const now = database.clock();
+      const held = (terms: number) =>
+        loadEntitlements(database.read, jobOf(id, now, terms), { now, passwordLogin: true });
+      assert.ok(await held(updatedAt), 'let in by the terms of now');
+      assert.equal(await held(before.updatedAt), undefined, 'let in by those before');
+    }
   });
 
   test(`${dialect.name}: that an issuer is one's own is kept with the trust, and not for another issuer`, async (t) => {

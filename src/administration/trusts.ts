@@ -44,8 +44,7 @@ export function changeTrust(
     const ownIssuer = trust.ownIssuer && (request.issuer === undefined || request.issuer === issuer);
     const before = { issuer, audience, keys, lifetime, claims, ownIssuer, scopes: trust.scopes.split(' ') };
     const terms = parseTerms(trust.organisation, { ...before, ...request });
-    // Later than every login by the terms before, one of this millisecond too.
-    await updateTrust(db, trust.id, terms, Math.max(database.clock(), trust.updatedAt) + 1);
+    await updateTrust(db, trust.id, terms, Math.max(database.clock(), trust.updatedAt + 1));
     return trustNamed(db, organisation, name);
   });
 }

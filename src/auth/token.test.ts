@@ -417,7 +417,7 @@ async function withJob(server: Server) {
   });
   server.known.set('acme:eyJ.eyJ.x', {
     principal: { kind: 'job', trust, subject: 'repo:acme/app', name: 'acme' },
-    credential: { kind: 'id-token', trust, since: now - hour },
+    credential: { kind: 'id-token', trust, since: now - hour, terms: 1 },
   });
   return { grant_type: exchange, subject_token: 'eyJ.eyJ.x' };
 }

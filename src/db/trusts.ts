@@ -19,7 +19,7 @@ export interface Trust {
   /** Milliseconds for which a job that logged in may fetch tokens. */
   readonly lifetime: number;
   readonly createdAt: number;
-  /** What was granted before this time is granted no more. */
+  /** Later with each change of the terms, whatever the clock says: what was granted by other terms than these is granted no more. */
   readonly updatedAt: number;
 }
 

@@ -52,7 +52,7 @@ for (const dialect of dialects) {
     const { idTokens, clock, sign } = await setUp(t);
     assert.deepEqual(await idTokens.authenticate('acme', await sign({})), {
       principal: { kind: 'job', trust: 1, subject: 'repo:acme/app', name: 'acme/ci: repo:acme/app' },
-      credential: { kind: 'id-token', trust: 1, since: clock.now },
+      credential: { kind: 'id-token', trust: 1, since: clock.now, terms: 1 },
     });
   });
 
@@ -117,7 +117,7 @@ for (const dialect of dialects) {
     const { id } = await database.read.selectFrom('trusts').select('id').executeTakeFirstOrThrow();
     const job = {
       principal: { kind: 'job', trust: id, subject: 'x', name: 'x' },
-      credential: { kind: 'id-token', trust: id, since: 5 },
+      credential: { kind: 'id-token', trust: id, since: 5, terms: 1 },
     } as const;
     assert.equal(
       await loadEntitlements(database.read, job, { now: 6, passwordLogin: true }),

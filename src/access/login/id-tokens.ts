@@ -162,7 +162,7 @@ function problemOf(error: Error): string {
   return error.message;
 }
 
-function identityOf({ id, organisation, name }: Trust, subject: string, since: number): Identity {
+function identityOf({ id, organisation, name, updatedAt }: Trust, subject: string, since: number): Identity {
   const whole = `${organisation}/${name}: ${subject}`;
   return {
     principal: {
@@ -171,7 +171,7 @@ function identityOf({ id, organisation, name }: Trust, subject: string, since: n
       subject,
       name: whole.length <= maxName ? whole : `${whole.slice(0, maxName - 1)}…`,
     },
-    credential: { kind: 'id-token', trust: id, since },
+    credential: { kind: 'id-token', trust: id, since, terms: updatedAt },
   };
 }
 

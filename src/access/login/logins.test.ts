@@ -393,7 +393,7 @@ test('an ID token goes to who checks those, with the organisation and nothing ha
   const asked: string[][] = [];
   const job: Identity = {
     principal: { kind: 'job', trust: 1, subject: 'repo:acme/app', name: 'acme/ci' },
-    credential: { kind: 'id-token', trust: 1, since: 1 },
+    credential: { kind: 'id-token', trust: 1, since: 1, terms: 1 },
   };
   const idTokens = {
     async authenticate(organisation: string, idToken: string) {

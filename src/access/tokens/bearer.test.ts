@@ -79,7 +79,7 @@ const identities: readonly Identity[] = [
   { principal: { kind: 'robot', id: 9, name: 'acme+ci' }, credential: { kind: 'token', id: 4 } },
   {
     principal: { kind: 'job', trust: 2, subject: 'repo:acme/app', name: 'acme' },
-    credential: { kind: 'id-token', trust: 2, since: 6 },
+    credential: { kind: 'id-token', trust: 2, since: 6, terms: 5 },
   },
 ];
 
@@ -289,7 +289,8 @@ const forgeries: Record<string, Forgery> = {
   'a credential of another kind': withClaims({ credential: { kind: 'foreign' } }),
   'a password of no time': withClaims({ credential: { kind: 'password' } }),
   'a token without an id': withClaims({ credential: { kind: 'token' } }),
-  'an ID token of no time': withClaims({ credential: { kind: 'id-token', trust: 1 } }),
+  'an ID token of no time': withClaims({ credential: { kind: 'id-token', trust: 1, terms: 1 } }),
+  'an ID token of no terms': withClaims({ credential: { kind: 'id-token', trust: 1, since: 1 } }),
   'more than any header holds': withClaims({ padding: 'x'.repeat(16_384) }),
 };
 

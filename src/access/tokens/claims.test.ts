@@ -20,7 +20,7 @@ const principals = {
 const credentials = {
   password: { kind: 'password', since: 0 },
   token: { kind: 'token', id: 4 },
-  'id-token': { kind: 'id-token', trust: 2, since: 6 },
+  'id-token': { kind: 'id-token', trust: 2, since: 6, terms: 5 },
 } as const;
 
 test('an identity is written with a subject for others, and read back', () => {
@@ -79,6 +79,7 @@ for (const [what, credential] of [
   ...noTimes.flatMap((since) => [
     ["in a password's time", { ...credentials.password, since }] as const,
     ["in an ID token's time", { ...credentials['id-token'], since }] as const,
+    ["in an ID token's terms", { ...credentials['id-token'], terms: since }] as const,
   ]),
   ...noIds.flatMap((id) => [
     ["in a token's id", { ...credentials.token, id }] as const,

@@ -74,11 +74,13 @@ function readPrincipal(claim: unknown): Principal | undefined {
 
 function readCredential(claim: unknown): Credential | undefined {
   if (!isObject(claim)) return undefined;
-  const { kind, id, since, trust } = claim;
+  const { kind, id, since, trust, terms } = claim;
   if (kind === 'none') return { kind };
   if (kind === 'password' && isTime(since)) return { kind, since };
   if (kind === 'token' && isId(id)) return { kind, id };
-  if (kind === 'id-token' && isId(trust) && isTime(since)) return { kind, trust, since };
+  if (kind === 'id-token' && isId(trust) && isTime(since) && isTime(terms)) {
+    return { kind, trust, since, terms };
+  }
   return undefined;
 }
 

@@ -129,7 +129,7 @@ test('a job can fetch more tokens for as long as its trust says, and not once th
   });
   const job = (since: number, by = trust): Identity => ({
     principal: { kind: 'job', trust: by, subject: 'repo:acme/app', name: 'acme/app' },
-    credential: { kind: 'id-token', trust: by, since },
+    credential: { kind: 'id-token', trust: by, since, terms: 1 },
   });
   assert.ok(await refreshToken(job(now - minute + 1)));
   assert.equal(await refreshToken(job(now - minute)), undefined);
