@@ -148,10 +148,17 @@ test("another registry's directory is not opened, and stays as it is", async (t)
   assert.deepEqual(await readdir(root), ['docker']);
 });
 
-test('a store whose folder cannot be written to does not answer a ping', async (t) => {
+test('a store whose folder is gone does not answer a ping, nor where another is in its place', async (t) => {
   const { blobs, root } = await openWith(t, {});
-  await rm(join(root, 'uploads'), { recursive: true });
-  await assert.rejects(blobs.ping(), { code: 'ENOENT' });
+  await blobs.ping();
+  await rm(root, { recursive: true });
+  const gone = {
+    name: 'StoreUnavailable',
+    message: /uploads is gone: stop Berth and restore the data directory$/,
+  };
+  for (const write of [true, false]) await assert.rejects(blobs.ping({ write }), gone);
+  await mkdir(root);
+  for (const write of [true, false]) await assert.rejects(blobs.ping({ write }), gone);
 });
 
 test('folders are made once and only as deep as needed', async (t) => {

@@ -16,6 +16,7 @@ import { files as nodeFiles } from './files.ts';
 import { ForeignRegistry } from './foreign-registry.ts';
 import { readMarkerFile, writeMarkerFile } from './marker-file.ts';
 import { presentOr } from './present-or.ts';
+import { StoreUnavailable } from './store-errors.ts';
 import { writeBody } from './write-body.ts';
 
 const { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, R_OK, W_OK } = fs.constants;
@@ -238,7 +239,9 @@ export async function openFilesystemStore(
     },
 
     async ping({ write = true } = {}) {
-      await files.access(uploadsFolder, write ? W_OK : R_OK);
+      if ((await presentOr('absent', files.access(uploadsFolder, write ? W_OK : R_OK))) === 'absent') {
+        throw new StoreUnavailable(`${uploadsFolder} is gone: stop Berth and restore the data directory`);
+      }
       if (!write) return;
       const fd = await files.open(join(root, probeKey), O_CREAT | O_WRONLY, 0o644);
       try {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, type FileHandle, open, stat } from 'node:fs/promises';
+import { chmod, copyFile, type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { DatabaseSync } from 'node:sqlite';
@@ -242,6 +242,31 @@ test('a database that takes no writes answers no ping, but one that wants none',
   await assert.rejects(database.ping(), /no writes/);
   await database.ping({ write: false });
 });
+
+for (const [what, harm] of [
+  ['deleted', rm],
+  ['moved away', (path: string) => rename(path, `${path}.old`)],
+  [
+    'replaced by a copy',
+    (path: string) => copyFile(path, `${path}.new`).then(() => rename(`${path}.new`, path)),
+  ],
+  ['gone with its folder', (path: string) => rename(dirname(path), `${dirname(path)}.old`)],
+] as const) {
+  test(`a database whose file was ${what} answers no ping, of whatever kind`, async (t) => {
+    const path = join(await temporaryDirectory(t), 'data', 'berth.db');
+    const database = await openSqlite(path, { checkpoints: false });
+    cleanUp(t, () => database.close());
+    await database.ping();
+    await harm(path);
+    for (const write of [true, false]) {
+      await assert.rejects(database.ping({ write }), (error: Error) => {
+        assert.ok(error instanceof DatabaseUnavailable);
+        assert.match(error.message, /^the database file .*berth\.db is gone: stop Berth and restore it$/);
+        return true;
+      });
+    }
+  });
+}
 
 test('a database that is closed is opened again with all that it held', async (t) => {
   const path = join(await temporaryDirectory(t), 'deep', 'berth.db');

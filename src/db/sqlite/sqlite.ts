@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
@@ -39,6 +39,7 @@ export async function openSqlite(path: string, { checkpoints = true } = {}): Pro
     throw error;
   }
   const reader = connect(path);
+  const inode = await inodeOf(path);
   reader.database.exec('pragma query_only = on');
   const read = new Kysely<Schema>({ dialect: sqliteDialect(reader, { busyTimeout }) });
   const wal = new WalSync(`${path}-wal`);
@@ -55,6 +56,9 @@ export async function openSqlite(path: string, { checkpoints = true } = {}): Pro
       return result;
     },
     async ping({ write = true } = {}) {
+      if ((await inodeOf(path)) !== inode) {
+        throw new DatabaseUnavailable(`the database file ${path} is gone: stop Berth and restore it`);
+      }
       reader.all('select name from properties', []);
       wal.throwIfFailed();
       const damage = reader.damage ?? writer.damage;
@@ -81,6 +85,16 @@ function makePrivate(path: string): void {
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+/** What tells the file that is open from another in its place; never opens it, see {@link makePrivate}. `undefined`: there is none. */
+async function inodeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).ino;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
