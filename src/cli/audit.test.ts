@@ -134,6 +134,50 @@ test('the latest events are a table, which the same flags choose from', async (t
   assert.equal((await listed('--refused', '--since', '2026-01-31')).length, 2);
 });
 
+test('a change shows what it was made to, and repeated refusals how many they are', async (t) => {
+  const data = await temporaryDirectory(t);
+  const run = async (...args: string[]) => {
+    const { exitCode, err } = await berth(...args, '--data', data);
+    assert.equal(exitCode, 0, err);
+  };
+  await run('org', 'create', 'acme', '--create');
+  await run('user', 'create', 'bob', '--no-password');
+  await run('org', 'member', 'add', 'acme', 'bob');
+  await run('team', 'create', 'acme/dev');
+  await run('robot', 'create', 'acme+ci');
+  await run('grant', 'set', 'acme/**', '--role', 'read', '--team', 'acme/dev');
+  await run('token', 'create', '--user', 'bob');
+  await run('key', 'rotate');
+  await run('user', 'delete', 'bob');
+  const database = await openSqlite(join(data, 'berth.db'));
+  const refused = { ...event, at: Date.now(), allowed: 0, status: 401, error: 'UNAUTHORIZED' };
+  const folded = { ...refused, detail: '{"count":37,"since":0}' };
+  const users = ['a', 'b', 'c', 'd', 'e'];
+  const imported = { ...event, at: Date.now(), action: 'user.import', detail: JSON.stringify({ users }) };
+  await database.transaction((db) => insertAuditEvents(db, [folded, imported]));
+  await database.close();
+  const { out } = await berth('audit', '--data', data);
+  const rows = out
+    .split('\n')
+    .slice(1, -1)
+    .map((line) => line.split(/ {2,}/).slice(2, 5));
+  const [, key] = rows.find(([action]) => action === 'key.rotate') ?? [];
+  assert.match(key as string, /^key \S+$/);
+  assert.deepEqual(rows, [
+    ['organisation.create', 'organisation acme', 'ok'],
+    ['user.create', 'user bob', 'ok'],
+    ['member.set', 'organisation acme, user bob', 'ok'],
+    ['team.create', 'team acme/dev', 'ok'],
+    ['robot.create', 'robot acme+ci', 'ok'],
+    ['grant.set', 'pattern acme/**, team acme/dev', 'ok'],
+    ['token.create', 'token 1, user bob', 'ok'],
+    ['key.rotate', key, 'ok'],
+    ['user.delete', 'user bob', 'ok'],
+    ['login', '-', 'refused 401 UNAUTHORIZED, 37 times'],
+    ['user.import', 'users a, b, c and 2 more', 'ok'],
+  ]);
+});
+
 for (const [flags, wrong] of [
   ['--since yesterday', /'--since <time>' argument 'yesterday' is invalid\. Allowed: a duration ago/],
   ['--until 2026-01-31T12:00', /'2026-01-31T12:00' is invalid\. Allowed: .* or 2026-01-31T12:00:00Z\.$/m],

@@ -5,10 +5,10 @@ import { parseDuration } from '../config/units.ts';
 import type { AuditEventRow, AuditFilter } from '../db/audit-events.ts';
 import { asName } from '../oci/name.ts';
 import { withExamples } from './administration.ts';
+import { auditTable } from './audit-table.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting } from './existing.ts';
-import { showTime, table } from './table.ts';
 
 interface FilterOptions {
   readonly since?: number;
@@ -38,7 +38,7 @@ export function auditCommand(command: Command, context: Context): void {
       const { read, close } = await inspectExisting(configOf(command, context), context);
       opened.defer(close);
       const latest = await listLatestAuditEvents(read, filterOf(options), limit);
-      context.out(table(headings, latest.map(rowOf)));
+      context.out(auditTable(latest));
     });
   withExamples(
     listing,
@@ -86,30 +86,6 @@ function withFilters(command: Command): Command {
 function filterOf({ refused, since, until, repository, user, action }: FilterOptions): AuditFilter {
   return { since, until, repository, actor: user, action, ...(refused && { allowed: false }) };
 }
-
-const headings = ['TIME', 'USER', 'ACTION', 'OBJECT', 'RESULT', 'ADDRESS'];
-
-/** The cells of an event; what it does not have is a dash. */
-function rowOf(row: AuditEventRow): string[] {
-  const result = row.allowed === 1 ? 'ok' : ['refused', row.status, row.error].filter(Boolean).join(' ');
-  return [
-    showTime(row.at),
-    row.actor_name || row.actor,
-    row.action,
-    objectOf(row),
-    result,
-    row.address ?? '-',
-  ];
-}
-
-/** The repository with the tag, or else the digest, as image names have them. */
-function objectOf({ repository, tag, digest }: AuditEventRow): string {
-  const version = tag !== null ? `:${tag}` : digest !== null ? `@${digest.slice(0, shortDigest)}` : '';
-  return `${repository ?? ''}${version}` || '-';
-}
-
-/** Characters that tell the digests of a registry apart for people: the algorithm and 12 digits. */
-const shortDigest = 'sha256:'.length + 12;
 
 /** An event as other programs get it, without the fields that it does not have. */
 function printed({ id, at, action, allowed, actor, actor_name, credential, detail, ...row }: AuditEventRow) {
