@@ -2,25 +2,27 @@
 import { hostname, networkInterfaces } from 'node:os';
 import type { FirstAdministrator } from './administration/first-administrator.ts';
 import { formatAddress, isLoopback } from './config/address.ts';
+import { certificateName } from './config/certificate-name.ts';
 import type { Config } from './config/schema.ts';
 
-type Place = Pick<Config, 'externalUrl' | 'listen'>;
+type Place = Pick<Config, 'externalUrl' | 'listen' | 'tls'>;
 
 /**
  * What comes before the repository in an image's name: from where the registry can be reached, so `localhost` (to which docker
- * speaks plain HTTP unasked) on a loopback address, and an address of this machine when it listens on all of them.
+ * speaks plain HTTP unasked) on a loopback address, and when it listens on all of them, a name of its certificate or an address of
+ * this machine.
  *
  * @param url where it listens
  */
-export function registryName({ externalUrl, listen }: Place, url: string): string {
+export function registryName({ externalUrl, listen, tls }: Place, url: string): string {
   if (externalUrl !== undefined) return new URL(externalUrl).host;
   const { protocol, host, port } = new URL(url);
   const withPort = (name: string): string => `${name}${port ? `:${port}` : ''}`;
   if (isLoopback(listen)) return withPort('localhost');
   const onAll = listen.host === '0.0.0.0' || listen.host === '::';
   if (!onAll) return host;
-  // A certificate is for a name.
-  return withPort(protocol === 'https:' ? hostname() : (outsideAddress() ?? 'localhost'));
+  if (protocol === 'https:') return withPort((tls && certificateName(tls.certificate)) ?? hostname());
+  return withPort(outsideAddress() ?? 'localhost');
 }
 
 /** An IPv4 address by which other machines may reach this one, if it has one. */
@@ -31,7 +33,7 @@ function outsideAddress(): string | undefined {
 
 /** What a start should warn of: what strangers can read or do, and the remedy. */
 export function startWarnings(
-  config: Place & Pick<Config, 'tls' | 'anonymous' | 'trustedProxies'>,
+  config: Place & Pick<Config, 'anonymous' | 'trustedProxies'>,
   url: string,
 ): string[] {
   const { listen, tls, externalUrl, anonymous, trustedProxies } = config;
@@ -56,7 +58,7 @@ export function startWarnings(
 
 /** The administrator whose password was made up; this is the only time that anybody sees it. */
 export function administratorGreeting(
-  config: Place & Pick<Config, 'tls' | 'access'>,
+  config: Place & Pick<Config, 'access'>,
   { name, password }: FirstAdministrator,
 ): string {
   const { listen, tls, access } = config;
