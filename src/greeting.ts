@@ -43,8 +43,8 @@ export function startWarnings(
   if (!encrypted) {
     warnings.push(
       `passwords, tokens and images travel unencrypted to ${url}: give a certificate (tls.certificate, tls.key), or listen on ` +
-        'a loopback address behind a proxy with HTTPS and set externalUrl. Until then docker and podman refuse this registry, ' +
-        `unless ${registryName(config, url)} is one of their insecure registries`,
+        'a loopback address behind a proxy with HTTPS and set externalUrl. Until then docker refuses this registry, unless ' +
+        `${registryName(config, url)} is among its insecure-registries, and podman without --tls-verify=false`,
     );
   }
   if (anonymous === 'push') {
@@ -73,6 +73,8 @@ export function administratorGreeting(
     'the first administrator has been made; the password is shown this once:',
     `  user name: ${name}`,
     `  password:  ${password}`,
+    'should it be lost, this reads another one from standard input:',
+    `  berth user set ${name} --password-stdin`,
     ...next,
     '',
   ].join('\n');

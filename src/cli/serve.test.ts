@@ -10,7 +10,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import { berth } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { type Config, configSchema } from '../config/schema.ts';
-import { registryName, startWarnings } from '../greeting.ts';
+import { administratorGreeting, registryName, startWarnings } from '../greeting.ts';
 import type { Listening } from '../service.ts';
 import { type ServeParts, serve } from './serve.ts';
 
@@ -198,6 +198,15 @@ test('an address that cannot be had, for clients or for operations, leaves nothi
 });
 
 const overTls = { certificate: '/c', key: '/k' };
+test('the password of the first administrator is shown with what to do when it is lost', () => {
+  const config = configSchema.parse({});
+  const text = administratorGreeting(config, { name: 'admin', password: 'made up' });
+  assert.match(
+    text,
+    /^ {2}password: {2}made up\nshould it be lost, .*:\n {2}berth user set admin --password-stdin\n/m,
+  );
+});
+
 const onAll = '0.0.0.0:5000';
 for (const [what, config, warned] of [
   ['on loopback', {}, []],
@@ -206,7 +215,7 @@ for (const [what, config, warned] of [
     { listen: onAll, anonymous: 'push' },
     [/unencrypted/, /may push and delete/],
   ],
-  ['that serves logins over HTTP', { listen: onAll }, [/unencrypted.*tls\.certificate/]],
+  ['that serves logins over HTTP', { listen: onAll }, [/unencrypted.*tls\.certificate.*--tls-verify=false/]],
   ['over HTTPS', { listen: onAll, tls: overTls }, []],
   ['over HTTPS, open to pushes', { listen: onAll, tls: overTls, anonymous: 'push' }, [/may push and delete/]],
   ['behind a proxy that speaks HTTPS', { listen: onAll, externalUrl: 'https://registry.example.com' }, []],
