@@ -5,11 +5,14 @@ import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
+import { CreateMultipartUploadCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { examine } from '../../test/support/fsck.ts';
 import { Client, digestOf, imageOf, ociConfig } from '../../test/support/inject.ts';
 import { testRegistry } from '../../test/support/registry.ts';
+import { s3Settings } from '../../test/support/s3.ts';
 import { sweepable } from '../../test/support/sweep.ts';
+import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { StoreDisagrees } from '../core/store-identity.ts';
 import { countParked } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
@@ -19,6 +22,8 @@ import { claimUpload } from '../db/uploads.ts';
 import { asDigest } from '../oci/digest.ts';
 import { type BlobStore, blobKey } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
+import { S3Bucket } from '../storage/s3/bucket.ts';
+import { openS3Store } from '../storage/s3/s3.ts';
 import { type SweepParts, type Swept, sweep } from './sweep.ts';
 
 const minute = 60_000;
@@ -262,6 +267,32 @@ describe('a file without a row', () => {
     await client.pushBlob('app', 'bytes');
     assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
     await assertClean(data);
+  });
+});
+
+describe('a commit that died half-way', () => {
+  test('leaves no parts in the bucket once it is old', async (t) => {
+    const settings = await s3Settings(t);
+    if (settings === undefined) return;
+    const [store, bucket] = [await openS3Store(settings), new S3Bucket(settings)];
+    cleanUp(t, () => Promise.all([store.close(), bucket.close()]));
+    const database = await openSqlite(join(await temporaryDirectory(t), 'berth.db'));
+    cleanUp(t, () => database.close());
+    const Bucket = settings.bucket;
+    await bucket.send(new CreateMultipartUploadCommand({ Bucket, Key: fileOf(digestOf('died')) }));
+    const left = async () =>
+      ((await bucket.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads ?? []).length;
+    let now = Date.now();
+    const run = (changed?: Partial<SweepParts>) =>
+      sweep({ ...sweepable(database, store), clock: () => now, expireAfter, grace, ...changed });
+    assert.deepEqual([await run(), await left()], [nothing, 1]);
+    now += grace + minute;
+    assert.deepEqual([await run(), await left()], [{ ...nothing, commits: 1 }, 0]);
+    const failing = {
+      ...store,
+      reap: () => Promise.reject(new Error('the service lists no multipart uploads')),
+    };
+    await assert.rejects(run({ store: failing }), /because of the service lists no multipart uploads/);
   });
 });
 

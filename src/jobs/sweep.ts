@@ -60,7 +60,7 @@ export interface SweepParts {
 const batch = 100;
 
 /**
- * Takes away what nobody owns: expired upload sessions, what a crash left of uploads, blobs that the last repository let go. A blob
+ * Takes away what nobody owns: expired upload sessions, what a crash left of uploads and commits, blobs that the last repository let go. A blob
  * that no row knows is parked: recorded, and kept for long enough to find out whose it is. What is in use is known from rows
  * alone: a listing only proposes, and each deletion is decided in the database first, which must be the one that the store
  * belongs to. Safe to kill anywhere, and to run in several processes at once: each decision is one conditional statement that one
@@ -79,6 +79,7 @@ export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Sw
     await parkUnknownBlobs(agreed, deletions, swept, signal);
     await fenceUnheldBlobs(agreed, signal);
     await carryOutDeletions(agreed, deletions, swept, signal);
+    swept.commits = await deletions.deadCommits(agreed.clock() - agreed.grace, signal);
   } finally {
     parts.took?.(swept);
   }
@@ -121,6 +122,16 @@ class Deletions {
 
   committed(key: BlobKey): Promise<boolean> {
     return this.#attempt(() => this.#store.delete(key));
+  }
+
+  /** Gives up the commits that died before `before`, and says how many. */
+  async deadCommits(before: number, signal?: AbortSignal): Promise<number> {
+    let count = 0;
+    await this.#attempt(async () => {
+      count = (await this.#store.reap?.(before, signal)) ?? 0;
+    });
+    signal?.throwIfAborted();
+    return count;
   }
 
   throwFailures(): void {
