@@ -40,7 +40,7 @@ export async function overviewOf(
   const user = await findUserById(database.read, account);
   if (user === undefined) return undefined;
   const moment = { now: database.clock(), passwordLogin };
-  const tokens = await listUsableTokens(database.read, account, moment.now, maxTokens);
+  const tokens = await listUsableTokens(database.read, account, moment, maxTokens);
   return {
     user,
     memberships: await listMemberships(database.read, account),

@@ -51,11 +51,14 @@ export function listAccessTokens(db: Db, account?: number): Promise<AccessTokenR
     .execute();
 }
 
-/** The account's newest tokens that are neither revoked nor ended, at most `limit`, by age. */
+/**
+ * The account's newest tokens that are neither revoked nor ended, at most `limit`, by age. Those that ended with what they were
+ * begun with are not among them either; the rule of that is in `access/origin.ts`.
+ */
 export async function listUsableTokens(
   db: Db,
   account: number,
-  now: number,
+  { now, passwordLogin }: { readonly now: number; readonly passwordLogin: boolean },
   limit: number,
 ): Promise<AccessTokenRow[]> {
   const newest = await selectTokens(db)
@@ -63,6 +66,22 @@ export async function listUsableTokens(
     .where('access_tokens.revoked_at', 'is', null)
     .where(({ eb, or }) =>
       or([eb('access_tokens.expires_at', 'is', null), eb('access_tokens.expires_at', '>', now)]),
+    )
+    .where(({ eb, or, and, ref }) =>
+      or([
+        eb('access_tokens.origin_password', 'is', null),
+        ...(passwordLogin
+          ? [
+              and([
+                eb('access_tokens.origin_password', '=', ref('users.password_changed_at')),
+                eb('users.token_only', '=', 0),
+              ]),
+            ]
+          : []),
+      ]),
+    )
+    .where(({ eb, or }) =>
+      or([eb('access_tokens.origin_identity', 'is', null), eb('identities.id', 'is not', null)]),
     )
     .orderBy('access_tokens.id', 'desc')
     .limit(limit)
