@@ -103,7 +103,7 @@ test('in an empty PostgreSQL database too', async (t) => {
   writeFileSync(config, `database:\n  url: ${url}\n`);
   const { exitCode, out, err } = await berth(['user', 'list', '--config', config]);
   const { host, pathname, password } = new URL(url);
-  const place = `${pathname.slice(1)} at ${host}`;
+  const place = `${host}${pathname}`;
   assert.deepEqual([exitCode, out], [1, '']);
   assert.equal(
     err,

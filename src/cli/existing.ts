@@ -1,6 +1,7 @@
 // The registry that a command is about.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Loaded } from '../config/load.ts';
+import { registryPlace } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import { type Database, EmptyDatabase, SchemaMismatch } from '../db/database.ts';
 import type { Inspection } from '../db/inspection.ts';
@@ -94,16 +95,9 @@ async function prepareStore(config: Config): Promise<void> {
 function sayWhich({ config, file }: Chosen, context: Context): void {
   const kind = config.database.url === undefined ? 'SQLite' : 'PostgreSQL';
   const settings = file === undefined ? '' : `, as ${file} says`;
-  context.err(`registry: ${placeOf(config)} (${kind})${settings}\n`);
+  context.err(`registry: ${registryPlace(config)} (${kind})${settings}\n`);
 }
 
 function noRegistry(config: Place): string {
-  return `there is no registry in ${placeOf(config)}: \`berth serve\` makes one, or says what became of it`;
-}
-
-/** Where a database is, for people; without the password. */
-export function placeOf({ database: { url }, data }: Place): string {
-  if (url === undefined) return data;
-  const { host, pathname } = new URL(url.replace('@/', '@socket/'));
-  return `${pathname.slice(1)} at ${host}`;
+  return `there is no registry in ${registryPlace(config)}: \`berth serve\` makes one, or says what became of it`;
 }

@@ -1,14 +1,14 @@
 // berth fsck: compares everything that is stored with what was promised.
 import type { Command } from 'commander';
 import type { Loaded } from '../config/load.ts';
-import { placesOf } from '../config/places.ts';
+import { placesOf, registryPlace } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import type { Finding, Walked } from '../core/fsck/walk.ts';
 import type { Repaired } from '../core/repair.ts';
 import { Failure } from '../failure.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
-import { inspectExisting, openExisting, placeOf } from './existing.ts';
+import { inspectExisting, openExisting } from './existing.ts';
 import { printBytes } from './progress.ts';
 
 interface Options {
@@ -53,7 +53,7 @@ export function fsckCommand(command: Command, context: Context): void {
         },
       );
       context.out(`${print.summary(walked, count)}\n`);
-      if (count.error > 0) throw new Failure(`${plural(count.error, 'error')} in ${placeOf(config)}`);
+      if (count.error > 0) throw new Failure(`${plural(count.error, 'error')} in ${registryPlace(config)}`);
     });
 }
 

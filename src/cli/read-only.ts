@@ -1,8 +1,9 @@
 // berth read-only: a registry that answers pulls and takes no pushes, whoever serves it.
 import { type Command, Option } from 'commander';
+import { registryPlace } from '../config/places.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
-import { inspectExisting, openExisting, placeOf } from './existing.ts';
+import { inspectExisting, openExisting } from './existing.ts';
 
 const defaultReason = 'maintenance';
 
@@ -34,7 +35,7 @@ export function readOnlyCommand(readOnly: Command, context: Context): void {
       opened.defer(() => database.close());
       const reason = await readOnlyReason(database.read);
       context.out(
-        `${placeOf(chosen.config)} is ${reason === undefined ? 'writable' : `read-only: ${reason}`}\n`,
+        `${registryPlace(chosen.config)} is ${reason === undefined ? 'writable' : `read-only: ${reason}`}\n`,
       );
     });
 

@@ -3,8 +3,14 @@ import type { Config } from './schema.ts';
 
 /** Host and database of a URL. One over a Unix socket may have no host, or have it in the query, where passwords may be too. */
 export function serverOf(url: string): string {
-  const { host, pathname } = new URL(url);
-  return `${host || 'a local socket'}${pathname}`;
+  // libpq takes a user without a host, a URL's grammar does not.
+  const { host, pathname } = new URL(url.replace('@/', '@socket/'));
+  return `${host === '' || host === 'socket' ? 'a local socket' : host}${pathname}`;
+}
+
+/** Where a registry has what it knows. */
+export function registryPlace({ database, data }: Pick<Config, 'database' | 'data'>): string {
+  return database.url === undefined ? data : serverOf(database.url);
 }
 
 /** `bucket NAME`, with its endpoint and prefix where it has them. */
