@@ -25,12 +25,10 @@ import { sharedFor } from './core/shared-for.ts';
 import { StoreEpoch } from './core/store-epoch.ts';
 import { meetStore } from './core/store-identity.ts';
 import { Uploads } from './core/uploads.ts';
-import { deleteAuditEvents } from './db/audit-events.ts';
 import { countParked } from './db/blobs.ts';
 import type { Database } from './db/database.ts';
 import { listRestingLeases } from './db/leases.ts';
 import { refuseUnfinishedCopy } from './db/properties.ts';
-import { deletePullCounts } from './db/pull-counts.ts';
 import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { joinDataDirectory, lockDataDirectory } from './db/sqlite/data-lock.ts';
 import { countUploads, releaseAllClaims } from './db/uploads.ts';
@@ -42,10 +40,9 @@ import { Drain } from './http/drain.ts';
 import { addOperations, type OperationsParts } from './http/operations.ts';
 import { createServer, type ServerParts } from './http/server.ts';
 import { loadTls, watchTls } from './http/tls.ts';
-import { forget } from './jobs/forget.ts';
 import { Jobs } from './jobs/jobs.ts';
-import { findStored, measure } from './jobs/measure.ts';
-import { type Swept, sweep } from './jobs/sweep.ts';
+import { findStored } from './jobs/measure.ts';
+import { scheduleOf } from './jobs/schedule.ts';
 import { openDatabase, openStore, refuseLostDatabase } from './open.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { observeRequests } from './telemetry/access-log.ts';
@@ -91,13 +88,6 @@ export interface WorkerParts {
   /** What health and metrics of all say, or who says it. */
   readonly operations: OperationsParts | 'elsewhere';
 }
-
-/**
- * Milliseconds a file without a row is left alone. A push is between the two for seconds at most; the rest is for stores whose
- * clock is wrong.
- */
-const orphanGrace = 24 * 3_600_000;
-const hourly = 3_600_000;
 
 const unknownBlobs =
   'found blobs that the database did not know; they are kept for now, and a push of the same digest keeps them for good';
@@ -286,58 +276,27 @@ async function assemble(
     holder,
     observer: observeJobs(logger, metrics.jobs),
   });
-  // A registry that is being moved is not tidied: the copy would never be whole.
-  const whenWritable = (run: (signal: AbortSignal) => Promise<void>) => async (signal: AbortSignal) => {
-    if ((await readOnlyReason(database.read)) === undefined) await run(signal);
-  };
-  const sweepOften = Math.min(hourly, config.uploads.expireAfter);
-  jobs.every(
-    'sweep',
-    sweepOften,
-    whenWritable(async (signal) => {
-      const { expireAfter } = config.uploads;
-      const { keepUnknownFor: keepUnknown } = config.deletes;
-      const took = (swept: Swept) => {
-        metrics.jobs.swept({ ...swept });
-        if (swept.parked > 0) logger.warn({ parked: swept.parked, keepUnknown }, unknownBlobs);
-      };
-      const advanceEpoch = () => epoch.advance();
-      const times = { expireAfter, grace: orphanGrace, keepUnknown };
-      const swept = await sweep({ database, store, clock, ...times, took, advanceEpoch }, signal);
-      logger.info(swept, 'swept');
-    }),
-  );
-  jobs.every(
-    'measure',
-    hourly,
-    whenWritable(async (signal) => void (await measure({ database }, signal))),
-  );
-  jobs.every(
-    'audit',
-    hourly,
-    whenWritable(async (signal) => {
-      const { keepFor } = config.audit;
-      const events = await forget({ database, clock, keepFor }, deleteAuditEvents, signal);
-      logger.info({ events }, 'deleted old events of the audit log');
-    }),
-  );
-  jobs.every(
-    'sessions',
-    hourly,
-    whenWritable(async () => void (await sessions.removeExpired())),
-  );
-  jobs.every(
-    'signing-keys',
-    hourly,
-    whenWritable(async () => {
-      const removed = await removeEndedSigningKeys(database, config.access);
-      if (removed.length > 0) logger.info({ removed }, 'removed keys whose last token has ended');
-    }),
-  );
-  jobs.every('pull-counts', hourly, async (signal) => {
-    const keepFor = config.rateLimits.pullWindow;
-    await forget({ database: raw.database, clock, keepFor }, deletePullCounts, signal);
+  const { keepUnknownFor } = config.deletes;
+  const schedule = scheduleOf({
+    config,
+    database,
+    unguarded: raw.database,
+    store,
+    clock,
+    epoch,
+    removeExpiredSessions: () => sessions.removeExpired(),
+    removeEndedSigningKeys: () => removeEndedSigningKeys(database, config.access),
+    observer: {
+      swept(slice) {
+        metrics.jobs.swept({ ...slice });
+        if (slice.parked > 0) {
+          logger.warn({ parked: slice.parked, keepUnknown: keepUnknownFor }, unknownBlobs);
+        }
+      },
+      done: (what, fields) => logger.info(fields, what),
+    },
   });
+  for (const { name, every, run } of schedule) jobs.every(name, every, run);
 
   const descriptors = watchDescriptors(logger);
 

@@ -1,0 +1,115 @@
+// What a registry does by itself, and how often.
+import type { Config } from '../config/schema.ts';
+import type { Clock } from '../core/clock.ts';
+import type { StoreEpoch } from '../core/store-epoch.ts';
+import { deleteAuditEvents } from '../db/audit-events.ts';
+import type { Database } from '../db/database.ts';
+import { deletePullCounts } from '../db/pull-counts.ts';
+import { readOnlyReason } from '../db/read-only.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import { forget } from './forget.ts';
+import type { Run } from './jobs.ts';
+import { measure } from './measure.ts';
+import { type Swept, sweep } from './sweep.ts';
+
+/** A job of the schedule; see `Jobs.every`. */
+export interface ScheduledJob {
+  readonly name: string;
+  /** Milliseconds between two runs. */
+  readonly every: number;
+  readonly run: Run;
+}
+
+export interface ScheduleParts {
+  readonly config: Pick<Config, 'uploads' | 'deletes' | 'audit' | 'rateLimits'>;
+  /** Refuses writes while the registry is read-only. */
+  readonly database: Database;
+  /** The same database, which takes writes at any time. */
+  readonly unguarded: Database;
+  readonly store: BlobStore;
+  readonly clock: Clock;
+  readonly epoch: Pick<StoreEpoch, 'advance'>;
+  readonly removeExpiredSessions: () => Promise<unknown>;
+  /** Removes signing keys whose last token has ended, and returns their ids. */
+  readonly removeEndedSigningKeys: () => Promise<readonly string[]>;
+  readonly observer: ScheduleObserver;
+}
+
+export interface ScheduleObserver {
+  /** Told after each slice of a sweep. */
+  swept(slice: Swept): void;
+  /** A job has done something worth a line in the log. */
+  done(what: string, fields: object): void;
+}
+
+/**
+ * Milliseconds a file without a row is left alone. A push is between the two for seconds at most; the rest is for stores whose
+ * clock is wrong.
+ */
+const orphanGrace = 24 * 3_600_000;
+const hourly = 3_600_000;
+
+/** The jobs of a registry. All but `pull-counts` rest while it is read-only: a registry that changes cannot be copied to its end. */
+export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
+  const { config, database, unguarded, store, clock, epoch, observer } = parts;
+  const whileWritable =
+    (run: Run): Run =>
+    async (signal) => {
+      if ((await readOnlyReason(database.read)) === undefined) await run(signal);
+    };
+  const writing: ScheduledJob[] = [
+    {
+      name: 'sweep',
+      every: Math.min(hourly, config.uploads.expireAfter),
+      async run(signal) {
+        const times = {
+          expireAfter: config.uploads.expireAfter,
+          grace: orphanGrace,
+          keepUnknown: config.deletes.keepUnknownFor,
+        };
+        const took = (slice: Swept): void => observer.swept(slice);
+        const advanceEpoch = () => epoch.advance();
+        const swept = await sweep({ database, store, clock, ...times, took, advanceEpoch }, signal);
+        observer.done('swept', swept);
+      },
+    },
+    {
+      name: 'measure',
+      every: hourly,
+      run: async (signal) => void (await measure({ database }, signal)),
+    },
+    {
+      name: 'audit',
+      every: hourly,
+      async run(signal) {
+        const { keepFor } = config.audit;
+        const events = await forget({ database, clock, keepFor }, deleteAuditEvents, signal);
+        observer.done('deleted old events of the audit log', { events });
+      },
+    },
+    {
+      name: 'sessions',
+      every: hourly,
+      run: async () => void (await parts.removeExpiredSessions()),
+    },
+    {
+      name: 'signing-keys',
+      every: hourly,
+      async run() {
+        const removed = await parts.removeEndedSigningKeys();
+        if (removed.length > 0) observer.done('removed keys whose last token has ended', { removed });
+      },
+    },
+  ];
+  return [
+    ...writing.map((job) => ({ ...job, run: whileWritable(job.run) })),
+    {
+      name: 'pull-counts',
+      every: hourly,
+      async run(signal) {
+        const keepFor = config.rateLimits.pullWindow;
+        await forget({ database: unguarded, clock, keepFor }, deletePullCounts, signal);
+      },
+    },
+  ];
+}
