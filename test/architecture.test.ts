@@ -33,7 +33,7 @@ const rules: Rules = {
     v2: { from: ['core', 'access', 'audit', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify'] },
     // Tokens and sign-on, beside the API that they are for and whose errors they answer with.
     auth: {
-      from: ['core', 'access', 'administration', 'audit', 'oci', 'http', 'outbound', 'v2'],
+      from: ['core', 'access', 'administration', 'audit', 'oci', 'http', 'outbound'],
       types: ['db'],
       packages: ['fastify', 'openid-client', 'zod'],
     },

@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { acceptBody, readBody } from '../http/body.ts';
+import { statusOf } from '../http/error-status.ts';
 import { note } from '../http/observe.ts';
 import { onStalled } from '../http/stalled-requests.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { statusOf } from '../v2/errors.ts';
 
 /** A form that was not read to its end, with the status that Fastify and error handlers look for. */
 class FormRefused extends Error {

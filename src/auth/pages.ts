@@ -7,7 +7,7 @@ import { IdentityTaken } from '../administration/identities.ts';
 import { NameTaken } from '../administration/sign-on.ts';
 import { asRegistryError } from '../core/faults.ts';
 import type { ClientOf } from '../http/client.ts';
-import { statusOf } from '../v2/errors.ts';
+import { retryAfterOf, statusOf } from '../http/error-status.ts';
 import { type AccountParts, addAccount } from './account.ts';
 import { Browser, NotOurForm } from './browser.ts';
 import { acceptForms } from './forms.ts';
@@ -56,7 +56,7 @@ interface Message {
   readonly title: string;
   readonly text: string;
   /** Seconds. */
-  readonly retryAfter?: number;
+  readonly retryAfter?: number | undefined;
 }
 
 function pageOf(error: Error & { statusCode?: number }): Message {
@@ -72,19 +72,19 @@ function pageOf(error: Error & { statusCode?: number }): Message {
   const { statusCode = 500 } = error;
   if (statusCode < 500)
     return { status: statusCode, title: 'Not understood', text: 'This form cannot be read.' };
-  const { code, retryAfter } = asRegistryError(error);
-  if (code === 'TOOMANYREQUESTS') {
+  const known = asRegistryError(error);
+  const [status, retryAfter] = [statusOf[known.code], retryAfterOf(known)];
+  if (known.code === 'TOOMANYREQUESTS') {
     const text = `Too many attempts: wait ${retryAfter} seconds.`;
-    return {
-      status: statusOf[code],
-      title: 'Not now',
-      text,
-      ...(retryAfter !== undefined && { retryAfter }),
-    };
+    return { status, title: 'Not now', text, retryAfter };
   }
-  if (code === 'UNAVAILABLE' || code === 'STORAGE_FULL') {
-    const text = 'Berth cannot do that now; the reason is in its log.';
-    return { status: statusOf[code], title: 'Not now', text, retryAfter: retryAfter ?? 5 };
+  if (known.code === 'UNAVAILABLE' || known.code === 'STORAGE_FULL') {
+    return {
+      status,
+      title: 'Not now',
+      text: 'Berth cannot do that now; the reason is in its log.',
+      retryAfter,
+    };
   }
   return {
     status: 500,

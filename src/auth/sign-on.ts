@@ -10,6 +10,7 @@ import { type Person, signOn } from '../administration/sign-on.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { AuditEvent } from '../audit/event.ts';
 import type { Database } from '../db/database.ts';
+import { retryAfterOf, statusOf } from '../http/error-status.ts';
 import { note } from '../http/observe.ts';
 import { type ErrorCode, RegistryError } from '../oci/errors.ts';
 import type { Attempts } from './attempts.ts';
@@ -258,15 +259,14 @@ ${problem !== undefined && html`<p class="bad" role="alert">${problem}</p>`}
 /** For whom it was the wrong password, or one too many. */
 function explain(error: unknown): { status: number; text: string; retryAfter?: number } | undefined {
   if (!(error instanceof RegistryError)) return undefined;
-  const { code, detail, retryAfter } = error;
+  const { code, detail } = error;
   if (code === 'UNAUTHORIZED') {
     return {
       status: 401,
       text: typeof detail === 'string' ? detail : 'The user name or the password is wrong.',
     };
   }
-  if (code !== 'TOOMANYREQUESTS' && code !== 'UNAVAILABLE') return undefined;
-  const status = code === 'UNAVAILABLE' ? 503 : 429;
-  const wait = retryAfter ?? 5;
-  return { status, text: `Too many attempts: wait ${wait} seconds.`, retryAfter: wait };
+  const retryAfter = retryAfterOf(error);
+  if (retryAfter === undefined) return undefined;
+  return { status: statusOf[code], text: `Too many attempts: wait ${retryAfter} seconds.`, retryAfter };
 }

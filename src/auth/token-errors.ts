@@ -3,8 +3,8 @@
 import type { FastifyReply } from 'fastify';
 import { TooManyScopes } from '../access/tokens/docker-scope.ts';
 import { asRegistryError } from '../core/faults.ts';
+import { errorBody, retryHeaders, statusOf } from '../http/error-status.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { errorBody, statusOf } from '../v2/errors.ts';
 
 /** A request that no credentials could make right. */
 export class BadTokenRequest extends Error {
@@ -27,9 +27,7 @@ export function replyError(reply: FastifyReply, thrown: unknown): RegistryError 
   const word = bad?.error ?? wordFor(error);
   reply.code(bad?.status ?? statusOf[error.code]);
   if (error.code === 'UNAUTHORIZED') reply.header('WWW-Authenticate', 'Basic realm="berth", charset="UTF-8"');
-  if (error.code === 'TOOMANYREQUESTS' || error.code === 'UNAVAILABLE') {
-    reply.header('Retry-After', `${error.retryAfter ?? 5}`);
-  }
+  reply.headers(retryHeaders(error));
   const description = typeof error.detail === 'string' ? error.detail : error.message;
   void reply.send({ error: word, error_description: description, ...JSON.parse(errorBody(error)) });
   return error;

@@ -3,13 +3,13 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
 import { type Credentials, parseBasic } from '../access/login/basic.ts';
+import type { RequestLimits } from '../access/request-limits.ts';
 import type { BearerTokens } from '../access/tokens/bearer.ts';
 import { type Asked, parseAsked } from '../access/tokens/docker-scope.ts';
 import type { TokenGrant, TokenGrants } from '../access/tokens/token-grants.ts';
 import type { Audit } from '../audit/audit.ts';
 import { note } from '../http/observe.ts';
 import { RegistryError } from '../oci/errors.ts';
-import type { Limits } from '../v2/limits.ts';
 import { acceptForms } from './forms.ts';
 import { BadTokenRequest, replyError } from './token-errors.ts';
 
@@ -26,7 +26,7 @@ export interface TokenServerParts {
   /** Where a request comes from. */
   readonly clientOf: (request: IncomingMessage) => { readonly address: string };
   /** Absent: nobody is limited. */
-  readonly limits?: Pick<Limits, 'arrive' | 'count'> | undefined;
+  readonly limits?: Pick<RequestLimits, 'arrive' | 'count'> | undefined;
 }
 
 const maxForm = 64 << 10;

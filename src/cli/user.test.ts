@@ -44,7 +44,7 @@ test('the first user may be made in an empty PostgreSQL database too', async (t)
   const fsck = await berth('fsck', '--config', config);
   assert.match(
     fsck.err,
-    /^berth: there is no registry in \S+ at \S+: `berth serve` makes one, or says what became of it\n$/,
+    /^berth: there is no registry in \S+\/\S+: `berth serve` makes one, or says what became of it\n$/,
   );
   for (const name of ['alice', 'bob']) {
     assert.equal(

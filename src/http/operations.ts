@@ -2,7 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Registry } from 'prom-client';
 import { RegistryError } from '../oci/errors.ts';
+import { retryHeaders, statusOf } from './error-status.ts';
 import { note } from './observe.ts';
+
+const unavailable = new RegistryError('UNAVAILABLE');
 
 /** What the operations endpoints ask. */
 export interface OperationsParts {
@@ -37,7 +40,7 @@ export function addOperations(
       return { status: 'ready', ...(readOnly !== undefined && { readOnly }) };
     } catch (error) {
       request.log.warn({ err: error }, 'not ready');
-      return reply.code(503).header('Retry-After', '5').send({ status: 'not ready' });
+      return reply.code(503).headers(retryHeaders(unavailable)).send({ status: 'not ready' });
     }
   });
   http.get('/metrics', async (request, reply) => {
@@ -52,16 +55,10 @@ export function addOperations(
 
 function refuse(reply: FastifyReply, error: unknown): FastifyReply {
   if (error instanceof RegistryError) note(reply.request.raw, { error });
-  const { code, retryAfter = 5 } = error instanceof RegistryError ? error : { code: 'UNAVAILABLE' };
-  switch (code) {
-    case 'UNAUTHORIZED':
-      return reply.code(401).header('WWW-Authenticate', 'Basic realm="berth"').send();
-    case 'DENIED':
-      return reply.code(403).send();
-    case 'TOOMANYREQUESTS':
-      return reply.code(429).header('Retry-After', `${retryAfter}`).send();
-    default:
-      reply.log.warn({ err: error }, 'nobody could be let in to the metrics');
-      return reply.code(503).header('Retry-After', '5').send();
-  }
+  const known = error instanceof RegistryError ? error : unavailable;
+  const isOfCaller = ['UNAUTHORIZED', 'DENIED', 'TOOMANYREQUESTS'].includes(known.code);
+  if (!isOfCaller) reply.log.warn({ err: error }, 'credentials for the metrics could not be checked');
+  if (known.code === 'UNAUTHORIZED') reply.header('WWW-Authenticate', 'Basic realm="berth"');
+  const answered = isOfCaller ? known : unavailable;
+  return reply.code(statusOf[answered.code]).headers(retryHeaders(answered)).send();
 }

@@ -10,11 +10,12 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
-import { type ErrorCode, RegistryError } from '../oci/errors.ts';
+import { RegistryError } from '../oci/errors.ts';
 import type { Answered } from '../telemetry/access-log.ts';
 import { announcesBody, closeAfterRefusal } from './body.ts';
 import type { ClientOf } from './client.ts';
 import type { ConnectionLimits } from './connection-limits.ts';
+import { retryHeaders, statusOf } from './error-status.ts';
 import { answerMalformed, ConnectRefused } from './malformed-requests.ts';
 import { isOperationsPath, note, observeAnswer } from './observe.ts';
 import { oneAtATime } from './one-at-a-time.ts';
@@ -132,24 +133,15 @@ function addHooks(http: FastifyInstance, parts: ServerParts): void {
   });
 }
 
-type Refused = readonly [status: number, headers: Record<string, string>];
-
-const statusOfRefusal: Partial<Record<ErrorCode, Refused>> = {
-  REQUEST_INVALID: [400, {}],
-  NOT_IMPLEMENTED: [501, {}],
-  TOOMANYREQUESTS: [429, { 'Retry-After': '5' }],
-  UNAVAILABLE: [503, { 'Retry-After': '5' }],
-};
-
 /** Answers what is refused whatever it asks for; `undefined` when nothing is wrong. */
 function refuse(request: FastifyRequest, reply: FastifyReply, parts: ServerParts): FastifyReply | undefined {
   const refusal = refusalOfHead(request.raw) ?? refusalOfMethod(request.method) ?? excessOf(request, parts);
   if (refusal === undefined) return undefined;
   note(request.raw, { error: refusal });
-  const [status, headers] = statusOfRefusal[refusal.code] as Refused;
+  const status = statusOf[refusal.code];
   return reply
     .code(status)
-    .headers(headers)
+    .headers(retryHeaders(refusal))
     .send(messageOf(status, `${refusal.detail}`));
 }
 

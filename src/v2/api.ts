@@ -10,13 +10,13 @@ import type { Uploads } from '../core/uploads.ts';
 import type { Database } from '../db/database.ts';
 import type { ClientOf } from '../http/client.ts';
 import type { ConnectionLimits } from '../http/connection-limits.ts';
+import { errorBody, retryHeaders, statusOf } from '../http/error-status.ts';
 import { refusalOfHead } from '../http/request-head.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
 import { buildList } from './build-list.ts';
 import { listRepositories } from './catalog.ts';
 import { challengeHeaders, isChallenge, type TokenServer } from './challenge.ts';
-import { errorBody, statusOf } from './errors.ts';
 import { Exchange, type LocationBase } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
@@ -184,9 +184,7 @@ function replyError(exchange: Exchange, error: RegistryError): void {
     {
       'Content-Type': 'application/json',
       ...(error instanceof MethodNotAllowed && { Allow: error.allow }),
-      ...((error.code === 'UNAVAILABLE' || error.code === 'TOOMANYREQUESTS') && {
-        'Retry-After': `${error.retryAfter ?? 5}`,
-      }),
+      ...retryHeaders(error),
       ...exchange.errorHeaders,
     },
     errorBody(error),

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { errorBody, statusOf } from '../http/error-status.ts';
 import { type ErrorCode, errorMessages, RegistryError } from '../oci/errors.ts';
-import { errorBody, statusOf } from './errors.ts';
 
 const codes = Object.keys(errorMessages) as ErrorCode[];
 const page = readFileSync(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8');

@@ -1,19 +1,14 @@
 // How much a client may ask for. Where nothing is limited, there is none of this and it costs nothing.
-import { type Identity, principalKey } from '../access/identity.ts';
-import { networkOf } from '../access/network-of.ts';
+import type { Identity } from '../access/identity.ts';
 import { type PullLimit, PullLimits, type PullLimitsParts } from '../access/pull-limits.ts';
-import { RateLimit } from '../access/rate-limit.ts';
+import { RequestLimits } from '../access/request-limits.ts';
 import type { Config } from '../config/schema.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { Exchange } from './exchange.ts';
 import type { Route } from './routes.ts';
 
-export interface Limits {
-  /** Before anything else is done for a request. @throws RegistryError `TOOMANYREQUESTS` */
-  arrive(request: { readonly client: { readonly address: string } }): void;
-  /** One more request of whoever has shown who they are. @throws RegistryError `TOOMANYREQUESTS` */
-  count(identity: Identity): void;
-  /** When it is known who sent it, and that they may. @throws RegistryError `TOOMANYREQUESTS` */
+export interface Limits extends Pick<RequestLimits, 'arrive' | 'count'> {
+  /** Counts an authorized request. @throws RegistryError `TOOMANYREQUESTS` */
   admit(exchange: Exchange, route: Route, identity: Identity): Promise<void>;
 }
 
@@ -25,8 +20,7 @@ export function limitsOf(settings: Config['rateLimits'], parts: LimitsParts): Li
   if ((requestsPerAddress ?? requestsPerUser ?? pullsPerAddress ?? pullsPerUser) === undefined) {
     return undefined;
   }
-  const byAddress = rateLimit(requestsPerAddress);
-  const byUser = rateLimit(requestsPerUser);
+  const requests = new RequestLimits({ perAddress: requestsPerAddress, perUser: requestsPerUser });
   const pulls = new PullLimits({
     ...parts,
     window: pullWindow,
@@ -34,40 +28,17 @@ export function limitsOf(settings: Config['rateLimits'], parts: LimitsParts): Li
     perUser: pullsPerUser,
   });
 
-  const count = ({ principal }: Identity): void => {
-    if (byUser && principal.kind !== 'anonymous') {
-      take(byUser, principalKey(principal), `requests of ${principal.name}: at most ${requestsPerUser}`);
-    }
-  };
-
   return {
-    count,
-    arrive({ client }) {
-      if (byAddress)
-        take(byAddress, networkOf(client.address), `requests of this address: at most ${requestsPerAddress}`);
-    },
+    count: (identity) => requests.count(identity),
+    arrive: (request) => requests.arrive(request),
     async admit(exchange, route, identity) {
-      count(identity);
+      requests.count(identity);
       if (route.action !== 'getManifest') return;
       const limit = pulls.of(identity.principal, exchange.client.address);
-      // A HEAD asks where a tag stands, and how many pulls are left; it pulls nothing.
+      // A HEAD pulls nothing: it asks what a tag points to, and how many pulls are left.
       if (limit !== undefined) await (exchange.isHead ? tell(exchange, limit) : pull(exchange, limit));
     },
   };
-}
-
-function rateLimit(perMinute: number | undefined): RateLimit | undefined {
-  // No jump of the machine's clock opens or closes it.
-  return perMinute === undefined ? undefined : new RateLimit({ perMinute, clock: () => performance.now() });
-}
-
-function take(limit: RateLimit, key: string, who: string): void {
-  const wait = limit.wait(key);
-  if (wait === 0) {
-    limit.count(key);
-    return;
-  }
-  throw new RegistryError('TOOMANYREQUESTS', `${who} in a minute`, { retryAfter: wait });
 }
 
 async function tell(exchange: Exchange, limit: PullLimit): Promise<void> {

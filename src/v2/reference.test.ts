@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { statusOf } from '../http/error-status.ts';
 import { type ErrorCode, errorMessages } from '../oci/errors.ts';
-import { statusOf } from './errors.ts';
 import { parseRoute, rightOf } from './routes.ts';
 
 const page = readFileSync(new URL('../../docs/reference/api.md', import.meta.url), 'utf8');

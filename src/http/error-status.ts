@@ -36,3 +36,14 @@ export function errorBody(error: RegistryError): string {
   const detail = error.detail === undefined ? {} : { detail: error.detail };
   return JSON.stringify({ errors: [{ code: error.code, message: error.message, ...detail }] });
 }
+
+/** Seconds after which a client may repeat a request that failed with `error`; `undefined`: a repetition fails again. */
+export function retryAfterOf({ code, retryAfter }: RegistryError): number | undefined {
+  return code === 'UNAVAILABLE' || code === 'TOOMANYREQUESTS' ? (retryAfter ?? 5) : undefined;
+}
+
+/** The `Retry-After` header of an answer with `error`, where it has one. */
+export function retryHeaders(error: RegistryError): Readonly<Record<string, string>> {
+  const seconds = retryAfterOf(error);
+  return seconds === undefined ? {} : { 'Retry-After': `${seconds}` };
+}

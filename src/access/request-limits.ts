@@ -1,0 +1,43 @@
+import { RegistryError } from '../oci/errors.ts';
+import { type Identity, principalKey } from './identity.ts';
+import { networkOf } from './network-of.ts';
+import { RateLimit } from './rate-limit.ts';
+
+/** Limits how many requests a network and an account send in a minute. */
+export class RequestLimits {
+  readonly #perAddress: number | undefined;
+  readonly #perUser: number | undefined;
+  readonly #byAddress: RateLimit | undefined;
+  readonly #byUser: RateLimit | undefined;
+
+  /** @param limits requests a minute; `undefined`: any number */
+  constructor(limits: { perAddress: number | undefined; perUser: number | undefined }) {
+    this.#perAddress = limits.perAddress;
+    this.#perUser = limits.perUser;
+    this.#byAddress = rateLimit(limits.perAddress);
+    this.#byUser = rateLimit(limits.perUser);
+  }
+
+  /** Counts a request before anything else is done for it. @throws RegistryError `TOOMANYREQUESTS` */
+  arrive({ client }: { readonly client: { readonly address: string } }): void {
+    const limit = `requests of this address: at most ${this.#perAddress}`;
+    if (this.#byAddress) take(this.#byAddress, networkOf(client.address), limit);
+  }
+
+  /** Counts a request of an authenticated caller. @throws RegistryError `TOOMANYREQUESTS` */
+  count({ principal }: Identity): void {
+    if (this.#byUser === undefined || principal.kind === 'anonymous') return;
+    take(this.#byUser, principalKey(principal), `requests of ${principal.name}: at most ${this.#perUser}`);
+  }
+}
+
+function rateLimit(perMinute: number | undefined): RateLimit | undefined {
+  // A jump of the machine's clock neither opens nor closes it.
+  return perMinute === undefined ? undefined : new RateLimit({ perMinute, clock: () => performance.now() });
+}
+
+function take(limit: RateLimit, key: string, what: string): void {
+  const wait = limit.wait(key);
+  if (wait > 0) throw new RegistryError('TOOMANYREQUESTS', `${what} in a minute`, { retryAfter: wait });
+  limit.count(key);
+}
