@@ -8,7 +8,8 @@ import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec, type TestEvent } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
-import { backendNames, backendVariable, whyNoBackend } from './support/backend-names.ts';
+import { type BackendName, backendNames, backendVariable, whyNoBackend } from './support/backend-names.ts';
+import { batchFiles } from './support/batches.ts';
 import { importedBy, installTools, toolsNeeded } from './support/install-tools.ts';
 import { endLeftovers } from './support/leftovers.ts';
 import { isInstalled } from './support/needs.ts';
@@ -30,12 +31,22 @@ if (files.length === 0) {
 // nothing beside it. The rest waits for others most of the time.
 const isHeavy = (file: string) => /^test\/(?!support\/)[^/]+\//.test(file);
 const isAlone = (file: string) => /^test\/(?:crash|faults|model)\/(?!s3-)/.test(file);
-const side = { concurrency: availableParallelism(), timeout: 2 * minute };
+const side = { concurrency: availableParallelism(), timeout: 5 * minute, together: true };
 const [usual, ...otherBackends] = backendNames;
 /** The tables of the protocol: what they say of a registry holds whatever it stands on. */
 const isProtocol = (file: string) =>
   file.startsWith('src/v2/') && importedBy([file]).has('test/support/inject.ts');
-const phases = [
+interface Phase {
+  readonly backend: BackendName;
+  readonly files: readonly string[];
+  readonly concurrency: number;
+  /** Milliseconds for a process. */
+  readonly timeout: number;
+  /** Several files in a process. */
+  readonly together?: boolean;
+}
+
+const phases: readonly Phase[] = [
   { backend: usual, files: files.filter((file) => !isHeavy(file)), ...side },
   ...otherBackends.map((backend) => ({ backend, files: files.filter(isProtocol), ...side })),
   { backend: usual, files: files.filter(isAlone), concurrency: 1, timeout: 5 * minute },
@@ -66,7 +77,7 @@ const postgres =
 if (postgres) process.env[sharedServer] = postgres.url;
 
 const sums = new Map<string, number>();
-/** Seconds that each file took, with the backend where it is not the usual one. */
+/** Seconds that the tests of each file took, with the backend where it is not the usual one. */
 const times = new Map<string, number>();
 const skipped: string[] = [];
 let success = true;
@@ -74,7 +85,7 @@ let success = true;
 /** The events of all phases as if they were one run: failures once, at the end, and no sums of a part. */
 async function* events(): AsyncGenerator<TestEvent> {
   let summary: TestEvent | undefined;
-  for (const { files, backend, ...options } of phases) {
+  for (const { files, backend, together = false, ...options } of phases) {
     if (files.length === 0 || interrupted.signal.aborted) continue;
     const reason = whyNoBackend(backend);
     if (reason !== undefined) {
@@ -85,25 +96,23 @@ async function* events(): AsyncGenerator<TestEvent> {
     process.env[backendVariable] = backend;
     // forceExit: a test that ran out of time would keep its file's process, and with it all the others, waiting.
     const stream: AsyncIterable<TestEvent> = run({
-      files,
+      files: together ? batchFiles(files, join(temporary, 'batches', backend)) : files,
       ...options,
       forceExit: true,
       signal: interrupted.signal,
     });
     for await (const event of stream) {
+      if (event.type === 'test:pass' || event.type === 'test:fail') addTime(event.data, backend);
       if (event.type === 'test:pass' && event.data.skip)
         skipped.push(`${event.data.name}: ${event.data.skip}`);
       const sum = parseSum(event);
       if (sum) {
         sums.set(sum.name, (sums.get(sum.name) ?? 0) + sum.value);
       } else if (event.type === 'test:summary') {
-        const { file, duration_ms, success: passed } = event.data;
-        if (file === undefined) {
-          success &&= passed;
+        if (event.data.file === undefined) {
+          success &&= event.data.success;
           summary = event;
         } else {
-          const label = relative('.', file) + (backend === usual ? '' : ` over ${backend}`);
-          times.set(label, duration_ms / 1_000);
           yield event;
         }
       } else {
@@ -112,6 +121,15 @@ async function* events(): AsyncGenerator<TestEvent> {
     }
   }
   if (summary) yield summary; // on which the reporter lists the failures
+}
+
+function addTime(
+  { file, nesting, details }: Extract<TestEvent, { type: 'test:pass' }>['data'],
+  backend: string,
+): void {
+  if (nesting !== 0 || file === undefined) return;
+  const label = relative('.', file) + (backend === usual ? '' : ` over ${backend}`);
+  times.set(label, (times.get(label) ?? 0) + details.duration_ms / 1_000);
 }
 
 /** `tests 12`, `pass 11`, …: how each run of node:test ends. */
