@@ -10,7 +10,7 @@ import {
   heldManifests,
   insertManifest,
   insertReferences,
-  keepManifest,
+  lockManifestShared,
   type ManifestRow,
 } from '../db/manifests.ts';
 import { nextTurn, nextTurnInTransaction } from '../db/next-turn.ts';
@@ -51,7 +51,7 @@ export interface ManifestPush {
 export interface PushRights {
   /** Bring content and new tags. */
   readonly mayCreate: boolean;
-  /** Move a tag that stands. */
+  /** Move an existing tag. */
   readonly mayUpdate: boolean;
 }
 
@@ -67,7 +67,7 @@ interface PushedManifest {
 /** Bytes from which on a manifest is read, hashed, parsed, inserted and committed each in a turn of the event loop of its own. */
 const largeManifest = 256 << 10;
 
-/** Manifests, and the tags that stand on them. */
+/** Manifests, and the tags that point to them. */
 export class Manifests {
   readonly #database: Database;
   readonly #clock: Clock;
@@ -87,7 +87,7 @@ export class Manifests {
    */
   async get(name: RepositoryName, reference: Reference, repository?: number): Promise<StoredManifest> {
     const { read } = this.#database;
-    // Where a tag stands is always asked; what an id stands for never changes and is kept.
+    // A tag is always looked up; the content of an id never changes and is kept.
     const row = await findByReference(read, name, reference);
     if (repository !== undefined) {
       checkIdentity(repository, row ? row.repository_id : await findRepository(read, name));
@@ -186,7 +186,7 @@ export class Manifests {
     // First, so that none of them is taken from the repository after it was found there.
     const held = await postponeReviews(db, repository, new Set([...blobs, ...children]), now);
     await this.#checkReferences(db, repository, { held, blobs, children });
-    const existing = await keepManifest(db, repository, digest);
+    const existing = await lockManifestShared(db, repository, digest);
     if (existing !== undefined) {
       if (existing.media_type === manifest.mediaType) return existing.id;
       throw new RegistryError('MANIFEST_INVALID', `${digest} is stored here as ${existing.media_type}`);
@@ -246,8 +246,8 @@ function findByReference(
 }
 
 /**
- * In the transaction that moves the tags, when they are locked: what is a new tag for one that looks earlier may stand by then,
- * and may not be moved. A tag that stands where it is put does not move.
+ * Runs in the transaction that moves the tags, once they are locked: a tag that was absent before may exist by then, and moving it
+ * needs `mayUpdate`. A tag that already points to `digest` needs no right.
  */
 async function checkRights(
   db: Db,
@@ -258,17 +258,17 @@ async function checkRights(
 ): Promise<void> {
   if (mayCreate && mayUpdate) return;
   for (const tag of tags) {
-    const stands = (await findTag(db, repository, tag))?.digest;
-    if (stands === digest) continue;
-    if (stands !== undefined && !mayUpdate) {
-      throw new RegistryError('DENIED', `tag ${tag} stands at another manifest, and you may not move it`);
+    const current = (await findTag(db, repository, tag))?.digest;
+    if (current === digest) continue;
+    if (current !== undefined && !mayUpdate) {
+      throw new RegistryError('DENIED', `tag ${tag} already exists and overwriting it is not allowed`);
     }
-    if (stands === undefined && !mayCreate) {
-      throw new RegistryError('DENIED', `tag ${tag} would be new, and you may only move tags that stand`);
+    if (current === undefined && !mayCreate) {
+      throw new RegistryError('DENIED', `tag ${tag} does not exist and creating tags is not allowed`);
     }
   }
-  if (!mayCreate && (await keepManifest(db, repository, digest)) === undefined) {
-    throw new RegistryError('DENIED', `${digest} would be new, and you may only move tags to what is stored`);
+  if (!mayCreate && (await lockManifestShared(db, repository, digest)) === undefined) {
+    throw new RegistryError('DENIED', `${digest} is not stored and pushing new manifests is not allowed`);
   }
 }
 
@@ -282,12 +282,12 @@ async function checkConditions(
 ): Promise<void> {
   if (ifMatch === undefined && ifNoneMatch === undefined) return;
   // A tag is locked by now; a manifest that is there must be there to the end as well.
-  if (reference.kind === 'digest') await keepManifest(db, repository, reference.digest);
+  if (reference.kind === 'digest') await lockManifestShared(db, repository, reference.digest);
   const current = (await findByReference(db, name, reference))?.digest;
   const matches = (wanted: readonly string[] | '*'): boolean =>
     current !== undefined && (wanted === '*' || wanted.includes(current));
   if ((ifMatch !== undefined && !matches(ifMatch)) || (ifNoneMatch !== undefined && matches(ifNoneMatch))) {
-    const stands = current === undefined ? 'does not exist' : `stands at ${current}`;
-    throw new RegistryError('PRECONDITION_FAILED', `${printReference(reference)} ${stands}`);
+    const found = current === undefined ? 'does not exist' : `points to ${current}`;
+    throw new RegistryError('PRECONDITION_FAILED', `${printReference(reference)} ${found}`);
   }
 }

@@ -1,4 +1,4 @@
-// What a push may do to the tags that stand when it comes to them.
+// Rights of a push on existing tags, new tags and new manifests.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, repositoryName } from '../../test/support/databases.ts';
@@ -13,9 +13,9 @@ const update = { mayCreate: false, mayUpdate: true };
 const nothing = { mayCreate: false, mayUpdate: false };
 
 const [first, second, unstored] = ['first', 'second', 'unstored'].map(makeManifest);
-const moves = 'stands at another manifest, and you may not move it';
-const isNew = 'would be new, and you may only move tags that stand';
-const bringsContent = 'would be new, and you may only move tags to what is stored';
+const moves = 'already exists and overwriting it is not allowed';
+const isNew = 'does not exist and creating tags is not allowed';
+const bringsContent = 'is not stored and pushing new manifests is not allowed';
 
 /** `standing` is the tag of the first manifest; the second is stored without one. Tags besides come with a push by digest. */
 const rows: [rights: typeof all, what: typeof first, reference: string, tags: string[], refusal?: string][] =
@@ -45,7 +45,7 @@ const rows: [rights: typeof all, what: typeof first, reference: string, tags: st
   ];
 
 for (const { name, open } of dialects) {
-  test(`${name}: a push brings what it may bring and moves what it may move, all of it or nothing`, async (t) => {
+  test(`${name}: a push creates and moves only what its rights allow, and changes nothing when refused`, async (t) => {
     const database = await open(t);
     const manifests = new Manifests({ database, clock: () => 1, missingReferences: 'all' });
     const put = (what = first!, reference: string, tags: string[], rights = all) => {

@@ -83,7 +83,7 @@ export class Uploads {
     owner: string,
     { claim, chargedTo = owner }: { claim?: NamespaceClaim | undefined; chargedTo?: string } = {},
   ): Promise<UploadStatus> {
-    await this.#store.checkRoom();
+    await this.#store.ensureFreeSpace();
     const id = randomUUID();
     const digest = new RunningHash(algorithm).digest();
     await this.#database.transaction(
@@ -114,7 +114,7 @@ export class Uploads {
    *   than the limits allow would be staged, and the session has ended
    */
   async append(session: SessionKey, body: UploadBody): Promise<UploadStatus> {
-    await this.#store.checkRoom();
+    await this.#store.ensureFreeSpace();
     return this.#claims.exclusively(session, async (claim) => {
       const received = await this.#take(claim, body);
       await this.#claims.release(claim, received);

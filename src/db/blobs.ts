@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { inJsonList, isPostgres } from './dialect.ts';
-import { keepBlobs, lockBlobs } from './locks.ts';
+import { lockBlobs, lockBlobsShared } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { RepositoryRow } from './repositories.ts';
 import type { BlobState, Visibility } from './schema.ts';
@@ -290,7 +290,7 @@ async function postponeSome(db: Db, repository: number, digests: readonly Digest
     await lockBlobs(db, digests);
     await updateReviews(db, { ...needed, now });
   } else {
-    await keepBlobs(db, digests);
+    await lockBlobsShared(db, digests);
   }
   // While PostgreSQL waited for the lock, another transaction may have unlinked some.
   return isPostgres(db) ? selectNeeded(db, needed) : rows;

@@ -49,7 +49,7 @@ export async function lockBlobs(db: Db, digests: Iterable<Digest>): Promise<void
   await lockBlobRows(db, { digests: JSON.stringify([...digests]) });
 }
 
-const keepBlobRows = prepare((db, p: Params<{ digests: string }>) =>
+const lockBlobRowsShared = prepare((db, p: Params<{ digests: string }>) =>
   db
     .selectFrom('blobs')
     .select('digest')
@@ -59,9 +59,9 @@ const keepBlobRows = prepare((db, p: Params<{ digests: string }>) =>
 );
 
 /** For who relies on the blobs and decides nothing about them: keeps out whoever locks them, and no other who relies on them. */
-export async function keepBlobs(db: Db, digests: Iterable<Digest>): Promise<void> {
+export async function lockBlobsShared(db: Db, digests: Iterable<Digest>): Promise<void> {
   if (!isPostgres(db)) return;
-  await keepBlobRows(db, { digests: JSON.stringify([...digests]) });
+  await lockBlobRowsShared(db, { digests: JSON.stringify([...digests]) });
 }
 
 const lockManifestRow = prepare((db, p: Params<{ repository: number; digest: string }>) =>

@@ -14,7 +14,7 @@ import {
   heldManifests,
   insertManifest,
   insertReferences,
-  keepManifest,
+  lockManifestShared,
 } from './manifests.ts';
 import { moveTag } from './tags.ts';
 
@@ -45,7 +45,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual({ ...(await findManifestByDigest(read, repositoryName, one)) }, row);
     assert.deepEqual({ ...(await findManifestByTag(read, repositoryName, v1)) }, row);
     assert.deepEqual(
-      { ...(await database.transaction((db) => keepManifest(db, repository, one))) },
+      { ...(await database.transaction((db) => lockManifestShared(db, repository, one))) },
       { id, media_type: 'a/b' },
     );
     for (const nothing of [
@@ -53,7 +53,7 @@ for (const { name, open } of dialects) {
       findManifestByDigest(read, repositoryName, two),
       findManifestByTag(read, other, v1),
       findManifestByTag(read, repositoryName, parseTag('V1')),
-      database.transaction((db) => keepManifest(db, repository + 100, one)),
+      database.transaction((db) => lockManifestShared(db, repository + 100, one)),
     ]) {
       assert.equal(await nothing, undefined);
     }

@@ -86,7 +86,7 @@ const selectId = prepare((db, p: Params<{ repository: number; digest: string }>)
 );
 
 /** The manifest's id and media type, if the repository holds it; it then stays until the transaction ends. */
-export function keepManifest(
+export function lockManifestShared(
   db: Db,
   repository: number,
   digest: Digest,

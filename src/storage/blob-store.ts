@@ -164,7 +164,7 @@ export interface BlobStore {
    * full disk must not fill it further.
    * @throws an error with the code ENOSPC
    */
-  checkRoom(): Promise<void>;
+  ensureFreeSpace(): Promise<void>;
 
   /** The text that {@link writeMarker} wrote last; `undefined`: none. A failure to look is thrown. */
   readMarker(): Promise<string | undefined>;

@@ -21,9 +21,9 @@ import { writeBody } from './write-body.ts';
 
 const { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, R_OK, W_OK } = fs.constants;
 /** Bytes of the disk that blobs leave to the database; of a small disk, an eighth. */
-const maxKept = 64 << 20;
+const maxReserve = 64 << 20;
 /** Milliseconds for which an answer about free space is good enough; hundreds of small pushes share it. */
-const roomKnownFor = 10;
+const spaceKnownFor = 10;
 const blobsFolder = join('docker', 'registry', 'v2', 'blobs');
 
 /**
@@ -38,7 +38,7 @@ export async function openFilesystemStore(
   const uploadsFolder = join(root, 'uploads');
   /** Folders known to be on disk, each with the sync that made it so; two hex digits deep, so at most some hundreds. */
   const durableFolders = new Map<string, Promise<void>>();
-  let roomSeenAt = Number.NEGATIVE_INFINITY;
+  let spaceSeenAt = Number.NEGATIVE_INFINITY;
   // Who only looks takes the folders as they are: a missing one is an answer.
   if (!inspectOnly) {
     await refuseForeign();
@@ -148,7 +148,7 @@ export async function openFilesystemStore(
       // Opened when the first bytes are written: a PUT that only ends an upload touches no file here.
       const open = async (): Promise<number> => {
         if (fd === undefined) {
-          await checkRoom();
+          await ensureFreeSpace();
           fd = await openStaged(upload);
         }
         return fd;
@@ -171,7 +171,7 @@ export async function openFilesystemStore(
       if (upload.size === 0) return copy.staged;
       const found = await presentOr(undefined, files.stat(stagedPath(upload)));
       if (found === undefined || found.size < upload.size) throw new UploadLost(upload.id, found?.size);
-      await checkRoom();
+      await ensureFreeSpace();
       // The former writer may still write into its own file, which the sweeper takes once the session is over.
       await files.copyFile(stagedPath(upload), stagedPath(copy), fs.constants.COPYFILE_FICLONE);
       return copy.staged;
@@ -229,7 +229,7 @@ export async function openFilesystemStore(
       await presentOr(undefined, files.unlink(join(uploadsFolder, name)));
     },
 
-    checkRoom,
+    ensureFreeSpace,
 
     readMarker: () => readMarkerFile(join(root, markerKey), files),
 
@@ -255,13 +255,13 @@ export async function openFilesystemStore(
   };
 
   /** A disk that blobs filled to the last byte would take no delete either: the database needs room to forget something. */
-  async function checkRoom(): Promise<void> {
+  async function ensureFreeSpace(): Promise<void> {
     const now = performance.now();
-    if (now - roomSeenAt < roomKnownFor) return;
+    if (now - spaceSeenAt < spaceKnownFor) return;
     const { bavail, blocks, bsize } = await files.statfs(uploadsFolder);
-    const kept = Math.min(maxKept, (blocks * bsize) / 8);
+    const kept = Math.min(maxReserve, (blocks * bsize) / 8);
     if (bavail * bsize >= kept) {
-      roomSeenAt = now;
+      spaceSeenAt = now;
       return;
     }
     const message = `less than ${Math.round(kept)} bytes are free in ${root}`;

@@ -84,7 +84,7 @@ export function openMemoryStore(): BlobStore {
       uploads.delete(name);
     },
 
-    async checkRoom() {},
+    async ensureFreeSpace() {},
 
     async readMarker() {
       return marker;

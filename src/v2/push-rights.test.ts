@@ -51,7 +51,7 @@ test('who may only create moves no tag, by whatever name or way', async (t) => {
       assertError(answer, 403, 'DENIED');
       assert.match(
         answer.body.toString(),
-        /tag (v1|latest) stands at another manifest/,
+        /tag (v1|latest) already exists and overwriting it is not allowed/,
         `${way}: ${reference}`,
       );
     }
@@ -60,7 +60,11 @@ test('who may only create moves no tag, by whatever name or way', async (t) => {
     assertError(await creator.putManifest(name, 'v1', unseen), 403, 'DENIED');
     assert.equal((await creator.tags(name)).includes('new'), false, 'one tag refused is all refused');
     for (const tag of ['v1', 'latest']) assert.equal(await digestOfTag(root, tag), image.digest);
-    assert.equal((await creator.putManifest(name, 'v1', image.bytes)).status, 201, 'where it stands already');
+    assert.equal(
+      (await creator.putManifest(name, 'v1', image.bytes)).status,
+      201,
+      'tag already points there',
+    );
     const fresh = way.replace(' ', '-');
     assert.equal((await creator.putManifest(name, fresh, bytes)).status, 201, 'a new tag');
     assertError(await creator.putManifest(name, fresh, image.bytes), 403, 'DENIED');

@@ -30,7 +30,7 @@ export function failingStore(store: BlobStore, faults: Faults): BlobStore {
     abort: (upload, kept) => faults.around('abort', () => store.abort(upload, kept)),
     listUploads: () => listing('listUploads', store.listUploads()),
     deleteStaged: (name) => faults.around('deleteStaged', () => store.deleteStaged(name)),
-    checkRoom: () => faults.around('checkRoom', () => store.checkRoom()),
+    ensureFreeSpace: () => faults.around('ensureFreeSpace', () => store.ensureFreeSpace()),
     // Not counted: when the marker is written depends on time.
     readMarker: () => store.readMarker(),
     writeMarker: (text) => store.writeMarker(text),

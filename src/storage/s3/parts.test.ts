@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Segment } from './chain.ts';
-import { type Part, planParts, runToGather, smallestPart } from './parts.ts';
+import { minPartSize, type Part, planParts, runToGather } from './parts.ts';
 
 const MiB = 1 << 20;
 const GiB = 2 ** 30;
@@ -20,12 +20,12 @@ const bytesOf = (part: Part): number =>
 
 const chains: [what: string, sizes: number[]][] = [
   ['one byte', [1]],
-  ['one short segment', [smallestPart - 1]],
-  ['one segment as short as a part may be', [smallestPart]],
-  ['two short segments', [1, smallestPart - 1]],
+  ['one short segment', [minPartSize - 1]],
+  ['one segment as short as a part may be', [minPartSize]],
+  ['two short segments', [1, minPartSize - 1]],
   ['crumbs', Array.from({ length: 100 }, () => 100_000)],
   ['a crumb before a segment', [1, 16 * MiB]],
-  ['a crumb before a segment of which little would be left', [1, smallestPart + 1]],
+  ['a crumb before a segment of which little would be left', [1, minPartSize + 1]],
   ['crumbs between segments', [16 * MiB, 1, 16 * MiB, 2, 3, 5 * MiB, 4]],
   ['a crumb before a gathered segment', [1, 16 * GiB, 1]],
   ['a segment just above what is copied at once', [2 * GiB + 1]],
@@ -53,7 +53,7 @@ for (const [what, sizes] of chains) {
     for (const { name, size } of segments) assert.equal(ends.get(name), size);
     for (const [index, part] of parts.entries()) {
       const bytes = bytesOf(part);
-      assert.ok(index === parts.length - 1 || bytes >= smallestPart, `part ${index} has ${bytes} bytes`);
+      assert.ok(index === parts.length - 1 || bytes >= minPartSize, `part ${index} has ${bytes} bytes`);
       assert.ok(bytes <= (part.kind === 'copy' ? 5 * GiB : 15 * MiB), `part ${index} has ${bytes} bytes`);
     }
     for (const part of parts) {
@@ -91,6 +91,6 @@ for (const [what, size, total, maxSegments] of [
     const { segments, copied } = grow(size, total);
     assert.ok(segments.length <= maxSegments, `${segments.length} segments`);
     assert.ok(planParts(segments).length <= 10_000);
-    if (size >= smallestPart) assert.ok(copied <= 2 * total, `${copied / total} times`);
+    if (size >= minPartSize) assert.ok(copied <= 2 * total, `${copied / total} times`);
   });
 }

@@ -13,9 +13,9 @@ export type Part =
   | { readonly kind: 'send'; readonly pieces: readonly Piece[] };
 
 /** Bytes that every part but the last must have. */
-export const smallestPart = 5 << 20;
+export const minPartSize = 5 << 20;
 /** Bytes. The service takes 5 GiB; smaller ones are copied at once. */
-const largestCopy = 2 * 2 ** 30;
+const maxCopySize = 2 * 2 ** 30;
 
 /**
  * Parts that make one object of the segments. What is shorter than a part may be is gathered, with the first bytes of what
@@ -28,14 +28,14 @@ export function planParts(segments: readonly Segment[]): Part[] {
   for (const segment of segments) {
     const end = segment.size - 1;
     let start = 0;
-    if (shortBytes > 0 || segment.size < smallestPart) {
-      const missing = smallestPart - shortBytes;
-      const taken = segment.size - missing < smallestPart ? segment.size : missing;
+    if (shortBytes > 0 || segment.size < minPartSize) {
+      const missing = minPartSize - shortBytes;
+      const taken = segment.size - missing < minPartSize ? segment.size : missing;
       short.push({ segment, start: 0, end: taken - 1 });
       shortBytes += taken;
       start = taken;
     }
-    if (shortBytes >= smallestPart) {
+    if (shortBytes >= minPartSize) {
       parts.push({ kind: 'send', pieces: short });
       short = [];
       shortBytes = 0;
@@ -51,7 +51,7 @@ export function planParts(segments: readonly Segment[]): Part[] {
 /** Of even size, so that the last is no shorter than a part may be. */
 function copies({ segment, start, end }: Piece): Part[] {
   const bytes = end - start + 1;
-  const count = Math.ceil(bytes / largestCopy);
+  const count = Math.ceil(bytes / maxCopySize);
   return Array.from({ length: count }, (_, i) => ({
     kind: 'copy',
     piece: {
@@ -64,7 +64,7 @@ function copies({ segment, start, end }: Piece): Part[] {
 
 const runLength = 32;
 /** Bytes below which segments are of like size: too short for a part, what a segment holds, what 32 of these do. */
-const tiers = [smallestPart, 128 << 20, 4 * 2 ** 30];
+const tiers = [minPartSize, 128 << 20, 4 * 2 ** 30];
 
 /**
  * The segments at the chain's end that are worth one object, if there are any: 32 of like size, with what is smaller between them.

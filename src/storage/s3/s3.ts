@@ -100,7 +100,7 @@ export async function openS3Store(
     },
 
     // A bucket has no end that could be seen coming.
-    async checkRoom() {},
+    async ensureFreeSpace() {},
 
     async readMarker() {
       const opened = await openObject(bucket, bucket.prefix + markerKey);
