@@ -1,4 +1,4 @@
-/** Lets so many run at once; the others wait, first come first served. */
+/** Runs at most `atOnce` pieces of work at a time; the others wait, first come first served. */
 export class Semaphore {
   #free: number;
   readonly #waiting: (() => void)[] = [];

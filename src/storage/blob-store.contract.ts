@@ -1,4 +1,4 @@
-// What every blob store promises, clause by clause of its interface. A store passes the whole of it.
+// Contract tests that every blob store must pass, following the clauses of the interface.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
@@ -15,17 +15,17 @@ import {
 } from './blob-store.ts';
 import { streamBlob } from './stream-blob.ts';
 
-/** An upload of which nothing has come. */
+/** An upload without bytes. */
 export function newUpload(id: string = randomUUID()): StagedUpload {
   return { id, size: 0, staged: '' };
 }
 
-/** A key that no other call gives. */
+/** A random key. */
 export function anyKey(generation = 0): BlobKey {
   return blobKey(parseDigest(`sha256:${randomBytes(32).toString('hex')}`), generation);
 }
 
-/** The upload as it is after the append. */
+/** Appends `bytes` and returns the upload as it is afterwards. */
 export async function append(
   store: BlobStore,
   upload: StagedUpload,
@@ -35,7 +35,7 @@ export async function append(
   return { id: upload.id, ...(await store.append(upload, body, { tap: () => {} })) };
 }
 
-/** Uneven parts, as a socket delivers them. */
+/** Chunks of uneven size, as a socket delivers them. */
 function* chunksOf(bytes: Buffer): Iterable<Buffer> {
   for (let at = 0, size = 1; at < bytes.length; at += size, size = (size * 7) % 65_521) {
     yield bytes.subarray(at, at + size);
@@ -64,7 +64,7 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** Stages `bytes`, commits them under a new key and frees what is staged still. */
+/** Stages `bytes`, commits them under `key` and frees what is still staged. */
 export async function store(to: BlobStore, bytes: Buffer | string, key = anyKey()): Promise<BlobKey> {
   const upload = await append(to, newUpload(), bytes);
   await to.commit(upload, key);
@@ -72,7 +72,7 @@ export async function store(to: BlobStore, bytes: Buffer | string, key = anyKey(
   return key;
 }
 
-/** @param open gives an empty store that goes with the test, or none where the test was skipped */
+/** @param open opens an empty store for the duration of the test, or skips the test and returns none */
 export function describeBlobStore(
   name: string,
   open: (t: TestContext) => Promise<BlobStore | undefined>,
@@ -84,14 +84,14 @@ export function describeBlobStore(
     });
   };
 
-  promises('bytes that were committed are read, with their size', async (blobs) => {
+  promises('reads committed bytes with their size', async (blobs) => {
     const bytes = randomBytes(300_000);
     const key = await store(blobs, bytes);
     assert.ok((await committed(blobs, key))?.equals(bytes));
     assert.deepEqual(await blobs.stat(key), { size: bytes.length });
   });
 
-  promises('a range is read as such, with the size of the whole', async (blobs) => {
+  promises('reads a range, with the size of the whole blob', async (blobs) => {
     const bytes = randomBytes(300_000);
     const key = await store(blobs, bytes);
     for (const [start, end] of [
@@ -103,47 +103,44 @@ export function describeBlobStore(
       assert.ok(opened !== undefined);
       assert.equal(opened.size, bytes.length);
       const wanted = bytes.subarray(start, end + 1);
-      // A file is opened whole.
+      // A file is opened without a range.
       const read = await buffer(streamBlob(opened));
       assert.ok(('fd' in opened ? read.subarray(start, end + 1) : read).equals(wanted));
       opened.close();
     }
   });
 
-  promises('a blob of no bytes is a blob', async (blobs) => {
+  promises('stores an empty blob', async (blobs) => {
     const key = await store(blobs, '');
     assert.equal((await committed(blobs, key))?.length, 0);
     assert.deepEqual(await blobs.stat(key), { size: 0 });
   });
 
-  promises('what is absent is undefined', async (blobs) => {
+  promises('an absent blob is undefined', async (blobs) => {
     assert.equal(await blobs.read(anyKey()), undefined);
     assert.equal(await blobs.read(anyKey(), { start: 0, end: 0 }), undefined);
     assert.equal(await blobs.stat(anyKey()), undefined);
   });
 
-  promises(
-    'staged bytes are under no key before the commit, and are moved or copied by it',
-    async (blobs) => {
-      const upload = await append(blobs, newUpload(), 'bytes');
-      const stagedFor = async () => (await collect(blobs.listUploads())).map((file) => file.upload);
-      assert.deepEqual(await collect(blobs.list()), []);
-      assert.deepEqual(await stagedFor(), [upload.id]);
-      await blobs.commit(upload, anyKey());
-      assert.deepEqual(await stagedFor(), blobs.commitMoves ? [] : [upload.id]);
-      await blobs.abort(upload);
-      assert.deepEqual(await stagedFor(), []);
-    },
-  );
+  promises('staged bytes have no key before the commit, which moves or copies them', async (blobs) => {
+    const upload = await append(blobs, newUpload(), 'bytes');
+    const stagedFor = async () => (await collect(blobs.listUploads())).map((file) => file.upload);
+    assert.deepEqual(await collect(blobs.list()), []);
+    assert.deepEqual(await stagedFor(), [upload.id]);
+    await blobs.commit(upload, anyKey());
+    assert.deepEqual(await stagedFor(), blobs.commitMoves ? [] : [upload.id]);
+    await blobs.abort(upload);
+    assert.deepEqual(await stagedFor(), []);
+  });
 
-  promises('an append goes on where the last one ended', async (blobs) => {
+  promises('an append continues after the last one', async (blobs) => {
     const one = await append(blobs, newUpload(), 'one');
     const two = await append(blobs, one, 'two');
     assert.deepEqual([one.size, two.size], [3, 6]);
     assert.equal((await staged(blobs, two)).toString(), 'onetwo');
   });
 
-  promises('an append cuts off what an earlier one left behind the bytes that count', async (blobs) => {
+  promises('an append cuts off bytes after the recorded size', async (blobs) => {
     const recorded = await append(blobs, newUpload(), 'one');
     await append(blobs, recorded, ', and much that nobody recorded');
     const upload = await append(blobs, recorded, 'two');
@@ -154,7 +151,7 @@ export function describeBlobStore(
     assert.equal((await committed(blobs, key))?.toString(), 'onetwo');
   });
 
-  promises('an append at the start begins anew', async (blobs) => {
+  promises('an append to size 0 starts over', async (blobs) => {
     const fresh = newUpload();
     await append(blobs, fresh, 'first try');
     const upload = await append(blobs, fresh, '2nd');
@@ -162,23 +159,20 @@ export function describeBlobStore(
     await assert.rejects(blobs.readUpload({ ...upload, size: 4 }), UploadLost);
   });
 
-  promises('an append of no bytes changes nothing', async (blobs) => {
+  promises('an empty append changes nothing', async (blobs) => {
     assert.equal((await append(blobs, newUpload(), '')).size, 0);
     const one = await append(blobs, newUpload(), 'one');
     assert.deepEqual(await append(blobs, one, ''), one);
     assert.equal((await staged(blobs, one)).toString(), 'one');
   });
 
-  promises(
-    'an append behind the staged bytes is UploadLost: a hole would be bytes nobody sent',
-    async (blobs) => {
-      const upload = await append(blobs, newUpload(), 'one');
-      await assert.rejects(append(blobs, { ...upload, size: 4 }, 'two'), UploadLost);
-      await assert.rejects(append(blobs, { ...newUpload(), size: 1 }, 'two'), UploadLost);
-    },
-  );
+  promises('an append beyond the staged bytes throws UploadLost, as it would leave a hole', async (blobs) => {
+    const upload = await append(blobs, newUpload(), 'one');
+    await assert.rejects(append(blobs, { ...upload, size: 4 }, 'two'), UploadLost);
+    await assert.rejects(append(blobs, { ...newUpload(), size: 1 }, 'two'), UploadLost);
+  });
 
-  promises('many small appends make one upload', async (blobs) => {
+  promises('joins many small appends', async (blobs) => {
     const bytes = randomBytes(40_000);
     let upload = newUpload();
     for (let at = 0; at < bytes.length; at += 1000) {
@@ -189,7 +183,7 @@ export function describeBlobStore(
     assert.ok((await committed(blobs, key))?.equals(bytes));
   });
 
-  promises('large appends of any size make one upload', async (blobs) => {
+  promises('joins large appends of any size', async (blobs) => {
     const bytes = randomBytes((20 << 20) + 1);
     let upload = newUpload();
     for (const end of [7 << 20, (7 << 20) + 1, 18 << 20, bytes.length]) {
@@ -201,7 +195,7 @@ export function describeBlobStore(
     assert.ok((await committed(blobs, key))?.equals(bytes));
   });
 
-  promises('who took an upload over is not disturbed by the writer before', async (blobs) => {
+  promises('a former writer cannot disturb an upload that was taken over', async (blobs) => {
     const before = await append(blobs, newUpload(), 'one');
     const late = new PassThrough();
     const stalled = append(blobs, before, late);
@@ -216,7 +210,7 @@ export function describeBlobStore(
     assert.equal((await committed(blobs, key))?.toString(), 'onetwo');
   });
 
-  promises('an upload without bytes is taken over too; one whose bytes are gone is lost', async (blobs) => {
+  promises('takes over an empty upload; throws UploadLost when the bytes are missing', async (blobs) => {
     const fresh = newUpload();
     const upload = await append(blobs, { ...fresh, staged: await blobs.adopt(fresh) }, 'one');
     assert.equal((await staged(blobs, upload)).toString(), 'one');
@@ -224,7 +218,7 @@ export function describeBlobStore(
     await assert.rejects(blobs.adopt(upload), UploadLost);
   });
 
-  promises('every chunk is tapped once, in order, before it is written', async (blobs) => {
+  promises('taps every chunk once, in order', async (blobs) => {
     const bytes = randomBytes(5 << 20);
     const hash = createHash('sha256');
     let seen = 0;
@@ -242,28 +236,31 @@ export function describeBlobStore(
 
   for (const [how, end] of [
     ['an error', (body: PassThrough) => body.destroy(new Error('socket hang up'))],
-    ['nothing but its close', (body: PassThrough) => body.destroy()],
+    ['only a close', (body: PassThrough) => body.destroy()],
   ] as const) {
-    promises(`a body that breaks off with ${how} keeps what had come, and says so`, async (blobs) => {
-      const body = new PassThrough();
-      const fresh = newUpload();
-      let tapped = 0;
-      const appending = blobs.append(fresh, body, {
-        tap: (chunk) => {
-          tapped += chunk.length;
-          if (tapped === 6) end(body);
-        },
-      });
-      body.write('one');
-      body.write('two');
-      const { interrupted, ...result } = await appending;
-      assert.ok(interrupted instanceof Error);
-      assert.equal(result.size, tapped);
-      assert.equal((await staged(blobs, { ...fresh, ...result })).toString(), 'onetwo');
-    });
+    promises(
+      `keeps the received bytes of a body that breaks off with ${how}, and reports it`,
+      async (blobs) => {
+        const body = new PassThrough();
+        const fresh = newUpload();
+        let tapped = 0;
+        const appending = blobs.append(fresh, body, {
+          tap: (chunk) => {
+            tapped += chunk.length;
+            if (tapped === 6) end(body);
+          },
+        });
+        body.write('one');
+        body.write('two');
+        const { interrupted, ...result } = await appending;
+        assert.ok(interrupted instanceof Error);
+        assert.equal(result.size, tapped);
+        assert.equal((await staged(blobs, { ...fresh, ...result })).toString(), 'onetwo');
+      },
+    );
   }
 
-  promises('a body that was over before it was read is taken for what it is', async (blobs) => {
+  promises('a body that ended or broke off before the append is treated as such', async (blobs) => {
     const broken = new PassThrough();
     broken.destroy();
     await new Promise((resolve) => broken.on('close', resolve));
@@ -279,7 +276,7 @@ export function describeBlobStore(
   });
 
   promises(
-    'a signal ends the append with its reason, and nobody listens to the body any more',
+    'a signal ends the append with its reason and removes the listeners of the body',
     async (blobs) => {
       const body = new PassThrough();
       const slow = new AbortController();
@@ -292,19 +289,19 @@ export function describeBlobStore(
       const { size, interrupted } = await appending;
       assert.deepEqual([size, interrupted], [3, reason]);
       assert.equal(body.listenerCount('data'), 0);
-      body.destroy(new Error('what comes later is nobody’s concern'));
+      body.destroy(new Error('an error after the append'));
       await new Promise((resolve) => body.on('close', resolve));
     },
   );
 
-  promises('a signal that was given before the append ends it at once', async (blobs) => {
+  promises('a signal aborted before the append ends it at once', async (blobs) => {
     const reason = new Error('too late');
     const signal = AbortSignal.abort(reason);
     const result = await blobs.append(newUpload(), new PassThrough(), { tap: () => {}, signal });
     assert.deepEqual([result.size, result.interrupted], [0, reason]);
   });
 
-  promises('uploads at once do not mix their bytes', async (blobs) => {
+  promises('concurrent uploads do not mix their bytes', async (blobs) => {
     const bodies = Array.from({ length: 20 }, () => randomBytes(400_000));
     await Promise.all(
       bodies.map(async (bytes) => {
@@ -315,7 +312,7 @@ export function describeBlobStore(
     );
   });
 
-  promises('readUpload gives as many of the first bytes as asked, also none', async (blobs) => {
+  promises('readUpload returns the first `size` bytes, also of size 0', async (blobs) => {
     const upload = await append(blobs, newUpload(), 'onetwo');
     assert.equal((await staged(blobs, { ...upload, size: 3 })).toString(), 'one');
     assert.equal((await staged(blobs, { ...upload, size: 0 })).length, 0);
@@ -326,7 +323,7 @@ export function describeBlobStore(
     });
   });
 
-  promises('a commit takes the bytes that were asked for, not what was left behind them', async (blobs) => {
+  promises('a commit takes only the recorded bytes', async (blobs) => {
     const recorded = await append(blobs, newUpload(), 'one');
     await append(blobs, recorded, ', and what a failed append left');
     const key = anyKey();
@@ -335,7 +332,7 @@ export function describeBlobStore(
   });
 
   promises(
-    'a commit of more bytes than are staged is UploadLost and makes nothing visible',
+    'a commit of more bytes than are staged throws UploadLost and makes nothing visible',
     async (blobs) => {
       const upload = await append(blobs, newUpload(), 'one');
       const key = anyKey();
@@ -345,7 +342,7 @@ export function describeBlobStore(
     },
   );
 
-  promises('a commit is safe to repeat', async (blobs) => {
+  promises('a commit is idempotent', async (blobs) => {
     const upload = await append(blobs, newUpload(), 'one');
     const key = anyKey();
     await blobs.commit(upload, key);
@@ -353,13 +350,13 @@ export function describeBlobStore(
     assert.equal((await committed(blobs, key))?.toString(), 'one');
   });
 
-  promises('a commit replaces what is there: a damaged blob heals', async (blobs) => {
+  promises('a commit replaces an existing, damaged blob', async (blobs) => {
     const key = await store(blobs, 'damaged, and longer');
     await store(blobs, 'whole', key);
     assert.equal((await committed(blobs, key))?.toString(), 'whole');
   });
 
-  promises('who reads while a commit or a delete comes reads to the end', async (blobs) => {
+  promises('a reader is not disturbed by a commit or a delete', async (blobs) => {
     const key = await store(blobs, 'before');
     const opened = await blobs.read(key);
     assert.ok(opened !== undefined);
@@ -369,14 +366,14 @@ export function describeBlobStore(
     opened.close();
   });
 
-  promises('commits of the same digest at once all succeed', async (blobs) => {
+  promises('concurrent commits of the same digest all succeed', async (blobs) => {
     const key = anyKey();
     await Promise.all(Array.from({ length: 20 }, () => store(blobs, 'same', key)));
     assert.equal((await committed(blobs, key))?.toString(), 'same');
     assert.deepEqual(await collect(blobs.listUploads()), []);
   });
 
-  promises('a delete is idempotent and touches no other generation', async (blobs) => {
+  promises('a delete is idempotent and leaves other generations', async (blobs) => {
     const digest = parseDigest(`sha512:${randomBytes(64).toString('hex')}`);
     for (const generation of [0, 1]) {
       await store(blobs, `generation ${generation}`, blobKey(digest, generation));
@@ -388,7 +385,7 @@ export function describeBlobStore(
     assert.equal((await committed(blobs, blobKey(digest, 1)))?.toString(), 'generation 1');
   });
 
-  promises('an abort forgets the staged bytes and is idempotent', async (blobs) => {
+  promises('an abort deletes the staged bytes and is idempotent', async (blobs) => {
     const one = await append(blobs, newUpload(), 'one');
     const two = await append(blobs, newUpload(), 'two');
     await blobs.abort(one);
@@ -397,7 +394,7 @@ export function describeBlobStore(
     assert.equal((await staged(blobs, two)).toString(), 'two');
   });
 
-  promises('an abort frees what the upload names, and nothing of who took the upload over', async (blobs) => {
+  promises('an abort frees the staged bytes of the upload, and none of a takeover', async (blobs) => {
     const before = await append(blobs, newUpload(), 'one');
     const taken = { ...before, staged: await blobs.adopt(before) };
     const late = await append(blobs, before, 'late');
@@ -408,7 +405,7 @@ export function describeBlobStore(
     assert.deepEqual(await collect(blobs.listUploads()), []);
   });
 
-  promises('a commit takes nothing from who took the upload over', async (blobs) => {
+  promises('a commit of the former writer leaves a takeover unchanged', async (blobs) => {
     const before = await append(blobs, newUpload(), 'one');
     const taken = { ...before, staged: await blobs.adopt(before) };
     const two = await append(blobs, taken, 'two');
@@ -416,7 +413,7 @@ export function describeBlobStore(
     assert.equal((await staged(blobs, two)).toString(), 'onetwo');
   });
 
-  promises('what a listing of uploads names can be deleted, once or twice', async (blobs) => {
+  promises('deletes what a listing of uploads names; idempotent', async (blobs) => {
     const upload = await append(blobs, newUpload(), 'one');
     for (const { name } of await collect(blobs.listUploads())) {
       await blobs.deleteStaged(name);
@@ -426,32 +423,25 @@ export function describeBlobStore(
     await assert.rejects(blobs.readUpload(upload), UploadLost);
   });
 
-  promises(
-    'listings give every key and every upload once, with the time of the last write',
-    async (blobs) => {
-      assert.deepEqual([await collect(blobs.list()), await collect(blobs.listUploads())], [[], []]);
-      const before = Date.now();
-      const keys = [await store(blobs, 'a'), await store(blobs, 'b'), await store(blobs, '')];
-      await append(blobs, newUpload(), 'staged');
-      const found = await collect(blobs.list());
-      assert.deepEqual(found.map((file) => file.name).sort(), keys.sort());
-      for (const { modifiedAt } of [...found, ...(await collect(blobs.listUploads()))]) {
-        // Stores keep coarser times than the clock, down to whole seconds.
-        assert.ok(modifiedAt >= before - 1000 && modifiedAt <= Date.now() + 1000, `${modifiedAt}, ${before}`);
-      }
-    },
-  );
+  promises('lists every key and every upload once, with the time of the last write', async (blobs) => {
+    assert.deepEqual([await collect(blobs.list()), await collect(blobs.listUploads())], [[], []]);
+    const before = Date.now();
+    const keys = [await store(blobs, 'a'), await store(blobs, 'b'), await store(blobs, '')];
+    await append(blobs, newUpload(), 'staged');
+    const found = await collect(blobs.list());
+    assert.deepEqual(found.map((file) => file.name).sort(), keys.sort());
+    for (const { modifiedAt } of [...found, ...(await collect(blobs.listUploads()))]) {
+      // Some stores keep times in whole seconds.
+      assert.ok(modifiedAt >= before - 1000 && modifiedAt <= Date.now() + 1000, `${modifiedAt}, ${before}`);
+    }
+  });
 
-  promises(
-    'a store that can be written to answers a ping, and holds nothing more after it',
-    async (blobs) => {
-      for (const write of [undefined, true, false])
-        await blobs.ping({ ...(write !== undefined && { write }) });
-      assert.deepEqual([await collect(blobs.list()), await collect(blobs.listUploads())], [[], []]);
-    },
-  );
+  promises('ping succeeds on a writable store and leaves no blob or upload', async (blobs) => {
+    for (const write of [undefined, true, false]) await blobs.ping({ ...(write !== undefined && { write }) });
+    assert.deepEqual([await collect(blobs.list()), await collect(blobs.listUploads())], [[], []]);
+  });
 
-  promises('a marker is read as it was written last, and is neither a blob nor an upload', async (blobs) => {
+  promises('reads the last written marker, which is neither a blob nor an upload', async (blobs) => {
     assert.equal(await blobs.readMarker(), undefined);
     for (const text of ['{"registry":"ä"}\n', '{"registry":"a shorter one"}', 'x'.repeat(5_000)]) {
       await blobs.writeMarker(text);

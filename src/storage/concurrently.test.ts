@@ -9,7 +9,7 @@ async function* numbers(count: number, taken: number[] = []): AsyncGenerator<num
   }
 }
 
-test('every item is run once, never more at a time than the limit', async () => {
+test('runs every item once, never more at a time than the limit', async () => {
   const ran: number[] = [];
   let running = 0;
   let most = 0;
@@ -26,7 +26,7 @@ test('every item is run once, never more at a time than the limit', async () => 
   );
 });
 
-test('after a failure nothing begins, and what had begun has ended', async () => {
+test('starts nothing after a failure, and waits for running work', async () => {
   const taken: number[] = [];
   let running = 0;
   const failing = concurrently(numbers(50, taken), 4, async (item) => {
@@ -40,7 +40,7 @@ test('after a failure nothing begins, and what had begun has ended', async () =>
   assert.ok(taken.length < 12, `${taken.length} items were taken`);
 });
 
-test('a source that fails is the failure', async () => {
+test("rejects with the source's failure", async () => {
   async function* broken(): AsyncGenerator<number> {
     yield 1;
     throw new Error('no more');

@@ -1,8 +1,8 @@
-// p-map and p-limit reject at the first failure while other work still runs; its files and connections would outlive the failure.
+// Not p-map or p-limit: they reject at the first failure while other work still runs and holds files and connections.
 
 /**
- * Runs `run` over the items, at most `limit` at a time, and takes an item only when one is free to run. After a failure no
- * other begins; rejects with the first failure when all that had begun have ended.
+ * Calls `run` for each item, at most `limit` at a time, taking an item from the source only when it can run. After a failure no
+ * further call starts; rejects with the first failure once all running calls have ended.
  */
 export async function concurrently<T>(
   items: AsyncIterable<T> | Iterable<T>,
@@ -28,7 +28,7 @@ export async function concurrently<T>(
   for (const result of ended) if (result.status === 'rejected') throw result.reason;
 }
 
-/** {@link concurrently} over a list; returns the results in its order. */
+/** {@link concurrently} over a list; returns the results in order. */
 export async function mapConcurrently<T, R>(
   items: readonly T[],
   limit: number,

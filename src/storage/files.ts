@@ -5,10 +5,10 @@ const { O_DIRECTORY } = fs.constants;
 const openFile = promisify(fs.open);
 
 /**
- * The calls on the operating system that the filesystem store makes; tests trace them, fail them and kill between them.
+ * System calls of the filesystem store; tests trace them, make them fail and kill the process between them.
  *
- * What does not wait for a local disk is done at once: to close a file, to measure an open one, to open a folder in which
- * something was just made. Each trip to the thread pool costs more than these calls do.
+ * Calls that do not wait for a local disk are synchronous: closing a file, fstat, opening a folder that was just written to. A
+ * trip to the thread pool costs more than these calls.
  */
 export const files = {
   access: promisify(fs.access),
@@ -27,7 +27,7 @@ export const files = {
   stat: promisify(fs.stat),
   statfs: promisify(fs.statfs),
   unlink: promisify(fs.unlink),
-  /** Bytes written, which may be fewer than given. */
+  /** Resolves with the bytes written, which may be fewer than given. */
   writev: (fd: number, buffers: Buffer[], position: number): Promise<number> =>
     new Promise((resolve, reject) => {
       fs.writev(fd, buffers, position, (error, written) => (error ? reject(error) : resolve(written)));

@@ -25,7 +25,7 @@ function failing(code: string): () => Promise<never> {
   };
 }
 
-test('a blob lies where CNCF distribution looks for it', async (t) => {
+test('stores a blob at the path of CNCF distribution', async (t) => {
   const { blobs, root } = await openWith(t, {});
   const digest = parseDigest(`sha256:ab${'0'.repeat(62)}`);
   await store(blobs, 'bytes', blobKey(digest, 0));
@@ -33,7 +33,7 @@ test('a blob lies where CNCF distribution looks for it', async (t) => {
   assert.equal(await readFile(path, 'utf8'), 'bytes');
 });
 
-test('a store is opened again with all that it held', async (t) => {
+test('a reopened store has its blobs and uploads', async (t) => {
   const { blobs, root } = await openWith(t, {});
   const key = await store(blobs, 'bytes');
   const upload = await append(blobs, newUpload(), 'one');
@@ -42,7 +42,7 @@ test('a store is opened again with all that it held', async (t) => {
   assert.equal((await append(again, upload, 'two')).size, 6);
 });
 
-test('files that are no blobs are listed as what they are and do not end the listing', async (t) => {
+test('a listing includes files that are not blobs', async (t) => {
   const { blobs, root } = await openWith(t, {});
   const key = await store(blobs, 'bytes');
   await writeFile(join(root, 'docker/registry/v2/blobs/.DS_Store'), '');
@@ -53,14 +53,14 @@ test('files that are no blobs are listed as what they are and do not end the lis
 });
 
 for (const code of ['EACCES', 'EIO', 'EMFILE', 'ENOTDIR']) {
-  test(`a failure to look (${code}) is thrown, never taken for absence`, async (t) => {
+  test(`a failed lookup (${code}) is thrown, never taken for absence`, async (t) => {
     const { blobs } = await openWith(t, { stat: failing(code) as never });
     await assert.rejects(blobs.stat(anyKey()), { code });
     await assert.rejects(blobs.readUpload({ ...newUpload(), size: 1 }), { code });
   });
 }
 
-test('a blob that cannot be measured is not left open', async (t) => {
+test('closes the file when fstat fails', async (t) => {
   const closed: number[] = [];
   const { blobs } = await openWith(t, {
     fstat: failing('EIO') as never,
@@ -76,7 +76,7 @@ test('a blob that cannot be measured is not left open', async (t) => {
   assert.equal(closed.length, 2);
 });
 
-test('a full disk rejects the append at once, with what the system said, and does not read on', async (t) => {
+test('a full disk rejects the append at once with ENOSPC and stops reading', async (t) => {
   const { blobs } = await openWith(t, { writev: failing('ENOSPC') as never });
   const chunk = Buffer.alloc(64 << 10);
   let read = 0;
@@ -91,7 +91,7 @@ test('a full disk rejects the append at once, with what the system said, and doe
   assert.equal(endless.listenerCount('data'), 0);
 });
 
-test('short writes are gone on with where they stopped', async (t) => {
+test('continues short writes after the written bytes', async (t) => {
   const { blobs } = await openWith(t, {
     writev: (fd, buffers, position) => {
       const bytes = Buffer.concat(buffers);
@@ -102,7 +102,7 @@ test('short writes are gone on with where they stopped', async (t) => {
   assert.ok((await committed(blobs, await store(blobs, bytes)))?.equals(bytes));
 });
 
-test('a disk that does not answer stops the sender: memory is bounded, and nothing is lost', async (t) => {
+test('a stalled disk pauses the sender: memory is bounded and no byte is lost', async (t) => {
   const held: (() => void)[] = [];
   const began = Promise.withResolvers<void>();
   let slow = true;
@@ -131,7 +131,7 @@ test('a disk that does not answer stops the sender: memory is bounded, and nothi
     },
   });
   await began.promise;
-  // A sender that nobody stopped would be through by then.
+  // A sender that is not paused would be done by then.
   for (let turn = 0; turn < 5_000; turn++) await new Promise(setImmediate);
   assert.ok(body.isPaused());
   assert.ok(tapped <= 6 << 20, `${tapped} bytes wait for the disk`);
@@ -141,14 +141,14 @@ test('a disk that does not answer stops the sender: memory is bounded, and nothi
   assert.equal(tapped, total);
 });
 
-test("another registry's directory is not opened, and stays as it is", async (t) => {
+test("refuses another registry's directory and leaves it unchanged", async (t) => {
   const root = await temporaryDirectory(t);
   await mkdir(join(root, 'docker/registry/v2/repositories/app'), { recursive: true });
   await assert.rejects(openFilesystemStore(root), ForeignRegistry);
   assert.deepEqual(await readdir(root), ['docker']);
 });
 
-test('a store whose folder is gone does not answer a ping, nor where another is in its place', async (t) => {
+test('ping fails when the data directory is missing or was replaced', async (t) => {
   const { blobs, root } = await openWith(t, {});
   await blobs.ping();
   await rm(root, { recursive: true });
@@ -161,7 +161,7 @@ test('a store whose folder is gone does not answer a ping, nor where another is 
   for (const write of [true, false]) await assert.rejects(blobs.ping({ write }), gone);
 });
 
-test('folders are made once and only as deep as needed', async (t) => {
+test('creates no other folders than docker and uploads', async (t) => {
   const { blobs, root } = await openWith(t, {});
   const key = await store(blobs, 'x');
   assert.ok((await stat(join(root, dirname(key)))).isDirectory());

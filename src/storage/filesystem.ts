@@ -20,15 +20,15 @@ import { StoreUnavailable } from './store-errors.ts';
 import { writeBody } from './write-body.ts';
 
 const { O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY, R_OK, W_OK } = fs.constants;
-/** Bytes of the disk that blobs leave to the database; of a small disk, an eighth. */
+/** Free bytes that blobs leave for the database; on a small disk, an eighth of it. */
 const maxReserve = 64 << 20;
-/** Milliseconds for which an answer about free space is good enough; hundreds of small pushes share it. */
+/** Milliseconds for which a free-space check is reused; hundreds of small pushes share it. */
 const spaceKnownFor = 10;
 const blobsFolder = join('docker', 'registry', 'v2', 'blobs');
 
 /**
- * Blobs as files below `root`, uploads staged in `root/uploads` on the same filesystem, so that a commit is a rename.
- * A commit syncs the file before the rename and the folders after it: bytes that were acknowledged survive a power cut.
+ * Blobs as files below `root`; uploads staged in `root/uploads` on the same filesystem, so that a commit is a rename.
+ * A commit syncs the file before the rename and the folders after it: acknowledged bytes survive a power cut.
  */
 export async function openFilesystemStore(
   root: string,
@@ -36,10 +36,10 @@ export async function openFilesystemStore(
   { inspectOnly = false } = {},
 ): Promise<BlobStore> {
   const uploadsFolder = join(root, 'uploads');
-  /** Folders known to be on disk, each with the sync that made it so; two hex digits deep, so at most some hundreds. */
+  /** Folders that are, or are being, synced to disk; two hex digits deep, so at most some hundreds. */
   const durableFolders = new Map<string, Promise<void>>();
   let spaceSeenAt = Number.NEGATIVE_INFINITY;
-  // Who only looks takes the folders as they are: a missing one is an answer.
+  // An inspection creates nothing: a missing folder is a finding.
   if (!inspectOnly) {
     await refuseForeign();
     await makeRoot();
@@ -48,11 +48,11 @@ export async function openFilesystemStore(
   }
 
   const pathOf = (key: BlobKey): string => join(root, key);
-  /** The first writer's file, or the copy of whoever took the upload over. */
+  /** The first writer's file, or the copy made by a takeover. */
   const stagedPath = ({ id, staged }: Pick<StagedUpload, 'id' | 'staged'>): string =>
     join(uploadsFolder, staged === '' ? id : `${id}.${staged}`);
 
-  /** Its blobs have no rows here: the sweeper would take them for what a crash left behind. */
+  /** Another registry's blobs have no rows here: the sweep would delete them as leftovers of a crash. */
   async function refuseForeign(): Promise<void> {
     const found = await presentOr<string[], string[]>(
       [],
@@ -62,8 +62,7 @@ export async function openFilesystemStore(
   }
 
   /**
-   * The owner's alone, where the database may be too. What is above the root is not Berth's; folders that it makes there are as
-   * much in the way of a power cut.
+   * Only the owner can read the root, as the database may be in it. Folders created above it are synced too, to survive a power cut.
    */
   async function makeRoot(): Promise<void> {
     const topmost = await files.mkdir(root, { recursive: true, mode: 0o700 });
@@ -73,7 +72,7 @@ export async function openFilesystemStore(
     }
   }
 
-  /** Resolves when `path` and all above it, down from the root, would survive a power cut, whoever made them. */
+  /** Resolves when `path` and its parents below the root survive a power cut, whichever process created them. */
   function ensureFolder(path: string): Promise<void> {
     if (path === root) return Promise.resolve();
     let made = durableFolders.get(path);
@@ -112,7 +111,6 @@ export async function openFilesystemStore(
   }
 
   return {
-    // A staged file is synced when it is committed, and renamed then.
     commitMoves: true,
 
     async read(key): Promise<BlobFile | undefined> {
@@ -145,7 +143,7 @@ export async function openFilesystemStore(
     async append(upload, body, options) {
       const { size, staged } = upload;
       let fd: number | undefined;
-      // Opened when the first bytes are written: a PUT that only ends an upload touches no file here.
+      // Opened at the first write: a PUT that only closes an upload touches no file here.
       const open = async (): Promise<number> => {
         if (fd === undefined) {
           await ensureFreeSpace();
@@ -158,7 +156,7 @@ export async function openFilesystemStore(
         if (size === 0) await open();
         return { size: size + written, staged, ...(interrupted && { interrupted }) };
       } catch (error) {
-        // Nobody knows the hash of what was written, so it is of no use; it may be all that fills the disk.
+        // The hash of these bytes is lost, so they are useless, and they may be what fills the disk.
         if (fd !== undefined) await files.ftruncate(fd, size).catch(() => {});
         throw error;
       } finally {
@@ -172,7 +170,7 @@ export async function openFilesystemStore(
       const found = await presentOr(undefined, files.stat(stagedPath(upload)));
       if (found === undefined || found.size < upload.size) throw new UploadLost(upload.id, found?.size);
       await ensureFreeSpace();
-      // The former writer may still write into its own file, which the sweeper takes once the session is over.
+      // The former writer may still write to its own file, which the sweep deletes once the session is over.
       await files.copyFile(stagedPath(upload), stagedPath(copy), fs.constants.COPYFILE_FICLONE);
       return copy.staged;
     },
@@ -190,14 +188,14 @@ export async function openFilesystemStore(
       const path = pathOf(key);
       const fd = await presentOr(undefined, files.open(stagedPath(upload), O_RDWR));
       if (fd === undefined) {
-        // A repeat: the rename of the first time is all there was to do, but for its sync.
+        // A repeated commit: the file was renamed before, only the folders may need a sync.
         if ((await presentOr(undefined, files.stat(path)))?.size !== size) throw new UploadLost(upload.id);
       } else {
         try {
           await cutTo(upload, fd);
           await files.fsync(fd).catch(async (error) => {
-            // The kernel may have dropped the bytes it could not write, and call the next sync a success: they are not
-            // to be committed by a repeat.
+            // The kernel may have dropped the bytes it could not write and report success for the next fsync: a repeat must not
+            // commit them.
             await files.unlink(stagedPath(upload)).catch(() => {});
             throw error;
           });
@@ -209,7 +207,7 @@ export async function openFilesystemStore(
         await files.mkdir(folder, { recursive: true });
         await files.rename(stagedPath(upload), path);
       }
-      // The blob's own folder is new as a rule; another push of the same digest may have made it and not synced it yet.
+      // The blob's folder is usually new; another push of the same digest may have created it without syncing it yet.
       await Promise.all([syncPath(dirname(path)), syncPath(dirname(dirname(path)))]);
     },
 
@@ -254,17 +252,17 @@ export async function openFilesystemStore(
     async close() {},
   };
 
-  /** A disk that blobs filled to the last byte would take no delete either: the database needs room to forget something. */
+  /** On a disk filled to the last byte even deletes fail: the database needs space to record them. */
   async function ensureFreeSpace(): Promise<void> {
     const now = performance.now();
     if (now - spaceSeenAt < spaceKnownFor) return;
     const { bavail, blocks, bsize } = await files.statfs(uploadsFolder);
-    const kept = Math.min(maxReserve, (blocks * bsize) / 8);
-    if (bavail * bsize >= kept) {
+    const reserve = Math.min(maxReserve, (blocks * bsize) / 8);
+    if (bavail * bsize >= reserve) {
       spaceSeenAt = now;
       return;
     }
-    const message = `less than ${Math.round(kept)} bytes are free in ${root}`;
+    const message = `less than ${Math.round(reserve)} bytes are free in ${root}`;
     throw Object.assign(new Error(message), { code: 'ENOSPC' });
   }
 
@@ -281,7 +279,7 @@ export async function openFilesystemStore(
     }
   }
 
-  /** Leaves the staged file with the upload's bytes: an append that failed, or died, may have written more than was recorded. */
+  /** Truncates the staged file to the recorded size: an append that failed or crashed may have written more. */
   async function cutTo({ id, size }: StagedUpload, fd: number): Promise<void> {
     const found = (await files.fstat(fd)).size;
     if (found < size) throw new UploadLost(id, found);

@@ -2,13 +2,13 @@ import type { Readable } from 'node:stream';
 
 export interface BodyListener {
   data(chunk: Buffer): void;
-  /** Once, when nothing more comes; `interrupted` is why that is before its end. */
+  /** Called once, after the last data; `interrupted` says why the body broke off. */
   end(interrupted?: Error): void;
 }
 
 /**
- * Listens to a body until it ends, breaks off, or `signal` ends it with its reason. It may be over before that: then `end` is
- * called at once. What happens after the last byte has come takes nothing away from it.
+ * Listens to a body until it ends, breaks off, or `signal` aborts. If it is over already, `end` is called at once. An error after
+ * the last byte does not count as an interruption.
  *
  * @returns a function that stops listening
  */
@@ -20,7 +20,7 @@ export function followBody(
   const leave = (): void => {
     body.off('data', onData).off('end', onEnd).off('error', end).off('close', onClose);
     signal?.removeEventListener('abort', onAbort);
-    // The body may still break later, when nobody is left to care.
+    // The body may still fail later; an error without a listener would be an uncaught exception.
     body.on('error', () => {});
   };
   const end = (interrupted?: Error): void => {

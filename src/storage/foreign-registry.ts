@@ -1,9 +1,9 @@
-/** What is stored there is another registry's. */
+/** The directory or bucket belongs to another registry. */
 export class ForeignRegistry extends Error {
   override readonly name = 'ForeignRegistry';
 
-  /** @param remedy what to choose instead */
+  /** @param remedy the setting to change */
   constructor(place: string, remedy: string) {
-    super(`${place} holds the images of another registry, which Berth cannot take over; choose ${remedy}`);
+    super(`${place} contains another registry's images, which Berth cannot use; choose ${remedy}`);
   }
 }

@@ -7,7 +7,7 @@ import { presentOr } from './present-or.ts';
 const { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } = fs.constants;
 const readWhole = promisify(fs.readFile);
 
-/** The marker's text, or `undefined` where there is none. */
+/** The marker's text; `undefined` if there is none. */
 export async function readMarkerFile(path: string, files: Files): Promise<string | undefined> {
   const fd = await presentOr(undefined, files.open(path, O_RDONLY));
   if (fd === undefined) return undefined;
@@ -18,7 +18,7 @@ export async function readMarkerFile(path: string, files: Files): Promise<string
   }
 }
 
-/** Replaces the marker by a rename, so that nobody reads half of it; whoever calls this syncs its folder. */
+/** Replaces the marker by a rename, so that no reader sees half of it. The caller syncs the folder. */
 export async function writeMarkerFile(path: string, text: string, files: Files): Promise<void> {
   const draft = `${path}.${randomBytes(8).toString('hex')}`;
   const fd = await files.open(draft, O_CREAT | O_WRONLY | O_EXCL, 0o644);

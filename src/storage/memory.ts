@@ -7,10 +7,10 @@ interface Stored {
   readonly modifiedAt: number;
 }
 
-/** Blobs in this process's memory, as streams; for tests of what stands on a store. They are gone with it. */
+/** Keeps blobs in memory and reads them as streams; for tests of code that uses a store. */
 export function openMemoryStore(): BlobStore {
   const blobs = new Map<BlobKey, Stored>();
-  /** By what the session's row names: the upload's id, and who took it over how often. */
+  /** By the upload's id and, after a takeover, its `staged`. */
   const uploads = new Map<string, Stored>();
   let marker: string | undefined;
   let adoptions = 0;
@@ -56,7 +56,7 @@ export function openMemoryStore(): BlobStore {
 
     async adopt(upload) {
       const bytes = stagedBytes(upload);
-      // A name that no other adoption has: two may take over from the same writer, one after the other's lease.
+      // Unique: two writers may take over from the same one, the second after the first one's lease.
       const staged = `${++adoptions}`;
       if (upload.size > 0) uploads.set(nameOf({ ...upload, staged }), { bytes, modifiedAt: Date.now() });
       return staged;
@@ -103,7 +103,7 @@ function streamOf(bytes: Buffer): Readable {
   return Readable.from(bytes.length === 0 ? [] : [bytes], { objectMode: false });
 }
 
-/** What comes until the body ends, breaks or is given up. */
+/** The chunks received until the body ends, breaks off or `signal` aborts. */
 function collect(
   body: Readable,
   tap: (chunk: Buffer) => void,

@@ -1,4 +1,4 @@
-/** Absence is a value; every other failure stays one, so that 'could not look' is never taken for 'not there'. */
+/** Returns `absent` on ENOENT and throws every other error, so that a failed lookup is never taken for absence. */
 export async function presentOr<T, U>(absent: U, operation: Promise<T>): Promise<T | U> {
   try {
     return await operation;

@@ -1,20 +1,20 @@
-/** The store does not answer, or not as it should; a repeat may help. */
+/** The store does not answer, or answers with a temporary error; retrying may help. */
 export class StoreUnavailable extends Error {
   override readonly name: string = 'StoreUnavailable';
 }
 
-/** The store takes no more bytes; by its code, as a full disk would say it. */
+/** The store is full; has the code of a full disk. */
 export class StoreFull extends StoreUnavailable {
   override readonly name = 'StoreFull';
   readonly code = 'ENOSPC';
 }
 
-/** The store understands the call and refuses it, as it will each time: its settings, or the rights on it, have to change. */
+/** The store rejects the call permanently: its settings or the rights on it must change. */
 export class StoreRefused extends Error {
   override readonly name = 'StoreRefused';
 }
 
-/** The place that blobs should lie in cannot be used at all; for whoever starts the program. */
+/** The configured store cannot be used at all; ends the start with its message. */
 export class StoreUnusable extends Error {
   override readonly name = 'StoreUnusable';
 }

@@ -6,18 +6,18 @@ import { followBody } from './follow-body.ts';
 let bodies = 0;
 
 /**
- * Bytes that may wait for the disk before the sender has to: enough that a few bodies never wait for a write's fixed
- * cost, and so little that hundreds at once stay within some tens of MiB.
+ * Bytes of one body that may wait for the disk before the sender is paused: enough that a few bodies never wait for a write's
+ * fixed cost, and so few that hundreds at once stay within some tens of MiB.
  */
 function highWater(): number {
   return bodies <= 8 ? 4 << 20 : bodies <= 32 ? 1 << 20 : 256 << 10;
 }
 
 /**
- * Writes `body` to `fd` from `position` on. One `writev` is in flight while the next chunks come in and are hashed (`tap`),
- * so disk and processor work at the same time; the memory held is bounded by `highWater()`.
+ * Writes `body` to the file that `open` opens, from `position` on. One `writev` runs while the next chunks arrive and are hashed
+ * (`tap`), so disk and processor work at the same time. Memory is bounded by `highWater()`.
  *
- * Resolves with the number of bytes written, and with `interrupted` when the body broke off; rejects when writing failed.
+ * Resolves with the bytes written, and with `interrupted` when the body broke off; rejects when writing failed.
  */
 export function writeBody(
   files: Pick<Files, 'writev'>,
@@ -35,7 +35,7 @@ export function writeBody(
     let ended = false;
     let interrupted: Error | undefined;
 
-    // Whoever sends more than the disk takes is told so at once; the rest of the body is not waited for.
+    // Rejects at once when the disk is full, without waiting for the rest of the body.
     const fail = (error: unknown): void => {
       leave();
       reject(error);
@@ -93,7 +93,7 @@ async function writeAll(
 ): Promise<void> {
   let done = await files.writev(fd, buffers, position);
   while (done < size) {
-    // Short writes happen on nearly full disks and at signals: go on where it stopped.
+    // Short writes happen on nearly full disks and at signals: continue after the written bytes.
     done += await files.writev(fd, [Buffer.concat(buffers).subarray(done)], position + done);
   }
 }

@@ -21,29 +21,29 @@ import { checksumHeader, type Segment, sizeOf } from './chain.ts';
 import { isNamed, storeError } from './errors.ts';
 import { type Part, type Piece, planParts } from './parts.ts';
 
-/** Bytes to be put together. */
+/** Segments to join into one object. */
 export interface Assembly {
   readonly segments: readonly Segment[];
-  /** The key of a segment's object. */
+  /** Object key of a segment. */
   readonly keyOf: (segment: Segment) => string;
-  /** Where they go; what is there is replaced. */
+  /** Key of the result; an existing object is replaced. */
   readonly key: string;
-  /** CRC32 of all of them, where it is known. */
+  /** CRC32 of all bytes, if known. */
   readonly crc: number | undefined;
 }
 
 const partsAtOnce = 8;
-/** Parts that are read back are held in memory, 15 MiB each at most; all uploads share these turns. */
+/** Limits the parts that are read back into memory, at most 15 MiB each; shared by all uploads. */
 const reading = new Semaphore(4);
-/** Milliseconds in which the service copies `bytes`, or makes one object of parts with so many: at 50 MB/s and more. */
+/** Milliseconds in which the service must copy `bytes`, or complete an object of that size: at 50 MB/s and more. */
 function patienceFor({ idleTimeout }: S3Bucket, bytes: number): number {
   return idleTimeout + (bytes / 2 ** 20) * 20;
 }
 
 /**
- * Makes one object of the segments; nothing of them passes through here but what is too short to be a part. Its size, and the
- * checksum where the service keeps one, are compared before this resolves.
- * @throws what the service says; a NoSuchKey as it came when a segment is gone
+ * Joins the segments into one object. The service copies them; only bytes too short for a part pass through this process. Compares
+ * the size, and the checksum where the service keeps one, before it resolves.
+ * @throws the errors of {@link S3Bucket.send}; the service's own NoSuchKey when a segment is missing
  */
 export async function assemble(bucket: S3Bucket, assembly: Assembly): Promise<void> {
   const { segments, key, crc } = assembly;
@@ -57,7 +57,7 @@ export async function assemble(bucket: S3Bucket, assembly: Assembly): Promise<vo
   await verify(bucket, key, sizeOf(segments), crc);
 }
 
-/** @param crc of the bytes, where it is known already */
+/** @param crc CRC32 of the bytes, if known already */
 export async function putBytes(
   bucket: S3Bucket,
   key: string,
@@ -120,7 +120,7 @@ async function assembleParts(bucket: S3Bucket, assembly: Assembly, parts: readon
     });
     await complete(bucket, upload, made, sizeOf(assembly.segments));
   } catch (error) {
-    // Where the service was only too slow to answer, the upload may be complete, and then this does nothing.
+    // If the service was merely too slow to answer, the upload may be complete; then this does nothing.
     await bucket.send(new AbortMultipartUploadCommand(upload)).catch(() => {});
     throw error;
   }
@@ -128,18 +128,18 @@ async function assembleParts(bucket: S3Bucket, assembly: Assembly, parts: readon
 
 const isWhole = ({ segment, start, end }: Piece): boolean => start === 0 && end === segment.size - 1;
 
-/** What a service says that does not know a checksum of the whole. */
+/** Errors of services that do not support full-object checksums. */
 const unsupported = ['NotImplemented', 'InvalidRequest', 'InvalidArgument', 'BadRequest', 'MalformedXML'];
 
-/** A new upload; `checked` where the service keeps a checksum of all its bytes, as of an object that came at once. */
+/** Starts a multipart upload; `checked`: the service keeps a checksum of all its bytes. */
 async function createMultipart(
   bucket: S3Bucket,
   target: { Bucket: string; Key: string },
   parts: readonly Part[],
 ): Promise<{ UploadId: string | undefined; checked: boolean }> {
   const plain = { ...target, ...bucket.stored };
-  // A part that is copied comes without a checksum of ours: AWS makes one, MinIO refuses the part for the lack of it, and versitygw 1.8
-  // takes the checksum of a segment for that of a range of it.
+  // A copied part carries no checksum of ours: AWS computes one, MinIO rejects the part without it, and versitygw 1.8 uses the
+  // checksum of the whole segment for a range of it.
   if (parts.every((part) => part.kind === 'send')) {
     const checked = { ...plain, ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } as const;
     const refused = (error: unknown): boolean => isNamed(error, ...unsupported);
@@ -166,7 +166,7 @@ async function complete(
       isNamed(error, 'NoSuchUpload'),
     );
   } catch (error) {
-    // A repeat of a call whose answer was lost: the first one has done it, as the object shows, which is looked at next.
+    // A retry after a lost answer: the first call completed the upload. `verify` checks the object next.
     if (!isNamed(error, 'NoSuchUpload')) throw error;
   }
 }
@@ -185,7 +185,7 @@ async function readPieces(bucket: S3Bucket, { keyOf }: Assembly, pieces: readonl
       });
       if (bytes.length !== end - start + 1) {
         throw new StoreUnavailable(
-          `S3 gave ${bytes.length} bytes of a segment, ${end - start + 1} are wanted`,
+          `S3 returned ${bytes.length} bytes of a segment instead of ${end - start + 1}`,
         );
       }
       return bytes;
@@ -196,11 +196,13 @@ async function readPieces(bucket: S3Bucket, { keyOf }: Assembly, pieces: readonl
 
 async function verify(bucket: S3Bucket, key: string, size: number, crc: number | undefined): Promise<void> {
   if (!(await isThere(bucket, key, size, crc))) {
-    throw new StoreUnavailable(`S3 has something else where ${size} bytes were put together`);
+    throw new StoreUnavailable(
+      `S3 object has a wrong size or checksum after ${size} bytes were joined into it`,
+    );
   }
 }
 
-/** Whether `key` has an object of that size, and with that checksum where the service keeps one of the whole. */
+/** Whether `key` is an object of this size, and of this checksum where the service keeps a full-object one. */
 async function isThere(
   bucket: S3Bucket,
   key: string,
@@ -210,7 +212,7 @@ async function isThere(
   const command = new HeadObjectCommand({ Bucket: bucket.name, Key: key, ChecksumMode: 'ENABLED' });
   const found = await bucket.find(command);
   if (found?.ContentLength !== size) return false;
-  // An object made of parts may have a checksum of its parts' checksums, which says so by the number behind it.
+  // A multipart object may have a checksum of its parts' checksums, marked by a trailing `-` and the number of parts.
   const { ChecksumCRC32: kept, ChecksumType } = found;
   const ofAll = kept !== undefined && ChecksumType !== 'COMPOSITE' && !kept.includes('-');
   return !ofAll || crc === undefined || kept === checksumHeader(crc);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { StoreUnavailable } from '../store-errors.ts';
 import { Breaker } from './breaker.ts';
 
-test('after twenty failures in a row calls fail at once for a second; then one more failure is enough', () => {
+test('rejects calls for a second after twenty failures in a row, and again after one more failure', () => {
   let now = 0;
   const breaker = new Breaker(() => now);
   for (let failed = 0; failed < 19; failed++) breaker.failed();

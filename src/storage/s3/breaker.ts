@@ -5,8 +5,8 @@ const failuresInARow = 20;
 const openFor = 1000;
 
 /**
- * After many failures in a row calls fail at once for a second, so that hundreds of requests do not each wait for their own
- * timeouts, and a service that comes back is not met by all of them. Then calls go through until one succeeds or fails.
+ * Circuit breaker: after many failures in a row, rejects calls for a second, so that hundreds of requests do not each wait for a
+ * timeout and do not all hit a recovering service. Then calls pass again until one succeeds or fails.
  */
 export class Breaker {
   readonly #now: () => number;

@@ -11,7 +11,7 @@ import { StoreRefused, StoreUnusable } from '../store-errors.ts';
 import { Breaker } from './breaker.ts';
 import { isAbsent, statusOf, storeError, unusableReason } from './errors.ts';
 
-/** The bucket, as configured. */
+/** Configuration of the bucket. */
 export interface S3Settings {
   readonly bucket: string;
   readonly region: string;
@@ -38,40 +38,40 @@ type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>
 >;
 
 export interface CallOptions {
-  /** Milliseconds until the head of the answer has to be there, where the service may be silent while it works. */
+  /** Milliseconds until the response headers must arrive, for calls during which the service may be silent while it works. */
   readonly patience?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How long a call may take, and how often it is tried. */
+/** Timeouts and attempts of a call. */
 export interface S3Limits {
   /** Milliseconds. */
   readonly connectionTimeout: number;
-  /** Milliseconds without a byte in either direction; a slow line moves some. */
+  /** Milliseconds without a byte in either direction; even a slow connection moves some. */
   readonly idleTimeout: number;
   readonly maxAttempts: number;
 }
 
 export const s3Limits: S3Limits = { connectionTimeout: 3000, idleTimeout: 10_000, maxAttempts: 4 };
 
-/** Milliseconds for which a refused call counts against the bucket. */
+/** Milliseconds for which {@link S3Bucket.checkUsable} reports a refused call. */
 const refusalCounts = 60_000;
 
-/** A bucket and the calls on it: how long they may take, how often they are repeated, and how their failures are named. */
+/** A bucket and the calls on it, with their timeouts, retries and error classes. */
 export class S3Bucket {
   readonly name: string;
   readonly prefix: string;
-  /** What is asked of the service for each new object. */
+  /** Parameters of each new object: encryption and storage class. */
   readonly stored: Readonly<Record<string, string>>;
-  /** For calls with bodies and for short answers: silence is failure. */
+  /** For calls with bodies and for short answers: times out on silence. */
   readonly #brisk: S3Client;
-  /** For answers that take their time: large copies, and bodies that wait for a slow reader. */
+  /** For answers that may be slow: large copies, and bodies that wait for a slow reader. */
   readonly #patient: S3Client;
   readonly #breaker = new Breaker();
-  /** By the operation's name: calls that the service refused and has not accepted since. */
+  /** Calls, by operation name, that the service refused and has not accepted since. */
   readonly #refusals = new Map<string, { readonly error: StoreRefused; readonly at: number }>();
 
-  /** Milliseconds without a byte after which an answer, or the next piece of it, does not come any more. */
+  /** Milliseconds without a byte after which an answer counts as broken off. */
   readonly idleTimeout: number;
 
   constructor(settings: S3Settings, limits = s3Limits) {
@@ -83,18 +83,18 @@ export class S3Bucket {
     this.#patient = openClient(settings, limits, { throwOnRequestTimeout: true });
   }
 
-  /** The client that signs URLs; it makes no calls for that. */
+  /** The client for signing URLs, which needs no calls. */
   get signer(): S3Client {
     return this.#patient;
   }
 
-  /** An object as the source of a copy. */
+  /** The `CopySource` of an object. */
   sourceOf(key: string): string {
     return encodeURIComponent(`${this.name}/${key}`).replaceAll('%2F', '/');
   }
 
   /**
-   * @throws StoreUnavailable | StoreFull | StoreRefused; what `through` accepts is thrown as it came; the signal's reason
+   * @throws StoreUnavailable | StoreFull | StoreRefused; the service's own error where `through` accepts it; the signal's reason
    */
   async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: Command<Input, Output>,
@@ -126,7 +126,7 @@ export class S3Bucket {
     }
   }
 
-  /** The output, or `undefined` where the service says that there is no such object. */
+  /** The output; `undefined` when the service says that the object does not exist. */
   async find<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: Command<Input, Output>,
     options?: CallOptions,
@@ -140,8 +140,8 @@ export class S3Bucket {
   }
 
   /**
-   * Rejects while a call that the service refused may be refused still: until one like it succeeds, or a minute has passed in which
-   * none was tried.
+   * Checks the bucket, and rejects with the last refusal of any operation until a call of it succeeds or a minute has passed without
+   * another refusal.
    * @throws StoreUnavailable | StoreRefused
    */
   async checkUsable(signal?: AbortSignal): Promise<void> {
@@ -155,7 +155,7 @@ export class S3Bucket {
     await this.send(new HeadBucketCommand({ Bucket: this.name }), { signal });
   }
 
-  /** @throws StoreUnusable with one line that names the bucket and the endpoint */
+  /** @throws StoreUnusable with a one-line message that names the bucket and the endpoint */
   async checkAtStart(settings: S3Settings): Promise<void> {
     try {
       await this.send(new HeadBucketCommand({ Bucket: this.name }), {}, () => true);
@@ -183,10 +183,10 @@ function openClient(
     forcePathStyle: pathStyle,
     maxAttempts,
     retryMode: 'standard',
-    // Other services than AWS do not know the checksums that the SDK would add; those that matter are sent by us.
+    // Services other than AWS do not know the checksums that the SDK would add; Berth sends those that matter.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    // Asking first would take a connection of its own for each body.
+    // `Expect: 100-continue` would take a separate connection for each body.
     expectContinueHeader: false,
     requestHandler: { connectionTimeout, httpAgent: agent, httpsAgent: agent, ...timeouts },
     ...(endpoint !== undefined && { endpoint }),

@@ -10,13 +10,13 @@ const segments: Segment[] = [
 ];
 const upload = (staged: string, size: number) => ({ id: 'u', size, staged });
 
-test('a chain is read as it was written', () => {
+test('parse returns what formatChain was given', () => {
   assert.deepEqual(parse(formatChain(segments)), segments);
   assert.equal(formatChain([]), '');
   assert.deepEqual(parse(''), []);
 });
 
-test('the upload has the first segments that have its size', () => {
+test('chainOf returns the first segments up to the size of the upload', () => {
   const text = formatChain(segments);
   assert.deepEqual(chainOf(upload(text, 0)), []);
   assert.deepEqual(chainOf(upload(text, 16 << 20)), segments.slice(0, 1));
@@ -25,14 +25,13 @@ test('the upload has the first segments that have its size', () => {
 
 for (const [what, staged, size] of [
   ['fewer bytes', formatChain(segments.slice(0, 2)), (16 << 20) + 2],
-  ['no end where the upload ends', formatChain(segments), 5],
+  ['no segment ending at the upload size', formatChain(segments), 5],
   ['nothing', '', 1],
   ["another store's text", '0123456789abcdef', 1],
 ] as const) {
-  test(`a chain with ${what} is a lost upload`, () => {
+  test(`throws UploadLost for a chain with ${what}`, () => {
     assert.throws(() => chainOf(upload(staged, size)), UploadLost);
   });
 }
 
-test('a checksum is in base64, highest byte first', () =>
-  assert.equal(checksumHeader(0x01020304), 'AQIDBA=='));
+test('a checksum is base64, big-endian', () => assert.equal(checksumHeader(0x01020304), 'AQIDBA=='));

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { type StagedUpload, UploadLost } from '../blob-store.ts';
 
-/** An object with the next bytes of an upload. It is written once. */
+/** An object with the next bytes of an upload; written once, never changed. */
 export interface Segment {
-  /** Unique for all time within the upload. */
+  /** Unique within the upload, never reused. */
   readonly name: string;
   /** Bytes. */
   readonly size: number;
@@ -15,14 +15,14 @@ export function newSegmentName(): string {
   return randomBytes(9).toString('base64url');
 }
 
-/** The chain in the text that the session's row keeps: `name:size:crc`, numbers in base 36, with commas between them. */
+/** The chain as stored in the session's row: `name:size:crc`, numbers in base 36, separated by commas. */
 export function formatChain(segments: readonly Segment[]): string {
   return segments.map(({ name, size, crc }) => `${name}:${size.toString(36)}:${crc.toString(36)}`).join(',');
 }
 
 /**
- * The segments with exactly the upload's bytes.
- * @throws UploadLost when its text names fewer, or segments between which the upload's size does not fall
+ * The segments that hold exactly the upload's bytes.
+ * @throws UploadLost when the chain is shorter, or no segment ends at the upload's size
  */
 export function chainOf({ id, size, staged }: StagedUpload): Segment[] {
   const all = parse(staged);
@@ -43,14 +43,14 @@ export function crcOf(segments: readonly Segment[]): number {
   return segments.at(-1)?.crc ?? 0;
 }
 
-/** A CRC32 in the form of the header. */
+/** A CRC32 in the format of `x-amz-checksum-crc32`. */
 export function checksumHeader(crc: number): string {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(crc);
   return bytes.toString('base64');
 }
 
-/** Text of another store names nothing here. */
+/** The text of another kind of store yields no segments. */
 export function parse(staged: string): Segment[] {
   const segments: Segment[] = [];
   for (const part of staged === '' ? [] : staged.split(',')) {

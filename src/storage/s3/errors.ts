@@ -1,6 +1,6 @@
 import { StoreFull, StoreRefused, StoreUnavailable } from '../store-errors.ts';
 
-/** What an error of the SDK may carry. */
+/** Fields that an SDK error may have. */
 interface S3Error {
   readonly name?: string;
   readonly message?: string;
@@ -20,7 +20,7 @@ export function statusOf(error: unknown): number | undefined {
   return (error as S3Error | undefined)?.$metadata?.httpStatusCode;
 }
 
-/** The service says that there is no such object. Any other 404 (no such bucket, a page of some proxy) says nothing of it. */
+/** Whether the service says that the object does not exist. Any other 404 (missing bucket, a proxy's page) does not say that. */
 export function isAbsent(error: unknown): boolean {
   const { name } = (error ?? {}) as S3Error;
   return name === 'NoSuchKey' || (name === 'NotFound' && statusOf(error) === 404);
@@ -31,12 +31,12 @@ export function isNamed(error: unknown, ...names: string[]): boolean {
 }
 
 /**
- * Statuses below 500 that are no refusal of the call: timeouts, conflicts with another call, limits of rate, and an object that is not
- * the one (412) or not as long (416) as expected.
+ * Statuses below 500 that do not refuse the call for good: timeouts, conflicts, rate limits, and an object that is another one (412) or
+ * shorter (416) than expected.
  */
 const passing = new Set([408, 409, 412, 416, 425, 429]);
 
-/** What to check after a refusal, for the operator who reads the log. */
+/** What the operator should check after a refusal. */
 function remedyFor(status: number): string {
   if (status === 401 || status === 403) return 'check the credentials and their rights on the bucket';
   if (status === 404) return 'check that the bucket exists';
@@ -44,10 +44,10 @@ function remedyFor(status: number): string {
 }
 
 /**
- * The failure of a call, in words that may go to a log: the SDK's own errors carry whole requests, signatures included.
+ * The failure of a call, safe to log: the SDK's own errors contain whole requests, signatures included.
  *
  * @param call the operation's name in the S3 API
- * @returns StoreFull; StoreRefused when a repeat gets the same answer (a permanent status of 4xx, or 501); else StoreUnavailable
+ * @returns StoreFull; StoreRefused when a retry would get the same answer (permanent 4xx, or 501); else StoreUnavailable
  */
 export function storeError(call: string, error: unknown): Error {
   const { name = 'Error', message = '', code, $metadata } = (error ?? {}) as S3Error;
@@ -61,14 +61,15 @@ export function storeError(call: string, error: unknown): Error {
   return new StoreRefused(`${text}; ${remedyFor(status)}`);
 }
 
-/** Why a bucket cannot be used, as whoever has configured it wants to hear it. */
+/** Why a bucket cannot be used, for the person who configured it. */
 export function unusableReason(error: unknown): string {
   const { name, message, code } = (error ?? {}) as S3Error;
   if (name === 'CredentialsProviderError') return 'no credentials were found';
   const status = statusOf(error);
-  if (status === 401 || status === 403) return 'the credentials are wrong or do not allow it (status 403)';
-  if (status === 404) return 'there is no such bucket';
+  if (status === 401 || status === 403)
+    return `the credentials are wrong or lack rights on it (status ${status})`;
+  if (status === 404) return 'the bucket does not exist';
   if (status === 301) return 'the bucket is in another region';
   if (status !== undefined) return `the service answers with status ${status}`;
-  return code ?? (name === 'TimeoutError' ? 'no answer in time' : (message ?? 'it does not answer'));
+  return code ?? (name === 'TimeoutError' ? 'no answer in time' : (message ?? 'no answer'));
 }

@@ -7,14 +7,14 @@ import { StoreUnavailable } from '../store-errors.ts';
 import type { S3Bucket } from './bucket.ts';
 import { isNamed } from './errors.ts';
 
-/** An object, as a listing has it. */
+/** An entry of a listing. */
 export interface ListedObject {
   readonly key: string;
-  /** Milliseconds since 1970 of the last write; one without a time counts as new. */
+  /** Milliseconds since 1970 of the last write; without one the object counts as new. */
   readonly modifiedAt: number;
 }
 
-/** All objects whose keys begin with `prefix`. @throws StoreUnavailable when the service ends it before its end */
+/** All objects whose keys begin with `prefix`. @throws StoreUnavailable when the listing is incomplete */
 export async function* listObjects(bucket: S3Bucket, prefix: string): AsyncIterable<ListedObject> {
   let token: string | undefined;
   do {
@@ -22,7 +22,7 @@ export async function* listObjects(bucket: S3Bucket, prefix: string): AsyncItera
       new ListObjectsV2Command({ Bucket: bucket.name, Prefix: prefix, ContinuationToken: token }),
     );
     for (const { Key, LastModified } of page.Contents ?? []) {
-      // Folders that some services, or people, make are objects with a slash at the end.
+      // Some services and tools create folders as objects whose keys end with a slash.
       if (Key === undefined || Key.endsWith('/')) continue;
       yield { key: Key, modifiedAt: LastModified?.getTime() ?? Date.now() };
     }
@@ -39,8 +39,8 @@ export async function hasObjects(bucket: S3Bucket, prefix: string): Promise<bool
 }
 
 /**
- * Gives up the multipart uploads below `prefix` that were begun before `before`: whoever began them died. Their parts cost
- * as much as objects and show up in no listing of these.
+ * Aborts the multipart uploads below `prefix` that were begun before `before` (milliseconds since 1970), left by a crash. Their parts
+ * cost as much as objects and appear in no listing of objects. Returns their number.
  */
 export async function abortMultiparts(
   bucket: S3Bucket,
@@ -77,9 +77,9 @@ export async function abortMultiparts(
 
 const isGone = (error: unknown): boolean => isNamed(error, 'NoSuchUpload');
 
-/** A page that is not the last says where the next begins; without that nobody knows what else there is. */
+/** The token of the next page. @throws StoreUnavailable without a new one: the rest of the listing would be missed */
 function nextOf(call: string, last: string | undefined, next: string | undefined): string {
-  if (!next) throw new StoreUnavailable(`S3 ${call} failed: a page has no end and no next one`);
-  if (next === last) throw new StoreUnavailable(`S3 ${call} failed: a page is its own next one`);
+  if (!next) throw new StoreUnavailable(`S3 ${call} failed: a truncated page has no next token`);
+  if (next === last) throw new StoreUnavailable(`S3 ${call} failed: a page repeats its own token`);
   return next;
 }

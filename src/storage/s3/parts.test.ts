@@ -23,22 +23,22 @@ const chains: [what: string, sizes: number[]][] = [
   ['one short segment', [minPartSize - 1]],
   ['one segment as short as a part may be', [minPartSize]],
   ['two short segments', [1, minPartSize - 1]],
-  ['crumbs', Array.from({ length: 100 }, () => 100_000)],
-  ['a crumb before a segment', [1, 16 * MiB]],
-  ['a crumb before a segment of which little would be left', [1, minPartSize + 1]],
-  ['crumbs between segments', [16 * MiB, 1, 16 * MiB, 2, 3, 5 * MiB, 4]],
-  ['a crumb before a gathered segment', [1, 16 * GiB, 1]],
-  ['a segment just above what is copied at once', [2 * GiB + 1]],
-  ['segments and a short end', [16 * MiB, 16 * MiB, 1]],
-  ['5 TiB, gathered', [1, ...Array.from({ length: 1279 }, () => 4 * GiB), 5]],
+  ['small segments', Array.from({ length: 100 }, () => 100_000)],
+  ['a small segment before a full one', [1, 16 * MiB]],
+  ['a small segment before one of which little would be left', [1, minPartSize + 1]],
+  ['small segments between full ones', [16 * MiB, 1, 16 * MiB, 2, 3, 5 * MiB, 4]],
+  ['a small segment before a joined one', [1, 16 * GiB, 1]],
+  ['a segment just above the copy limit', [2 * GiB + 1]],
+  ['full segments and a short last one', [16 * MiB, 16 * MiB, 1]],
+  ['5 TiB of joined segments', [1, ...Array.from({ length: 1279 }, () => 4 * GiB), 5]],
 ];
 
 for (const [what, sizes] of chains) {
-  test(`the parts of ${what} are its bytes in order, each of a size that the service takes`, () => {
+  test(`the parts of ${what} cover its bytes in order, within the size limits of S3`, () => {
     const segments = segmentsOf(...sizes);
     const parts = planParts(segments);
     assert.ok(parts.length <= 10_000, `${parts.length} parts`);
-    // Byte after byte: each piece begins where the last one of its segment ended, and no segment is left out.
+    // Each piece begins where the last one of its segment ended, and no segment is left out.
     const ends = new Map<string, number>();
     const order: string[] = [];
     for (const { name, start, end } of parts.flatMap(piecesOf)) {
@@ -59,15 +59,15 @@ for (const [what, sizes] of chains) {
     for (const part of parts) {
       if (part.kind === 'send') continue;
       const { segment, start, end } = part.piece;
-      // The service copies a range only of what is larger than 5 MB.
+      // S3 copies ranges only of objects larger than 5 MB.
       assert.ok((start === 0 && end === segment.size - 1) || segment.size > 5 * MiB);
     }
   });
 }
 
-test('no segments have no parts', () => assert.deepEqual(planParts([]), []));
+test('plans no parts for no segments', () => assert.deepEqual(planParts([]), []));
 
-/** What is left of a chain to which segments of `size` are appended until it has `total` bytes, gathered as they come. */
+/** The chain after appending segments of `size` bytes until it has `total` bytes, joined as they arrive. */
 function grow(size: number, total: number): { segments: Segment[]; copied: number } {
   const segments: Segment[] = [];
   let copied = 0;
@@ -83,11 +83,11 @@ function grow(size: number, total: number): { segments: Segment[]; copied: numbe
 }
 
 for (const [what, size, total, maxSegments] of [
-  ['crumbs of 1 KiB', 1024, 64 * MiB, 80],
+  ['1 KiB', 1024, 64 * MiB, 80],
   ['5 MiB', 5 * MiB, 64 * GiB, 100],
   ['16 MiB', 16 * MiB, 5 * 1024 * GiB, 500],
 ] as const) {
-  test(`a chain of ${what} stays short however long it gets, and few bytes are copied for that`, () => {
+  test(`a chain of ${what} segments stays short, and joining them copies few bytes`, () => {
     const { segments, copied } = grow(size, total);
     assert.ok(segments.length <= maxSegments, `${segments.length} segments`);
     assert.ok(planParts(segments).length <= 10_000);

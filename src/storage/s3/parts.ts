@@ -7,19 +7,19 @@ export interface Piece {
   readonly end: number;
 }
 
-/** How a part of an object is made: by the service, from a piece of one segment, or of several that are read back and sent. */
+/** A part of a multipart upload: one piece copied by the service, or several that Berth reads back and sends. */
 export type Part =
   | { readonly kind: 'copy'; readonly piece: Piece }
   | { readonly kind: 'send'; readonly pieces: readonly Piece[] };
 
-/** Bytes that every part but the last must have. */
+/** Minimum bytes of every part but the last (S3 limit). */
 export const minPartSize = 5 << 20;
-/** Bytes. The service takes 5 GiB; smaller ones are copied at once. */
+/** Bytes of a copied part. S3 allows 5 GiB; smaller ones can be copied concurrently. */
 const maxCopySize = 2 * 2 ** 30;
 
 /**
- * Parts that make one object of the segments. What is shorter than a part may be is gathered, with the first bytes of what
- * follows it if need be, so that no part is sent that has more than 15 MiB.
+ * Parts that join the segments into one object. Segments shorter than a part are gathered, with the first bytes of the next segment
+ * if needed, so that no sent part exceeds 15 MiB.
  */
 export function planParts(segments: readonly Segment[]): Part[] {
   const parts: Part[] = [];
@@ -48,7 +48,7 @@ export function planParts(segments: readonly Segment[]): Part[] {
   return parts;
 }
 
-/** Of even size, so that the last is no shorter than a part may be. */
+/** Parts of even size, so that the last one is no shorter than a part may be. */
 function copies({ segment, start, end }: Piece): Part[] {
   const bytes = end - start + 1;
   const count = Math.ceil(bytes / maxCopySize);
@@ -63,12 +63,12 @@ function copies({ segment, start, end }: Piece): Part[] {
 }
 
 const runLength = 32;
-/** Bytes below which segments are of like size: too short for a part, what a segment holds, what 32 of these do. */
+/** Upper limits, in bytes, of segments of similar size: too short for a part, one received segment, 32 of those joined. */
 const tiers = [minPartSize, 128 << 20, 4 * 2 ** 30];
 
 /**
- * The segments at the chain's end that are worth one object, if there are any: 32 of like size, with what is smaller between them.
- * So each byte of segments is copied twice at most, and the text of 5 TiB stays within some tens of KiB.
+ * Segments at the end of the chain to join into one, if any: 32 of similar size, with smaller ones between them. Thus each byte of
+ * full segments is copied at most twice, and the chain's text for 5 TiB stays within some tens of KiB.
  */
 export function runToGather(segments: readonly Segment[]): Segment[] | undefined {
   let smaller = 0;

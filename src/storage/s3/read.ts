@@ -5,7 +5,7 @@ import type { BlobStream, ByteRange } from '../blob-store.ts';
 import { StoreUnavailable } from '../store-errors.ts';
 import type { S3Bucket } from './bucket.ts';
 
-/** An object's bytes as a stream that outlives its connection; `undefined` when there is no such object. */
+/** An object's bytes as a stream that resumes after connection failures; `undefined` when the object does not exist. */
 export async function openObject(
   bucket: S3Bucket,
   key: string,
@@ -20,11 +20,11 @@ export async function openObject(
   const start = range?.start ?? 0;
   if (length === undefined || total === undefined || !Number.isSafeInteger(total)) {
     (first.Body as Readable).destroy();
-    throw new StoreUnavailable('S3 GetObject failed: the answer does not say how large the object is');
+    throw new StoreUnavailable('S3 GetObject failed: the response has no size');
   }
   const stream = resuming(first.Body as Readable, { total: length, patience }, async (received, signal) => {
     const rest = rangeOf({ start: start + received, end: start + length - 1 });
-    // Bytes of another object than the one begun would fit in nowhere.
+    // The object may have been replaced; its bytes must not be mixed with those already sent.
     const same = ETag === undefined ? {} : { IfMatch: ETag };
     const found = await bucket.send(new GetObjectCommand({ ...place, ...rest, ...same }), {
       patience,
@@ -32,7 +32,7 @@ export async function openObject(
     });
     if (found.ContentRange?.startsWith(`bytes ${start + received}-`)) return found.Body as Readable;
     (found.Body as Readable).destroy();
-    throw new StoreUnavailable('S3 GetObject failed: the answer is not the range asked for');
+    throw new StoreUnavailable('S3 GetObject failed: the response is not the requested range');
   });
   return { stream, size: total, close: () => stream.destroy() };
 }
@@ -42,20 +42,20 @@ function rangeOf(range: ByteRange | undefined): { Range?: string } {
 }
 
 const maxBreaks = 5;
-/** Bytes after which a connection counts as one that works, however the ones before ended. */
+/** Bytes after which a connection counts as working and the count of breaks starts again. */
 const worthwhile = 1 << 20;
 
 export interface Resumption {
   /** Bytes. */
   readonly total: number;
-  /** Milliseconds between two pieces that somebody waits for. */
+  /** Milliseconds without a byte, while the reader waits, after which a connection counts as broken. */
   readonly patience: number;
 }
 
 /**
- * `total` bytes from one connection after the other: where one breaks or falls silent, the next goes on from there.
+ * A stream of `total` bytes over several connections: when one breaks or falls silent, the next continues from there.
  *
- * @param open what follows the bytes received so far
+ * @param open opens a stream of the bytes after those received
  */
 export function resuming(
   first: Readable,
@@ -77,7 +77,7 @@ export function resuming(
     },
     destroy(error, done) {
       clearTimeout(silence);
-      gone.abort(new Error('nobody reads any more'));
+      gone.abort(new Error('the reader closed the stream'));
       body?.destroy();
       done(error);
     },
@@ -94,7 +94,7 @@ export function resuming(
       if (!stream.destroyed) resume(error);
     };
     silence = setTimeout(() => {
-      // Whoever reads slowly keeps it waiting, not the other way round.
+      // Paused by a slow reader: the silence is not the service's.
       if (next.isPaused()) silence?.refresh();
       else broken(new Error(`no byte in ${patience} ms`));
     }, patience).unref();
@@ -111,7 +111,9 @@ export function resuming(
       silence?.refresh();
       if (received > total) {
         over = true;
-        stream.destroy(new StoreUnavailable(`S3 sends more than the ${total} bytes asked for`));
+        stream.destroy(
+          new StoreUnavailable(`S3 GetObject failed: more than the ${total} requested bytes were sent`),
+        );
       } else if (!stream.push(chunk)) next.pause();
     });
   };

@@ -6,8 +6,11 @@ import { newSegmentName, type Segment } from './chain.ts';
 import { SegmentBuffer } from './segment-buffer.ts';
 import type { UploadMemory } from './upload-memory.ts';
 
-/** Bytes of a segment while memory is plenty: 16 MiB, less what a socket delivers at once, so that the buffer never doubles for it. */
-export const segmentSize = (16 << 20) - (64 << 10);
+/**
+ * Bytes of a segment unless memory is scarce (an object of its own; `planParts` makes S3 parts of segments): 16 MiB, less what a
+ * socket delivers at once, so that the buffer does not double for the last chunk.
+ */
+const segmentSize = (16 << 20) - (64 << 10);
 const maxInFlight = 2;
 
 export interface ReceiveOptions extends AppendOptions {
@@ -16,18 +19,18 @@ export interface ReceiveOptions extends AppendOptions {
   readonly crc: number;
   /** Writes a segment's object; `crc` is of these bytes alone. */
   readonly put: (name: string, bytes: Buffer, crc: number) => Promise<void>;
-  /** Told of each run of segments from the first on that have been written. */
+  /** Called with written segments, in order and without gaps. */
   readonly written: (segments: readonly Segment[]) => void;
 }
 
 /**
- * Cuts `body` into segments and writes them, the next one filling while the last are on their way. Resolves when the body has
- * ended, in one way or another, and all that came of it is written: with why it ended early, if it did. Rejects when writing
- * failed, once nothing is on its way any more.
+ * Splits `body` into segments and writes them, filling the next one while others are being sent. Resolves when the body has ended
+ * or broken off and all received bytes are written, with the reason if it broke off. Rejects when writing failed, once no write is
+ * running any more.
  */
 export async function receiveSegments(body: Readable, options: ReceiveOptions): Promise<Error | undefined> {
   const { memory } = options;
-  // Before anybody listens: a body that waits for its turn is one that this side keeps waiting.
+  // A body that waits for memory is paused by Berth: its client must not count as slow.
   body.pause();
   const holder = { scarce: () => {} };
   await memory.enter(holder);
@@ -53,7 +56,7 @@ function receive(
   let ended = false;
   let interrupted: Error | undefined;
   let failure: { error: unknown } | undefined;
-  /** In the body's order, those that are not reported yet. */
+  /** Segments not yet reported, in the order of the body. */
   const unreported: { segment: Segment; done: boolean }[] = [];
 
   const settle = (): void => {
@@ -93,7 +96,7 @@ function receive(
     goOn();
   };
 
-  /** Sends what is due, and lets the body flow when there is room for more. */
+  /** Sends a full or last segment, and pauses or resumes the body. */
   const goOn = (): void => {
     if (!failure) {
       const scarce = memory.isScarce;

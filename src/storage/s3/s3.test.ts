@@ -27,7 +27,7 @@ for (const service of ['minio', 'seaweedfs'] as const) {
 }
 
 const MiB = 1 << 20;
-/** Short, though long for a loopback. */
+/** Short, but ample for loopback. */
 const limits = { connectionTimeout: 1000, idleTimeout: 500, maxAttempts: 3 };
 
 interface Faulty {
@@ -36,7 +36,7 @@ interface Faulty {
   readonly settings: S3Settings;
 }
 
-/** A store with a proxy before its bucket. */
+/** A store that reaches its bucket through a proxy that injects faults. */
 async function faultyStore(t: TestContext): Promise<Faulty | undefined> {
   const settings = await s3Settings(t);
   if (settings === undefined) return undefined;
@@ -62,10 +62,10 @@ const chunkings: [what: string, sizes: number[]][] = [
   ['6 MiB, 1 byte, 6 MiB', [6 * MiB, 1, 6 * MiB]],
   ['5 MiB less 1, twice', [5 * MiB - 1, 5 * MiB - 1]],
   ['40 MiB', [40 * MiB]],
-  ['100 crumbs and 6 MiB', [...Array.from({ length: 100 }, () => 11), 6 * MiB]],
+  ['100 small ones and 6 MiB', [...Array.from({ length: 100 }, () => 11), 6 * MiB]],
 ];
 
-/** An upload of random bytes in chunks of these sizes. */
+/** Uploads random bytes in chunks of these sizes. */
 async function appendChunks(
   blobs: BlobStore,
   sizes: readonly number[],
@@ -95,7 +95,7 @@ for (const service of s3Services) {
   }
 }
 
-test('a stream of the staged bytes that nobody reads leaves no connection behind', async (t) => {
+test('a staged stream destroyed before it is read leaves no connection open', async (t) => {
   const blobs = await s3Store(t);
   if (blobs === undefined) return;
   const upload = await append(blobs, newUpload(), randomBytes(3 * MiB));
@@ -104,7 +104,7 @@ test('a stream of the staged bytes that nobody reads leaves no connection behind
   await new Promise((resolve) => stream.once('close', resolve));
 });
 
-test("another registry's bucket is refused", async (t) => {
+test("refuses another registry's bucket, except for inspection", async (t) => {
   const settings = await s3Settings(t);
   if (settings === undefined) return;
   await mkdir(join(await bucketFolder(settings), 'docker/registry/v2/repositories/a'), { recursive: true });
@@ -117,15 +117,15 @@ test("another registry's bucket is refused", async (t) => {
 });
 
 for (const [what, change, reason] of [
-  [
-    'a bucket that is not there',
-    { bucket: 'no-such-bucket' },
-    /bucket no-such-bucket at http:.*no such bucket/,
-  ],
+  ['a missing bucket', { bucket: 'no-such-bucket' }, /bucket no-such-bucket at http:.*does not exist/],
   ['a wrong secret', { secretAccessKey: 'not-the-secret' }, /the credentials are wrong/],
-  ['nobody at the endpoint', { endpoint: 'http://127.0.0.1:1' }, /at http:\/\/127\.0\.0\.1:1: ECONNREFUSED/],
+  [
+    'an endpoint without a server',
+    { endpoint: 'http://127.0.0.1:1' },
+    /at http:\/\/127\.0\.0\.1:1: ECONNREFUSED/,
+  ],
 ] as [string, Partial<S3Settings>, RegExp][]) {
-  test(`${what} ends the start with one line and no secret`, async (t) => {
+  test(`${what} ends the start with a one-line error without secrets`, async (t) => {
     const settings = await s3Settings(t, change);
     if (settings === undefined) return;
     await assert.rejects(openS3Store(settings, { limits }), (error: Error) => {
@@ -137,7 +137,7 @@ for (const [what, change, reason] of [
   });
 }
 
-test('a pull whose connection breaks again and again is resumed, and the bytes are right', async (t) => {
+test('resumes a pull whose connection breaks repeatedly', async (t) => {
   const faulty = await faultyStore(t);
   if (faulty === undefined) return;
   const bytes = randomBytes(4 * MiB);
@@ -153,11 +153,11 @@ test('a pull whose connection breaks again and again is resumed, and the bytes a
   assert.ok((await buffer(part.stream)).equals(bytes.subarray(range.start, range.end + 1)));
 });
 
-test('a pull that breaks too often fails, and so does one whose object is another one meanwhile', async (t) => {
+test('fails a pull that breaks too often, or whose object was replaced meanwhile', async (t) => {
   const faulty = await faultyStore(t);
   if (faulty === undefined) return;
   const { blobs, proxy } = faulty;
-  // More than waits in the stream: it breaks when it is read.
+  // More than the stream buffers, so that it breaks while it is read.
   const key = await store(blobs, randomBytes(8 * MiB));
   proxy.rule = ({ method }) => (method === 'GET' ? 'cut body' : undefined);
   await assert.rejects(committed(blobs, key), StoreUnavailable);
@@ -182,14 +182,14 @@ for (const fault of [
   'silence',
   'error in 200',
 ] as const) {
-  test(`a commit of several segments of which each call ends in '${fault}' once succeeds`, async (t) => {
+  test(`a commit of several segments succeeds although each call fails once with '${fault}'`, async (t) => {
     const faulty = await faultyStore(t);
     if (faulty === undefined) return;
     const { blobs, proxy } = faulty;
     const bytes = randomBytes(11 * MiB);
     let upload = await append(blobs, newUpload(), bytes.subarray(0, 5 * MiB));
     upload = await append(blobs, upload, bytes.subarray(5 * MiB));
-    // An error in 200 is one only where there is a body.
+    // An error in a 200 response needs a body.
     const concerned = ({ method, url }: { method: string; url: string }): boolean =>
       fault !== 'error in 200' ? method !== 'DELETE' : /uploadId=/.test(url) && method !== 'DELETE';
     const failed = new Set<string>();
@@ -207,7 +207,7 @@ for (const fault of [
   });
 }
 
-test('a commit that fails leaves no multipart upload, and succeeds when it is repeated', async (t) => {
+test('a failed commit leaves no multipart upload and succeeds when repeated', async (t) => {
   const faulty = await faultyStore(t);
   if (faulty === undefined) return;
   const { blobs, proxy } = faulty;
@@ -225,10 +225,10 @@ test('a commit that fails leaves no multipart upload, and succeeds when it is re
   assert.ok((await committed(blobs, key))?.equals(bytes));
 });
 
-/** Chunks of which none may be copied as a part: every part of the blob is sent. */
+/** Chunks too short to be copied as parts: every part of the blob is sent. */
 const sent = Array.from({ length: 4 }, () => 3 * MiB);
 
-test('a blob of parts that are all sent has a checksum of all its bytes, which the commit has compared', async (t) => {
+test('a blob whose parts are all sent has a full-object checksum', async (t) => {
   const settings = await s3Settings(t);
   if (settings === undefined) return;
   const blobs = await openS3Store(settings);
@@ -244,7 +244,7 @@ test('a blob of parts that are all sent has a checksum of all its bytes, which t
   assert.deepEqual([found.ChecksumType, found.ChecksumCRC32], ['FULL_OBJECT', checksumHeader(crc32(bytes))]);
 });
 
-test('a service that knows no checksum of several parts is not asked for one', async (t) => {
+test('commits without a full-object checksum when the service does not support it', async (t) => {
   const faulty = await faultyStore(t);
   if (faulty === undefined) return;
   const { blobs, proxy } = faulty;
@@ -266,7 +266,7 @@ for (const [fault, remedy] of [
   ['missing content length', /status 411.*; check whether the service supports this call/],
   ['not implemented', /status 501.*; check whether the service supports this call/],
 ] as const) {
-  test(`a call that the service answers with '${fault}' is refused and said to be, until one succeeds`, async (t) => {
+  test(`a commit and pings report a call refused with '${fault}' until it succeeds`, async (t) => {
     const faulty = await faultyStore(t);
     if (faulty === undefined) return;
     const { blobs, proxy } = faulty;
@@ -283,7 +283,7 @@ for (const [fault, remedy] of [
   });
 }
 
-test('multipart uploads of dead commits are given up when they are old, and only ours', async (t) => {
+test('reaps old multipart uploads below its prefix only', async (t) => {
   const settings = await s3Settings(t);
   if (settings === undefined) return;
   const blobs = await openS3Store({ ...settings, prefix: 'mine/' });
@@ -298,9 +298,9 @@ test('multipart uploads of dead commits are given up when they are old, and only
 });
 
 for (const [what, damage] of [
-  ['without an end', (xml: string) => xml.replace(/<IsTruncated>.*?</, '<IsTruncated>true<')],
+  ['without a last page', (xml: string) => xml.replace(/<IsTruncated>.*?</, '<IsTruncated>true<')],
   [
-    'that goes round in circles',
+    'that repeats a page',
     (xml: string) =>
       xml.replace(
         /<IsTruncated>.*?</,
@@ -308,7 +308,7 @@ for (const [what, damage] of [
       ),
   ],
 ] as const) {
-  test(`a listing ${what} is a failure, never an end`, async (t) => {
+  test(`a listing ${what} fails instead of ending early`, async (t) => {
     const faulty = await faultyStore(t);
     if (faulty === undefined) return;
     const key = await store(faulty.blobs, 'bytes');
@@ -321,7 +321,7 @@ for (const [what, damage] of [
   });
 }
 
-test('a bucket that is gone is no absence of a blob', async (t) => {
+test('a deleted bucket is an error, not an absent blob', async (t) => {
   const settings = await s3Settings(t);
   if (settings === undefined) return;
   const blobs = await openS3Store(settings, { limits });
@@ -332,7 +332,7 @@ test('a bucket that is gone is no absence of a blob', async (t) => {
   await assert.rejects(blobs.ping(), StoreRefused);
 });
 
-test('an append that fails takes back what it had written', async (t) => {
+test('a failed append deletes what it wrote', async (t) => {
   const faulty = await faultyStore(t);
   if (faulty === undefined) return;
   const { blobs, proxy, settings } = faulty;
@@ -343,7 +343,7 @@ test('an append that fails takes back what it had written', async (t) => {
   assert.deepEqual(await filesOf(settings, 'uploads'), []);
 });
 
-test('an upload whose segment is gone is lost when it is committed, taken over or read', async (t) => {
+test('commit, adopt and readUpload throw UploadLost when a segment is missing', async (t) => {
   const blobs = await s3Store(t);
   if (blobs === undefined) return;
   const upload = await append(blobs, newUpload(), 'one');
@@ -355,7 +355,7 @@ test('an upload whose segment is gone is lost when it is committed, taken over o
   assert.equal(await blobs.stat(key), undefined);
 });
 
-test('a bucket whose quota is used up is full, as a disk would be', async (t) => {
+test('an exceeded bucket quota is StoreFull with code ENOSPC', async (t) => {
   const faulty = await faultyStore(t);
   if (faulty === undefined) return;
   const { blobs, proxy } = faulty;
@@ -367,7 +367,7 @@ test('a bucket whose quota is used up is full, as a disk would be', async (t) =>
   });
 });
 
-test('every object is stored as the settings ask', async (t) => {
+test('stores every object with the configured encryption and storage class', async (t) => {
   const settings = await s3Settings(t);
   if (settings === undefined) return;
   const proxy = await startS3Proxy(t, settings.endpoint as string);
@@ -376,7 +376,7 @@ test('every object is stored as the settings ask', async (t) => {
   cleanUp(t, () => blobs.close());
   const one = await append(blobs, newUpload(), 'one');
   const two = await append(blobs, await append(blobs, newUpload(), randomBytes(6 * MiB)), 'more');
-  // A copy, a multipart upload, and an object that is put.
+  // A copy, a multipart upload and a PUT.
   for (const upload of [one, two, newUpload()]) await blobs.commit(upload, anyKey());
   const making = proxy.calls.filter(
     ({ method, url }) => method === 'PUT' || (method === 'POST' && /[?&]uploads/.test(url)),
@@ -390,7 +390,7 @@ test('every object is stored as the settings ask', async (t) => {
   }
 });
 
-test('two hundred slow uploads hold a bounded part of memory', async (t) => {
+test('two hundred slow uploads stay within the memory limit', async (t) => {
   const settings = await s3Settings(t);
   if (settings === undefined) return;
   const bucket = new S3Bucket(settings);

@@ -14,14 +14,14 @@ import { openObject } from './read.ts';
 import { S3Uploads } from './uploads.ts';
 
 const pingTimeout = 3000;
-/** Milliseconds for which a bucket that took a write is believed to take others: each costs money. */
+/** Milliseconds for which a successful test write is trusted: each write costs money. */
 const writeKnownFor = 30_000;
 
 /**
- * Blobs as objects of a bucket, under the keys that CNCF distribution gives them; uploads as chains of objects below `uploads/`.
- * An object appears whole or not at all, and is durable when the service says so.
+ * Blobs as objects of a bucket, under CNCF distribution's keys; uploads as chains of objects below `uploads/`. An object appears
+ * whole or not at all, and is durable when the service acknowledges it.
  *
- * @param inspectOnly for who only looks: another registry's bucket is as good as any
+ * @param inspectOnly read without writing; also opens another registry's bucket
  * @throws StoreUnusable | ForeignRegistry
  */
 export async function openS3Store(
@@ -35,7 +35,7 @@ export async function openS3Store(
   let writtenAt = Number.NEGATIVE_INFINITY;
   try {
     await bucket.checkAtStart(settings);
-    // Its blobs have no rows here: the sweeper would take them for what a crash left behind.
+    // Another registry's blobs have no rows here: the sweep would delete them as leftovers of a crash.
     if (!inspectOnly && (await hasObjects(bucket, `${bucket.prefix}docker/registry/v2/repositories/`))) {
       const place = `bucket ${bucket.name}${bucket.prefix === '' ? '' : `, below ${bucket.prefix},`}`;
       throw new ForeignRegistry(place, 'another bucket or prefix (storage.s3.bucket, storage.s3.prefix)');
@@ -53,7 +53,7 @@ export async function openS3Store(
     async stat(key) {
       const found = await bucket.find(new HeadObjectCommand({ Bucket: bucket.name, Key: keyOf(key) }));
       if (found?.ContentLength !== undefined) return { size: found.ContentLength };
-      // The answer to HEAD has no body that could say whether it is the object that is missing, or the bucket.
+      // A HEAD response has no body to tell whether the object is missing or the bucket.
       await bucket.check();
       return undefined;
     },
@@ -80,7 +80,7 @@ export async function openS3Store(
       const command = new GetObjectCommand({
         Bucket: bucket.name,
         Key: keyOf(key),
-        // Anybody may have pushed anything: in a browser it must be a download, never a page.
+        // Blobs are untrusted content: a browser must download them, never show them as a page.
         ResponseContentType: 'application/octet-stream',
         ResponseContentDisposition: 'attachment',
       });
@@ -99,7 +99,7 @@ export async function openS3Store(
       return aborted;
     },
 
-    // A bucket has no end that could be seen coming.
+    // S3 does not report the free space of a bucket.
     async ensureFreeSpace() {},
 
     async readMarker() {

@@ -2,9 +2,9 @@ import { crc32 } from 'node:zlib';
 
 const smallest = 64 << 10;
 
-/** Gathers the bytes of a segment. It grows as they come: most uploads are small, and clients send in crumbs. */
+/** Collects the bytes of a segment. Grows on demand: most uploads are small, and clients send small chunks. */
 export class SegmentBuffer {
-  /** Told of each change in the memory that is taken, in bytes. */
+  /** Called with each change of the allocated memory, in bytes. */
   readonly #hold: (bytes: number) => void;
   #buffer = Buffer.alloc(0);
   #size = 0;
@@ -25,11 +25,11 @@ export class SegmentBuffer {
     chunk.copy(this.#buffer, this.#size);
     this.#size = needed;
     this.#crc = crc32(chunk, this.#crc);
-    // Last: who is told may take the bytes at once.
+    // Last, as the callback may take the bytes at once.
     if (needed > before) this.#hold(this.#buffer.length - before);
   }
 
-  /** Hands the bytes over, with the memory that they take, and begins anew. */
+  /** Returns the bytes and the size of their buffer, and empties this one. */
   take(): { bytes: Buffer; crc: number; memory: number } {
     const taken = {
       bytes: this.#buffer.subarray(0, this.#size),
@@ -42,7 +42,7 @@ export class SegmentBuffer {
     return taken;
   }
 
-  /** Forgets the bytes. */
+  /** Discards the bytes. */
   drop(): void {
     this.#hold(-this.take().memory);
   }

@@ -4,7 +4,7 @@ import { UploadMemory } from './upload-memory.ts';
 
 const limit = 1 << 20;
 
-test('whoever holds something is told once when half of the memory is taken', async () => {
+test('calls scarce once when half of the memory is in use', async () => {
   const memory = new UploadMemory(limit);
   let told = 0;
   await memory.enter({
@@ -21,7 +21,7 @@ test('whoever holds something is told once when half of the memory is taken', as
   assert.equal(memory.isScarce, false);
 });
 
-test('the shares of all are a quarter of the memory', async () => {
+test('divides a quarter of the memory among the bodies', async () => {
   const memory = new UploadMemory(limit);
   await memory.enter({ scarce: () => {} });
   assert.equal(memory.share, limit / 4);
@@ -29,7 +29,7 @@ test('the shares of all are a quarter of the memory', async () => {
   assert.equal(memory.share, limit / 8);
 });
 
-test('who finds no share left waits, first come first served', async () => {
+test('a body without a free share waits, first come first served', async () => {
   const memory = new UploadMemory(limit);
   const holders = Array.from({ length: 4 }, () => ({ scarce: () => {} }));
   for (const holder of holders) await memory.enter(holder);

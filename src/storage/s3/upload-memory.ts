@@ -1,15 +1,15 @@
 /** A body that is being received into memory. */
 export interface Holder {
-  /** Memory has become scarce: what is more than a fair share should leave it. */
+  /** Memory has become scarce: bytes beyond {@link UploadMemory.share} should be sent now. */
   scarce(): void;
 }
 
 const smallestShare = 64 << 10;
 
 /**
- * What all bodies together may hold in memory before it is sent on. While there is plenty, each holds as much as serves it best.
- * Once half is taken, each gets its share of the rest, so that many slow clients neither fill the memory nor keep a fast one
- * waiting. More bodies than there are smallest shares wait for their turn, first come first served.
+ * Limits the memory of all bodies on their way to the bucket. Until half is used, each body fills whole segments. After that each
+ * gets an equal share, so that many slow clients neither fill the memory nor block a fast one. Bodies beyond the number of smallest
+ * shares wait, first come first served.
  */
 export class UploadMemory {
   readonly #limit: number;
@@ -17,7 +17,7 @@ export class UploadMemory {
   readonly #waiting: (() => void)[] = [];
   #held = 0;
 
-  /** @param limit bytes; exceeded by no more than what a socket delivers at once, per body */
+  /** @param limit bytes; each body may exceed it by at most what a socket delivers at once */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -31,12 +31,12 @@ export class UploadMemory {
     return this.#held >= this.#limit / 2;
   }
 
-  /** Bytes that each body may hold beyond what is on its way, however scarce memory is. */
+  /** Bytes that each body may hold, besides those being sent, when memory is scarce. */
   get share(): number {
     return Math.max(smallestShare, Math.floor(this.#limit / 4 / Math.max(1, this.#holders.size)));
   }
 
-  /** Resolves when the holder may begin. */
+  /** Resolves when the holder may start receiving. */
   async enter(holder: Holder): Promise<void> {
     if (this.#holders.size >= this.#limit / 4 / smallestShare) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -49,7 +49,7 @@ export class UploadMemory {
     this.#waiting.shift()?.();
   }
 
-  /** @param bytes negative: given back */
+  /** @param bytes negative when memory is released */
   hold(bytes: number): void {
     const scarceBefore = this.isScarce;
     this.#held += bytes;

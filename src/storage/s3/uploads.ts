@@ -19,13 +19,13 @@ import { openObject } from './read.ts';
 import { receiveSegments } from './receive-segments.ts';
 import { UploadMemory } from './upload-memory.ts';
 
-/** Bytes of uploads that a process holds on their way to the bucket. */
+/** Bytes of uploads that a process holds in memory on their way to the bucket. */
 const memoryLimit = 256 << 20;
 const callsAtOnce = 8;
 
 /**
- * Uploads as chains of segments, objects that are written once and named by the session's row alone. So nothing that a writer does
- * who lost the session touches bytes that count, and what nobody recorded is not there.
+ * Uploads as chains of segments: objects that are written once and named only by the session's row. So a writer that lost the
+ * session cannot touch recorded bytes, and unrecorded segments do not count.
  */
 export class S3Uploads {
   readonly #bucket: S3Bucket;
@@ -38,7 +38,7 @@ export class S3Uploads {
     this.#folder = `${bucket.prefix}uploads/`;
   }
 
-  /** Bytes in memory now. */
+  /** Bytes in memory. */
   get held(): number {
     return this.#memory.held;
   }
@@ -49,7 +49,7 @@ export class S3Uploads {
     const keyOf = this.#keysOf(upload.id);
     const made: string[] = [];
     let gathering: Promise<void> | undefined;
-    /** The chain's text must not grow with each crumb that a client sends; the last segments become one while more come in. */
+    /** Joins the last segments into one while more arrive: the chain's text must not grow with each small chunk. */
     const gather = async (run: Segment[]): Promise<void> => {
       const one = await this.#gather(run, keyOf, run[0] === chain[0], made);
       chain.splice(chain.indexOf(run[0] as Segment), run.length, one);
@@ -58,7 +58,7 @@ export class S3Uploads {
     const written = (segments: readonly Segment[]): void => {
       chain.push(...segments);
       const run = gathering === undefined ? runToGather(chain) : undefined;
-      // Where it fails the chain is as good as before, only longer; the next segment tries again.
+      // After a failure the chain is still valid, only longer; the next segment triggers another try.
       if (run) {
         gathering = gather(run)
           .catch(() => {})
@@ -91,7 +91,7 @@ export class S3Uploads {
     }
   }
 
-  /** Its segments are written once: whoever wrote them before cannot change them. */
+  /** Only checks the segments: they are written once, so the former writer cannot change them. */
   async adopt(upload: StagedUpload): Promise<string> {
     const keyOf = this.#keysOf(upload.id);
     await concurrently(chainOf(upload), callsAtOnce, async (segment) => {
@@ -116,10 +116,10 @@ export class S3Uploads {
       }
       return opened.stream;
     };
-    // Opened before this resolves: an upload whose bytes are gone is lost now, not in the middle of a stream.
+    // Opened before this resolves, so that a lost upload is reported now and not in the middle of the stream.
     const first = await open(chain[0] as Segment, size);
     const stream = Readable.from(bytesOf(first, chain, size, open), { objectMode: false });
-    // Who wants none of the bytes after all begins no iteration that would close it.
+    // A reader that destroys the stream before reading starts no iteration that would close `first`.
     return stream.once('close', () => first.destroy());
   }
 
@@ -135,7 +135,7 @@ export class S3Uploads {
     }
   }
 
-  /** What the upload does not name, as of an append that nobody recorded, is the sweep's. */
+  /** Segments that the upload does not name, left by an unrecorded append, are deleted by the sweep. */
   async abort({ id, staged }: StagedUpload, kept = ''): Promise<void> {
     const keyOf = this.#keysOf(id);
     const keptKeys = new Set(parse(kept).map(keyOf));
@@ -173,7 +173,7 @@ export class S3Uploads {
     return { name, size: sizeOf(segments), crc };
   }
 
-  /** As far as it goes; the sweep takes the rest. */
+  /** Best effort; the sweep deletes the rest. */
   async #remove(keys: readonly string[]): Promise<void> {
     await concurrently(keys, callsAtOnce, (key) => this.#deleteObject(key)).catch(() => {});
   }
@@ -183,7 +183,7 @@ export class S3Uploads {
   }
 }
 
-/** The first `size` bytes of the segments, of which the first is open already. */
+/** The first `size` bytes of the segments; `first` is the first one, already open. */
 async function* bytesOf(
   first: Readable,
   segments: readonly Segment[],
