@@ -14,7 +14,7 @@ import {
 const hex64 = '0123456789abcdef'.repeat(4);
 const hex128 = hex64.repeat(2);
 
-/** The grammar read by hand. */
+/** The grammar without regular expressions. */
 function isDigestByHand(text: string): boolean {
   const lengths: [string, number][] = [
     ['sha256:', 64],
@@ -31,7 +31,7 @@ function isDigestByHand(text: string): boolean {
 }
 
 for (const digest of [`sha256:${hex64}`, `sha512:${hex128}`]) {
-  test(`${digest.slice(0, 10)}… is a digest and falls into its parts`, () => {
+  test(`${digest.slice(0, 10)}… parses into algorithm and hex`, () => {
     const parsed = parseDigest(digest);
     assert.equal(parsed, digest);
     assert.equal(digestOf(digestAlgorithm(parsed), digestHex(parsed)), digest);
@@ -49,16 +49,16 @@ const invalid = [
   ['another algorithm', `md5:${hex64.slice(32)}`],
   ['sha512 with 64 digits', `sha512:${hex64}`],
   ['sha256 with 128 digits', `sha256:${hex128}`],
-  ['a path above', 'sha256:../../x'],
-  ['a path above, as long as a digest', `sha256:${'../'.repeat(21)}x`],
-  ['a path behind', `sha256:${hex64}/..`],
-  ['a NUL behind', `sha256:${hex64}\0`],
-  ['a line break for the last digit', `sha256:${hex64.slice(1)}\n`],
+  ['a parent path', 'sha256:../../x'],
+  ['a parent path as long as a digest', `sha256:${'../'.repeat(21)}x`],
+  ['a trailing path', `sha256:${hex64}/..`],
+  ['a trailing NUL', `sha256:${hex64}\0`],
+  ['a line break as the last digit', `sha256:${hex64.slice(1)}\n`],
   ['a second colon', `sha256::${hex64.slice(1)}`],
-  ['an inherited property for the algorithm', `constructor:${hex64}`],
-  ['__proto__ for the algorithm', `__proto__:${hex64}`],
+  ['an inherited property as the algorithm', `constructor:${hex64}`],
+  ['__proto__ as the algorithm', `__proto__:${hex64}`],
   ['full-width digits', `sha256:${'０'.repeat(64)}`],
-  ['a space in front', ` sha256:${hex64}`],
+  ['a leading space', ` sha256:${hex64}`],
 ] as const;
 
 for (const [what, text] of invalid) {
@@ -68,7 +68,7 @@ for (const [what, text] of invalid) {
   });
 }
 
-test('the parser and the grammar read by hand agree on every text', () => {
+test('the parser agrees with the hand-written grammar on any text', () => {
   const algorithm = fc.constantFrom('sha256', 'sha512', 'sha384', 'SHA256', 'sha256:', '');
   const encoded = fc.oneof(
     fc.constantFrom(hex64, hex128, hex64.toUpperCase()),
@@ -83,14 +83,14 @@ test('the parser and the grammar read by hand agree on every text', () => {
   );
 });
 
-test('an algorithm is one of two words, and no inherited property', () => {
+test('parseDigestAlgorithm accepts sha256 and sha512 only, and no inherited property', () => {
   assert.equal(parseDigestAlgorithm('sha512'), 'sha512');
   for (const text of ['', 'md5', 'SHA256', 'sha256 ', 'toString', '__proto__']) {
     assert.throws(() => parseDigestAlgorithm(text), { code: 'DIGEST_INVALID' });
   }
 });
 
-test('what a caller sent is quoted short, on one line and in well-formed text', () => {
+test('quote returns a short, well-formed text on one line', () => {
   assert.equal(quote('a"b\r\n\0'), String.raw`"a\"b\r\n\u0000"`);
   assert.ok(quote('x'.repeat(1_000_000)).length < 100);
   fc.assert(

@@ -9,7 +9,7 @@ export type DigestAlgorithm = (typeof digestAlgorithms)[number];
 const hexLength: Record<DigestAlgorithm, number> = { sha256: 64, sha512: 128 };
 const lowercaseHex = /^[0-9a-f]+$/;
 
-/** The digest that `text` spells, or `undefined`. */
+/** `text` as a digest, or `undefined`. */
 export function asDigest(text: string): Digest | undefined {
   const colon = text.indexOf(':');
   const algorithm = text.slice(0, colon);
@@ -31,7 +31,7 @@ export function parseDigest(text: string): Digest {
 /** @throws RegistryError `DIGEST_INVALID` (end-4c: an unknown algorithm is a bad request) */
 export function parseDigestAlgorithm(text: string): DigestAlgorithm {
   if (isDigestAlgorithm(text)) return text;
-  throw new RegistryError('DIGEST_INVALID', `${quote(text)} is none of ${digestAlgorithms.join(', ')}`);
+  throw new RegistryError('DIGEST_INVALID', `${quote(text)} is not one of ${digestAlgorithms.join(', ')}`);
 }
 
 function isDigestAlgorithm(text: string): text is DigestAlgorithm {
@@ -46,12 +46,12 @@ export function digestHex(digest: Digest): string {
   return digest.slice(digest.indexOf(':') + 1);
 }
 
-/** A digest from a hash's own hex output, which needs no parsing. */
+/** The digest of a hash's hex output, without parsing. */
 export function digestOf(algorithm: DigestAlgorithm, hex: string): Digest {
   return `${algorithm}:${hex}` as Digest;
 }
 
-/** What a caller sent, short enough for an error and without control characters. */
+/** Quotes a client's text for an error: at most 80 characters, control characters escaped. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -1,6 +1,6 @@
 /**
- * What can go wrong, in the words clients know. The codes are the OCI distribution spec's ("Error Codes"),
- * with those that CNCF distribution added and clients print (`RANGE_INVALID`, `TAG_INVALID`, …).
+ * Error codes and messages for clients: the OCI distribution spec's ("Error Codes"), and those that CNCF distribution
+ * added and clients print (`RANGE_INVALID`, `TAG_INVALID`, …).
  */
 export const errorMessages = {
   BLOB_UNKNOWN: 'blob unknown to registry',
@@ -17,10 +17,10 @@ export const errorMessages = {
   NAME_UNKNOWN: 'repository name not known to registry',
   NOT_IMPLEMENTED: 'this server does not implement what the request needs',
   PAGINATION_NUMBER_INVALID: 'invalid number of results requested',
-  PRECONDITION_FAILED: 'the reference does not stand where the request expects it',
+  PRECONDITION_FAILED: 'the reference does not match the If-Match or If-None-Match condition',
   RANGE_INVALID: 'invalid content range',
-  REQUEST_INVALID: 'the request is no valid HTTP',
-  REQUEST_TIMEOUT: 'the request body came too slowly',
+  REQUEST_INVALID: 'the request is not valid HTTP',
+  REQUEST_TIMEOUT: 'the request body arrived too slowly',
   SIZE_INVALID: 'provided length did not match content length',
   STORAGE_FULL: 'the registry has no space left to store this',
   TAG_INVALID: 'invalid tag',
@@ -35,16 +35,16 @@ export const errorMessages = {
 export type ErrorCode = keyof typeof errorMessages;
 
 /**
- * The one error that reaches a client. `detail` is shown to the caller as it is: never put an internal
- * text into it. `cause` is for the log alone.
+ * The only error that reaches a client. `detail` is sent to the client unchanged: never put internal text into it.
+ * `cause` is only logged.
  */
 export class RegistryError extends Error {
   readonly code: ErrorCode;
   readonly detail: unknown;
-  /** Seconds after which the same request may succeed, where that is known. */
+  /** Seconds after which a retry may succeed, if known. */
   readonly retryAfter: number | undefined;
 
-  /** @param options.message shown in place of the code's own: docker prints it and no detail */
+  /** @param options.message replaces the code's message: docker prints the message and no detail */
   constructor(
     code: ErrorCode,
     detail?: unknown,

@@ -2,24 +2,24 @@ import { RegistryError } from './errors.ts';
 import { atOnce, type Steps } from './steps.ts';
 
 const maxDepth = 64;
-/** Fields and list entries in all: ten for each of the references that a manifest may have (see manifest.ts). */
+/** Total fields and list entries: ten for each reference that a manifest may have (see manifest.ts). */
 const maxValues = 100_000;
 /**
- * Keys, counted again only behind other keys than before: the engine keeps a shape for each, and a hundred thousand of them
- * keep `JSON.parse` busy for 100 ms.
+ * Object shapes (distinct sequences of keys): V8 keeps a hidden class for each, and a hundred thousand of them keep `JSON.parse`
+ * busy for 100 ms.
  */
 const maxShapes = 10_000;
-/** Characters that one step of the check reads: less than a millisecond of work. */
+/** Characters checked in one step: less than a millisecond of work. */
 const charactersInStep = 1 << 16;
 
-/** {@link readStrictJson} at once. */
+/** {@link readStrictJson} without steps. */
 export function parseStrictJson(bytes: Uint8Array): unknown {
   return atOnce(readStrictJson(bytes));
 }
 
 /**
- * Parses JSON that other programs will parse too, and refuses what parsers disagree about: duplicate keys
- * (JavaScript keeps the last, others the first), `__proto__`, and nesting that overflows a stack somewhere.
+ * Parses JSON that other programs will parse too, and rejects what parsers disagree about: duplicate keys
+ * (JavaScript keeps the last, others the first), `__proto__`, and nesting that overflows some parser's stack.
  *
  * @throws RegistryError `MANIFEST_INVALID`
  */
@@ -39,8 +39,8 @@ const comma = 0x2c;
 const backslash = 0x5c;
 
 /**
- * Walks the text once, with an explicit stack: recursion would be the overflow it guards against. Before `JSON.parse`, which
- * takes a second of the event loop for 4 MiB of brackets or of tiny fields; so the text may still be no JSON at all.
+ * Scans the text once, with an explicit stack instead of recursion, which could overflow. Runs before `JSON.parse`, which would
+ * block the event loop for a second on 4 MiB of brackets or tiny fields; so the text may not be valid JSON.
  */
 function* checkStructure(text: string): Steps<void> {
   const objects: (OpenObject | undefined)[] = [];
@@ -72,7 +72,7 @@ function* checkStructure(text: string): Steps<void> {
 }
 
 function endOfString(text: string, start: number): number {
-  // Most texts have no escape in them, and searching for the end is ten times as fast as looking at each character.
+  // Most strings have no escapes, and `indexOf` is ten times as fast as checking each character.
   const quote = text.indexOf('"', start + 1);
   if (quote === -1) return text.length;
   if (text.charCodeAt(quote - 1) !== backslash) return quote + 1;
@@ -90,7 +90,7 @@ function isKey(text: string, after: number): boolean {
   return text[i] === ':';
 }
 
-/** What an object has so far: the shapes that one key more may make of it. */
+/** A sequence of keys, as a tree: each further key leads to the next shape. */
 type Shape = Map<string, Shape>;
 
 interface OpenObject {
@@ -98,13 +98,13 @@ interface OpenObject {
   shape: Shape;
 }
 
-/** Whether the object has a shape now that none had before. */
+/** Returns whether the key leads to a new shape. */
 function addKey(object: OpenObject | undefined, literal: string): boolean {
   const key = literal.includes('\\') ? (JSON.parse(literal) as string) : literal.slice(1, -1);
   if (key === '__proto__') throw invalid('the key "__proto__" is not accepted');
   if (object === undefined) return false;
   if (object.keys.has(key)) {
-    throw invalid(`the key ${JSON.stringify(key.slice(0, 80))} stands twice in one object`);
+    throw invalid(`the key ${JSON.stringify(key.slice(0, 80))} occurs twice in one object`);
   }
   object.keys.add(key);
   const known = object.shape.get(key);

@@ -16,18 +16,18 @@ const descriptor = { mediaType: 'application/octet-stream', digest, size: 1 };
 const image = { schemaVersion: 2, mediaType: ociImageManifest, config: descriptor, layers: [descriptor] };
 const index = { schemaVersion: 2, mediaType: ociImageIndex, manifests: [descriptor] };
 
-/** Not `JSON.stringify` of the value alone: what matters is how a field is spelled. */
+/** Parses a value, or a string as the JSON itself where the spelling matters. */
 function parse(document: unknown, contentType?: string): Manifest {
   const text = typeof document === 'string' ? document : JSON.stringify(document);
   return parseManifest(Buffer.from(text), contentType);
 }
 
-/** The image with its one layer's descriptor written as given. */
+/** The image with `fields` as the JSON of its only layer's descriptor. */
 function withLayer(fields: string): string {
   return `{"schemaVersion":2,"mediaType":"${ociImageManifest}","config":${JSON.stringify(descriptor)},"layers":[{${fields}}]}`;
 }
 
-test('an image is read: its config and layers are the blobs it needs', () => {
+test('the blobs of an image are its config and layers', () => {
   const layer = { ...descriptor, digest: `sha512:${'b'.repeat(128)}`, size: 0 };
   const manifest = parse({ ...image, layers: [layer], annotations: { a: 'b' } });
   assert.deepEqual(manifest, {
@@ -41,16 +41,16 @@ test('an image is read: its config and layers are the blobs it needs', () => {
   });
 });
 
-test('an index is read: its manifests are children, whatever their type', () => {
+test('the children of an index are its manifests, of any type', () => {
   const manifest = parse({ ...index, subject: descriptor, artifactType: 'application/x' });
   assert.deepEqual(manifest.children, [descriptor]);
   assert.deepEqual(manifest.blobs, []);
   assert.deepEqual(manifest.subject, descriptor);
   assert.equal(manifest.artifactType, 'application/x');
-  assert.equal(parse(index).artifactType, undefined, 'an index has no config to take its type from');
+  assert.equal(parse(index).artifactType, undefined, 'an index has no config whose type could be used');
 });
 
-test('layers that need not be held are no blobs', () => {
+test('non-distributable layers are not in blobs', () => {
   const foreign = [
     'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
     'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
@@ -58,19 +58,19 @@ test('layers that need not be held are no blobs', () => {
   assert.deepEqual(parse({ ...image, layers: foreign }).blobs, [descriptor]);
 });
 
-test('fields nobody knows, also inside descriptors, are left alone', () => {
+test('ignores unknown fields, also in descriptors', () => {
   const strange = { ...descriptor, data: 'e30=', platform: { os: 'linux' }, x: [1.5e300, -1, null] };
   assert.ok(parse({ ...image, layers: [strange], manifest: 1, LABELS: {}, x: { Layers: [] } }));
 });
 
 for (const [what, document] of [
   ['empty lists', { ...image, layers: [] }],
-  ['lists that Go wrote as null', { ...image, layers: null }],
-  ['no manifests, as Go writes them', { ...index, manifests: null }],
-  ['optional fields that are null', { ...image, subject: null, artifactType: null, annotations: null }],
-  ['descriptor fields that are null', { ...image, layers: [{ ...descriptor, urls: null, platform: null }] }],
-  ['the list of an index that is null', { ...image, manifests: null }],
-  ['the lists of an image that are null', { ...index, config: null, layers: null }],
+  ['null as its layers, as Go writes an empty list', { ...image, layers: null }],
+  ['null as its manifests, as Go writes an empty list', { ...index, manifests: null }],
+  ['null optional fields', { ...image, subject: null, artifactType: null, annotations: null }],
+  ['null descriptor fields', { ...image, layers: [{ ...descriptor, urls: null, platform: null }] }],
+  ['a null index field in an image', { ...image, manifests: null }],
+  ['null image fields in an index', { ...index, config: null, layers: null }],
 ] as const) {
   test(`a manifest with ${what} is accepted`, () => {
     const manifest = parse(document);
@@ -78,13 +78,13 @@ for (const [what, document] of [
   });
 }
 
-// What Go's `encoding/json` reads alike, old images have in all three spellings.
+// Old images have all three spellings, which Go's `encoding/json` reads alike.
 for (const [how, fields] of [
   ['no type', { digest, size: 1 }],
   ['an empty type', { ...descriptor, mediaType: '' }],
-  ['a type that is null', { ...descriptor, mediaType: null }],
+  ['a null type', { ...descriptor, mediaType: null }],
 ] as const) {
-  test(`a descriptor with ${how} is read as one without a type, wherever it stands`, () => {
+  test(`a descriptor with ${how} has the empty media type in every field`, () => {
     const untyped = { mediaType: '', digest, size: 1 };
     const { blobs, subject, artifactType } = parse({
       ...image,
@@ -97,12 +97,12 @@ for (const [how, fields] of [
   });
 }
 
-test('an annotation that is null is an empty text', () => {
+test('a null annotation is an empty string', () => {
   assert.deepEqual(parse({ ...image, annotations: { a: null, b: 'c' } }).annotations, { a: '', b: 'c' });
 });
 
 for (const mediaType of manifestMediaTypes) {
-  test(`${mediaType} is told by the header, by the document, or by both alike`, () => {
+  test(`${mediaType} is read from the header, the document, or both`, () => {
     const { mediaType: _, ...document } = /index|list/.test(mediaType) ? index : image;
     assert.equal(parse(document, mediaType).mediaType, mediaType);
     assert.equal(parse({ ...document, mediaType }).mediaType, mediaType);
@@ -113,7 +113,7 @@ for (const mediaType of manifestMediaTypes) {
 }
 
 const refused: [string, unknown, string?][] = [
-  // C5: one document must not be both.
+  // C5: no document may be both an image and an index.
   ['an image that lists manifests', { ...image, manifests: [] }],
   ['an index with a config', { ...index, config: descriptor }],
   ['an index with layers', { ...index, layers: [] }],
@@ -121,10 +121,10 @@ const refused: [string, unknown, string?][] = [
   ['a Docker manifest sent as an OCI one', { ...image, mediaType: dockerManifest }, ociImageManifest],
   ['a list sent as an image', { ...index, mediaType: dockerManifestList }, dockerManifest],
   ['no type at all', { ...image, mediaType: undefined }],
-  ['no type but an empty one', { ...image, mediaType: '' }, ' ;charset=utf-8'],
-  ['a type that is no manifest', { ...image, mediaType: 'application/json' }],
-  ['a type that is an inherited property', { ...image, mediaType: 'constructor' }],
-  ['a type that is no text', { ...image, mediaType: 2 }],
+  ['only an empty type', { ...image, mediaType: '' }, ' ;charset=utf-8'],
+  ['a type of no manifest', { ...image, mediaType: 'application/json' }],
+  ['an inherited property as a type', { ...image, mediaType: 'constructor' }],
+  ['a number as a type', { ...image, mediaType: 2 }],
   ['a type with a Chinese character', { ...image, mediaType: 'application/x\u4e2d' }],
   ['a type with a line break', { ...image, mediaType: `${ociImageManifest}\r\nX: y` }],
   ['a type of 10 kB', { ...image, mediaType: 'a'.repeat(10_000) }],
@@ -133,7 +133,7 @@ const refused: [string, unknown, string?][] = [
     { ...image, mediaType: undefined },
     'application/vnd.docker.distribution.manifest.v1+prettyjws',
   ],
-  // C6: one document must not mean two things.
+  // C6: no document may have two meanings.
   ['no schemaVersion', { ...image, schemaVersion: undefined }],
   ['schemaVersion 1', { ...image, schemaVersion: 1 }],
   ['schemaVersion as text', { ...image, schemaVersion: '2' }],
@@ -142,26 +142,26 @@ const refused: [string, unknown, string?][] = [
   ['a field with a long s', { ...image, layerſ: [] }],
   ['a field of a descriptor in another case', { ...image, config: { ...descriptor, Digest: digest } }],
   ['a field of a descriptor with a long s', { ...image, config: { ...descriptor, digeſt: digest } }],
-  ['a field that stands twice', `{"schemaVersion":2,"schemaVersion":2}`],
-  ['a field that stands twice, escaped', withLayer(`"mediaType":"a","\\u006dediaType":"b"`)],
+  ['a duplicate field', `{"schemaVersion":2,"schemaVersion":2}`],
+  ['a duplicate field, escaped', withLayer(`"mediaType":"a","\\u006dediaType":"b"`)],
   ['__proto__', '{"schemaVersion":2,"__proto__":{"config":{}}}'],
   // Shapes.
-  ['a list for a document', []],
-  ['null for a document', null],
-  ['a number for a document', 1],
-  ['a text for a document', '"x"'],
+  ['a list as the document', []],
+  ['null as the document', null],
+  ['a number as the document', 1],
+  ['a string as the document', '"x"'],
   ['no config', { ...image, config: undefined }],
-  ['null for a config', { ...image, config: null }],
-  ['a list for a config', { ...image, config: [] }],
+  ['null as the config', { ...image, config: null }],
+  ['a list as the config', { ...image, config: [] }],
   ['no layers', { ...image, layers: undefined }],
-  ['an object for layers', { ...image, layers: { length: 0 } }],
+  ['an object as layers', { ...image, layers: { length: 0 } }],
   ['a null among the layers', { ...image, layers: [null] }],
   ['no manifests', { ...index, manifests: undefined }],
-  ['a digest that is null', { ...image, config: { ...descriptor, digest: null } }],
-  ['a schemaVersion that is null', { ...image, schemaVersion: null }],
+  ['a null digest', { ...image, config: { ...descriptor, digest: null } }],
+  ['a null schemaVersion', { ...image, schemaVersion: null }],
   ['an artifact type with a NUL', { ...image, artifactType: 'a/\0' }],
   ['a config whose type has a NUL', { ...image, config: { ...descriptor, mediaType: 'a/\0' } }],
-  ['a descriptor whose type is no text', { ...image, layers: [{ ...descriptor, mediaType: 1 }] }],
+  ['a descriptor whose type is a number', { ...image, layers: [{ ...descriptor, mediaType: 1 }] }],
   ['an artifact type of 256 characters', { ...image, artifactType: 'a'.repeat(256) }],
   [
     'a config whose type has 256 characters',
@@ -174,10 +174,10 @@ const refused: [string, unknown, string?][] = [
     { ...image, config: { ...descriptor, digest: digest.toUpperCase() } },
   ],
   ['a digest in a list', { ...image, config: { ...descriptor, digest: [digest] } }],
-  ['a subject that is a text', { ...image, subject: digest }],
-  ['an artifactType that is no text', { ...image, artifactType: {} }],
+  ['a subject that is a string', { ...image, subject: digest }],
+  ['an artifactType that is an object', { ...image, artifactType: {} }],
   ['annotations that are a list', { ...image, annotations: [] }],
-  ['an annotation that is no text', { ...image, annotations: { a: 1 } }],
+  ['an annotation that is a number', { ...image, annotations: { a: 1 } }],
   ['10,001 layers', { ...image, layers: Array(10_001).fill(descriptor) }],
 ];
 
@@ -214,7 +214,7 @@ for (const [text, size] of [
   ['1e3', 1000],
   ['9007199254740991', 2 ** 53 - 1],
 ] as const) {
-  test(`the size ${text} is ${size} bytes`, () => {
+  test(`the size ${text} is read as ${size} bytes`, () => {
     assert.equal(
       parse(withLayer(`"mediaType":"a","digest":"${digest}","size":${text}`)).blobs[1]?.size,
       size,
@@ -222,14 +222,14 @@ for (const [text, size] of [
   });
 }
 
-test('10,000 layers are read without holding up the others', () => {
+test('parses 10,000 layers within 500 ms', () => {
   const bytes = Buffer.from(JSON.stringify({ ...image, layers: Array(10_000).fill(descriptor) }));
   const start = performance.now();
   assert.equal(parseManifest(bytes, undefined).blobs.length, 10_001);
   assert.ok(performance.now() - start < 500);
 });
 
-test('whatever is put in the place of one field, the answer is a manifest or what is wrong with it', () => {
+test('any value in place of one field gives a manifest or a RegistryError', () => {
   const field = fc.constantFrom(
     ...[
       'schemaVersion',

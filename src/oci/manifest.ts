@@ -4,41 +4,41 @@ import { readStrictJson } from './json.ts';
 import { isDockerSchema1, isNonDistributable, manifestKind, manifestMediaTypes } from './media-types.ts';
 import { atOnce, type Steps } from './steps.ts';
 
-/** A reference to content, as it stands in a manifest (OCI image spec, "Content Descriptors"). */
+/** A reference to content in a manifest (OCI image spec, "Content Descriptors"). */
 export interface Descriptor {
-  /** `''` where it is not said, as in some old images. */
+  /** `''` if absent, as in some old images. */
   readonly mediaType: string;
   readonly digest: Digest;
   readonly size: number;
 }
 
-/** What the registry needs to know of a manifest; the bytes themselves are kept and served as they came. */
+/** The fields of a manifest that the registry uses; the bytes are stored and served unchanged. */
 export interface Manifest {
   readonly mediaType: string;
   readonly kind: 'image' | 'index';
-  /** Config and layers that the repository must hold (non-distributable layers are left out). */
+  /** Config and layers that the repository must hold, without non-distributable layers. */
   readonly blobs: readonly Descriptor[];
-  /** An index's entries: manifests as a rule, plain layers in BuildKit's cache exports. */
+  /** An index's entries: usually manifests, plain layers in BuildKit's cache exports. */
   readonly children: readonly Descriptor[];
   readonly subject: Descriptor | undefined;
-  /** Its own `artifactType`, else an image's config media type (end-12). */
+  /** The manifest's `artifactType`, else an image's config media type (end-12). */
   readonly artifactType: string | undefined;
   readonly annotations: Readonly<Record<string, string>> | undefined;
 }
 
 const maxReferences = 10_000;
-/** RFC 6838, 4.2: a type and a subtype of at most 127 characters each. Referrers are found by it, so databases index it. */
+/** RFC 6838, 4.2: type and subtype of at most 127 characters each. Databases index it, to find referrers. */
 export const maxArtifactType = 255;
 
-/** {@link readManifest} at once. */
+/** {@link readManifest} without steps. */
 export function parseManifest(bytes: Uint8Array, contentType: string | undefined): Manifest {
   return atOnce(readManifest(bytes, contentType));
 }
 
 /**
- * Reads a manifest: `bytes` is the body, `contentType` the request's header. Unknown fields are left alone; what
- * clients could read in two ways is refused (an image that is also an index, keys in another case, …). A field that is null
- * is one that is not there: so Go's `encoding/json` reads it, and so some clients write it.
+ * Parses a manifest: `bytes` is the body, `contentType` the request's header. Unknown fields are ignored; what clients could read
+ * in two ways is rejected (an image that is also an index, keys in another case, …). A null field counts as absent: Go's
+ * `encoding/json` reads it so, and some clients write it so.
  *
  * @throws RegistryError `MANIFEST_INVALID`, or `DIGEST_INVALID` for a descriptor's digest
  */
@@ -49,7 +49,7 @@ export function* readManifest(bytes: Uint8Array, contentType: string | undefined
   const mediaType = agreeOnMediaType(contentType, document.mediaType ?? undefined);
   const kind = manifestKind(mediaType);
   if (kind === undefined) throw invalid(mediaTypeProblem(mediaType));
-  // CVE-2021-41190: a document that clients could take for either must not exist.
+  // CVE-2021-41190: no document may be both an image and an index.
   const foreign = kind === 'image' ? ['manifests'] : ['config', 'layers'];
   for (const field of foreign) {
     if (!isAbsent(document[field]))
@@ -98,12 +98,12 @@ function byFoldedName(fields: readonly string[]): ReadonlyMap<string, string> {
   return new Map(fields.map((field) => [foldCase(field), field]));
 }
 
-/** As Go folds: its decoder takes `ſ` (U+017F) for `s` too, which `toLowerCase` alone leaves as it is. */
+/** Folds case like Go's decoder, which also matches `ſ` (U+017F) with `s`; `toLowerCase` alone keeps `ſ`. */
 function foldCase(key: string): string {
   return key.toUpperCase().toLowerCase();
 }
 
-/** `Content-Type` (without parameters) and the inner `mediaType` must be one and the same. */
+/** `Content-Type` (without parameters) and the manifest's `mediaType` must be equal where both are given. */
 function agreeOnMediaType(contentType: string | undefined, inner: unknown): string {
   if (inner !== undefined && typeof inner !== 'string') throw invalid('"mediaType" must be a string');
   const outer = contentType?.split(';', 1)[0]?.trim().toLowerCase();
@@ -111,7 +111,8 @@ function agreeOnMediaType(contentType: string | undefined, inner: unknown): stri
     throw invalid(`Content-Type is ${quote(outer)}, "mediaType" in the manifest is ${quote(inner)}`);
   }
   const mediaType = outer || inner;
-  if (!mediaType) throw invalid('neither Content-Type nor "mediaType" says what kind of manifest this is');
+  if (!mediaType)
+    throw invalid('the manifest has no media type: neither Content-Type nor "mediaType" is given');
   return mediaType;
 }
 
@@ -123,7 +124,7 @@ function mediaTypeProblem(mediaType: string): string {
 
 function parseDescriptors(value: unknown, field: string): Descriptor[] {
   if (value === undefined) throw invalid(`"${field}" is missing`);
-  // The one field that is not absent when it is null: Go clients write an empty list so.
+  // Unlike other null fields this one is not absent: Go clients write an empty list as null.
   if (value === null) return [];
   if (!Array.isArray(value)) throw invalid(`"${field}" must be a list`);
   if (value.length > maxReferences) {
@@ -154,10 +155,10 @@ function artifactTypeOf(value: unknown, config: Descriptor | undefined): string 
   throw invalid(`the artifact type ${quote(artifactType)} is longer than ${maxArtifactType} characters`);
 }
 
-/** A media type; `''` where it is absent. */
+/** A media type; `''` if absent. */
 function parseMediaType(value: unknown, field: string): string {
   if (isAbsent(value)) return '';
-  // Not every database takes a NUL in a text.
+  // PostgreSQL accepts no NUL in text.
   if (typeof value !== 'string' || value.includes('\0')) throw invalid(`"${field}" must be a media type`);
   return value;
 }
@@ -166,9 +167,10 @@ function parseAnnotations(value: unknown): Record<string, string> | undefined {
   if (isAbsent(value)) return undefined;
   const annotations = asObject(value, '"annotations"');
   for (const [key, text] of Object.entries(annotations)) {
-    // Go reads a text that is null as an empty one.
+    // Go reads a null string as an empty one.
     if (text === null) annotations[key] = '';
-    else if (typeof text !== 'string') throw invalid(`"annotations" maps text to text; ${quote(key)} is not`);
+    else if (typeof text !== 'string')
+      throw invalid(`the value of ${quote(key)} in "annotations" must be a string`);
   }
   return annotations as Record<string, string>;
 }
@@ -184,7 +186,7 @@ function asObject(value: unknown, what: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** Go's decoder takes `"Layers"` for `"layers"`, JavaScript's does not: one document, two meanings. */
+/** Go's decoder reads `"Layers"` as `"layers"`, JavaScript's does not: one document with two meanings. */
 function refuseFoldedKeys(
   object: Record<string, unknown>,
   fields: ReadonlyMap<string, string>,
@@ -193,7 +195,7 @@ function refuseFoldedKeys(
   for (const key of Object.keys(object)) {
     const field = fields.get(foldCase(key));
     if (field !== undefined && field !== key)
-      throw invalid(`${what} has ${quote(key)} where the field is "${field}"`);
+      throw invalid(`${what} has the key ${quote(key)}, which must be spelled "${field}"`);
   }
 }
 

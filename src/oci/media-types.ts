@@ -1,4 +1,4 @@
-/** The manifests Berth accepts; anything else under `manifests/` is refused at PUT. */
+/** Media types that a manifest PUT accepts; others are rejected. */
 export const ociImageManifest = 'application/vnd.oci.image.manifest.v1+json';
 export const ociImageIndex = 'application/vnd.oci.image.index.v1+json';
 export const dockerManifest = 'application/vnd.docker.distribution.manifest.v2+json';
@@ -13,17 +13,17 @@ const kinds: Readonly<Record<string, 'image' | 'index'>> = {
 
 export const manifestMediaTypes: readonly string[] = Object.keys(kinds);
 
-/** Whether a media type is that of an image manifest, of an index, or of neither. */
+/** The kind of manifest of a media type; `undefined` if it is not a manifest type. */
 export function manifestKind(mediaType: string): 'image' | 'index' | undefined {
   return Object.hasOwn(kinds, mediaType) ? kinds[mediaType] : undefined;
 }
 
-/** Docker's first format, signed JSON without content addresses; clients that speak it are long gone. */
+/** Docker's first format: signed JSON without content addresses, no longer used by any client. */
 export function isDockerSchema1(mediaType: string): boolean {
   return mediaType.startsWith('application/vnd.docker.distribution.manifest.v1');
 }
 
-/** Layers whose bytes the registry need not hold (OCI `nondistributable`, Docker's `foreign`). */
+/** Whether the registry need not hold the layer's bytes (OCI `nondistributable`, Docker's `foreign`). */
 export function isNonDistributable(mediaType: string): boolean {
   return mediaType.includes('nondistributable') || mediaType.includes('.foreign.');
 }

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { RegistryError } from './errors.ts';
 import { asAccountName, asName, asRobotName, parseName } from './name.ts';
 
-/** The spec's grammar read by hand, character by character: slow, and without a regular expression. */
+/** The spec's grammar without regular expressions, character by character. */
 function isNameByHand(text: string): boolean {
   if (text.length > 255) return false;
   return text.split('/').every((component) => {
@@ -50,7 +50,7 @@ const invalid = [
   ['three underscores', 'a___b'],
   ['two kinds of separator together', 'a.-b'],
   ['a dot alone', '.'],
-  ['the folder above', '../a'],
+  ['a parent path', '../a'],
   ['an encoded dot', 'a/%2e%2e/b'],
   ['an encoded slash', 'a%2fb'],
   ['a NUL', 'a\0b'],
@@ -66,7 +66,7 @@ const invalid = [
 ] as const;
 
 for (const name of valid) {
-  test(`the name ${name.slice(0, 50)} is accepted as it is`, () => {
+  test(`accepts the name ${name.slice(0, 50)} unchanged`, () => {
     assert.equal(parseName(name), name);
     assert.equal(asName(name), name);
   });
@@ -79,7 +79,7 @@ for (const [what, text] of invalid) {
   });
 }
 
-test('the parser and the grammar read by hand agree on every text', () => {
+test('the parser agrees with the hand-written grammar on any text', () => {
   const nearNames = fc.string({ unit: fc.constantFrom(...'ab0._-/A%'), maxLength: 24 });
   fc.assert(
     fc.property(fc.oneof(nearNames, fc.string({ unit: 'binary' })), (text) => {
@@ -89,7 +89,7 @@ test('the parser and the grammar read by hand agree on every text', () => {
   );
 });
 
-test('a name that the grammar makes is accepted, and nothing but RegistryError is thrown for the rest', () => {
+test('accepts every name of the grammar, and throws only RegistryError for others', () => {
   const word = fc.string({ unit: fc.constantFrom(...'abz09'), minLength: 1, maxLength: 5 });
   const separator = fc.constantFrom('.', '_', '__', '-', '----');
   const component = fc
@@ -108,7 +108,7 @@ test('a name that the grammar makes is accepted, and nothing but RegistryError i
   );
 });
 
-test("a robot's name is a namespace, a plus and another component", () => {
+test("a robot's name is a namespace, a plus and a component", () => {
   assert.deepEqual(asRobotName('acme+ci'), { name: 'acme+ci', namespace: 'acme' });
   assert.deepEqual(asRobotName('a.b+c-d'), { name: 'a.b+c-d', namespace: 'a.b' });
   for (const text of [
@@ -128,7 +128,7 @@ test("a robot's name is a namespace, a plus and another component", () => {
   }
 });
 
-test('an account is called as a namespace or as a robot', () => {
+test("an account name is a namespace or a robot's name", () => {
   for (const text of ['acme', 'a-b', 'acme+ci']) assert.equal(asAccountName(text), text);
   for (const text of ['', 'acme/app', 'Acme', '_catalog', 'acme+', '-', 'a\0']) {
     assert.equal(asAccountName(text), undefined, text);

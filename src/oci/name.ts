@@ -5,7 +5,7 @@ import { RegistryError } from './errors.ts';
 export type RepositoryName = string & { readonly __brand: 'RepositoryName' };
 
 const maxNameLength = 255;
-// Every alternative starts with a character that no other can match there, so matching is linear in JavaScript too.
+// Every alternative starts with a different character, so matching takes linear time.
 const component = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
 const namePattern = new RegExp(`^${component}(?:/${component})*$`);
 
@@ -14,36 +14,36 @@ export function parseName(text: string): RepositoryName {
   if (text.length > maxNameLength) {
     throw new RegistryError(
       'NAME_INVALID',
-      `a name has at most ${maxNameLength} characters, this one ${text.length}`,
+      `the name has ${text.length} characters; at most ${maxNameLength} are allowed`,
     );
   }
   const name = asName(text);
   if (name === undefined) {
     throw new RegistryError(
       'NAME_INVALID',
-      `${quote(text)}: components of lowercase letters and digits, parted by '.', '_', '__' or '-', joined by '/'`,
+      `${quote(text)} is not a name: lowercase letters and digits, separated by '.', '_', '__', '-' or '/'`,
     );
   }
   return name;
 }
 
-/** The name that `text` spells, or `undefined`. */
+/** `text` as a repository name, or `undefined`. */
 export function asName(text: string): RepositoryName | undefined {
   return text.length <= maxNameLength && namePattern.test(text) ? (text as RepositoryName) : undefined;
 }
 
-/** The first component of a repository's name that has more than one: the name of the user or organisation that it belongs to. */
+/** The first of several components of a repository's name: the user or organisation that owns the repository. */
 export type Namespace = string & { readonly __brand: 'Namespace' };
 
 const maxNamespaceLength = 128;
 const componentPattern = new RegExp(`^${component}$`);
 
-/** The namespace that `text` spells, or `undefined`. */
+/** `text` as a namespace, or `undefined`. */
 export function asNamespace(text: string): Namespace | undefined {
   return text.length <= maxNamespaceLength && componentPattern.test(text) ? (text as Namespace) : undefined;
 }
 
-/** Where the repository belongs; `undefined` for a name of one component, which is nobody's but the administrators'. */
+/** The repository's namespace; `undefined` for a name of one component, which only administrators control. */
 export function namespaceOf(name: RepositoryName): Namespace | undefined {
   const slash = name.indexOf('/');
   return slash === -1 ? undefined : (name.slice(0, slash) as Namespace);
@@ -52,10 +52,10 @@ export function namespaceOf(name: RepositoryName): Namespace | undefined {
 /** A robot's name: `acme+deploy` works for the namespace `acme`; made only by {@link asRobotName}. */
 export type RobotName = string & { readonly __brand: 'RobotName' };
 
-/** What an account may be called: users and organisations as their namespace, robots after it. */
+/** An account's name: users and organisations have the name of their namespace, robots one below it. */
 export type AccountName = Namespace | RobotName;
 
-/** The robot's name that `text` spells, with the namespace that it works for, or `undefined`. */
+/** `text` as a robot's name, with its namespace, or `undefined`. */
 export function asRobotName(text: string): { name: RobotName; namespace: Namespace } | undefined {
   const [owner = '', own = '', ...rest] = text.split('+', 3);
   const namespace = asNamespace(owner);
@@ -63,7 +63,7 @@ export function asRobotName(text: string): { name: RobotName; namespace: Namespa
   return { name: text as RobotName, namespace };
 }
 
-/** The account's name that `text` spells, or `undefined`. */
+/** `text` as an account name, or `undefined`. */
 export function asAccountName(text: string): AccountName | undefined {
   return asNamespace(text) ?? asRobotName(text)?.name;
 }

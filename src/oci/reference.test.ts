@@ -8,7 +8,7 @@ import { asTag, fallbackTag, parseReference, parseTag, printReference } from './
 const letters = 'abcdefghijklmnopqrstuvwxyz';
 const word = `${letters}${letters.toUpperCase()}0123456789_`;
 
-/** The grammar read by hand. */
+/** The grammar without regular expressions. */
 function isTagByHand(text: string): boolean {
   return (
     text.length >= 1 &&
@@ -19,16 +19,16 @@ function isTagByHand(text: string): boolean {
 }
 
 for (const tag of ['latest', '1', '_', 'V1.0-rc_2', '__proto__', 'constructor', 'a'.repeat(128), 'a..b--']) {
-  test(`the tag ${tag.slice(0, 20)} is accepted as it is`, () => {
+  test(`accepts the tag ${tag.slice(0, 20)} unchanged`, () => {
     assert.equal(parseTag(tag), tag);
   });
 }
 
 const invalid = [
   ['nothing', ''],
-  ['a dot first', '.a'],
-  ['the folder above', '..'],
-  ['a dash first', '-a'],
+  ['a leading dot', '.a'],
+  ['a parent path', '..'],
+  ['a leading dash', '-a'],
   ['a slash', 'a/b'],
   ['an encoded slash', 'a%2fb'],
   ['a plus, which Helm writes as _', '1.0+2'],
@@ -47,7 +47,7 @@ for (const [what, text] of invalid) {
   });
 }
 
-test('the parser and the grammar read by hand agree on every text', () => {
+test('the parser agrees with the hand-written grammar on any text', () => {
   const near = fc.string({ unit: fc.constantFrom(...'aZ0_.-:/ \n'), maxLength: 8 });
   const long = fc.string({ unit: fc.constantFrom(...'a.'), minLength: 126, maxLength: 130 });
   fc.assert(
@@ -58,13 +58,13 @@ test('the parser and the grammar read by hand agree on every text', () => {
   );
 });
 
-test('the colon decides whether a digest or a tag was meant', () => {
+test('parses text with a colon as a digest, other text as a tag', () => {
   assert.throws(() => parseReference('sha256:abc'), { code: 'DIGEST_INVALID' });
   assert.throws(() => parseReference('a b'), { code: 'TAG_INVALID' });
   assert.deepEqual(parseReference('sha256'), { kind: 'tag', tag: 'sha256' });
 });
 
-test('a reference printed is the text it was parsed from', () => {
+test('printReference returns the parsed text', () => {
   const hex = fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 64, maxLength: 64 });
   const tag = fc.stringMatching(/^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}$/);
   fc.assert(
@@ -86,7 +86,7 @@ test('a reference printed is the text it was parsed from', () => {
   );
 });
 
-test('every digest has a fallback tag that is a tag, cut as the spec cuts it', () => {
+test('the fallback tag of every digest is a valid tag, truncated as in the spec', () => {
   const sha256 = parseDigest(`sha256:${'a'.repeat(64)}`);
   assert.equal(fallbackTag(sha256), `sha256-${'a'.repeat(64)}`);
   const sha512: Digest = parseDigest(`sha512:${'b'.repeat(128)}`);

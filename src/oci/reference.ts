@@ -4,14 +4,14 @@ import { RegistryError } from './errors.ts';
 /** A tag's name; made only by {@link parseTag}. */
 export type Tag = string & { readonly __brand: 'Tag' };
 
-/** What stands for a manifest in a URL. */
+/** The `<reference>` of a manifest in a URL. */
 export type Reference =
   | { readonly kind: 'tag'; readonly tag: Tag }
   | { readonly kind: 'digest'; readonly digest: Digest };
 
 const tagPattern = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 
-/** The tag that `text` spells, or `undefined`. */
+/** `text` as a tag, or `undefined`. */
 export function asTag(text: string): Tag | undefined {
   return text.length <= 128 && tagPattern.test(text) ? (text as Tag) : undefined;
 }
@@ -22,14 +22,14 @@ export function parseTag(text: string): Tag {
   if (tag === undefined) {
     throw new RegistryError(
       'TAG_INVALID',
-      `${quote(text)}: at most 128 letters, digits, '_', '.' or '-', not starting with '.' or '-'`,
+      `${quote(text)} is not a tag: at most 128 letters, digits, '_', '.' or '-', not starting with '.' or '-'`,
     );
   }
   return tag;
 }
 
 /**
- * A tag cannot hold a colon and a digest must, so the colon decides which of the two the caller meant.
+ * Parses a digest if the text has a colon, which every digest and no tag contains; else a tag.
  * @throws RegistryError `DIGEST_INVALID` or `TAG_INVALID`
  */
 export function parseReference(text: string): Reference {
@@ -38,7 +38,7 @@ export function parseReference(text: string): Reference {
     : { kind: 'tag', tag: parseTag(text) };
 }
 
-/** The tag under which clients without the referrers API list the manifests that refer to `digest`. */
+/** The tag of the index in which clients without the referrers API list the referrers of `digest`. */
 export function fallbackTag(digest: Digest): string {
   // Spec, "Referrers Tag Schema": the algorithm cut at 32, the encoded part at 64 characters.
   const [algorithm = '', encoded = ''] = digest.split(':');

@@ -1,12 +1,12 @@
 /**
- * Prefixes of artifact types, by what a client that reads the first referrers only must not miss: it refuses an image whose
- * signature or attestation it does not see.
+ * Prefixes of artifact types, most important first: a client that reads only the first page of referrers rejects an image when the
+ * signature or attestation is not on it.
  */
 const ranks: readonly (readonly string[])[] = [
   [
     'application/vnd.dev.cosign.artifact.sig.',
     'application/vnd.dev.cosign.simplesigning.',
-    // Of a signature or of an attestation.
+    // A signature or an attestation.
     'application/vnd.dev.sigstore.bundle',
     'application/vnd.cncf.notary.signature',
   ],
@@ -14,8 +14,8 @@ const ranks: readonly (readonly string[])[] = [
 ];
 
 /**
- * Where referrers of this artifact type come in a listing: 0 for signatures, 1 for attestations, 2 for all others. Databases
- * keep it with each manifest, so a change of the table needs a migration.
+ * The rank of an artifact type in a listing of referrers: 0 for signatures, 1 for attestations, 2 for others. Stored with each
+ * manifest, so a change of the prefixes needs a migration.
  */
 export function referrerRank(artifactType: string | null): number {
   const rank = ranks.findIndex((prefixes) => prefixes.some((prefix) => artifactType?.startsWith(prefix)));

@@ -1,7 +1,7 @@
-/** Work in steps of a millisecond or so: it yields wherever something else may have its turn, and returns the result. */
+/** Work in steps of about a millisecond: yields between steps, so that other work can run, and returns the result. */
 export type Steps<T> = Generator<void, T>;
 
-/** All steps, one after another. */
+/** Runs all steps without a pause. */
 export function atOnce<T>(steps: Steps<T>): T {
   for (;;) {
     const { done, value } = steps.next();
