@@ -1,4 +1,4 @@
-// Who may do what, and how they say who they are: the settings around `access/`.
+// Settings for authentication, authorization, rate limits and the audit log.
 import { z } from 'zod';
 import {
   accountName,
@@ -15,7 +15,7 @@ import {
   webUrl,
 } from './values.ts';
 
-const WORDS_ALLOWED = 'a list of words, with commas between them in a variable';
+const WORDS_ALLOWED = 'a list of words; comma-separated in a variable';
 
 function word() {
   return z.string().regex(/^[^\s,]+$/);
@@ -23,105 +23,103 @@ function word() {
 
 export const externalUrl = webUrl().exactOptional().meta({
   description:
-    'Where clients reach the registry: the address of its token server and of single sign-on in what they are told.',
-  absent: 'what the request says, by its Host header or through a trusted proxy',
+    "The registry's public URL, used for the token server and single sign-on in what clients are sent.",
+  absent: "the request's own host: its Host header, or what a trusted proxy forwards",
   flag: '--external-url <url>',
 });
 
 export const absoluteLocations = toggle().prefault(false).meta({
   description:
-    "Whether Location headers carry scheme and host, as registry:2's do, for clients that count on it: externalUrl's, or those by which the client reached the registry.",
+    "Whether Location headers are absolute URLs, as registry:2's are, for clients that need them: with the scheme and host of externalUrl, else of the request.",
 });
 
 export const trustedProxies = list(
   network(),
-  'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable',
+  'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable',
 )
   .prefault([])
   .meta({
     description:
-      'The proxies whose forwardedHeaders are believed, each of a chain; from anyone else they are ignored.',
+      'The proxies whose forwardedHeaders are trusted, all of a chain; from other addresses these headers are ignored.',
     absent: 'none',
   });
 
 export const forwardedHeaders = choice(['x-forwarded', 'forwarded']).prefault('x-forwarded').meta({
   description:
-    "Which headers of trusted proxies are read: X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, or RFC 7239's Forwarded. Proxies have to set these; the others are ignored.",
+    "Which headers of trusted proxies are read: X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, or RFC 7239's Forwarded. Proxies must set these; the other ones are ignored.",
 });
 
 export const anonymous = choice(['none', 'public', 'pull', 'push']).exactOptional().meta({
   description:
-    'What callers without credentials may do: nothing, pull public repositories, pull every repository, or everything.',
+    'Rights of callers without credentials: none, pull from public repositories, pull from all repositories, or everything.',
   absent: '`push` on a loopback address, `public` on any other',
   flag: '--allow-anonymous <none|public|pull|push>',
 });
 
 export const admin = z
   .strictObject({
-    name: accountName()
-      .prefault('admin')
-      .meta({ description: 'The name of the administrator that is made when there is none.' }),
+    name: accountName().prefault('admin').meta({ description: 'The name of the first administrator.' }),
     password: secret().exactOptional().meta({
-      description: 'The password that this administrator is made with; it changes nothing afterwards.',
-      absent: 'a random one, which is printed once',
+      description: 'The initial password of the first administrator; ignored once there is an administrator.',
+      absent: 'a random password, printed once',
     }),
   })
   .readonly()
   .prefault({})
   .meta({
     description:
-      'The first administrator, who is made at the start of a registry with logins that has no administrator.',
+      'The first administrator, created at the start of a registry with logins that has no administrator.',
   });
 
 export const access = z
   .strictObject({
     tokenLifetime: duration({ min: '1m', max: '24h' }).prefault('5m').meta({
       description:
-        'How long a token of the token server is good for pulls; pushes and deletes are checked against the rights of the moment.',
+        'How long a token of the token server is valid for pulls; pushes and deletes are checked against current rights.',
     }),
     refreshLifetime: duration({ min: '1h', max: '3650d' }).prefault('90d').meta({
-      description: 'How long a client that logged in may fetch tokens without logging in again.',
+      description: 'How long a logged-in client may fetch tokens without logging in again.',
     }),
     passwordLogin: toggle().prefault(true).meta({
-      description: 'Whether passwords are accepted; if not, people need access tokens.',
+      description: 'Whether passwords are accepted; if not, users need access tokens.',
     }),
     createNamespaces: choice(['administrators', 'users']).prefault('administrators').meta({
-      description: 'Who may make a namespace that nobody has, and that holds nothing, by pushing to it.',
+      description: 'Who may create a namespace by pushing to it, if it has no owner and no repositories.',
     }),
     namespacesPerUser: count({ min: 1, max: 1_000_000 }).prefault(10).meta({
       description:
-        'How many namespaces a user may make by pushing to them, where users may; those that were deleted do not count.',
+        'How many namespaces a user may create by pushing, if access.createNamespaces is users; deleted ones do not count.',
     }),
   })
   .readonly()
   .prefault({})
-  .meta({ description: 'How people and machines log in, and for how long.' });
+  .meta({ description: 'Logins of people and machines.' });
 
 const signOnSettings = z.strictObject({
   issuer: webUrl().exactOptional().meta({
-    description: 'The OpenID Connect provider: the URL that its discovery document is below.',
-    absent: 'none; there is no single sign-on',
+    description: 'The issuer URL of the OpenID Connect provider; its discovery document is below this URL.',
+    absent: 'none; single sign-on is off',
   }),
   clientId: oneLine().exactOptional().meta({
-    description: 'What Berth is called at the provider.',
-    absent: 'none; it has to be given with signOn.issuer',
+    description: "Berth's client id at the provider.",
+    absent: 'none; required with signOn.issuer',
   }),
   clientSecret: secret().exactOptional().meta({
-    description: "Berth's secret at the provider.",
-    absent: 'none; Berth is a public client, with PKCE alone',
+    description: "Berth's client secret at the provider.",
+    absent: 'none; Berth is a public client, with PKCE only',
   }),
   scopes: list(word(), WORDS_ALLOWED)
     .prefault(['openid', 'profile', 'email'])
-    .meta({ description: 'What Berth asks the provider for.' }),
+    .meta({ description: 'The scopes that Berth requests from the provider.' }),
   usernameClaim: text(/^[^\s,]+$/, 'the name of a claim')
     .prefault('preferred_username')
-    .meta({ description: "The claim that a new user's name is taken from." }),
+    .meta({ description: 'The claim with the name for a new user.' }),
   groupsClaim: text(/^[^\s,]+$/, 'the name of a claim')
     .prefault('groups')
-    .meta({ description: "The claim that lists a user's groups, which teams are filled from." }),
+    .meta({ description: "The claim with a user's groups, which determine team membership." }),
   administratorsGroup: oneLine().exactOptional().meta({
-    description: 'The group whose members are administrators, as of each sign-on.',
-    absent: 'none; sign-on changes nothing about who is an administrator',
+    description: 'The group whose members are administrators; applied at each sign-on.',
+    absent: 'none; sign-on does not change administrators',
   }),
 });
 
@@ -138,24 +136,24 @@ export const signOn = signOnSettings
 
 const tokenServerSettings = z.strictObject({
   realm: webUrl().exactOptional().meta({
-    description: 'Where clients fetch their tokens, if not from Berth.',
+    description: 'The URL from which clients fetch tokens instead of Berth.',
     absent: "Berth's own token server",
   }),
   service: oneLine().exactOptional().meta({
-    description: "What this registry is called there; the tokens' audience.",
-    absent: 'none; it has to be given with tokenServer.realm',
+    description: 'The name of this registry at the token server: the audience of its tokens.',
+    absent: 'none; required with tokenServer.realm',
   }),
   issuer: oneLine().exactOptional().meta({
-    description: "What the token server calls itself; the tokens' issuer.",
-    absent: 'none; it has to be given with tokenServer.realm',
+    description: "The token server's name: the issuer of its tokens.",
+    absent: 'none; required with tokenServer.realm',
   }),
   certificates: path().exactOptional().meta({
-    description: 'A PEM file with the certificates, or public keys, that tokens are signed with.',
-    absent: 'none; then tokenServer.keys has to be given',
+    description: 'A PEM file with the certificates or public keys that verify the tokens.',
+    absent: 'none; then tokenServer.keys is required',
   }),
   keys: path().exactOptional().meta({
-    description: 'A file with the same keys as a JSON Web Key Set.',
-    absent: 'none; then tokenServer.certificates has to be given',
+    description: 'A file with these keys as a JSON Web Key Set.',
+    absent: 'none; then tokenServer.certificates is required',
   }),
 });
 
@@ -173,30 +171,31 @@ export const tokenServer = tokenServerSettings
   .prefault({})
   .meta({
     description:
-      "Another token server, in Docker's token format, whose tokens are trusted in place of Berth's.",
+      "An external token server with Docker's token format, whose tokens are accepted instead of Berth's.",
   });
 
 export const loginLimits = {
   loginsPerAddress: count({ min: 1, max: 1_000_000 }).prefault(30).meta({
-    description: 'How many wrong passwords an address may send in a minute before it has to wait.',
+    description: 'How many wrong passwords an address may send per minute before it has to wait.',
   }),
   loginsPerAccount: count({ min: 1, max: 1_000_000 }).prefault(10).meta({
-    description: 'How many wrong passwords may be sent for an account in a minute before it has to wait.',
+    description:
+      'How many wrong passwords may be sent for an account per minute before its logins have to wait.',
   }),
 };
 
-const perMinute = (who: string) =>
+const perMinute = (client: string) =>
   count({ min: 1, max: 10_000_000 })
     .exactOptional()
     .meta({
-      description: `How many requests ${who} may send in a minute, to one process.`,
+      description: `How many requests ${client} may send per minute, to one process.`,
       absent: 'no limit',
     });
-const pulls = (who: string) =>
+const pulls = (client: string) =>
   count({ min: 1, max: 100_000_000 })
     .exactOptional()
     .meta({
-      description: `How many manifests ${who} may pull in rateLimits.pullWindow, from all replicas together.`,
+      description: `How many manifests ${client} may pull in rateLimits.pullWindow, from all replicas together.`,
       absent: 'no limit',
     });
 
@@ -208,11 +207,11 @@ export const rateLimits = z
     pullsPerUser: pulls('a user'),
     pullWindow: duration({ min: '1m', max: '30d' })
       .prefault('6h')
-      .meta({ description: 'The time over which pulls are counted.' }),
+      .meta({ description: 'The time window in which pulls are counted.' }),
   })
   .readonly()
   .prefault({})
-  .meta({ description: 'How much a client may ask for; answers carry Docker Hub’s RateLimit headers.' });
+  .meta({ description: 'Request and pull limits; answers carry Docker Hub’s RateLimit headers.' });
 
 export const audit = z
   .strictObject({
@@ -220,14 +219,14 @@ export const audit = z
       .prefault('90d')
       .meta({ description: 'How long the audit log is kept.' }),
     pulls: toggle().prefault(false).meta({
-      description: 'Whether pulls are in the audit log as well, not only writes, logins and refusals.',
+      description: 'Whether the audit log contains pulls too, not only writes, logins and refusals.',
     }),
   })
   .readonly()
   .prefault({})
-  .meta({ description: 'Who did what: the audit log.' });
+  .meta({ description: 'The audit log.' });
 
-/** The loader says it in its own words. */
+/** Reports a missing key; the loader formats the message. */
 function missing(context: z.RefinementCtx, path: string[], beside: string[]): never {
   context.addIssue({ code: 'custom', path, message: 'missing', params: { with: beside }, continue: true });
   return z.NEVER;

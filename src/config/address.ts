@@ -1,4 +1,4 @@
-// Where to listen: `HOST:PORT`, an IPv6 address in brackets.
+// Listen addresses: `HOST:PORT`, an IPv6 address in brackets.
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 
 export interface ListenAddress {
@@ -27,7 +27,7 @@ export function formatAddress({ host, port }: ListenAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Whether only this machine can reach the address. A name other than `localhost` is never trusted to be. */
+/** Whether only this machine can reach the address. Of host names, only `localhost` counts. */
 export function isLoopback({ host }: ListenAddress): boolean {
   if (isIPv4(host)) return loopback.check(host, 'ipv4');
   if (isIPv6(host)) return loopback.check(host, 'ipv6');
@@ -37,6 +37,6 @@ export function isLoopback({ host }: ListenAddress): boolean {
 function isHostname(host: string): boolean {
   if (host.length > 253) return false;
   const labels = host.split('.');
-  // A last label of digits alone is a mistyped IPv4 address: getaddrinfo would make 127.1 or 0 into one.
+  // A last label of digits only is a mistyped IPv4 address: getaddrinfo accepts 127.1 and 0 as addresses.
   return labels.every((label) => LABEL.test(label)) && !/^\d+$/.test(labels.at(-1)!);
 }

@@ -29,9 +29,9 @@ function mistakesOf(env: Record<string, string>): readonly string[] {
 
 describe('a secret in a file', () => {
   for (const [name, text] of [
-    ['without an end of line', URL],
-    ['with an end of line', `${URL}\n`],
-    ['with an end of line of Windows', `${URL}\r\n`],
+    ['without a line end', URL],
+    ['with a line end', `${URL}\n`],
+    ['with a Windows line end', `${URL}\r\n`],
   ] as const) {
     test(`is read ${name}`, () => {
       const env = { BERTH_DATABASE_URL_FILE: file('url', text) };
@@ -41,7 +41,7 @@ describe('a secret in a file', () => {
     });
   }
 
-  test('loses one end of line, not two', () => {
+  test('loses one line end, not two', () => {
     const [mistake] = mistakesOf({ BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: file('key', 'hunter2\n\n') });
     assert.match(mistake!, /^BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: .* is a hidden value; allowed: /);
   });
@@ -52,7 +52,7 @@ describe('a secret in a file', () => {
     assert.equal(loadConfig({ file: config, env }).config.database.url, URL);
   });
 
-  test('that is wrong is not part of the mistake', () => {
+  test('that is invalid is not shown in the mistake', () => {
     const env = { BERTH_DATABASE_URL_FILE: file('url', URL.replace('postgres', 'mysql')) };
     const mistakes = mistakesOf(env);
     assert.match(
@@ -62,26 +62,26 @@ describe('a secret in a file', () => {
     assert.ok(!mistakes.join().includes('hunter2'));
   });
 
-  test('and in its variable too is a mistake', () => {
+  test('and also in its variable is a mistake', () => {
     const env = { BERTH_DATABASE_URL: URL, BERTH_DATABASE_URL_FILE: file('url', URL) };
     const expected = ['BERTH_DATABASE_URL_FILE: BERTH_DATABASE_URL is given too; allowed: one of the two'];
     assert.deepEqual(mistakesOf(env), expected);
     assert.deepEqual(mistakesOf(Object.fromEntries(Object.entries(env).reverse())), expected);
   });
 
-  test('that cannot be read is told without the name, which may be the secret by mistake', () => {
+  test('that cannot be read is reported without the file name, which may be the secret by mistake', () => {
     for (const [name, reason] of [
       [URL, 'there is no such file'],
       [folder, 'it is a directory'],
     ] as const) {
       assert.deepEqual(mistakesOf({ BERTH_DATABASE_URL_FILE: name }), [
-        `BERTH_DATABASE_URL_FILE: the file that it names cannot be read: ${reason}`,
+        `BERTH_DATABASE_URL_FILE: the file cannot be read: ${reason}`,
       ]);
     }
   });
 });
 
-test('a secret whose file cannot be read is not told to be missing too', () => {
+test('a secret whose file cannot be read is not reported as missing too', () => {
   const env = {
     BERTH_STORAGE_TYPE: 's3',
     BERTH_STORAGE_S3_BUCKET: 'registry',
@@ -89,16 +89,16 @@ test('a secret whose file cannot be read is not told to be missing too', () => {
     BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: join(folder, 'nothing'),
   };
   assert.deepEqual(mistakesOf(env), [
-    'BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: the file that it names cannot be read: there is no such file',
+    'BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: the file cannot be read: there is no such file',
   ]);
 });
 
-test('what is no secret is read from no file', () => {
+test('only secrets have file variables', () => {
   const env = { BERTH_DATA_FILE: file('data', '/data') };
   assert.deepEqual(mistakesOf(env), ['BERTH_DATA_FILE: unknown variable']);
 });
 
-test('the mistyped file variable of a secret is told without its value', () => {
+test('a mistyped file variable of a secret is reported without its value', () => {
   assert.deepEqual(mistakesOf({ BERTH_DATABASE_URI_FILE: URL }), [
     'BERTH_DATABASE_URI_FILE: unknown variable; did you mean BERTH_DATABASE_URL_FILE?',
   ]);

@@ -1,5 +1,5 @@
-// Settings from the environment: `BERTH_` and the key, `uploads.expireAfter` → BERTH_UPLOADS_EXPIRE_AFTER.
-// A secret may lie in a file instead, as containers get theirs: BERTH_DATABASE_URL_FILE=/run/secrets/url.
+// Settings from the environment: `uploads.expireAfter` is BERTH_UPLOADS_EXPIRE_AFTER.
+// A secret may be in a file, as containers have them: BERTH_DATABASE_URL_FILE=/run/secrets/url.
 import { didYouMean } from './mistake.ts';
 import type { Setting } from './settings.ts';
 import { fromText, type Given, type Source } from './source.ts';
@@ -7,7 +7,7 @@ import { readTextFile } from './text-file.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Names the file; the one variable that is no setting. */
+/** Names the configuration file; the only variable that is not a setting. */
 export const FILE_VARIABLE = 'BERTH_CONFIG';
 
 export function readEnvironment(settings: readonly Setting[], env: Environment): Source {
@@ -29,9 +29,9 @@ export function readEnvironment(settings: readonly Setting[], env: Environment):
       } else if ('text' in read) {
         given.set(inFile.key, { value: fromText(inFile, read.text.replace(/\r?\n$/, '')), where: name });
       } else {
-        // The name stays out of it: the secret itself is easily put where the file's name belongs.
+        // The message omits the file name, as users may put the secret itself there by mistake.
         unread.push(inFile.key);
-        mistakes.push(`${name}: the file that it names cannot be read: ${read.reason}`);
+        mistakes.push(`${name}: the file cannot be read: ${read.reason}`);
       }
     } else if (!isServiceLink(name, text)) {
       mistakes.push(
@@ -43,9 +43,9 @@ export function readEnvironment(settings: readonly Setting[], env: Environment):
 }
 
 /**
- * Kubernetes tells every pod of a Service named `berth` about it, in variables that share our prefix:
+ * For a Service named `berth`, Kubernetes sets variables with Berth's prefix in every pod:
  * BERTH_SERVICE_HOST, BERTH_SERVICE_PORT_HTTP, BERTH_PORT=tcp://10.0.0.11:5000, BERTH_PORT_5000_TCP_ADDR.
- * Nobody set them on purpose, so they are not mistakes.
+ * They are not settings, and no mistakes.
  */
 function isServiceLink(name: string, text: string): boolean {
   return (

@@ -1,4 +1,4 @@
-// Settings from a YAML file, each with its line.
+// Settings from a YAML file, with their positions.
 import { isAlias, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { didYouMean, found } from './mistake.ts';
 import type { Settings } from './settings.ts';
@@ -66,7 +66,7 @@ function isEmpty(node: Node | null): boolean {
   return node === null || (isScalar(node) && node.value === null);
 }
 
-/** The names directly below a key. */
+/** Names of the keys directly below a key. */
 function childrenOf(prefix: string, keys: ReadonlySet<string>): string[] {
   const start = prefix ? prefix.length + 1 : 0;
   return [...keys]

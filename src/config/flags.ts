@@ -2,7 +2,7 @@
 import type { Setting } from './settings.ts';
 import { fromText, type Given, type Source } from './source.ts';
 
-/** The text of each flag that was given, by the key that it sets: `{ 'log.level': 'debug' }`. */
+/** Text of the given flags, by setting: `{ 'log.level': 'debug' }`. */
 export type Flags = Readonly<Record<string, string>>;
 
 export function readFlags(settings: readonly Setting[], flags: Flags): Source {

@@ -34,7 +34,7 @@ function mistakesOf(run: () => unknown): string[] {
   return [];
 }
 
-test('without a file, variables or flags everything is at its default', () => {
+test('without a file, variables or flags every setting has its default', () => {
   assert.deepEqual(loadConfig({ env: {} }), {
     config: {
       listen: { host: '127.0.0.1', port: 5000 },
@@ -79,7 +79,7 @@ test('without a file, variables or flags everything is at its default', () => {
   });
 });
 
-test('without a name the file is that of the working directory, or else that of the machine', () => {
+test('the default file is berth.yaml in the working directory, else in /etc/berth', () => {
   assert.deepEqual(defaultFiles, ['berth.yaml', '/etc/berth/berth.yaml']);
   const [own, machine, named] = ['own.yaml', 'machine.yaml', 'named.yaml'].map((name) => join(folder, name));
   const chosen = (sources: Partial<Sources> = {}) => {
@@ -255,7 +255,7 @@ shutdown: { drainTimeout: 0s }
   });
 });
 
-test('every key has one variable, and the variable sets it', () => {
+test('every key has its own variable', () => {
   const examples: Record<string, string> = {
     listen: '127.0.0.1:1',
     data: '/data',
@@ -361,7 +361,7 @@ test('a flag wins over a variable, a variable over the file, the file over the d
   assert.equal(level({}), 'info');
 });
 
-test('workers have a flag, the URL of the database has none', () => {
+test('workers has a flag, database.url has none', () => {
   const { config } = loadConfig({ env: {}, flags: { workers: '3', 'database.url': 'postgres://db' } });
   assert.equal(config.workers, 3);
   assert.equal(config.database.url, undefined);
@@ -375,7 +375,7 @@ test('the file named by the flag wins over the one named by BERTH_CONFIG', () =>
   assert.equal(loadConfig(both).config.log.level, 'error');
 });
 
-test('the configuration is frozen all the way down', () => {
+test('the configuration is deeply frozen', () => {
   const frozen = (value: unknown): boolean =>
     typeof value !== 'object' || (Object.isFrozen(value) && Object.values(value!).every(frozen));
   const env = {
@@ -397,7 +397,7 @@ test('the configuration is frozen all the way down', () => {
   assert.ok(frozen(configSchema.parse({ listen: '127.0.0.1:0' })));
 });
 
-test('an empty file and an emptied section are no mistakes', () => {
+test('an empty file and an empty section are valid', () => {
   for (const yaml of ['', '# nothing\n', 'log:\n  # level: debug\n', '---\n']) {
     assert.equal(loadConfig(sources({ yaml })).config.log.level, 'info', yaml);
   }
@@ -408,7 +408,7 @@ test('anchors and aliases are followed', () => {
   assert.equal(loadConfig(sources({ yaml })).config.deletes.enabled, false);
 });
 
-test('what Kubernetes tells about a Service named berth is not taken for settings', () => {
+test("ignores Kubernetes' variables for a Service named berth", () => {
   const env = {
     BERTH_SERVICE_HOST: '10.0.0.11',
     BERTH_SERVICE_PORT: '5000',
@@ -428,7 +428,7 @@ const TOP =
   'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
   'tls, log, operations, manifests, deletes, uploads, limits, rateLimits, audit, shutdown';
 const NETWORKS =
-  'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable';
+  'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
 const URL_OF_THE_WEB =
   'an http:// or https:// URL of a host and perhaps a path, without credentials, such as https://example.com/path';
 const LEVELS = 'trace, debug, info, warn, error or silent';
@@ -451,7 +451,7 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
     flags: { 'log.level': 'loud' },
     expected: [`--log-level: log.level is "loud"; allowed: ${LEVELS}`],
   },
-  'a value that a stronger source hides': {
+  'a value that a source of higher precedence overrides': {
     yaml: 'log: { level: loud }\n',
     flags: { 'log.level': 'info' },
     expected: [`berth.yaml:1:15: log.level is "loud"; allowed: ${LEVELS}`],
@@ -470,13 +470,13 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
       'berth.yaml:2:16: uploads.expireAfter is 30; allowed: a duration from 1s to 365d with its unit, such as 500ms, 30s or 24h',
     ],
   },
-  'a size below what clients rely on': {
+  'a size below the minimum of the spec': {
     env: { BERTH_MANIFESTS_MAX_SIZE: '1MiB' },
     expected: [
       'BERTH_MANIFESTS_MAX_SIZE: manifests.maxSize is "1MiB"; allowed: a size from 4MiB to 64MiB, such as 16MiB, 512KiB or a plain number of bytes',
     ],
   },
-  'a toggle that is a word': {
+  'a word as a toggle': {
     env: { BERTH_DELETES_ENABLED: 'yes' },
     expected: ['BERTH_DELETES_ENABLED: deletes.enabled is "yes"; allowed: true or false'],
   },
@@ -490,11 +490,11 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
     flags: { 'log.level': 'x'.repeat(100_000) },
     expected: [`--log-level: log.level is "${'x'.repeat(79)}…; allowed: ${LEVELS}`],
   },
-  'an unknown key, nearly a known one': {
+  'an unknown key similar to a known one': {
     yaml: 'uploads:\n  expireAftr: 24h\n',
     expected: ['berth.yaml:2:3: unknown key uploads.expireAftr; did you mean uploads.expireAfter?'],
   },
-  'an unknown key like no other': {
+  'an unknown key unlike any other': {
     yaml: 'log:\n  destination: stderr\n',
     expected: ['berth.yaml:2:3: unknown key log.destination; allowed: level, format, access'],
   },
@@ -502,11 +502,11 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
     yaml: '__proto__: { polluted: true }\n',
     expected: [`berth.yaml:1:1: unknown key __proto__; allowed: ${TOP}`],
   },
-  'an unknown variable, nearly a known one': {
+  'an unknown variable similar to a known one': {
     env: { BERTH_LISTN: 'x' },
     expected: ['BERTH_LISTN: unknown variable; did you mean BERTH_LISTEN?'],
   },
-  'an unknown variable like no other': {
+  'an unknown variable unlike any other': {
     env: { BERTH_SOMETHING_ELSE: 'x' },
     expected: ['BERTH_SOMETHING_ELSE: unknown variable'],
   },
@@ -514,7 +514,7 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
     env: { BERTH_PORT: '5000' },
     expected: ['BERTH_PORT: unknown variable'],
   },
-  'a section that is a value': {
+  'a value as a section': {
     yaml: 'limits: 5\n',
     expected: [
       'berth.yaml:1:9: limits is 5; allowed: the keys idleTimeout, minimumRate, maxConnections, connectionsPerNetwork, loginsPerAddress, loginsPerAccount, uploadsPerAccount, stagedBytesPerAccount',
@@ -536,7 +536,7 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
     yaml: 'data: /a\n---\ndata: /b\n',
     expected: ['berth.yaml:2:1: Source contains multiple documents; please use YAML.parseAllDocuments()'],
   },
-  'a file that is not there': {
+  'a missing file': {
     file: '/nowhere/berth.yaml',
     expected: ['/nowhere/berth.yaml: the file cannot be read: there is no such file'],
   },
@@ -544,21 +544,21 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
     env: { BERTH_CONFIG: '/' },
     expected: ['/: the file cannot be read: it is a directory'],
   },
-  'a list where one value belongs': {
+  'a list instead of one value': {
     yaml: 'log: { level: [info] }\n',
     expected: [`berth.yaml:1:15: log.level is ["info"]; allowed: ${LEVELS}`],
   },
-  'one value where a list belongs': {
+  'one value instead of a list': {
     yaml: 'storage: { type: s3, s3: { bucket: abc, streamTo: 10.0.0.0/8 } }\n',
     expected: [`berth.yaml:1:51: storage.s3.streamTo is "10.0.0.0/8"; allowed: ${NETWORKS}`],
   },
-  'a URL of another kind of database, which is a secret': {
+  'a URL of another kind of database, hidden as a secret': {
     env: { BERTH_DATABASE_URL: 'mysql://berth:hunter2@db/berth' },
     expected: [
-      'BERTH_DATABASE_URL: database.url is a hidden value; allowed: postgres://USER:PASSWORD@HOST:PORT/DATABASE or the same with postgresql://; what is special in a URL is percent-encoded in the password',
+      'BERTH_DATABASE_URL: database.url is a hidden value; allowed: postgres://USER:PASSWORD@HOST:PORT/DATABASE or the same with postgresql://; special characters in the password are percent-encoded',
     ],
   },
-  'no connection to the database': {
+  'a pool of no connections': {
     env: { BERTH_DATABASE_POOL_SIZE: '0' },
     expected: ['BERTH_DATABASE_POOL_SIZE: database.poolSize is 0; allowed: a whole number from 1 to 1000'],
   },
@@ -572,55 +572,55 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
       'BERTH_TLS_CERTIFICATE: tls.key is missing; allowed: a path, absolute or from the working directory',
     ],
   },
-  'rights of everyone that there are not': {
+  'an invalid value for anonymous': {
     flags: { listen: '0.0.0.0:5000', anonymous: 'admin' },
     expected: ['--allow-anonymous: anonymous is "admin"; allowed: none, public, pull or push'],
   },
-  'a proxy that is no network': {
+  'a host name as a proxy': {
     env: { BERTH_TRUSTED_PROXIES: '10.0.0.0/8, nginx' },
     expected: [`BERTH_TRUSTED_PROXIES: trustedProxies[1] is "nginx"; allowed: ${NETWORKS}`],
   },
-  'an administrator of a name that no account can have': {
+  'an administrator with an invalid account name': {
     yaml: 'admin: { name: Root }\n',
     expected: [
       'berth.yaml:1:16: admin.name is "Root"; allowed: an account\'s name: lowercase letters and digits, with . _ or - between them',
     ],
   },
-  'a password that YAML takes for a number, which is a secret': {
+  'a password that YAML reads as a number, hidden as a secret': {
     yaml: 'admin: { password: 12345678 }\n',
     expected: [
-      'berth.yaml:1:20: admin.password is a hidden value; allowed: text on one line, without space around it; in quotes where YAML would take it for a number',
+      'berth.yaml:1:20: admin.password is a hidden value; allowed: text on one line, without leading or trailing spaces; in quotes if YAML would read it as a number',
     ],
   },
   'an external URL with credentials': {
     flags: { externalUrl: 'https://user:hunter2@registry.example' },
     expected: [`--external-url: externalUrl is "https://…@registry.example"; allowed: ${URL_OF_THE_WEB}`],
   },
-  'single sign-on without its provider': {
+  'single sign-on without an issuer': {
     env: { BERTH_SIGN_ON_CLIENT_ID: 'berth' },
     expected: [`BERTH_SIGN_ON_CLIENT_ID: signOn.issuer is missing; allowed: ${URL_OF_THE_WEB}`],
   },
-  'single sign-on that the provider does not know': {
+  'single sign-on without a client id': {
     yaml: 'signOn: { issuer: "https://login.example.com" }\n',
     expected: [
-      'berth.yaml:1:19: signOn.clientId is missing; allowed: text on one line, without space around it',
+      'berth.yaml:1:19: signOn.clientId is missing; allowed: text on one line, without leading or trailing spaces',
     ],
   },
-  'another token server without a realm': {
+  'a token server without a realm': {
     yaml: 'tokenServer:\n  issuer: auth\n  keys: /keys.json\n',
     expected: [`berth.yaml:2:11: tokenServer.realm is missing; allowed: ${URL_OF_THE_WEB}`],
   },
-  'another token server that says nothing of who it is': {
+  'a token server without an issuer': {
     env: {
       BERTH_TOKEN_SERVER_REALM: 'https://auth.example.com/token',
       BERTH_TOKEN_SERVER_SERVICE: 'registry',
       BERTH_TOKEN_SERVER_KEYS: '/keys.json',
     },
     expected: [
-      'BERTH_TOKEN_SERVER_REALM: tokenServer.issuer is missing; allowed: text on one line, without space around it',
+      'BERTH_TOKEN_SERVER_REALM: tokenServer.issuer is missing; allowed: text on one line, without leading or trailing spaces',
     ],
   },
-  'another token server that no key is known of': {
+  'a token server without keys': {
     env: {
       BERTH_TOKEN_SERVER_REALM: 'https://auth.example.com/token',
       BERTH_TOKEN_SERVER_SERVICE: 'registry',
@@ -644,7 +644,7 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
   },
 };
 
-describe('a mistake names where it is, what was found and what is allowed:', () => {
+describe('a mistake names its place, the value found and the allowed values:', () => {
   for (const [name, { expected, ...given }] of Object.entries(MISTAKES)) {
     test(name, () => {
       assert.deepEqual(
@@ -655,7 +655,7 @@ describe('a mistake names where it is, what was found and what is allowed:', () 
   }
 });
 
-describe('what everyone may do', () => {
+describe('anonymous', () => {
   for (const [listen, anonymous, expected] of [
     ['127.0.0.1:0', undefined, 'push'],
     ['localhost:0', undefined, 'push'],
@@ -671,7 +671,7 @@ describe('what everyone may do', () => {
     ['0.0.0.0:0', 'pull', 'pull'],
     ['[::]:0', 'push', 'push'],
   ] as const) {
-    test(`on ${listen} is ${expected} when ${anonymous ?? 'nothing'} is asked for`, () => {
+    test(`is ${expected} on ${listen} ${anonymous ? `when set to ${anonymous}` : 'by default'}`, () => {
       const flags = { listen, ...(anonymous && { anonymous }) };
       assert.equal(loadConfig({ env: {}, flags }).config.anonymous, expected);
     });
@@ -685,7 +685,7 @@ describe('a secret', () => {
     }),
   });
 
-  test('is not part of the mistake about it', () => {
+  test('is not shown in the mistake about it', () => {
     const secret = 'postgres//user:hunter2@db';
     for (const given of [
       { env: { BERTH_DATABASE_URL: secret } },
@@ -699,7 +699,7 @@ describe('a secret', () => {
     }
   });
 
-  test('of the schema is in no mistake, wherever and however it was given', () => {
+  test('of the schema is in no mistake, whatever its source and form', () => {
     const canary = 'hunter2';
     const secrets = settingsOf(configSchema).settings.filter(({ writeOnly }) => writeOnly);
     assert.ok(secrets.length >= 3);
@@ -731,12 +731,12 @@ describe('a secret', () => {
     }
   });
 
-  test('is read like any other value', () => {
+  test('is loaded like any other value', () => {
     const url = 'postgres://user:hunter2@db';
     assert.equal(load(schema, { env: { BERTH_DATABASE_URL: url } }).config.database.url, url);
   });
 
-  test('that is missing altogether is told without a place', () => {
+  test('that is missing altogether is reported without a place', () => {
     const top = z.strictObject({ token: z.string().meta({ allowed: 'a token', writeOnly: true }) });
     assert.deepEqual(
       mistakesOf(() => load(top, { env: {} })),

@@ -1,5 +1,5 @@
-// One frozen configuration from a file, the environment and the flags: a flag wins over a variable, a
-// variable over the file, the file over the default. All mistakes of all sources are told at once.
+// Merges a file, the environment and flags into one frozen configuration: a flag wins over a variable, a
+// variable over the file, the file over the default. Reports all mistakes of all sources at once.
 import { existsSync } from 'node:fs';
 import type { z } from 'zod';
 import { type Environment, FILE_VARIABLE, readEnvironment } from './environment.ts';
@@ -13,7 +13,7 @@ import type { Given, Source } from './source.ts';
 export interface Sources {
   /** The file named on the command line. */
   readonly file?: string | undefined;
-  /** Where a file that nobody names is looked for; the first one counts. */
+  /** Paths tried when no file is named; the first existing one is used. */
   readonly places?: readonly string[];
   readonly env: Environment;
   readonly flags?: Flags;
@@ -23,24 +23,24 @@ export interface Loaded<T> {
   readonly config: T;
   /** The file that was read. */
   readonly file: string | undefined;
-  /** Where each key that is not at its default was given. */
+  /** The source of each key that was given: `berth.yaml:3:10`, a variable or a flag. */
   readonly origins: ReadonlyMap<string, string>;
 }
 
-/** In the working directory, and where the machine's own registry has it. */
+/** In the working directory, then for the whole machine. */
 export const defaultFiles: readonly string[] = ['berth.yaml', '/etc/berth/berth.yaml'];
 
-/** Throws `ConfigError`. */
+/** @throws ConfigError */
 export function loadConfig(sources: Sources): Loaded<Config> {
   return load(configSchema, sources);
 }
 
-/** `loadConfig` for any schema. */
+/** `loadConfig` for any schema. @throws ConfigError */
 export function load<T extends z.ZodType>(schema: T, sources: Sources): Loaded<z.output<T>> {
   const settings = settingsOf(schema);
   const { places = defaultFiles } = sources;
   const file = sources.file ?? sources.env[FILE_VARIABLE] ?? places.find((place) => existsSync(place));
-  // From the strongest to the weakest: the first that gives a key wins.
+  // By precedence: the first that gives a key wins.
   const read: Source[] = [
     readFlags(settings.settings, sources.flags ?? {}),
     readEnvironment(settings.settings, sources.env),
@@ -70,7 +70,7 @@ export function load<T extends z.ZodType>(schema: T, sources: Sources): Loaded<z
   for (const issue of parsed.error?.issues ?? []) {
     const key = issue.path.join('.');
     const others = (issue.code === 'custom' && (issue.params?.with as string[])) || [];
-    // What is wrong by itself is told already; a rule that it takes part in cannot be judged yet.
+    // Invalid values are reported already; rules that involve them cannot be checked yet.
     if ([key, ...others].some((key) => wrong.has(key))) continue;
     mistakes.push(ruleBroken(settings, key, given, issue.message, others));
   }
@@ -78,14 +78,14 @@ export function load<T extends z.ZodType>(schema: T, sources: Sources): Loaded<z
   return { config: parsed.data, file, origins: new Map([...given].map(([key, { where }]) => [key, where])) };
 }
 
-/** The value by its key, or each wrong entry of a list: `storage.s3.streamTo[1]`. */
+/** The key and value, or each invalid entry of a list: `storage.s3.streamTo[1]`. */
 function wrongParts(key: string, value: unknown, { issues }: z.ZodError): [name: string, value: unknown][] {
   const entries = new Set(issues.flatMap(({ path }) => path.slice(0, 1) as number[]));
   if (!Array.isArray(value) || entries.size === 0) return [[key, value]];
   return [...entries].map((entry) => [`${key}[${entry}]`, value[entry]]);
 }
 
-/** A rule between keys: one is missing beside its sibling, or does not go with another. */
+/** Message for a violated rule between keys: one is missing, or conflicts with another. */
 function ruleBroken(
   { settings }: Settings,
   key: string,
@@ -94,7 +94,7 @@ function ruleBroken(
   others: readonly string[],
 ): string {
   const isBelow = (other: string, section: string) => section !== '' && other.startsWith(`${section}.`);
-  // What is wrong with a whole section is told of the first key that was given in it.
+  // A violation of a section is reported for the first key given in it.
   const name = given.has(key) ? key : [...given.keys()].find((other) => isBelow(other, key));
   const setting = settings.find((setting) => setting.key === (name ?? key));
   if (name) {

@@ -1,4 +1,4 @@
-// What is wrong with a configuration, in one line a mistake.
+// Mistakes in a configuration, one line each.
 
 export class ConfigError extends Error {
   readonly mistakes: readonly string[];
@@ -13,7 +13,7 @@ export class ConfigError extends Error {
 
 const LONGEST_FOUND = 80;
 
-/** A value as a mistake shows it: on one line, short, and never a secret; nor the credentials in a URL. */
+/** Formats a value for a mistake: short, on one line, without secrets or the credentials in a URL. */
 export function found(value: unknown, secret = false): string {
   if (secret) return 'a hidden value';
   const text = withoutCredentials(JSON.stringify(value) ?? String(value));
@@ -26,7 +26,7 @@ function withoutCredentials(text: string): string {
   return start < 0 || end < start ? text : `${text.slice(0, start + 3)}…${text.slice(end)}`;
 }
 
-/** `; did you mean listen?` when one of the names is near enough, else ''. */
+/** `; did you mean listen?` if one of the names is similar enough, else ''. */
 export function didYouMean(name: string, names: Iterable<string>): string {
   let nearest: string | undefined;
   let least = 1 + Math.floor(name.length / 4);
@@ -40,7 +40,7 @@ export function didYouMean(name: string, names: Iterable<string>): string {
   return nearest === undefined ? '' : `; did you mean ${nearest}?`;
 }
 
-/** Levenshtein's distance; lengths that differ by more than `limit` are not compared at all. */
+/** Levenshtein distance; infinite when the lengths differ by more than `limit`. */
 function distance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) > limit) return Number.POSITIVE_INFINITY;
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -10,7 +10,7 @@ export interface Network {
 
 const BITS = { ipv4: 32, ipv6: 128 };
 
-/** `undefined` for anything that is not a network; never throws. An address alone is a network of one. */
+/** `undefined` for anything that is not a network; never throws. A single address is a network of one. */
 export function parseNetwork(text: string): Network | undefined {
   const slash = text.indexOf('/');
   const address = slash < 0 ? text : text.slice(0, slash);

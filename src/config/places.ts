@@ -1,7 +1,7 @@
-// Where a registry keeps what it knows and what it holds, for people: without secrets.
+// Names of the database and the blob store for messages, without secrets.
 import type { Config } from './schema.ts';
 
-/** Host and database of a URL. One over a Unix socket may have no host, or have it in the query, where passwords may be too. */
+/** Host and database of a URL. The query is omitted: it may contain a password. Over a Unix socket there may be no host. */
 export function serverOf(url: string): string {
   // libpq takes a user without a host, a URL's grammar does not.
   const { host, pathname } = new URL(url.replace('@/', '@socket/'));
@@ -13,7 +13,7 @@ export function registryPlace({ database, data }: Pick<Config, 'database' | 'dat
   return database.url === undefined ? data : serverOf(database.url);
 }
 
-/** `bucket NAME`, with its endpoint and prefix where it has them. */
+/** `bucket NAME`, with its endpoint and prefix if set. */
 export function bucketOf({
   bucket,
   endpoint,

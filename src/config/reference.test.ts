@@ -9,7 +9,7 @@ for (const [page, command, made] of [
   ['config.md', 'reference', referencePage(configSchema)],
   ['config.schema.json', 'schema', jsonSchema(configSchema)],
 ] as const) {
-  test(`docs/reference/${page} says what the schema says`, () => {
+  test(`docs/reference/${page} is up to date with the schema`, () => {
     const written = readFileSync(new URL(`../../docs/reference/${page}`, import.meta.url), 'utf8');
     assert.equal(written, made, `node src/main.ts config ${command} > docs/reference/${page}`);
   });
@@ -23,14 +23,14 @@ const secretFiles = [
   'BERTH_STORAGE_S3_SESSION_TOKEN_FILE',
 ];
 
-test('every setting has one sentence that says what it does, and says what is allowed', () => {
+test('every setting has a one-sentence description and its allowed values', () => {
   for (const { key, description, allowed } of settingsOf(configSchema).settings) {
     assert.match(description ?? '', /^[A-Z][^\n]+\.$/, key);
     assert.ok(allowed, key);
   }
 });
 
-test('the reference names the file variable of each secret, and of nothing else', () => {
+test('the reference names the file variables of all secrets, and no others', () => {
   const page = referencePage(configSchema);
   const named = new Set([...page.matchAll(/BERTH_\w+_FILE/g)].map(([name]) => name));
   assert.deepEqual(named, new Set(secretFiles));

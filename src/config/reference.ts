@@ -1,4 +1,4 @@
-// The pages of the documentation that are made from the schema.
+// Documentation generated from the schema.
 import { z } from 'zod';
 import { type Setting, settingsOf } from './settings.ts';
 
@@ -18,7 +18,7 @@ export function referencePage(schema: z.ZodType): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** docs/reference/config.schema.json: what an editor needs to complete and check `berth.yaml`. */
+/** docs/reference/config.schema.json, with which editors complete and check `berth.yaml`. */
 export function jsonSchema(schema: z.ZodType): string {
   const { settings } = settingsOf(schema);
   const document = z.toJSONSchema(schema, {
@@ -49,9 +49,7 @@ function describe(setting: Setting): string[] {
 }
 
 function plainDefault(setting: Setting): string {
-  return setting.default === undefined
-    ? 'none; it has to be given once its section is used'
-    : `\`${setting.default}\``;
+  return setting.default === undefined ? 'none; required if its section is given' : `\`${setting.default}\``;
 }
 
 function heading(key: string): string {
@@ -61,20 +59,20 @@ function heading(key: string): string {
 const INTRODUCTION = `<!-- Made by \`berth config reference\` from src/config/schema.ts: change the schema, not this page. -->
 # Configuration
 
-Berth runs without any configuration. What you want different goes into one YAML file, into environment
-variables or into flags; a flag wins over a variable, a variable over the file, the file over the default.
+Berth runs without any configuration. Change settings in one YAML file, in environment variables or with flags; a flag wins
+over a variable, a variable over the file, the file over the default.
 
 - The file is the one named by \`--config\`, else by \`BERTH_CONFIG\`, else \`berth.yaml\` in the working directory, else
-  \`/etc/berth/berth.yaml\`, where there is one. A dot in a key is a level: \`log.level\` is \`level\` below \`log\`.
-- Every key is an environment variable too: \`BERTH_\` and the key in capitals, \`_\` between its words.
-- A secret may lie in a file instead: its variable with \`_FILE\` at the end, such as \`BERTH_DATABASE_URL_FILE\`, names
-  the file, whose text without the last line's end is the value. Giving both variables is a mistake.
-- A list is a YAML list in the file, and text with commas between the entries in a variable.
+\`/etc/berth/berth.yaml\`, if they exist. A dot in a key is a level: \`log.level\` is \`level\` below \`log\`.
+- Every key has an environment variable: \`BERTH_\` and the key in capitals, with \`_\` between its words.
+- A secret may be in a file instead: its variable with \`_FILE\` appended, such as \`BERTH_DATABASE_URL_FILE\`, names
+the file, whose text without the last line end is the value. Giving both variables is a mistake.
+- A list is a YAML list in the file and comma-separated text in a variable.
 - The flags are those of \`berth serve\` and of \`berth config\`.
 
-Berth starts with a configuration that is right or not at all: an unknown key, an unknown \`BERTH_…\` variable or a
-value that is not allowed ends it with exit code 2 and a line for each mistake. \`berth config check\` looks without
-starting and says which file it has read, \`berth config show\` prints what is in force and where it comes from. An editor that knows JSON Schema
+Berth starts only with a valid configuration: an unknown key, an unknown \`BERTH_…\` variable or a value that is not
+allowed ends it with exit code 2 and a line for each mistake. \`berth config check\` checks without starting and says which
+file it has read; \`berth config show\` prints all settings and their sources. An editor that knows JSON Schema
 completes and checks the file when its first line names [the schema](config.schema.json):
 
 \`\`\`yaml

@@ -1,5 +1,5 @@
-// A schema as the list of its settings, one for each key that can hold a value. Environment names,
-// flags, the reference and the loader all walk this list, so that none can forget a key.
+// Flattens a schema into a list of settings, one per key with a value. Environment variables, flags, the
+// reference and the loader all use this list, so that none can miss a key.
 import { z } from 'zod';
 import type { SettingMeta } from './values.ts';
 
@@ -7,11 +7,11 @@ export interface Setting extends SettingMeta {
   /** The dotted path: `uploads.expireAfter`. */
   readonly key: string;
   readonly env: string;
-  /** The variable that names a file with the value; secrets alone have one. */
+  /** The variable that names a file with the value; only secrets have one. */
   readonly envFile?: string;
-  /** Parses and prints this one value. */
+  /** Decodes and encodes the value. */
   readonly schema: z.ZodType;
-  /** As a person would write it. */
+  /** In its written form. */
   readonly default: unknown;
 }
 
@@ -26,7 +26,7 @@ export interface Settings {
   readonly sections: readonly Section[];
 }
 
-/** The settings and sections of a schema, in its own order. */
+/** The settings and sections of a schema, in its order. */
 export function settingsOf(schema: z.ZodType): Settings {
   const settings: Setting[] = [];
   const sections: Section[] = [];
@@ -53,7 +53,7 @@ export function envName(key: string): string {
   return `BERTH_${words.toUpperCase()}`;
 }
 
-/** Values by dotted key, as the tree that a file would hold. */
+/** Turns values by dotted key into the tree of a file. */
 export function nest(values: Iterable<readonly [key: string, value: unknown]>): Record<string, unknown> {
   const root: Record<string, unknown> = {};
   for (const [key, value] of values) {
@@ -72,7 +72,7 @@ function unwrap(schema: z.ZodType) {
   let fallback: unknown;
   let inner = schema;
   for (;;) {
-    // What an outer layer says of itself wins over the inner one.
+    // Metadata of an outer layer wins over the inner one's.
     Object.assign(meta, { ...inner.meta(), ...meta });
     if (inner instanceof z.ZodPrefault) fallback = inner.def.defaultValue;
     if (inner instanceof z.ZodPipe && !(inner instanceof z.ZodCodec)) {

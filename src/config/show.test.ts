@@ -11,7 +11,7 @@ import { showObject, showYaml } from './show.ts';
 const folder = mkdtempSync(join(tmpdir(), 'berth-show-'));
 after(() => rmSync(folder, { recursive: true }));
 
-test('what is shown is a file that gives the same configuration', () => {
+test('the printed configuration gives the same configuration when loaded', () => {
   const env = {
     BERTH_LISTEN: '[::]:5001',
     BERTH_ANONYMOUS: 'pull',
@@ -48,7 +48,7 @@ test('what is shown is a file that gives the same configuration', () => {
   }
 });
 
-test('each value says where it comes from', () => {
+test('each value has its source in a comment', () => {
   const file = join(folder, 'berth.yaml');
   writeFileSync(file, 'data: /srv/berth\n');
   const loaded = loadConfig({ file, env: { BERTH_LOG_LEVEL: 'warn' }, flags: { listen: '127.0.0.1:1' } });
@@ -74,7 +74,7 @@ test('a list is shown on one line', () => {
   assert.match(text, /^ {4}streamTo: \[ 10\.0\.0\.0\/8, ::1 \] # BERTH_STORAGE_S3_STREAM_TO$/m);
 });
 
-test('no secret of the schema is shown, in either form', () => {
+test('shows no secret of the schema, in either form', () => {
   const env = {
     BERTH_DATABASE_URL: 'postgres://berth:hunter2@db/berth',
     BERTH_STORAGE_TYPE: 's3',

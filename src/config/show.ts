@@ -1,4 +1,4 @@
-// The configuration in force, as a file that would give the same one, save for its secrets.
+// Prints the effective configuration as a file that would give the same one, except for secrets.
 import { Document, isCollection, isNode } from 'yaml';
 import { z } from 'zod';
 import type { Loaded } from './load.ts';
@@ -6,7 +6,7 @@ import { nest, settingsOf } from './settings.ts';
 
 const HIDDEN = '(hidden)';
 
-/** YAML; beside each value, where it comes from. */
+/** YAML, with the source of each value in a comment. */
 export function showYaml(schema: z.ZodType, loaded: Loaded<unknown>): string {
   const document = new Document(showObject(schema, loaded));
   for (const { key } of settingsOf(schema).settings) {
@@ -18,7 +18,7 @@ export function showYaml(schema: z.ZodType, loaded: Loaded<unknown>): string {
   return document.toString({ lineWidth: 0 });
 }
 
-/** The same as a plain object. */
+/** The configuration of `showYaml` as a plain object. */
 export function showObject(schema: z.ZodType, { config }: Loaded<unknown>): object {
   const values = settingsOf(schema).settings.map(({ key, schema, writeOnly }): [string, unknown] => {
     const value = valueAt(config, key);

@@ -8,7 +8,7 @@ type Variables = Record<string, string>;
 
 const S3 = { TYPE: 's3', S3_BUCKET: 'registry' };
 
-/** `{ TYPE: 's3', S3_BUCKET: 'registry' }` as the variables of the section. */
+/** Variables of the section, such as `{ TYPE: 's3', S3_BUCKET: 'registry' }`, with their prefix. */
 function variables(given: Variables): Variables {
   return Object.fromEntries(Object.entries(given).map(([name, text]) => [`BERTH_STORAGE_${name}`, text]));
 }
@@ -33,7 +33,7 @@ function mistakesOf(env: Variables): readonly string[] {
   return [];
 }
 
-test('a bucket alone is enough', () => {
+test('s3 needs only a bucket', () => {
   assert.deepEqual(storageOf(S3), {
     type: 's3',
     s3: {
@@ -48,7 +48,7 @@ test('a bucket alone is enough', () => {
   });
 });
 
-test('the bucket is named in the path at an endpoint of your own, unless you say otherwise', () => {
+test('pathStyle defaults to true with an endpoint', () => {
   const endpoint = { S3_ENDPOINT: 'http://127.0.0.1:9000' };
   assert.equal(s3Of({}).pathStyle, false);
   assert.equal(s3Of({ S3_PATH_STYLE: 'true' }).pathStyle, true);
@@ -56,7 +56,7 @@ test('the bucket is named in the path at an endpoint of your own, unless you say
   assert.equal(s3Of({ ...endpoint, S3_PATH_STYLE: 'false' }).pathStyle, false);
 });
 
-test('the configuration of a file may be parsed without the loader', () => {
+test('the schema can be parsed without the loader', () => {
   const { storage } = configSchema.parse({ storage: { type: 's3', s3: { bucket: 'registry' } } });
   assert.equal(storage.type === 's3' && storage.s3.bucket, 'registry');
   assert.throws(() => configSchema.parse({ storage: { type: 's3' } }));
@@ -76,7 +76,7 @@ describe('a prefix is empty or ends with one slash:', () => {
   }
 });
 
-test('a list in a variable has commas between its entries; no text is no entries', () => {
+test('a list in a variable is comma-separated; empty text is an empty list', () => {
   assert.deepEqual(s3Of({ S3_STREAM_TO: '' }).streamTo, []);
   assert.deepEqual(
     s3Of({ S3_STREAM_TO: '10.0.0.0/8,192.0.2.7, fd00::/8' }).streamTo.map(({ address }) => address),
@@ -120,21 +120,21 @@ describe('refused, with the value in the mistake:', () => {
   }
 });
 
-test('a class of storage that may be read at once is allowed, whatever it starts with', () => {
+test('allows storage classes that can be read at once, whatever they start with', () => {
   assert.equal(s3Of({ S3_STORAGE_CLASS: 'GLACIER_IR' }).storageClass, 'GLACIER_IR');
 });
 
-test('a mistake names each wrong entry of a list', () => {
+test('a mistake names each invalid entry of a list', () => {
   const env = variables({ ...S3, S3_STREAM_TO: '10.0.0.0/8,lan,10.0.0.0/33' });
   const allowed =
-    'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable';
+    'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
   assert.deepEqual(mistakesOf(env), [
     `BERTH_STORAGE_S3_STREAM_TO: storage.s3.streamTo[1] is "lan"; allowed: ${allowed}`,
     `BERTH_STORAGE_S3_STREAM_TO: storage.s3.streamTo[2] is "10.0.0.0/33"; allowed: ${allowed}`,
   ]);
 });
 
-test('credentials in a URL that must not have them are not part of the mistake', () => {
+test('a mistake hides the credentials in a URL', () => {
   for (const name of ['S3_ENDPOINT', 'S3_CDN_URL']) {
     const env = variables({
       TYPE: 's3',
@@ -150,9 +150,8 @@ const IGNORED =
   ', but storage.type is filesystem, which would ignore it; allowed: storage.type s3 (environment BERTH_STORAGE_TYPE) ' +
   'to use the bucket, or nothing below storage.s3';
 const BUCKET = "a bucket's name: letters, digits, dots, hyphens and underscores, at least 3";
-const ONE_LINE = 'text on one line, without space around it';
-const KMS =
-  ', which is of no use without aws:kms; allowed: together with storage.s3.serverSideEncryption aws:kms';
+const ONE_LINE = 'text on one line, without leading or trailing spaces';
+const KMS = ', which needs aws:kms; allowed: only with storage.s3.serverSideEncryption aws:kms';
 
 const RULES: Record<string, { given: Variables; expected: string[] }> = {
   's3 without its bucket': {
@@ -167,7 +166,7 @@ const RULES: Record<string, { given: Variables; expected: string[] }> = {
     given: { S3_BUCKET: 'registry' },
     expected: [`BERTH_STORAGE_S3_BUCKET: storage.s3.bucket is "registry"${IGNORED}`],
   },
-  'a setting of the bucket, and files asked for': {
+  'a setting of the bucket with filesystem': {
     given: { TYPE: 'filesystem', S3_REDIRECT: 'true' },
     expected: [`BERTH_STORAGE_S3_REDIRECT: storage.s3.redirect is true${IGNORED}`],
   },
@@ -178,7 +177,7 @@ const RULES: Record<string, { given: Variables; expected: string[] }> = {
   'an access key without its secret': {
     given: { ...S3, S3_ACCESS_KEY_ID: 'AKIA' },
     expected: [
-      `BERTH_STORAGE_S3_ACCESS_KEY_ID: storage.s3.secretAccessKey is missing; allowed: ${ONE_LINE}; in quotes where YAML would take it for a number`,
+      `BERTH_STORAGE_S3_ACCESS_KEY_ID: storage.s3.secretAccessKey is missing; allowed: ${ONE_LINE}; in quotes if YAML would read it as a number`,
     ],
   },
   'a secret without its access key': {
@@ -197,14 +196,14 @@ const RULES: Record<string, { given: Variables; expected: string[] }> = {
     given: { ...S3, S3_KMS_KEY_ID: 'key', S3_SERVER_SIDE_ENCRYPTION: 'AES256' },
     expected: [`BERTH_STORAGE_S3_KMS_KEY_ID: storage.s3.kmsKeyId is "key"${KMS}`],
   },
-  'a type that is itself wrong says nothing about the bucket': {
+  'an invalid type is not reported with the bucket': {
     given: { ...S3, TYPE: 'S3' },
     expected: ['BERTH_STORAGE_TYPE: storage.type is "S3"; allowed: filesystem or s3'],
   },
-  'a secret that is itself wrong is not missing too': {
+  'an invalid secret is not reported as missing too': {
     given: { ...S3, S3_ACCESS_KEY_ID: 'AKIA', S3_SECRET_ACCESS_KEY: 'hunter2\n' },
     expected: [
-      `BERTH_STORAGE_S3_SECRET_ACCESS_KEY: storage.s3.secretAccessKey is a hidden value; allowed: ${ONE_LINE}; in quotes where YAML would take it for a number`,
+      `BERTH_STORAGE_S3_SECRET_ACCESS_KEY: storage.s3.secretAccessKey is a hidden value; allowed: ${ONE_LINE}; in quotes if YAML would read it as a number`,
     ],
   },
 };
@@ -216,7 +215,7 @@ describe('settings of storage that do not go together:', () => {
     });
   }
 
-  test('a mistake in one section hides none in another', () => {
+  test('a mistake in one section does not hide one in another', () => {
     const mistakes = mistakesOf({ ...variables({ TYPE: 's3' }), BERTH_SIGN_ON_CLIENT_ID: 'berth' });
     assert.deepEqual(
       mistakes.map((mistake) => mistake.split(':')[0]),

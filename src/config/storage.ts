@@ -1,4 +1,4 @@
-// Where blobs lie: the settings of the section `storage`, and the rules between them.
+// The section `storage`, and the rules between its settings.
 import { z } from 'zod';
 import {
   bucket,
@@ -17,46 +17,46 @@ import {
 const s3 = z
   .strictObject({
     bucket: bucket().exactOptional().meta({
-      description: 'The bucket that holds the blobs; it has to exist.',
-      absent: 'none; it has to be given with storage.type s3',
+      description: 'The bucket for the blobs, which must exist.',
+      absent: 'none; required with storage.type s3',
     }),
     region: text(/^[A-Za-z0-9-]{1,64}$/, "a region's name, such as eu-central-1")
       .prefault('us-east-1')
       .meta({ description: 'The region of the bucket.' }),
     endpoint: webUrl().exactOptional().meta({
-      description: 'Where the S3 service is, if it is not the one of AWS.',
-      absent: 'the endpoint of AWS in the region',
+      description: 'The URL of the S3 service, if it is not AWS.',
+      absent: "AWS's endpoint in the region",
     }),
     pathStyle: toggle().exactOptional().meta({
-      description: "Whether the bucket is named in the URL's path instead of its host.",
+      description: "Whether the bucket's name is in the path of URLs instead of the host.",
       absent: '`true` if an endpoint is given, else `false`',
     }),
     accessKeyId: oneLine().exactOptional().meta({
-      description: 'The access key; it goes together with storage.s3.secretAccessKey.',
+      description: 'The access key; requires storage.s3.secretAccessKey.',
       absent:
-        "what the AWS SDK finds: its own environment variables, profiles, the machine's or the pod's role",
+        'the credentials that the AWS SDK finds: its environment variables, profiles, the role of the machine or pod',
     }),
     secretAccessKey: secret().exactOptional().meta({
       description: 'The secret of the access key.',
-      absent: 'none; it has to be given with storage.s3.accessKeyId',
+      absent: 'none; required with storage.s3.accessKeyId',
     }),
     sessionToken: secret().exactOptional().meta({
-      description: 'The session token that temporary access keys come with.',
+      description: 'The session token of a temporary access key.',
       absent: 'none',
     }),
     prefix: keyPrefix().prefault('').meta({
-      description: "What the keys of all of Berth's objects start with, so that it can share a bucket.",
+      description: "The key prefix of all of Berth's objects, for sharing a bucket.",
       absent: 'none; the keys start at the root of the bucket',
     }),
     serverSideEncryption: choice(['AES256', 'aws:kms']).exactOptional().meta({
-      description: 'How the service is asked to encrypt what it stores.',
-      absent: 'what the bucket does by itself',
+      description: 'The encryption that the service is asked to store objects with.',
+      absent: "the bucket's default",
     }),
     kmsKeyId: oneLine('the id, the ARN or the alias of a key').exactOptional().meta({
-      description: 'The key of KMS to encrypt with, for storage.s3.serverSideEncryption aws:kms.',
-      absent: 'the key that AWS manages for S3',
+      description: 'The KMS key for storage.s3.serverSideEncryption aws:kms.',
+      absent: "AWS's managed key for S3",
     }),
-    // The two classes that have to be restored first would be blobs that nobody can pull.
+    // Blobs in the two classes that need a restore first could not be pulled.
     storageClass: text(
       /^(?!(GLACIER|DEEP_ARCHIVE)$)[A-Z][A-Z0-9_]{0,63}$/,
       'capitals, digits and underscores, such as STANDARD_IA; not GLACIER or DEEP_ARCHIVE, which cannot be read at once',
@@ -65,46 +65,45 @@ const s3 = z
       .meta({ description: 'The storage class of new objects.', absent: "the bucket's default" }),
     redirect: toggle().prefault(true).meta({
       description:
-        'Whether pulls of blobs are redirected to presigned URLs of the bucket; if not, their bytes pass through Berth.',
+        'Whether blob pulls are redirected to presigned URLs of the bucket; if not, the bytes pass through Berth.',
     }),
     redirectExpiry: duration({ min: '10s', max: '1h' })
       .prefault('5m')
-      .meta({ description: 'How long the URL of a redirect may be used.' }),
+      .meta({ description: 'How long the URL of a redirect is valid.' }),
     streamTo: list(
       network(),
-      'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8, with commas between them in a variable',
+      'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable',
     )
       .prefault([])
       .meta({
         description:
-          'The clients that get the bytes from Berth even where others are redirected, for they cannot reach the bucket.',
+          'Clients that are never redirected, as they cannot reach the bucket; Berth sends them the bytes.',
         absent: 'none',
       }),
     cdnUrl: webUrl().exactOptional().meta({
-      description:
-        "What takes the place of the bucket's scheme and host in redirects; its path, if any, comes before the object's.",
+      description: "Replaces the bucket's scheme and host in redirects; a path is put before the object's.",
       absent: 'redirects go to the bucket itself',
     }),
   })
   .readonly()
   .exactOptional()
   .meta({
-    description: 'The bucket, with storage.type s3; any service that speaks the protocol of S3 will do.',
+    description: 'The bucket for storage.type s3, of any service that supports the S3 protocol.',
   });
 
 const settings = z.strictObject({
   type: choice(['filesystem', 's3']).prefault('filesystem').meta({
-    description: 'Where blobs lie: in files below data, or in the bucket of storage.s3.',
+    description: 'The blob store: files below data, or the bucket of storage.s3.',
   }),
   s3,
 });
 
-/** One store, with all that it needs and nothing of the other. */
+/** The chosen store's settings, without those of the other. */
 export const storage = settings
   .transform(chosen)
   .readonly()
   .prefault({})
-  .meta({ description: 'Where blobs lie.' });
+  .meta({ description: 'The blob store.' });
 
 function chosen({ type, s3 }: z.output<typeof settings>, context: z.RefinementCtx) {
   if (type === 'filesystem') {
@@ -130,17 +129,16 @@ function chosen({ type, s3 }: z.output<typeof settings>, context: z.RefinementCt
   return { type, s3: Object.freeze({ ...s3, bucket: s3.bucket, pathStyle }) };
 }
 
-/** The loader says it in its own words. */
+/** The loader replaces this message. */
 const MISSING = 'missing';
 
 const FILESYSTEM_HAS_NO_BUCKET =
   ', but storage.type is filesystem, which would ignore it; allowed: storage.type s3 (environment BERTH_STORAGE_TYPE) ' +
   'to use the bucket, or nothing below storage.s3';
 
-const NO_KMS =
-  ', which is of no use without aws:kms; allowed: together with storage.s3.serverSideEncryption aws:kms';
+const NO_KMS = ', which needs aws:kms; allowed: only with storage.s3.serverSideEncryption aws:kms';
 
-/** `beside` are the other keys that the rule is about; rules elsewhere are still judged. */
+/** @param beside the other keys of the rule; rules of other sections are still checked */
 function refuse(context: z.RefinementCtx, path: string[], message: string, beside: string[]): void {
   context.addIssue({ code: 'custom', path, message, params: { with: beside }, continue: true });
 }

@@ -1,4 +1,4 @@
-// A file's text, or why there is none, in words.
+// Reads a file, or says why it cannot be read.
 import { readFileSync } from 'node:fs';
 
 export type TextFile = { readonly text: string } | { readonly reason: string };

@@ -52,8 +52,8 @@ for (const [text, milliseconds] of DURATIONS) {
   });
 }
 
-test('a size and a duration survive being printed and parsed', () => {
-  // Fifteen digits are the longest number that is read.
+test('a formatted size or duration parses to the same number', () => {
+  // Numbers have at most fifteen digits.
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 999_999_999_999_999 }), (value) => {
       assert.equal(parseSize(formatSize(value)), value);
@@ -62,7 +62,7 @@ test('a size and a duration survive being printed and parsed', () => {
   );
 });
 
-test('any text is a safe whole number or refused, never a throw', () => {
+test('any text is parsed to a safe integer or rejected, and never throws', () => {
   const nearly = fc.stringMatching(/^[0-9 .+-]{0,20}(B|KiB|MB|ms|s|h|d)?$/);
   fc.assert(
     fc.property(fc.oneof(fc.string({ unit: 'binary' }), nearly), (text) => {
@@ -73,7 +73,7 @@ test('any text is a safe whole number or refused, never a throw', () => {
   );
 });
 
-test('a megabyte of digits is refused at once', () => {
+test('rejects a megabyte of digits quickly', () => {
   const start = performance.now();
   assert.equal(parseSize('9'.repeat(1_000_000)), undefined);
   assert.equal(parseDuration(`${'9'.repeat(1_000_000)}s`), undefined);

@@ -1,10 +1,10 @@
-// Sizes and durations as people write them. The parsers answer `undefined` for anything else and
-// never throw; the schema turns that into a mistake that says what is allowed.
+// Sizes and durations in written form. The parsers return `undefined` for invalid text and never throw; the
+// schema turns that into a mistake that says what is allowed.
 
 const SIZES = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 const DURATIONS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** At most 15 digits: the number is exact, and matching takes the same time whatever the text. */
+/** At most 15 digits: the number is exact, and matching takes bounded time. */
 export const SIZE_PATTERN = /^(\d{1,15})(B|KiB|MiB|GiB|TiB)?$/;
 export const DURATION_PATTERN = /^(\d{1,15})(ms|s|m|h|d)$/;
 
@@ -13,17 +13,17 @@ export function parseSize(text: string): number | undefined {
   return parse(text, SIZE_PATTERN, SIZES, 'B');
 }
 
-/** `500ms`, `30s` or `24h`, as milliseconds. A unit is required: 30 of what? */
+/** `500ms`, `30s` or `24h`, as milliseconds. The unit is required. */
 export function parseDuration(text: string): number | undefined {
   return parse(text, DURATION_PATTERN, DURATIONS, 'ms');
 }
 
-/** The shortest text that `parseSize` turns back into the same number. */
+/** The shortest text that `parseSize` parses to the same number. */
 export function formatSize(bytes: number): string {
   return format(bytes, SIZES);
 }
 
-/** The shortest text that `parseDuration` turns back into the same number. */
+/** The shortest text that `parseDuration` parses to the same number. */
 export function formatDuration(milliseconds: number): string {
   return format(milliseconds, DURATIONS);
 }

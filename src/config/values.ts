@@ -1,5 +1,4 @@
-// The kinds of value that a setting can have. Each is a codec between what people write and what the
-// program uses, and says in words what is allowed.
+// Types of setting values. Each is a codec between the written and the internal form, with a text that says what is allowed.
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { asNamespace, type Namespace } from '../oci/name.ts';
@@ -15,15 +14,15 @@ import {
 } from './units.ts';
 import { DATABASE_URL_PATTERN, isDatabaseUrl, parseWebUrl } from './url.ts';
 
-/** What a setting says of itself; JSON Schema knows `description` and `writeOnly` under the same names. */
+/** Metadata of a setting; `description` and `writeOnly` have the same names in JSON Schema. */
 export interface SettingMeta {
   /** One sentence for the reference. */
   description?: string | undefined;
   /** Completes the sentence 'allowed: …'. */
   allowed?: string;
-  /** The flag that sets it, if it is a common one: `--listen <host:port>`. */
+  /** The flag that sets it, for common settings: `--listen <host:port>`. */
   flag?: string;
-  /** What holds while the setting is absent, where that is not a plain value. */
+  /** Describes the default where it is not a fixed value. */
   absent?: string;
   /** A secret: never printed. */
   writeOnly?: boolean;
@@ -97,25 +96,25 @@ export function path() {
     .meta({ allowed: 'a path, absolute or from the working directory' });
 }
 
-/** Text of one form; `pattern` takes all of it. */
+/** Text that matches `pattern`, which must be anchored. */
 export function text(pattern: RegExp, allowed: string) {
   return z.string().regex(pattern).meta({ allowed });
 }
 
-const ONE_LINE_ALLOWED = 'text on one line, without space around it';
+const ONE_LINE_ALLOWED = 'text on one line, without leading or trailing spaces';
 
 export function oneLine(allowed = ONE_LINE_ALLOWED) {
   return text(/^\S(.*\S)?$/, allowed);
 }
 
-/** The secret itself is never shown, so the mistake says what is often wrong with it. */
+/** The value is never shown, so `allowed` names the most common mistake. */
 export function secret() {
-  return oneLine(`${ONE_LINE_ALLOWED}; in quotes where YAML would take it for a number`).meta({
+  return oneLine(`${ONE_LINE_ALLOWED}; in quotes if YAML would read it as a number`).meta({
     writeOnly: true,
   });
 }
 
-/** Entries of one kind, told by `allowed`: a list in the file, text with commas elsewhere. */
+/** A list in the file; comma-separated text elsewhere. */
 export function list<T extends z.ZodType>(entry: T, allowed: string) {
   return z.array(entry).readonly().meta({ allowed });
 }
@@ -128,7 +127,7 @@ export function network() {
   });
 }
 
-/** The name of a user or an organisation, which is that of their namespace. */
+/** The name of a user or an organisation, which is also their namespace. */
 export function accountName() {
   return z
     .codec(z.string(), z.custom<Namespace>(), {
@@ -138,7 +137,7 @@ export function accountName() {
     .meta({ allowed: "an account's name: lowercase letters and digits, with . _ or - between them" });
 }
 
-/** Never a path: the password in it makes it a secret. */
+/** A secret, as it contains a password. */
 export function databaseUrl() {
   return z
     .string()
@@ -146,8 +145,8 @@ export function databaseUrl() {
     .refine(isDatabaseUrl)
     .meta({
       allowed:
-        'postgres://USER:PASSWORD@HOST:PORT/DATABASE or the same with postgresql://; what is special in a URL ' +
-        'is percent-encoded in the password',
+        'postgres://USER:PASSWORD@HOST:PORT/DATABASE or the same with postgresql://; special characters ' +
+        'in the password are percent-encoded',
       writeOnly: true,
     });
 }
@@ -165,7 +164,7 @@ export function webUrl() {
     });
 }
 
-/** Wider than the rules of AWS, for other services have wider ones. */
+/** Accepts more than AWS does, as other services do. */
 export function bucket() {
   return text(
     /^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/,
