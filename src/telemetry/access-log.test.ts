@@ -34,8 +34,8 @@ type Line = Record<string, unknown>;
 const json: Config['log'] = { level: 'info', format: 'json', access: true };
 
 /**
- * What is logged and counted of a request. The fast way to pino's own file stream (which has a `minLength`) and pino's general way
- * are different code for the same lines.
+ * The log lines and metrics of a request. Lines for pino's own file stream (which has a `minLength`) and lines that pino formats
+ * come from different code.
  */
 function observe(answered: Answered, log = json, fast = true, bindings = {}) {
   const written: string[] = [];
@@ -54,14 +54,14 @@ function observe(answered: Answered, log = json, fast = true, bindings = {}) {
 }
 
 for (const fast of [true, false]) {
-  const way = fast ? 'put together here' : 'by pino';
+  const way = fast ? 'formatted by Berth' : 'formatted by pino';
 
-  test(`a line ${way} says which worker answered, where there are several`, () => {
+  test(`a line ${way} has the number of the worker`, () => {
     const [line] = observe(pull, json, fast, { worker: 2 }).lines();
     assert.equal(line?.worker, 2);
   });
 
-  test(`a line ${way} says who did what to which repository, how much, how long and how it ended`, () => {
+  test(`a line ${way} has the user, action, repository, sizes, duration and status`, () => {
     const [line, ...more] = observe(pull, json, fast).lines();
     const { time, ...fields } = line as Line;
     assert.match(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
@@ -84,7 +84,7 @@ for (const fast of [true, false]) {
     });
   });
 
-  test(`in a line ${way} what is not known is left away`, () => {
+  test(`a line ${way} omits unknown fields`, () => {
     const request = { method: 'GET', url: '/v2/nothing', headers: {} };
     const error = new RegistryError('NAME_UNKNOWN');
     const [line] = observe(
@@ -115,7 +115,7 @@ for (const fast of [true, false]) {
     ]);
   });
 
-  test(`in a line ${way} whatever the caller wrote stays in its field, and credentials stay out`, () => {
+  test(`a line ${way} escapes the client's text and contains no credentials`, () => {
     const hostile = fc.string({ unit: 'binary' });
     fc.assert(
       fc.property(hostile, hostile, (url, userAgent) => {
@@ -133,7 +133,7 @@ for (const fast of [true, false]) {
 
 for (const format of ['json', 'pretty'] as const) {
   for (const fast of [true, false]) {
-    test(`a credential in a URL is hidden in a ${format} line ${fast ? 'put together here' : 'by pino'}`, () => {
+    test(`a ${format} line formatted by ${fast ? 'Berth' : 'pino'} hides a credential in the URL`, () => {
       const request = { ...pull.exchange.request, url: '/v2/nothing?access_token=canary' };
       const answered = { ...pull, route: undefined, exchange: { ...pull.exchange, request } };
       const { text } = observe(answered, { ...json, format }, fast);
@@ -143,7 +143,7 @@ for (const format of ['json', 'pretty'] as const) {
   }
 }
 
-test('a caller’s mistake is in its line by code; nothing is logged as the registry’s error', () => {
+test('a client error is logged as a code in the access line only', () => {
   const error = new RegistryError('MANIFEST_UNKNOWN', { name: 'library/app' });
   const lines = observe({ ...pull, status: 404, error }).lines();
   assert.deepEqual(
@@ -152,7 +152,7 @@ test('a caller’s mistake is in its line by code; nothing is logged as the regi
   );
 });
 
-test('what was the registry’s own fault is logged with its cause and the request’s id, also without access lines', () => {
+test('a server error is logged with its cause and request id, also without access lines', () => {
   const error = new RegistryError('UNAVAILABLE', undefined, { cause: new Error('disk on fire') });
   for (const access of [true, false]) {
     const lines = observe({ ...pull, status: 503, error }, { ...json, access }).lines();
@@ -163,7 +163,7 @@ test('what was the registry’s own fault is logged with its cause and the reque
   }
 });
 
-test('too many requests or connections at once are a warning in one line, without a stack', () => {
+test('overload is a one-line warning without a stack', () => {
   const error = new RegistryError('UNAVAILABLE', 'too many connections are open');
   const [line, ...more] = observe({ ...pull, status: 503, error }, { ...json, access: false }).lines();
   assert.deepEqual(
@@ -173,13 +173,13 @@ test('too many requests or connections at once are a warning in one line, withou
 });
 
 for (const [what, answered, level] of [
-  ['health that is well', { isProbe: true }, 'debug'],
-  ['health that is not', { isProbe: true, status: 503 }, 'info'],
-  ['anything else', {}, 'info'],
+  ['successful health checks', { isProbe: true }, 'debug'],
+  ['failed health checks', { isProbe: true, status: 503 }, 'info'],
+  ['other requests', {}, 'info'],
 ] as const) {
   for (const fast of [true, false]) {
-    const way = fast ? 'put together here' : 'by pino';
-    test(`a line ${way} about ${what} is of level ${level}`, () => {
+    const way = fast ? 'formatted by Berth' : 'formatted by pino';
+    test(`a line ${way} for ${what} has level ${level}`, () => {
       const one = { ...pull, ...answered };
       assert.equal(observe(one, { ...json, level: 'debug' }, fast).lines()[0]?.level, level);
       assert.equal(observe(one, json, fast).lines().length, level === 'info' ? 1 : 0);
@@ -187,7 +187,7 @@ for (const [what, answered, level] of [
   }
 }
 
-test('a name cannot break a line, nor play tricks on a terminal', () => {
+test('a user name cannot break a line or control a terminal', () => {
   const name = 'x"\n\u001b[2J';
   const identity = { principal: { kind: 'holder', name }, credential: { kind: 'foreign' } } as const;
   for (const fast of [true, false]) {
@@ -202,7 +202,7 @@ for (const quiet of [
   { ...json, access: false },
   { ...json, level: 'warn' },
 ] as const) {
-  test(`without access lines (${JSON.stringify(quiet)}) a request is counted all the same`, async () => {
+  test(`counts a request without access lines (${JSON.stringify(quiet)})`, async () => {
     const { text, metrics } = observe(pull, quiet);
     assert.equal(text, '');
     const counted = await metrics.registry.metrics();
@@ -210,7 +210,7 @@ for (const quiet of [
   });
 }
 
-test('the reference has every field of a line, in the order of the line', () => {
+test('docs/reference/access-log.md lists every field of a line, in order', () => {
   const page = readFileSync(new URL('../../docs/reference/access-log.md', import.meta.url), 'utf8');
   const told = [...page.matchAll(/^\| `(\w+)` /gm)].map(([, field]) => field);
   const error = new RegistryError('NAME_UNKNOWN');
@@ -221,12 +221,12 @@ test('the reference has every field of a line, in the order of the line', () => 
   assert.deepEqual(Object.keys(example), Object.keys(whole as Line));
 });
 
-test('monitoring’s own requests are not counted', async () => {
+test('does not count probes', async () => {
   const { metrics } = observe({ ...pull, isProbe: true });
   assert.doesNotMatch(await metrics.registry.metrics(), /duration_seconds_count\{/);
 });
 
-test('at a terminal a request is a sentence', () => {
+test('a pretty line is a sentence', () => {
   const { text } = observe(pull, { ...json, format: 'pretty' }, false);
   assert.match(
     text,
@@ -234,7 +234,7 @@ test('at a terminal a request is a sentence', () => {
   );
 });
 
-test('a URL that names nothing is counted as unknown, not under what the caller wrote', async () => {
+test('counts an unknown URL as route="unknown", without the text of the client', async () => {
   const request = { ...pull.exchange.request, url: '/v2/attacker-chosen' };
   const { metrics } = observe({
     ...pull,

@@ -7,7 +7,7 @@ import { withoutSecrets } from './redact-url.ts';
 
 type Failure = Error & { readonly code: string; readonly detail?: unknown };
 
-/** A request that has been answered, as far as logs and metrics care. */
+/** An answered request: what logs and metrics need of it. */
 export interface Answered {
   readonly exchange: {
     readonly request: {
@@ -20,34 +20,33 @@ export interface Answered {
     readonly sent: number;
     readonly received: number;
   };
-  /** Absent when the URL named nothing, or was none. */
+  /** Absent when the URL is unknown or malformed. */
   readonly route: { readonly action: string; readonly name?: string } | undefined;
-  /** Absent where nobody is asked who they are. */
+  /** Absent where requests are not authenticated. */
   readonly identity: Identity | undefined;
   readonly status: number;
   /** Milliseconds. */
   readonly duration: number;
   readonly error: Failure | undefined;
-  /** Monitoring asks it many times a minute. */
+  /** Whether it is a health check or a scrape, which come many times a minute. */
   readonly isProbe?: boolean;
 }
 
-/** A client as access lines show it: only one that has shown who they are has a name, and perhaps a credential. */
+/** A client in access lines. Only authenticated clients have a name, and perhaps a credential. */
 interface Shown {
   readonly user?: string | undefined;
   readonly credential?: string | undefined;
 }
 
-/** What observing requests needs. */
 export interface ObserveParts {
   readonly logger: Logger;
-  /** Absent: they are not counted. */
+  /** Absent: requests are not counted. */
   readonly metrics?: Pick<Metrics, 'request'> | undefined;
   readonly log: Config['log'];
   readonly shown: (identity: Identity) => Shown;
 }
 
-/** Counts every request but monitoring's own, logs each when `access` is on, and logs the cause of what was the registry's own fault. */
+/** Counts every request except probes, logs each when `access` is on, and logs the cause of server errors. */
 export function observeRequests({ logger, metrics, log, shown }: ObserveParts): (answered: Answered) => void {
   const write = log.access ? accessWriter(logger, log, shown) : undefined;
   return (answered) => {
@@ -58,7 +57,7 @@ export function observeRequests({ logger, metrics, log, shown }: ObserveParts): 
       metrics?.request(route?.action ?? 'unknown', method, status, duration / 1000, received, sent);
     }
     if (error && status >= 500) {
-      // Too much at once is no fault, and there is nothing behind it to be told.
+      // Overload is no fault and has no cause to log.
       if (error.code === 'UNAVAILABLE' && error.cause === undefined)
         logger.warn({ requestId }, textOf(error));
       else logger.error({ requestId, err: error.cause ?? error }, error.message);
@@ -73,14 +72,14 @@ function textOf({ message, detail }: Failure): string {
 
 type Level = 'info' | 'debug';
 
-/** Monitoring that finds all well is not worth a line a second. */
+/** Successful probes are logged at debug only: there may be one every second. */
 function levelOf({ isProbe = false, status }: Answered): Level {
   return isProbe && status < 400 ? 'debug' : 'info';
 }
 
 /**
- * Writes access lines: a sentence for a person at a terminal, fields for a machine. As JSON they are put together here and
- * go past pino to its stream: at tens of thousands a second pino's general way would take a quarter of the processor.
+ * Writes access lines: sentences on a terminal, else JSON. JSON lines are formatted here and written to pino's stream directly:
+ * at tens of thousands a second, pino's formatting would take a quarter of the processor.
  */
 function accessWriter(
   logger: Logger,
@@ -92,27 +91,28 @@ function accessWriter(
   const stream = (logger as unknown as Record<symbol, unknown>)[symbols.streamSym] as
     | { write(line: string): void; readonly minLength?: number }
     | undefined;
-  // A worker's number, where there are workers.
+  // The worker's number, if there are several workers.
   const bound = JSON.stringify(logger.bindings()).slice(1, -1);
   const prefix = bound && `${bound},`;
   return (answered) => {
     const level = levelOf(answered);
     if (!enabled[level]) return;
-    const who = answered.identity === undefined ? {} : shown(answered.identity);
-    if (pretty) logger[level]({ requestId: answered.exchange.requestId }, sentenceOf(answered, who));
-    // Only pino's own file stream takes lines as they are.
-    else if (stream?.minLength === undefined) logger[level](fieldsOf(answered, who));
-    else stream.write(lineOf(answered, who, level, prefix));
+    const client = answered.identity === undefined ? {} : shown(answered.identity);
+    if (pretty) logger[level]({ requestId: answered.exchange.requestId }, sentenceOf(answered, client));
+    // Only pino's own file stream accepts formatted lines.
+    else if (stream?.minLength === undefined) logger[level](fieldsOf(answered, client));
+    else stream.write(lineOf(answered, client, level, prefix));
   };
 }
 
-function sentenceOf({ exchange, route, status, duration, error }: Answered, who: Shown): string {
+function sentenceOf({ exchange, route, status, duration, error }: Answered, client: Shown): string {
   const { request, sent, received } = exchange;
   const what = route ? [route.action, route.name].filter(Boolean).join(' ') : withoutSecrets(request.url);
-  const by = who.user === undefined ? '' : ` by ${who.user}${who.credential ? ` (${who.credential})` : ''}`;
+  const { user, credential } = client;
+  const by = user === undefined ? '' : ` by ${user}${credential ? ` (${credential})` : ''}`;
   const outcome = error ? `${status} ${error.code}` : status;
   const text = `${request.method ?? 'malformed request'} ${what ?? ''}${by}`.trimEnd();
-  // A name from another token server may hold anything, also what plays tricks on a terminal.
+  // A name from an external token server may contain control characters for the terminal.
   return `${text}: ${outcome}, ${received} bytes in, ${sent} out, ${duration.toFixed(1)} ms`.replaceAll(
     /\p{Cc}/gu,
     '\u{fffd}',
@@ -121,7 +121,7 @@ function sentenceOf({ exchange, route, status, duration, error }: Answered, who:
 
 function fieldsOf(
   { exchange, route, status, duration, error }: Answered,
-  who: Shown,
+  { user, credential }: Shown,
 ): Record<string, unknown> {
   const { request, requestId, sent, received } = exchange;
   return {
@@ -130,8 +130,8 @@ function fieldsOf(
     url: withoutSecrets(request.url),
     action: route?.action,
     repository: route?.name,
-    user: who.user,
-    credential: who.credential,
+    user,
+    credential,
     status,
     received,
     sent,
@@ -142,7 +142,7 @@ function fieldsOf(
   };
 }
 
-/** The same fields. What a client sent is escaped; actions, repositories, credentials and codes cannot hold anything that needs it. */
+/** `fieldsOf` as JSON. Escapes the client's text; actions, repositories, credentials and codes contain nothing to escape. */
 function lineOf(
   { exchange, route, status, duration, error }: Answered,
   { user, credential }: Shown,
@@ -175,7 +175,7 @@ function rounded(milliseconds: number): number {
 let lastTime = 0;
 let lastIso = '';
 
-/** Thousands of lines share a millisecond's text. */
+/** Cached: many lines fall into the same millisecond. */
 function isoTime(): string {
   const now = Date.now();
   if (now !== lastTime) {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Metrics } from './metrics.ts';
 
-/** Logs once what keeps database and blob store from belonging together, and shows it in the metrics for as long as it lasts. */
+/** Logs once why database and blob store do not belong together, and shows it in the metrics as long as it lasts. */
 export function observeAgreement(logger: Logger, metrics: Metrics): (problem: unknown) => void {
   let told: string | undefined;
   return (problem) => {
@@ -15,7 +15,7 @@ export function observeAgreement(logger: Logger, metrics: Metrics): (problem: un
       if (message !== told) logger.error(message);
       told = message;
     } else if (name !== 'ReadOnlyRegistry') {
-      logger.warn({ err: problem }, 'the epoch could not be raised; it is tried again');
+      logger.warn({ err: problem }, 'raising the epoch failed; retrying');
     }
   };
 }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { AuditObserver } from '../audit/audit.ts';
 import type { Metrics } from './metrics.ts';
 
-/** Counts audit events. One that the audit log will not have is written to the process's log instead. */
+/** Counts audit events. Events missing from the audit log are written to the process's log. */
 export function observeAudit(logger: Logger, { audited }: Pick<Metrics, 'audited'>): AuditObserver {
   return {
     written: (events) => audited('written', events),
@@ -11,6 +11,6 @@ export function observeAudit(logger: Logger, { audited }: Pick<Metrics, 'audited
       for (const event of events) logger.warn({ event }, 'an audit event could not be written');
     },
     failed: (error, waiting) =>
-      logger.warn({ err: error, waiting }, 'the audit log takes no events; they wait in memory'),
+      logger.warn({ err: error, waiting }, 'audit events cannot be written; they wait in memory'),
   };
 }

@@ -1,13 +1,13 @@
 import { Gauge, type Registry } from 'prom-client';
 
-/** What is asked each time that Prometheus asks, so each has to be cheap; `undefined` where there is no such thing, or not yet. */
+/** Values read at each scrape, so each must be cheap; `undefined` if there is no such value, or not yet. */
 export interface Gauges {
-  /** Berth's own. */
+  /** Berth's version. */
   readonly version: string;
   uploadsOpen(): Promise<number>;
   blobsParked(): Promise<number>;
   stored(): Promise<{ readonly blobs: number; readonly bytes: number } | undefined>;
-  /** Bytes that the file system of the data directory has left. */
+  /** Bytes free on the file system of the data directory. */
   freeBytes(): Promise<number | undefined>;
   connections():
     | readonly {
@@ -17,32 +17,28 @@ export interface Gauges {
         readonly waiting: number;
       }[]
     | undefined;
-  /** When jobs ended last, in milliseconds since 1970. */
+  /** The last end of each job, in milliseconds since 1970. */
   jobsEnded(): Promise<readonly { readonly name: string; readonly at: number }[]>;
 }
 
-/** Every process sees all of them, whichever is asked. */
+/** All processes report the same value. */
 const shared = { aggregator: 'max' } as const;
 
 export function addGauges(registry: Registry, gauges: Gauges): void {
   const registers = [registry];
   new Gauge({
     name: 'berth_build_info',
-    help: 'Always 1; the labels say which version runs',
+    help: 'Always 1; the labels have the running versions',
     labelNames: ['version', 'node'],
     registers,
     ...shared,
   }).set({ version: gauges.version, node: process.versions.node }, 1);
   for (const [name, find, help] of [
-    [
-      'berth_uploads_open',
-      gauges.uploadsOpen,
-      'Upload sessions that have been opened and neither finished nor given up',
-    ],
+    ['berth_uploads_open', gauges.uploadsOpen, 'Open upload sessions'],
     [
       'berth_blobs_parked',
       gauges.blobsParked,
-      'Blobs that were found without a row, and are kept for deletes.keepUnknownFor',
+      'Blobs found without a database row, which are kept for deletes.keepUnknownFor',
     ],
   ] as const) {
     new Gauge({
@@ -57,12 +53,8 @@ export function addGauges(registry: Registry, gauges: Gauges): void {
     });
   }
   for (const [name, what, help] of [
-    [
-      'berth_stored_blobs',
-      'blobs',
-      'Blobs in the store, each counted once, when they were counted last (hourly)',
-    ],
-    ['berth_stored_bytes', 'bytes', 'Bytes of those blobs'],
+    ['berth_stored_blobs', 'blobs', 'Blobs in the store, each counted once; updated hourly'],
+    ['berth_stored_bytes', 'bytes', 'Bytes of these blobs'],
   ] as const) {
     new Gauge({
       name,
@@ -80,7 +72,7 @@ export function addGauges(registry: Registry, gauges: Gauges): void {
   }
   new Gauge({
     name: 'berth_free_bytes',
-    help: 'Bytes left on the file system of the data directory, where there is one',
+    help: 'Bytes free on the file system of the data directory, if there is one',
     registers,
     ...shared,
     async collect() {
@@ -117,11 +109,11 @@ export function addGauges(registry: Registry, gauges: Gauges): void {
   });
 }
 
-/** Shows what was found now, or nothing: a database that does not answer must not take the other metrics along. */
+/** Omits a value that cannot be read: an unavailable database must not hide the other metrics. */
 async function show(find: () => Promise<void>): Promise<void> {
   try {
     await find();
   } catch {
-    // The operations of the database have metrics of their own, which say so.
+    // Other metrics show failures of the database.
   }
 }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { JobObserver } from '../jobs/jobs.ts';
 import type { JobMetrics } from './metrics.ts';
 
-/** Counts the runs of jobs, and logs those that a person may have to do something about. */
+/** Counts the runs of jobs, and logs failures as errors or warnings and others at debug. */
 export function observeJobs(logger: Logger, metrics: JobMetrics): JobObserver {
   return {
     planned: (job) => metrics.planned(job),
@@ -16,6 +16,7 @@ export function observeJobs(logger: Logger, metrics: JobMetrics): JobObserver {
       else if (outcome === 'lost') logger.warn({ job, seconds, err: error }, 'job ended early');
       else logger.debug({ job, outcome, seconds }, 'job ended');
     },
-    leaseFailed: (job, error) => logger.warn({ job, err: error }, 'the lease of a job is not known'),
+    leaseFailed: (job, error) =>
+      logger.warn({ job, err: error }, 'reading or renewing the lease of a job failed; retrying'),
   };
 }

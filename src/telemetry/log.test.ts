@@ -13,7 +13,7 @@ function collect(log: Config['log']) {
   return { lines, logger: createLogger(log, { write: (line: string) => void lines.push(line) }) };
 }
 
-/** Runs a script that has a `log` writing JSON to standard output. */
+/** Runs a script with a logger `log` that writes JSON to standard output. */
 async function run(script: string, options: SpawnOptions = {}) {
   const module = new URL('./log.ts', import.meta.url).href;
   const source = `import { createLogger } from '${module}';
@@ -50,7 +50,7 @@ test('events below the level are not logged, and silent logs nothing', () => {
   assert.equal(silent.lines.length, 0);
 });
 
-test('a credential in a header never reaches the log, in either format', () => {
+test('hides credentials in headers, in either format', () => {
   for (const format of ['json', 'pretty'] as const) {
     const { lines, logger } = collect({ ...JSON_LOG, format });
     const headers = {
@@ -68,16 +68,16 @@ test('a credential in a header never reaches the log, in either format', () => {
   }
 });
 
-test('pretty is one line for people', () => {
+test('a pretty event is one line', () => {
   const { lines, logger } = collect({ ...JSON_LOG, format: 'pretty' });
   logger.warn({ repository: 'a/b' }, 'slow');
   assert.match(lines.join(''), /^\[\d\d:\d\d:\d\d\.\d{3}\] WARN: slow \{"repository":"a\/b"\}\n$/);
 });
 
 for (const [how, script, exitCode] of [
-  ['by itself', '', 0],
+  ['normally', '', 0],
   ['by process.exit', 'process.exit(3);', 3],
-  ['by a fault nobody caught', 'throw new Error("fault");', 1],
+  ['by an uncaught exception', 'throw new Error("fault");', 1],
 ] as const) {
   test(`every line is written when the process ends ${how}`, async () => {
     const ended = await run(`for (let i = 0; i < 5000; i++) log.info({ i }, 'line'); ${script}`);
@@ -89,7 +89,7 @@ for (const [how, script, exitCode] of [
   });
 }
 
-test('a single line does not wait for others', async () => {
+test('writes a single line without waiting for more', async () => {
   const module = new URL('./log.ts', import.meta.url).href;
   const source = `import { createLogger } from '${module}';
     createLogger({ level: 'info', format: 'json', access: true }).info('alone');
@@ -100,7 +100,7 @@ test('a single line does not wait for others', async () => {
   assert.equal(JSON.parse(String(chunk)).msg, 'alone');
 });
 
-test('35,000 lines in a second, some 250 in a turn of the event loop, are all written', async () => {
+test('writes all of 35,000 lines in a second, some 250 per turn of the event loop', async () => {
   const { lines } = await run(`
     let i = 0;
     const start = performance.now();
@@ -111,7 +111,7 @@ test('35,000 lines in a second, some 250 in a turn of the event loop, are all wr
   assert.equal(lines.length, 35_000);
 });
 
-test('a reader that goes away does not end the process', async () => {
+test('a closed standard output does not end the process', async () => {
   const module = new URL('./log.ts', import.meta.url).href;
   const source = `import { createLogger } from '${module}';
     const log = createLogger({ level: 'info', format: 'json', access: true });

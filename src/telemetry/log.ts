@@ -1,4 +1,4 @@
-// The process's log, on standard output: JSON lines for machines, coloured ones for a terminal.
+// The process's log on standard output: JSON lines, or coloured ones on a terminal.
 import { isatty } from 'node:tty';
 import {
   type DestinationStream,
@@ -13,29 +13,29 @@ import type { Config } from '../config/schema.ts';
 
 const STDOUT = 1;
 
-/** Bytes of lines that are worth a write; fewer wait no longer than `FLUSH_EVERY` milliseconds. */
+/** Bytes of lines that are written at once; fewer wait at most `FLUSH_EVERY` milliseconds. */
 const MIN_WRITE = 4 * 1024;
 const FLUSH_EVERY = 100;
 
 /**
- * The most that one write carries. A turn of the event loop can end one write: with pino's 16 KiB and 256
- * requests a turn, 35,000 lines/s outran the writes and lines were dropped. More makes each line dearer, for
- * what waits is measured again with it.
+ * Maximum bytes of one write. A turn of the event loop completes one write: with pino's 16 KiB and 256 requests per
+ * turn, 35,000 lines/s were more than could be written, and lines were dropped. A larger value makes each line more
+ * expensive, as pino measures all waiting text again with it.
  */
 const MAX_WRITE = 128 * 1024;
 
-/** What may wait for a reader that has stalled; beyond it lines are dropped rather than memory filled. */
+/** Bytes that may wait for a stalled reader; further lines are dropped, to limit memory. */
 const BACKLOG = 16 * 1024 * 1024;
 
 /** Header names that carry credentials, wherever an object with headers is logged. */
 const CREDENTIALS = ['authorization', 'proxy-authorization', 'cookie', 'set-cookie'];
 
-/** Whether lines are written for people: `auto` looks whether standard output is a terminal. */
+/** Whether lines are pretty; `auto`: when standard output is a terminal. */
 export function isPretty({ format }: Config['log']): boolean {
   return format === 'pretty' || (format === 'auto' && isatty(STDOUT));
 }
 
-/** A line is on its way to the operating system within 100 ms, and all of them are at exit. */
+/** Lines are written within 100 ms, and all of them at exit. */
 export function createLogger(log: Config['log'], destination?: DestinationStream): Logger {
   const options: LoggerOptions = {
     level: log.level,
@@ -58,16 +58,16 @@ export function createLogger(log: Config['log'], destination?: DestinationStream
 }
 
 /**
- * Passes on a line that another process's logger has made, without its end. Two processes that wrote to one pipe could break
- * each other's lines.
+ * Writes a line, without its line end, that another process's logger formatted. If both processes wrote to one pipe, they could
+ * break each other's lines.
  */
 export function logLine(logger: Logger, line: string): void {
   const stream = (logger as unknown as Record<symbol, DestinationStream>)[symbols.streamSym];
-  // Lines for people end with `prettyLines`.
+  // `prettyLines` adds the line end itself.
   stream?.write('minLength' in stream ? `${line}\n` : line);
 }
 
-/** Lines for people come slowly enough to be written at once. */
+/** Pretty lines are few enough to be written synchronously. */
 function prettyLines(destination: DestinationStream = pino.destination({ dest: STDOUT, sync: true })) {
   const prettify = prettyFactory({
     colorize: isatty(STDOUT),

@@ -6,7 +6,7 @@ import { createMetrics } from './metrics.ts';
 
 const page = readFileSync(new URL('../../docs/reference/metrics.md', import.meta.url), 'utf8');
 
-test('a request is counted with its route, method and status, and its bytes with its route', async () => {
+test('counts requests by route, method and status, and bytes by route', async () => {
   const metrics = createMetrics(noGauges);
   metrics.request('getBlob', 'GET', 200, 0.002, 0, 1000);
   metrics.request('getBlob', 'GET', 200, 20, 0, 24);
@@ -25,7 +25,7 @@ test('a request is counted with its route, method and status, and its bytes with
   assert.ok(!text.includes('berth_http_sent_bytes_total{route="putUpload"}'));
 });
 
-test('an operation is timed whether it succeeds or not, and its outcome passes', async () => {
+test('times an operation whether it succeeds or fails, and returns its result', async () => {
   const metrics = createMetrics(noGauges);
   assert.equal(await metrics.time('store', 'read', async () => 5), 5);
   const reason = new Error('broken');
@@ -35,7 +35,7 @@ test('an operation is timed whether it succeeds or not, and its outcome passes',
   assert.match(text, /berth_operation_duration_seconds_count\{part="store",operation="read"\} 2\n/);
 });
 
-test('the uploads that are open are asked for when Prometheus asks', async () => {
+test('reads the number of open uploads at each scrape', async () => {
   let open = 3;
   const metrics = createMetrics({ ...noGauges, uploadsOpen: async () => open });
   assert.match(await metrics.registry.metrics(), /^berth_uploads_open 3$/m);
@@ -43,7 +43,7 @@ test('the uploads that are open are asked for when Prometheus asks', async () =>
   assert.match(await metrics.registry.metrics(), /^berth_uploads_open 4$/m);
 });
 
-test('gauges show what is asked for at each scrape, and nothing where there is nothing', async () => {
+test('reads gauges at each scrape and omits undefined values', async () => {
   let stored: { blobs: number; bytes: number } | undefined;
   const metrics = createMetrics({
     ...noGauges,
@@ -72,7 +72,7 @@ test('gauges show what is asked for at each scrape, and nothing where there is n
   assert.ok(!(await lines()).some((line) => /^berth_stored_\w+ /.test(line)));
 });
 
-test('a database that does not answer takes no other metrics along', async () => {
+test('an unavailable database does not hide other metrics', async () => {
   const away = () => Promise.reject(new Error('the database is away'));
   const metrics = createMetrics({ ...noGauges, uploadsOpen: away, stored: away, jobsEnded: away });
   metrics.request('getBlob', 'GET', 503, 0.1, 0, 0);
@@ -81,7 +81,7 @@ test('a database that does not answer takes no other metrics along', async () =>
   assert.doesNotMatch(text, /^berth_uploads_open /m);
 });
 
-test('a job shows whether it runs here, how it ended, and when it last succeeded', async () => {
+test('metrics of a job have its state, outcomes and last success', async () => {
   const { jobs, registry } = createMetrics(noGauges);
   const metric = async (name: string) => {
     const found = (await registry.metrics()).split('\n').filter((line) => line.startsWith(`${name}{`));
@@ -106,7 +106,7 @@ test('a job shows whether it runs here, how it ended, and when it last succeeded
   assert.ok(Number(success?.split(' ')[1]) >= before);
 });
 
-test('what sweeps took away adds up', async () => {
+test('adds up what sweeps deleted', async () => {
   const { jobs, registry } = createMetrics(noGauges);
   jobs.swept({ uploads: 2, orphans: 0 });
   jobs.swept({ uploads: 3, orphans: 1 });
@@ -115,14 +115,14 @@ test('what sweeps took away adds up', async () => {
   assert.match(text, /^berth_swept_total\{what="orphans"\} 1$/m);
 });
 
-test('two registries in one process count apart', async () => {
+test('two registries in one process count separately', async () => {
   const [one, two] = [createMetrics(noGauges), createMetrics(noGauges)];
   one.request('getBase', 'GET', 200, 0.1, 0, 0);
   assert.match(await one.registry.metrics(), /route="getBase"/);
   assert.doesNotMatch(await two.registry.metrics(), /route="getBase"/);
 });
 
-/** Each metric of Berth's own: its name, type, labels and help, as the registry has it. */
+/** Name, type, labels and help of Berth's own metrics. */
 async function exported() {
   const { registry } = createMetrics(noGauges);
   return (await registry.getMetricsAsJSON())
@@ -134,7 +134,7 @@ async function exported() {
     });
 }
 
-/** The rows of the page's first table. */
+/** Rows of the first table of the page. */
 function documented() {
   const rows = page.split('\n').filter((line) => line.startsWith('| `berth_'));
   return rows.map((row) => {
@@ -148,7 +148,7 @@ test('docs/reference/metrics.md lists every metric with its type, labels and mea
   assert.deepEqual(documented().sort(byName), (await exported()).sort(byName));
 });
 
-test('docs/reference/metrics.md names process metrics that there are', async () => {
+test('docs/reference/metrics.md names existing process metrics only', async () => {
   const text = await createMetrics(noGauges).registry.metrics();
   const named = [...page.matchAll(/`((?:process|nodejs)_\w+)`/g)].map(([, name]) => name as string);
   assert.ok(named.length > 0);

@@ -5,7 +5,7 @@ import { addGauges, type Gauges } from './gauges.ts';
 /** Prometheus metrics of one registry. Every name is listed in `docs/reference/metrics.md`. */
 export interface Metrics {
   readonly registry: Registry;
-  /** Counts a request; `seconds` until its answer was handed over, bytes of the bodies. */
+  /** Counts a request: `seconds` until its answer was sent to the operating system, bytes of the bodies. */
   request(
     route: string,
     method: string,
@@ -18,17 +18,17 @@ export interface Metrics {
   time<T>(part: 'database' | 'store', operation: string, run: () => Promise<T>): Promise<T>;
   /** Counts events of the audit log. */
   audited(outcome: 'written' | 'lost', events: number): void;
-  /** Whether database and blob store belong together. */
+  /** Records whether database and blob store belong together. */
   storeAgrees(agrees: boolean): void;
   readonly jobs: JobMetrics;
 }
 
-/** What is known of the background work that this process does. */
+/** Metrics of this process's background jobs. */
 export interface JobMetrics {
   planned(job: string): void;
   started(job: string): void;
   ended(job: string, outcome: Outcome, seconds: number): void;
-  /** Counts what a sweep took away, by its kind. */
+  /** Counts what a sweep deleted, by kind. */
   swept(counts: Readonly<Record<string, number>>): void;
 }
 
@@ -42,7 +42,7 @@ export function createMetrics(gauges: Gauges): Metrics {
   const registers = [registry];
   const duration = new Histogram({
     name: 'berth_http_request_duration_seconds',
-    help: 'Requests but for health and metrics, by route, method and status, until the answer was handed over',
+    help: 'Requests except for health and metrics, by route, method and status, until the answer was sent',
     labelNames: ['route', 'method', 'status'],
     buckets: requestBuckets,
     registers,
@@ -68,7 +68,7 @@ export function createMetrics(gauges: Gauges): Metrics {
   });
   const auditEvents = new Counter({
     name: 'berth_audit_events_total',
-    help: 'Events of the audit log that this process has written to it, or had to give up (see its log)',
+    help: 'Audit events that this process wrote to the audit log, or lost (then they are in its log)',
     labelNames: ['outcome'],
     registers,
   });
@@ -77,13 +77,13 @@ export function createMetrics(gauges: Gauges): Metrics {
 
   const agrees = new Gauge({
     name: 'berth_store_agrees',
-    help: 'Whether the database and the blob store belong together (1); while they do not (0), nothing is deleted',
+    help: '1 if the database and the blob store belong together; 0 if not, then nothing is deleted',
     aggregator: 'min',
     registers,
   });
   agrees.set(1);
 
-  // Labels are looked up once for each combination; there are a few dozen.
+  // Cached per combination of labels; there are a few dozen.
   const durations = new Map<string, { observe(value: number): void }>();
   return {
     registry,
@@ -122,7 +122,7 @@ function jobMetrics(registry: Registry): JobMetrics {
   });
   const duration = new Histogram({
     name: 'berth_job_duration_seconds',
-    help: 'How long those runs took, whatever their outcome',
+    help: 'Duration of these runs, whatever their outcome',
     labelNames: ['name'],
     buckets: jobBuckets,
     registers,
@@ -136,13 +136,13 @@ function jobMetrics(registry: Registry): JobMetrics {
   });
   const held = new Gauge({
     name: 'berth_job_running',
-    help: 'Whether this process has the lease of the job and runs it',
+    help: '1 while this process has the lease of the job and runs it',
     labelNames: ['name'],
     registers,
   });
   const sweptThings = new Counter({
     name: 'berth_swept_total',
-    help: 'What the sweeper has taken away',
+    help: 'What garbage collection (the job sweep) deleted',
     labelNames: ['what'],
     registers,
   });

@@ -2,7 +2,7 @@ import type { Database } from '../db/database.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { Metrics } from './metrics.ts';
 
-/** The same database, its transactions and pings timed. */
+/** Wraps a database to time its transactions and pings. */
 export function timedDatabase(database: Database, { time }: Metrics): Database {
   return {
     read: database.read,
@@ -14,7 +14,7 @@ export function timedDatabase(database: Database, { time }: Metrics): Database {
   };
 }
 
-/** The same store, the operations that requests wait for timed (an append lasts as long as its body comes). */
+/** Wraps a store to time the operations that requests wait for (an append takes as long as its body). */
 export function timedStore(store: BlobStore, { time }: Metrics): BlobStore {
   return {
     ...store,
