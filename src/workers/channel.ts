@@ -1,28 +1,28 @@
-/** What one process asks another: the numbers and states of its own, or of all. */
+/** A request to another process: for its metrics or readiness, or those of all processes. */
 export type Question = 'metrics' | 'ready';
 
-/** What goes over the line, in both directions. */
-export type Said =
+/** A message in either direction. */
+export type Message =
   | { readonly type: 'ask'; readonly call: number; readonly question: Question }
   | { readonly type: 'answer'; readonly call: number; readonly answer?: unknown; readonly error?: string };
 
-/** Milliseconds to wait for an answer; Prometheus waits for ten seconds. */
+/** Milliseconds to wait for an answer; Prometheus waits ten seconds. */
 const patience = 5_000;
 
-/** Questions and answers over a channel that carries messages. */
+/** Requests and answers between two processes that exchange messages. */
 export class Channel {
-  readonly #send: (said: Said) => void;
+  readonly #send: (message: Message) => void;
   readonly #answer: (question: Question) => Promise<unknown>;
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   #calls = 0;
 
-  /** @param answer what the other side hears when it asks; why it rejects is told in one sentence */
-  constructor(send: (said: Said) => void, answer: (question: Question) => Promise<unknown>) {
+  /** @param answer answers the other side's questions; when it rejects, the error's message is sent */
+  constructor(send: (message: Message) => void, answer: (question: Question) => Promise<unknown>) {
     this.#send = send;
     this.#answer = answer;
   }
 
-  /** @throws Error with what the other side says is wrong, or that it says nothing */
+  /** @throws Error with the other side's error message, or when it does not answer in time */
   async ask(question: Question): Promise<unknown> {
     const call = ++this.#calls;
     const waiting = Promise.withResolvers<unknown>();
@@ -37,24 +37,24 @@ export class Channel {
     }
   }
 
-  /** Takes in what the other side said. */
-  async hear(said: Said): Promise<void> {
-    const { call } = said;
-    if (said.type === 'answer') {
+  /** Handles a message from the other side. */
+  async receive(message: Message): Promise<void> {
+    const { call } = message;
+    if (message.type === 'answer') {
       const waiting = this.#waiting.get(call);
-      if (said.error === undefined) waiting?.resolve(said.answer);
-      else waiting?.reject(new Error(said.error));
+      if (message.error === undefined) waiting?.resolve(message.answer);
+      else waiting?.reject(new Error(message.error));
       return;
     }
     try {
-      this.#send({ type: 'answer', call, answer: await this.#answer(said.question) });
+      this.#send({ type: 'answer', call, answer: await this.#answer(message.question) });
     } catch (error) {
       this.#send({ type: 'answer', call, error: (error as Error).message });
     }
   }
 
-  /** Nobody answers any more. */
-  hangUp(reason: string): void {
+  /** Rejects all pending questions. */
+  close(reason: string): void {
     for (const waiting of this.#waiting.values()) waiting.reject(new Error(reason));
   }
 }

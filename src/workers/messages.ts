@@ -1,16 +1,16 @@
 import type { Config } from '../config/schema.ts';
 import type { Ending } from '../failure.ts';
-import type { Said } from './channel.ts';
+import type { Message } from './channel.ts';
 
-/** What the primary tells a worker. */
+/** A message from the primary to a worker. */
 export type ToWorker =
   | { readonly type: 'serve'; readonly slot: number; readonly config: Config }
   | { readonly type: 'stop' }
-  | Said;
+  | Message;
 
-/** What a worker tells the primary. */
+/** A message from a worker to the primary. */
 export type ToPrimary =
   | { readonly type: 'listening'; readonly url: string }
-  /** Why it does not start. */
+  /** The worker could not start. */
   | { readonly type: 'failed'; readonly ending: Ending }
-  | Said;
+  | Message;

@@ -9,37 +9,37 @@ import { logLine } from '../telemetry/log.ts';
 import { Channel, type Question } from './channel.ts';
 import type { ToPrimary, ToWorker } from './messages.ts';
 
-/** Milliseconds before a worker that died is replaced, doubled each time it dies young. */
+/** Milliseconds before a dead worker is replaced, doubled each time it dies within `young`. */
 const firstPause = 100;
 const longestPause = 10_000;
 const young = 60_000;
 
 interface Member {
   readonly worker: Worker;
-  readonly line: Channel;
+  readonly channel: Channel;
   readonly exited: Promise<void>;
 }
 
 export interface PoolParts {
   readonly config: Config;
   readonly logger: Logger;
-  /** What a worker hears that asks of all. */
+  /** Answers a worker's question about all workers. */
   readonly answer: (question: Question) => Promise<unknown>;
 }
 
-/** The workers: started together, replaced when they die, ended together. */
+/** The worker processes: starts them, replaces those that die, stops them together. */
 export class Pool {
   readonly #parts: PoolParts;
-  /** By slot, a number from 1 that a worker's successor takes over. */
+  /** By slot, a number from 1 that a replacement inherits. */
   readonly #members = new Map<number, Member>();
-  /** How long the next worker of a slot waits. */
+  /** Milliseconds before the next worker of a slot starts. */
   readonly #pauses = new Map<number, number>();
   readonly #stopped = new AbortController();
 
   constructor(parts: PoolParts) {
     this.#parts = parts;
-    // Workers take connections themselves. Handed out by the primary, one that is on its way to a worker that is killed would
-    // be neither answered nor closed, and every one would wait for the primary.
+    // Workers accept connections themselves. If the primary did, connections on their way to a killed worker would be neither
+    // answered nor closed, and every connection would wait for the primary.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({
       exec: fileURLToPath(new URL('../worker.ts', import.meta.url)),
@@ -47,26 +47,26 @@ export class Pool {
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
-    // However this process ends, short of being killed, no worker outlives it.
+    // No worker outlives this process, unless it is killed.
     process.once('exit', () => {
       for (const { worker } of this.#members.values()) worker.process.kill('SIGKILL');
     });
   }
 
-  /** Starts them all; resolves with the URL at which they listen. @throws FailedElsewhere when one cannot start */
+  /** Starts all workers; resolves with the URL on which they listen. @throws FailedElsewhere when one cannot start */
   async start(): Promise<string> {
     const slots = Array.from({ length: this.#parts.config.workers }, (_, i) => i + 1);
     const [url] = await Promise.all(slots.map((slot) => this.#begin(slot)));
     return url as string;
   }
 
-  /** Asks each of them. @throws Error when one does not answer, or says that something is wrong */
+  /** Asks every worker. @throws Error when one does not answer or answers with an error */
   async ask(question: Question): Promise<unknown[]> {
     if (this.#members.size < this.#parts.config.workers) throw new Error('a worker is being replaced');
-    return Promise.all([...this.#members.values()].map(({ line }) => line.ask(question)));
+    return Promise.all([...this.#members.values()].map(({ channel }) => channel.ask(question)));
   }
 
-  /** Lets each end as `App.close` does. */
+  /** Stops every worker as `App.close` does. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     const members = [...this.#members.values()];
@@ -80,12 +80,12 @@ export class Pool {
     const listening = Promise.withResolvers<string>();
     const exit = Promise.withResolvers<void>();
     const worker = cluster.fork();
-    const line = new Channel((said) => tell(worker, said), answer);
-    const member = { worker, line, exited: exit.promise };
+    const channel = new Channel((message) => tell(worker, message), answer);
+    const member = { worker, channel, exited: exit.promise };
     this.#members.set(slot, member);
     const gone = (reason: Error): void => {
       if (this.#members.get(slot) === member) this.#members.delete(slot);
-      line.hangUp(reason.message);
+      channel.close(reason.message);
       listening.reject(reason);
       exit.resolve();
     };
@@ -101,15 +101,15 @@ export class Pool {
       } else if (message.type === 'failed') {
         listening.reject(new FailedElsewhere(message.ending));
         tell(worker, { type: 'stop' });
-      } else void line.hear(message);
+      } else void channel.receive(message);
     });
-    // The system has no process or no descriptor to give.
+    // The system has no process or file descriptor left.
     worker.once('error', gone);
     worker.once('exit', (code: number | null, signal: string | null) => {
       const text = `a worker ended with ${signal ?? `exit code ${code}`}`;
       gone(new FailedElsewhere({ exitCode: 1, text: `berth: ${text}\n` }));
       if (url === undefined || this.#stopped.signal.aborted) return;
-      logger.error({ worker: slot, code, signal }, 'a worker died; its uploads can go on in 15 seconds');
+      logger.error({ worker: slot, code, signal }, 'a worker died; its uploads can continue in 15 seconds');
       void this.#replace(slot, performance.now() - startedAt < young);
     });
     tell(worker, { type: 'serve', slot, config });
@@ -126,17 +126,17 @@ export class Pool {
       if (signal.aborted) return;
       try {
         await this.#begin(slot);
-        logger.info({ worker: slot }, 'the worker has been replaced');
+        logger.info({ worker: slot }, 'worker replaced');
         return;
       } catch (error) {
-        logger.error({ worker: slot, err: error }, 'the worker could not be replaced yet');
+        logger.error({ worker: slot, err: error }, 'replacing a worker failed; retrying');
         pause = this.#pauses.get(slot) as number;
       }
     }
   }
 }
 
-/** A worker that is about to end may be deaf. */
+/** Sends a message, unless the worker has disconnected and is about to end. */
 function tell(worker: Worker, message: ToWorker): void {
   if (worker.isConnected()) worker.send(message, () => {});
 }

@@ -1,4 +1,5 @@
-// The primary of `berth serve --workers N`: it starts the workers, does once what must be done once, and serves no request.
+// The primary process of `berth serve --workers N`: starts the workers and does what only one process may do; serves no requests
+// of the registry.
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Logger } from 'pino';
@@ -19,7 +20,7 @@ import { observeRequests } from '../telemetry/access-log.ts';
 import { isPretty } from '../telemetry/log.ts';
 import { Pool } from './pool.ts';
 
-/** @throws DataDirectoryInUse, ForeignRegistry, StoreMismatch, SchemaMismatch, or what the operating system says of a file */
+/** @throws DataDirectoryInUse, ForeignRegistry, StoreMismatch, SchemaMismatch, or a system error of a file */
 export async function createPrimary(config: Config, { logger }: { logger: Logger }): Promise<Service> {
   const opened = new AsyncDisposableStack();
   try {
@@ -31,15 +32,15 @@ export async function createPrimary(config: Config, { logger }: { logger: Logger
   }
 }
 
-/** What a single process does alone with its data directory, before the workers join. */
+/** Locks and prepares the data directory before the workers open it. */
 async function holdData(config: Config, opened: AsyncDisposableStack): Promise<void> {
-  // First, as it refuses a directory that is another registry's, and leaves it as it is.
+  // First, as it rejects another registry's directory and leaves it unchanged.
   const store = await openStore(config);
   opened.defer(() => store.close());
   const lock = await lockDataDirectory(config.data);
   opened.defer(async () => lock.release());
   await refuseLostDatabase(config, store);
-  // Open for as long as the workers, whose log it copies into the file.
+  // Stays open as long as the workers run: it copies their write-ahead log into the database file.
   const database = await openDatabase(config);
   opened.defer(() => database.close());
   await database.transaction((db) => releaseAllClaims(db));
@@ -98,12 +99,12 @@ async function assemble(config: Config, logger: Logger, opened: AsyncDisposableS
   };
 }
 
-/** What is one process's in the configuration, shared among the workers. */
+/** The configuration of one worker, with its share of the connection limits. */
 function workerConfig(config: Config): Config {
   const { limits, workers } = config;
   return {
     ...config,
-    // Their standard output ends at the primary; only that one sees a terminal.
+    // The workers' standard output is a pipe to the primary; only the primary may have a terminal.
     log: { ...config.log, format: isPretty(config.log) ? 'pretty' : 'json' },
     limits: {
       ...limits,
@@ -113,7 +114,7 @@ function workerConfig(config: Config): Config {
   };
 }
 
-/** Port 0 becomes one that is free, as all workers, and those that replace them, listen on the same. */
+/** Replaces port 0 by a free port: all workers, and their replacements, must listen on the same one. */
 async function freeAddress(address: ListenAddress): Promise<ListenAddress> {
   if (address.port !== 0) return address;
   const server = createServer().listen(address);

@@ -1,4 +1,4 @@
-// A worker: the app as one process runs it, told by its primary when to begin and when to end.
+// A worker process: runs the app, started and stopped by messages of the primary.
 import type { EventEmitter } from 'node:events';
 import { type App, createApp } from '../app.ts';
 import type { Config } from '../config/schema.ts';
@@ -15,54 +15,55 @@ type WorkerProcess = Pick<EventEmitter, 'on' | 'prependListener'> & {
   exit(code: number): never;
 };
 
-/** Serves until the primary says otherwise, or is gone. */
+/** Serves until the primary sends `stop` or ends. */
 export async function work(process: WorkerProcess): Promise<void> {
-  // Before Node's own listener, which would exit: lines that wait for a reader that is gone would keep this process for ever.
+  // Before Node's own listener, which would exit normally: log lines waiting for a closed pipe would keep this process running for
+  // ever.
   process.prependListener('disconnect', () => process.kill(process.pid, 'SIGKILL'));
-  // A terminal and a service manager signal the whole group. The primary has heard it too, and says what is to be done.
+  // Terminals and service managers signal the whole process group. The primary gets the signal too and sends `stop`.
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => {});
   const begun = Promise.withResolvers<{ slot: number; config: Config }>();
-  const told = Promise.withResolvers<void>();
+  const stopped = Promise.withResolvers<void>();
   let app: App | undefined;
   const send = (message: ToPrimary): void => void process.send?.(message);
-  const line = new Channel(send, async (question) => {
+  const channel = new Channel(send, async (question) => {
     if (app === undefined) throw new Error('starting');
     const { metrics, ready } = app.operations;
     return question === 'metrics' ? metrics.getMetricsAsJSON() : ready();
   });
   process.on('message', (message: ToWorker) => {
     if (message.type === 'serve') begun.resolve(message);
-    else if (message.type === 'stop') told.resolve();
-    else void line.hear(message);
+    else if (message.type === 'stop') stopped.resolve();
+    else void channel.receive(message);
   });
 
   const { slot, config } = await begun.promise;
   const logger = createLogger(config.log).child({ worker: slot });
   process.on('uncaughtException', (error: unknown, origin: string) => {
-    logger.fatal({ err: error, origin }, 'a fault that nobody caught');
+    logger.fatal({ err: error, origin }, 'uncaught exception');
     process.exit(1);
   });
   try {
-    app = await createApp(config, { logger, worker: { operations: operationsOfAll(config, line) } });
+    app = await createApp(config, { logger, worker: { operations: operationsOfAll(config, channel) } });
     const { url } = await app.listen();
     send({ type: 'listening', url });
   } catch (error) {
     await app?.close();
     send({ type: 'failed', ending: endingOf(error) });
   }
-  await told.promise;
+  await stopped.promise;
   await app?.close();
   process.exit(0);
 }
 
-/** On the registry's own listener any worker may be asked, and answers for all. */
-function operationsOfAll({ operations }: Config, line: Channel) {
+/** On the registry's own listener any worker answers health and metrics for all workers. */
+function operationsOfAll({ operations }: Config, channel: Channel) {
   if (operations) return 'elsewhere';
   return {
     metrics: {
       contentType: 'text/plain; version=0.0.4; charset=utf-8' as const,
-      metrics: async () => (await line.ask('metrics')) as string,
+      metrics: async () => (await channel.ask('metrics')) as string,
     },
-    ready: async () => (await line.ask('ready')) as Readiness,
+    ready: async () => (await channel.ask('ready')) as Readiness,
   };
 }

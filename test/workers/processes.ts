@@ -9,14 +9,14 @@ export function workersOf(primary: number): number[] {
 
 export function isAlive(pid: number): boolean {
   try {
-    // The dead whom nobody has asked about yet are there still.
+    // A zombie, not yet reaped by its parent, still has a folder.
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch {
     return false;
   }
 }
 
-/** Whether the process has a file open whose path has `part` in it. */
+/** Whether the process has a file open whose path contains `part`. */
 export function hasOpen(pid: number, part: string): boolean {
   return readdirSync(`/proc/${pid}/fd`).some((fd) => {
     try {
@@ -30,7 +30,7 @@ export function hasOpen(pid: number, part: string): boolean {
 
 const limit = 30_000;
 
-/** What `look` finds once it finds something; what another process does cannot be awaited otherwise. */
+/** Polls `look` until it finds something, as events of another process cannot be awaited. */
 export async function found<T>(what: string, look: () => T | Promise<T>): Promise<NonNullable<T>> {
   const start = performance.now();
   for (;;) {

@@ -11,11 +11,11 @@ import { type BerthProcess, startBerth } from '../support/process.ts';
 import { found, hasOpen, isAlive, workersOf } from './processes.ts';
 
 const args = ['--workers', '2'];
-/** More than a worker collects before it writes. */
+/** More than a worker buffers before it writes. */
 const bytes = randomBytes(8 << 20);
 const digest = digestOf(bytes);
 
-/** Half of a blob on its way, its session, and the process that takes it. */
+/** Sends half of a blob; returns its connection, session and the worker that receives it. */
 async function beginPush(berth: BerthProcess) {
   const location = await clientOf(berth.url).openUpload('app');
   const { pathname } = new URL(location, berth.url);
@@ -38,7 +38,7 @@ async function assertClean({ data }: BerthProcess): Promise<void> {
   );
 }
 
-/** The value of a metric, all its series added up. */
+/** The sum of all series of a metric. */
 async function metric(url: string, name: string, labels = ''): Promise<number> {
   const response = await fetch(`${url}/metrics`);
   assert.equal(response.status, 200);
@@ -48,7 +48,7 @@ async function metric(url: string, name: string, labels = ''): Promise<number> {
     .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
 
-/** Requests, each over a connection of its own, until every worker has answered one; how many it took. */
+/** Sends requests over separate connections until every worker has answered one; returns their number. */
 async function requestOfBoth(berth: BerthProcess): Promise<number> {
   let count = 0;
   await found('requests in the log of both workers', async () => {
@@ -64,7 +64,7 @@ function workersInLog(berth: BerthProcess): Set<number> {
 }
 
 for (const where of ["on the registry's listener", 'on their own']) {
-  test(`several workers answer on one address, and health and metrics ${where} tell of all`, async (t) => {
+  test(`several workers serve one address; health and metrics ${where} cover all workers`, async (t) => {
     const own = where === 'on their own' ? ['--operations-listen', '127.0.0.1:0'] : [];
     const berth = await startBerth(t, { args: [...args, ...own] });
     const operations = /"operationsUrl":"([^"]+)"/.exec(berth.output())?.[1] ?? berth.url;
@@ -73,7 +73,7 @@ for (const where of ["on the registry's listener", 'on their own']) {
     const counted = await metric(operations, 'berth_http_request_duration_seconds_count', 'route="getBase"');
     assert.equal(counted, requests);
     await clientOf(berth.url).openUpload('app');
-    assert.equal(await metric(operations, 'berth_uploads_open'), 1, 'which each worker counts');
+    assert.equal(await metric(operations, 'berth_uploads_open'), 1, 'reported by every worker');
     for (const path of ['/healthz', '/readyz']) {
       assert.equal((await fetch(`${operations}${path}`)).status, 200);
     }
@@ -84,9 +84,9 @@ for (const where of ["on the registry's listener", 'on their own']) {
   });
 }
 
-test('a network that has all connections of all workers leaves room for health, metrics and other networks', async (t) => {
+test('a network at its connection limit leaves room for health, metrics and other networks', async (t) => {
   const berth = await startBerth(t, { args, env: { BERTH_LIMITS_CONNECTIONS_PER_NETWORK: '10' } });
-  // More than both take together; which takes how many is chance.
+  // More than both workers accept together, however they are distributed.
   const idle = await Promise.all(Array.from({ length: 300 }, () => RawConnection.to(berth.url)));
   const open = () => idle.filter(({ isOpen }) => isOpen).length;
   await found('connections that gave way', () => open() <= 2 * (5 + 64));
@@ -104,7 +104,7 @@ test('a network that has all connections of all workers leaves room for health, 
   assert.deepEqual(await berth.stop(), { code: 0, signal: null });
 });
 
-test('what one worker has acknowledged the others show at once', async (t) => {
+test('all workers serve at once what one has acknowledged', async (t) => {
   const berth = await startBerth(t, { args });
   const client = clientOf(berth.url);
   for (let i = 0; i < 20; i++) {
@@ -117,7 +117,7 @@ test('what one worker has acknowledged the others show at once', async (t) => {
   await assertClean(berth);
 });
 
-test('a worker that is killed in the middle of a push is replaced, and another goes on with the push', async (t) => {
+test('a worker killed during a push is replaced, and another one continues the push', async (t) => {
   const berth = await startBerth(t, { args });
   const client = clientOf(berth.url);
   const kept = await client.pushBlob('app', 'kept');
@@ -130,7 +130,7 @@ test('a worker that is killed in the middle of a push is replaced, and another g
   assert.equal(workersOf(berth.pid).length, 2);
   assert.match(berth.output(), /"worker":\d,"code":null,"signal":"SIGKILL","msg":"a worker died/);
 
-  // Nothing was recorded of the request that was cut; once the dead one's lease is over, its client begins where it stands.
+  // Nothing of the broken request was recorded; once the dead worker's lease has expired, the client continues from the start.
   const status = await client.get(location);
   assert.deepEqual([status.status, status.headers.range], [204, '0-0']);
   await found('the end of the lease', async () => (await client.patch(location, bytes)).status === 202);
@@ -145,7 +145,7 @@ test('a worker that is killed in the middle of a push is replaced, and another g
   await assertClean(berth);
 });
 
-test('all workers may be killed at once: the same address answers again', async (t) => {
+test('all workers killed at once are replaced on the same address', async (t) => {
   const berth = await startBerth(t, { args });
   await clientOf(berth.url).pushBlob('app', 'kept');
   for (const pid of workersOf(berth.pid)) process.kill(pid, 'SIGKILL');
@@ -159,7 +159,7 @@ test('all workers may be killed at once: the same address answers again', async 
   await assertClean(berth);
 });
 
-test('workers end when their primary is killed, and the next server starts at once', async (t) => {
+test('workers end when the primary is killed, and the next server starts at once', async (t) => {
   const berth = await startBerth(t, { args });
   const kept = await clientOf(berth.url).pushBlob('app', 'kept');
   const { push, location } = await beginPush(berth);
@@ -170,13 +170,13 @@ test('workers end when their primary is killed, and the next server starts at on
   await push.closed;
   const client = clientOf(next.url);
   assert.equal((await client.get(`/v2/app/blobs/${kept}`)).body.toString(), 'kept');
-  // Nobody has to wait for a lease: who held it is known to be dead.
+  // No wait for a lease: its holder is known to be dead.
   assert.equal((await client.patch(new URL(location, next.url).pathname, bytes)).status, 202);
   await next.stop();
   await assertClean(next);
 });
 
-test('a stop lets running transfers end in each worker', async (t) => {
+test('a stop lets running transfers of each worker finish', async (t) => {
   const berth = await startBerth(t, { args });
   const pushes: Awaited<ReturnType<typeof beginPush>>[] = [];
   await found('a push at each worker', async () => {
@@ -195,13 +195,13 @@ test('a stop lets running transfers end in each worker', async (t) => {
   assert.deepEqual(await stopped, { code: 0, signal: null });
 });
 
-test('a second signal ends all at once', async (t) => {
+test('a second signal ends all workers at once', async (t) => {
   const berth = await startBerth(t, { args });
   await beginPush(berth);
   const workers = workersOf(berth.pid);
   process.kill(berth.pid, 'SIGTERM');
-  await found('the first signal to be heard', () => /"stopping/.test(berth.output()));
-  await found('a second one that is no echo', () => {
+  await found('the first signal to be handled', () => /"stopping/.test(berth.output()));
+  await found('the second signal to be handled', () => {
     try {
       process.kill(berth.pid, 'SIGTERM');
     } catch {
@@ -213,7 +213,7 @@ test('a second signal ends all at once', async (t) => {
   await found('the end of the workers', () => workers.every((pid) => !isAlive(pid)));
 });
 
-test('workers that cannot listen end the command, with one reason', async (t) => {
+test('workers that cannot listen end the command with a single error', async (t) => {
   await using other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const { port } = other.address() as AddressInfo;
@@ -223,7 +223,7 @@ test('workers that cannot listen end the command, with one reason', async (t) =>
   );
 });
 
-test('a directory has one server, whether that has workers or not', async (t) => {
+test('a data directory allows one server, with or without workers', async (t) => {
   const berth = await startBerth(t, { args });
   for (const more of [[], args]) {
     const second = startBerth(t, { data: berth.data, args: more });
@@ -235,7 +235,7 @@ test('a directory has one server, whether that has workers or not', async (t) =>
   await single.stop();
 });
 
-/** The error of `startBerth` has all that the process wrote. */
+/** The error of `startBerth` contains the output of the process. */
 async function assertRefused(started: Promise<BerthProcess>, reason: string): Promise<void> {
   const error = (await started.then(
     () => assert.fail('it started'),
