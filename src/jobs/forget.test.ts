@@ -6,7 +6,7 @@ import { deleteAuditEvents, insertAuditEvents, listAuditEvents } from '../db/aud
 import { forget } from './forget.ts';
 
 for (const { name, open } of dialects) {
-  test(`${name}: what is old is deleted, in as many transactions as it takes, and what is young stays`, async (t) => {
+  test(`${name}: deletes old rows in several transactions and keeps recent ones`, async (t) => {
     const database = await open(t);
     const events = Array.from({ length: 2_500 }, (_, at) => ({ ...loginEvent, at }));
     await database.transaction((db) => insertAuditEvents(db, events));
@@ -25,7 +25,7 @@ for (const { name, open } of dialects) {
   });
 }
 
-test('a process that ends does not wait for all that is old', async (t) => {
+test('stops between batches when the signal is aborted', async (t) => {
   const { open } = dialects[0] as (typeof dialects)[number];
   const parts = { database: await open(t), clock: () => 0, keepFor: 0 };
   const stopped = AbortSignal.abort(new Error('stopped'));

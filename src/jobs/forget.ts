@@ -5,9 +5,10 @@ import type { Db } from '../db/prepare.ts';
 const batchSize = 1_000;
 
 /**
- * Deletes the rows of a table from before some time, a few at a time, so that nobody waits for them long.
+ * Deletes the rows of a table older than `keepFor` milliseconds, in batches, so that other transactions do not wait long.
  *
- * @param remove deletes as many rows as it is told at most, and says how many
+ * @param remove deletes at most `limit` rows and returns how many
+ * @returns the number of deleted rows
  */
 export async function forget(
   parts: { readonly database: Database; readonly clock: Clock; readonly keepFor: number },
@@ -18,7 +19,7 @@ export async function forget(
   let removed = 0;
   for (let batch = batchSize; batch === batchSize; removed += batch) {
     signal.throwIfAborted();
-    // Should a power cut bring rows back, the next run takes them again.
+    // Rows that a power cut brings back are deleted by the next run.
     batch = await parts.database.transaction((db) => remove(db, before, batchSize), { durable: false });
   }
   return removed;

@@ -8,10 +8,10 @@ import { Jobs, type Outcome, type Run } from './jobs.ts';
 
 const job = 'sweep';
 const interval = 3_600_000;
-/** A look is soon; a lease is over when the test's clock says so. */
-const times = { lease: 60, look: 2 };
+/** Polls every 2 ms; leases expire by the test's clock. */
+const times = { lease: 60, poll: 2 };
 
-/** Processes over one database, and the clock that they share; it stands unless a test moves it. */
+/** Processes with one database and a shared clock, which only the test advances. */
 class Cluster {
   readonly #t: TestContext;
   readonly database: Database;
@@ -22,7 +22,7 @@ class Cluster {
     this.database = database;
   }
 
-  /** A process that has one job. */
+  /** Starts a process with one job. */
   join(holder: string, run: Run, database = this.database, every = interval): Member {
     const events = new EventEmitter();
     const outcomes: Outcome[] = [];
@@ -48,8 +48,8 @@ class Cluster {
     return { jobs, events, outcomes, failures };
   }
 
-  /** Resolves when a process that joined now has looked `times` times at a job that was not its to run. */
-  async looksInVain(times = 3): Promise<void> {
+  /** Resolves when a new process has polled `times` times without getting the job. */
+  async pollsInVain(times = 3): Promise<void> {
     const looked = new EventEmitter();
     const { transaction } = this.database;
     const watched = {
@@ -76,13 +76,13 @@ interface Member {
 
 const nothing: Run = async () => {};
 
-/** A run that goes on until it is told to end. */
+/** A run that continues until it is aborted. */
 const endless: Run = (signal) =>
   new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason));
   });
 
-/** The database as a process sees it that the others cannot see any more. */
+/** A database whose connection the test can cut. */
 function severable(database: Database): Database & { sever(): void } {
   let severed = false;
   return {
@@ -102,41 +102,41 @@ for (const dialect of dialects) {
     test(`${dialect.name}: ${what}`, async (t) => run(new Cluster(t, await dialect.open(t))));
   };
 
-  clusterTest('a job that has never run is run at once, and by one of all', async (cluster) => {
+  clusterTest('a job that has never run is run at once, by one process', async (cluster) => {
     const { promise: release, resolve } = Promise.withResolvers<void>();
     const first = cluster.join('a', () => release);
     await once(first.events, 'started');
-    await cluster.looksInVain();
+    await cluster.pollsInVain();
     resolve();
     await once(first.events, 'ended');
-    await cluster.looksInVain();
+    await cluster.pollsInVain();
     assert.deepEqual(first.outcomes, ['succeeded']);
   });
 
-  clusterTest('it is due an interval after it last ended anywhere', async (cluster) => {
+  clusterTest('a job is due an interval after it last ended in any process', async (cluster) => {
     const first = cluster.join('a', nothing);
     await once(first.events, 'ended');
     await first.jobs.stop();
     cluster.now += interval - 1;
-    await cluster.looksInVain();
+    await cluster.pollsInVain();
     cluster.now += 1;
     const second = cluster.join('b', nothing);
     await once(second.events, 'ended');
     assert.deepEqual(second.outcomes, ['succeeded']);
   });
 
-  clusterTest('a run that fails is reported, and the next one comes an interval later', async (cluster) => {
+  clusterTest('a failed run is reported, and the next one starts an interval later', async (cluster) => {
     const broken = new Error('broken');
     const failing = cluster.join('a', () => Promise.reject(broken));
     await once(failing.events, 'ended');
-    await cluster.looksInVain();
+    await cluster.pollsInVain();
     cluster.now += interval;
     await once(failing.events, 'ended');
     assert.deepEqual(failing.outcomes, ['failed', 'failed']);
     assert.deepEqual(failing.failures, [broken, broken]);
   });
 
-  clusterTest('a run keeps its lease for as long as it takes', async (cluster) => {
+  clusterTest('a run renews its lease until it ends', async (cluster) => {
     const running = cluster.join('a', endless);
     await once(running.events, 'started');
     for (let i = 0; i < 3; i++) {
@@ -144,24 +144,24 @@ for (const dialect of dialects) {
       cluster.now += times.lease / 2;
     }
     await leaseIsRenewed(cluster);
-    await cluster.looksInVain();
+    await cluster.pollsInVain();
     assert.deepEqual(running.outcomes, []);
   });
 
-  clusterTest('what a dead process was running is another’s once its lease is over', async (cluster) => {
+  clusterTest('another process runs the job of a dead one once its lease has expired', async (cluster) => {
     const database = severable(cluster.database);
     const dying = cluster.join('a', endless, database);
     await once(dying.events, 'started');
     database.sever();
     await once(dying.events, 'leaseFailed');
-    await cluster.looksInVain();
+    await cluster.pollsInVain();
     cluster.now += times.lease + 1;
     const heir = cluster.join('b', nothing);
     await once(heir.events, 'ended');
     assert.deepEqual(heir.outcomes, ['succeeded']);
   });
 
-  clusterTest('a run that cannot renew its lease is ended before another may begin', async (cluster) => {
+  clusterTest('a run that cannot renew its lease ends before another may start', async (cluster) => {
     const database = severable(cluster.database);
     const running = cluster.join('a', endless, database);
     await once(running.events, 'started');
@@ -170,10 +170,10 @@ for (const dialect of dialects) {
     await once(running.events, 'ended');
     assert.deepEqual(running.outcomes, ['lost']);
     assert.match(String(running.failures[0]), /could not be renewed in time/);
-    await cluster.looksInVain();
+    await cluster.pollsInVain();
   });
 
-  clusterTest('a run is ended when another process has its lease', async (cluster) => {
+  clusterTest('a run ends when another process has taken its lease', async (cluster) => {
     const sleeping = cluster.join('a', endless);
     await once(sleeping.events, 'started');
     const ended = once(sleeping.events, 'ended');
@@ -185,11 +185,11 @@ for (const dialect of dialects) {
     });
     await ended;
     assert.deepEqual(sleeping.outcomes, ['lost']);
-    assert.match(String(sleeping.failures[0]), /has taken the job over/);
-    await cluster.looksInVain();
+    assert.match(String(sleeping.failures[0]), /has taken the lease/);
+    await cluster.pollsInVain();
   });
 
-  clusterTest('a process that stops leaves its run to the others at once', async (cluster) => {
+  clusterTest('a process that stops releases its lease at once', async (cluster) => {
     const leaving = cluster.join('a', endless);
     await once(leaving.events, 'started');
     await leaving.jobs.stop();
@@ -199,7 +199,7 @@ for (const dialect of dialects) {
     assert.deepEqual(heir.outcomes, ['succeeded']);
   });
 
-  clusterTest('a database that fails is asked again', async (cluster) => {
+  clusterTest('retries after a database failure', async (cluster) => {
     let broken = true;
     const database: Database = {
       ...cluster.database,
@@ -216,12 +216,12 @@ for (const dialect of dialects) {
     assert.deepEqual(member.outcomes, ['succeeded']);
   });
 
-  clusterTest('of five processes that look at once, one runs it, each time', async (cluster) => {
+  clusterTest('one of five polling processes runs the job each time', async (cluster) => {
     let runs = 0;
     const run: Run = async () => {
       runs += 1;
     };
-    // Shorter than a lease: a look that began before the clock was moved must not find what comes after it implausible.
+    // Shorter than a lease: a poll that began before the clock was advanced must not take the later time for a clock error.
     const soon = times.lease - 10;
     const members = Array.from({ length: 5 }, (_, i) =>
       cluster.join(`process ${i}`, run, cluster.database, soon),
@@ -229,14 +229,14 @@ for (const dialect of dialects) {
     const ended = () => Promise.race(members.map(({ events }) => once(events, 'ended')));
     for (let round = 1; round <= 3; round++) {
       await ended();
-      await cluster.looksInVain(5);
+      await cluster.pollsInVain(5);
       assert.equal(runs, round);
       cluster.now += soon;
     }
   });
 }
 
-/** Resolves when the lease runs for its full length from the clock's time. */
+/** Resolves when the lease has its full length from the clock's time on. */
 async function leaseIsRenewed({ database, now }: Cluster): Promise<void> {
   for (;;) {
     const { held_until } = await database.read.selectFrom('leases').selectAll().executeTakeFirstOrThrow();

@@ -3,44 +3,44 @@ import type { Database } from '../db/database.ts';
 import { giveBackLease, renewLease, takeLease } from '../db/leases.ts';
 import type { Db } from '../db/prepare.ts';
 
-/** Background work. It may be ended anywhere, and is told so by the signal. */
+/** Background work. It ends early when the signal is aborted, and may be killed at any point. */
 export type Run = (signal: AbortSignal) => Promise<void>;
 
-/** How a run ended: `lost` when another process has taken the lease over, `stopped` when this one ends. */
+/** How a run ended: `lost` when its lease was lost or could not be renewed, `stopped` when this process ends. */
 export type Outcome = 'succeeded' | 'failed' | 'lost' | 'stopped';
 
-/** Whoever wants to know what the jobs do here. */
+/** Receives the events of this process's jobs. */
 export interface JobObserver {
   planned(job: string): void;
   started(job: string): void;
   ended(job: string, outcome: Outcome, seconds: number, error?: unknown): void;
-  /** The database did not say whose the lease is; it is asked again. */
+  /** A database failure on taking, renewing or releasing the lease, which is retried. */
   leaseFailed(job: string, error: unknown): void;
 }
 
 export interface JobTimes {
-  /** Milliseconds after which what a dead process was doing is another's. */
+  /** Milliseconds after which another process takes over the job of a dead one. */
   readonly lease: number;
-  /** Milliseconds between two looks at whether a job is due. */
-  readonly look: number;
+  /** Milliseconds between checks whether a job is due. */
+  readonly poll: number;
 }
 
-/** A process that dies is followed by another within 50 seconds. */
-const usualTimes: JobTimes = { lease: 30_000, look: 15_000 };
+/** Another process takes over from a dead one within 50 seconds. */
+const defaultTimes: JobTimes = { lease: 30_000, poll: 15_000 };
 
 export interface JobsParts {
   readonly database: Database;
-  /** The database's, so that all processes mean the same by now. */
+  /** The database's clock, which all processes share. */
   readonly clock: Clock;
-  /** This process and no other, ever. */
+  /** Unique id of this process, never reused. */
   readonly holder: string;
   readonly observer: JobObserver;
   readonly times?: JobTimes;
 }
 
 /**
- * Background work that any process may do and one at a time does: whoever holds the job's lease in the database. A process
- * that sleeps through its lease may go on for a moment beside its successor, so a job is safe to run twice.
+ * Background jobs. Any process may run a job, one at a time: the holder of the job's lease in the database. A suspended process
+ * whose lease expired may continue for a moment beside its successor, so jobs must be safe to run twice.
  */
 export class Jobs {
   readonly #parts: JobsParts;
@@ -51,20 +51,19 @@ export class Jobs {
 
   constructor(parts: JobsParts) {
     this.#parts = parts;
-    this.#times = parts.times ?? usualTimes;
+    this.#times = parts.times ?? defaultTimes;
   }
 
   /**
-   * Runs the job `interval` milliseconds after its last run ended, in whichever process that was; at once when it has never run,
-   * or when the process that ran it died or stopped in the middle. A run that fails is reported and the next one comes all the
-   * same.
+   * Runs the job `interval` milliseconds after its last run ended in any process; at once when it has never run, or when the process
+   * that ran it died or stopped before the end. A failed run is reported and does not stop further runs.
    */
   every(job: string, interval: number, run: Run): void {
     this.#parts.observer.planned(job);
     this.#plan(job, interval, run);
   }
 
-  /** Ends what runs, and leaves it to the other processes. */
+  /** Aborts running jobs and releases their leases. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     for (const timer of this.#timers.values()) clearTimeout(timer);
@@ -72,32 +71,32 @@ export class Jobs {
   }
 
   #plan(job: string, interval: number, run: Run): void {
-    // Processes that were started together need not ask together.
-    const wait = Math.min(this.#times.look, interval) * (0.9 + Math.random() * 0.2);
-    const look = async (): Promise<void> => {
+    // Jitter, so that processes started together do not all poll at once.
+    const wait = Math.min(this.#times.poll, interval) * (0.9 + Math.random() * 0.2);
+    const poll = async (): Promise<void> => {
       const until = await this.#take(job, interval);
       if (until !== undefined) await this.#run(job, run, until);
       if (!this.#stopped.signal.aborted) this.#plan(job, interval, run);
     };
     const timer = setTimeout(() => {
-      const looking = look().finally(() => this.#running.delete(looking));
-      this.#running.add(looking);
+      const polling = poll().finally(() => this.#running.delete(polling));
+      this.#running.add(polling);
     }, wait);
     this.#timers.set(job, timer.unref());
   }
 
-  /** When the lease ends, if it is this process's now. */
+  /** Takes the lease if the job is due; returns its end, or `undefined` if not taken. */
   async #take(name: string, interval: number): Promise<number | undefined> {
     const { database, clock, holder, observer } = this.#parts;
     let until = 0;
     const take = (db: Db): Promise<boolean> => {
-      // Now, not when the database was asked for a connection.
+      // Read inside the transaction: waiting for a connection may take long.
       const now = clock();
       until = now + this.#times.lease;
       return takeLease(db, { name, holder, now, until, restedSince: now - interval });
     };
     try {
-      // What a power cut takes along is run once more.
+      // After a power cut the job may run once more.
       return (await database.transaction(take, { durable: false })) ? until : undefined;
     } catch (error) {
       observer.leaseFailed(name, error);
@@ -108,13 +107,13 @@ export class Jobs {
   async #run(job: string, run: Run, until: number): Promise<void> {
     const { clock, observer } = this.#parts;
     const { signal: stopped } = this.#stopped;
-    using keeping = this.#keep(job, until);
-    const { lost } = keeping;
+    using renewing = this.#keepRenewing(job, until);
+    const { lost } = renewing;
     const began = performance.now();
     const ended = (outcome: Outcome, error?: unknown): void =>
       observer.ended(job, outcome, (performance.now() - began) / 1000, error);
     observer.started(job);
-    // As if it had never run: who looks next goes on with it.
+    // 0, as if it had never run: the next poll of any process starts it again.
     let at = 0;
     try {
       stopped.throwIfAborted();
@@ -129,11 +128,11 @@ export class Jobs {
         ended('failed', error);
       }
     }
-    await this.#giveBack(job, at);
+    await this.#release(job, at);
   }
 
-  /** Renews the lease, which ends at `until`, until disposed of; `lost` is aborted before another can have it. */
-  #keep(name: string, until: number): Disposable & { readonly lost: AbortSignal } {
+  /** Renews the lease, which ends at `until`, until disposed of; `lost` is aborted before another process can take it. */
+  #keepRenewing(name: string, until: number): Disposable & { readonly lost: AbortSignal } {
     const { database, clock, holder, observer } = this.#parts;
     const { lease } = this.#times;
     const beat = lease / 6;
@@ -145,7 +144,7 @@ export class Jobs {
       try {
         const terms = { name, holder, until: now + lease };
         if (await database.transaction((db) => renewLease(db, terms), { durable: false })) end = terms.until;
-        else lost.abort(new Error('another process has taken the job over'));
+        else lost.abort(new Error('another process has taken the lease'));
       } catch (error) {
         observer.leaseFailed(name, error);
       }
@@ -154,7 +153,7 @@ export class Jobs {
     return { lost: lost.signal, [Symbol.dispose]: () => clearInterval(timer) };
   }
 
-  async #giveBack(name: string, at: number): Promise<void> {
+  async #release(name: string, at: number): Promise<void> {
     const { database, holder, observer } = this.#parts;
     await database
       .transaction((db) => giveBackLease(db, { name, holder, at }), { durable: false })

@@ -9,7 +9,7 @@ import { findStored, measure } from './measure.ts';
 const newDigest = () => parseDigest(`sha256:${randomBytes(32).toString('hex')}`);
 
 for (const { name, open } of dialects) {
-  test(`${name}: stored blobs are counted once each, over more than one slice, and deleted ones are not`, async (t) => {
+  test(`${name}: counts stored blobs once each over several batches, without deleted ones`, async (t) => {
     const database = await open(t);
     assert.equal(await findStored(database.read), undefined);
     const count = 2_100;

@@ -31,13 +31,13 @@ const expireAfter = 60 * minute;
 const grace = 30 * minute;
 const keepUnknown = 10 * 60 * minute;
 
-/** A registry, its parts, and a clock that only the test moves. */
+/** A registry, its parts, and a clock that the test can advance. */
 interface Fixture {
   readonly data: string;
   readonly client: Client;
   readonly database: Database;
   readonly store: BlobStore;
-  /** Milliseconds by which registry and sweeper are ahead of the machine's clock. */
+  /** Moves the clock of registry and sweep ahead of the machine's, in milliseconds. */
   advance(milliseconds: number): void;
   sweep(changed?: Partial<SweepParts>): Promise<Swept>;
 }
@@ -68,7 +68,7 @@ async function registry(
   };
 }
 
-/** Every staged and committed file, below the data directory. */
+/** Every staged and committed file, relative to the data directory. */
 async function filesOf(data: string): Promise<string[]> {
   const entries = await Promise.all(
     ['uploads', 'docker'].map((folder) =>
@@ -86,7 +86,7 @@ function fileOf(digest: string, generation = 0): string {
   return blobKey(asDigest(digest)!, generation);
 }
 
-/** Puts a file where a crash could have left it, as old as `age`. */
+/** Creates a file, `age` milliseconds old, that a crash could have left. */
 async function leave(data: string, path: string, age: number): Promise<void> {
   await mkdir(dirname(join(data, path)), { recursive: true });
   await writeFile(join(data, path), 'left behind');
@@ -94,7 +94,7 @@ async function leave(data: string, path: string, age: number): Promise<void> {
   await utimes(join(data, path), then, then);
 }
 
-/** Nothing is wrong, and nothing is left but what is parked. */
+/** Checks that fsck finds nothing but parked blobs. */
 async function assertClean(data: string): Promise<void> {
   const { findings } = await examine(data);
   assert.deepEqual(
@@ -106,7 +106,7 @@ async function assertClean(data: string): Promise<void> {
 const nothing: Swept = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
 
 describe('an upload session', () => {
-  test('is given up with its bytes once nobody has touched it for the time set', async (t) => {
+  test('is deleted with its bytes after expireAfter without a request', async (t) => {
     const { client, data, advance, sweep } = await registry(t);
     const abandoned = await client.openUpload('app');
     await client.patch(abandoned, 'bytes');
@@ -121,7 +121,7 @@ describe('an upload session', () => {
     assert.deepEqual(await filesOf(data), [fileOf(digestOf('more bytes'))]);
   });
 
-  test('stays when a chunk came in time, however old it is', async (t) => {
+  test('is kept while chunks arrive in time, however old it is', async (t) => {
     const { client, advance, sweep } = await registry(t);
     const location = await client.openUpload('app');
     for (let i = 0; i < 3; i++) {
@@ -132,14 +132,14 @@ describe('an upload session', () => {
     assert.equal((await client.finish(location, digestOf('xxx'))).status, 201);
   });
 
-  test('stays while a request writes to it', async (t) => {
+  test('is kept while a request writes to it', async (t) => {
     const { client, advance, sweep } = await registry(t);
     const location = await client.openUpload('app');
     const body = new PassThrough();
     const patch = client.patch(location, body);
     body.write('by');
     await claimed(client, location);
-    // The writer's lease is longer than this time without a request would be.
+    // The writer's lease is longer than this expireAfter.
     advance(2_000);
     assert.deepEqual(await sweep({ expireAfter: 1_000 }), nothing);
     body.end('tes');
@@ -147,7 +147,7 @@ describe('an upload session', () => {
     assert.equal((await client.finish(location, digestOf('bytes'))).status, 201);
   });
 
-  test('stays when its client comes back between the look and the decision', async (t) => {
+  test('is kept when its client continues between listing and decision', async (t) => {
     const { client, database, advance, sweep } = await registry(t);
     const location = await client.openUpload('app');
     await client.patch(location, 'by');
@@ -165,7 +165,7 @@ describe('an upload session', () => {
     assert.equal((await client.finish(location, digestOf('bytes'))).status, 201);
   });
 
-  test('of a thousand abandoned ones none leaves anything', async (t) => {
+  test('leaves no file or row, for a thousand abandoned uploads', async (t) => {
     const { client, data, advance, sweep } = await registry(t);
     await client.pushImage('app', 'v1');
     const before = await filesOf(data);
@@ -186,7 +186,7 @@ describe('an upload session', () => {
 /** Staged and committed files that this process has open. */
 function openFilesBelow(data: string): string[] {
   const open = readdirSync('/proc/self/fd').map((fd) => {
-    // The descriptor of this very listing is closed by now.
+    // The descriptor of this listing is closed by now.
     const link = join('/proc/self/fd', fd);
     return existsSync(link) ? readlinkSync(link) : '';
   });
@@ -195,13 +195,13 @@ function openFilesBelow(data: string): string[] {
   );
 }
 
-/** Resolves when another request writes to the session, which is when a second one is refused. */
+/** Resolves when another request has the session's lease, as a second writer is refused then. */
 async function claimed(client: Client, location: string): Promise<void> {
   while ((await client.patch(location, '')).status !== 416);
 }
 
 describe('a file without a row', () => {
-  test('goes once it is older than the grace, if it is of an upload', async (t) => {
+  test('is deleted once it is older than the grace period, if it belongs to an upload', async (t) => {
     const { client, data, sweep } = await registry(t);
     const { digest } = await client.pushImage('app', 'v1');
     const kept = await filesOf(data);
@@ -213,7 +213,7 @@ describe('a file without a row', () => {
     assert.deepEqual(await sweep(), nothing);
   });
 
-  test('stays for the time set once it was found, if it is a blob', async (t) => {
+  test('is kept for keepUnknown after it was found, if it is a blob', async (t) => {
     const { data, database, advance, sweep } = await registry(t);
     const files = [fileOf(digestOf('old')), fileOf(digestOf('old too'), 3)].sort();
     for (const path of files) await leave(data, path, grace + minute);
@@ -222,13 +222,13 @@ describe('a file without a row', () => {
     assert.equal(await countParked(database.read), 2);
     assert.deepEqual(await sweep(), nothing);
     advance(keepUnknown - minute);
-    assert.deepEqual(await sweep(), { ...nothing, parked: 1 }, 'the young one is old by now');
+    assert.deepEqual(await sweep(), { ...nothing, parked: 1 }, 'the young one has reached the grace period');
     advance(2 * minute);
     assert.deepEqual(await sweep(), { ...nothing, blobs: 2 });
     assert.deepEqual(await filesOf(data), [fileOf(digestOf('young'))]);
   });
 
-  test('belongs to nobody while it is parked, and to whoever pushes its digest', async (t) => {
+  test('is in no repository while it is parked, and is replaced by a push of its digest', async (t) => {
     const { client, data, database, advance, sweep } = await registry(t);
     const digest = digestOf('left behind');
     await leave(data, fileOf(digest), grace + minute);
@@ -244,7 +244,7 @@ describe('a file without a row', () => {
     await assertClean(data);
   });
 
-  test('goes when it is of a generation that a crash kept from being deleted', async (t) => {
+  test('is deleted when it is an old generation whose deletion a crash prevented', async (t) => {
     const { client, data, database, sweep } = await registry(t);
     const digest = await client.pushBlob('app', 'bytes');
     await database.transaction((db) => db.updateTable('blobs').set({ generation: 1 }).execute());
@@ -255,7 +255,7 @@ describe('a file without a row', () => {
     assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'bytes');
   });
 
-  test('is parked when a push of a blob deleted before was cut short', async (t) => {
+  test('is parked when the push of a previously deleted blob was interrupted', async (t) => {
     const { client, data, advance, sweep } = await registry(t);
     const digest = await client.pushBlob('app', 'bytes');
     await client.delete(`/v2/app/blobs/${digest}`);
@@ -270,8 +270,8 @@ describe('a file without a row', () => {
   });
 });
 
-describe('a commit that died half-way', () => {
-  test('leaves no parts in the bucket once it is old', async (t) => {
+describe('an interrupted commit', () => {
+  test('is deleted from the bucket after the grace period', async (t) => {
     const settings = await s3Settings(t);
     if (settings === undefined) return;
     const [store, bucket] = [await openS3Store(settings), new S3Bucket(settings)];
@@ -292,12 +292,12 @@ describe('a commit that died half-way', () => {
       ...store,
       reap: () => Promise.reject(new Error('the service lists no multipart uploads')),
     };
-    await assert.rejects(run({ store: failing }), /because of the service lists no multipart uploads/);
+    await assert.rejects(run({ store: failing }), /first error: the service lists no multipart uploads/);
   });
 });
 
-describe('a database that is not the one that the store belongs to', () => {
-  test('lets nothing be deleted, decided or parked', async (t) => {
+describe('a database that does not belong to the store', () => {
+  test('prevents deletions, decisions and parking', async (t) => {
     const { client, data, database, advance, sweep } = await registry(t);
     const letGo = await client.pushBlob('app', 'let go');
     await client.delete(`/v2/app/blobs/${letGo}`);
@@ -309,7 +309,7 @@ describe('a database that is not the one that the store belongs to', () => {
     const epoch = await findProperty(database.read, 'epoch');
     await database.transaction((db) => setProperty(db, 'epoch', undefined));
     await assert.rejects(sweep(), StoreDisagrees);
-    // Nor when the older copy comes after the sweep has begun.
+    // Also when an older copy replaces the database after the sweep has begun.
     await assert.rejects(sweep({ advanceEpoch: async () => Number(epoch) }), StoreDisagrees);
     assert.deepEqual(await filesOf(data), before);
     assert.equal(await countParked(database.read), 0);
@@ -319,7 +319,7 @@ describe('a database that is not the one that the store belongs to', () => {
 });
 
 describe('a blob that no repository holds', () => {
-  test('goes once its grace is over; one that is held stays', async (t) => {
+  test('is deleted after its grace period; a held one is kept', async (t) => {
     const { client, data, advance, sweep } = await registry(t);
     const digest = await client.pushBlob('app', 'let go');
     const held = await client.pushBlob('app', 'held');
@@ -333,7 +333,7 @@ describe('a blob that no repository holds', () => {
     await assertClean(data);
   });
 
-  test('stays as long as one of two repositories holds it', async (t) => {
+  test('is kept while one of two repositories holds it', async (t) => {
     const { client, advance, sweep } = await registry(t);
     const digest = await client.pushBlob('app', 'shared');
     await client.send('POST', `/v2/other/blobs/uploads/?mount=${digest}&from=app`);
@@ -343,7 +343,7 @@ describe('a blob that no repository holds', () => {
     assert.equal((await client.get(`/v2/other/blobs/${digest}`)).status, 200);
   });
 
-  test('stays when it is pushed again just before its time', async (t) => {
+  test('is kept when it is pushed again just before the end of the grace period', async (t) => {
     const { client, advance, sweep } = await registry(t);
     const digest = await client.pushBlob('app', 'again');
     await client.delete(`/v2/app/blobs/${digest}`);
@@ -356,7 +356,7 @@ describe('a blob that no repository holds', () => {
     assert.deepEqual(await sweep(), { ...nothing, blobs: 1 });
   });
 
-  test('that is pushed again between decision and deletion has new bytes that stay', async (t) => {
+  test('that is pushed again between decision and deletion keeps its new bytes', async (t) => {
     const { client, data, store, advance, sweep } = await registry(t);
     const digest = await client.pushBlob('app', 'wanted again');
     await client.delete(`/v2/app/blobs/${digest}`);
@@ -367,7 +367,7 @@ describe('a blob that no repository holds', () => {
       async delete(key) {
         await client.pushBlob('app', 'wanted again');
         await store.delete(key);
-        // A deletion that is repeated, however late, does not find the new bytes either.
+        // A repeated, late deletion does not touch the new bytes either.
         await store.delete(key);
         deleted.push(key);
       },
@@ -381,7 +381,7 @@ describe('a blob that no repository holds', () => {
     await assertClean(data);
   });
 
-  test('whose bytes were about to be recorded again when the decision fell is not acknowledged', async (t) => {
+  test('whose deletion is decided while its bytes are committed again is not acknowledged', async (t) => {
     let decide: (() => Promise<unknown>) | undefined;
     const { client, data, advance, sweep } = await registry(t, (store) => ({
       ...store,
@@ -404,10 +404,10 @@ describe('a blob that no repository holds', () => {
   });
 });
 
-describe('after the clock was ahead, and has been set right', () => {
+describe('after a clock that was ahead has been corrected', () => {
   const ahead = 30 * 24 * 60 * minute;
 
-  test('an upload expires as if it had been touched when that was seen', async (t) => {
+  test('an upload expires as if it was last used when the correction was noticed', async (t) => {
     const { client, database, advance, sweep } = await registry(t);
     advance(ahead);
     const location = await client.openUpload('app');
@@ -422,7 +422,7 @@ describe('after the clock was ahead, and has been set right', () => {
     assert.deepEqual(await sweep(), { ...nothing, uploads: 1 });
   });
 
-  test('a client goes on at once with an upload whose writer died meanwhile', async (t) => {
+  test('a client continues at once an upload whose writer died meanwhile', async (t) => {
     const { client, database, advance } = await registry(t);
     const location = await client.openUpload('app');
     await client.patch(location, 'one');
@@ -433,7 +433,7 @@ describe('after the clock was ahead, and has been set right', () => {
     assert.equal((await client.finish(location, digestOf('onetwo'))).status, 201);
   });
 
-  test('a blob that no repository holds is reviewed as if it had been let go when that was seen', async (t) => {
+  test('an unheld blob is reviewed as if it was released when the correction was noticed', async (t) => {
     const { client, data, advance, sweep } = await registry(t);
     advance(ahead);
     const digest = await client.pushBlob('app', 'bytes');
@@ -447,7 +447,7 @@ describe('after the clock was ahead, and has been set right', () => {
 });
 
 describe('a sweep', () => {
-  /** Something of everything that a sweep takes, beside an image that it does not. */
+  /** Creates something of every kind that a sweep deletes, and an image that it keeps. */
   async function litter({ client, data, advance }: Fixture): Promise<string[]> {
     await client.pushImage('app', 'v1');
     const kept = await filesOf(data);
@@ -463,7 +463,7 @@ describe('a sweep', () => {
     return kept.sort();
   }
 
-  test('that is killed at any step is finished by the next one', async (t) => {
+  test('killed at any step is completed by the next one', async (t) => {
     for (let step = 1, finished = false; !finished; step++) {
       const parts = await registry(t);
       const kept = await litter(parts);
@@ -503,7 +503,7 @@ describe('a sweep', () => {
     }
   });
 
-  test('leaves alone what is no blob, and does the rest', async (t) => {
+  test('keeps files that are not blobs and deletes the rest', async (t) => {
     const parts = await registry(t);
     const kept = await litter(parts);
     const garbage = [
@@ -517,7 +517,7 @@ describe('a sweep', () => {
     assert.deepEqual(await filesOf(parts.data), [...kept, ...garbage].sort());
   });
 
-  test('that cannot delete one file deletes the others, and says so', async (t) => {
+  test('that cannot delete a file deletes the others and reports it', async (t) => {
     const parts = await registry(t);
     const kept = await litter(parts);
     const stuck = fileOf(digestOf('let go 0'));
@@ -535,13 +535,13 @@ describe('a sweep', () => {
         await parts.store.deleteStaged(name);
       },
     };
-    await assert.rejects(parts.sweep({ store }), /2 files could not be deleted/);
+    await assert.rejects(parts.sweep({ store }), /could not delete 2 files/);
     assert.deepEqual(await filesOf(parts.data), [...kept, stuck, 'uploads/orphan-0'].sort());
     await parts.sweep();
     assert.deepEqual(await filesOf(parts.data), kept);
   });
 
-  test('that another has overtaken in its sleep deletes nothing that was pushed since', async (t) => {
+  test('suspended and overtaken by another one deletes nothing that was pushed since', async (t) => {
     const { client, data, store, advance, sweep } = await registry(t);
     const digest = await client.pushBlob('app', 'pushed again');
     await client.delete(`/v2/app/blobs/${digest}`);
@@ -567,7 +567,7 @@ describe('a sweep', () => {
     await assertClean(data);
   });
 
-  test('beside another one, while clients push what goes, loses nothing', async (t) => {
+  test('loses nothing beside another sweep while clients push what is being deleted', async (t) => {
     const parts = await registry(t);
     const { client, data, sweep } = parts;
     const other = await openSqlite(join(data, 'berth.db'));
@@ -592,12 +592,12 @@ describe('a sweep', () => {
     }
     parts.advance(grace + minute);
     await sweep();
-    // Two of the four were parked beside what is kept.
+    // Two of the four were parked and are in `kept`.
     assert.equal((await filesOf(data)).length, kept.length + 2);
     await assertClean(data);
   });
 
-  test('tells what it took, though it could not do all', async (t) => {
+  test('reports its counts even when it fails', async (t) => {
     const parts = await registry(t);
     await litter(parts);
     const took: Swept[] = [];
@@ -606,7 +606,7 @@ describe('a sweep', () => {
     assert.deepEqual(took, [{ ...nothing, uploads: 2, orphans: 2, parked: 2 }]);
   });
 
-  test('ends at the next step when it is told to', async (t) => {
+  test('ends at the next step when it is aborted', async (t) => {
     const parts = await registry(t);
     await litter(parts);
     const before = await filesOf(parts.data);
@@ -619,7 +619,7 @@ describe('a sweep', () => {
     assert.deepEqual(await filesOf(parts.data), before);
   });
 
-  test('takes nothing from a registry that is in use', async (t) => {
+  test('deletes nothing that is in use', async (t) => {
     const { client, data, advance, sweep } = await registry(t);
     const pushed: string[] = [];
     for (let i = 0; i < 5; i++) {

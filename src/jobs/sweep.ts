@@ -20,17 +20,17 @@ import {
   type StagedUpload,
 } from '../storage/blob-store.ts';
 
-/** What a sweep took away. */
+/** What a sweep deleted or parked. */
 export interface Swept {
-  /** Upload sessions given up. */
+  /** Expired upload sessions. */
   uploads: number;
-  /** Staged files without a session, and blob files of generations that were deleted. */
+  /** Staged files without a session, and blob files of deleted generations. */
   orphans: number;
-  /** Blob files without a row, which were recorded to be kept for now. */
+  /** Blob files without a row, recorded and kept for `keepUnknown`. */
   parked: number;
-  /** Blobs that no repository held any more. */
+  /** Blobs that no repository held. */
   blobs: number;
-  /** Commits that died half-way, where the store has kept their parts. */
+  /** Interrupted commits of which the store kept parts. */
   commits: number;
 }
 
@@ -38,48 +38,49 @@ export interface SweepParts {
   readonly database: Database;
   readonly store: BlobStore;
   readonly clock: Clock;
-  /** Milliseconds without a request after which a session is given up. */
+  /** Milliseconds without a request after which a session expires. */
   readonly expireAfter: number;
   /**
-   * Milliseconds that a file without a row, or a blob without a repository, is left alone. A file's age is by the store's clock
-   * and the age allowed by the database's, so it should be long beside what the two differ. It only spares pushes: what is
-   * deleted is decided by rows, and a push that such a decision crosses is told to try again.
+   * Milliseconds for which a file without a row, or a blob without a repository, is kept. A file's time is by the store's clock and
+   * compared with the database's, so it should be much longer than their difference. It only spares clients retries: rows decide what
+   * is deleted, and a push that conflicts with such a decision must be repeated.
    */
   readonly grace: number;
-  /** Milliseconds for which bytes that no row knew are kept after they were found. */
+  /** Milliseconds for which a blob without a row is kept after it was found. */
   readonly keepUnknown: number;
   /**
-   * The epoch that database and store have in common, raised just now (see `core/store-epoch.ts`). Rejects when they have none:
-   * then nothing is swept.
+   * Raises the epoch shared by database and store and returns it (see `core/store-epoch.ts`). Rejects when they do not agree: then
+   * nothing is swept.
    */
   readonly advanceEpoch: () => Promise<number>;
-  /** Told what was taken, however the sweep ended. */
+  /** Called with the counts, however the sweep ended. */
   readonly took?: (swept: Swept) => void;
 }
 
 const batch = 100;
 
 /**
- * Takes away what nobody owns: expired upload sessions, what a crash left of uploads and commits, blobs that the last repository let go. A blob
- * that no row knows is parked: recorded, and kept for long enough to find out whose it is. What is in use is known from rows
- * alone: a listing only proposes, and each deletion is decided in the database first, which must be the one that the store
- * belongs to. Safe to kill anywhere, and to run in several processes at once: each decision is one conditional statement that one
- * of them wins, and each deletion may be done twice. A file that cannot be deleted does not keep the others.
+ * Garbage collection: deletes expired upload sessions, remains of interrupted uploads and commits, and blobs that no repository
+ * holds. A blob without a row is parked: recorded, and kept for `keepUnknown` so that an operator can find out where it belongs.
  *
- * @throws AggregateError when files could not be deleted; all else was done. StoreDisagrees | StoreMismatch
+ * Only rows say what is in use: a listing gives candidates, and each deletion is first decided in the database, which must be the
+ * store's own. Safe to kill at any point and to run in several processes at once: each decision is one conditional statement that one
+ * of them wins, and deletions are idempotent. A file that cannot be deleted does not stop the others.
+ *
+ * @throws AggregateError when files could not be deleted, after everything else was done. StoreDisagrees | StoreMismatch
  */
 export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Swept> {
   const swept = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
-  const agreed: Agreed = { ...parts, epoch: await parts.advanceEpoch() };
-  const deletions = new Deletions(agreed);
+  const fenced: Fenced = { ...parts, epoch: await parts.advanceEpoch() };
+  const deletions = new Deletions(fenced);
   try {
-    await setBackTimes(agreed);
-    await sweepUploads(agreed, deletions, swept, signal);
-    await sweepStagedFiles(agreed, deletions, swept, signal);
-    await parkUnknownBlobs(agreed, deletions, swept, signal);
-    await fenceUnheldBlobs(agreed, signal);
-    await carryOutDeletions(agreed, deletions, swept, signal);
-    swept.commits = await deletions.deadCommits(agreed.clock() - agreed.grace, signal);
+    await setBackTimes(fenced);
+    await sweepUploads(fenced, deletions, swept, signal);
+    await sweepStagedFiles(fenced, deletions, swept, signal);
+    await parkUnknownBlobs(fenced, deletions, swept, signal);
+    await fenceUnheldBlobs(fenced, signal);
+    await carryOutDeletions(fenced, deletions, swept, signal);
+    swept.commits = await deletions.deadCommits(fenced.clock() - fenced.grace, signal);
   } finally {
     parts.took?.(swept);
   }
@@ -87,27 +88,27 @@ export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Sw
   return swept;
 }
 
-interface Agreed extends SweepParts {
+interface Fenced extends SweepParts {
   readonly epoch: number;
 }
 
-/** A transaction of the database that agreed with the store, and of no older copy that was put in its place since. */
-function decide<T>({ database, epoch }: Agreed, work: (db: Db) => Promise<T>): Promise<T> {
+/** Runs a transaction that fails if the database was replaced by an older copy since the sweep began. */
+function decide<T>({ database, epoch }: Fenced, work: (db: Db) => Promise<T>): Promise<T> {
   return database.transaction(async (db) => {
     await requireEpoch(db, epoch);
     return work(db);
   });
 }
 
-/** Deletes files, and goes on when one cannot be. */
+/** Deletes files; collects failures and continues. */
 class Deletions {
   readonly #store: BlobStore;
   readonly #check: () => Promise<void>;
-  /** The first of them; a disk that takes no deletes at all would give as many as there are files. */
+  /** The first failures only: a read-only disk would give one for each file. */
   readonly #failures: unknown[] = [];
   #failed = 0;
 
-  constructor({ store, database, epoch }: Agreed) {
+  constructor({ store, database, epoch }: Fenced) {
     this.#store = store;
     this.#check = () => requireEpoch(database.read, epoch);
   }
@@ -124,7 +125,7 @@ class Deletions {
     return this.#attempt(() => this.#store.delete(key));
   }
 
-  /** Gives up the commits that died before `before`, and says how many. */
+  /** Deletes the remains of commits interrupted before `before`; returns how many. */
   async deadCommits(before: number, signal?: AbortSignal): Promise<number> {
     let count = 0;
     await this.#attempt(async () => {
@@ -137,7 +138,7 @@ class Deletions {
   throwFailures(): void {
     if (this.#failed === 0) return;
     const [first] = this.#failures as Error[];
-    const message = `${this.#failed} files could not be deleted, the first because of ${first?.message}`;
+    const message = `could not delete ${this.#failed} files; the first error: ${first?.message}`;
     throw new AggregateError(this.#failures, message);
   }
 
@@ -154,11 +155,11 @@ class Deletions {
   }
 }
 
-/** Milliseconds by which a time may be ahead of the clock: more than any lease of an upload, less than what anybody waits for. */
+/** Milliseconds by which a recorded time may be ahead of the clock: more than an upload's lease, less than a usual grace period. */
 const maxAhead = 60_000;
 
-/** What a clock wrote that was ahead, and has been set right since, would stay for as long as it was ahead. */
-async function setBackTimes(parts: Agreed): Promise<void> {
+/** Corrects times written while the clock was ahead: their rows would be kept for as long as it was ahead. */
+async function setBackTimes(parts: Fenced): Promise<void> {
   await decide(parts, async (db) => {
     const now = parts.clock();
     await setBackUploads(db, now, now + maxAhead);
@@ -166,7 +167,7 @@ async function setBackTimes(parts: Agreed): Promise<void> {
   });
 }
 
-async function sweepUploads(parts: Agreed, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+async function sweepUploads(parts: Fenced, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
   const { database, clock, expireAfter } = parts;
   for (;;) {
     const now = clock();
@@ -174,7 +175,7 @@ async function sweepUploads(parts: Agreed, deletions: Deletions, swept: Swept, s
     const expired = await listExpiredUploads(database.read, before, now, batch);
     for (const { id } of expired) {
       signal?.throwIfAborted();
-      // Its client may have come back since.
+      // Its client may have continued since the listing.
       const ended = await decide(parts, (db) => deleteExpiredUpload(db, id, before, now));
       if (ended === undefined) continue;
       await deletions.upload(ended);
@@ -185,20 +186,20 @@ async function sweepUploads(parts: Agreed, deletions: Deletions, swept: Swept, s
 }
 
 async function sweepStagedFiles(
-  { database, store, clock, grace }: Agreed,
+  { database, store, clock, grace }: Fenced,
   deletions: Deletions,
   swept: Swept,
   signal?: AbortSignal,
 ) {
   for await (const { name, upload, modifiedAt } of store.listUploads()) {
     signal?.throwIfAborted();
-    // A session's row is there before its file, so an old file without a row has lost its session for good.
+    // A session's row is written before its file, so an old file without a row will never have one.
     if (modifiedAt > clock() - grace || (await uploadExists(database.read, upload))) continue;
     if (await deletions.staged(name)) swept.orphans += 1;
   }
 }
 
-async function fenceUnheldBlobs(parts: Agreed, signal?: AbortSignal) {
+async function fenceUnheldBlobs(parts: Fenced, signal?: AbortSignal) {
   const { database, clock, grace, keepUnknown } = parts;
   for (let after = ''; ; ) {
     const now = clock();
@@ -214,10 +215,10 @@ async function fenceUnheldBlobs(parts: Agreed, signal?: AbortSignal) {
 }
 
 /**
- * Files that a crash between rename and commit left behind, or that another database knows of; and old generations that a crash
- * kept from being deleted.
+ * Parks blob files without a row, left by a crash between rename and commit or recorded in another database. Deletes old generations
+ * whose deletion a crash prevented.
  */
-async function parkUnknownBlobs(parts: Agreed, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+async function parkUnknownBlobs(parts: Fenced, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
   const { database, store, clock, grace } = parts;
   for await (const { name, modifiedAt } of store.list()) {
     signal?.throwIfAborted();
@@ -226,9 +227,9 @@ async function parkUnknownBlobs(parts: Agreed, deletions: Deletions, swept: Swep
     const { digest, generation } = parsed;
     const row = await findBytes(database.read, digest);
     if (row !== undefined && generation < row.generation) {
-      // Decided already, and carried out with the other decisions.
+      // Its deletion is decided already; `carryOutDeletions` deletes it.
       if (row.state === 'deleting' && generation === row.generation - 1) continue;
-      // New bytes go to later keys only, so nobody can come to want this one again.
+      // New bytes only go to later generations, so this key is never used again.
       if (await deletions.committed(name)) swept.orphans += 1;
     } else if (row === undefined || (generation === row.generation && row.state === 'deleted')) {
       const size = (await store.stat(name))?.size;
@@ -238,7 +239,7 @@ async function parkUnknownBlobs(parts: Agreed, deletions: Deletions, swept: Swep
   }
 }
 
-async function carryOutDeletions(parts: Agreed, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+async function carryOutDeletions(parts: Fenced, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
   for (let after = ''; ; ) {
     const decided = await listDeletions(parts.database.read, after, batch);
     for (const { digest, generation } of decided) {
