@@ -10,7 +10,7 @@ export interface NewAccessToken extends Origin {
   readonly expiresAt: number | null;
 }
 
-/** The new token's id. */
+/** Returns the new token's id. */
 export async function insertAccessToken(db: Db, token: NewAccessToken, now: number): Promise<number> {
   const { id } = await db
     .insertInto('access_tokens')
@@ -30,7 +30,7 @@ export async function insertAccessToken(db: Db, token: NewAccessToken, now: numb
   return id;
 }
 
-/** What may be shown of a token. Times are milliseconds since 1970. */
+/** A token without its hash. Times are milliseconds since 1970. */
 export interface AccessTokenRow extends Origin, OriginStanding {
   readonly id: number;
   readonly name: string;
@@ -42,7 +42,7 @@ export interface AccessTokenRow extends Origin, OriginStanding {
   readonly lastUsedFrom: string | null;
 }
 
-/** All tokens that were ever made, or the account's own, by owner and age. */
+/** All tokens ever created, or those of the account, by owner and age. */
 export function listAccessTokens(db: Db, account?: number): Promise<AccessTokenRow[]> {
   return selectTokens(db)
     .$if(account !== undefined, (query) => query.where('accounts.id', '=', account as number))
@@ -52,8 +52,8 @@ export function listAccessTokens(db: Db, account?: number): Promise<AccessTokenR
 }
 
 /**
- * The account's newest tokens that are neither revoked nor ended, at most `limit`, by age. Those that ended with what they were
- * begun with are not among them either; the rule of that is in `access/origin.ts`.
+ * The account's newest tokens that are neither revoked nor expired, at most `limit`, oldest first. Excludes tokens that ended with
+ * their origin, by the rule of `access/origin.ts`.
  */
 export async function listUsableTokens(
   db: Db,
@@ -89,7 +89,7 @@ export async function listUsableTokens(
   return newest.toReversed();
 }
 
-/** Whose token it is; `undefined` where there is none of that id. */
+/** The account id of the token's owner; `undefined` if there is no such token. */
 export async function findTokenOwner(db: Db, id: number): Promise<number | undefined> {
   const row = await db
     .selectFrom('access_tokens')
@@ -129,7 +129,7 @@ function selectTokens(db: Db) {
     ]);
 }
 
-/** What something that is begun with the token has to know of it. */
+/** The token's data that sessions and tokens created with it depend on. */
 export function findOriginToken(
   db: Db,
   id: number,
@@ -152,10 +152,10 @@ export function findOriginToken(
 }
 
 /**
- * Ends the token for good, and with it the tokens that were made by signing in with it, and by those. In a transaction that locks
- * accounts, or one of them could be made meanwhile and be missed.
+ * Revokes the token for good, and recursively all tokens created in sessions signed in with it. The transaction must have locked
+ * accounts, or a token created meanwhile could be missed.
  *
- * @returns since when it is ended, or `undefined` when there is none of that id
+ * @returns the time of the revocation, or `undefined` if there is no such token
  */
 export async function setRevoked(db: Db, id: number, now: number): Promise<number | undefined> {
   await db

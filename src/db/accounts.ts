@@ -3,14 +3,14 @@ import { deleteGrantsBelow } from './grants.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { AccountKind, Visibility } from './schema.ts';
 
-/** Whoever has a name of their own. */
+/** A user, an organisation or a robot. */
 export interface Account {
   readonly id: number;
   readonly name: AccountName;
   readonly kind: AccountKind;
-  /** The namespace that a robot works for; others have none. */
+  /** The owner of a robot's namespace; null for users and organisations. */
   readonly ownerId: number | null;
-  /** What new repositories of the namespace are. */
+  /** The visibility of new repositories of the namespace. */
   readonly defaultVisibility: Visibility;
   readonly disabledAt: number | null;
   readonly createdAt: number;
@@ -42,7 +42,7 @@ export function findAccountById(db: Db, id: number): Promise<Account | undefined
   return first(selectById(db, { id })) as Promise<Account | undefined>;
 }
 
-/** The new account's id; `undefined` when another has the name. */
+/** Returns the new account's id; `undefined` if the name is taken. */
 export async function insertAccount(
   db: Db,
   account: {
@@ -50,7 +50,7 @@ export async function insertAccount(
     readonly kind: AccountKind;
     readonly ownerId?: number;
     readonly defaultVisibility?: Visibility;
-    /** The user who made the namespace by pushing to it. */
+    /** The user who created the namespace by pushing to it. */
     readonly claimedBy?: number;
   },
   now: number,
@@ -75,7 +75,7 @@ const selectClaimed = prepare((db, p: Params<{ user: number }>) =>
     .where('claimed_by', '=', p('user')),
 );
 
-/** How many of the namespaces that there are the user has made by pushing. */
+/** Number of existing namespaces that the user created by pushing. */
 export async function countClaimed(db: Db, user: number): Promise<number> {
   return Number((await first(selectClaimed(db, { user })))?.count ?? 0);
 }
@@ -105,12 +105,12 @@ const selectRobots = prepare((db, p: Params<{ owner: number; after: string; limi
     .limit(p('limit')),
 );
 
-/** The robots that work for the account, with names after `after` in byte order, at most `limit`. */
+/** The account's robots with names after `after` in byte order, at most `limit`. */
 export function listRobotsOf(db: Db, owner: number, after: string, limit: number): Promise<Account[]> {
   return selectRobots(db, { owner, after, limit }) as Promise<Account[]>;
 }
 
-/** `at`: since when it may do nothing; `null`: it may again. Who is disabled already stays so since then. */
+/** Disables the account, or enables it if `at` is null. An account that is disabled already keeps its time. */
 export async function setDisabled(db: Db, id: number, at: number | null): Promise<void> {
   await db
     .updateTable('accounts')
@@ -125,8 +125,8 @@ export async function setDefaultVisibility(db: Db, id: number, visibility: Visib
 }
 
 /**
- * Deletes the account, the robots that work for it, and all that was theirs: tokens, teams, trusts, sign-ons, what they were granted
- * and what others were granted in its namespace, so that nobody has a right there who was given it before the name came back.
+ * Deletes the account, its robots, and all that belongs to them: tokens, teams, trusts, identities, their grants and all grants in its
+ * namespace, so that old grants do not apply to a later account of the same name.
  */
 export async function deleteAccount(db: Db, { id, name }: Pick<Account, 'id' | 'name'>): Promise<void> {
   await deleteGrantsBelow(db, name);

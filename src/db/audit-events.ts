@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { type ColumnType, jsonRows } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 
-/** An event as it is written; times in milliseconds, `allowed` 0 or 1, `detail` a JSON object. */
+/** An event to insert: times in milliseconds since 1970, `allowed` 0 or 1, `detail` a JSON object. */
 export interface NewAuditEvent {
   readonly at: number;
   readonly action: string;
@@ -24,7 +24,7 @@ export interface AuditEventRow extends NewAuditEvent {
   readonly id: number;
 }
 
-/** All but the id, which the database hands out. */
+/** All columns but the id, which the database generates. */
 export const auditEventColumns = {
   at: 'bigint',
   action: 'text',
@@ -53,23 +53,23 @@ const insert = prepare((db, p: Params<{ rows: string }>) =>
     ),
 );
 
-/** Texts are without NUL and lone surrogates, which PostgreSQL has no form for. */
+/** Texts must not contain NUL or lone surrogates, which PostgreSQL cannot store. */
 export async function insertAuditEvents(db: Db, events: readonly NewAuditEvent[]): Promise<void> {
   await insert(db, { rows: JSON.stringify(events) });
 }
 
-/** Which events are asked for; `since` is the first millisecond, `until` the first that is not. */
+/** Selects events; `since` is inclusive, `until` exclusive, in milliseconds since 1970. */
 export interface AuditFilter {
   readonly since?: number | undefined;
   readonly until?: number | undefined;
   readonly repository?: string | undefined;
-  /** A principal's key, or what the actor was called. */
+  /** A principal's key, or the actor's name at the time. */
   readonly actor?: string | undefined;
   readonly action?: string | undefined;
   readonly allowed?: boolean | undefined;
 }
 
-/** The events that the filter lets through, oldest first, after the one given; they are in the order of (at, id). */
+/** The events that match the filter after `after`, ordered by (at, id). */
 export async function listAuditEvents(
   db: Db,
   filter: AuditFilter,
@@ -81,7 +81,7 @@ export async function listAuditEvents(
   return query.orderBy('at').orderBy('id').limit(limit).execute();
 }
 
-/** The last `limit` events that the filter lets through, oldest first. */
+/** The last `limit` events that match the filter, oldest first. */
 export async function listLatestAuditEvents(
   db: Db,
   filter: AuditFilter,
@@ -91,7 +91,7 @@ export async function listLatestAuditEvents(
   return (await query.limit(limit).execute()).reverse();
 }
 
-/** Each filter has a query of its own shape, and a page is thousands of rows: it need not be prepared. */
+/** Not prepared: each filter makes a different query, and a page has thousands of rows. */
 function selectEvents(db: Db, { since, until, repository, actor, action, allowed }: AuditFilter) {
   let query = db.selectFrom('audit_events').select(['id', ...names]);
   if (since !== undefined) query = query.where('at', '>=', since);
@@ -120,7 +120,7 @@ const deleteOld = prepare((db, p: Params<{ before: number; limit: number }>) =>
     .returning('id'),
 );
 
-/** Deletes the oldest events from before a time, `limit` at most; how many. */
+/** Deletes the oldest events before a time, at most `limit`; returns how many. */
 export async function deleteAuditEvents(db: Db, before: number, limit: number): Promise<number> {
   return (await deleteOld(db, { before, limit })).length;
 }

@@ -9,7 +9,7 @@ import type { BlobState, Visibility } from './schema.ts';
 import { inSlices } from './slices.ts';
 import type { SessionKey } from './uploads.ts';
 
-/** Where the bytes of a digest are, and how many. */
+/** Size and generation of stored bytes. */
 export interface StoredBlob {
   readonly size: number;
   readonly generation: number;
@@ -26,13 +26,13 @@ const selectInRepository = prepare((db, p: Params<{ name: string; digest: string
     .where('blobs.state', '=', 'stored'),
 );
 
-/** A blob, and the repository that it was found in. */
+/** A blob in a repository. */
 export interface HeldBlob extends StoredBlob {
   readonly repository_id: number;
   readonly visibility: Visibility;
 }
 
-/** The blob, if this repository holds it. */
+/** The blob, if the repository holds it. */
 export function findBlob(db: Db, name: RepositoryName, digest: Digest): Promise<HeldBlob | undefined> {
   return first(selectInRepository(db, { name, digest }));
 }
@@ -44,7 +44,7 @@ const selectAnywhere = prepare((db, p: Params<{ digest: string }>) =>
     .where('digest', '=', p('digest')),
 );
 
-/** What is known of a digest's bytes, whichever repository they belong to. */
+/** The row of a digest, independent of repositories. */
 export function findBytes(
   db: Db,
   digest: Digest,
@@ -74,8 +74,8 @@ const upsertStored = prepare(
 );
 
 /**
- * Records that the bytes stand under the key of `generation`. False when that is not the row's own any more: a deletion was
- * decided, which will take the bytes with it (see `core/blobs.ts`).
+ * Records that the bytes are stored under the key of `generation`. False when the row has a later generation: a deletion was
+ * decided that will delete these bytes (see `core/blobs.ts`).
  */
 export async function recordStored(
   db: Db,
@@ -92,7 +92,7 @@ const insertLink = prepare((db, p: Params<{ repository: number; digest: string; 
     .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing()),
 );
 
-/** Makes a blob one of the repository's; it was recorded, or its review postponed, in the same transaction. */
+/** Links a blob to a repository. The same transaction must have recorded it or postponed its review. */
 export async function linkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<void> {
   await insertLink(db, { repository, digest, now });
 }
@@ -114,7 +114,7 @@ const upsertUploaded = prepare(
 
 type Session = Pick<SessionKey, 'id' | 'owner'>;
 
-/** The same for a blob that an upload session brought, so that its last request can be repeated when the session is gone. */
+/** {@link linkBlob} for an uploaded blob, with its session, so that the session's last request can be repeated after its end. */
 export async function linkUploaded(
   db: Db,
   repository: number,
@@ -137,7 +137,7 @@ const selectUploaded = prepare((db, p: Params<{ name: string; digest: string; se
     .where('blobs.state', '=', 'stored'),
 );
 
-/** Whether this session was the last to bring the blob to its repository, which holds it still. */
+/** Whether the repository holds the blob and this session was the last to upload it there. */
 export async function isUploadedBy(db: Db, session: SessionKey, digest: Digest): Promise<boolean> {
   const { name } = session;
   return (await selectUploaded(db, { name, digest, session: printSession(session) })).length > 0;
@@ -157,8 +157,8 @@ const updateReview = prepare((db, p: Params<{ digest: string; now: number }>) =>
 );
 
 /**
- * Somebody wants the blob, or lets it go: it is not deleted soon, and until the transaction ends nobody else decides about it.
- * False when there are no such bytes.
+ * Restarts the blob's grace period, when a repository gets or releases it, and locks its row until the transaction ends. False when
+ * the blob is not stored.
  */
 export async function postponeReview(db: Db, digest: Digest, now: number): Promise<boolean> {
   return (await updateReview(db, { digest, now })).length > 0;
@@ -172,13 +172,13 @@ const deleteLink = prepare((db, p: Params<{ repository: number; digest: string }
     .returning('digest'),
 );
 
-/** Takes the blob from the repository; false when it did not hold it. */
+/** Removes the blob from the repository; false when it did not hold it. */
 export async function unlinkBlob(db: Db, repository: number, digest: Digest): Promise<boolean> {
   return (await deleteLink(db, { repository, digest })).length > 0;
 }
 
 const selectNeighbours = prepare((db, p: Params<{ digest: string; limit: number }>) => {
-  // The digest's own first, and then whatever comes after it, and from the beginning again: as many rows whoever holds it.
+  // Links of the digest first, then those of following digests, wrapping around: the same number of rows for every digest.
   const near = sql<{ repository_id: number; digest: Digest }>`(
     select * from (
       select repository_id, digest from repository_blobs
@@ -199,27 +199,27 @@ const selectNeighbours = prepare((db, p: Params<{ digest: string; limit: number 
     .select(['near.digest', 'blobs.state']);
 });
 
-/** A repository, with a digest that it was linked to. */
+/** A repository and a digest linked to it. */
 export interface Link extends RepositoryRow {
   readonly digest: Digest;
   readonly state: BlobState;
 }
 
 /**
- * Links of repositories to the digest, filled up to `limit` with those of other digests, where there are so many. As it is the same
- * number of rows for a digest that many hold and for one that nobody does, the time it takes tells nobody which it is.
+ * Links of repositories to the digest, padded to `limit` with links of other digests. As the number of rows does not depend on how
+ * many repositories hold the digest, the time of the query does not reveal it.
  */
 export function listLinksFrom(db: Db, digest: Digest, limit: number): Promise<Link[]> {
   return selectNeighbours(db, { digest, limit }) as Promise<Link[]>;
 }
 
-/** The digests of all blobs that the repository holds. */
+/** Digests of all blobs that the repository holds. */
 export async function listLinkedDigests(db: Db, repository: number): Promise<Digest[]> {
   const links = db.selectFrom('repository_blobs').select('digest').where('repository_id', '=', repository);
   return (await links.execute()).map(({ digest }) => digest as Digest);
 }
 
-/** Milliseconds by which a review may be behind the last interest; so a layer that all images share is not written at each push. */
+/** Milliseconds by which `review_at` may lag behind, so that pushes do not all update the row of a layer shared by all images. */
 const reviewSlack = 60_000;
 
 const setBack = prepare((db, p: Params<{ now: number; implausible: number }>) =>
@@ -230,7 +230,7 @@ const setBack = prepare((db, p: Params<{ now: number; implausible: number }>) =>
     .where('review_at', '>', p('implausible')),
 );
 
-/** Blobs last reviewed after `implausible`, by a clock that has been set right since, count as reviewed at `now`. */
+/** Sets `review_at` of blobs after `implausible`, written while the clock was ahead, to `now`. */
 export async function setBackReviews(db: Db, now: number, implausible: number): Promise<void> {
   await setBack(db, { now, implausible });
 }
@@ -263,9 +263,9 @@ const updateReviews = prepare((db, p: Params<Needed & { now: number }>) =>
 );
 
 /**
- * The same for all blobs that a manifest of the repository needs; returns the digests that the repository holds. A digest that only
- * other repositories hold is not postponed. Manifests that need the same blobs do not wait for each other, but for the first one in a
- * minute. All transactions lock blobs in the order of their digests.
+ * {@link postponeReview} for the blobs that a manifest of the repository references; returns the digests that the repository holds.
+ * Other repositories' blobs are not postponed. Pushes of manifests with the same blobs only block each other for the first one in a
+ * minute. All transactions lock blobs in the order of their digests, to avoid deadlocks.
  */
 export async function postponeReviews(
   db: Db,
@@ -285,24 +285,24 @@ export async function postponeReviews(
 async function postponeSome(db: Db, repository: number, digests: readonly Digest[], now: number) {
   const needed = { repository, digests: JSON.stringify(digests) };
   const rows = await selectNeeded(db, needed);
-  // Read before any lock: two transactions that both hold the shared lock and want the exclusive one would wait for each other.
+  // Decided before locking: two transactions that upgraded from the shared to the exclusive lock would deadlock.
   if (rows.some((row) => row.review_at < now - reviewSlack)) {
     await lockBlobs(db, digests);
     await updateReviews(db, { ...needed, now });
   } else {
     await lockBlobsShared(db, digests);
   }
-  // While PostgreSQL waited for the lock, another transaction may have unlinked some.
+  // While this waited for the lock, another transaction may have unlinked some.
   return isPostgres(db) ? selectNeeded(db, needed) : rows;
 }
 
 const isUnheld = sql<boolean>`not exists (select 1 from repository_blobs as held where held.digest = blobs.digest)`;
 
-/** Since when nobody may have taken an interest in a blob that goes, in milliseconds since 1970. */
+/** Times before which an unheld blob is due for deletion, in milliseconds since 1970. */
 export interface DueBefore {
-  /** The last sign of interest. */
+  /** For `review_at`. */
   readonly reviewed: number;
-  /** The time at which it was parked, if it was. */
+  /** For `parked_at`, if it is parked. */
   readonly parked: number;
 }
 
@@ -320,8 +320,8 @@ const decideDeletion = prepare(
 );
 
 /**
- * Decides that the bytes of `generation` go, if no repository holds the blob and its review is due: from now on new bytes go
- * to the next generation's key. False when somebody wants it after all.
+ * Decides to delete the bytes of `generation`, if no repository holds the blob and it is due: from now on new bytes go to the next
+ * generation's key. False when the blob is held or not due any more.
  */
 export async function fenceDeletion(
   db: Db,
@@ -370,8 +370,8 @@ const upsertParked = prepare(
 );
 
 /**
- * Records bytes that no row knew, so that nothing is decided about them for a long time: they belong to no repository, and a
- * push of the same digest makes them an ordinary blob. False when a row has come to know them.
+ * Records bytes without a row, so that they are kept for `deletes.keepUnknownFor`. They belong to no repository; a push of the same
+ * digest makes them an ordinary blob. False when a row has been written meanwhile.
  */
 export async function parkBlob(
   db: Db,
@@ -391,7 +391,7 @@ const raiseGeneration = prepare((db, p: Params<{ digest: string; size: number; g
     .returning('digest'),
 );
 
-/** A stored blob's bytes are those of a later generation than its row says, as after an older copy of the database was restored. */
+/** Raises a stored blob's generation to that of its bytes, which are newer than the row after restoring an older database. */
 export async function moveToGeneration(
   db: Db,
   blob: { digest: Digest; size: number; generation: number },
@@ -406,14 +406,14 @@ const countAllParked = prepare((db) =>
     .where('parked_at', 'is not', null),
 );
 
-/** How many blobs are parked. */
+/** Number of parked blobs. */
 export async function countParked(db: Db): Promise<number> {
   return Number((await countAllParked(db, {}))[0]?.count ?? 0);
 }
 
 const selectAnyRow = prepare((db) => db.selectFrom('blobs').select('digest').limit(1));
 
-/** Whether the database knows, or has ever known, a blob. */
+/** Whether the database has, or ever had, a blob. */
 export async function knowsBlobs(db: Db): Promise<boolean> {
   return (await selectAnyRow(db, {})).length > 0;
 }
@@ -427,7 +427,7 @@ const markDeleted = prepare((db, p: Params<{ digest: string; generation: number 
     .where('state', '=', 'deleting'),
 );
 
-/** The bytes before `generation` are gone. The row stays, so that no generation is used twice. */
+/** Records that the bytes before `generation` are deleted. The row stays, so that no generation is used twice. */
 export async function recordDeleted(db: Db, digest: Digest, generation: number): Promise<void> {
   await markDeleted(db, { digest, generation });
 }
@@ -450,7 +450,7 @@ const selectUnheld = prepare((db, p: Params<DueBefore & { after: string; limit: 
     .limit(p('limit')),
 );
 
-/** Stored blobs that no repository holds and whose review is due. */
+/** Stored blobs that no repository holds and that are due for deletion. */
 export function listUnheldBlobs(db: Db, due: DueBefore, after: string, limit: number): Promise<DueBlob[]> {
   return selectUnheld(db, { ...due, after, limit }) as Promise<DueBlob[]>;
 }
@@ -465,7 +465,7 @@ const selectDeleting = prepare((db, p: Params<{ after: string; limit: number }>)
     .limit(p('limit')),
 );
 
-/** Deletions that were decided and not finished; `generation` is the one that new bytes would go to. */
+/** Decided deletions that are not completed; `generation` is the one for new bytes. */
 export function listDeletions(db: Db, after: string, limit: number): Promise<DueBlob[]> {
   return selectDeleting(db, { after, limit }) as Promise<DueBlob[]>;
 }
@@ -488,13 +488,13 @@ const sumSlice = prepare((db, p: Params<{ after: string; limit: number }>) =>
     ]),
 );
 
-/** How many blobs are stored, and their bytes, among the `limit` rows after a digest; `last` is the last of them, if there was one. */
+/** Number and bytes of the stored blobs among the `limit` rows after a digest; `last` is the last digest, null after the end. */
 export async function sumBlobs(
   db: Db,
   after: string,
   limit: number,
 ): Promise<{ last: string | null; blobs: number; bytes: number }> {
   const row = await first(sumSlice(db, { after, limit }));
-  // PostgreSQL sums bigints as numeric, which arrives as text.
+  // PostgreSQL sums bigints as numeric, which `pg` returns as text.
   return { last: row?.last ?? null, blobs: Number(row?.blobs), bytes: Number(row?.bytes) };
 }

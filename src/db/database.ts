@@ -1,38 +1,37 @@
 import type { Db } from './prepare.ts';
 
-/** The registry's metadata. Queries are the functions of this folder's other files, each over one table. */
+/** The registry's metadata. The queries are functions in this folder, one file per table. */
 export interface Database {
-  /** For reading: sees what is committed, at once, never what a running transaction has only begun. */
+  /** For reading: sees everything committed, and nothing of running transactions. */
   readonly read: Db;
 
-  /** Milliseconds since 1970 by the database's clock, whole: what replicas compare with each other is told by it. */
+  /** Whole milliseconds since 1970 by the database's clock, for times that replicas compare with each other. */
   readonly clock: () => number;
 
   /**
-   * Runs `work` in one transaction. On SQLite it is the only one; elsewhere others run at the same time, each statement sees
-   * what was committed before it, and what must not change under `work` is locked first (see `locks.ts`). `work` may run
-   * again from its start when another transaction came in its way, so it does no other I/O, changes nothing outside, and
-   * uses the handle it is given, never {@link read}. Resolves when the commit is on disk; a database on this machine may
-   * answer before that where `durable` is `false`.
+   * Runs `work` in a transaction. On SQLite it is the only one. On PostgreSQL others run concurrently, each statement sees what was
+   * committed before it, and `work` must first lock what must not change (see `locks.ts`). After a conflict `work` runs again, so it
+   * must do no other I/O, change nothing outside, and use the given handle, never {@link read}. Resolves when the commit is on disk;
+   * with `durable: false` SQLite may resolve earlier.
    *
-   * @throws DatabaseUnavailable when the database does not take the transaction in time. Nothing was changed, unless the
-   *   answer to the commit itself was lost
+   * @throws DatabaseUnavailable when the transaction does not succeed in time. Nothing was changed, unless the answer to the
+   *   commit itself was lost
    */
   transaction<T>(work: (db: Db) => Promise<T>, options?: { durable?: boolean }): Promise<T>;
 
-  /** The connections to a server; absent where there is none. */
+  /** Connections to the server; absent on SQLite. */
   readonly connections?: () => readonly PoolState[];
 
   /**
-   * Resolves when the database answers, nothing of it was found damaged, it can still make commits durable and, unless `write` is
-   * false, it takes a write.
+   * Resolves when the database answers, no damage was found, commits can be made durable and, unless `write` is false, a write
+   * succeeds.
    */
   ping(options?: { readonly write?: boolean }): Promise<void>;
 
   close(): Promise<void>;
 }
 
-/** The connections of a pool at this moment, and the queries that wait for one. */
+/** Connections of a pool at this moment, and queries waiting for one. */
 export interface PoolState {
   readonly pool: 'read' | 'write';
   readonly busy: number;
@@ -40,7 +39,7 @@ export interface PoolState {
   readonly waiting: number;
 }
 
-/** The database cannot be used now; the same request may work later. */
+/** The database cannot be used now; a retry may succeed. */
 export class DatabaseUnavailable extends Error {
   constructor(message: string, options?: { cause?: unknown }) {
     super(message, options);
@@ -48,41 +47,41 @@ export class DatabaseUnavailable extends Error {
   }
 }
 
-/** The database cannot be reached at the start, or does not keep what it confirms. The message is for whoever starts Berth. */
+/** The database cannot be reached at the start, or its settings risk losing commits. The message is shown at the start. */
 export class UnfitDatabase extends Error {
   override readonly name = 'UnfitDatabase';
 }
 
-/** The database has another version's schema. The message is for whoever starts Berth. */
+/** The database has the schema of another version. The message is shown at the start. */
 export class SchemaMismatch extends Error {
   override readonly name = 'SchemaMismatch';
 }
 
-/** There is no schema in the database at all. */
+/** The database has no schema. */
 export class EmptyDatabase extends Error {
   override readonly name = 'EmptyDatabase';
 
   constructor() {
-    super('there is no registry in the database');
+    super('the database contains no registry');
   }
 }
 
-/** The database is half of a copy. The message is for whoever starts Berth. */
+/** The database is an unfinished copy. The message is shown at the start. */
 export class UnfinishedCopy extends Error {
   override readonly name = 'UnfinishedCopy';
 
   constructor() {
     super(
-      'the database is a copy that is not finished: run `berth migrate-db --finish` with the configuration that it is copied ' +
-        'from, and start Berth here when that has succeeded',
+      'the database is an unfinished copy: run `berth migrate-db --finish` with the configuration of the original, and start ' +
+        'Berth here when that has succeeded',
     );
   }
 }
 
-/** A write was refused: somebody keeps the registry as it is. */
+/** A write was rejected because the registry is read-only. */
 export class ReadOnlyRegistry extends Error {
   readonly reason: string;
-  /** It is being moved, and takes writes again in a moment, at its new place. */
+  /** Whether the registry is being moved and will accept writes again at its new place. */
   readonly moving: boolean;
 
   constructor(reason: string) {
@@ -95,7 +94,7 @@ export class ReadOnlyRegistry extends Error {
 
 const moved = 'moved to ';
 
-/** Why a registry that is being moved is read-only. @param place what the operator calls the new place */
+/** The read-only reason of a registry that is being moved. @param place the operator's name for the new place */
 export function reasonOfMove(place: string): string {
   return moved + place;
 }

@@ -8,7 +8,7 @@ import type {
 } from 'kysely';
 import { PostgresAdapter, sql } from 'kysely';
 
-/** Everything in which the two databases differ and that Kysely does not level. */
+/** Differences between the two databases that Kysely does not hide. */
 
 // biome-ignore lint/suspicious/noExplicitAny: the dialect of a handle does not depend on its schema
 type Handle = Kysely<any>;
@@ -17,7 +17,7 @@ export function isPostgres(db: Handle): boolean {
   return db.getExecutor().adapter instanceof PostgresAdapter;
 }
 
-/** Type and modifiers of a key that the database hands out; never reused, as other tables remember it. */
+/** Type and modifiers of a generated key; never reused, as other tables may still contain it. */
 export function identity(db: Handle): [ColumnDataType, ColumnBuilderCallback] {
   return isPostgres(db)
     ? ['bigint', (column) => column.primaryKey().generatedAlwaysAsIdentity()]
@@ -28,26 +28,26 @@ export function blobType(db: Handle): ColumnDataType {
   return isPostgres(db) ? 'bytea' : 'blob';
 }
 
-/** Text that sorts by its bytes, as the spec wants tags listed; SQLite does so anyway. */
+/** Text that sorts by its bytes, as the spec requires for tags; SQLite's default. */
 export function byteOrderedText(db: Handle): ColumnDataType | RawBuilder<unknown> {
   return isPostgres(db) ? sql`text collate "C"` : 'text';
 }
 
-/** A list as one parameter (JSON text), so that a query with a list in it is one statement whatever the length. */
+/** A list as one parameter (JSON text), so that the statement does not depend on its length. */
 export function inJsonList(db: Handle, list: Expression<string>): RawBuilder<string> {
   return isPostgres(db)
     ? sql`(select jsonb_array_elements_text(cast(${list} as jsonb)))`
     : sql`(select value from json_each(${list}))`;
 }
 
-/** The same for `from`: each entry is a row's `value`. */
+/** {@link inJsonList} for `from`: each entry is the `value` of a row. */
 export function jsonList(db: Handle, list: Expression<string>): RawBuilder<{ value: string }> {
   return isPostgres(db)
     ? sql`(select value from jsonb_array_elements_text(cast(${list} as jsonb)) as given(value))`
     : sql`(select value from json_each(${list}))`;
 }
 
-/** Keeps the rows that a query finds from being deleted before the transaction ends; SQLite's only writer does so anyway. */
+/** Locks the found rows against deletion until the transaction ends; SQLite has only one writer. */
 export function keepRows<DB, TB extends keyof DB, O>(
   db: Handle,
   query: SelectQueryBuilder<DB, TB, O>,
@@ -55,7 +55,7 @@ export function keepRows<DB, TB extends keyof DB, O>(
   return isPostgres(db) ? query.forKeyShare() : query;
 }
 
-/** The same for ids. */
+/** {@link inJsonList} for ids. */
 export function inJsonIds(db: Handle, list: Expression<string>): RawBuilder<number> {
   return isPostgres(db)
     ? sql`(select cast(jsonb_array_elements_text(cast(${list} as jsonb)) as bigint))`
@@ -64,7 +64,7 @@ export function inJsonIds(db: Handle, list: Expression<string>): RawBuilder<numb
 
 export type ColumnType = 'bigint' | 'text' | 'bytes';
 
-/** Rows as one parameter (JSON text: a list of objects), for `from`; bytes are written as PostgreSQL does, `\x` and hex. */
+/** Rows as one parameter (JSON text: a list of objects), for `from`; bytes are `\x` and hex, as in PostgreSQL. */
 export function jsonRows(
   db: Handle,
   list: Expression<string>,
@@ -88,12 +88,12 @@ const postgresTypes: Readonly<Record<ColumnType, string>> = {
   bytes: 'bytea',
 };
 
-/** In an INSERT before its rows: ids come as they are given. */
+/** For an INSERT, before its rows: keeps given ids. */
 export function keepingIds(db: Handle): RawBuilder<unknown> {
   return isPostgres(db) ? sql`overriding system value` : sql``;
 }
 
-/** The highest id that was ever handed out, of rows that are gone too. */
+/** The highest id ever generated, including deleted rows. */
 export async function highestId(db: Handle, table: string): Promise<number> {
   const query = isPostgres(db)
     ? sql<{
@@ -103,7 +103,7 @@ export async function highestId(db: Handle, table: string): Promise<number> {
   return Number((await query.execute(db)).rows[0]?.id ?? 0);
 }
 
-/** The next id handed out is above `id`. */
+/** Makes the next generated id greater than `id`. */
 export async function raiseIds(db: Handle, table: string, id: number): Promise<void> {
   if (id <= (await highestId(db, table))) return;
   if (isPostgres(db)) {
@@ -114,15 +114,15 @@ export async function raiseIds(db: Handle, table: string, id: number): Promise<v
   await sql`insert into sqlite_sequence (name, seq) values (${table}, ${id})`.execute(db);
 }
 
-/** Tells the planner how large the tables are now; where it matters, it would notice by itself only minutes later. */
+/** Updates the planner's statistics, which PostgreSQL would update only minutes later. */
 export async function analyze(db: Handle): Promise<void> {
   if (isPostgres(db)) await sql`analyze`.execute(db);
 }
 
 /**
- * Waits until every transaction that has read properties has ended, and keeps others from reading them until this one has. On
- * PostgreSQL each SELECT locks its table against this until its transaction ends, and sees what is committed when it has got
- * the lock; SQLite has one writer at a time anyway.
+ * Waits until every transaction that has read properties has ended, and blocks others from reading them until this one ends. On
+ * PostgreSQL each SELECT takes a table lock that conflicts with this one until its transaction ends, and sees what is committed when
+ * it gets the lock; SQLite has only one writer.
  */
 export async function lockProperties(db: Handle): Promise<void> {
   if (isPostgres(db)) await sql`lock table properties in access exclusive mode`.execute(db);

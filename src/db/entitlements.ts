@@ -1,24 +1,24 @@
-// Everything that says what an account or a job may do, each in one query: it is asked for at every push.
+// All that determines the rights of an account or a job, in one query each, as every push needs it.
 import { sql } from 'kysely';
 import type { OriginStanding } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { AccountKind, Role } from './schema.ts';
 
-/** An account, with the access token that was asked about where it is one of the account's. */
+/** An account, and its requested access token. */
 export interface AccountStanding extends OriginStanding {
   readonly name: string;
   readonly kind: AccountKind;
   readonly disabled_at: number | null;
-  /** When the namespace that a robot works for was disabled. */
+  /** When the owner of a robot's namespace was disabled. */
   readonly owner_disabled_at: number | null;
-  /** 0 or 1; null for who is no user. */
+  /** 0 or 1; null if the account is not a user. */
   readonly administrator: number | null;
-  /** The token's id; null when there is none of that id. */
+  /** The token's id; null if the account has no such token. */
   readonly token: number | null;
   readonly scopes: string | null;
 }
 
-/** A role on what a pattern matches. */
+/** A role on the repositories that match a pattern. */
 export interface HeldRole {
   readonly pattern: string;
   readonly role: Role;
@@ -29,7 +29,7 @@ interface Question {
   token: number | null;
 }
 
-/** By membership, by grant, and by grant to a team; an organisation that is disabled gives its members and teams nothing. */
+/** Roles by membership, by grant and by a team's grant; memberships and teams of disabled organisations give none. */
 function heldRoles(db: Db, account: Params<Question>) {
   const memberships = db
     .selectFrom('members')
@@ -53,7 +53,7 @@ function heldRoles(db: Db, account: Params<Question>) {
   return memberships.union(granted).union(grantedToTeams);
 }
 
-/** The account's columns stand in each row, of which there is one at least: on PostgreSQL a second query is a second round trip. */
+/** One row per role, at least one, each with the account's columns: a second query would cost another round trip on PostgreSQL. */
 const selectAccount = prepare((db, p: Params<Question>) =>
   db
     .selectFrom('accounts')
@@ -89,7 +89,7 @@ const selectAccount = prepare((db, p: Params<Question>) =>
     .where('accounts.id', '=', p('account')),
 );
 
-/** The account as it stands, and its roles; `undefined` when it is gone. */
+/** The account's current state and roles; `undefined` when it was deleted. */
 export async function findAccountStanding(
   db: Db,
   account: number,
@@ -115,24 +115,24 @@ export interface TrustStanding {
   readonly issuer: string;
   /** JSON object: claim → pattern. */
   readonly claims: string;
-  /** An administrator has said that all jobs of the issuer are theirs. */
+  /** An administrator has confirmed that all jobs of the issuer are their own. */
   readonly ownIssuer: boolean;
   readonly scopes: string;
-  /** Milliseconds for which a job that logged in may fetch tokens. */
+  /** Milliseconds for which a logged-in job may fetch tokens. */
   readonly lifetime: number;
   readonly updated_at: number;
-  /** The name of the organisation that trusts. */
+  /** The name of the organisation of the trust. */
   readonly organisation: string;
   readonly disabled_at: number | null;
 }
 
-/** What jobs that are let in by a trust may do; `undefined` when it is gone. */
+/** The current state of a trust; `undefined` when it was deleted. */
 export async function findTrustStanding(db: Db, trust: number): Promise<TrustStanding | undefined> {
   const row = await first(selectTrust(db, { trust }));
   return row && { ...row, ownIssuer: row.ownIssuer === 1 };
 }
 
-/** What each of the organisation's trusts lets jobs do, by name. */
+/** The scopes of the organisation's trusts, by name. */
 export function listTrustScopes(db: Db, organisation: number): Promise<{ name: string; scopes: string }[]> {
   return db
     .selectFrom('trusts')

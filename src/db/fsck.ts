@@ -1,4 +1,4 @@
-// What `core/fsck` walks: every table in pages of its key, and whom a damage concerns.
+// Queries of `core/fsck`: every table in pages of its key, and what a damage affects.
 import type { Digest } from '../oci/digest.ts';
 import { inJsonList } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
@@ -6,7 +6,7 @@ import type { BlobState } from './schema.ts';
 
 const pageSize = 500;
 
-/** All rows that `load` gives, page by page: what walks millions of them holds a few hundred. */
+/** All rows of `load`, page by page, so that only one page is in memory. */
 async function* paged<Row>(load: (last: Row | undefined) => Promise<Row[]>): AsyncGenerator<Row> {
   for (let last: Row | undefined; ; ) {
     const rows = await load(last);
@@ -43,7 +43,7 @@ export interface StoredBlobRow {
   readonly parked_at: number | null;
 }
 
-/** @param since leaves out those in which nobody took an interest since that time; new bytes are a sign of interest */
+/** @param since only blobs with `review_at` at or after this time, which includes all with new bytes */
 export function everyStoredBlob(db: Db, since = 0): AsyncGenerator<StoredBlobRow> {
   return paged((last) => selectStored(db, { after: last?.digest ?? '', since, limit: pageSize }));
 }
@@ -56,7 +56,7 @@ const sumStored = prepare((db, p: Params<{ since: number }>) =>
     .where('review_at', '>=', p('since')),
 );
 
-/** How much {@link everyStoredBlob} will give. */
+/** Number and bytes of the blobs of {@link everyStoredBlob}. */
 export async function countStoredBlobs(db: Db, since = 0): Promise<{ blobs: number; bytes: number }> {
   const [row] = await sumStored(db, { since });
   return { blobs: Number(row?.blobs ?? 0), bytes: Number(row?.bytes ?? 0) };
@@ -80,7 +80,7 @@ export interface LinkRow {
   readonly name: string;
   readonly repository_id: number;
   readonly digest: string;
-  /** Of the blob that it points at; null: of none. */
+  /** State of the linked blob; null if it has no row. */
   readonly state: BlobState | null;
 }
 
@@ -134,7 +134,7 @@ const selectReferences = prepare((db, p: Params<{ manifest: number }>) =>
   db.selectFrom('manifest_references').select(['digest', 'kind']).where('manifest_id', '=', p('manifest')),
 );
 
-/** What the manifest is recorded to need. */
+/** The recorded references of the manifest. */
 export function listReferences(
   db: Db,
   manifest: number,
@@ -150,7 +150,7 @@ const selectLinked = prepare((db, p: Params<{ repository: number; digests: strin
     .where('digest', 'in', inJsonList(db, p('digests'))),
 );
 
-/** Which of `digests` the repository is recorded to hold, whatever state their bytes are in. */
+/** Which of `digests` are linked to the repository, whatever the state of their bytes. */
 export async function linkedBlobs(
   db: Db,
   repository: number,
@@ -185,7 +185,7 @@ export interface TagRow {
   readonly repository_id: number;
   readonly tag: string;
   readonly manifest_id: number;
-  /** The repository of the manifest that the tag stands on; null: there is no such manifest. */
+  /** The repository of the manifest that the tag points to; null if the manifest does not exist. */
   readonly manifest_repository_id: number | null;
 }
 
@@ -245,14 +245,14 @@ const selectUsers = prepare((db, p: Params<{ digest: string; limit: number }>) =
     .limit(p('limit')),
 );
 
-/** A manifest, by one of its tags or by its digest alone. */
+/** A manifest, with one of its tags if it has any. */
 export interface NamedManifest {
   readonly name: string;
   readonly digest: string;
   readonly tag: string | null;
 }
 
-/** Manifests, of whichever repository, that need `digest`. */
+/** Manifests of any repository that reference `digest`. */
 export function listUsers(db: Db, digest: string, limit: number): Promise<NamedManifest[]> {
   return selectUsers(db, { digest, limit });
 }

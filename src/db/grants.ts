@@ -1,20 +1,20 @@
 import type { Db } from './prepare.ts';
 import type { AccountKind, Role } from './schema.ts';
 
-/** Who holds a grant: an account, or all members of a team; by id. */
+/** The holder of a grant: the id of an account or a team. */
 export type Grantee = { readonly account: number } | { readonly team: number };
 
-/** A role on the repositories that a pattern matches, and who holds it, for people. */
+/** A grant for display: a role on the repositories that match a pattern, and its holder. */
 export interface GrantRow {
   readonly pattern: string;
   readonly role: Role;
   readonly kind: Exclude<AccountKind, 'organisation'> | 'team';
-  /** A team's with its organisation before it: `acme/dev`. */
+  /** The holder's name; a team's with its organisation: `acme/dev`. */
   readonly name: string;
   readonly createdAt: number;
 }
 
-/** Gives the role, in place of the one that the grantee has by this pattern already. */
+/** Grants the role, replacing the grantee's role for this pattern. */
 export async function upsertGrant(
   db: Db,
   grant: { readonly pattern: string; readonly grantee: Grantee; readonly role: Role },
@@ -30,17 +30,17 @@ export async function upsertGrant(
     .execute();
 }
 
-/** Takes back all that was granted in the namespace. */
+/** Deletes all grants in the namespace. */
 export async function deleteGrantsBelow(db: Db, namespace: string): Promise<void> {
   await db
     .deleteFrom('grants')
     .where('pattern', '>', `${namespace}/`)
-    // '0' comes right after '/'.
+    // '0' is the character after '/'.
     .where('pattern', '<', `${namespace}0`)
     .execute();
 }
 
-/** False when there is no such grant. */
+/** False when the grant does not exist. */
 export async function deleteGrant(db: Db, pattern: string, grantee: Grantee): Promise<boolean> {
   const { account_id, team_id } = idsOf(grantee);
   const removed = await db
@@ -59,7 +59,7 @@ function idsOf(grantee: Grantee): { account_id: number | null; team_id: number |
     : { account_id: grantee.account, team_id: null };
 }
 
-/** All grants, or the grantee's own, by pattern and then by who holds them. */
+/** All grants, or the grantee's own, by pattern and age. */
 export async function listGrants(db: Db, grantee?: Grantee): Promise<GrantRow[]> {
   const rows = await db
     .selectFrom('grants')

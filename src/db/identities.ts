@@ -1,4 +1,4 @@
-// Whom the sign-on provider means, and what its groups make of them.
+// Identities of the sign-on provider, and teams filled by its groups.
 import { inJsonList } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
@@ -10,7 +10,7 @@ const selectIdentity = prepare((db, p: Params<{ issuer: string; subject: string 
     .where('subject', '=', p('subject')),
 );
 
-/** A person as the issuer knows them by that subject, and the account that is theirs. */
+/** The identity with this issuer and subject, and its account. */
 export function findIdentity(
   db: Db,
   issuer: string,
@@ -19,12 +19,12 @@ export function findIdentity(
   return first(selectIdentity(db, { issuer, subject }));
 }
 
-/** Records what the provider calls the person now. */
+/** Records the identity's current name at the provider. */
 export async function renameIdentity(db: Db, id: number, name: string | null): Promise<void> {
   await db.updateTable('identities').set({ name }).where('id', '=', id).execute();
 }
 
-/** The new identity's id. */
+/** Returns the new identity's id. */
 export async function insertIdentity(
   db: Db,
   issuer: string,
@@ -80,7 +80,7 @@ const selectTeams = prepare((db, p: Params<{ groups: string }>) =>
     .where('sso_group', 'in', inJsonList(db, p('groups'))),
 );
 
-/** The teams that one of the groups fills. */
+/** The teams filled by any of the groups. */
 export function findTeamsOfGroups(
   db: Db,
   groups: readonly string[],
@@ -88,7 +88,7 @@ export function findTeamsOfGroups(
   return selectTeams(db, { groups: JSON.stringify(groups) });
 }
 
-/** Takes the account out of all teams that a group had put it into. */
+/** Removes the account from all teams that it joined by a group. */
 export async function leaveTeamsOfGroups(db: Db, account: number): Promise<void> {
   await db.deleteFrom('team_members').where('account_id', '=', account).where('source', '=', 'sso').execute();
 }

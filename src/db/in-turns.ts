@@ -1,15 +1,15 @@
 import type { Steps } from '../oci/steps.ts';
 import { nextTurn } from './next-turn.ts';
 
-/** Milliseconds after which other requests have their turn. */
+/** Milliseconds after which work yields to the event loop. */
 const maxTurn = 5;
 
-/** Work that is cut into turns of the event loop. Whatever is waited for in between is none of it. */
+/** Measures work that is split into turns of the event loop, without the waits in between. */
 export class Work {
   #spent = 0;
   #start = performance.now();
 
-  /** Milliseconds of this turn. */
+  /** Milliseconds spent in this turn. */
   get #turn(): number {
     return performance.now() - this.#start;
   }
@@ -23,7 +23,7 @@ export class Work {
     return this.#turn > maxTurn;
   }
 
-  /** Lets the others have their turn. @throws the signal's reason, see `nextTurn` */
+  /** Yields to the event loop. @throws the signal's reason, see `nextTurn` */
   pause(signal?: AbortSignal): Promise<void> {
     return this.wait(nextTurn(signal));
   }
@@ -38,7 +38,7 @@ export class Work {
   }
 }
 
-/** Does the steps over as many turns of the event loop as they take. */
+/** Runs the steps, yielding to the event loop when a turn is over. */
 export async function inTurns<T>(steps: Steps<T>): Promise<T> {
   const work = new Work();
   for (;;) {

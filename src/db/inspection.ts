@@ -1,14 +1,14 @@
 import type { Database } from './database.ts';
 import type { Db } from './prepare.ts';
 
-/** A database that is looked at and not changed, whether processes use it or not. */
+/** A database opened read-only, which other processes may be using. */
 export interface Inspection {
   readonly read: Db;
-  /** As a {@link Database}'s. */
+  /** See {@link Database.clock}. */
   readonly clock: Database['clock'];
-  /** What the database itself finds wrong with how it is stored, where it can tell. May read all of it. */
+  /** Damage that the database itself detects, where it can. May read all of it. */
   integrityProblems(): Promise<string[]>;
-  /** Rows that name another one that is not there. */
+  /** Rows that reference a missing row. */
   brokenForeignKeys(): Promise<BrokenForeignKey[]>;
   close(): Promise<void>;
 }
@@ -20,5 +20,5 @@ export interface BrokenForeignKey {
   readonly parent: string;
 }
 
-/** Of each kind; nobody reads more, and one cause makes many. */
+/** Limit for each kind: one cause may produce many. */
 export const maxProblems = 100;

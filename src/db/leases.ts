@@ -1,11 +1,11 @@
 import { type Db, type Params, prepare } from './prepare.ts';
 
-/** The holder of a lease that nobody holds. */
+/** Stored as the holder of a released lease. */
 const nobody = '';
 
 /**
- * Milliseconds after which no lease of `length` can end that is good now: nobody is promised that long, so the row was written by a
- * clock that has been set right since.
+ * Milliseconds from now beyond which no valid lease of `length` ends: a later end was written while the clock was ahead, and is
+ * ignored.
  */
 export function implausibleAfter(length: number): number {
   return 2 * length;
@@ -14,7 +14,7 @@ export function implausibleAfter(length: number): number {
 export interface LeaseTerms {
   readonly name: string;
   readonly holder: string;
-  /** When the lease ends unless it is renewed. */
+  /** End of the lease unless it is renewed, in milliseconds since 1970. */
   readonly until: number;
 }
 
@@ -43,9 +43,8 @@ const take = prepare(
 );
 
 /**
- * Makes `holder` the only one who may do what the lease is for, until `until`. False while it is another's, and while nobody
- * held it but somebody did after `restedSince`. A holder that let it run out, as the dead do, has it no more, and its own lease
- * may be taken twice: the answer to the first time may have been lost.
+ * Takes the lease for `holder` until `until`. False while another process holds it, and when it was released after `restedSince`. An
+ * expired lease can be taken, and so can the holder's own: the answer to the first attempt may have been lost.
  */
 export async function takeLease(
   db: Db,
@@ -60,11 +59,11 @@ const selectEnded = prepare((db) =>
     .selectFrom('leases')
     .select(['name', 'held_until as at'])
     .where('holder', '=', nobody)
-    // A job that was interrupted, and what is no job, rest since no time.
+    // 0: the job was interrupted, or the lease is not of a job.
     .where('held_until', '>', 0),
 );
 
-/** The leases that nobody holds, and when each was given back: in milliseconds since 1970. */
+/** Released leases, and when each was released, in milliseconds since 1970. */
 export function listRestingLeases(db: Db): Promise<{ name: string; at: number }[]> {
   return selectEnded(db, {});
 }
@@ -78,7 +77,7 @@ const extend = prepare((db, p: Params<LeaseTerms>) =>
     .returning('name'),
 );
 
-/** False when another has taken it over. */
+/** False when another process has taken the lease. */
 export async function renewLease(db: Db, lease: LeaseTerms): Promise<boolean> {
   return (await extend(db, lease)).length > 0;
 }
@@ -92,7 +91,7 @@ const giveBack = prepare((db, p: Params<{ name: string; holder: string; at: numb
     .returning('name'),
 );
 
-/** Ends the lease at the time `at`, from which others count how long it rested. False when it was another's already. */
+/** Releases the lease as of the time `at`, which `restedSince` is compared with. False when another process had taken it. */
 export async function giveBackLease(
   db: Db,
   lease: { readonly name: string; readonly holder: string; readonly at: number },

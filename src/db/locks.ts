@@ -1,5 +1,5 @@
-// What must not change under a transaction, locked before it is looked at. SQLite has one writer and needs none of it. In
-// this order, so that two never wait for each other: accounts, repository, tag names, blobs, manifests, tags.
+// Locks on what must not change during a transaction, taken before reading it. SQLite has one writer and needs none. Always taken
+// in this order, to avoid deadlocks: accounts, repository, tag names, blobs, manifests, tags.
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
@@ -10,7 +10,7 @@ const lockRepositoryRow = prepare((db, p: Params<{ id: number }>) =>
   db.selectFrom('repositories').select('id').where('id', '=', p('id')).forUpdate(),
 );
 
-/** For deleting a repository: from now on nothing comes to be in it. */
+/** For deleting a repository: prevents others from adding anything to it. */
 export async function lockRepository(db: Db, id: number): Promise<void> {
   if (isPostgres(db)) await lockRepositoryRow(db, { id });
 }
@@ -18,7 +18,7 @@ export async function lockRepository(db: Db, id: number): Promise<void> {
 const lockNames = prepare((db, p: Params<{ keys: string }>) =>
   db
     .selectFrom(
-      // Sorted before any is locked: the outer query takes them in this order.
+      // Sorted, so that the outer query locks them in this order.
       sql<{ key: string }>`(
         select distinct hashtextextended(name, 0) as key
         from jsonb_array_elements_text(cast(${p('keys')} as jsonb)) as name
@@ -28,7 +28,7 @@ const lockNames = prepare((db, p: Params<{ keys: string }>) =>
     .select(sql`pg_advisory_xact_lock(names.key)`.as('locked')),
 );
 
-/** Makes this the only transaction that moves or deletes these tags, whether they exist or not. */
+/** Locks the tags, existing or not, against being moved or deleted by other transactions. */
 export async function lockTags(db: Db, repository: number, tags: readonly Tag[]): Promise<void> {
   if (tags.length === 0 || !isPostgres(db)) return;
   await lockNames(db, { keys: JSON.stringify(tags.map((tag) => `berth:tag:${repository}:${tag}`)) });
@@ -43,7 +43,7 @@ const lockBlobRows = prepare((db, p: Params<{ digests: string }>) =>
     .forNoKeyUpdate(),
 );
 
-/** Makes this the only transaction that decides anything about these blobs: who holds and needs them, and whether they go. */
+/** Locks the blobs exclusively: only this transaction may change their links and references, or decide to delete them. */
 export async function lockBlobs(db: Db, digests: Iterable<Digest>): Promise<void> {
   if (!isPostgres(db)) return;
   await lockBlobRows(db, { digests: JSON.stringify([...digests]) });
@@ -58,7 +58,7 @@ const lockBlobRowsShared = prepare((db, p: Params<{ digests: string }>) =>
     .forShare(),
 );
 
-/** For who relies on the blobs and decides nothing about them: keeps out whoever locks them, and no other who relies on them. */
+/** Locks the blobs shared, for transactions that depend on them: blocks {@link lockBlobs}, but not other shared locks. */
 export async function lockBlobsShared(db: Db, digests: Iterable<Digest>): Promise<void> {
   if (!isPostgres(db)) return;
   await lockBlobRowsShared(db, { digests: JSON.stringify([...digests]) });
@@ -77,7 +77,7 @@ const lockTagRows = prepare((db, p: Params<{ manifest: number }>) =>
   db.selectFrom('tags').select('name').where('manifest_id', '=', p('manifest')).orderBy('name').forUpdate(),
 );
 
-/** For deleting a manifest: from now on no tag comes to stand on it, and those that do cannot be moved. */
+/** For deleting a manifest: prevents new tags on it, and moves of its tags. */
 export async function lockManifest(db: Db, repository: number, digest: Digest): Promise<void> {
   if (!isPostgres(db)) return;
   const [row] = await lockManifestRow(db, { repository, digest });
@@ -88,7 +88,7 @@ const lockAll = prepare((db, p: Params<{ key: string }>) =>
   db.selectNoFrom(sql`pg_advisory_xact_lock(hashtextextended(${p('key')}, 0))`.as('locked')),
 );
 
-/** Makes this the only transaction that changes who there is and who is in which organisation and team. It comes before all others. */
+/** Locks accounts, memberships and teams against changes by other transactions. Taken before all other locks. */
 export async function lockAccounts(db: Db): Promise<void> {
   if (isPostgres(db)) await lockAll(db, { key: 'berth:accounts' });
 }

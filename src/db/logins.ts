@@ -2,14 +2,14 @@ import type { OriginStanding } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { AccountKind } from './schema.ts';
 
-/** An access token and whose it is. Times are milliseconds since 1970. */
+/** An access token and its owner. Times are milliseconds since 1970. */
 export interface TokenLogin extends OriginStanding {
   readonly id: number;
   readonly accountId: number;
   readonly accountName: string;
   readonly kind: AccountKind;
   readonly accountDisabledAt: number | null;
-  /** Of the namespace that a robot works for. */
+  /** Of the owner of a robot's namespace. */
   readonly ownerDisabledAt: number | null;
   readonly lastUsedAt: number | null;
 }
@@ -48,7 +48,7 @@ export function findTokenLogin(db: Db, hash: string): Promise<TokenLogin | undef
   return first(selectByHash(db, { hash })) as Promise<TokenLogin | undefined>;
 }
 
-/** Notes a token's use, unless a later one, or one since `unlessSince`, is noted already. */
+/** Records a token's use, unless one after `unlessSince` is recorded already. */
 export async function noteTokenUse(
   db: Db,
   id: number,

@@ -8,7 +8,7 @@ const select = prepare((db, p: Params<{ ids: string }>) =>
     .where('id', 'in', inJsonIds(db, p('ids'))),
 );
 
-/** The bytes of the manifests of these ids, those that are there. */
+/** Bytes of the manifests with these ids, as far as they exist. */
 export async function findManifestBytes(db: Db, ids: readonly number[]): Promise<Map<number, Uint8Array>> {
   const rows = await select(db, { ids: JSON.stringify(ids) });
   return new Map(rows.map(({ id, bytes }) => [id, bytes]));

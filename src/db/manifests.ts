@@ -7,7 +7,7 @@ import { inJsonList, jsonList, keepRows } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import { inSlices, sliceSize, untilDone } from './slices.ts';
 
-/** A manifest without its bytes; `id` stands for one immutable document in one repository. */
+/** A manifest without its bytes; an `id` identifies one immutable document in one repository. */
 export interface ManifestRow {
   readonly id: number;
   readonly repository_id: number;
@@ -85,7 +85,7 @@ const selectId = prepare((db, p: Params<{ repository: number; digest: string }>)
   ),
 );
 
-/** The manifest's id and media type, if the repository holds it; it then stays until the transaction ends. */
+/** The manifest's id and media type, if the repository holds it. Locks it against deletion until the transaction ends. */
 export function lockManifestShared(
   db: Db,
   repository: number,
@@ -121,7 +121,7 @@ const insert = prepare((db, p: Params<InsertedManifest>) =>
     .returning('id'),
 );
 
-/** Inserts a manifest that the repository does not hold yet; its id. */
+/** Inserts a manifest that the repository does not hold yet; returns its id. */
 export async function insertManifest(db: Db, manifest: NewManifest, now: number): Promise<number> {
   const { bytes, artifactType, annotations } = manifest;
   const [row] = await insert(db, {
@@ -149,7 +149,7 @@ const insertAll = prepare((db, p: Params<{ manifest: number; digests: string; ki
     ),
 );
 
-/** Records what a new manifest needs; one digest named twice is one reference. */
+/** Records the references of a new manifest, once for each digest. */
 export async function insertReferences(
   db: Db,
   manifest: number,
@@ -158,7 +158,7 @@ export async function insertReferences(
 ): Promise<void> {
   const each = [...new Set(digests)];
   if (each.length === 0) return;
-  // In the order of the table's key, which is the cheapest to insert in.
+  // In the order of the table's key, which is the cheapest to insert.
   await inSlices(each.sort(), async (slice) => {
     await insertAll(db, { manifest, digests: JSON.stringify(slice), kind });
   });
@@ -196,7 +196,7 @@ const selectUser = prepare((db, p: Params<{ repository: number; digest: string }
     .limit(1),
 );
 
-/** A manifest of the repository that needs this digest, if there is one. */
+/** A manifest of the repository that references this digest, if there is one. */
 export async function findReferring(db: Db, repository: number, digest: Digest): Promise<string | undefined> {
   return (await first(selectUser(db, { repository, digest })))?.digest;
 }
@@ -219,7 +219,7 @@ const deleteById = prepare((db, p: Params<{ id: number }>) =>
   db.deleteFrom('manifests').where('id', '=', p('id')),
 );
 
-/** Deletes the manifest and what it is recorded to need; its tags must be gone. */
+/** Deletes the manifest and its recorded references; its tags must be deleted before. */
 export async function deleteManifest(db: Db, id: number): Promise<void> {
   await untilDone(async () => (await deleteReferences(db, { manifest: id, limit: sliceSize })).length);
   await deleteById(db, { id });

@@ -2,14 +2,14 @@ import type { Namespace } from '../oci/name.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { MemberRole } from './schema.ts';
 
-/** A user in an organisation, with the role on its whole namespace. */
+/** A member of an organisation, with the role on its whole namespace. */
 export interface Member {
   readonly id: number;
   readonly name: Namespace;
   readonly role: MemberRole;
 }
 
-/** Makes the user a member, or gives the member another role. */
+/** Adds the user as a member, or changes the member's role. */
 export async function setMember(
   db: Db,
   organisation: number,
@@ -23,7 +23,7 @@ export async function setMember(
     .execute();
 }
 
-/** False when the account was no member. */
+/** False when the account was not a member. */
 export async function removeMember(db: Db, organisation: number, account: number): Promise<boolean> {
   const removed = await db
     .deleteFrom('members')
@@ -42,7 +42,7 @@ const selectRole = prepare((db, p: Params<{ organisation: number; account: numbe
     .where('account_id', '=', p('account')),
 );
 
-/** The member's role; `undefined` for whoever is none. */
+/** The member's role; `undefined` if the account is not a member. */
 export async function findMemberRole(
   db: Db,
   organisation: number,
@@ -76,7 +76,7 @@ const selectMemberships = prepare((db, p: Params<{ account: number }>) =>
     .orderBy('accounts.name'),
 );
 
-/** The organisations that the user is in, as `id` and `name`, and with which role. */
+/** The user's organisations, as `id` and `name`, and the role in each. */
 export function listMemberships(db: Db, account: number): Promise<Member[]> {
   return selectMemberships(db, { account }) as Promise<Member[]>;
 }

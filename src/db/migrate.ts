@@ -11,7 +11,7 @@ import * as grants from './migrations/0007-grants.ts';
 import * as referrers from './migrations/0008-referrers.ts';
 import type { Schema } from './schema.ts';
 
-/** In order; a name is never changed once released. */
+/** In order; a released name is never changed. */
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-registry': registry,
   '0002-replicas': replicas,
@@ -24,21 +24,24 @@ export const migrations: Readonly<Record<string, Migration>> = {
 };
 
 /**
- * Brings the database to this version's schema, forward only, each step in a transaction of its own: a kill in the middle
- * leaves the step before, and the next start goes on.
+ * Migrates the database to this version's schema, each step in its own transaction: after a crash the next start continues with the
+ * unfinished step. There are no downgrades.
  *
- * @throws SchemaMismatch when a newer Berth has been here
+ * @throws SchemaMismatch when the schema is newer
  */
 export async function migrate(db: Kysely<Schema>, known = migrations): Promise<void> {
   if (await isCurrent(db, known)) return;
   const migrator = new Migrator({ db, provider: { getMigrations: async () => known } });
   for (const name of Object.keys(known)) {
     const { error } = await migrator.migrateTo(name);
-    if (error) throw new Error(`migrating the database to ${name} failed; it is as it was`, { cause: error });
+    if (error)
+      throw new Error(`migrating the database to ${name} failed; this step was rolled back`, {
+        cause: error,
+      });
   }
 }
 
-/** Whether nothing is left to migrate. @throws SchemaMismatch when a newer Berth has been here */
+/** Whether all migrations are applied. @throws SchemaMismatch when the schema is newer */
 export async function isCurrent(db: Kysely<Schema>, known = migrations): Promise<boolean> {
   const applied = await appliedNames(db);
   refuseNewer(applied, known);
@@ -46,9 +49,9 @@ export async function isCurrent(db: Kysely<Schema>, known = migrations): Promise
 }
 
 /**
- * Whether the database has exactly this version's schema, for whoever may only look.
+ * Checks, without migrating, that the database has exactly this version's schema.
  *
- * @throws SchemaMismatch when an older or a newer Berth has been here last; EmptyDatabase when none has
+ * @throws SchemaMismatch when the schema is older or newer; EmptyDatabase when there is none
  */
 export async function requireCurrentSchema(db: Kysely<Schema>, known = migrations): Promise<void> {
   const applied = await appliedNames(db);

@@ -1,24 +1,24 @@
-// What a session, and an access token made in one, was begun with: it ends with that. The rule is in access/origin.ts.
+// Origin: the credential with which a session, or an access token created in one, began. Both end with it (see access/origin.ts).
 
-/** The columns of `sessions` and `access_tokens`. An access token that nobody signed in to make has none of the three. */
+/** Columns of `sessions` and `access_tokens`. All null for an access token not created in a session. */
 export interface Origin {
-  /** When the password was set that was shown (`users.password_changed_at`). */
+  /** When the password was set that was used (`users.password_changed_at`). */
   readonly originPassword: number | null;
-  /** The sign-on identity that the provider vouched for (`identities.id`). */
+  /** The identity signed on with (`identities.id`). */
   readonly originIdentity: number | null;
-  /** The access token that stood in for the password. The other two are then that token's own. */
+  /** The access token used instead of the password. The other two are then that token's own. */
   readonly originToken: number | null;
 }
 
-/** Of an access token that nobody signed in to make: an administrator did, on the machine. */
+/** For access tokens that an administrator creates on the command line. */
 export const noOrigin: Origin = { originPassword: null, originIdentity: null, originToken: null };
 
-/** How a session or an access token stands now, with what it began with. Times are milliseconds since 1970. */
+/** Current state of a session or an access token and its origin. Times are milliseconds since 1970. */
 export interface OriginStanding extends Omit<Origin, 'originToken'> {
   readonly expiresAt: number | null;
-  /** When the token, or the one that a session began with, was revoked; that revokes those made by it as well. */
+  /** When the token, or the token of the session's origin, was revoked; that revokes all tokens created with it. */
   readonly revokedAt: number | null;
-  /** `originIdentity`, as long as it is linked to the account. */
+  /** `originIdentity` while it is linked to the account. */
   readonly identity: number | null;
   /** Null for a robot. */
   readonly passwordChangedAt: number | null;

@@ -3,10 +3,10 @@ import type { CompiledQuery, Expression, Kysely } from 'kysely';
 import { sql } from 'kysely';
 import type { Schema } from './schema.ts';
 
-/** A handle for queries: a database's `read`, or the one inside a transaction. */
+/** A handle for queries: a database's `read`, or a transaction's. */
 export type Db = Kysely<Schema>;
 
-/** Stands for the parameter `name` while a query is built. */
+/** Returns a placeholder for the parameter `name` while a query is built. */
 export type Params<P> = <K extends keyof P & string>(name: K) => Expression<P[K]>;
 
 class Placeholder {
@@ -20,7 +20,7 @@ interface Compilable<R> {
   compile(): CompiledQuery<R>;
 }
 
-/** A query that will run again; `statement` is one name for one text, wherever it runs (PostgreSQL's statement name). */
+/** A compiled, reusable query; `statement` is PostgreSQL's statement name, derived from the text. */
 export type PreparedQuery<R = unknown> = CompiledQuery<R> & { readonly statement: string };
 
 export function isPrepared(query: CompiledQuery): query is PreparedQuery {
@@ -29,18 +29,18 @@ export function isPrepared(query: CompiledQuery): query is PreparedQuery {
 
 interface Prepared {
   readonly query: PreparedQuery;
-  /** The parameter at each position: a name of the caller's, or a constant of the query. */
+  /** The parameter at each position: a placeholder or a constant. */
   readonly slots: readonly unknown[];
 }
 
-/** An adapter whose statements can be run at once, without Kysely's executor around them (SQLite's, see sqlite.ts). */
+/** An adapter that runs statements synchronously, without Kysely's executor (SQLite, see sqlite/dialect.ts). */
 export interface DirectAdapter {
   runDirect(query: string, parameters: readonly unknown[]): unknown[];
 }
 
 /**
- * A query that Kysely builds once and that runs many times: building one costs ten times what SQLite needs to answer
- * it. The result is a function of a handle and the named parameters.
+ * Builds a query once and runs it many times: building costs ten times as much as running it on SQLite. Returns a function of a
+ * handle and the named parameters.
  *
  *     const find = prepare((db, p: Params<{ name: string }>) =>
  *       db.selectFrom('repositories').select('id').where('name', '=', p('name')));
@@ -49,7 +49,7 @@ export interface DirectAdapter {
 export function prepare<P extends object, R>(
   build: (db: Db, p: Params<P>) => Compilable<R>,
 ): (db: Db, params: P) => Promise<R[]> {
-  // One for each database of this process: the adapter is what a handle and its transactions share.
+  // One per database of this process: a handle and its transactions share the adapter.
   const byAdapter = new WeakMap<object, Prepared>();
   return async (db, params) => {
     const executor = db.getExecutor();
@@ -71,7 +71,7 @@ export function prepare<P extends object, R>(
   };
 }
 
-/** The first row of what a prepared query finds, or `undefined`. */
+/** The first row of a query's result, or `undefined`. */
 export async function first<R>(rows: Promise<R[]>): Promise<R | undefined> {
   return (await rows)[0];
 }

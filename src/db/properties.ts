@@ -2,21 +2,21 @@ import { UnfinishedCopy } from './database.ts';
 import { lockProperties } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
-/** What may be true of a registry as a whole. */
+/** Names of properties of the whole registry. */
 export type Property =
-  /** Why no write is taken. */
+  /** The reason why the registry is read-only. */
   | 'read-only'
-  /** The registry's own id, which moves with it; absent until it is first needed. */
+  /** The registry's id, which moves with it; absent until first needed. */
   | 'registry'
-  /** What the store held when it was measured last: JSON of `Stored` (`jobs/measure.ts`). */
+  /** The last measurement of the store: JSON of `Stored` (`jobs/measure.ts`). */
   | 'stored'
-  /** How often the database and the blob store have been marked as one (see `core/store-identity.ts`). */
+  /** Counter that links the database to its blob store (see `core/store-identity.ts`). */
   | 'epoch'
-  /** When a write was last tried, to know whether one can be made. */
+  /** Time of the last test write. */
   | 'probe'
-  /** 256 bits in hex, for places in lists that say nothing (see `core/sealed-place.ts`). */
+  /** 256-bit key in hex, which encrypts positions in listings (see `core/sealed-place.ts`). */
   | 'page-key'
-  /** Not to be served: `berth migrate-db` fills this database, with the registry of that id. */
+  /** Set while `berth migrate-db` copies the registry with this id here; the database must not be served. */
   | 'migrating';
 
 const select = prepare((db, p: Params<{ name: string }>) =>
@@ -39,15 +39,14 @@ const remove = prepare((db, p: Params<{ name: string }>) =>
 );
 
 /**
- * Sets a property, or takes it away. Whatever a transaction that has read properties writes is committed before; those that
- * come later see the change.
+ * Sets or removes a property, after every transaction that has read properties has committed. Later transactions see the change.
  */
 export async function setProperty(db: Db, name: Property, value: string | undefined): Promise<void> {
   await lockProperties(db);
   await (value === undefined ? remove(db, { name }) : upsert(db, { name, value }));
 }
 
-/** Sets a property that no write depends on: unlike {@link setProperty} it waits for no transaction. */
+/** Sets a property that no write depends on. Unlike {@link setProperty}, it does not wait for transactions. */
 export async function noteProperty(db: Db, name: Property, value: string): Promise<void> {
   await upsert(db, { name, value });
 }
@@ -59,7 +58,7 @@ const insertOnce = prepare((db, p: Params<{ name: string; value: string }>) =>
     .onConflict((conflict) => conflict.column('name').doNothing()),
 );
 
-/** The property as it is, or else as it is from now on: whoever comes first says it. */
+/** Returns the property, setting it to `value` first if it is absent. */
 export async function findOrSetProperty(db: Db, name: Property, value: string): Promise<string> {
   await insertOnce(db, { name, value });
   return (await findProperty(db, name)) as string;

@@ -18,7 +18,7 @@ const countOne = prepare((db, p: Params<Window & { limit: number }>) =>
     .returning('count'),
 );
 
-/** Counts a pull of the subject's in the window that starts then; how many there are now, or `undefined`: the limit was reached. */
+/** Counts a pull of the subject in the window; returns the new count, or `undefined` if the limit was reached before. */
 export async function countPull(db: Db, window: Window, limit: number): Promise<number | undefined> {
   const row = await first(countOne(db, { ...window, limit }));
   return row && Number(row.count);
@@ -32,7 +32,7 @@ const select = prepare((db, p: Params<Window>) =>
     .where('window_start', '=', p('start')),
 );
 
-/** How many pulls of the subject's there are in the window. */
+/** The number of the subject's pulls in the window. */
 export async function findPullCount(db: Db, window: Window): Promise<number> {
   return Number((await first(select(db, { ...window })))?.count ?? 0);
 }
@@ -54,7 +54,7 @@ const deleteOld = prepare((db, p: Params<{ before: number; limit: number }>) =>
     .returning('subject'),
 );
 
-/** Deletes the counts of windows that started before a time, `limit` at most; how many. */
+/** Deletes the counts of windows that started before a time, at most `limit`; returns how many. */
 export async function deletePullCounts(db: Db, before: number, limit: number): Promise<number> {
   return (await deleteOld(db, { before, limit })).length;
 }

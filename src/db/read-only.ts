@@ -1,14 +1,14 @@
 import { type Database, ReadOnlyRegistry } from './database.ts';
 import { findProperty } from './properties.ts';
 
-/** Why no write is taken; `undefined` when they are. */
+/** Why the registry is read-only; `undefined` if it is not. */
 export function readOnlyReason(db: Database['read']): Promise<string | undefined> {
   return findProperty(db, 'read-only');
 }
 
 /**
- * The same database, which takes no write while the registry is read-only. The first statement of each transaction asks: the
- * property cannot be set between it and the commit (see `lockProperties`), so that nothing is written after it was set.
+ * Wraps a database to reject transactions while the registry is read-only. The first statement of each transaction reads the
+ * property, which cannot be set between that and the commit (see `lockProperties`): nothing is written after it was set.
  */
 export function refuseWhenReadOnly(database: Database): Database {
   return {

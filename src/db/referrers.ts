@@ -3,7 +3,7 @@ import { inJsonIds } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 import { inSlices, sliceSize } from './slices.ts';
 
-/** A manifest as a referrers listing shows it, but for its annotations: they may be megabytes. */
+/** A manifest in a referrers listing, without its annotations, which may be megabytes. */
 export interface ReferrerRow {
   readonly id: number;
   readonly rank: number;
@@ -11,11 +11,11 @@ export interface ReferrerRow {
   readonly media_type: string;
   readonly size: number;
   readonly artifact_type: string | null;
-  /** Bytes of the annotations; 0 where there are none. */
+  /** Bytes of the annotations; 0 if there are none. */
   readonly annotations_size: number;
 }
 
-/** A place in the list, which is sorted by rank (see `oci/referrer-rank.ts`) and digest. */
+/** A position in the listing, which is sorted by rank (see `oci/referrer-rank.ts`) and digest. */
 export type ReferrerKey = Pick<ReferrerRow, 'rank' | 'digest'>;
 
 export function compareKeys(a: ReferrerKey, b: ReferrerKey): number {
@@ -65,7 +65,7 @@ const selectPageOfType = prepare((db, p: Params<Omit<PageOfSubject, 'rank'> & { 
     .limit(p('limit')),
 );
 
-/** Manifests of the repository whose `subject` is `subject`, after `after`, at most `limit`; of one type they have one rank. */
+/** Manifests of the repository with this subject after `after`, at most `limit`. All of one artifact type have the same rank. */
 export function listReferrers(
   db: Db,
   repository: number,
@@ -92,7 +92,7 @@ const selectChildren = prepare(
       .limit(p('limit')),
 );
 
-/** The same of the manifests that an index lists, as many as the repository holds, with the subject of each; by digest. */
+/** The next page of an index's manifests that the repository holds, with their subjects; by digest. */
 export function listChildren(
   db: Db,
   repository: number,
@@ -109,7 +109,7 @@ const selectAnnotations = prepare((db, p: Params<{ ids: string }>) =>
     .where('id', 'in', inJsonIds(db, p('ids'))),
 );
 
-/** The annotations of these manifests, each a JSON object, by the manifest's id. */
+/** Annotations of these manifests, as JSON objects, by manifest id. */
 export async function findAnnotations(db: Db, ids: readonly number[]): Promise<Map<number, string>> {
   const found = new Map<number, string>();
   await inSlices(ids, async (slice) => {

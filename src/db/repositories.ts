@@ -4,7 +4,7 @@ import { inJsonList, jsonRows } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { Schema, Visibility } from './schema.ts';
 
-/** A repository, as far as rights depend on it. */
+/** A repository: what rights depend on. */
 export interface RepositoryRow {
   readonly id: number;
   readonly name: RepositoryName;
@@ -40,22 +40,22 @@ const insert = prepare((db, p: Params<{ name: string; namespace: string; now: nu
     .onConflict((conflict) => conflict.column('name').doNothing()),
 );
 
-/** The repository's id, or `undefined` when nothing was ever pushed to that name. */
+/** The repository's id, or `undefined` if it does not exist. */
 export async function findRepository(db: Db, name: RepositoryName): Promise<number | undefined> {
   return (await first(selectByName(db, { name })))?.id;
 }
 
-/** The same with whether it is public. */
+/** The repository with its visibility. */
 export function findRepositoryRow(db: Db, name: RepositoryName): Promise<RepositoryRow | undefined> {
   return first(selectRow(db, { name })) as Promise<RepositoryRow | undefined>;
 }
 
-/** Those of several names at once, in no order; a name without a repository has none. */
+/** The existing repositories of these names, unordered. */
 export function findRepositoryRows(db: Db, names: readonly RepositoryName[]): Promise<RepositoryRow[]> {
   return selectRows(db, { names: JSON.stringify(names) }) as Promise<RepositoryRow[]>;
 }
 
-/** A new repository is as public as its namespace has them; private where the namespace is nobody's. */
+/** A new repository has the default visibility of its namespace; it is private if the namespace has no owner. */
 export async function findOrCreateRepository(db: Db, name: RepositoryName, now: number): Promise<number> {
   const found = await findRepository(db, name);
   if (found !== undefined) return found;
@@ -67,7 +67,7 @@ export async function setVisibility(db: Db, id: number, visibility: Visibility):
   await db.updateTable('repositories').set({ visibility }).where('id', '=', id).execute();
 }
 
-/** Deletes the rows of a repository whose lock is held; false when it is gone already. */
+/** Deletes the rows of a repository, which must be locked; false when it was deleted before. */
 export async function deleteRepositoryRows(db: Db, id: number): Promise<boolean> {
   for (const table of ['tags', 'manifests', 'repository_blobs', 'uploads'] as const) {
     await db.deleteFrom(table).where('repository_id', '=', id).execute();
@@ -75,7 +75,7 @@ export async function deleteRepositoryRows(db: Db, id: number): Promise<boolean>
   return (await db.deleteFrom('repositories').where('id', '=', id).returning('id').execute()).length > 0;
 }
 
-/** Between which names those of its repositories are: '0' comes right after '/'. */
+/** The range of names of a namespace's repositories: '0' is the character after '/'. */
 function rangeOf(namespace: Namespace) {
   return { low: `${namespace}/`, high: `${namespace}0` };
 }
@@ -125,8 +125,8 @@ const selectFree = prepare((db, p: Params<{ namespaces: string; user: number }>)
 });
 
 /**
- * Those of the namespaces that the user might have: no account has the name, nobody else is called so by the sign-on provider, and
- * they hold no manifest. An upload that somebody has begun there holds no name.
+ * The namespaces that the user may claim: no account has the name, no other identity has it at the sign-on provider, and they contain
+ * no manifest. Open uploads do not matter.
  */
 export async function freeNamespaces(
   db: Db,
@@ -138,7 +138,7 @@ export async function freeNamespaces(
   return new Set(rows.map((row) => row.namespace));
 }
 
-/** Whether a repository of the namespace holds a manifest. */
+/** Whether any repository of the namespace has a manifest. */
 export async function holdsManifests(db: Db, namespace: Namespace): Promise<boolean> {
   const held = await selectOfNamespace(db, namespace)
     .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
@@ -148,7 +148,7 @@ export async function holdsManifests(db: Db, namespace: Namespace): Promise<bool
   return held !== undefined;
 }
 
-/** The namespace's repositories that hold a manifest, or that somebody uploads to: how many, and the first `limit` by name. */
+/** The namespace's repositories with manifests or open uploads: their number, and the first `limit` by name. */
 export async function repositoriesInUse(
   db: Db,
   namespace: Namespace,
@@ -162,7 +162,7 @@ export async function repositoriesInUse(
   return { count: Number(count), names: rows.map(({ name }) => name) };
 }
 
-/** Ids of the namespace's other repositories; of `id` alone, where it is given. */
+/** Ids of the namespace's repositories without manifests and uploads; only `id`, if given. */
 export async function listEmptyRepositories(db: Db, namespace: Namespace, id?: number): Promise<number[]> {
   let empty = selectOfNamespace(db, namespace)
     .where((where) => where.not(isInUse(where)))

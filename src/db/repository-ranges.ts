@@ -1,4 +1,4 @@
-// Repositories by ranges of their names: those that one caller may see among the many of others.
+// Lists repositories by ranges of names, to find those visible to a caller among many others.
 import { sql } from 'kysely';
 import type { RepositoryName } from '../oci/name.ts';
 import { inJsonList } from './dialect.ts';
@@ -6,21 +6,21 @@ import { type Db, type Params, prepare } from './prepare.ts';
 import type { RepositoryRow } from './repositories.ts';
 import type { Visibility } from './schema.ts';
 
-/** Names that start alike, or one name. */
+/** Names with a common prefix, or one name. */
 export interface NameRange {
   readonly prefix: string;
-  /** The prefix is a whole name, and the only one. */
+  /** The prefix is the only name. */
   readonly exact: boolean;
-  /** Only the public ones among them. */
+  /** Only public repositories of the range. */
   readonly publicOnly: boolean;
 }
 
-/** Whether all names of one range are in the other, public or not. */
+/** Whether `outer` contains all names of `inner`, regardless of visibility. */
 export function liesIn(inner: NameRange, outer: NameRange): boolean {
   return outer.exact ? inner.exact && inner.prefix === outer.prefix : inner.prefix.startsWith(outer.prefix);
 }
 
-/** Which repositories somebody may know of: of those in the ranges the ones that match. */
+/** The repositories visible to a caller: those in the ranges that also match. */
 export interface Visible {
   readonly ranges: readonly NameRange[];
   matches(name: RepositoryName, visibility: Visibility): boolean;
@@ -32,7 +32,7 @@ export const everyName: NameRange = { prefix: '', exact: false, publicOnly: fals
 export const allVisible: Visible = { ranges: [everyName], matches: () => true };
 
 export interface ListedRepository extends Pick<RepositoryRow, 'name' | 'visibility'> {
-  /** 1 once it has a manifest: unfinished uploads and emptied repositories are nobody's to list. */
+  /** 1 if it has a manifest: repositories with only unfinished uploads, or emptied ones, are not listed. */
   readonly shown: number;
 }
 
@@ -42,7 +42,7 @@ interface Between {
   limit: number;
 }
 
-/** Every row that is looked at is one of the answer, so that `limit` bounds the work, not the answer alone. */
+/** Returns every row it reads, so that `limit` bounds the work too. */
 function listed(db: Db, p: Params<Pick<Between, 'limit'>>) {
   return db
     .selectFrom('repositories')
@@ -66,12 +66,12 @@ const selectPublicBetween = prepare((db, p: Params<Between>) =>
     .where('name', '<', p('to')),
 );
 
-/** Below and above every character that a name may have. */
+/** Below and above every character of names. */
 const [lowest, highest] = ['\u0001', '~'];
 
 function boundsOf({ prefix, exact }: Omit<NameRange, 'publicOnly'>, after: string): Omit<Between, 'limit'> {
   return {
-    // One bound below, not two: a database looks no further back than there.
+    // A single lower bound, so that the database reads no rows before it.
     from: after < prefix ? prefix : after + lowest,
     to: prefix + (exact ? lowest : highest),
   };
@@ -94,7 +94,7 @@ const selectNamed = prepare((db, p: Params<{ names: string; after: string; limit
     .where('name', '>', p('after')),
 );
 
-/** The same of these names, in one query however many they are. */
+/** {@link listInRange} for a list of names, in one query. */
 export function listNamed(
   db: Db,
   names: readonly string[],
@@ -104,7 +104,7 @@ export function listNamed(
   return selectNamed(db, { names: JSON.stringify(names), after, limit }) as Promise<ListedRepository[]>;
 }
 
-/** A repository, and how much is in it. */
+/** A repository with its number of tags and manifests. */
 export interface RepositorySummary extends RepositoryRow {
   readonly tags: number;
   readonly manifests: number;
@@ -131,7 +131,7 @@ const selectSummaries = prepare((db, p: Params<Between>) =>
     .limit(p('limit')),
 );
 
-/** Repositories with names that start with `prefix` and come after `after` in byte order, empty ones too, at most `limit`. */
+/** Repositories with names that start with `prefix` and follow `after` in byte order, including empty ones, at most `limit`. */
 export function listSummaries(
   db: Db,
   prefix: string,

@@ -1,6 +1,6 @@
 import type { Generated } from 'kysely';
 
-/** The tables, as Kysely sees them; `migrations/` makes them. Times are milliseconds since 1970. */
+/** The tables, for Kysely; created by `migrations/`. Times are milliseconds since 1970. */
 export interface Schema {
   repositories: RepositoriesTable;
   blobs: BlobsTable;
@@ -33,31 +33,31 @@ interface RepositoriesTable {
   visibility: Generated<Visibility>;
 }
 
-/** Whether everyone who reaches the registry may pull, or only who was given the right. */
+/** `public`: everyone who can reach the registry may pull; `private`: only accounts with the right. */
 export type Visibility = 'public' | 'private';
 
-/** One row for each digest that ever had bytes; it outlives them, so that a generation is never used twice. */
+/** One row for each digest that ever had bytes. It outlives them, so that a generation is never used twice. */
 interface BlobsTable {
   digest: string;
   size: number;
-  /** Which key holds the bytes; one higher each time a deletion of the former ones was decided. */
+  /** Selects the key of the bytes; raised by one with each decision to delete them. */
   generation: number;
   state: BlobState;
   created_at: number;
-  /** Not to be deleted before this time; every sign of interest moves it. */
+  /** Start of the grace period; set whenever a repository gets, references or releases the blob. */
   review_at: number;
-  /** When the bytes were found without a row; null: an upload brought them. */
+  /** When the bytes were found without a row; null for uploaded bytes. */
   parked_at: Generated<number | null>;
 }
 
 export type BlobState = 'stored' | 'deleting' | 'deleted';
 
-/** A repository holds a blob: bytes uploaded there, or mounted from where the caller may pull. */
+/** Blobs that a repository holds: uploaded there, or mounted from a repository where the caller may pull. */
 interface RepositoryBlobsTable {
   repository_id: number;
   digest: string;
   created_at: number;
-  /** The upload session that brought it last, with its owner; null where none did, as with a mount. */
+  /** The last upload session that uploaded it, with its owner; null if none did, as with a mount. */
   session: Generated<string | null>;
 }
 
@@ -70,16 +70,16 @@ interface ManifestsTable {
   subject_digest: string | null;
   artifact_type: string | null;
   created_at: number;
-  /** Where it comes among referrers (see `oci/referrer-rank.ts`). */
+  /** Rank among referrers (see `oci/referrer-rank.ts`). */
   rank: Generated<number>;
-  /** Bytes of `annotations`, which are not read to know it. */
+  /** Bytes of `annotations`, known without reading them. */
   annotations_size: Generated<number>;
   /** JSON object, copied into the referrers listing. */
   annotations: string | null;
   bytes: Uint8Array;
 }
 
-/** What a manifest needs in order to be pulled: its blobs and, for an index, its children. */
+/** What a pull of a manifest needs: its blobs and, for an index, its children. */
 interface ManifestReferencesTable {
   manifest_id: number;
   digest: string;
@@ -103,42 +103,42 @@ interface UploadsTable {
   digest: string;
   created_at: number;
   updated_at: number;
-  /** Who writes now, until when; null: nobody. */
+  /** The request that writes now; null if none does. */
   writer: string | null;
   writer_until: number;
-  /** Where the store has the bytes; only the store reads it. */
+  /** Location of the bytes in the store; opaque to others. */
   staged: string;
-  /** Who opened the session, and alone may use it (see `access/identity.ts`). */
+  /** The principal that opened the session; only it may use it (see `access/identity.ts`). */
   principal: Generated<string>;
-  /** Whose limits the session counts against: the principal, or the network of one without an account. */
+  /** Whose limits apply: the principal, or the network of a client without an account. */
   charged_to: Generated<string>;
-  /** Bytes that the writer has received since it claimed the session, as of its last renewal. */
+  /** Bytes that the writer had received since claiming the session, at its last renewal. */
   receiving: Generated<number>;
 }
 
-/** Background work that one process does for all. */
+/** Leases of background jobs, which one process at a time runs. */
 interface LeasesTable {
   name: string;
   holder: string;
   held_until: number;
 }
 
-/** What is true of the registry as a whole. */
+/** Properties of the whole registry. */
 interface PropertiesTable {
   name: string;
   value: string;
 }
 
-/** Whoever has a name of their own. A user's and an organisation's is that of a namespace; a robot's is `<namespace>+<name>`. */
+/** Users, organisations and robots. A user's or an organisation's name is also its namespace; a robot's is `<namespace>+<name>`. */
 interface AccountsTable {
   id: Generated<number>;
   name: string;
   kind: AccountKind;
-  /** The namespace that a robot works for. */
+  /** The owner of a robot's namespace. */
   owner_id: number | null;
-  /** The user who made the organisation by pushing to its name. */
+  /** The user who created the organisation by pushing to its name. */
   claimed_by: Generated<number | null>;
-  /** What new repositories of the namespace are. */
+  /** Visibility of new repositories of the namespace. */
   default_visibility: Generated<Visibility>;
   disabled_at: number | null;
   created_at: number;
@@ -149,23 +149,23 @@ export type AccountKind = 'user' | 'organisation' | 'robot';
 interface UsersTable {
   account_id: number;
   mail: string | null;
-  /** A hash in PHC or bcrypt's form; null: nobody logs in with a password. */
+  /** A hash in PHC or bcrypt format; null: no login with a password. */
   password: string | null;
-  /** What was granted for an earlier password ends with it. */
+  /** Sessions and tokens of an earlier password are invalid. */
   password_changed_at: number;
   /** 0 or 1. */
   administrator: number;
-  /** 0 or 1: the password alone is not enough for a client. */
+  /** 0 or 1: clients cannot log in with the password, only with access tokens. */
   token_only: number;
 }
 
-/** A user as a sign-on provider knows them. */
+/** A user's identity at a sign-on provider. */
 interface IdentitiesTable {
   id: Generated<number>;
   issuer: string;
   subject: string;
   account_id: number;
-  /** The account name that the provider's claims came to at the last sign-on, whether the account has it or not. */
+  /** The account name from the provider's claims at the last sign-on, even if the account has another. */
   name: Generated<string | null>;
 }
 
@@ -194,7 +194,7 @@ interface TeamMembersTable {
   source: 'local' | 'sso';
 }
 
-/** A role on all repositories that a pattern matches, of an account or of a team's members. */
+/** A role of an account, or of a team's members, on all repositories that match a pattern. */
 interface GrantsTable {
   id: Generated<number>;
   pattern: string;
@@ -207,18 +207,18 @@ interface GrantsTable {
 interface AccessTokensTable {
   id: Generated<number>;
   account_id: number;
-  /** What its owner calls it. */
+  /** Chosen by its owner. */
   name: string;
-  /** SHA-256 of the token, in hex: it is random enough to need no slow hash. */
+  /** SHA-256 of the token, in hex; the token is random, so no slow hash is needed. */
   hash: string;
-  /** What it may be used for at most: scopes parted by spaces; empty: all that its owner may. */
+  /** Upper limit of its rights: scopes separated by spaces; empty: all rights of its owner. */
   scopes: string;
   created_at: number;
   expires_at: number | null;
   revoked_at: number | null;
   last_used_at: number | null;
   last_used_from: string | null;
-  /** What the session began with in which it was made (see `origins.ts`); null, all three: an administrator made it. */
+  /** Origin of the session in which it was created (see `origins.ts`); all null: created by an administrator. */
   origin_password: number | null;
   origin_identity: number | null;
   origin_token: number | null;
@@ -230,37 +230,37 @@ interface SigningKeysTable {
   /** PKCS #8 in PEM. */
   private_key: string;
   created_at: number;
-  /** It signs no more; it verifies until its last token has ended. */
+  /** From then on it only verifies, until its last token has expired. */
   retired_at: number | null;
 }
 
-/** Jobs elsewhere that an organisation lets in, by what their ID tokens say of them. */
+/** Trusts: an organisation's rules to log in CI jobs by the claims of their ID tokens. */
 interface TrustsTable {
   id: Generated<number>;
   organisation_id: number;
   name: string;
   issuer: string;
   audience: string;
-  /** A JSON Web Key Set, where the issuer's own cannot be fetched. */
+  /** A JSON Web Key Set, used instead of fetching the issuer's. */
   keys: string | null;
   /** JSON object: claim → pattern of its value. */
   claims: string;
-  /** 0 or 1: an administrator has said that all jobs of the issuer are theirs. */
+  /** 0 or 1: an administrator has confirmed that all jobs of the issuer are their own. */
   own_issuer: Generated<number>;
-  /** As for access tokens, but never empty. */
+  /** As for access tokens, but not empty. */
   scopes: string;
-  /** Milliseconds for which a job that logged in may fetch tokens. */
+  /** Milliseconds for which a logged-in job may fetch tokens. */
   lifetime: number;
   created_at: number;
   updated_at: number;
 }
 
-/** Browsers that are signed on. */
+/** Sessions of signed-in browsers. */
 interface SessionsTable {
-  /** SHA-256 of what the cookie holds, in hex. */
+  /** SHA-256 of the cookie's secret, in hex. */
   hash: string;
   account_id: number;
-  /** What it began with, and ends with (see `origins.ts`); one of the three at least. */
+  /** The origin with which it ends (see `origins.ts`); at least one is not null. */
   origin_password: number | null;
   origin_identity: number | null;
   origin_token: number | null;
@@ -268,18 +268,18 @@ interface SessionsTable {
   expires_at: number;
 }
 
-/** Who did what. */
+/** The audit log. */
 interface AuditEventsTable {
   id: Generated<number>;
   at: number;
   action: string;
   /** 0 or 1. */
   allowed: number;
-  /** As an upload's principal. */
+  /** The principal, as in `uploads`. */
   actor: string;
-  /** As the actor was called then. */
+  /** The actor's name at the time. */
   actor_name: string;
-  /** Which credential was used: `password`, `token:7`; never the credential. */
+  /** The kind of credential, with its id: `password`, `token:7`; never the secret. */
   credential: string;
   address: string | null;
   repository: string | null;
@@ -287,12 +287,12 @@ interface AuditEventsTable {
   digest: string | null;
   status: number | null;
   error: string | null;
-  /** JSON object: what else was asked for. */
+  /** JSON object with further parameters. */
   detail: string | null;
   request_id: string | null;
 }
 
-/** How much was pulled in a window of time, where that is limited. */
+/** Pulls in a time window, for pull limits. */
 interface PullCountsTable {
   subject: string;
   window_start: number;

@@ -2,7 +2,7 @@ import type { Namespace } from '../oci/name.ts';
 import type { Origin, OriginStanding } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
-/** A browser that is signed in, and how what it began with stands. */
+/** A signed-in browser's session, and the current state of its origin. */
 export interface Session extends Origin, OriginStanding {
   readonly account: number;
   readonly name: Namespace;
@@ -34,11 +34,11 @@ const select = prepare((db, p: Params<{ hash: string }>) =>
     ])
     .where('sessions.hash', '=', p('hash'))
     .where('accounts.disabled_at', 'is', null)
-    // A new password ends every session, whatever it began with: who had the former one may be signed in anywhere.
+    // A new password ends every session, whatever its origin: a thief of the former one may be signed in anywhere.
     .whereRef('users.password_changed_at', '<=', 'sessions.created_at'),
 );
 
-/** The session whose secret has `hash` for its SHA-256; whether it is still in force is for the caller to ask. */
+/** The session whose secret has the SHA-256 `hash`. The caller must check whether it is still valid. */
 export function findSession(db: Db, hash: string): Promise<Session | undefined> {
   return first(select(db, { hash })) as Promise<Session | undefined>;
 }
@@ -70,7 +70,7 @@ export async function deleteSession(db: Db, hash: string): Promise<void> {
   await db.deleteFrom('sessions').where('hash', '=', hash).execute();
 }
 
-/** How many had ended. */
+/** Returns the number of deleted sessions. */
 export async function deleteExpiredSessions(db: Db, now: number): Promise<number> {
   const { numDeletedRows } = await db
     .deleteFrom('sessions')

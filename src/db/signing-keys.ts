@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { isPostgres } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 
-/** A key pair that tokens are signed with. */
+/** A key pair for signing tokens. */
 export interface SigningKeyRow {
   readonly id: string;
   /** PKCS #8 in PEM. */
@@ -24,7 +24,7 @@ export function listSigningKeys(db: Db): Promise<SigningKeyRow[]> {
   return select(db, {});
 }
 
-/** Makes this the only transaction that adds, retires or removes keys; SQLite has one writer anyway. */
+/** Locks the keys against changes by other transactions; SQLite has only one writer. */
 export async function lockSigningKeys(db: Db): Promise<void> {
   if (isPostgres(db)) await sql`lock table signing_keys in share row exclusive mode`.execute(db);
 }
@@ -39,7 +39,7 @@ export async function insertSigningKey(
     .execute();
 }
 
-/** From now on only `id` signs. */
+/** Retires all keys but `id`. */
 export async function retireSigningKeysBut(db: Db, id: string, now: number): Promise<void> {
   await db
     .updateTable('signing_keys')
@@ -49,13 +49,13 @@ export async function retireSigningKeysBut(db: Db, id: string, now: number): Pro
     .execute();
 }
 
-/** Their ids. */
+/** Deletes all keys but `id`; returns their ids. */
 export async function deleteSigningKeysBut(db: Db, id: string): Promise<string[]> {
   const rows = await db.deleteFrom('signing_keys').where('id', '<>', id).returning('id').execute();
   return rows.map((row) => row.id);
 }
 
-/** Removes the keys that sign no more since `time` or longer; their ids. */
+/** Deletes the keys retired before `time`; returns their ids. */
 export async function deleteSigningKeysRetiredBefore(db: Db, time: number): Promise<string[]> {
   const rows = await db.deleteFrom('signing_keys').where('retired_at', '<', time).returning('id').execute();
   return rows.map((row) => row.id);

@@ -1,9 +1,9 @@
 import { nextTurnInTransaction } from './next-turn.ts';
 
-/** Rows that one statement touches at most: some milliseconds on SQLite, which runs on the event loop. */
+/** Maximum rows of one statement: some milliseconds on SQLite, which runs on the event loop. */
 export const sliceSize = 2_000;
 
-/** Runs `run` for each part of the list, one after another, with turns of the event loop between them; for transactions. */
+/** Runs `run` for each slice of the list in sequence, yielding to the event loop in between; for transactions. */
 export async function inSlices<T>(
   list: readonly T[],
   run: (slice: readonly T[]) => Promise<void>,
@@ -15,7 +15,7 @@ export async function inSlices<T>(
   }
 }
 
-/** Runs `run`, which touches {@link sliceSize} rows as long as there are as many and says how many they were, until none is left. */
+/** Repeats `run`, which processes up to {@link sliceSize} rows and returns their number, until no rows are left. */
 export async function untilDone(run: () => Promise<number>): Promise<void> {
   while ((await run()) >= sliceSize) await nextTurnInTransaction();
 }

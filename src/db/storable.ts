@@ -1,18 +1,18 @@
 /**
- * Whether every database keeps the text as it is: PostgreSQL has no form for NUL, and in UTF-8 a lone surrogate becomes another
- * character, so that two texts would be one. What comes from outside is asked this before it becomes part of a query.
+ * Whether every database stores the text unchanged: PostgreSQL rejects NUL, and UTF-8 replaces a lone surrogate by another
+ * character, so that different texts would become equal. Check text from clients before using it in a query.
  */
 export function isStorable(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed();
 }
 
-/** PostgreSQL has refused a text that {@link isStorable} was not asked about; the request that brought it is at fault. */
+/** PostgreSQL rejected a text that was not checked with {@link isStorable}; a client error. */
 export class UnstorableText extends Error {
   override readonly name = 'UnstorableText';
-  /** For the routes that answer with HTTP's own errors. */
+  /** For routes without OCI errors. */
   readonly statusCode = 400;
 
   constructor(options?: { cause?: unknown }) {
-    super('a text in the request has a character that cannot be stored, such as NUL', options);
+    super('the request contains a character that cannot be stored, such as NUL', options);
   }
 }

@@ -12,7 +12,7 @@ const select = prepare((db, p: Params<{ repository: number; tag: string }>) =>
     .where('tags.name', '=', p('tag')),
 );
 
-/** Where the tag stands. */
+/** The manifest that the tag points to. */
 export function findTag(
   db: Db,
   repository: number,
@@ -55,7 +55,7 @@ const deleteOne = prepare((db, p: Params<{ repository: number; tag: string }>) =
     .returning('name'),
 );
 
-/** Deletes the tag alone; false when there was none. */
+/** Deletes the tag, not the manifest; false when it did not exist. */
 export async function deleteTag(db: Db, repository: number, tag: Tag): Promise<boolean> {
   return (await deleteOne(db, { repository, tag })).length > 0;
 }
@@ -74,7 +74,7 @@ const deleteOf = prepare((db, p: Params<{ manifest: number; limit: number }>) =>
     .returning('name'),
 );
 
-/** Deletes every tag that stands on the manifest. */
+/** Deletes every tag that points to the manifest. */
 export async function deleteTagsOf(db: Db, manifest: number): Promise<void> {
   await untilDone(async () => (await deleteOf(db, { manifest, limit: sliceSize })).length);
 }
@@ -83,7 +83,7 @@ const selectPage = prepare((db, p: Params<{ name: string; after: string; limit: 
   db
     .selectFrom('tags')
     .select('name')
-    // Not a join: PostgreSQL would read and sort all of the repository's tags for one page.
+    // Not a join: PostgreSQL would read and sort all tags of the repository for one page.
     .where('repository_id', '=', (where) =>
       where.selectFrom('repositories').select('repositories.id').where('repositories.name', '=', p('name')),
     )

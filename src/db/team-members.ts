@@ -1,10 +1,10 @@
 import type { Namespace } from '../oci/name.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 
-/** `local`: put there by hand; `sso`: by a group of the sign-on provider. One may be in a team both ways. */
+/** `local`: added by hand; `sso`: by a group of the sign-on provider. An account may be in a team both ways. */
 export type TeamMemberSource = 'local' | 'sso';
 
-/** Puts the account into the team; nothing happens when it is there already. */
+/** Adds the account to the team, unless it is in it already. */
 export async function addTeamMember(
   db: Db,
   team: number,
@@ -18,7 +18,7 @@ export async function addTeamMember(
     .execute();
 }
 
-/** False when the account was not in the team that way. */
+/** False when the account was not in the team by this source. */
 export async function removeTeamMember(
   db: Db,
   team: number,
@@ -35,7 +35,7 @@ export async function removeTeamMember(
   return removed.length > 0;
 }
 
-/** Takes the account out of all the organisation's teams, however it came there. */
+/** Removes the account from all teams of the organisation, whatever the source. */
 export async function leaveTeams(db: Db, organisation: number, account: number): Promise<void> {
   await db
     .deleteFrom('team_members')
@@ -62,7 +62,7 @@ const selectMembers = prepare((db, p: Params<{ team: number }>) =>
     .orderBy('team_members.source'),
 );
 
-/** By name; who is in the team both ways, twice. */
+/** By name; an account that is in the team both ways is listed twice. */
 export function listTeamMembers(db: Db, team: number): Promise<TeamMember[]> {
   return selectMembers(db, { team }) as Promise<TeamMember[]>;
 }
@@ -86,7 +86,7 @@ const selectTeams = prepare((db, p: Params<{ account: number }>) =>
     .orderBy('team_members.source'),
 );
 
-/** The teams that the account is in, by name; those that it is in both ways, twice. */
+/** The account's teams, by name; a team that it is in both ways is listed twice. */
 export function listTeamsOf(db: Db, account: number): Promise<TeamOfUser[]> {
   return selectTeams(db, { account }) as Promise<TeamOfUser[]>;
 }

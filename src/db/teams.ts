@@ -21,7 +21,7 @@ export function findTeam(db: Db, organisation: number, name: string): Promise<Te
   return first(selectByName(db, { organisation, name }));
 }
 
-/** The new team's id; `undefined` when the organisation has one of that name. */
+/** Returns the new team's id; `undefined` if the organisation has a team of this name. */
 export async function insertTeam(
   db: Db,
   team: { readonly organisation: number; readonly name: string; readonly group: string | null },
@@ -41,7 +41,7 @@ export async function insertTeam(
   return row?.id;
 }
 
-/** Whom the former group had put into the team leaves it. */
+/** Sets the team's group and removes the members that the former group added. */
 export async function setTeamGroup(db: Db, team: number, group: string | null): Promise<void> {
   const changed = await db
     .updateTable('teams')
@@ -54,7 +54,7 @@ export async function setTeamGroup(db: Db, team: number, group: string | null): 
   await db.deleteFrom('team_members').where('team_id', '=', team).where('source', '=', 'sso').execute();
 }
 
-/** Deletes the team and what it was granted. */
+/** Deletes the team and its grants. */
 export async function deleteTeam(db: Db, team: number): Promise<void> {
   await db.deleteFrom('teams').where('id', '=', team).execute();
 }

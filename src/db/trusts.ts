@@ -1,29 +1,29 @@
 import type { Namespace } from '../oci/name.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 
-/** Jobs elsewhere that an organisation lets in, by what their ID tokens say of them. */
+/** A trust: an organisation's rule to log in CI jobs by the claims of their ID tokens. */
 export interface Trust {
   readonly id: number;
   readonly organisation: Namespace;
   readonly name: string;
   readonly issuer: string;
   readonly audience: string;
-  /** A JSON Web Key Set, where the issuer's own is not to be fetched. */
+  /** A JSON Web Key Set, used instead of fetching the issuer's. */
   readonly keys: string | null;
   /** JSON object: claim → pattern. */
   readonly claims: string;
-  /** An administrator has said that all jobs of the issuer are theirs. */
+  /** An administrator has confirmed that all jobs of the issuer are their own. */
   readonly ownIssuer: boolean;
-  /** Parted by spaces. */
+  /** Separated by spaces. */
   readonly scopes: string;
-  /** Milliseconds for which a job that logged in may fetch tokens. */
+  /** Milliseconds for which a logged-in job may fetch tokens. */
   readonly lifetime: number;
   readonly createdAt: number;
-  /** Later with each change of the terms, whatever the clock says: what was granted by other terms than these is granted no more. */
+  /** Strictly increases with each change of the terms, even if the clock was set back; logins by earlier terms are invalid. */
   readonly updatedAt: number;
 }
 
-/** As the database has it. */
+/** A row of the database. */
 type TrustRow = Omit<Trust, 'ownIssuer'> & { readonly ownIssuer: number };
 
 function selectTrusts(db: Db) {
@@ -56,12 +56,12 @@ const selectOfIssuer = prepare((db, p: Params<{ organisation: string; issuer: st
     .where('trusts.issuer', '=', p('issuer')),
 );
 
-/** Those of an organisation, if it is not disabled, that tokens of the issuer may meet; by name. */
+/** The trusts of an organisation for an issuer, unless the organisation is disabled; by name. */
 export async function findTrustsIn(db: Db, organisation: string, issuer: string): Promise<Trust[]> {
   return (await selectOfIssuer(db, { organisation, issuer })).map(trustOf);
 }
 
-/** All of an organisation, or of all organisations; by name. */
+/** All trusts of an organisation, or of all organisations; by name. */
 export async function listTrusts(db: Db, organisation?: number): Promise<Trust[]> {
   const query = selectTrusts(db);
   const rows = await (organisation === undefined
@@ -92,7 +92,7 @@ function columnsOf({ ownIssuer, ...terms }: TrustTerms) {
   return { ...terms, own_issuer: Number(ownIssuer) };
 }
 
-/** False when the organisation has one of that name. */
+/** False if the organisation has a trust of this name. */
 export async function insertTrust(
   db: Db,
   organisation: number,
@@ -109,7 +109,7 @@ export async function insertTrust(
   return inserted !== undefined;
 }
 
-/** What was granted for the former terms ends with them. */
+/** Replaces the terms; logins by the former terms are no longer valid. */
 export async function updateTrust(db: Db, id: number, terms: TrustTerms, now: number): Promise<void> {
   await db
     .updateTable('trusts')
@@ -122,7 +122,7 @@ export async function deleteTrust(db: Db, id: number): Promise<void> {
   await db.deleteFrom('trusts').where('id', '=', id).execute();
 }
 
-/** Milliseconds for which a job may fetch tokens at most, whoever let it in; 0 when nobody lets jobs in. */
+/** The longest lifetime of all trusts, in milliseconds; 0 if there are none. */
 export async function longestTrust(db: Db): Promise<number> {
   const { longest } = await db
     .selectFrom('trusts')

@@ -4,7 +4,7 @@ import type { RepositoryName } from '../oci/name.ts';
 import { implausibleAfter } from './leases.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
-/** An upload session, as every replica sees it. */
+/** An upload session, shared by all replicas. */
 export interface UploadRow {
   readonly id: string;
   readonly repository_id: number;
@@ -13,17 +13,17 @@ export interface UploadRow {
   readonly size: number;
   /** Digest of exactly these bytes. */
   readonly digest: Digest;
-  /** Where the store has them. */
+  /** Their location in the store. */
   readonly staged: string;
-  /** Who opened it. */
+  /** The principal that opened it. */
   readonly principal: string;
-  /** Whose limits they count against. */
+  /** The account or network whose limits apply. */
   readonly charged_to: string;
 }
 
-/** The session with its claim. */
+/** A session with its claim. */
 export interface ClaimableUpload extends UploadRow {
-  /** Who writes, or died writing, if anybody. */
+  /** The current writer, or one that died while writing; null if none. */
   readonly writer: string | null;
 }
 
@@ -38,7 +38,7 @@ const columns = [
   'uploads.charged_to',
 ] as const;
 
-/** How much may be open and staged at once, for one account or network. */
+/** Maximum number of open sessions and staged bytes for one account or network. */
 export interface UploadLimits {
   readonly sessions: number;
   readonly bytes: number;
@@ -58,7 +58,7 @@ interface NewUpload {
   chargedTo: string;
 }
 
-/** A writer's bytes are those that it has told of. */
+/** Counts a current writer's bytes as of its last renewal. */
 function usage(db: Db, chargedTo: Expression<string>) {
   return db
     .selectFrom('uploads')
@@ -107,7 +107,7 @@ const insert = prepare((db, p: Params<NewUpload & UploadLimits & { now: number }
     .returning('id'),
 );
 
-/** Opens a session; false where as much as the limits allow is open or staged already. */
+/** Opens a session; false when the limits are reached. */
 export async function insertUpload(
   db: Db,
   upload: {
@@ -116,7 +116,7 @@ export async function insertUpload(
     algorithm: DigestAlgorithm;
     digest: Digest;
     owner: string;
-    /** Whose limits it counts against; the owner's, when left out. */
+    /** The account or network whose limits apply; by default the owner. */
     chargedTo?: string;
   },
   now: number,
@@ -127,17 +127,17 @@ export async function insertUpload(
 
 const selectUsage = prepare((db, p: Params<{ chargedTo: string }>) => usage(db, p('chargedTo')));
 
-/** How many sessions are open, and how many bytes staged, that count against the limits of `chargedTo`. */
+/** Number of open sessions and staged bytes that count against the limits of `chargedTo`. */
 export async function findUploadUsage(db: Db, chargedTo: string): Promise<UploadLimits> {
   const [found] = await selectUsage(db, { chargedTo });
   return { sessions: Number(found?.sessions), bytes: Number(found?.bytes) };
 }
 
-/** A session as a caller names it. */
+/** Identifies a session in a request. */
 export interface SessionKey {
   readonly name: RepositoryName;
   readonly id: string;
-  /** Who opened it, and alone may use it (see `access/identity.ts`). */
+  /** The principal that opened it; only it may use it (see `access/identity.ts`). */
   readonly owner: string;
 }
 
@@ -151,7 +151,7 @@ const selectOne = prepare((db, p: Params<{ id: string; name: string; owner: stri
     .where('repositories.name', '=', p('name')),
 );
 
-/** The session, if it is one of this repository's and of this owner's. */
+/** The session, if it belongs to this repository and owner. */
 export function findUpload(db: Db, { name, id, owner }: SessionKey): Promise<ClaimableUpload | undefined> {
   return first(selectOne(db, { name, id, owner })) as Promise<ClaimableUpload | undefined>;
 }
@@ -180,8 +180,8 @@ const takeLease = prepare((db, p: Params<NewClaim & { id: string; implausible: n
 );
 
 /**
- * Makes `writer` the session's only writer until `until`; `undefined` while there is another. `before` is the writer that the
- * session was seen with: who takes over from one knows that it did.
+ * Makes `writer` the session's only writer until `until`; `undefined` while there is another one. `before` is the writer that the
+ * caller has read: if it is not null, the caller takes over from it.
  */
 export function claimUpload(db: Db, id: string, claim: NewClaim): Promise<UploadRow | undefined> {
   const implausible = claim.now + implausibleAfter(claim.until - claim.now);
@@ -197,7 +197,7 @@ const setStaged = prepare((db, p: Params<{ id: string; writer: string; staged: s
     .returning('id'),
 );
 
-/** Records where the staged bytes are from now on; false when the claim was lost. */
+/** Records the new location of the staged bytes; false when the claim was lost. */
 export async function moveStaged(
   db: Db,
   upload: { id: string; writer: string; staged: string },
@@ -209,7 +209,7 @@ interface Renewal {
   writer: string;
   until: number;
   now: number;
-  /** Bytes that the writer has received since it claimed the session. */
+  /** Bytes that the writer has received since claiming the session. */
   receiving: number;
 }
 
@@ -222,7 +222,7 @@ const extendLease = prepare((db, p: Params<Renewal & { id: string }>) =>
     .returning('id'),
 );
 
-/** False when the session is no longer the writer's: it expired, or another took it over. */
+/** False when the claim was lost: the session expired, or another writer took it over. */
 export async function renewClaim(db: Db, id: string, renewal: Renewal): Promise<boolean> {
   return (await extendLease(db, { id, ...renewal })).length > 0;
 }
@@ -250,12 +250,12 @@ const save = prepare((db, p: Params<NewProgress>) =>
     .returning('id'),
 );
 
-/** Records how far the session has come, and keeps the claim; false when the claim was lost. */
+/** Records the session's progress and keeps the claim; false when the claim was lost. */
 export async function recordProgress(db: Db, upload: TypedProgress): Promise<boolean> {
   return (await save(db, upload)).length > 0;
 }
 
-/** Bytes of all other sessions that count against the same limits. */
+/** Bytes of all other sessions with the same limits. */
 const bytesOfOthers = sql<number>`(
   select coalesce(sum(others.size + others.receiving), 0) from uploads as others
   where others.charged_to = uploads.charged_to and others.id <> uploads.id
@@ -281,8 +281,8 @@ const saveAndRelease = prepare((db, p: Params<NewProgress & { now: number; allow
 );
 
 /**
- * Records how far the session has come and gives up the claim; false when the claim was lost, or when more than `limit` bytes
- * would be staged that count against the same limits.
+ * Records the session's progress and releases the claim; false when the claim was lost, or when more than `limit` bytes would be
+ * staged under the same limits.
  */
 export async function releaseUpload(
   db: Db,
@@ -301,7 +301,7 @@ const release = prepare((db, p: Params<{ id: string; writer: string; now: number
     .where('writer', '=', p('writer')),
 );
 
-/** Gives up the claim, if `writer` has it still, with the session as it was recorded last. */
+/** Releases the claim, if `writer` still has it, without recording progress. */
 export async function giveBackClaim(db: Db, id: string, writer: string, now: number): Promise<void> {
   await release(db, { id, writer, now });
 }
@@ -310,7 +310,7 @@ const deleteClaimed = prepare((db, p: Params<{ id: string; writer: string }>) =>
   db.deleteFrom('uploads').where('id', '=', p('id')).where('writer', '=', p('writer')).returning('id'),
 );
 
-/** Ends a session that `writer` holds; false when it is not held. */
+/** Deletes a session that `writer` has claimed; false when the claim was lost. */
 export async function deleteUpload(db: Db, id: string, writer: string): Promise<boolean> {
   return (await deleteClaimed(db, { id, writer })).length > 0;
 }
@@ -325,7 +325,7 @@ const selectExpired = prepare((db, p: Params<{ before: number; now: number; limi
     .limit(p('limit')),
 );
 
-/** Sessions that nobody has touched since `before` and nobody writes to. */
+/** Sessions last used before `before` that have no writer. */
 export function listExpiredUploads(
   db: Db,
   before: number,
@@ -344,7 +344,7 @@ const deleteIfExpired = prepare((db, p: Params<{ id: string; before: number; now
     .returning(['id', 'size', 'staged']),
 );
 
-/** Gives up a session, if it is expired still, and says what it had staged; `undefined` when its client came back. */
+/** Deletes a session if it is still expired, and returns its staged bytes; `undefined` when its client has continued it. */
 export function deleteExpiredUpload(
   db: Db,
   id: string,
@@ -371,7 +371,7 @@ const setBack = prepare((db, p: Params<{ now: number; implausible: number }>) =>
     ),
 );
 
-/** Sessions last touched after `implausible`, by a clock that has been set right since, count as touched at `now`. */
+/** Sets times of sessions after `implausible`, written while the clock was ahead, to `now`. */
 export async function setBackUploads(db: Db, now: number, implausible: number): Promise<void> {
   await setBack(db, { now, implausible });
 }
@@ -380,7 +380,7 @@ const countAll = prepare((db) =>
   db.selectFrom('uploads').select((select) => select.fn.countAll<number>().as('count')),
 );
 
-/** How many sessions are open. */
+/** Number of open sessions. */
 export async function countUploads(db: Db): Promise<number> {
   return Number((await countAll(db, {}))[0]?.count ?? 0);
 }
@@ -389,7 +389,7 @@ const releaseAll = prepare((db) =>
   db.updateTable('uploads').set({ writer: null, writer_until: 0, receiving: 0 }),
 );
 
-/** For a start on a database that no other process uses: whoever wrote before is dead. */
+/** Releases the claims of former writers, at the start on a database that no other process uses. */
 export async function releaseAllClaims(db: Db): Promise<void> {
   await releaseAll(db, {});
 }

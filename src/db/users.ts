@@ -2,18 +2,18 @@ import { sql } from 'kysely';
 import type { Namespace } from '../oci/name.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
-/** A person's account, and how they log in. */
+/** A user's account and password. */
 export interface User {
   readonly id: number;
   readonly name: Namespace;
   readonly disabledAt: number | null;
   readonly mail: string | null;
-  /** A hash in PHC or bcrypt's form; `null`: nobody logs in with a password. */
+  /** A hash in PHC or bcrypt format; `null`: no login with a password. */
   readonly password: string | null;
-  /** Strictly later with each new password: what was granted for an earlier one ends with it. */
+  /** Strictly increases with each new password: sessions and tokens of an earlier one are invalid. */
   readonly passwordChangedAt: number;
   readonly administrator: boolean;
-  /** The password alone is not enough for a client. */
+  /** Clients cannot log in with the password, only with access tokens. */
   readonly tokenOnly: boolean;
 }
 
@@ -84,7 +84,7 @@ export async function listUsers(db: Db, after: string, limit: number): Promise<U
   return (await selectPage(db, { after, limit })).map(asUser);
 }
 
-/** Makes an account of kind `user` a person's. */
+/** Adds the user's data to an account of kind `user`. */
 export async function insertUser(
   db: Db,
   id: number,
@@ -104,7 +104,7 @@ export async function insertUser(
     .execute();
 }
 
-/** What is `undefined` stays. */
+/** `undefined` fields are not changed. */
 export async function updateUser(
   db: Db,
   id: number,
@@ -119,7 +119,7 @@ export async function updateUser(
   await db.updateTable('users').set(changes).where('account_id', '=', id).execute();
 }
 
-/** A new password, or none; whatever was granted for the one before ends, also when a clock went back in between. */
+/** Sets or removes the password. All granted for the former one ends, even if the clock was set back in between. */
 export async function setPassword(db: Db, id: number, hash: string | null, now: number): Promise<void> {
   await db
     .updateTable('users')
@@ -136,7 +136,7 @@ export async function setPassword(db: Db, id: number, hash: string | null, now: 
     .execute();
 }
 
-/** The same password under another hash: nothing ends. Nothing happens when the hash is no longer `from`. */
+/** Replaces the hash of the same password, without ending anything. Does nothing when the hash is no longer `from`. */
 export async function replacePasswordHash(db: Db, id: number, from: string, to: string): Promise<void> {
   await db
     .updateTable('users')
@@ -146,7 +146,7 @@ export async function replacePasswordHash(db: Db, id: number, from: string, to: 
     .execute();
 }
 
-/** `$2y$10$…`: the form's first letters, and its cost; `users_by_bcrypt_cost` is of these. */
+/** `$2y$10$…`: prefix and cost, as in the index `users_by_bcrypt_cost`. */
 const selectDearestBcrypt = prepare((db) =>
   db
     .selectFrom('users')
@@ -154,12 +154,12 @@ const selectDearestBcrypt = prepare((db) =>
     .where(sql<boolean>`substr(password, 1, 2) = '$2'`),
 );
 
-/** The highest cost among the bcrypt hashes that users still have, as those write it; `undefined` when nobody has one. */
+/** The highest cost of all users' bcrypt hashes, as two digits; `undefined` if there are none. */
 export async function findDearestBcrypt(db: Db): Promise<string | undefined> {
   return (await first(selectDearestBcrypt(db, {})))?.cost ?? undefined;
 }
 
-/** How many administrators could act now. */
+/** Number of administrators that are not disabled. */
 export async function countEnabledAdministrators(db: Db): Promise<number> {
   const { count } = await db
     .selectFrom('accounts')

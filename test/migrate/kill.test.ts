@@ -138,7 +138,7 @@ test('rows: killed, not served, and run to the end', async (t) => {
   assert.ok(there < 5_000, `all of the ${there} manifests were there already`);
   await assert.rejects(
     to.serve(),
-    /the database is a copy that is not finished: run `berth migrate-db --finish`/,
+    /the database is an unfinished copy: run `berth migrate-db --finish`/,
   );
   await succeed(from, 'migrate-db', '--to', to.file, '--finish');
   assert.equal(await count(), 5_000);

@@ -49,7 +49,7 @@ async function move(t: TestContext, from: Place, to: Place, ledger: Ledger): Pro
   await succeed(from, 'migrate-store', '--to', to.file);
   await succeed(from, 'migrate-db', '--to', to.file);
   const serving = to.serve();
-  await assert.rejects(serving, /copy that is not finished/);
+  await assert.rejects(serving, /unfinished copy/);
   await acknowledged(ledger, ledger.acknowledged + 20);
   const copied = await succeed(from, 'migrate-store', '--to', to.file, '--finish');
   assert.match(copied, /every blob is in the new store/);

@@ -7,7 +7,7 @@ export async function countRows(db: Db, table: string): Promise<number> {
   return Number(rows[0]?.rows ?? 0);
 }
 
-/** Whether nothing was ever pushed. */
+/** Whether all tables of a registry are empty. */
 export async function isEmpty(db: Db): Promise<boolean> {
   for (const { name } of tables) {
     const { rows } = await sql`select 1 from ${sql.table(name)} limit 1`.execute(db);
@@ -16,7 +16,7 @@ export async function isEmpty(db: Db): Promise<boolean> {
   return true;
 }
 
-/** Sessions and leases of whoever served from here before. */
+/** Deletes sessions, leases and counts of former processes. */
 export async function clearLeftBehind(db: Db): Promise<void> {
   for (const name of leftBehind) {
     if (name !== 'properties') await sql`delete from ${sql.table(name)}`.execute(db);

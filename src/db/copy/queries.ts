@@ -3,15 +3,15 @@ import { type ColumnType, jsonRows, keepingIds } from '../dialect.ts';
 import { type Db, prepare } from '../prepare.ts';
 import { type Row, type Table, tables } from './tables.ts';
 
-/** Queries over one table, written for whichever database a handle is of. */
+/** Queries on one table, for both databases. */
 export interface TableQueries {
-  /** Rows after `after` by key, without the fixed column. */
+  /** Rows after `after`, by key, without the fixed column. */
   page(db: Db, after: Row | undefined, limit: number): Promise<Row[]>;
-  /** Inserts the rows that nothing stands in the way of: a row that it needs, or one with the same unique value. */
+  /** Inserts rows, except those with a missing parent row or an existing unique value; returns how many. */
   insert(db: Db, rows: readonly Row[]): Promise<number>;
-  /** Gives the rows of these keys their values. */
+  /** Updates the rows with these keys. */
   update(db: Db, rows: readonly Row[]): Promise<void>;
-  /** Deletes the rows of these keys, and before them what needs them. */
+  /** Deletes the rows with these keys, after the rows that reference them. */
   delete(db: Db, rows: readonly Row[]): Promise<void>;
 }
 
@@ -89,7 +89,7 @@ export function queriesOf(table: Table): TableQueries {
     update: async (db, rows) => void (await update(db, { rows: JSON.stringify(rows) })),
     delete: async (db, rows) => {
       const parameters = { rows: JSON.stringify(rows) };
-      // The last table first: what needs a manifest goes before what needs its repository.
+      // The last table first: rows that reference a manifest before those that reference its repository.
       for (const dependent of dependents.toReversed()) await dependent(db, parameters);
       await remove(db, parameters);
     },

@@ -1,17 +1,17 @@
-// The tables that make a registry, as `berth migrate-db` copies them: by key, whichever database they are in.
+// The tables of a registry, which `berth migrate-db` copies by key between databases.
 import { auditEventColumns } from '../audit-events.ts';
 import type { ColumnType } from '../dialect.ts';
 
 export interface Table {
   readonly name: string;
   readonly columns: Readonly<Record<string, ColumnType>>;
-  /** The columns of the primary key; text sorts by its bytes, so they sort alike everywhere. */
+  /** Columns of the primary key; text sorts by its bytes, so that both databases have the same order. */
   readonly key: readonly string[];
-  /** Too long to be read with each row, and the same for ever as long as the key stands. */
+  /** A column too long to be read with each row; it never changes for a key. */
   readonly fixed?: string;
-  /** Ids are handed out by the database. */
+  /** The database generates the ids. */
   readonly identity?: boolean;
-  /** What has to be there first, where the column is not null: this column, that table, its column. */
+  /** Parent rows that must exist first, unless the column is null: column, parent table, its column. */
   readonly needs: readonly (readonly [column: string, table: string, parent: string])[];
 }
 
@@ -21,7 +21,7 @@ const repository = ['repository_id', 'repositories', 'id'] as const;
 const account = ['account_id', 'accounts', 'id'] as const;
 const organisation = ['organisation_id', 'accounts', 'id'] as const;
 
-/** Each after those it needs. */
+/** Each table after those that it references. */
 export const tables: readonly Table[] = [
   {
     name: 'repositories',
@@ -97,7 +97,7 @@ export const tables: readonly Table[] = [
     },
     key: ['id'],
     identity: true,
-    // A robot's namespace, and who made an organisation, has the lower id, so it comes before it or with it.
+    // A robot's owner, and the user who claimed an organisation, have lower ids, so they are inserted before or with it.
     needs: [],
   },
   {
@@ -178,7 +178,7 @@ export const tables: readonly Table[] = [
     },
     key: ['id'],
     identity: true,
-    // The token that another was made by has the lower id, so it comes before it or with it.
+    // The token with which another was created has a lower id, so it is inserted before or with it.
     needs: [account],
   },
   {
@@ -217,7 +217,6 @@ export const tables: readonly Table[] = [
 ];
 
 /**
- * What a registry does without after a move: uploads, sign-ons and leases of processes that have ended, its own properties,
- * and what was counted for a few hours.
+ * Tables that are not copied: uploads, browser sessions and leases of former processes, properties, and pull counts of a few hours.
  */
 export const leftBehind: readonly string[] = ['uploads', 'sessions', 'leases', 'properties', 'pull_counts'];

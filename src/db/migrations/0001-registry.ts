@@ -20,7 +20,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('review_at', 'bigint', (column) => column.notNull())
     .addCheckConstraint('blobs_state', sql`state in ('stored', 'deleting', 'deleted')`)
     .execute();
-  // What the sweeper looks for, in the order it looks.
+  // For garbage collection.
   await db.schema.createIndex('blobs_by_review').on('blobs').columns(['state', 'review_at']).execute();
 
   await db.schema

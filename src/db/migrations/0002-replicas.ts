@@ -6,7 +6,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('staged', 'text', (column) => column.notNull().defaultTo(''))
     .execute();
 
-  // For a listing of referrers by type: a page costs the same however many there are of other types.
+  // For referrers of one type: a page costs the same however many others there are.
   await db.schema
     .createIndex('manifests_by_subject_and_type')
     .on('manifests')

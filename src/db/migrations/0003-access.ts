@@ -6,7 +6,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .alterTable('repositories')
     .addColumn('visibility', 'text', (column) => column.notNull().defaultTo('private'))
     .execute();
-  // The few public ones among many, in the order in which they are listed.
+  // For listing the few public ones among many, in order.
   await db.schema
     .createIndex('repositories_by_visibility')
     .on('repositories')
@@ -80,7 +80,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .execute();
   await db.schema.createIndex('teams_by_group').on('teams').column('sso_group').execute();
 
-  // The same person may be in a team twice over: put there by hand, and by a group of the sign-on provider.
+  // An account may be in a team twice: added by hand, and by a group of the sign-on provider.
   await db.schema
     .createTable('team_members')
     .addColumn('team_id', 'bigint', (column) => column.notNull().references('teams.id').onDelete('cascade'))
@@ -160,7 +160,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .execute();
   await db.schema.createIndex('sessions_by_expiry').on('sessions').column('expires_at').execute();
 
-  // No keys to other tables: what happened stays on record when the account or the repository is gone.
+  // No foreign keys: events outlive their account and repository.
   await db.schema
     .createTable('audit_events')
     .addColumn('id', ...identity(db))

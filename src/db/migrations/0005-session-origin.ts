@@ -2,8 +2,8 @@ import { type Kysely, sql } from 'kysely';
 import { byteOrderedText, identity } from '../dialect.ts';
 
 /**
- * Sessions, and access tokens made in one, carry what they began with: a password, a sign-on identity or an access token. An
- * identity gets an id, so that one that is unlinked and linked again is another.
+ * Adds the origin to sessions and to access tokens created in one: a password, an identity or an access token. Identities get an id,
+ * so that one that is unlinked and linked again is a different one.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('identities').renameTo('identities_without_id').execute();
@@ -40,11 +40,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .where(sql.ref('origin_token'), 'is not', null)
     .execute();
 
-  // The costs of imported hashes, of which the dearest is asked for at each check of a password.
+  // For the highest cost of imported hashes, which each password check needs.
   await sql`create index users_by_bcrypt_cost on users (substr(password, 5, 2))
     where substr(password, 1, 2) = '$2'`.execute(db);
 
-  // Nobody knows what the sessions of now began with: people sign in once more.
+  // The origin of existing sessions is unknown: users must sign in again.
   await db.schema.dropTable('sessions').execute();
   await db.schema
     .createTable('sessions')

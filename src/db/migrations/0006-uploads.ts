@@ -10,7 +10,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .alterTable('uploads')
     .addColumn('receiving', 'bigint', (column) => column.notNull().defaultTo(0))
     .execute();
-  // The network of a caller without an account is not known any more.
+  // The networks of anonymous uploads were not recorded.
   await sql`update uploads set charged_to = principal where principal <> 'anonymous'`.execute(db);
   await db.schema.createIndex('uploads_by_charge').on('uploads').column('charged_to').execute();
 }

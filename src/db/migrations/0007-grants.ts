@@ -6,7 +6,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .alterTable('trusts')
     .addColumn('own_issuer', 'bigint', (column) => column.notNull().defaultTo(0))
     .execute();
-  // Nobody was asked so far: who trusted an issuer meant it. What is known to be for everyone is judged all the same.
+  // Existing trusts were made without this confirmation, so they count as confirmed. Issuers known to be shared are checked anyway.
   await sql`update trusts set own_issuer = 1`.execute(db);
 
   await db.schema.alterTable('repository_blobs').addColumn('session', 'text').execute();
@@ -37,8 +37,8 @@ interface Grants {
 }
 
 /**
- * Grants that picked namespaces by a part of their names (`acme*\/**`) become one for each namespace that is there: nothing is taken
- * away, and nothing is given in namespaces that come to have such a name later.
+ * Replaces grants with a wildcard in the namespace (`acme*\/**`) by one for each existing namespace: no existing right is lost, and
+ * none is given in namespaces created later.
  */
 export async function nameNamespaces(db: Kysely<Grants>): Promise<void> {
   const grants = await db.selectFrom('grants').selectAll().where('pattern', 'like', '%*%/%').execute();
@@ -67,10 +67,10 @@ export async function nameNamespaces(db: Kysely<Grants>): Promise<void> {
   }
 }
 
-/** Each allows what those before it allow. */
+/** Each role includes those before it. */
 const roles = ['read', 'write', 'maintain', 'admin'];
 
-/** The names of accounts and of repositories' first components that the component of a pattern matches. */
+/** Names of accounts, and first components of repository names, that match the first component of a pattern. */
 async function namespacesLike(db: Kysely<Grants>, component: string): Promise<Set<string>> {
   const like = component.replaceAll('_', '\\_').replaceAll('*', '%');
   const accounts = db.selectFrom('accounts').select('name').where('kind', '<>', 'robot').as('named');

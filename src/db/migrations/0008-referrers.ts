@@ -3,7 +3,7 @@ import type { ColumnBuilderCallback, ColumnDataType, Kysely } from 'kysely';
 import { sql } from 'kysely';
 import { blobType, isPostgres } from '../dialect.ts';
 
-/** As `oci/referrer-rank.ts` had them when this step was written. */
+/** The ranks of `oci/referrer-rank.ts` when this migration was written. */
 const ranks = sql`case
   when artifact_type like 'application/vnd.dev.cosign.artifact.sig.%' then 0
   when artifact_type like 'application/vnd.dev.cosign.simplesigning.%' then 0
@@ -42,13 +42,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .where('subject_digest', 'is not', null)
     .execute();
 
-  // What a listing that goes on at a hidden name encrypts that name with.
+  // Encrypts hidden names in the positions of listings.
   await sql`insert into properties (name, value) values ('page-key', ${randomBytes(32).toString('hex')})`.execute(
     db,
   );
 }
 
-/** SQLite reads a row from its start: what comes after a megabyte costs as much as the megabyte. */
+/** SQLite reads a row from its start: columns after a large one would cost as much as the large one. */
 async function moveToTheEnd(
   db: Kysely<unknown>,
   name: string,

@@ -1,14 +1,14 @@
-/** Milliseconds of round trip beyond which an answer says too little about the time. */
+/** Milliseconds of round trip beyond which the server's time is too imprecise. */
 const tooSlow = 1_000;
 
 /**
- * The server's clock without asking it each time: this process's monotonic clock, set by the server's now and then. What
- * replicas compare with each other (leases, reviews) is then one clock's, whatever their own say.
+ * The server's clock without a query for each reading: this process's monotonic clock, regularly set to the server's. Times that
+ * replicas compare with each other (leases, reviews) thus come from one clock.
  */
 export class ServerClock {
   #offset: number | undefined;
 
-  /** @param ask the server's time, in milliseconds since 1970 */
+  /** @param ask returns the server's time, in milliseconds since 1970 */
   async set(ask: () => Promise<number>): Promise<void> {
     const asked = performance.now();
     const time = await ask();

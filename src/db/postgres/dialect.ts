@@ -6,12 +6,12 @@ import { isPrepared } from '../prepare.ts';
 import { asFault, asUnreachable, ConnectionLost } from './errors.ts';
 import { retryConflicts } from './retry.ts';
 
-/** Kysely over single reads: each takes whichever connection is free, for one round trip. */
+/** Dialect for single reads: each uses any free connection for one round trip. */
 export function readingDialect(pool: Pool): Dialect {
   return dialect(new ReadDriver(pool));
 }
 
-/** Kysely over transactions: each has a connection of its own. */
+/** Dialect for transactions: each has its own connection. */
 export function writingDialect(pool: Pool): Dialect {
   return dialect(
     new TransactionDriver({
@@ -22,7 +22,7 @@ export function writingDialect(pool: Pool): Dialect {
   );
 }
 
-/** Kysely over one connection, for migrations; whoever opened it ends it. */
+/** Dialect over one connection, for migrations; the caller closes it. */
 export function sessionDialect(client: ClientBase): Dialect {
   const session = new Session(client);
   return dialect(new TransactionDriver({ take: async () => session, give() {}, async end() {} }));
@@ -46,10 +46,10 @@ async function take(pool: Pool): Promise<PoolClient> {
   }
 }
 
-/** One connection, for as long as somebody has it. */
+/** One connection while it is in use. */
 class Session implements DatabaseConnection {
   readonly client: ClientBase;
-  /** Not to be used by anybody else. */
+  /** The connection must not be used again. */
   broken = false;
 
   constructor(client: ClientBase) {
@@ -60,23 +60,23 @@ class Session implements DatabaseConnection {
     const query = {
       text: compiled.sql,
       values: compiled.parameters as unknown[],
-      // The server parses and plans a statement with a name once for each connection.
+      // The server parses and plans a named statement once per connection.
       ...(isPrepared(compiled) && { name: compiled.statement }),
     };
     const { rows, rowCount } = await this.#watch(() => this.client.query(query));
     return { rows: rows as R[], numAffectedRows: BigInt(rowCount ?? 0) };
   }
 
-  /** Runs statements that have no parameters; the last one's tag. */
+  /** Runs statements without parameters; returns the command tag of the last one. */
   async command(text: string): Promise<string> {
-    // `pg` gives a list when there are several.
+    // `pg` returns a list if there are several.
     const results = [await this.#watch(() => this.client.query(text))].flat();
     return results.at(-1)?.command ?? '';
   }
 
-  // biome-ignore lint/correctness/useYield: pages are short, there is nothing to stream
+  // biome-ignore lint/correctness/useYield: not used, as pages are short
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
-    throw new Error('queries are not streamed');
+    throw new Error('streaming queries is not supported');
   }
 
   async #watch<T>(query: () => Promise<T>): Promise<T> {
@@ -108,7 +108,7 @@ class ReadDriver implements Driver {
     return this.#reads;
   }
 
-  /** A read that lost its connection (the server was restarted) is asked again, on another. */
+  /** Retries a read that lost its connection (the server was restarted) on another one. */
   #read<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
     return retryConflicts(() => this.#readOnce<R>(compiled));
   }
@@ -124,7 +124,7 @@ class ReadDriver implements Driver {
   }
 
   async beginTransaction(): Promise<void> {
-    throw new Error('transactions go over connections of their own');
+    throw new Error('the dialect for reads does not support transactions');
   }
   async commitTransaction(): Promise<void> {}
   async rollbackTransaction(): Promise<void> {}
@@ -163,8 +163,8 @@ class TransactionDriver implements Driver {
   }
 
   /**
-   * A timeout that strikes while a commit waits for a standby makes the server confirm what is on one machine only, with
-   * no more than a warning. So the commit has no such timeout; `pg`'s own ends the wait, and the outcome is unknown.
+   * If a statement timeout fires while a commit waits for a standby, the server confirms the commit with only a warning, although it
+   * is on one machine only. So the commit has no statement timeout; `pg`'s own ends the wait, and the outcome is unknown.
    */
   async commitTransaction(session: Session): Promise<void> {
     let done: string;
@@ -177,7 +177,7 @@ class TransactionDriver implements Driver {
     if (done !== 'COMMIT') throw new Error(`PostgreSQL answered ${done} to a commit`);
   }
 
-  /** A connection that cannot even roll back is closed, which the server takes for the same. */
+  /** A connection that cannot roll back is closed, and the server rolls back. */
   async rollbackTransaction(session: Session): Promise<void> {
     if (session.broken) return;
     await session.command('rollback').catch(() => {

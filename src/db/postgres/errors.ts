@@ -2,27 +2,27 @@ import { DatabaseError } from 'pg';
 import { DatabaseUnavailable, EmptyDatabase, SchemaMismatch, UnfitDatabase } from '../database.ts';
 import { UnstorableText } from '../storable.ts';
 
-/** The connection broke under a statement; whether the server ran it is unknown. */
+/** The connection broke during a statement; whether the server ran it is unknown. */
 export class ConnectionLost extends DatabaseUnavailable {}
 
-/** With these the server ends a session: shutdown, crash, failover, a transaction left idle. */
+/** Codes with which the server ends a session: shutdown, crash, failover, an idle transaction. */
 const ended = /^(?:08|57P0|25P03)/;
 /**
- * What passes when somebody has done something: too many connections, no memory (53), a timeout (57014), a lock that is not
- * given up (55P03), a disk that fails (58), a role or database that was changed (28, 3D), a standby that takes no writes (25006).
+ * Temporary failures: too many connections or no memory (53), a timeout (57014), a lock timeout (55P03), a failing disk (58), a
+ * changed role or database (28, 3D), a read-only standby (25006).
  */
 const passing = /^(?:53|57014|55P03|58|28|3D|25006)/;
 const diskFull = '53100';
-/** A text with a NUL, by itself or in JSON. */
+/** Text with a NUL, plain or in JSON. */
 const unstorable: ReadonlySet<string> = new Set(['22021', '22P05']);
-/** Another transaction came in the way: serialization, deadlock, a row that was just made, or just deleted. */
+/** Conflicts with another transaction: serialization, deadlock, a row just inserted or deleted. */
 const conflicts: ReadonlySet<string | undefined> = new Set(['40001', '40P01', '23505', '23503']);
 
 export function isConflict(error: unknown): boolean {
   return error instanceof DatabaseError && conflicts.has(error.code);
 }
 
-/** What a failed statement means to callers; a bug, a conflict and a full disk stay what they are. */
+/** Converts a statement's error for callers; bugs, conflicts and a full disk stay unchanged. */
 export function asFault(error: unknown): unknown {
   if (error instanceof DatabaseError) {
     const code = error.code ?? '';
@@ -31,21 +31,21 @@ export function asFault(error: unknown): unknown {
     return passing.test(code) && code !== diskFull ? unavailable(error) : error;
   }
   if (error instanceof TypeError) return error;
-  // All else that `pg` throws is about the connection: sockets, its own timeouts, a client that was ended.
+  // All other errors of `pg` concern the connection: sockets, its own timeouts, a closed client.
   return new ConnectionLost(describe(error), { cause: error });
 }
 
-/** No connection was to be had: refused, too slow, none free, or the server became unfit. */
+/** No connection is available: refused, too slow, none free, or the server became unfit. */
 export function asUnreachable(error: unknown): DatabaseUnavailable {
   return unavailable(error);
 }
 
-/** What a transaction ends with that was tried often enough: a broken constraint is a bug, the others pass. */
+/** The error of a transaction after the last retry: a violated constraint is a bug, other conflicts are temporary. */
 export function asGivenUp(error: unknown): unknown {
   return error instanceof DatabaseError && error.code?.startsWith('40') ? unavailable(error) : error;
 }
 
-/** For whoever starts Berth. What `pg` says holds no password; other properties of its errors may. */
+/** The error shown at the start. Messages of `pg` contain no password; other properties of its errors may. */
 export function asStartFailure(error: unknown, database: string): unknown {
   if (error instanceof SchemaMismatch || error instanceof EmptyDatabase) return error;
   if (error instanceof UnfitDatabase) return new UnfitDatabase(`the database${database}: ${error.message}`);
@@ -62,10 +62,10 @@ function describe(error: unknown): string {
 }
 
 function messageOf(error: unknown): string {
-  // An address that is several (`localhost`) and refused at each, without a message of its own.
+  // A host with several addresses (`localhost`), refused at each; it has no message of its own.
   if (error instanceof AggregateError) return error.errors.map(messageOf).join(', ');
   if (!(error instanceof Error)) return String(error);
-  // A migration that failed because of what PostgreSQL said.
+  // A migration that failed with an error of PostgreSQL.
   return error.cause instanceof DatabaseError && !(error instanceof DatabaseUnavailable)
     ? `${error.message}: ${error.cause.message}`
     : error.message;

@@ -10,12 +10,12 @@ import { asStartFailure } from './errors.ts';
 import { clientConfig, ignoreErrors, openSession } from './session.ts';
 import { askTime } from './start.ts';
 
-/** Checks wait for each other where they share a connection; more of them would compete with those who serve. */
+/** Few, so that checks do not compete with the processes that serve. */
 const connections = 4;
-/** A whole table is read, however large. */
+/** No timeout, as whole tables are read. */
 const session = { readOnly: true, unlimited: true };
 
-/** @throws UnfitDatabase when it cannot be reached; SchemaMismatch when it has another version's schema; EmptyDatabase when it has none */
+/** @throws UnfitDatabase when it cannot be reached; SchemaMismatch for another version's schema; EmptyDatabase without one */
 export async function inspectPostgres(url: string): Promise<Inspection> {
   const pool = new Pool({
     ...clientConfig(url, session),
@@ -36,7 +36,7 @@ export async function inspectPostgres(url: string): Promise<Inspection> {
   return {
     read,
     clock: clock.now,
-    // The server checks the pages that it reads, where it was set up to (`data_checksums`), and fails the query.
+    // The server checks the pages that it reads, if `data_checksums` is on, and fails the query.
     async integrityProblems() {
       return [];
     },

@@ -1,20 +1,20 @@
 import { Client } from 'pg';
 import { clientConfig, ignoreErrors } from './session.ts';
 
-/** Milliseconds to wait for a second session; where there is none to be had, the first one is ours alone. */
+/** Milliseconds to wait for a second session; if there is none, the first one has its own server process. */
 const patience = 3_000;
 const rounds = 3;
 
 /**
- * Whether a pooler between Berth and PostgreSQL gives each transaction whichever server process is free. It shows in the ids of
- * these: a session's own stays the same and is no other's for as long as both are open. An idle pooler gives two sessions the
- * process that was used last, or goes round them; a busy one mixes them anyhow.
+ * Whether a pooler between Berth and PostgreSQL assigns server processes per transaction. Detected by the process ids: without one, a
+ * session keeps its own, different from that of another open session. An idle pooler gives two sessions the last used process, or
+ * rotates; a busy one mixes them.
  *
- * @param session open, and not in a transaction
+ * @param session open and outside a transaction
  */
 export async function isPooledByTransaction(session: Client, url: string): Promise<boolean> {
   const first = await backendOf(session);
-  // What the server said when it was connected to is its own id; a pooler makes one up, in every mode.
+  // A server sends its own process id on connecting; a pooler sends an invented one, in every mode.
   if (first === (session as Client & { readonly processID: number }).processID) return false;
   const other = new Client({
     ...clientConfig(url),

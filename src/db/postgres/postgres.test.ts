@@ -63,7 +63,7 @@ test('a database that is not in UTF-8 is refused', { skip }, async (t) => {
   const url = await openTestPostgres(t, "encoding 'LATIN1' locale 'C' template template0");
   assert.match(
     await refusal(url),
-    /^the database test_\w+ at 127\.0\.0\.1:\d+: its encoding is LATIN1; make/,
+    /^the database test_\w+ at 127\.0\.0\.1:\d+: its encoding is LATIN1; create one/,
   );
 });
 

@@ -13,18 +13,18 @@ import { askIsStandby, askTime, startPostgres } from './start.ts';
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database?sslmode=…`, as libpq writes it. */
   readonly url: string;
-  /** Connections at most, two or more: half of them for reading, so that transactions that wait do not keep pulls waiting. */
+  /** Maximum connections, at least two: half for reading, so that waiting transactions do not block pulls. */
   readonly poolSize: number;
 }
 
-/** Milliseconds between two looks at the server's clock. */
+/** Milliseconds between readings of the server's clock. */
 const clockEvery = 5_000;
 
 /**
- * Opens (and migrates) a database on a PostgreSQL server, 14 or newer, that any number of replicas share. Transactions are READ
- * COMMITTED and lock what they rely on. Connections come and go by themselves: a server that was away is used again.
+ * Opens and migrates a database on a PostgreSQL server, 14 or newer, that any number of replicas share. Transactions are READ
+ * COMMITTED and lock what they depend on. Broken connections are replaced, so that a restarted server is used again.
  *
- * @throws UnfitDatabase when it cannot be reached, or does not keep what it confirms; SchemaMismatch
+ * @throws UnfitDatabase when it cannot be reached, or its settings risk losing commits; SchemaMismatch
  */
 export async function openPostgres({ url, poolSize }: PostgresOptions): Promise<Database> {
   const clock = new ServerClock();
@@ -39,20 +39,20 @@ export async function openPostgres({ url, poolSize }: PostgresOptions): Promise<
   const write = new Kysely<Schema>({ dialect: writingDialect(pools.write) });
 
   const clockSetting = setInterval(() => {
-    // Where the server does not answer, the clock goes on from the last time that it did.
+    // If the server does not answer, the clock continues from the last reading.
     clock.set(() => askTime(read)).catch(() => {});
   }, clockEvery).unref();
 
   return {
     read,
     clock: clock.now,
-    // Every commit waits for the disk, `durable` or not: replicas outlive the server, and remember what they were told.
+    // Every commit waits for the disk, `durable` or not: replicas outlive the server and remember what it confirmed.
     transaction: (work) =>
       retryConflicts(() => write.transaction().execute(work as (db: Db) => Promise<never>)),
     connections: () => [stateOf('read', pools.read), stateOf('write', pools.write)],
     async ping({ write: writes = true } = {}) {
       if (await askIsStandby(read)) throw new DatabaseUnavailable('PostgreSQL: the server is a standby');
-      // Where every connection is in use, transactions are getting through; one more would wait behind them.
+      // If every connection is busy, transactions are succeeding; one more would wait behind them.
       const busy = pools.write.totalCount >= writers && pools.write.idleCount === 0;
       if (writes && !busy)
         await write.transaction().execute((db) => noteProperty(db, 'probe', `${clock.now()}`));
@@ -75,7 +75,7 @@ function openPool(url: string, max: number, readOnly: boolean): Pool {
     idleTimeoutMillis: 60_000,
     onConnect: (client) => openSession(client, { readOnly }),
   });
-  // A connection that breaks while nobody uses it is nobody's error; the pool has let it go already.
+  // An idle connection that breaks is no error: the pool has removed it already.
   ignoreErrors(pool);
   pool.on('connect', ignoreErrors);
   return pool;

@@ -2,15 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { asGivenUp, ConnectionLost, isConflict } from './errors.ts';
 
 const maxTries = 8;
-/** Milliseconds after which a transaction is not begun again. */
+/** Milliseconds after which a transaction is not retried. */
 const window = 5_000;
 const longestPause = 200;
 
 /**
- * Runs a transaction again that another one came in the way of, or whose connection broke before its commit was sent: the
- * server has undone it. The pauses are random, or two that collided would collide again.
+ * Retries a transaction after a conflict with another one, or when its connection broke before the commit was sent: the server has
+ * rolled it back. The pauses are random, so that two conflicting transactions do not conflict again.
  *
- * @throws DatabaseUnavailable when it never got through
+ * @throws DatabaseUnavailable after the last attempt
  */
 export async function retryConflicts<T>(transaction: () => Promise<T>): Promise<T> {
   const deadline = performance.now() + window;

@@ -2,16 +2,16 @@ import type { EventEmitter } from 'node:events';
 import { type ClientBase, type ClientConfig, types } from 'pg';
 import { UnfitDatabase } from '../database.ts';
 
-/** Milliseconds. `pg` gives up after `answer`, when nothing at all was heard: the server is stopped, or the network is cut. */
+/** Milliseconds. After `answerTimeout` without any answer `pg` gives up: the server is stopped, or the network is cut. */
 const connectTimeout = 5_000;
 const answerTimeout = 15_000;
-/** Milliseconds, kept by the server. A transaction does no other I/O, so one that stands still is that of a replica gone. */
+/** Milliseconds, enforced by the server. A transaction does no other I/O, so an idle one belongs to a dead replica. */
 const serverLimits = { statement: 10_000, lock: 5_000, idleInTransaction: 10_000 };
 const keepAliveAfter = 10_000;
 
 export interface SessionOptions {
   readonly readOnly?: boolean;
-  /** For migrations, which take the time that they take. */
+  /** Without timeouts, for migrations. */
   readonly unlimited?: boolean;
 }
 
@@ -26,14 +26,14 @@ export function clientConfig(url: string, { unlimited = false }: SessionOptions 
     keepAliveInitialDelayMillis: keepAliveAfter,
     ...(!unlimited && { query_timeout: answerTimeout }),
     types: {
-      // Ids, sizes, counts and times: none comes near 2^53.
+      // Ids, sizes, counts and times are all far below 2^53.
       getTypeParser: ((oid: number, format?: 'text') =>
         oid === int8 ? Number : types.getTypeParser(oid, format)) as typeof types.getTypeParser,
     },
   };
 }
 
-/** A connection reports its end as an event too, which would end the process; whoever waits for an answer is told anyway. */
+/** An unhandled `error` event of a broken connection would end the process; pending queries reject anyway. */
 export function ignoreErrors(emitter: EventEmitter): void {
   emitter.on('error', () => {});
 }
@@ -57,7 +57,7 @@ const setUp = `
          current_setting('synchronous_commit') as synchronous_commit`;
 
 /**
- * Sets a new session up, and looks whether the server keeps what it confirms: in one round trip and for each connection, as
+ * Configures a new session and checks that the server's settings keep commits durable: in one round trip, for each connection, as
  * settings may change while Berth runs.
  *
  * @throws UnfitDatabase
@@ -72,20 +72,20 @@ export async function openSession(client: ClientBase, options: SessionOptions = 
   if (unfit !== undefined) throw new UnfitDatabase(unfit);
 }
 
-/** Why Berth cannot keep its promises on such a server, and what to do; `undefined` when it can. */
+/** Why the server would break Berth's guarantees, and what to do; `undefined` if it does not. */
 export function whyUnfit(facts: Facts): string | undefined {
   const major = Math.floor(facts.version / 10_000);
   if (major < 14) return `this is PostgreSQL ${major}; Berth needs 14 or newer`;
   if (facts.encoding !== 'UTF8') {
-    return `its encoding is ${facts.encoding}; make another with: create database … encoding 'UTF8' template template0`;
+    return `its encoding is ${facts.encoding}; create one with: create database … encoding 'UTF8' template template0`;
   }
   if (facts.fsync !== 'on') {
-    return 'fsync is off, so a crash of the server can ruin all of it; set fsync = on in postgresql.conf and restart it';
+    return 'fsync is off, so a crash of the server can corrupt it; set fsync = on in postgresql.conf and restart the server';
   }
-  // Berth could ask for 'on' itself, but whoever set 'off' should know what it means here, and not find it ignored.
+  // Berth could set 'on' itself, but the administrator who set 'off' should learn the consequence and not be overridden.
   if (facts.synchronous_commit === 'off') {
     return (
-      'synchronous_commit is off, so a crash would lose pushes that were confirmed; set it to on where it was turned off: ' +
+      'synchronous_commit is off, so a crash would lose confirmed pushes; set it to on where it was turned off: ' +
       'postgresql.conf, alter system, alter database … or alter role … set synchronous_commit = on'
     );
   }

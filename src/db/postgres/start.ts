@@ -10,15 +10,15 @@ import { asStartFailure } from './errors.ts';
 import { isPooledByTransaction } from './pooler.ts';
 import { clientConfig, ignoreErrors, openSession, type SessionOptions } from './session.ts';
 
-/** Arbitrary: one of Berth's own, among the advisory locks of a database. */
+/** An arbitrary key among the advisory locks of the database. */
 const migrationLock = sql.lit('7090190283452108801');
 
 const pooled =
-  'a connection pooler (such as PgBouncer) gives each transaction another session there, which loses settings, locks and prepared ' +
+  'a connection pooler (such as PgBouncer) assigns sessions per transaction there, which loses settings, locks and prepared ' +
   'statements; set pool_mode = session for this database, or connect to PostgreSQL directly';
 
 /**
- * What a start does first: whether this is a database that will do, what time it is there, and whether its schema is ours.
+ * First steps of a start: checks the server and its settings, sets the clock, and migrates the schema if needed.
  *
  * @throws UnfitDatabase, SchemaMismatch
  */
@@ -31,7 +31,7 @@ export async function startPostgres(url: string, clock: ServerClock): Promise<vo
   if (!current) await withSession(url, { unlimited: true }, migrateAlone);
 }
 
-/** Of replicas that start together one migrates, and the others find it done. The lock ends with its session, whatever ends it. */
+/** Of replicas that start together, one migrates and the others wait. The lock ends with its session, even after a crash. */
 async function migrateAlone(db: Db): Promise<void> {
   await sql`select pg_advisory_lock(${migrationLock})`.execute(db);
   await migrate(db);
@@ -52,7 +52,7 @@ async function withSession<T>(
       await openSession(client, options);
       return await run(new Kysely<Schema>({ dialect: sessionDialect(client) }), client);
     } finally {
-      // Not waited for: a server that has stopped answers no goodbye.
+      // Not awaited: a stopped server does not answer.
       client.end().catch(() => {});
       (client as Client & { unref(): void }).unref();
     }

@@ -3,16 +3,16 @@ import { DatabaseSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 
 /**
- * The worker that copies the write-ahead log into the database file, as its syncs would stop the event loop. The log is kept
- * short: what one damaged byte takes along is all that comes behind it. `passive` never makes a writer wait; `truncate` does,
- * so it comes when little is left to copy, or nobody writes.
+ * Worker thread that copies the write-ahead log into the database file, as its syncs would block the event loop. The log is kept
+ * short, because one damaged byte invalidates everything after it. `passive` never blocks a writer; `truncate` does, so it runs
+ * when little is left to copy, or nothing is being written.
  */
 const path = workerData as string;
 const every = 500;
-/** Bytes of log that are worth a sync of the database file. */
+/** Bytes of log from which a checkpoint is worth its sync of the database file. */
 const worthIt = 4 << 20;
 const tooLarge = 256 << 20;
-/** Milliseconds without a write after which the log is emptied, and between two times that it is while there are writes. */
+/** Milliseconds without a write after which the log is truncated, and maximum between truncations during writes. */
 const idle = 1_000;
 const longest = 10_000;
 
@@ -34,7 +34,7 @@ const timer = setInterval(() => {
 parentPort?.once('message', () => {
   clearInterval(timer);
   checkpoint('truncate');
-  // The connection that is closed last takes the log away; a thread that is terminated closes none.
+  // The last closed connection deletes the log; a terminated thread would close none.
   database.close();
 });
 
@@ -42,6 +42,6 @@ function checkpoint(mode: 'passive' | 'truncate'): void {
   try {
     database.exec(`pragma wal_checkpoint(${mode})`);
   } catch {
-    // A full disk or a busy moment: the log keeps everything, and the next turn tries again.
+    // A full disk or a lock: the log keeps everything, and the next interval tries again.
   }
 }

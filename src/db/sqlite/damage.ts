@@ -1,9 +1,9 @@
-/** SQLITE_CORRUPT and SQLITE_NOTADB; extended codes carry them in their lowest byte. */
+/** SQLITE_CORRUPT and SQLITE_NOTADB, in the lowest byte of extended codes. */
 const sqliteDamage = new Set([11, 26]);
 /** PostgreSQL's data_corrupted and index_corrupted. */
 const postgresDamage = new Set(['XX001', 'XX002']);
 
-/** What the database says of itself, if an error means that it is stored wrongly; `undefined` for every other error. */
+/** The database's message, if the error means that its files are damaged; `undefined` for every other error. */
 export function damageOf(error: unknown): string | undefined {
   const {
     errcode = 0,

@@ -5,7 +5,7 @@ import { DataDirectoryInUse } from '../database.ts';
 import { isBusy } from './dialect.ts';
 
 export interface DataLock {
-  /** From now on workers may join; other servers stay out, and so do those that come while a worker lives. */
+  /** Lets workers join. Other servers stay locked out, also while a worker outlives this process. */
   share(): void;
   release(): void;
 }
@@ -13,15 +13,15 @@ export interface DataLock {
 const orphansEnd = 5_000;
 
 /**
- * Keeps a second `berth serve` out of a data directory: each would take the other's uploads for abandoned. The lock is an
- * empty SQLite file held in a transaction, as Node has no `flock`; the kernel lets go of it when the process dies, however.
+ * Locks a data directory against a second `berth serve`: each would take the other's uploads for abandoned. The lock is a
+ * transaction on an empty SQLite file, as Node has no `flock`; the kernel releases it however the process dies.
  *
- * @param patience milliseconds in which the workers of a server that died may notice it
+ * @param patience milliseconds to wait for the workers of a dead server to end
  * @throws DataDirectoryInUse
  */
 export async function lockDataDirectory(data: string, patience = orphansEnd): Promise<DataLock> {
   await mkdir(data, { recursive: true, mode: 0o700 });
-  // SQLite's RESERVED lock is one server's, beside the SHARED ones of its workers; EXCLUSIVE is without any.
+  // A server holds SQLite's RESERVED lock beside the SHARED ones of its workers; EXCLUSIVE excludes both.
   const lock = openLock(data, 'begin immediate; rollback');
   const become = (statements: string): void => execute(lock, data, statements);
   become(`pragma busy_timeout = ${patience}; begin exclusive`);
@@ -32,9 +32,9 @@ export async function lockDataDirectory(data: string, patience = orphansEnd): Pr
 }
 
 /**
- * Says that this process works for the one that has locked the directory, even when that one dies.
+ * Joins the lock as a worker of the server that holds it, and keeps it if that server dies.
  *
- * @throws DataDirectoryInUse when it has been locked again, by another one
+ * @throws DataDirectoryInUse when another server has locked the directory since
  */
 export function joinDataDirectory(data: string): Pick<DataLock, 'release'> {
   const lock = openLock(data, 'begin; select * from sqlite_master');

@@ -7,23 +7,23 @@ import { damageOf } from './damage.ts';
 
 const maxStatements = 500;
 
-/** Another process holds the lock; extended codes (recovery, snapshot) carry SQLITE_BUSY, 5, in their lowest byte. */
+/** Whether another process holds the lock: SQLITE_BUSY, 5, also in the lowest byte of extended codes (recovery, snapshot). */
 export function isBusy(error: unknown): boolean {
   return (((error as { errcode?: number }).errcode ?? 0) & 0xff) === 5;
 }
 
-/** One connection of `node:sqlite` that keeps its statements prepared. */
+/** A `node:sqlite` connection that caches prepared statements. */
 export class SqliteConnection implements DatabaseConnection {
   readonly database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
-  /** What SQLite said when it last found the file damaged: some of it cannot be read, and a restart does not mend it. */
+  /** SQLite's last message about damage: part of the file cannot be read, and a restart does not repair it. */
   damage: string | undefined;
 
   constructor(database: DatabaseSync) {
     this.database = database;
   }
 
-  /** Runs a statement that returns rows (or none, when it writes without `returning`). */
+  /** Runs a statement and returns its rows (none for a write without `returning`). */
   all(query: string, parameters: readonly unknown[]): unknown[] {
     try {
       return this.#statement(query).all(...(parameters as SQLInputValue[]));
@@ -49,9 +49,9 @@ export class SqliteConnection implements DatabaseConnection {
     return error;
   }
 
-  // biome-ignore lint/correctness/useYield: SQLite answers at once, there is nothing to stream
+  // biome-ignore lint/correctness/useYield: not used, as SQLite answers synchronously
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
-    throw new Error('streaming a query is of no use on SQLite');
+    throw new Error('streaming queries is not supported');
   }
 
   #statement(query: string): StatementSync {
@@ -65,7 +65,7 @@ export class SqliteConnection implements DatabaseConnection {
   }
 }
 
-/** Kysely over one `node:sqlite` connection; queries of `prepare()` run on it directly. */
+/** Dialect over one `node:sqlite` connection; queries of `prepare()` bypass it. */
 export function sqliteDialect(connection: SqliteConnection, options: { busyTimeout: number }): Dialect {
   const adapter = new DirectSqliteAdapter(connection);
   return {
@@ -84,7 +84,7 @@ class DirectSqliteAdapter extends SqliteAdapter implements DirectAdapter {
     this.#connection = connection;
   }
 
-  // SQLite's DDL is transactional; Kysely says no for older engines.
+  // SQLite's DDL is transactional; Kysely denies it for older engines.
   override get supportsTransactionalDdl(): boolean {
     return true;
   }
@@ -97,7 +97,7 @@ class DirectSqliteAdapter extends SqliteAdapter implements DirectAdapter {
 class SqliteDriver implements Driver {
   readonly #connection: SqliteConnection;
   readonly #busyTimeout: number;
-  /** When waiting for another process's lock ends; one wait is shared by all who queue behind it. */
+  /** Deadline for another process's lock, shared by all queued transactions. */
   #giveUpAt = Number.NEGATIVE_INFINITY;
 
   constructor(connection: SqliteConnection, busyTimeout: number) {
@@ -112,8 +112,8 @@ class SqliteDriver implements Driver {
   }
 
   /**
-   * `immediate`: a transaction that reads first and writes later would fail half-way when another process wrote in
-   * between. While another process holds the lock, this one waits on a timer: SQLite's own wait stops the event loop.
+   * `immediate`: a transaction that reads first and writes later would fail if another process wrote in between. While another
+   * process holds the lock, this waits on a timer: SQLite's own wait blocks the event loop.
    */
   async beginTransaction(connection: SqliteConnection): Promise<void> {
     for (let wait = 1; ; wait = Math.min(wait * 2, 50)) {
@@ -136,7 +136,7 @@ class SqliteDriver implements Driver {
   }
 
   async rollbackTransaction(connection: SqliteConnection): Promise<void> {
-    // A full disk makes SQLite roll back by itself; then there is nothing left to end.
+    // On a full disk SQLite has already rolled back.
     if (connection.database.isTransaction) connection.all('rollback', []);
   }
 

@@ -8,9 +8,9 @@ import { damageOf } from './damage.ts';
 import { SqliteConnection, sqliteDialect } from './dialect.ts';
 import { findWalDamage } from './wal-damage.ts';
 
-/** @throws Error when there is no database at `path`, it has another version's schema, or none (EmptyDatabase) */
+/** @throws Error when there is no file at `path`; SchemaMismatch for another version's schema; EmptyDatabase without one */
 export async function inspectSqlite(path: string): Promise<Inspection> {
-  // SQLite's own word for it would be 'unable to open database file'.
+  // SQLite's own error for a missing file would only be 'unable to open database file'.
   await stat(path);
   const problems: string[] = [];
   const logDamage = await findWalDamage(`${path}-wal`);

@@ -13,16 +13,16 @@ import type { Schema } from '../schema.ts';
 import { isBusy, SqliteConnection, sqliteDialect } from './dialect.ts';
 import { WalSync } from './wal-sync.ts';
 
-/** Milliseconds to wait for another process that writes to the same file. */
+/** Milliseconds to wait for the lock of another process. */
 const busyTimeout = 5_000;
 
 /**
- * Opens (and makes, and migrates) the embedded database at `path`.
+ * Opens the embedded database at `path`; creates and migrates it if needed.
  *
- * One connection writes, another reads: what a transaction has not committed is seen by nobody. Both run on the event loop,
- * where a lookup takes microseconds; everything that waits for the disk (sync, checkpoint) runs elsewhere.
+ * One connection writes, another reads and sees committed data only. Both run on the event loop, where a lookup takes microseconds;
+ * everything that waits for the disk (sync, checkpoint) runs on other threads.
  *
- * @param checkpoints whether this process copies the log into the file; of several, one is enough
+ * @param checkpoints whether this process copies the log into the file; one of several processes is enough
  */
 export async function openSqlite(path: string, { checkpoints = true } = {}): Promise<Database> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -32,7 +32,7 @@ export async function openSqlite(path: string, { checkpoints = true } = {}): Pro
   try {
     await migrate(write);
     await syncFolder(dirname(path));
-    // From here on only `begin` meets another process's lock, and it waits without stopping the event loop.
+    // From here on only `begin` can hit another process's lock, and it waits without blocking the event loop.
     writer.database.exec('pragma busy_timeout = 0');
   } catch (error) {
     await write.destroy();
@@ -70,15 +70,15 @@ export async function openSqlite(path: string, { checkpoints = true } = {}): Pro
     async close() {
       await wal.close();
       await checkpointing?.stop();
-      // Kysely's own `destroy` closes nothing where all queries were run directly, and a log stays as long as anybody has it open.
+      // Kysely's `destroy` closes nothing if all queries ran directly, and the log is only deleted when every connection is closed.
       for (const { database } of [reader, writer]) if (database.isOpen) database.close();
     },
   };
 }
 
 /**
- * Makes the file where there is none, for its owner alone: it holds private keys. SQLite gives the files beside it the same mode.
- * At once and never where there is one: to close a file gives up the locks that SQLite holds on it in this process.
+ * Creates a missing file that only its owner can read, as it contains private keys. SQLite gives the files beside it the same mode.
+ * Never opens an existing file: closing it would release the locks that SQLite holds on it in this process.
  */
 function makePrivate(path: string): void {
   try {
@@ -88,7 +88,7 @@ function makePrivate(path: string): void {
   }
 }
 
-/** What tells the file that is open from another in its place; never opens it, see {@link makePrivate}. `undefined`: there is none. */
+/** Inode of the file, which changes when it is replaced; `undefined` if it is missing. Does not open it, see {@link makePrivate}. */
 async function inodeOf(path: string): Promise<number | undefined> {
   try {
     return (await stat(path)).ino;
@@ -98,7 +98,7 @@ async function inodeOf(path: string): Promise<number | undefined> {
   }
 }
 
-/** The worker that checkpoints, and another when it dies: the registry goes on without one, only less evenly. */
+/** Starts the checkpoint worker, and another when it dies: without one the registry works, only less smoothly. */
 function startCheckpoints(path: string): { stop(): Promise<void> } {
   let stopped = false;
   let running: Worker;
@@ -110,7 +110,7 @@ function startCheckpoints(path: string): { stop(): Promise<void> } {
   };
   start();
   return {
-    /** Resolves when the log has been copied and the worker's connection is closed; or when the worker died. */
+    /** Resolves when the log has been copied and the worker's connection is closed, or when the worker has died. */
     async stop() {
       stopped = true;
       if (running.threadId === -1) return;
@@ -125,12 +125,12 @@ function startCheckpoints(path: string): { stop(): Promise<void> } {
 function connect(path: string): SqliteConnection {
   const database = new DatabaseSync(path, { timeout: 50, enableForeignKeyConstraints: true });
   database.exec('pragma journal_mode = wal');
-  // NORMAL, and WalSync before an answer: see there.
+  // NORMAL, as WalSync syncs before an answer.
   database.exec('pragma synchronous = normal');
-  // Checkpoints wait for the disk; the worker makes them. This limit only catches a worker that died.
+  // Checkpoints wait for the disk, so the worker makes them. This limit only applies when the worker has died.
   database.exec('pragma wal_autocheckpoint = 50000');
   database.exec('pragma cache_size = -65536');
-  // A statement that writes several rows keeps a journal of its own: not in a file, which costs more than nine rows.
+  // A statement that writes several rows keeps its own journal: in memory, as a file would cost more than nine rows.
   database.exec('pragma temp_store = memory');
   const mode = database.prepare('pragma journal_mode').get() as { journal_mode: string };
   if (mode.journal_mode !== 'wal') {
@@ -146,7 +146,7 @@ async function unavailableWhenBusy<T>(run: () => Promise<T>): Promise<T> {
     return await run();
   } catch (error) {
     if (isBusy(error)) {
-      throw new DatabaseUnavailable('another process holds the database', { cause: error });
+      throw new DatabaseUnavailable('the database is locked by another process', { cause: error });
     }
     throw error;
   }

@@ -1,22 +1,22 @@
-// Reads a write-ahead log as https://www.sqlite.org/fileformat2.html#the_write_ahead_log describes it, without SQLite: that takes
-// the first frame with a wrong checksum for the end, and says nothing of what comes behind it.
+// Checks a write-ahead log (https://www.sqlite.org/fileformat2.html#the_write_ahead_log) without SQLite, which takes the first frame
+// with a wrong checksum for the end and silently ignores all later ones.
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const headerSize = 32;
 const frameHeaderSize = 24;
-/** The last bit says in which byte order checksums are computed. */
+/** The last bit is the byte order of the checksums. */
 const magic = 0x377f0682;
 
 /**
- * What is wrong with the log at `path`, in words; `undefined`: nothing, as far as it can be known.
+ * Describes the damage of the log at `path`; `undefined` if none was found.
  *
- * @param patience milliseconds in which a writer, if there is one, has written the frames that it began
+ * @param patience milliseconds in which a running writer completes a frame
  */
 export async function findWalDamage(path: string, patience = 200): Promise<string | undefined> {
   const damage = scan(path);
   if (damage === undefined) return undefined;
-  // A frame that was being written has been written when it is looked at again.
+  // A frame that was being written is complete at the second scan.
   await delay(patience);
   return scan(path) === damage ? damage : undefined;
 }
@@ -45,7 +45,7 @@ function scanFrames(fd: number, size: number): string | undefined {
   const checksum = new Checksum(bigEndian);
   checksum.add(header, 0, 24);
   if ((header.readUInt32BE(0) & ~1) !== magic || !checksum.is(header, 24)) {
-    return size > headerSize ? 'the header of its log is damaged: SQLite ignores all of the log' : undefined;
+    return size > headerSize ? 'the header of its log is damaged: SQLite ignores the whole log' : undefined;
   }
   const frame = Buffer.alloc(frameHeaderSize + pageSize);
   let damaged: number | undefined;
@@ -54,19 +54,19 @@ function scanFrames(fd: number, size: number): string | undefined {
   for (let at = headerSize; at + frame.length <= size; at += frame.length) {
     number += 1;
     readSync(fd, frame, 0, frame.length, at);
-    // Frames of an earlier round of the log have other salts.
+    // Frames from before the last reset of the log have other salts.
     const ours = frame.compare(header, 16, 24, 8, 16) === 0;
     if (damaged === undefined) {
       checksum.add(frame, 0, 8);
       checksum.add(frame, frameHeaderSize, frame.length);
       if (!ours || !checksum.is(frame, 16)) damaged = number;
     } else if (ours && frame.readUInt32BE(4) > 0) {
-      // What was rolled back may lie behind the end, but no commit.
+      // Rolled back frames may follow the end of a sound log, but no commit.
       commits += 1;
     }
   }
   if (commits === 0) return undefined;
-  return `its log is damaged at frame ${damaged}: SQLite ignores that frame and all behind it, with ${commits} commits`;
+  return `its log is damaged at frame ${damaged}: SQLite ignores this and all later frames, with ${commits} commits`;
 }
 
 /** The running checksum of header and frames: two 32-bit sums over pairs of words. */

@@ -3,9 +3,9 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { DatabaseUnavailable } from '../database.ts';
 
 /**
- * Group commit. SQLite (WAL, `synchronous=NORMAL`) leaves a commit in the page cache; one `fdatasync` of the WAL file, off
- * the event loop, then makes durable all commits that were waiting for it. At most one is in flight; who comes
- * meanwhile shares the next one, as the running one may have started before their commit.
+ * Group commit. SQLite (WAL, `synchronous=NORMAL`) leaves a commit in the page cache; one `fdatasync` of the WAL file, off the event
+ * loop, then makes all waiting commits durable. At most one runs; calls during a sync share the next one, as the running one may
+ * have started before their commit.
  */
 export class WalSync {
   readonly #path: string;
@@ -20,8 +20,8 @@ export class WalSync {
 
   /** Resolves when everything committed before the call is on disk. */
   sync(): Promise<void> {
-    // After a failed sync the kernel may have dropped the pages and calls the next one a success: nothing that this
-    // process could do afterwards would be known to be on disk.
+    // After a failed sync the kernel may have dropped the pages and report success for the next one: nothing later would be
+    // known to be on disk.
     if (this.#failure) return Promise.reject(this.#failure);
     if (this.#running === undefined) return this.#start();
     this.#next ??= this.#running.then(
@@ -31,7 +31,7 @@ export class WalSync {
     return this.#next;
   }
 
-  /** Throws what made every further sync fail, if something did. */
+  /** Throws the failure of an earlier sync, after which all others fail. */
   throwIfFailed(): void {
     if (this.#failure) throw this.#failure;
   }
