@@ -6,7 +6,7 @@ import { insertAccessToken, listAccessTokens, setRevoked } from './access-tokens
 import { noOrigin } from './origins.ts';
 
 for (const { name, open } of dialects) {
-  test(`${name}: tokens are listed by owner, without what could be turned back into them`, async (t) => {
+  test(`${name}: lists tokens by owner, without their hashes`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     const robot = await makeRobot(database, 'acme+deploy', await makeOrganisation(database, 'acme'));
@@ -47,10 +47,10 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await list(), [ofRobot, ofAlice]);
     assert.deepEqual(await list(alice), [ofAlice]);
     assert.deepEqual(await list(alice + robot), []);
-    await assert.rejects(insert(alice, 'one', null), 'no hash is kept twice');
+    await assert.rejects(insert(alice, 'one', null), 'hashes are unique');
   });
 
-  test(`${name}: a token is revoked once, and others are not`, async (t) => {
+  test(`${name}: revokes one token, once`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     const insert = (hash: string) =>

@@ -25,7 +25,7 @@ function makeRobot(database: Database, ownerId: number, name: string): Promise<n
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: an account is found by its name and by its id`, async (t) => {
+  test(`${name}: finds an account by name and by id`, async (t) => {
     const database = await open(t);
     assert.equal(await findAccount(database.read, acme), undefined);
     const id = await makeOrganisation(database, 'acme');
@@ -43,7 +43,7 @@ for (const { name, open } of dialects) {
     assert.equal(await findAccountById(database.read, id + 1), undefined);
   });
 
-  test(`${name}: a name is one account's, of whatever kind`, async (t) => {
+  test(`${name}: a name is unique across all kinds of account`, async (t) => {
     const database = await open(t);
     await makeOrganisation(database, 'acme');
     assert.equal(
@@ -53,14 +53,14 @@ for (const { name, open } of dialects) {
     assert.equal((await findAccount(database.read, acme))?.kind, 'organisation');
   });
 
-  test(`${name}: a name that comes back has another id`, async (t) => {
+  test(`${name}: a reused name has another id`, async (t) => {
     const database = await open(t);
     const id = await makeOrganisation(database, 'acme');
     await database.transaction((db) => deleteAccount(db, { id, name: acme }));
     assert.notEqual(await makeOrganisation(database, 'acme'), id);
   });
 
-  test(`${name}: accounts of a kind are listed in byte order, page by page`, async (t) => {
+  test(`${name}: lists accounts of a kind in byte order, page by page`, async (t) => {
     const database = await open(t);
     for (const user of ['b', 'a-b', 'a_b', 'a.b', 'a0']) await makeUser(database, user);
     await makeOrganisation(database, 'a1');
@@ -71,7 +71,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await names('b', 2), []);
   });
 
-  test(`${name}: who is disabled stays so since then until it is enabled`, async (t) => {
+  test(`${name}: disabling a disabled account keeps its time`, async (t) => {
     const database = await open(t);
     const id = await makeUser(database, 'alice');
     const disabledAt = async () => (await findAccountById(database.read, id))?.disabledAt;
@@ -86,7 +86,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: the default visibility is the account's own`, async (t) => {
+  test(`${name}: sets the default visibility of one account`, async (t) => {
     const database = await open(t);
     const [one, other] = [await makeOrganisation(database, 'one'), await makeOrganisation(database, 'other')];
     await database.transaction((db) => setDefaultVisibility(db, one, 'public'));
@@ -94,7 +94,7 @@ for (const { name, open } of dialects) {
     assert.equal((await findAccountById(database.read, other))?.defaultVisibility, 'private');
   });
 
-  test(`${name}: an account goes with its robots and all that was theirs, and nothing of others`, async (t) => {
+  test(`${name}: deletes an account with its robots and all their data, and nothing of others`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     const ids = [await makeOrganisation(database, 'acme'), await makeOrganisation(database, 'other')];
@@ -145,7 +145,7 @@ for (const { name, open } of dialects) {
     assert.equal((await findAccount(database.read, 'other+ci' as AccountName))?.ownerId, ids[1]);
   });
 
-  test(`${name}: what looks like SQL reaches the database as text`, async (t) => {
+  test(`${name}: stores SQL injection attempts as text`, async (t) => {
     const database = await open(t);
     for (const text of ["'; drop table accounts; --", '%', "' or '1'='1"]) {
       assert.equal(await findAccount(database.read, text as Namespace), undefined);
@@ -154,7 +154,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: of transactions that lock the accounts, each sees what the one before has done`, async (t) => {
+  test(`${name}: transactions that lock accounts see each other's changes`, async (t) => {
     const database = await open(t);
     const seen = await Promise.all(
       Array.from({ length: 10 }, (_, index) =>

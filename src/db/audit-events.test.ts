@@ -17,7 +17,7 @@ const insert = (database: Database, events: readonly NewAuditEvent[]): Promise<v
   database.transaction((db) => insertAuditEvents(db, events));
 
 for (const { name, open } of dialects) {
-  test(`${name}: events come back as they were written, oldest first, and in the order told where times are the same`, async (t) => {
+  test(`${name}: lists events as they were written, by time and then by id`, async (t) => {
     const database = await open(t);
     const full: NewAuditEvent = {
       ...event,
@@ -35,7 +35,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(rows, [full, { ...event, actor_name: 'second' }, { ...event, at: 3 }]);
   });
 
-  test(`${name}: each filter keeps what it says, and pages together hold everything once`, async (t) => {
+  test(`${name}: applies each filter, and pages contain every event once`, async (t) => {
     const database = await open(t);
     const events = Array.from(
       { length: 60 },
@@ -75,7 +75,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: old events are deleted oldest first, no more at once than asked`, async (t) => {
+  test(`${name}: deletes old events, oldest first, up to the limit`, async (t) => {
     const database = await open(t);
     await insert(
       database,

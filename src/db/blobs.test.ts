@@ -27,7 +27,7 @@ import { findOrCreateRepository } from './repositories.ts';
 const other = parseName('other');
 const digest = digestNumber(1);
 
-/** Blobs of one repository, all recorded at the time 100. */
+/** Records blobs of one repository at time 100. */
 async function withBlobs(database: Database, digests: readonly Digest[] = [digest]): Promise<number> {
   const repository = await makeRepository(database);
   await database.transaction(async (db) => {
@@ -40,7 +40,7 @@ async function withBlobs(database: Database, digests: readonly Digest[] = [diges
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a blob is found in the repository that holds it, and nowhere else`, async (t) => {
+  test(`${name}: finds a blob only in the repository that holds it`, async (t) => {
     const database = await open(t);
     const { read } = database;
     const repository = await withBlobs(database);
@@ -57,7 +57,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await held(elsewhere, [digest]), new Set());
   });
 
-  test(`${name}: as many links are listed from any digest on, its own before others`, async (t) => {
+  test(`${name}: lists the same number of links for any digest, its own first`, async (t) => {
     const database = await open(t);
     await withBlobs(database, [1, 3, 5].map(digestNumber));
     const elsewhere = await makeRepository(database, other);
@@ -75,7 +75,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await links(6, 1), [`1 ${repositoryName} stored`], 'from the beginning again');
   });
 
-  test(`${name}: a blob is taken from one repository and stays in the others`, async (t) => {
+  test(`${name}: unlinks a blob from one repository only`, async (t) => {
     const database = await open(t);
     const repository = await withBlobs(database);
     const elsewhere = await makeRepository(database, other);
@@ -87,7 +87,7 @@ for (const { name, open } of dialects) {
     assert.ok(await findBlob(database.read, other, digest));
   });
 
-  test(`${name}: a blob that nobody holds is due after its review, in digest order`, async (t) => {
+  test(`${name}: lists unheld blobs after their grace period, in digest order`, async (t) => {
     const database = await open(t);
     const repository = await withBlobs(database, [3, 1, 2, 4].map(digestNumber));
     await database.transaction(async (db) => {
@@ -108,7 +108,7 @@ for (const { name, open } of dialects) {
     'a mount': async (db: Db) => linkBlob(db, await findOrCreateRepository(db, other, 1), digest, 300),
   };
   for (const [what, show] of Object.entries(interests)) {
-    test(`${name}: ${what} keeps a blob from being deleted`, async (t) => {
+    test(`${name}: ${what} prevents the deletion of a blob`, async (t) => {
       const database = await open(t);
       const repository = await withBlobs(database);
       await database.transaction((db) => unlinkBlob(db, repository, digest));
@@ -118,7 +118,7 @@ for (const { name, open } of dialects) {
     });
   }
 
-  test(`${name}: a manifest keeps what its repository holds from being deleted, and nothing of another`, async (t) => {
+  test(`${name}: a manifest postpones the review of its repository's blobs, not of another's`, async (t) => {
     const database = await open(t);
     const theirs = digestNumber(2);
     const repository = await withBlobs(database, [digest, theirs]);
@@ -137,7 +137,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual([await fence(digest), await fence(theirs)], [false, true]);
   });
 
-  test(`${name}: manifests that need the same blob within a minute do not wait for each other`, async (t) => {
+  test(`${name}: manifests with the same blob within a minute do not block each other`, async (t) => {
     const database = await open(t);
     const repository = await withBlobs(database);
     const need = (now: number) =>
@@ -153,14 +153,14 @@ for (const { name, open } of dialects) {
     );
   });
 
-  test(`${name}: a blob that a repository holds cannot be fenced, however old`, async (t) => {
+  test(`${name}: does not fence a held blob, however old`, async (t) => {
     const database = await open(t);
     await withBlobs(database);
     assert.equal(await database.transaction((db) => fenceDeletion(db, digest, 0, dueBefore(1e15))), false);
     assert.ok(await findBlob(database.read, repositoryName, digest));
   });
 
-  test(`${name}: a deletion is decided once, then carried out; new bytes go to the next generation`, async (t) => {
+  test(`${name}: a deletion is decided once, then completed; new bytes go to the next generation`, async (t) => {
     const database = await open(t);
     const repository = await withBlobs(database);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
@@ -175,7 +175,7 @@ for (const { name, open } of dialects) {
       (await listDeletions(database.read, '', 10)).map((blob) => ({ ...blob })),
       [{ digest, generation: 1 }],
     );
-    // Deleted bytes are no blob, even for a repository that comes to be linked.
+    // A deleted blob is not found, even in a repository linked later.
     await database.transaction((db) => linkBlob(db, repository, digest, 300));
     assert.equal(await findBlob(database.read, repositoryName, digest), undefined);
     assert.deepEqual(
@@ -196,7 +196,7 @@ for (const { name, open } of dialects) {
     );
   });
 
-  test(`${name}: bytes whose deletion was decided are neither recorded under their old key nor wanted again`, async (t) => {
+  test(`${name}: bytes whose deletion is decided can be neither recorded under their old key nor postponed`, async (t) => {
     const database = await open(t);
     const repository = await withBlobs(database);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
@@ -211,7 +211,7 @@ for (const { name, open } of dialects) {
     assert.equal(await database.transaction((db) => postponeReview(db, digest, 300)), true);
   });
 
-  test(`${name}: a late end of a deletion does not touch bytes that came meanwhile`, async (t) => {
+  test(`${name}: a late recordDeleted does not affect bytes stored meanwhile`, async (t) => {
     const database = await open(t);
     const repository = await withBlobs(database);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
@@ -221,7 +221,7 @@ for (const { name, open } of dialects) {
     assert.equal((await findBytes(database.read, digest))?.state, 'stored');
   });
 
-  test(`${name}: bytes without a row are parked, unless a row has come to know them`, async (t) => {
+  test(`${name}: parks bytes without a row, unless there is a row by then`, async (t) => {
     const database = await open(t);
     const park = (digest: Digest, generation: number) =>
       database.transaction((db) => parkBlob(db, { digest, size: 5, generation }, 100));
@@ -237,7 +237,7 @@ for (const { name, open } of dialects) {
     assert.equal(await park(digestNumber(2), 0), false);
   });
 
-  test(`${name}: a parked blob is due by the time at which it was parked, however uninteresting`, async (t) => {
+  test(`${name}: a parked blob is due by its parking time, not by its review`, async (t) => {
     const database = await open(t);
     await database.transaction((db) => parkBlob(db, { digest, size: 5, generation: 0 }, 100));
     const due = async (parked: number) =>
@@ -249,7 +249,7 @@ for (const { name, open } of dialects) {
     assert.equal(await countParked(database.read), 0);
   });
 
-  test(`${name}: a push of a parked blob's digest makes it an ordinary one`, async (t) => {
+  test(`${name}: a push makes a parked blob an ordinary one`, async (t) => {
     const database = await open(t);
     await database.transaction((db) => parkBlob(db, { digest, size: 5, generation: 0 }, 100));
     const stored = await database.transaction((db) =>
@@ -259,7 +259,7 @@ for (const { name, open } of dialects) {
   });
 }
 
-/** Whether it is parked or not. */
+/** Due times for blobs, parked or not. */
 function dueBefore(time: number): DueBefore {
   return { reviewed: time, parked: time };
 }

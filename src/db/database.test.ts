@@ -10,7 +10,7 @@ const a = parseName('a');
 const create = (db: Db) => findOrCreateRepository(db, a, 1);
 
 for (const { name, open } of dialects) {
-  test(`${name}: read sees nothing of a transaction before its commit, and all of it after`, async (t) => {
+  test(`${name}: read sees a transaction only after its commit`, async (t) => {
     const database = await open(t);
     const id = await database.transaction(async (db) => {
       const made = await create(db);
@@ -22,7 +22,7 @@ for (const { name, open } of dialects) {
     assert.equal(await findRepository(database.read, a), id);
   });
 
-  test(`${name}: a transaction that throws changes nothing and rejects with what it threw`, async (t) => {
+  test(`${name}: a transaction that throws changes nothing and rejects with the error`, async (t) => {
     const database = await open(t);
     const reason = new Error('changed my mind');
     const failing = database.transaction(async (db) => {
@@ -34,7 +34,7 @@ for (const { name, open } of dialects) {
     await makeRepository(database, a);
   });
 
-  test(`${name}: a statement that fails changes nothing, and the next transaction runs`, async (t) => {
+  test(`${name}: a failed statement changes nothing, and the next transaction runs`, async (t) => {
     const database = await open(t);
     await makeRepository(database, a);
     const failing = database.transaction(async (db) => {
@@ -46,7 +46,7 @@ for (const { name, open } of dialects) {
     await makeRepository(database, parseName('b'));
   });
 
-  test(`${name}: transactions that wait in their midst do not mix`, async (t) => {
+  test(`${name}: concurrent transactions that wait in between are isolated`, async (t) => {
     const database = await open(t);
     let running = 0;
     const ids = await Promise.all(
@@ -68,7 +68,7 @@ for (const { name, open } of dialects) {
     assert.equal(new Set(ids.filter((id) => id !== undefined)).size, 1);
   });
 
-  test(`${name}: what does not wait for the disk is committed all the same`, async (t) => {
+  test(`${name}: commits a transaction with durable: false`, async (t) => {
     const database = await open(t);
     const id = await database.transaction(create, { durable: false });
     assert.equal(await findRepository(database.read, a), id);
@@ -79,7 +79,7 @@ for (const { name, open } of dialects) {
     await assert.rejects(create(database.read), /readonly|read-only/);
   });
 
-  test(`${name}: a database that is open answers a ping`, async (t) => {
+  test(`${name}: an open database answers a ping`, async (t) => {
     await (await open(t)).ping();
   });
 }

@@ -7,7 +7,7 @@ import { deleteGrant, type Grantee, listGrants, upsertGrant } from './grants.ts'
 import { nameNamespaces } from './migrations/0007-grants.ts';
 
 for (const { name, open } of dialects) {
-  test(`${name}: a grantee has one role by one pattern, whoever else has grants`, async (t) => {
+  test(`${name}: a grantee has one role per pattern, independent of other grantees`, async (t) => {
     const database = await open(t);
     const acme = await makeOrganisation(database, 'acme');
     const alice = { account: await makeUser(database, 'alice') };
@@ -43,7 +43,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await list(), ['acme/app write user alice 7', 'acme/app read robot acme+deploy 7']);
   });
 
-  test(`${name}: grants by a part of a namespace's name become one for each namespace that is there`, async (t) => {
+  test(`${name}: migration replaces grants with a wildcard in the namespace by one per existing namespace`, async (t) => {
     const database = await open(t);
     const alice = { account: await makeUser(database, 'alice') };
     const acme = await makeOrganisation(database, 'acme');

@@ -22,7 +22,7 @@ function giveBack(database: Database, holder: string, at: number): Promise<boole
 }
 
 for (const dialect of dialects) {
-  test(`${dialect.name}: a lease is one holder's until its time is over`, async (t) => {
+  test(`${dialect.name}: a lease has one holder until it expires`, async (t) => {
     const database = await dialect.open(t);
     assert.equal(await take(database, 'a', 10_000), true);
     assert.equal(await take(database, 'b', 10_050), false);
@@ -30,25 +30,25 @@ for (const dialect of dialects) {
     assert.equal(await take(database, 'a', 10_052), false);
   });
 
-  test(`${dialect.name}: the holder itself may take it again`, async (t) => {
+  test(`${dialect.name}: the holder may take its lease again`, async (t) => {
     const database = await dialect.open(t);
     await take(database, 'a', 10_000);
     assert.equal(await take(database, 'a', 10_020), true);
     assert.equal(await take(database, 'b', 10_070), false);
   });
 
-  test(`${dialect.name}: a renewal keeps the others out, and tells who was too late`, async (t) => {
+  test(`${dialect.name}: a renewal extends the lease, and fails for a former holder`, async (t) => {
     const database = await dialect.open(t);
     await take(database, 'a', 10_000);
     assert.equal(await renew(database, 'a', 10_040), true);
     assert.equal(await take(database, 'b', 10_090), false);
-    assert.equal(await renew(database, 'a', 10_200), true, 'nobody has taken it, however late it is');
+    assert.equal(await renew(database, 'a', 10_200), true, 'renewed late, but not taken by another');
     assert.equal(await take(database, 'b', 10_251), true);
     assert.equal(await renew(database, 'a', 10_252), false);
-    assert.equal(await take(database, 'a', 10_301), false, 'a renewal of the former holder changed nothing');
+    assert.equal(await take(database, 'a', 10_301), false, 'the failed renewal changed nothing');
   });
 
-  test(`${dialect.name}: what was given back rests as long as each taker wants`, async (t) => {
+  test(`${dialect.name}: a released lease can be taken once restedSince has passed`, async (t) => {
     const database = await dialect.open(t);
     await take(database, 'a', 10_000);
     assert.equal(await giveBack(database, 'b', 10_020), false);
@@ -57,10 +57,10 @@ for (const dialect of dialects) {
     for (const holder of ['a', 'b']) assert.equal(await take(database, holder, 11_019), false, holder);
     assert.equal(await take(database, 'b', 11_020), true);
     await giveBack(database, 'b', 0);
-    assert.equal(await take(database, 'a', 11_021), true, 'given back as if it had never been held');
+    assert.equal(await take(database, 'a', 11_021), true, 'released as if never held');
   });
 
-  test(`${dialect.name}: a time far ahead was written by a wrong clock, and binds nobody`, async (t) => {
+  test(`${dialect.name}: ignores an end far in the future, written by a wrong clock`, async (t) => {
     const database = await dialect.open(t);
     const nextYear = 10_000 + 365 * 86_400_000;
     await take(database, 'a', nextYear);
@@ -69,14 +69,14 @@ for (const dialect of dialects) {
     assert.equal(await take(database, 'a', 10_000), true);
   });
 
-  test(`${dialect.name}: of many who take at once, one gets it`, async (t) => {
+  test(`${dialect.name}: one of many concurrent takers gets the lease`, async (t) => {
     const database = await dialect.open(t);
     const holders = Array.from({ length: 8 }, (_, i) => `holder ${i}`);
     const taken = await Promise.all(holders.map((holder) => take(database, holder, 10_000)));
     assert.equal(taken.filter(Boolean).length, 1);
   });
 
-  test(`${dialect.name}: leases of different names know nothing of each other`, async (t) => {
+  test(`${dialect.name}: leases of different names are independent`, async (t) => {
     const database = await dialect.open(t);
     await take(database, 'a', 10_000);
     const other = { name: 'other', holder: 'b', now: 10_000, until: 10_050, restedSince: 0 };

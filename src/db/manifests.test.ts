@@ -33,7 +33,7 @@ function insert(
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a manifest is found by digest and by tag, in its own repository only`, async (t) => {
+  test(`${name}: finds a manifest by digest and by tag, in its repository only`, async (t) => {
     const database = await open(t);
     const { read } = database;
     const repository = await makeRepository(database);
@@ -64,7 +64,7 @@ for (const { name, open } of dialects) {
     ['no bytes', Buffer.alloc(0)],
     ['4 MiB', Buffer.alloc(4 << 20, 7)],
   ] as const) {
-    test(`${name}: a manifest of ${what} comes back as it went in`, async (t) => {
+    test(`${name}: returns a manifest of ${what} unchanged`, async (t) => {
       const database = await open(t);
       const id = await insert(database, await makeRepository(database), one, bytes);
       const content = await findManifestContent(database.read, id);
@@ -73,7 +73,7 @@ for (const { name, open } of dialects) {
     });
   }
 
-  test(`${name}: a repository holds a manifest once`, async (t) => {
+  test(`${name}: a repository cannot have a manifest twice`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     await insert(database, repository, one);
@@ -81,7 +81,7 @@ for (const { name, open } of dialects) {
     await insert(database, await makeRepository(database, other), one);
   });
 
-  test(`${name}: the ids of deleted manifests are never used again, as caches remember them`, async (t) => {
+  test(`${name}: ids of deleted manifests are never reused, as caches keep them`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     const seen = new Set<number>();
@@ -94,7 +94,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: what a manifest needs is recorded once for each digest and goes with it`, async (t) => {
+  test(`${name}: references are recorded once per digest and deleted with the manifest`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     const id = await insert(database, repository, one);
@@ -109,7 +109,7 @@ for (const { name, open } of dialects) {
     assert.equal(await findReferring(database.read, repository, two), undefined);
   });
 
-  test(`${name}: a manifest that a tag stands on cannot be deleted under it`, async (t) => {
+  test(`${name}: a tagged manifest cannot be deleted`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     const id = await insert(database, repository, one);
@@ -120,7 +120,7 @@ for (const { name, open } of dialects) {
     );
   });
 
-  test(`${name}: of many digests those held are told, whatever the number and the text`, async (t) => {
+  test(`${name}: heldManifests returns the held ones of any number of digests`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     for (let i = 0; i < 10; i++) await insert(database, repository, digestNumber(i));

@@ -4,7 +4,7 @@ import { dialects, makeOrganisation, makeUser } from '../../test/support/databas
 import { findMemberRole, listMembers, listMemberships, removeMember, setMember } from './members.ts';
 
 for (const { name, open } of dialects) {
-  test(`${name}: a member has one role, the last that was set, and none once removed`, async (t) => {
+  test(`${name}: a member has the last role set, and none once removed`, async (t) => {
     const database = await open(t);
     const [acme, other] = [
       await makeOrganisation(database, 'acme'),
@@ -23,7 +23,7 @@ for (const { name, open } of dialects) {
     assert.equal(await database.transaction((db) => removeMember(db, acme, alice)), false);
   });
 
-  test(`${name}: members are listed by organisation and by user`, async (t) => {
+  test(`${name}: lists members by organisation and by user`, async (t) => {
     const database = await open(t);
     const acme = await makeOrganisation(database, 'acme');
     const zoo = await makeOrganisation(database, 'zoo');

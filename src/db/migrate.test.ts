@@ -38,7 +38,7 @@ test('migrating again changes nothing', async () => {
   assert.deepEqual(tables(), made);
 });
 
-test('a step that fails leaves the steps before it, nothing of its own, and can be tried again', async () => {
+test('a failed step keeps the steps before it, is rolled back, and can be retried', async () => {
   const { db, tables } = memory();
   await assert.rejects(
     migrate(db, { '0001-registry': registry, '0002-failing': failing }),
@@ -50,7 +50,7 @@ test('a step that fails leaves the steps before it, nothing of its own, and can 
   assert.ok(tables().includes('second'));
 });
 
-test('a database that a newer Berth has written is refused, by name, and left alone', async () => {
+test('rejects the schema of a newer version by name and does not change it', async () => {
   const { db, tables } = memory();
   await migrate(db, { '0001-registry': registry, '0002-second': second });
   const before = tables();
@@ -58,7 +58,7 @@ test('a database that a newer Berth has written is refused, by name, and left al
   assert.deepEqual(tables(), before);
 });
 
-test('who may only look finds the schema of this version, of another one, or none at all', async () => {
+test('requireCurrentSchema tells the current schema from another one and from none', async () => {
   const { db, tables } = memory();
   await assert.rejects(requireCurrentSchema(db), EmptyDatabase);
   await migrate(db, { '0001-registry': registry });

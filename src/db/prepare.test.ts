@@ -5,7 +5,7 @@ import { parseName } from '../oci/name.ts';
 import { first, type Params, prepare } from './prepare.ts';
 
 for (const { name, open } of dialects) {
-  test(`${name}: a prepared query is built once for a database, and runs on read and in transactions`, async (t) => {
+  test(`${name}: builds a prepared query once per database, for read and transactions`, async (t) => {
     const [one, two] = [await open(t), await open(t)];
     const id = await makeRepository(one, parseName('a'));
     let built = 0;
@@ -20,12 +20,12 @@ for (const { name, open } of dialects) {
       );
       assert.equal((await first(find(one.read, { name: 'a' })))?.id, id);
     }
-    assert.equal(await first(find(two.read, { name: 'a' })), undefined, 'another database has its own');
-    // Reading and writing go over different connections of one database, which may each have built it.
+    assert.equal(await first(find(two.read, { name: 'a' })), undefined, 'another database has its own query');
+    // The read and write connections of a database may each build it.
     assert.ok(built <= 3, `built ${built} times`);
   });
 
-  test(`${name}: a parameter may stand in several places, beside constants`, async (t) => {
+  test(`${name}: a parameter may occur several times, beside constants`, async (t) => {
     const database = await open(t);
     await makeRepository(database, parseName('a'));
     const find = prepare((db, p: Params<{ other: string; name: string }>) =>
@@ -44,7 +44,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await find(database.read, { other: 'a', name: 'b' }), []);
   });
 
-  test(`${name}: a query that fails rejects and does not throw`, async (t) => {
+  test(`${name}: a failed query rejects instead of throwing`, async (t) => {
     const database = await open(t);
     const broken = prepare((db) =>
       db

@@ -4,7 +4,7 @@ import { dialects } from '../../test/support/databases.ts';
 import { countPull, deletePullCounts, findPullCount } from './pull-counts.ts';
 
 for (const { name, open } of dialects) {
-  test(`${name}: pulls count up to the limit and no further, each subject and window by itself`, async (t) => {
+  test(`${name}: counts pulls up to the limit, for each subject and window`, async (t) => {
     const database = await open(t);
     const count = (subject: string, start: number) =>
       database.transaction((db) => countPull(db, { subject, start }, 2), { durable: false });
@@ -16,7 +16,7 @@ for (const { name, open } of dialects) {
     assert.equal(await findPullCount(database.read, { subject: 'user:1', start: 300 }), 0);
   });
 
-  test(`${name}: pulls at the same time are all counted, and no more go through than may`, async (t) => {
+  test(`${name}: concurrent pulls are all counted and do not exceed the limit`, async (t) => {
     const database = await open(t);
     const window = { subject: 'user:1', start: 0 };
     const counts = await Promise.all(
@@ -26,7 +26,7 @@ for (const { name, open } of dialects) {
     assert.equal(new Set(counts).size, 21);
   });
 
-  test(`${name}: windows that are over are deleted, no more at once than asked`, async (t) => {
+  test(`${name}: deletes old windows, up to the limit`, async (t) => {
     const database = await open(t);
     for (const start of [1, 2, 3, 4]) {
       await database.transaction((db) => countPull(db, { subject: 'user:1', start }, 9));

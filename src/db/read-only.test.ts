@@ -11,7 +11,7 @@ const a = parseName('a');
 const b = parseName('b');
 
 for (const { name, open } of dialects) {
-  test(`${name}: while a registry is read-only a transaction is refused with the reason, and reads go on`, async (t) => {
+  test(`${name}: a read-only registry rejects transactions with the reason and serves reads`, async (t) => {
     const database = await open(t);
     const guarded = refuseWhenReadOnly(database);
     const id = await guarded.transaction((db) => findOrCreateRepository(db, a, 1));
@@ -24,7 +24,7 @@ for (const { name, open } of dialects) {
     await guarded.transaction((db) => findOrCreateRepository(db, b, 1));
   });
 
-  test(`${name}: nothing is committed after a registry became read-only`, async (t) => {
+  test(`${name}: nothing is committed after a registry has become read-only`, async (t) => {
     const database = await open(t);
     const guarded = refuseWhenReadOnly(database);
     const begun = Promise.withResolvers<void>();
@@ -41,14 +41,14 @@ for (const { name, open } of dialects) {
     const setting = database
       .transaction((db) => setProperty(db, 'read-only', 'moving'))
       .then(() => ended.push('read-only'));
-    // Another write, which comes while the property is being set, has either ended before it or is refused.
+    // A write that begins while the property is being set either commits before it or is rejected.
     const later = guarded
       .transaction((db) => findOrCreateRepository(db, b, 1))
       .then(
         () => ended.push('later write'),
         (error) => assert.ok(error instanceof ReadOnlyRegistry),
       );
-    // A property that did not wait would be set by now.
+    // A setProperty that did not wait would be done by now.
     for (let i = 0; i < 50; i++) await findRepository(database.read, a);
     const tooEarly = ended.includes('read-only');
     goOn.resolve();

@@ -23,7 +23,7 @@ function insert(database: Database, repository: number, number: number, artifact
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: what refers to a digest is listed by rank and digest, page by page, and by type`, async (t) => {
+  test(`${name}: lists referrers by rank and digest, page by page, and by type`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     const elsewhere = await makeRepository(database, parseName('other'));
@@ -47,7 +47,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await list({}, 10, "odd' or '1'='1"), []);
   });
 
-  test(`${name}: what an index lists is seen as far as it is there, in its own repository`, async (t) => {
+  test(`${name}: lists the existing children of an index in its repository`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     const elsewhere = await makeRepository(database, parseName('other'));

@@ -23,7 +23,7 @@ import {
 import { everyName, listInRange } from './repository-ranges.ts';
 import { insertUpload } from './uploads.ts';
 
-/** The names of those among the first `limit` after `after` that hold a manifest. */
+/** Of the first `limit` repositories after `after`, the names of those with a manifest. */
 async function shownNames(database: Database, after: string, limit: number): Promise<string[]> {
   const rows = await listInRange(database.read, everyName, after, limit);
   return rows.filter(({ shown }) => shown).map(({ name }) => name);
@@ -39,7 +39,7 @@ const manifest = {
 };
 
 for (const { name, open } of dialects) {
-  test(`${name}: a repository comes to be once, and keeps its id`, async (t) => {
+  test(`${name}: a repository is created once and keeps its id`, async (t) => {
     const database = await open(t);
     const a = parseName('a');
     assert.equal(await findRepository(database.read, a), undefined);
@@ -49,15 +49,15 @@ for (const { name, open } of dialects) {
     assert.notEqual(await makeRepository(database, parseName('b')), id);
   });
 
-  test(`${name}: many who make the same repository at once make one`, async (t) => {
+  test(`${name}: concurrent creations of a repository create one`, async (t) => {
     const database = await open(t);
     const ids = await Promise.all(Array.from({ length: 50 }, () => makeRepository(database, parseName('a'))));
     assert.equal(new Set(ids).size, 1);
   });
 
-  test(`${name}: repositories that hold a manifest are listed in byte order, page by page`, async (t) => {
+  test(`${name}: lists repositories with manifests in byte order, page by page`, async (t) => {
     const database = await open(t);
-    // Where '/' (0x2f) sorts between '-' and '0', as a language's order does not have it.
+    // '/' (0x2f) sorts between '-' and '0', unlike in linguistic collations.
     const names = ['a', 'a-b', 'a.b', 'a/b', 'a0', 'a_b', 'b'].map(parseName);
     for (const repository of [...names].reverse()) {
       const id = await makeRepository(database, repository);
@@ -77,7 +77,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await shownNames(database, 'zzz', 10), []);
   });
 
-  test(`${name}: a repository that lost its last manifest is not listed, and is still there`, async (t) => {
+  test(`${name}: a repository without manifests is not listed, but still exists`, async (t) => {
     const database = await open(t);
     const id = await makeRepository(database, parseName('a'));
     const held = await database.transaction((db) => insertManifest(db, { ...manifest, repository: id }, 1));
@@ -86,7 +86,7 @@ for (const { name, open } of dialects) {
     assert.equal(await findRepository(database.read, parseName('a')), id);
   });
 
-  test(`${name}: a namespace uses the repositories below it that hold a manifest or take an upload`, async (t) => {
+  test(`${name}: repositoriesInUse returns those with a manifest or an open upload`, async (t) => {
     const database = await open(t);
     const used = ['acme', 'acme-b/x', 'acme/a', 'acme/b/c', 'acme/z', 'acme0/x', 'acmea/x', 'b/acme/x'];
     for (const repository of used) {
@@ -110,7 +110,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await of('acm', 2), { count: 0, names: [] });
   });
 
-  test(`${name}: repositories are found by any number of names at once`, async (t) => {
+  test(`${name}: finds repositories by any number of names`, async (t) => {
     const database = await open(t);
     const [a, b, c] = ['a', 'b', 'c'].map(parseName) as [RepositoryName, RepositoryName, RepositoryName];
     const ids = [await makeRepository(database, a), await makeRepository(database, b)];
@@ -122,7 +122,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await findRepositoryRows(database.read, []), []);
   });
 
-  test(`${name}: of many namespaces those are free that nobody has and in which nothing is stored`, async (t) => {
+  test(`${name}: freeNamespaces returns those without an owner and manifests`, async (t) => {
     const database = await open(t);
     const names = ['a.b', 'account', 'empty', 'full', 'ful', 'uploading', 'unknown', 'zz'] as Namespace[];
     await makeOrganisation(database, 'account');
@@ -145,7 +145,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await freeNamespaces(database.read, [], alice), new Set());
   });
 
-  test(`${name}: a namespace's empty repositories go with what they hold, and others stay`, async (t) => {
+  test(`${name}: deletes a namespace's empty repositories with their rows, and no others`, async (t) => {
     const database = await open(t);
     const ids = new Map<string, number>();
     for (const repository of ['acme/empty', 'acme/full', 'other/empty']) {
@@ -168,9 +168,9 @@ for (const { name, open } of dialects) {
     assert.equal(await findRepository(database.read, parseName('acme/full')), full);
   });
 
-  test(`${name}: what looks like SQL reaches the database as text`, async (t) => {
+  test(`${name}: stores SQL injection attempts as text`, async (t) => {
     const database = await open(t);
-    // No parser lets these through; that they do no harm is not the parser's merit (C16).
+    // Parsers reject these names; queries must be safe without them (C16).
     for (const text of ["'; drop table repositories; --", 'a"b', '\\', '$1', '?', '%', "' or '1'='1"]) {
       const name = text as RepositoryName;
       assert.equal(await findRepository(database.read, name), undefined);

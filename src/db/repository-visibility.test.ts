@@ -6,7 +6,7 @@ import { setDefaultVisibility } from './accounts.ts';
 import { findRepositoryRow, setVisibility } from './repositories.ts';
 
 for (const { name, open } of dialects) {
-  test(`${name}: a new repository is as public as its namespace has them, and stays so`, async (t) => {
+  test(`${name}: a new repository gets its namespace's default visibility and keeps it`, async (t) => {
     const database = await open(t);
     const acme = await makeOrganisation(database, 'acme');
     const alpine = await makeUser(database, 'alpine');
@@ -23,12 +23,12 @@ for (const { name, open } of dialects) {
     });
     assert.equal(await visibilityOf('acme/app'), 'public');
     assert.equal(await visibilityOf('acme/a/b/c'), 'public');
-    assert.equal(await visibilityOf('acme/before'), 'private', 'what is there already does not change');
-    assert.equal(await visibilityOf('acme-2/app'), 'private', 'nobody has that namespace');
+    assert.equal(await visibilityOf('acme/before'), 'private', 'existing repositories do not change');
+    assert.equal(await visibilityOf('acme-2/app'), 'private', 'a namespace without an owner');
     assert.equal(await visibilityOf('alpine'), 'private', "a single name is not its namesake's");
   });
 
-  test(`${name}: a repository is made public or private alone`, async (t) => {
+  test(`${name}: sets the visibility of one repository`, async (t) => {
     const database = await open(t);
     const [a, b] = ['a', 'b'].map(parseName) as [ReturnType<typeof parseName>, ReturnType<typeof parseName>];
     const id = await makeRepository(database, a);

@@ -14,13 +14,13 @@ for (const [text, storable] of [
   ['\ud800', false],
   ['\udc00\ud800', false],
 ] as const) {
-  test(`${JSON.stringify(text)} ${storable ? 'is kept by every database as it is' : 'is not'}`, () => {
+  test(`${JSON.stringify(text)} is ${storable ? '' : 'not '}storable unchanged in every database`, () => {
     assert.equal(isStorable(text), storable);
   });
 }
 
 for (const { name, open } of dialects.filter(({ name }) => name === 'PostgreSQL')) {
-  test(`${name}: a text with a NUL that nobody has asked about is a mistake of the request's`, async (t) => {
+  test(`${name}: an unchecked text with a NUL is a client error`, async (t) => {
     const { read } = await open(t);
     const queries = [() => findTrustsIn(read, 'a\0', 'b'), () => findTeamsOfGroups(read, ['a\0'])];
     for (const query of queries) {

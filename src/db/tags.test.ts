@@ -23,7 +23,7 @@ async function manifests(database: Database, repository: number): Promise<[numbe
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a tag stands where it was moved last, in its own repository`, async (t) => {
+  test(`${name}: a tag points to where it was last moved, in its repository`, async (t) => {
     const database = await open(t);
     const { read } = database;
     const repository = await makeRepository(database);
@@ -43,7 +43,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await listTags(read, parseName('other'), '', 10), []);
   });
 
-  test(`${name}: a tag is deleted alone, the tags of a manifest together`, async (t) => {
+  test(`${name}: deletes one tag, or all tags of a manifest`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     const [first, second] = await manifests(database, repository);
@@ -58,7 +58,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await listTags(database.read, repositoryName, '', 10), ['d']);
   });
 
-  test(`${name}: tags are listed by their bytes, and paging sees each once`, async (t) => {
+  test(`${name}: lists tags in byte order, each once over all pages`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     const [manifest] = await manifests(database, repository);
@@ -84,7 +84,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await listTags(database.read, repositoryName, '', 0), []);
   });
 
-  test(`${name}: what looks like SQL reaches the database as text`, async (t) => {
+  test(`${name}: stores SQL injection attempts as text`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     const [manifest] = await manifests(database, repository);
@@ -104,11 +104,7 @@ for (const { name, open } of dialects) {
       assert.equal((await findTag(database.read, repository, tag))?.id, manifest);
     }
     assert.equal((await listTags(database.read, repositoryName, '', 100)).length, hostile.length);
-    assert.equal(
-      await findTag(database.read, repository, 'x' as Tag),
-      undefined,
-      '% and _ match nothing else',
-    );
+    assert.equal(await findTag(database.read, repository, 'x' as Tag), undefined, '% and _ are no wildcards');
     for (const tag of hostile) {
       assert.equal(await database.transaction((db) => deleteTag(db, repository, tag)), true);
     }

@@ -16,7 +16,7 @@ async function membersOf(database: Database, team: number): Promise<string[]> {
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a team's name is its own in its organisation, and free in others`, async (t) => {
+  test(`${name}: a team's name is unique in its organisation`, async (t) => {
     const database = await open(t);
     const [acme, other] = [
       await makeOrganisation(database, 'acme'),
@@ -35,7 +35,7 @@ for (const { name, open } of dialects) {
     assert.equal((await findTeam(database.read, other, 'dev'))?.id, others);
   });
 
-  test(`${name}: an organisation's teams are listed in byte order, page by page`, async (t) => {
+  test(`${name}: lists an organisation's teams in byte order, page by page`, async (t) => {
     const database = await open(t);
     const [acme, other] = [
       await makeOrganisation(database, 'acme'),
@@ -49,7 +49,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await names('a0', 2), ['b']);
   });
 
-  test(`${name}: one may be in a team by hand and by a group, and leave it either way`, async (t) => {
+  test(`${name}: an account may be in a team by hand and by a group, and leave either way`, async (t) => {
     const database = await open(t);
     const dev = await makeTeam(database, await makeOrganisation(database, 'acme'), 'dev');
     const [bob, alice] = [await makeUser(database, 'bob'), await makeUser(database, 'alice')];
@@ -64,7 +64,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await membersOf(database, dev), ['alice sso', 'bob local']);
   });
 
-  test(`${name}: a team that gets another group loses whom the former one had put there`, async (t) => {
+  test(`${name}: a team with another group loses the members of the former one`, async (t) => {
     const database = await open(t);
     const dev = await makeTeam(database, await makeOrganisation(database, 'acme'), 'dev');
     const [bob, alice] = [await makeUser(database, 'bob'), await makeUser(database, 'alice')];
@@ -80,7 +80,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await membersOf(database, dev), ['bob local']);
   });
 
-  test(`${name}: who leaves an organisation's teams stays in those of others, and nobody else leaves`, async (t) => {
+  test(`${name}: an account leaves the teams of one organisation only, and no other account does`, async (t) => {
     const database = await open(t);
     const [acme, other] = [
       await makeOrganisation(database, 'acme'),

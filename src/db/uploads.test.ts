@@ -21,7 +21,7 @@ const id = '6f1c0a52-6f0b-4a7c-9a3e-2f1f3d5b7c99';
 const digest = digestNumber(1);
 const owner = 'user:1';
 
-/** A session that was opened at the time 100. */
+/** Opens a session at time 100. */
 async function withUpload(database: Database, upload = id): Promise<number> {
   const repository = await makeRepository(database);
   await database.transaction((db) =>
@@ -30,14 +30,14 @@ async function withUpload(database: Database, upload = id): Promise<number> {
   return repository;
 }
 
-/** As a writer does that has just looked at the session. */
+/** Claims the session after reading its current writer. */
 async function claim(database: Database, writer: string, now: number, until = now + 50) {
   const before = (await findUpload(database.read, { name: repositoryName, id, owner }))?.writer ?? null;
   return database.transaction((db) => claimUpload(db, id, { before, writer, until, now }));
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a session is found in its own repository, by its owner only`, async (t) => {
+  test(`${name}: finds a session in its repository, for its owner only`, async (t) => {
     const database = await open(t);
     const repository_id = await withUpload(database);
     await makeRepository(database, parseName('other'));
@@ -56,7 +56,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual([await uploadExists(database.read, id), await countUploads(database.read)], [true, 1]);
   });
 
-  test(`${name}: one writer at a time, until its lease is over`, async (t) => {
+  test(`${name}: a session has one writer at a time, until its claim expires`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     assert.equal((await claim(database, 'a', 1000))?.id, id);
@@ -64,12 +64,12 @@ for (const { name, open } of dialects) {
     assert.equal(
       await claim(database, 'a', 1050),
       undefined,
-      'not even the same name: a writer is one request',
+      'the same writer neither: a writer is one request',
     );
     assert.equal((await claim(database, 'b', 1051))?.id, id);
   });
 
-  test(`${name}: a claim that ends later than any can end was made before the clock went back, and is taken over`, async (t) => {
+  test(`${name}: a claim with an implausibly late end, written by a wrong clock, can be taken over`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1e9);
@@ -77,7 +77,7 @@ for (const { name, open } of dialects) {
     assert.equal(await claim(database, 'c', 1000), undefined);
   });
 
-  test(`${name}: who takes a session over must have seen from whom`, async (t) => {
+  test(`${name}: taking a session over requires its current writer`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1000);
@@ -88,7 +88,7 @@ for (const { name, open } of dialects) {
     assert.equal((await take('a'))?.id, id);
   });
 
-  test(`${name}: its writer moves the staged bytes, nobody else`, async (t) => {
+  test(`${name}: only the writer can move the staged bytes`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1000);
@@ -98,14 +98,14 @@ for (const { name, open } of dialects) {
     assert.equal((await findUpload(database.read, { name: repositoryName, id, owner }))?.staged, 'here');
   });
 
-  test(`${name}: of many who want to write at once, one may`, async (t) => {
+  test(`${name}: one of many concurrent claims succeeds`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     const claims = await Promise.all(Array.from({ length: 20 }, (_, i) => claim(database, `w${i}`, 1000)));
     assert.equal(claims.filter((row) => row !== undefined).length, 1);
   });
 
-  test(`${name}: a lease is renewed by who has it, and by nobody else`, async (t) => {
+  test(`${name}: only the writer can renew its claim`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1000);
@@ -117,7 +117,7 @@ for (const { name, open } of dialects) {
     assert.equal(await renew('a'), false, 'taken over');
   });
 
-  test(`${name}: who releases a session records how far it came; who lost it records nothing`, async (t) => {
+  test(`${name}: a release records progress, but not after the claim was lost`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1000);
@@ -141,7 +141,7 @@ for (const { name, open } of dialects) {
     assert.ok(await claim(database, 'b', 1101), 'free again');
   });
 
-  test(`${name}: a session is ended by who holds it`, async (t) => {
+  test(`${name}: only the writer can delete a session`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1000);
@@ -151,7 +151,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual([await uploadExists(database.read, id), await countUploads(database.read)], [false, 0]);
   });
 
-  test(`${name}: sessions expire when nobody has touched them, the oldest first, and never under a writer`, async (t) => {
+  test(`${name}: unused sessions expire, oldest first, but never with a writer`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     const older = id.replace('6', '5');
@@ -167,7 +167,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await expired(1001, 1051, 1), [older]);
   });
 
-  test(`${name}: the claims of a process that died are given up at the start`, async (t) => {
+  test(`${name}: releaseAllClaims releases the claims of a dead process`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1000, 1e15);

@@ -16,7 +16,7 @@ import {
 const alice = 'alice' as Namespace;
 
 for (const { name, open } of dialects) {
-  test(`${name}: a user is found by name and by id, and no other kind of account is`, async (t) => {
+  test(`${name}: finds a user by name and by id, and no other kind of account`, async (t) => {
     const database = await open(t);
     const id = await makeUser(database, 'alice');
     const user = {
@@ -36,7 +36,7 @@ for (const { name, open } of dialects) {
     assert.equal(await findUserById(database.read, organisation), undefined);
   });
 
-  test(`${name}: users are listed in byte order, page by page`, async (t) => {
+  test(`${name}: lists users in byte order, page by page`, async (t) => {
     const database = await open(t);
     for (const user of ['b', 'a-b', 'a0']) await makeUser(database, user);
     await makeOrganisation(database, 'a1');
@@ -46,7 +46,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await names('a0', 2), ['b']);
   });
 
-  test(`${name}: what is not given of a user stays as it is`, async (t) => {
+  test(`${name}: updateUser changes only the given fields`, async (t) => {
     const database = await open(t);
     const id = await makeUser(database, 'alice');
     const update = (changes: Parameters<typeof updateUser>[2]) =>
@@ -65,7 +65,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await seen(), [null, false, false]);
   });
 
-  test(`${name}: a new password is told from the one before by its time, whatever the clock says`, async (t) => {
+  test(`${name}: a new password has a later time than the former one, even if the clock was set back`, async (t) => {
     const database = await open(t);
     const id = await makeUser(database, 'alice');
     const set = async (hash: string | null, now: number) => {
@@ -81,7 +81,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await set(null, 200), [null, 200]);
   });
 
-  test(`${name}: another hash of the same password takes no part in its time, and none of another password's`, async (t) => {
+  test(`${name}: replacePasswordHash keeps the time, and does not replace another hash`, async (t) => {
     const database = await open(t);
     const id = await makeUser(database, 'alice');
     const seen = async () => {
@@ -95,7 +95,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await seen(), ['argon2', 5]);
   });
 
-  test(`${name}: administrators who are disabled do not count`, async (t) => {
+  test(`${name}: does not count disabled administrators`, async (t) => {
     const database = await open(t);
     const count = () => countEnabledAdministrators(database.read);
     assert.equal(await count(), 0);

@@ -33,7 +33,7 @@ for (const [name, open] of [
   ['PostgreSQL', postgres],
 ] as const) {
   const skip = name === 'PostgreSQL' && whyUnusable('postgres');
-  test(`${name}: identities and tokens of before stay, and people sign in once more`, { skip }, async (t) => {
+  test(`${name}: keeps identities and tokens, and ends sessions`, { skip }, async (t) => {
     const db = await open(t);
     await migrate(db, before);
     const old = db as unknown as Kysely<Record<string, Record<string, unknown>>>;
@@ -62,7 +62,7 @@ for (const [name, open] of [
     assert.ok(
       (await insertIdentity(db, 'https://sso.example', 's-3', id)) > Math.max(one?.id ?? 0, two?.id ?? 0),
     );
-    await assert.rejects(insertIdentity(db, 'https://sso.example', 's-1', id), 'a subject is one person');
+    await assert.rejects(insertIdentity(db, 'https://sso.example', 's-1', id), 'a subject is unique');
     assert.deepEqual(await db.selectFrom('sessions').select('hash').execute(), []);
     const [kept] = await db.selectFrom('access_tokens').selectAll().execute();
     assert.deepEqual(

@@ -39,7 +39,7 @@ const types = [
 
 for (const [name, open] of Object.entries(openers)) {
   const skip = name === 'PostgreSQL' && whyUnusable('postgres');
-  test(`${name}: manifests that are there come to have a rank and the size of their annotations`, {
+  test(`${name}: existing manifests get a rank and the size of their annotations`, {
     skip,
   }, async (t) => {
     const db = await open(t);
@@ -86,7 +86,7 @@ for (const [name, open] of Object.entries(openers)) {
   });
 }
 
-test('on SQLite a row can be read up to its annotations without the megabytes behind them', async (t) => {
+test('SQLite reads the first columns of a row without the megabytes after them', async (t) => {
   const db = await (openers.SQLite as (t: TestContext) => Promise<Kysely<Schema>>)(t);
   await migrate(db);
   const { rows } = await sql<{ name: string }>`select name from pragma_table_info('manifests')`.execute(db);

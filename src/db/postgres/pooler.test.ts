@@ -12,11 +12,11 @@ import { temporaryDirectory } from '../../../test/support/temporary-directory.ts
 import { UnfitDatabase } from '../database.ts';
 import { openPostgres } from './postgres.ts';
 
-/** A new database behind a PgBouncer of its own; its URL there. */
+/** Starts a PgBouncer with a new database; returns its URL. */
 async function pooled(t: TestContext, settings: Record<string, string | number>): Promise<string> {
   const server = new URL(await openTestPostgres(t));
   const folder = await temporaryDirectory(t);
-  // It does not run as root.
+  // PgBouncer does not run as root.
   await chmod(folder, 0o755);
   const port = await freePort();
   const all = {
@@ -43,12 +43,12 @@ for (const [what, settings] of [
   ['transaction mode', { pool_mode: 'transaction' }],
   ['transaction mode with one connection', { pool_mode: 'transaction', default_pool_size: 1 }],
   [
-    'transaction mode that goes round its connections',
+    'transaction mode that rotates its connections',
     { pool_mode: 'transaction', server_round_robin: 1, min_pool_size: 3 },
   ],
   ['statement mode', { pool_mode: 'statement' }],
 ] as const) {
-  test(`a pooler in ${what} is refused in one sentence, before anything is written`, async (t) => {
+  test(`rejects a pooler in ${what} with a one-line error before writing anything`, async (t) => {
     if (!needs(t, 'postgres', 'pgbouncer')) return;
     const url = await pooled(t, settings);
     await assert.rejects(openPostgres({ url, poolSize: 4 }), (error: Error) => {
@@ -63,7 +63,7 @@ for (const [what, settings] of [
   });
 }
 
-test('a pooler in session mode is as good as none', async (t) => {
+test('accepts a pooler in session mode', async (t) => {
   if (!needs(t, 'postgres', 'pgbouncer')) return;
   const database = await openPostgres({ url: await pooled(t, { pool_mode: 'session' }), poolSize: 4 });
   cleanUp(t, () => database.close());

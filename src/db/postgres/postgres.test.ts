@@ -28,7 +28,7 @@ import { whyUnfit } from './session.ts';
 const skip = whyUnusable('postgres');
 const [a, b] = [parseName('a'), parseName('b')];
 
-/** What a start with this URL says. */
+/** The error message of a start with this URL. */
 async function refusal(url: string): Promise<string> {
   const error = await openPostgres({ url, poolSize: 2 }).then(
     async (database) => {
@@ -41,7 +41,7 @@ async function refusal(url: string): Promise<string> {
   return error.message;
 }
 
-/** Ends every other session of the database, as an administrator or a failover does. */
+/** Terminates every other session of the database, as an administrator or a failover does. */
 function endSessions(url: string): Promise<unknown> {
   return asAdministrator(url, (admin) =>
     admin.query(
@@ -52,14 +52,14 @@ function endSessions(url: string): Promise<unknown> {
 
 const healthy = { version: 140_000, encoding: 'UTF8', fsync: 'on', synchronous_commit: 'on' };
 
-test('a server is fit from version 14 on, whatever it waits for besides its own disk', () => {
+test('accepts servers from version 14 on, with any synchronous_commit but off', () => {
   for (const synchronous_commit of ['on', 'local', 'remote_write', 'remote_apply']) {
     assert.equal(whyUnfit({ ...healthy, synchronous_commit }), undefined);
   }
   assert.match(whyUnfit({ ...healthy, version: 130_014 }) ?? '', /^this is PostgreSQL 13; Berth needs 14/);
 });
 
-test('a database that is not in UTF-8 is refused', { skip }, async (t) => {
+test('rejects a database with another encoding than UTF-8', { skip }, async (t) => {
   const url = await openTestPostgres(t, "encoding 'LATIN1' locale 'C' template template0");
   assert.match(
     await refusal(url),
@@ -67,13 +67,13 @@ test('a database that is not in UTF-8 is refused', { skip }, async (t) => {
   );
 });
 
-test('a server that does not wait for its disk is refused', { skip }, async (t) => {
+test('rejects a server with fsync off', { skip }, async (t) => {
   const server = await startPostgresServer({ fsync: 'off' });
   cleanUp(t, () => server.stop());
   assert.match(await refusal(server.url), /fsync is off, .*; set fsync = on in postgresql\.conf/);
 });
 
-test('commits that do not wait are refused at the start, and from the next connection when turned off later', {
+test('rejects synchronous_commit off at the start, and from the next connection when turned off later', {
   skip,
 }, async (t) => {
   const url = await openTestPostgres(t);
@@ -88,7 +88,7 @@ test('commits that do not wait are refused at the start, and from the next conne
   await makeRepository(database, a);
 });
 
-test('a server that cannot be used is one line, which never shows the password', { skip }, async (t) => {
+test('an unusable server is reported in one line without the password', { skip }, async (t) => {
   const url = new URL(await openTestPostgres(t));
   url.username = passwordRole.user;
   url.password = 'horse wrong';
@@ -114,7 +114,7 @@ test('a server that cannot be used is one line, which never shows the password',
   for (const message of messages) assert.doesNotMatch(message, /horse|\n/);
 });
 
-test('a role that may make no tables is told so', { skip }, async (t) => {
+test('reports a role that may not create tables', { skip }, async (t) => {
   const url = new URL(await openTestPostgres(t));
   await asAdministrator(url.href, (admin) => admin.query('revoke create on schema public from public'));
   url.username = passwordRole.user;
@@ -122,14 +122,14 @@ test('a role that may make no tables is told so', { skip }, async (t) => {
   assert.match(await refusal(url.href), /cannot be used: .*permission denied for schema public/);
 });
 
-test('replicas that start at once on an empty database migrate it once', { skip }, async (t) => {
+test('replicas starting together on an empty database migrate it once', { skip }, async (t) => {
   const url = await openTestPostgres(t);
   const replicas = await Promise.all(Array.from({ length: 5 }, () => openReplica(t, url)));
   const ids = await Promise.all(replicas.map((database) => makeRepository(database)));
   assert.equal(new Set(ids).size, 1);
 });
 
-test('a replica that dies while it migrates leaves the database to the next', { skip }, async (t) => {
+test('another replica can migrate after one died during the migration', { skip }, async (t) => {
   const url = await openTestPostgres(t);
   const dies = asAdministrator(url, async (admin) => {
     admin.on('error', () => {});
@@ -144,7 +144,7 @@ test('a replica that dies while it migrates leaves the database to the next', { 
   await dies;
 });
 
-test('names sort by their bytes, whatever order the database has', { skip }, async (t) => {
+test('names sort by bytes, whatever the collation of the database', { skip }, async (t) => {
   const url = await openTestPostgres(t, "locale_provider icu icu_locale 'en-US' template template0");
   const database = await openReplica(t, url);
   const names = ['a', 'a-b', 'a.b', 'a/b', 'a0', 'a_b', 'b'].map(parseName);
@@ -178,7 +178,7 @@ const emptyManifest = {
   annotations: null,
 };
 
-test('a page reads as many rows as it has, however many there are', { skip }, async (t) => {
+test('a page reads only its own rows, however many there are', { skip }, async (t) => {
   const database = await openReplica(t, await openTestPostgres(t));
   const repository = await makeRepository(database);
   await database.transaction(async (db) => {
@@ -202,7 +202,7 @@ test('a page reads as many rows as it has, however many there are', { skip }, as
   assert.ok(read >= 50 && read <= 60, `${read} rows read`);
 });
 
-test('the clock is the server’s, to the millisecond or so', { skip }, async (t) => {
+test('the clock matches the server’s within milliseconds', { skip }, async (t) => {
   const database = await openReplica(t, await openTestPostgres(t));
   t.mock.method(Date, 'now', () => 0);
   const { rows } = await sql<{ time: number }>`
@@ -211,7 +211,7 @@ test('the clock is the server’s, to the millisecond or so', { skip }, async (t
   assert.ok(Number.isInteger(database.clock()));
 });
 
-test('connections that the server ended are replaced, and a transaction is begun again', {
+test('replaces terminated connections and retries transactions', {
   skip,
 }, async (t) => {
   const url = await openTestPostgres(t);
@@ -231,7 +231,7 @@ test('connections that the server ended are replaced, and a transaction is begun
   assert.ok(await findRepository(database.read, b));
 });
 
-test('a server that went away is unavailable at once, and used again when it is back', {
+test('a stopped server is unavailable at once, and used again after its restart', {
   skip,
 }, async (t) => {
   const server = await startPostgresServer();
@@ -254,7 +254,7 @@ test('a server that went away is unavailable at once, and used again when it is 
   await database.ping();
 });
 
-/** Between Berth and the server: `cut` sees what Berth sends, and says when to do what. */
+/** A proxy to the server: `cut` sees what Berth sends and decides what happens. */
 async function proxied(
   t: TestContext,
   url: string,
@@ -271,7 +271,7 @@ async function proxied(
       const verdict = onSent(data.toString('latin1'));
       held ||= verdict === 'hold answers';
       upstream.write(data, () => {
-        // The server has it, and Berth never hears what came of it.
+        // The server gets the commit, but its answer is lost.
         if (verdict === 'cut after') upstream.once('data', () => client.destroy());
       });
       held ||= verdict === 'cut after';
@@ -289,7 +289,7 @@ async function proxied(
   return target.href;
 }
 
-test('a commit whose answer was lost is unavailable, and not done twice', { skip }, async (t) => {
+test('a commit whose answer was lost throws DatabaseUnavailable and is not repeated', { skip }, async (t) => {
   const url = await openTestPostgres(t);
   let cut = false;
   const database = await openReplica(
@@ -308,7 +308,7 @@ test('a commit whose answer was lost is unavailable, and not done twice', { skip
   assert.ok(await findRepository(database.read, a), 'it was committed');
 });
 
-test('a server that says nothing is given up, and a new connection made', { skip }, async (t) => {
+test('gives up a silent server and opens a new connection', { skip }, async (t) => {
   let hold = false;
   const through = await proxied(t, await openTestPostgres(t), () => (hold ? 'hold answers' : 'pass'));
   const database = await openReplica(t, `${through}?query_timeout=500`);
@@ -321,7 +321,7 @@ test('a server that says nothing is given up, and a new connection made', { skip
   await makeRepository(database, b);
 });
 
-test('a replica that stands still with a lock keeps nobody from reading, nor for ever from writing', {
+test('a suspended replica that holds a lock blocks no reads, and writes only for a time', {
   skip,
 }, async (t) => {
   const url = await openTestPostgres(t);
@@ -337,7 +337,7 @@ test('a replica that stands still with a lock keeps nobody from reading, nor for
     .transaction(async (db) => {
       await lockTags(db, 1, [parseTag('v1')]);
       locked.resolve();
-      // As a process does that was stopped; the server ends its session, not it.
+      // Like a suspended process: the server ends the session, not the client.
       await Promise.race([forever, once(process, 'berth-test-go-on')]);
       await findRepository(db, a);
     })

@@ -6,7 +6,7 @@ import { temporaryDirectory } from '../../../test/support/temporary-directory.ts
 import { DataDirectoryInUse } from '../database.ts';
 import { joinDataDirectory, lockDataDirectory } from './data-lock.ts';
 
-test('a data directory is locked once, and free again when the lock is released', async (t) => {
+test('a data directory can be locked once, and again after the release', async (t) => {
   const data = await temporaryDirectory(t);
   const lock = await lockDataDirectory(data);
   await assert.rejects(lockDataDirectory(data), DataDirectoryInUse);
@@ -14,23 +14,23 @@ test('a data directory is locked once, and free again when the lock is released'
   (await lockDataDirectory(data)).release();
 });
 
-test('workers join a lock that is shared, and keep another server out when theirs is gone', async (t) => {
+test('workers join a shared lock and keep another server out after their own has ended', async (t) => {
   const data = await temporaryDirectory(t);
   const lock = await lockDataDirectory(data);
-  assert.throws(() => joinDataDirectory(data), DataDirectoryInUse, 'it is not shared');
+  assert.throws(() => joinDataDirectory(data), DataDirectoryInUse, 'not shared');
   lock.share();
   const workers = [joinDataDirectory(data), joinDataDirectory(data)];
-  await assert.rejects(lockDataDirectory(data), DataDirectoryInUse, 'the server lives');
+  await assert.rejects(lockDataDirectory(data), DataDirectoryInUse, 'the server is running');
   lock.release();
   workers[0]?.release();
-  await assert.rejects(lockDataDirectory(data, 0), DataDirectoryInUse, 'a worker lives');
+  await assert.rejects(lockDataDirectory(data, 0), DataDirectoryInUse, 'a worker is running');
   const successor = holdInChild(t, data);
   await once(successor.child, 'spawn');
   workers[1]?.release();
   await successor.locked;
 });
 
-test('a lock goes with its process, even a killed one', async (t) => {
+test('a lock ends with its process, even a killed one', async (t) => {
   const data = await temporaryDirectory(t);
   const { child, locked } = holdInChild(t, data);
   await locked;
@@ -40,7 +40,7 @@ test('a lock goes with its process, even a killed one', async (t) => {
   (await lockDataDirectory(data)).release();
 });
 
-/** Another process that locks the directory. */
+/** Starts another process that locks the directory. */
 function holdInChild(t: TestContext, data: string) {
   const module = new URL('./data-lock.ts', import.meta.url).href;
   const script = `import { lockDataDirectory } from ${JSON.stringify(module)};

@@ -24,12 +24,12 @@ async function openIn(t: TestContext): Promise<{ database: Database; path: strin
   return { database, path };
 }
 
-/** The permission bits of a file, in octal digits. */
+/** Permission bits of a file, in octal. */
 async function modeOf(path: string): Promise<string> {
   return ((await stat(path)).mode & 0o777).toString(8);
 }
 
-test('nobody but its owner may read the database, nor the directory that is made for it', async (t) => {
+test('only the owner can read the database and a directory created for it', async (t) => {
   const data = join(await temporaryDirectory(t), 'data');
   const path = join(data, 'berth.db');
   const database = await openSqlite(path);
@@ -39,7 +39,7 @@ test('nobody but its owner may read the database, nor the directory that is made
   assert.equal(await modeOf(data), '700');
 });
 
-test('a database and a directory that are there keep the mode that they were given', async (t) => {
+test('an existing database and directory keep their mode', async (t) => {
   const { database, path } = await openIn(t);
   await database.close();
   await chmod(path, 0o640);
@@ -49,7 +49,7 @@ test('a database and a directory that are there keep the mode that they were giv
   assert.deepEqual([await modeOf(path), await modeOf(dirname(path))], ['640', '750']);
 });
 
-/** Another process that holds the database's lock until it is killed. */
+/** Starts another process that holds the database's lock until it is killed. */
 async function lockedByAnother(t: TestContext, path: string): Promise<ChildProcess> {
   const script = `
     const { DatabaseSync } = require('node:sqlite');
@@ -63,7 +63,7 @@ async function lockedByAnother(t: TestContext, path: string): Promise<ChildProce
   return child;
 }
 
-/** Counts the syncs of files, each held back until `go` is called when there is one to hold. */
+/** Counts file syncs and holds each back until `go` is called. */
 async function watchSyncs(t: TestContext): Promise<{ count: () => number; hold: () => () => void }> {
   const file = await open(process.execPath);
   const prototype = Object.getPrototypeOf(file) as FileHandle;
@@ -89,7 +89,7 @@ async function watchSyncs(t: TestContext): Promise<{ count: () => number; hold: 
   };
 }
 
-test('a lock that another process gives up is waited for, and reading goes on meanwhile', async (t) => {
+test("waits for another process's lock while reads continue", async (t) => {
   const { database, path } = await openIn(t);
   const child = await lockedByAnother(t, path);
   let done = false;
@@ -103,7 +103,7 @@ test('a lock that another process gives up is waited for, and reading goes on me
   assert.ok(await findRepository(database.read, a));
 });
 
-test('a lock that stays is DatabaseUnavailable for all who wait, after one wait, and the loop runs on', async (t) => {
+test('a lasting lock makes all waiting transactions DatabaseUnavailable after one timeout, without blocking the event loop', async (t) => {
   const { database, path } = await openIn(t);
   const child = await lockedByAnother(t, path);
   const delay = monitorEventLoopDelay({ resolution: 1 });
@@ -116,7 +116,7 @@ test('a lock that stays is DatabaseUnavailable for all who wait, after one wait,
     assert.ok(result.status === 'rejected' && result.reason instanceof DatabaseUnavailable);
   }
   assert.ok(elapsed >= 5_000 && elapsed < 8_000, `${elapsed} ms`);
-  // SQLite's own wait would hold the loop for its whole timeout at each of a hundred tries.
+  // SQLite's own wait would block the event loop for its whole timeout at each of a hundred attempts.
   assert.ok(
     delay.percentile(90) < 20e6,
     `the 90th percentile of the loop's delay is ${delay.percentile(90) / 1e6} ms`,
@@ -126,7 +126,7 @@ test('a lock that stays is DatabaseUnavailable for all who wait, after one wait,
   await makeRepository(database, a);
 });
 
-test('transactions at once share their syncs', async (t) => {
+test('concurrent transactions share syncs', async (t) => {
   const { database } = await openIn(t);
   await makeRepository(database, a);
   const syncs = await watchSyncs(t);
@@ -135,7 +135,7 @@ test('transactions at once share their syncs', async (t) => {
   assert.ok(syncs.count() >= 1 && syncs.count() <= 20, `${syncs.count()} syncs for 200 transactions`);
 });
 
-test('one transaction after the other has a sync each; one that need not be durable has none', async (t) => {
+test('sequential transactions have a sync each, with durable: false none', async (t) => {
   const { database } = await openIn(t);
   const syncs = await watchSyncs(t);
   for (let i = 1; i <= 5; i++) {
@@ -146,7 +146,7 @@ test('one transaction after the other has a sync each; one that need not be dura
   assert.equal(syncs.count(), 5);
 });
 
-test('a transaction is not answered before a sync that began after its commit has ended', async (t) => {
+test('a transaction resolves only after a sync that began after its commit', async (t) => {
   const { database } = await openIn(t);
   await makeRepository(database, a);
   const syncs = await watchSyncs(t);
@@ -155,7 +155,7 @@ test('a transaction is not answered before a sync that began after its commit ha
   const commit = (name: string) => makeRepository(database, parseName(name)).then(() => answered.push(name));
   const first = commit('first');
   while (syncs.count() < 1) await new Promise(setImmediate);
-  // It commits while the first sync runs, which may have begun too early for it.
+  // It commits during the first sync, which may have begun too early for it.
   const second = commit('second');
   while ((await findRepository(database.read, parseName('second'))) === undefined)
     await new Promise(setImmediate);
@@ -170,7 +170,7 @@ test('a transaction is not answered before a sync that began after its commit ha
   await second;
 });
 
-test('a database that could not sync takes no transaction and answers no ping until it is opened again', async (t) => {
+test('after a failed sync transactions and pings fail until the database is reopened', async (t) => {
   const { database, path } = await openIn(t);
   const file = await open(process.execPath);
   const prototype = Object.getPrototypeOf(file) as FileHandle;
@@ -188,7 +188,7 @@ test('a database that could not sync takes no transaction and answers no ping un
   await makeRepository(again, a);
 });
 
-test('the log is carried over into the database while it runs, and does not grow without bound', async (t) => {
+test('the log is checkpointed during writes and its size stays bounded', async (t) => {
   const { database, path } = await openIn(t);
   const repository = await makeRepository(database, a);
   const bytes = Buffer.alloc(1 << 20);
@@ -202,7 +202,7 @@ test('the log is carried over into the database while it runs, and does not grow
   };
   const logSize = async () => (await stat(`${path}-wal`)).size;
   let written = 0;
-  // A log that nothing reset would be as long as all that was written.
+  // Without resets the log would contain all writes.
   while (written < 16 || (await logSize()) > (written << 20) / 2) {
     assert.ok(written < 1_000, `${await logSize()} bytes of log after ${written} MiB`);
     const digest = digestNumber(written);
@@ -213,7 +213,7 @@ test('the log is carried over into the database while it runs, and does not grow
   assert.ok((await stat(path)).size > 4 << 20);
 });
 
-test('the log is emptied when nobody writes, and gone when the database is closed', async (t) => {
+test('the log is truncated when idle and deleted on close', async (t) => {
   const path = join(await temporaryDirectory(t), 'berth.db');
   const database = await openSqlite(path);
   await makeRepository(database, a);
@@ -224,7 +224,7 @@ test('the log is emptied when nobody writes, and gone when the database is close
   await assert.rejects(stat(`${path}-wal`), { code: 'ENOENT' });
 });
 
-test('of several processes the one that merges the log leaves none of it', async (t) => {
+test('with several processes the one that checkpoints leaves no log', async (t) => {
   const path = join(await temporaryDirectory(t), 'berth.db');
   const database = await openSqlite(path);
   const other = await openSqlite(path, { checkpoints: false });
@@ -234,7 +234,7 @@ test('of several processes the one that merges the log leaves none of it', async
   assert.equal((await stat(`${path}-wal`)).size, 0);
 });
 
-test('a database that takes no writes answers no ping, but one that wants none', async (t) => {
+test('a read-only database answers only pings with write: false', async (t) => {
   const { database, path } = await openIn(t);
   const other = new DatabaseSync(path);
   other.exec(`create trigger refuse before insert on properties begin select raise(abort, 'no writes'); end`);
@@ -250,9 +250,9 @@ for (const [what, harm] of [
     'replaced by a copy',
     (path: string) => copyFile(path, `${path}.new`).then(() => rename(`${path}.new`, path)),
   ],
-  ['gone with its folder', (path: string) => rename(dirname(path), `${dirname(path)}.old`)],
+  ['moved with its folder', (path: string) => rename(dirname(path), `${dirname(path)}.old`)],
 ] as const) {
-  test(`a database whose file was ${what} answers no ping, of whatever kind`, async (t) => {
+  test(`pings fail after the database file was ${what}`, async (t) => {
     const path = join(await temporaryDirectory(t), 'data', 'berth.db');
     const database = await openSqlite(path, { checkpoints: false });
     cleanUp(t, () => database.close());
@@ -268,7 +268,7 @@ for (const [what, harm] of [
   });
 }
 
-test('a database that is closed is opened again with all that it held', async (t) => {
+test('a reopened database has all its data', async (t) => {
   const path = join(await temporaryDirectory(t), 'deep', 'berth.db');
   const first = await openSqlite(path);
   const id = await makeRepository(first, a);

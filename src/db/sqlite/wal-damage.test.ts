@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { findWalDamage } from './wal-damage.ts';
 
-/** A database with some commits in its log, and nothing merged. */
+/** A database with commits in its log and no checkpoint. */
 async function withLog(t: TestContext): Promise<{ database: DatabaseSync; log: string; copy: string }> {
   const path = join(await temporaryDirectory(t), 'berth.db');
   const database = new DatabaseSync(path);
@@ -16,7 +16,7 @@ async function withLog(t: TestContext): Promise<{ database: DatabaseSync; log: s
   return { database, log: `${path}-wal`, copy: `${path}-copy` };
 }
 
-test('any byte that changed before the last commit is seen, and no other log is called damaged', async (t) => {
+test('detects any changed byte before the last commit, and no damage in other logs', async (t) => {
   const { log, copy } = await withLog(t);
   const bytes = await readFile(log);
   assert.equal(await findWalDamage(log), undefined);
@@ -30,7 +30,7 @@ test('any byte that changed before the last commit is seen, and no other log is 
   }
 });
 
-test('a log that ends in the middle of a frame, is empty or not there is sound', async (t) => {
+test('a truncated, empty or missing log is not damaged', async (t) => {
   const { log, copy } = await withLog(t);
   const { length } = await readFile(log);
   assert.equal(await findWalDamage(`${log}-none`), undefined);
@@ -41,7 +41,7 @@ test('a log that ends in the middle of a frame, is empty or not there is sound',
   }
 });
 
-test('frames of an earlier round, and those of a transaction that was rolled back, are no damage', async (t) => {
+test('frames from before a reset, or of a rolled back transaction, are no damage', async (t) => {
   const { database, log } = await withLog(t);
   database.exec('pragma wal_checkpoint(restart); insert into t values (1)');
   assert.equal(await findWalDamage(log), undefined);

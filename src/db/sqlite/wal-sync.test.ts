@@ -6,7 +6,7 @@ import { cleanUp } from '../../../test/support/cleanup.ts';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { WalSync } from './wal-sync.ts';
 
-/** A log whose syncs end when the test says so. */
+/** A log whose syncs the test ends. */
 async function logOf(
   t: TestContext,
 ): Promise<{ wal: WalSync; end: (error?: Error) => Promise<void>; begun: () => number }> {
@@ -54,7 +54,7 @@ function settled(promise: Promise<void>): { done: boolean } {
   return state;
 }
 
-test('who comes while a sync runs shares the next one, and there is at most one at a time', async (t) => {
+test('calls during a sync share the next one, and at most one runs at a time', async (t) => {
   const { wal, end, begun } = await logOf(t);
   const first = settled(wal.sync());
   const later = Array.from({ length: 100 }, () => settled(wal.sync()));
@@ -70,7 +70,7 @@ test('who comes while a sync runs shares the next one, and there is at most one 
   assert.equal(begun(), 3);
 });
 
-test('after a failure nobody is told that anything is on disk', async (t) => {
+test('after a failure every sync rejects', async (t) => {
   const { wal, end, begun } = await logOf(t);
   const first = assert.rejects(wal.sync(), /failed; restart to recover/);
   const second = assert.rejects(wal.sync(), /failed; restart to recover/);
@@ -82,13 +82,13 @@ test('after a failure nobody is told that anything is on disk', async (t) => {
   assert.equal(begun(), 1);
 });
 
-test('a log that cannot be opened is a failure like any other', async (t) => {
+test('rejects when the log cannot be opened', async (t) => {
   const wal = new WalSync(join(await temporaryDirectory(t), 'absent'));
   await assert.rejects(wal.sync(), (error: Error) => (error.cause as { code?: string }).code === 'ENOENT');
   await wal.close();
 });
 
-test('close waits for the syncs that run', async (t) => {
+test('close waits for running syncs', async (t) => {
   const { wal, end } = await logOf(t);
   const running = settled(wal.sync());
   const waiting = settled(wal.sync());
