@@ -159,7 +159,7 @@ const violations: [what: string, file: string, source: string, expected: RegExp 
     "import { open } from 'node:fs/promises';",
     /only storage, db, .* may use node:fs/,
   ],
-  ['an unknown folder', 'src/utils/x.ts', '', /"utils" is no room .* test\/architecture\.test\.ts/],
+  ['an unknown folder', 'src/utils/x.ts', '', /"utils" is not a known folder .* test\/architecture\.test\.ts/],
   ['outside src', 'src/core/x.ts', "import { t } from '../../test/support/t.ts';", /core may import from/],
   ['without .ts', 'src/oci/x.ts', "import { y } from './y';", /'\.\/y': must end in \.ts/],
   ['a barrel', 'src/oci/index.ts', "export { y } from './y.ts';", /no barrels/],

@@ -1,9 +1,9 @@
-// Accounts and what they hold, put into a database row by row.
+// Inserts accounts and their data into a database.
 import type { Insertable } from 'kysely';
 import type { Database } from '../../src/db/database.ts';
 import type { Schema } from '../../src/db/schema.ts';
 
-/** Inserts a row; its id, for the tables that hand out ids. */
+/** Inserts a row into a table with generated ids; returns the id. */
 export async function insertRow<T extends 'accounts' | 'teams' | 'grants' | 'access_tokens' | 'trusts'>(
   database: Database,
   table: T,
@@ -19,7 +19,7 @@ export async function insertRow<T extends 'accounts' | 'teams' | 'grants' | 'acc
   });
 }
 
-/** The same for tables whose rows have no id of their own. */
+/** Inserts a row into a table without ids. */
 export async function insertLink<T extends 'users' | 'members' | 'team_members'>(
   database: Database,
   table: T,
@@ -33,7 +33,7 @@ export async function insertLink<T extends 'users' | 'members' | 'team_members'>
   );
 }
 
-/** A user whose password was set at 100; the account's id. */
+/** Inserts a user whose password was set at 100; returns the account's id. */
 export async function makeUser(
   database: Database,
   name: string,
@@ -57,7 +57,7 @@ export function makeRobot(database: Database, name: string, owner: number): Prom
   return insertRow(database, 'accounts', { name, kind: 'robot', owner_id: owner, created_at: 1 });
 }
 
-/** An access token without end; its id. */
+/** Inserts an access token that does not expire; returns its id. */
 export function makeToken(
   database: Database,
   account: number,

@@ -1,11 +1,11 @@
 import { dirname, posix } from 'node:path';
 import { type Import, lineAt, readImports } from './imports.ts';
 
-/** What the files of one folder of src/ may import, besides each other. */
+/** What the files of a folder of src/ may import besides each other. */
 export interface Room {
   /** Folders. */
   readonly from: readonly string[];
-  /** Folders of which it may import types, and nothing that runs. */
+  /** Folders from which it may import types only. */
   readonly types?: readonly string[];
   /** npm packages. */
   readonly packages: readonly string[];
@@ -17,14 +17,14 @@ export interface Rules {
   readonly entrances: readonly string[];
   /** A folder whose types any other may import. */
   readonly sharedTypes: string;
-  /** Modules of Node's that only some rooms may use. */
+  /** Node modules that only some folders may use. */
   readonly reserved: Readonly<Record<string, readonly string[]>>;
 }
 
-/** The text of each file, by its path from the root of the repository. */
+/** The text of each file, by its path in the repository. */
 export type Sources = ReadonlyMap<string, string>;
 
-/** A sentence for each thing that breaks a rule; empty when the house is in order. */
+/** A sentence for each violation; empty if there are none. */
 export function findViolations(sources: Sources, rules: Rules): string[] {
   return [...sources].flatMap(([file, source]) => [
     ...findStyleViolations(file, source),
@@ -50,17 +50,17 @@ function findStyleViolations(file: string, source: string): string[] {
 
 function findWrongImports(file: string, source: string, rules: Rules): string[] {
   const folder = folderOf(file);
-  // Tests stand beside the code, and may use all of it.
+  // Tests are beside the code and may import everything.
   if (isTest(file) || rules.entrances.includes(folder)) return [];
   const room = rules.rooms[folder];
-  if (!room) return [`${file}: "${folder}" is no room of the house; add it to test/architecture.test.ts`];
+  if (!room) return [`${file}: "${folder}" is not a known folder of src/; add it to test/architecture.test.ts`];
   return readImports(source).flatMap((entry) => {
     const allowed = whatIsAllowed(file, folder, room, entry, rules);
     return allowed ? [`${file}:${entry.line}: imports '${entry.specifier}', but ${allowed}`] : [];
   });
 }
 
-/** For an import that is forbidden, what would not be. */
+/** For a forbidden import, what is allowed instead. */
 function whatIsAllowed(
   file: string,
   folder: string,
@@ -96,7 +96,7 @@ const resolve = (file: string, specifier: string) => posix.join(dirname(file), s
 
 const listOf = (what: string, names: readonly string[]) => names.join(', ') || `no ${what}`;
 
-/** Files that import each other in a ring, types too, each ring once: `a.ts → b.ts → a.ts`. */
+/** Cycles of imports between files, types included, each once: `a.ts → b.ts → a.ts`. */
 export function findFileCycles(sources: Sources): string[] {
   return findCycles(
     new Map([...sources].map(([file, source]) => [file, new Set(importedFiles(file, source))] as const)),
@@ -104,8 +104,8 @@ export function findFileCycles(sources: Sources): string[] {
 }
 
 /**
- * Folders that import each other in a ring, at every depth: `src/access/login` and `src/access/tokens` are compared as `src/core` and
- * `src/http` are. Tests, which may use everything, count for nothing; a folder and its parent may share types.
+ * Cycles of imports between folders, at every depth: `src/access/login` and `src/access/tokens` are compared like `src/core` and
+ * `src/http`. Tests do not count, as they may import everything; a folder and its parent may share types.
  */
 export function findFolderCycles(sources: Sources, entrances: readonly string[]): string[] {
   const graph = new Map<string, Set<string>>();
@@ -121,7 +121,7 @@ export function findFolderCycles(sources: Sources, entrances: readonly string[])
   return findCycles(graph);
 }
 
-/** The two folders, side by side, of which one has the first file in it and the other the second. */
+/** The two sibling folders that contain one file each. */
 function siblingFolders(file: string, target: string): [from?: string, to?: string] {
   const [a, b] = [dirname(file).split('/'), dirname(target).split('/')];
   const shared = a.findIndex((part, depth) => part !== b[depth]);

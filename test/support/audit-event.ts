@@ -1,6 +1,6 @@
 import type { NewAuditEvent } from '../../src/db/audit-events.ts';
 
-/** A login of which no more is known than has to be. */
+/** A login event with only the required fields. */
 export const loginEvent: NewAuditEvent = {
   at: 1,
   action: 'login',

@@ -7,7 +7,7 @@ import { openMigratedPostgres } from './postgres.ts';
 import type { ConfigInput } from './registry.ts';
 import { s3Settings } from './s3.ts';
 
-/** What a registry of the tests stands on. */
+/** Database and store of a test's registry. */
 export interface Backend {
   readonly settings: ConfigInput;
   readonly parts: AppParts;
@@ -18,14 +18,14 @@ const open: Record<BackendName, (t: TestContext) => Promise<Backend>> = {
   'SQLite and memory': async () => ({ settings: {}, parts: { store: openMemoryStore() } }),
   'PostgreSQL and S3': async (t) => {
     const { bucket, endpoint, accessKeyId, secretAccessKey } = (await s3Settings(t)) as S3Settings;
-    // The bytes themselves are what the tables look at; redirects have tests of their own.
+    // These tests check the bytes themselves; redirects have their own tests.
     const s3 = { bucket, endpoint, accessKeyId, secretAccessKey, redirect: false };
     const settings = { database: { url: await openMigratedPostgres(t) }, storage: { type: 's3', s3 } };
     return { settings, parts: {} };
   },
 };
 
-/** The backend that this run is for, empty, for one registry. */
+/** Opens this run's backend, empty, for one registry. */
 export function openBackend(t: TestContext): Promise<Backend> {
   return open[(process.env[backendVariable] ?? backendNames[0]) as BackendName](t);
 }

@@ -3,7 +3,7 @@ import { copyFile, cp, lstat, mkdir, readlink, realpath, symlink, writeFile } fr
 import { basename, dirname, join } from 'node:path';
 import { run } from './command.ts';
 
-/** What the commands of Berth's Dockerfile are made of. */
+/** The programs that Berth's Dockerfile uses. */
 const commands = [
   ...[
     'bash',
@@ -25,15 +25,15 @@ const commands = [
 ];
 
 /**
- * Writes a build context for an image like `node:26-slim`, from this machine's own files: the Node that runs the tests,
- * npm with its way to the registry, and the few programs that the Dockerfile calls. No registry is asked for a base.
+ * Writes a build context for an image like `node:26-slim` from this machine's own files: the Node that runs the tests,
+ * npm with its registry settings, and the programs that the Dockerfile calls. No base image is pulled.
  */
 export async function writeBaseContext(directory: string): Promise<void> {
   const root = join(directory, 'root');
   await mkdir(root, { recursive: true });
   await linkLikeTheMachine(root);
   const programs = await Promise.all(commands.map(pathOf));
-  // A whole glibc, as any image with Node has: its parts that native modules want too.
+  // All of glibc, as in any image with Node: native modules need other parts too.
   const native = globSync(`${import.meta.dirname}/../../node_modules/@node-rs/*/*.linux-*-gnu.node`);
   const needed = await Promise.all([...programs, process.execPath, ...native].map(librariesOf));
   for (const file of new Set([...programs, ...needed.flat()])) await copyInto(root, file);
@@ -49,7 +49,7 @@ export async function writeBaseContext(directory: string): Promise<void> {
   await writeFile(join(directory, 'Dockerfile'), dockerfile.join('\n'));
 }
 
-/** Where /bin and /lib are links into /usr, they are so in the image. */
+/** Makes /bin and /lib links into /usr in the image if they are on this machine. */
 async function linkLikeTheMachine(root: string): Promise<void> {
   for (const name of ['bin', 'lib', 'lib64', 'sbin']) {
     const entry = await lstat(`/${name}`).catch(() => undefined);
@@ -64,7 +64,7 @@ const pathOf = async (command: string): Promise<string> =>
   (await run('sh', ['-c', `command -v ${command}`])).trim();
 
 async function librariesOf(program: string): Promise<string[]> {
-  // Of a script, ldd says that it is none of its business.
+  // ldd fails on scripts.
   const list = await run('ldd', [program]).catch(() => '');
   return list.match(/\/\S+/g)?.filter((path) => !path.endsWith(':')) ?? [];
 }
@@ -75,7 +75,7 @@ async function copyInto(root: string, file: string): Promise<void> {
   await copyFile(file, target);
 }
 
-/** The registry that npm uses here, and the certificates by which it knows it. */
+/** npm's registry on this machine, and its certificates. */
 async function npmSettings(root: string): Promise<string[]> {
   const setting = async (name: string) => (await run('npm', ['config', 'get', name])).trim();
   const lines = [`ENV npm_config_registry=${await setting('registry')}`];

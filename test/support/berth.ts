@@ -5,26 +5,26 @@ import { openDatabase } from '../../src/open.ts';
 export interface Ended {
   readonly exitCode: number;
   readonly out: string;
-  /** Without the line that says which registry it is, which commands about one begin with. */
+  /** Standard error without the first line, in which commands name the registry. */
   readonly err: string;
 }
 
-/** An empty registry, for commands about one that nobody serves. */
+/** Creates an empty registry, for commands without a running server. */
 export async function makeRegistry(data: string): Promise<void> {
   await (await openDatabase({ data, database: { poolSize: 1 } })).close();
 }
 
-/** Runs a command of `berth` in this process, to its end. */
+/** Runs a `berth` command in this process to its end. */
 export function berth(...args: string[]): Promise<Ended> {
   return runWith({}, [], args);
 }
 
-/** The same, with these parts on standard input. */
+/** {@link berth} with these chunks on standard input. */
 export function berthReading(parts: readonly (string | Uint8Array)[], ...args: string[]): Promise<Ended> {
   return runWith({}, parts, args);
 }
 
-/** The same, with this environment. */
+/** {@link berth} with this environment. */
 export function berthIn(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Ended> {
   return runWith(env, [], args);
 }

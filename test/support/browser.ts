@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import type { FastifyInstance } from 'fastify';
 import { logIn } from './oidc-provider.ts';
 
-/** Where the registry says it is. */
+/** The registry's external URL. */
 export const origin = 'https://registry.example';
 
-/** A browser at the registry: it keeps cookies, and sends what browsers send with forms. */
+/** A simulated browser: keeps cookies and sends forms with the headers of browsers. */
 export class TestBrowser {
   readonly #http: FastifyInstance;
   readonly cookies = new Map<string, string>();
@@ -51,7 +51,7 @@ export class TestBrowser {
     return answer;
   }
 
-  /** Through the provider and back, as whoever `subject` is there. */
+  /** Signs on at the provider as `subject` and returns to the registry. */
   async signOn(subject: string, to?: string) {
     const query = to === undefined ? '' : `?${new URLSearchParams({ to })}`;
     const leaving = await this.get(`/auth/sign-in/provider${query}`);
@@ -59,7 +59,7 @@ export class TestBrowser {
     return this.get(await logIn(leaving.headers.location as string, subject));
   }
 
-  /** What the account page's forms hold. */
+  /** Fields of the account page's forms. */
   async formToken(): Promise<string> {
     return formTokenOf((await this.get('/auth/account')).body);
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { TlsFiles } from '../../src/http/tls.ts';
 
 /**
- * Makes a self-signed certificate of localhost, with its key, in a folder.
+ * Creates a self-signed certificate of localhost and its key in a folder.
  *
  * @param names its subject alternative names, as openssl writes them: `DNS:a.example,IP:192.0.2.1`
  */

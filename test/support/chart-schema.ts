@@ -1,4 +1,4 @@
-// The schema of `config` in the chart's values, made from that of berth.yaml. To bring the chart's up to date:
+// The schema of `config` in the chart's values, derived from that of berth.yaml. To update the chart:
 // node test/support/chart-schema.ts && npm run format
 import { readFileSync, writeFileSync } from 'node:fs';
 import { jsonSchema } from '../../src/config/reference.ts';
@@ -10,7 +10,7 @@ interface Node {
   readonly [key: string]: unknown;
 }
 
-/** deploy/helm/berth/values.schema.json as it is, and as it has to be. */
+/** deploy/helm/berth/values.schema.json: the current and the expected content. */
 export function chartSchema(): { written: Node; wanted: Node } {
   const written = JSON.parse(readFileSync(file, 'utf8'));
   const { type, properties, additionalProperties } = checkable(JSON.parse(jsonSchema(configSchema)));
@@ -20,8 +20,8 @@ export function chartSchema(): { written: Node; wanted: Node } {
 }
 
 /**
- * What helm checks of a key. Not what Go has no regular expression for; nor that a key is there, which may come from
- * `extraEnv`; and nothing of a secret, whose value helm would print.
+ * The part of the schema that helm can check. Without patterns that Go does not support, without required keys, which may come from
+ * `extraEnv`, and without checks of secrets, whose values helm would print.
  */
 function checkable({ type, enum: allowed, minimum, maximum, pattern, writeOnly, ...node }: Node): Node {
   const { anyOf, items, properties, additionalProperties } = node;

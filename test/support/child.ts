@@ -9,14 +9,14 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A process that runs beside a test, and is killed after it whatever happens. */
+/** A process that runs during a test and is always killed after it. */
 export interface Child {
   readonly pid: number;
-  /** What `ready` matched in the output. */
+  /** The match of `ready` in the output. */
   readonly ready: RegExpExecArray;
-  /** Everything it wrote so far, stdout and stderr as they came. */
+  /** Its output so far, stdout and stderr interleaved. */
   output(): string;
-  /** Sends the signal and waits for the end. */
+  /** Sends the signal and waits for the process to end. */
   stop(signal?: NodeJS.Signals): Promise<Exit>;
   readonly exited: Promise<Exit>;
 }
@@ -25,14 +25,14 @@ export interface ChildOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** The child is up once this matches its output. */
+  /** The child is ready once this matches its output. */
   readonly ready: RegExp;
 }
 
 const startLimit = 30_000;
 const running = new Set<ChildProcess>();
 
-// A test file that is stopped early (a timeout, Ctrl-C) runs no `after` hooks; its children must go all the same.
+// A test file that is stopped early (a timeout, Ctrl-C) runs no `after` hooks; its children must end too.
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });

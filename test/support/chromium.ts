@@ -1,4 +1,4 @@
-// A real browser without a window, driven over the DevTools protocol.
+// A headless browser, controlled over the DevTools protocol.
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { startChild } from './child.ts';
@@ -6,17 +6,17 @@ import { cleanUp } from './cleanup.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 export interface ChromiumPage {
-  /** Goes there, through every redirect, until the page has loaded. */
+  /** Navigates to a URL, follows redirects, and waits until the page has loaded. */
   open(url: string): Promise<void>;
-  /** What the script comes to, as JSON carries it. */
+  /** Evaluates a script and returns its JSON value. */
   evaluate<T = unknown>(script: string): Promise<T>;
-  /** Writes into the field that a selector finds. */
+  /** Fills the field that a selector finds. */
   fill(selector: string, text: string): Promise<void>;
-  /** Presses what a selector finds, and waits for the page that this leads to. */
+  /** Clicks the element that a selector finds, and waits for the next page. */
   press(selector: string): Promise<void>;
-  /** A method of the protocol, such as `Emulation.setEmulatedMedia`. */
+  /** Calls a method of the protocol, such as `Emulation.setEmulatedMedia`. */
   send<T = unknown>(method: string, parameters?: object): Promise<T>;
-  /** What the browser complained of: errors of scripts, and what a policy blocked. */
+  /** Script errors and policy violations. */
   readonly complaints: readonly string[];
 }
 
@@ -28,15 +28,15 @@ interface Message {
   readonly params: Record<string, unknown>;
 }
 
-/** Milliseconds for one step; a machine under load needs some of them. */
+/** Milliseconds for one step, ample for a machine under load. */
 const stepLimit = 15_000;
 
-/** A new page of a new browser, which remembers nothing and ends with the test. */
+/** Opens a page in a new browser without a profile, for the duration of the test. */
 export async function startChromium(t: TestContext): Promise<ChromiumPage> {
   const profile = await temporaryDirectory(t, 'berth-chromium');
   const browser = await startChild(t, {
     command: 'chromium',
-    // Root has no sandbox, and containers little shared memory.
+    // Chromium has no sandbox as root, and containers have little shared memory.
     args: [
       '--headless',
       '--no-sandbox',
@@ -44,7 +44,7 @@ export async function startChromium(t: TestContext): Promise<ChromiumPage> {
       '--disable-gpu',
       '--no-first-run',
       '--disable-background-networking',
-      // Nothing leaves this machine, and nobody waits for what does not answer.
+      // No traffic leaves this machine, and no lookup waits for a timeout.
       '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.*',
       '--remote-debugging-port=0',
       `--user-data-dir=${profile}`,
@@ -52,7 +52,7 @@ export async function startChromium(t: TestContext): Promise<ChromiumPage> {
     env: { ...process.env, HOME: profile },
     ready: /DevTools listening on ws:\/\/([\d.:]+)\//,
   });
-  // It ends its own processes when it is asked to, which write to the profile until then.
+  // Asked to end, it ends its own processes, which write to the profile until then.
   cleanUp(t, () => browser.stop());
   const opened = await fetch(`http://${browser.ready[1]}/json/new?about:blank`, { method: 'PUT' });
   const { webSocketDebuggerUrl } = (await opened.json()) as { webSocketDebuggerUrl: string };
@@ -109,7 +109,7 @@ async function drive(socket: WebSocket): Promise<ChromiumPage> {
   const find = (selector: string) => `document.querySelector(${JSON.stringify(selector)})`;
 
   await Promise.all(['Page.enable', 'Log.enable', 'Runtime.enable'].map((method) => send(method)));
-  // The empty page's own load is not to be taken for the first one that is waited for.
+  // The load of the empty page must not be taken for the first awaited one.
   await evaluate(
     `new Promise((done) => document.readyState === 'complete' ? done() : addEventListener('load', () => setTimeout(done)))`,
   );

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-/** Runs a command to its end, with `input` for its stdin, and gives its stdout; one that fails throws with all it printed. */
+/** Runs a command to its end, with `input` on its stdin, and returns its stdout. @throws Error with all output when it fails */
 export async function run(
   command: string,
   args: readonly string[],

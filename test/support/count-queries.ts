@@ -1,7 +1,7 @@
 import { StatementSync } from 'node:sqlite';
 import pg from 'pg';
 
-/** How many statements this process sends to a database, SQLite or PostgreSQL, while `action` runs. */
+/** Counts the statements that this process sends to SQLite or PostgreSQL while `action` runs. */
 export async function countQueries(action: () => Promise<unknown>): Promise<number> {
   let count = 0;
   const counted: readonly (readonly [object: object, method: string])[] = [

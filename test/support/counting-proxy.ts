@@ -9,13 +9,13 @@ export interface Traffic {
   readonly received: number;
 }
 
-/** Stands between a client and Berth as plain TCP, so that the client cannot save a byte that is not seen here. */
+/** A TCP proxy between a client and Berth that counts all bytes of the client. */
 export interface CountingProxy {
   /** `127.0.0.1:PORT` */
   readonly host: string;
-  /** What crosses while `action` runs. */
+  /** Counts the bytes while `action` runs. */
   measure(action: () => Promise<unknown>): Promise<Traffic>;
-  /** Cuts the connection that brings the client past so many bytes, once; the result tells whether it did so yet. */
+  /** Cuts the connection on which the client exceeds this many bytes, once; the returned function tells whether it has. */
   cutAfter(received: number): () => boolean;
 }
 
@@ -32,7 +32,7 @@ export async function startCountingProxy(t: TestContext, target: string): Promis
       socket.on('error', () => other.destroy());
       socket.on('close', () => {
         sockets.delete(socket);
-        other.destroySoon(); // what is on its way to the other side still arrives
+        other.destroySoon(); // bytes in transit still arrive
       });
     }
     client.on('data', (bytes) => {

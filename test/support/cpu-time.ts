@@ -1,4 +1,4 @@
-/** Milliseconds of the processor that this thread takes for `run`; what else the machine does meanwhile is not counted. */
+/** CPU milliseconds of this thread for `run`, independent of other load. */
 function cpuTime(run: () => void): number {
   const start = process.threadCpuUsage();
   run();
@@ -6,7 +6,7 @@ function cpuTime(run: () => void): number {
   return (user + system) / 1000;
 }
 
-/** The least of a few runs, or the first below `limit`: a collection of garbage is not the fault of what runs. */
+/** The minimum of a few runs, or the first below `limit`: a run may include an unrelated JavaScript garbage collection. */
 export function leastCpuTime(limit: number, run: () => void): number {
   let least = Number.POSITIVE_INFINITY;
   for (let i = 0; i < 5 && least >= limit; i++) least = Math.min(least, cpuTime(run));

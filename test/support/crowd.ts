@@ -1,4 +1,4 @@
-// Many rows at once, for what is slow only where there is much: put into a registry's database by a few statements.
+// Inserts many rows by a few statements, for tests of what is slow only with much data.
 import { createHash } from 'node:crypto';
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../src/db/database.ts';
@@ -8,7 +8,7 @@ import { findOrCreateRepository } from '../../src/db/repositories.ts';
 import type { RepositoryName } from '../../src/oci/name.ts';
 import { referrerRank } from '../../src/oci/referrer-rank.ts';
 
-/** Digests that no content has, in no order of their own. */
+/** Digests without content, unordered. */
 export function digestsOf(what: string, count: number): string[] {
   return Array.from(
     { length: count },
@@ -16,7 +16,7 @@ export function digestsOf(what: string, count: number): string[] {
   );
 }
 
-/** Rows `value` of a list of text. */
+/** Rows with a `value` for each text of a list. */
 function each(db: Db, list: readonly string[]): RawBuilder<unknown> {
   const text = JSON.stringify(list);
   return isPostgres(db)
@@ -24,7 +24,7 @@ function each(db: Db, list: readonly string[]): RawBuilder<unknown> {
     : sql`json_each(${text}) as given`;
 }
 
-/** Private repositories, each with one manifest. */
+/** Inserts private repositories with one manifest each. */
 export async function insertRepositories(database: Database, names: readonly string[]): Promise<void> {
   await database.transaction(async (db) => {
     await sql`insert into repositories (name, created_at) select value, 1 from ${each(db, names)}`.execute(
@@ -38,7 +38,7 @@ export async function insertRepositories(database: Database, names: readonly str
   });
 }
 
-/** Makes the blobs ones of the repository, as if each had been pushed; no bytes are stored. */
+/** Links blobs to the repository as if pushed, without storing bytes. */
 export async function insertBlobs(
   database: Database,
   repository: string,
@@ -57,7 +57,7 @@ export async function insertBlobs(
   });
 }
 
-/** Tags `t0` and on, on a manifest of the repository. */
+/** Inserts tags `t0`, `t1`, … that point to a manifest of the repository. */
 export async function insertTags(
   database: Database,
   { repository, digest }: { repository: string; digest: string },
@@ -81,11 +81,11 @@ export interface Crowd {
   readonly artifactType?: string;
   readonly annotations?: string;
   readonly bytes?: Buffer;
-  /** A blob that each of them needs. */
+  /** A blob that each of them references. */
   readonly blob?: string;
 }
 
-/** Manifests that are alike but for their digests, which are none of theirs. */
+/** Inserts manifests with the same content and arbitrary digests. */
 export async function insertManifests(database: Database, crowd: Crowd): Promise<void> {
   const { repository, digests, subject = null, artifactType = null, annotations = null, blob } = crowd;
   const bytes = crowd.bytes ?? Buffer.from('{}');

@@ -16,7 +16,7 @@ import { temporaryDirectory } from './temporary-directory.ts';
 
 export interface TestDialect {
   readonly name: string;
-  /** An empty, migrated database that goes with the test. */
+  /** Opens an empty, migrated database for the duration of the test. */
   open(t: TestContext): Promise<Database>;
 }
 
@@ -36,7 +36,7 @@ const postgres: TestDialect = {
   },
 };
 
-/** One process's view of a PostgreSQL database; several tests need two of them. */
+/** Opens a PostgreSQL database as one process does; some tests need two. */
 export async function openReplica(t: TestContext, url: string, poolSize = 10): Promise<Database> {
   const database = await openPostgres({ url, poolSize });
   cleanUp(t, () => database.close());
@@ -46,22 +46,22 @@ export async function openReplica(t: TestContext, url: string, poolSize = 10): P
 const withoutPostgres = whyUnusable('postgres');
 if (withoutPostgres !== undefined) test('PostgreSQL', { skip: withoutPostgres });
 
-/** Set to a dialect's name where the other would show nothing new: for a test run once for each mutant. */
+/** Environment variable that limits the tests to one dialect, for mutation tests. */
 const only = process.env.TEST_DIALECT;
 
-/** Every database that the machine can run the tests on. */
+/** The databases available on this machine. */
 export const dialects: readonly TestDialect[] = (
   withoutPostgres === undefined ? [sqlite, postgres] : [sqlite]
 ).filter(({ name }) => only === undefined || name === only);
 
 export const repositoryName: RepositoryName = parseName('library/app');
 
-/** A repository of that name; its id. */
+/** Creates a repository; returns its id. */
 export function makeRepository(database: Database, name: RepositoryName = repositoryName): Promise<number> {
   return database.transaction((db) => findOrCreateRepository(db, name, 1));
 }
 
-/** A user of that name, who has no password and is no administrator; its id. */
+/** Creates a user without a password or administrator rights; returns its id. */
 export function makeUser(database: Database, name: string): Promise<number> {
   return database.transaction(async (db) => {
     const id = (await insertAccount(db, { name: name as Namespace, kind: 'user' }, 1)) as number;
@@ -70,13 +70,13 @@ export function makeUser(database: Database, name: string): Promise<number> {
   });
 }
 
-/** An organisation of that name; its id. */
+/** Creates an organisation; returns its id. */
 export function makeOrganisation(database: Database, name: string): Promise<number> {
   const account = { name: name as AccountName, kind: 'organisation' } as const;
   return database.transaction(async (db) => (await insertAccount(db, account, 1)) as number);
 }
 
-/** Digests that sort as their numbers do. */
+/** A digest that sorts by its number. */
 export function digestNumber(number: number): Digest {
   return `sha256:${number.toString(16).padStart(64, '0')}` as Digest;
 }

@@ -8,21 +8,21 @@ import { sandboxed } from './sandbox.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 export interface DockerEngine {
-  /** Runs `docker …` against this engine and gives its stdout. */
+  /** Runs `docker …` against this engine and returns its stdout. */
   docker(...args: string[]): Promise<string>;
-  /** The same, with `input` on its stdin. */
+  /** Runs `docker …` with `input` on its stdin. */
   dockerReading(input: string, ...args: string[]): Promise<string>;
-  /** Where the client keeps its logins. */
+  /** The client's file of logins. */
   readonly clientConfig: string;
-  /** Runs `docker …` beside the test, once `ready` has matched its output. */
+  /** Starts `docker …`; resolves once `ready` matches its output. */
   follow(ready: RegExp, ...args: string[]): Promise<Child>;
   /** Runs `ctr …` against the engine's containerd. */
   ctr(...args: string[]): Promise<string>;
 }
 
 /**
- * A Docker engine of the test's own: its data, its sockets, its containerd. Containers run with `--network none`; the
- * engine trusts registries on 127.0.0.0/8 without TLS by itself.
+ * A Docker engine for the test, with its own data, sockets and containerd. Containers run with `--network none`; the
+ * engine accepts registries on 127.0.0.0/8 without TLS by default.
  */
 export async function startDocker(t: TestContext): Promise<DockerEngine> {
   const directory = await temporaryDirectory(t, 'berth-docker');
@@ -48,15 +48,15 @@ export async function startDocker(t: TestContext): Promise<DockerEngine> {
     env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
     ready: /API listen on/,
   });
-  // dockerd is the first process of its namespace: with it end its containerd and every container. `unshare` waits for
-  // it and then ends by itself; were it killed first (then --kill-child ends dockerd), nobody might collect dockerd.
+  // dockerd is the first process of its namespace: its containerd and all containers end with it. `unshare` waits for it
+  // and then ends; if `unshare` were killed first (then --kill-child ends dockerd), dockerd might not be reaped.
   cleanUp(t, async () => {
     const engine = await readFile(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8');
     process.kill(Number(engine), 'SIGKILL');
     await parent.exited;
   });
 
-  // BuildKit's client is a plugin that Debian does not have; the engine's own builder does the same for these images.
+  // Debian does not package BuildKit's client; the engine's own builder suffices for these images.
   const client = { HOME: directory, DOCKER_HOST: `unix://${socket}`, DOCKER_BUILDKIT: '0' };
   const clientFolder = join(directory, 'client');
   const env = { ...process.env, DOCKER_CONFIG: clientFolder, ...client };

@@ -1,4 +1,4 @@
-// Finds the regular expressions of a source file, and makes the inputs that cost one of them the most.
+// Finds the regular expressions of a source file, and generates their most expensive inputs.
 
 /** A regular expression literal of a source file. */
 export interface FoundExpression {
@@ -11,13 +11,13 @@ const comment = /\/\/.*|\/\*[\s\S]*?\*\//y;
 const literal = /\/((?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+)\/([a-z]*)/y;
 const word = /[\w$]+/y;
 const space = /\s+/y;
-/** Words after which a slash begins an expression; after any other word it divides. */
+/** Words after which a slash begins a regular expression; after other words it is a division. */
 const operators = /^(?:return|typeof|case|in|of|do|else|void|delete|throw|new|await|yield|instanceof)$/;
 
-/** Reads a source as a scanner of JavaScript does: text in strings, templates and comments is no expression. */
+/** Scans JavaScript source, skipping strings, templates and comments. */
 export function findExpressions(source: string): FoundExpression[] {
   const found: FoundExpression[] = [];
-  /** For each `${` that is open: how many braces are open inside it. */
+  /** For each open `${`: the number of open braces in it. */
   const templates: number[] = [];
   let before = '';
   let at = 0;
@@ -89,12 +89,12 @@ const characters = [
 ];
 
 /**
- * Makes inputs that lead an expression astray. What counts of a character is which parts of the expression match it, so one of each
- * such kind stands for all. Runs of one and of two of them, and of a beginning that the expression can match with one of them, are put
- * behind each such beginning, and end as they are or with something that nothing matches.
+ * Generates inputs that make an expression backtrack. Characters matched by the same parts of the expression are equivalent, so one of
+ * each class is enough. Each input is a prefix that the expression can match, then a run of one or two of these characters or of a
+ * prefix with one of them, then either nothing or a character that nothing matches.
  *
- * @param short whether runs of one character are enough
- * @returns functions that make an input of about `length` characters
+ * @param short only runs of one character
+ * @returns functions that generate an input of about `length` characters
  */
 export function worstInputs(expression: RegExp, short = false): ((length: number) => string)[] {
   const { kinds, other, beginnings } = dissect(expression);
@@ -110,11 +110,11 @@ export function worstInputs(expression: RegExp, short = false): ((length: number
 }
 
 interface Parts {
-  /** One character of each kind. */
+  /** One character of each class. */
   readonly kinds: readonly string[];
-  /** A character that no part matches, where there is one. */
+  /** A character that no part matches, if there is one. */
   readonly other: string;
-  /** What matches the expression up to each of its parts that repeat. */
+  /** Prefixes that match the expression up to each repeated part. */
   readonly beginnings: readonly string[];
 }
 

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 
 /**
- * A free port of an address of 127.0.0.0/8, for a program that has to be told one, or that comes back to the one it had. Clients
- * connect from 127.0.0.1, so that on any other address none of their connections takes the port while nobody listens there.
+ * A free port of an address of 127.0.0.0/8, for a program that needs a given port, or restarts on the same one. Clients connect from
+ * 127.0.0.1, so on other addresses their connections cannot occupy the port while no server listens on it.
  */
 export async function freePort(address = '127.0.0.1'): Promise<number> {
   const server = createServer();

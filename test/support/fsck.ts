@@ -5,16 +5,16 @@ export interface Examination {
   readonly exitCode: number;
   readonly findings: readonly Finding[];
   readonly walked: Walked;
-  /** What went to standard error, as {@link Ended} has it. */
+  /** Standard error, as in {@link Ended}. */
   readonly complaint: string;
 }
 
-/** `berth fsck --json --read-data` over a data directory, in use or not. */
+/** Runs `berth fsck --json --read-data` on a data directory, in use or not. */
 export function examine(data: string, ...flags: string[]): Promise<Examination> {
   return examineWith({}, '--data', data, ...flags);
 }
 
-/** The same over whatever the environment names. */
+/** Runs `berth fsck --json --read-data` with the settings of an environment. */
 export async function examineWith(env: NodeJS.ProcessEnv, ...flags: string[]): Promise<Examination> {
   const { exitCode, out, err } = await berthIn(env, 'fsck', '--json', '--read-data', ...flags);
   const lines = out.split('\n').filter((line) => line !== '');
@@ -23,7 +23,7 @@ export async function examineWith(env: NodeJS.ProcessEnv, ...flags: string[]): P
   return { exitCode, findings, walked: summary.walked, complaint: err };
 }
 
-/** What the command `berth fsck` prints, and how it ends. */
+/** Runs `berth fsck`; returns its output and exit code. */
 export function fsck(...args: string[]): Promise<Ended> {
   return berth('fsck', ...args);
 }

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Programs that no Debian package has, and that Go's module proxy does. */
+/** Programs without a Debian package, built from Go's module proxy. */
 export const goTools = {
   'compose-go': { package: 'github.com/compose-spec/compose-go/v2/cmd', version: 'v2.16.2' },
   helm: { package: 'helm.sh/helm/v4/cmd/helm', version: 'v4.3.1' },
@@ -18,12 +18,12 @@ export const goTools = {
 export type GoTool = keyof typeof goTools;
 
 const cache = fileURLToPath(new URL('../../node_modules/.cache/go-tools', import.meta.url));
-/** Milliseconds: a build that hangs must not hang the tests; a cold one of the largest tool takes some minutes on two cores. */
+/** Milliseconds after which a build is stopped; a cold build of the largest tool takes some minutes on two cores. */
 const buildLimit = 10 * 60_000;
 
 /**
- * The path of the program, which is built at the first call and kept in `node_modules/.cache`; or the reason why there
- * is none, for a test to be skipped with. `npm test` builds what its tests need before any of them runs.
+ * The path of the program, which is built at the first call and cached in `node_modules/.cache`; or the reason why it is
+ * missing, with which tests are skipped. `npm test` builds what its tests need before any of them runs.
  */
 export function goTool(name: GoTool): { readonly path: string } | { readonly reason: string } {
   const path = placeOf(name);
@@ -35,7 +35,7 @@ export function goTool(name: GoTool): { readonly path: string } | { readonly rea
   const building = mkdtempSync(join(cache, 'building-'));
   try {
     const env = { ...process.env, PATH: `${process.env.PATH}:/usr/local/go/bin`, CGO_ENABLED: '0' };
-    // In a module of its own, as `go install` refuses programs whose own module replaces another.
+    // In a separate module, as `go install` rejects programs whose module has `replace` directives.
     for (const args of [
       ['mod', 'init', 'tool'],
       ['get', `${tool.package}@${tool.version}`],
@@ -48,7 +48,7 @@ export function goTool(name: GoTool): { readonly path: string } | { readonly rea
     try {
       renameSync(building, dirname(path));
     } catch (error) {
-      // Another test process has built the same program meanwhile.
+      // Another test process has built the program meanwhile.
       if (!existsSync(path)) throw error;
     }
     return { path };
@@ -57,7 +57,7 @@ export function goTool(name: GoTool): { readonly path: string } | { readonly rea
   }
 }
 
-/** Builds what is missing before the tests begin, so that no test's time goes into it; and does not try again in each. */
+/** Builds missing tools before the tests begin, so that builds do not count as test time and are not retried in each test. */
 export function buildGoTools(names: readonly GoTool[]): void {
   for (const name of names.filter((name) => !existsSync(placeOf(name)))) {
     console.log(`Building ${name} with Go …`);
@@ -68,7 +68,7 @@ export function buildGoTools(names: readonly GoTool[]): void {
   }
 }
 
-/** The environment variable with the names of the tools that could not be built, for the processes of the tests. */
+/** The environment variable that passes the tools that could not be built to the test processes. */
 const failures = 'GO_TOOLS_MISSING';
 
 const failedBefore = (name: GoTool): boolean => (process.env[failures] ?? '').split(' ').includes(name);

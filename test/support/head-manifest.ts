@@ -1,4 +1,4 @@
-/** The four kinds of manifest, as clients ask for them. */
+/** The four manifest media types, for `Accept`. */
 const accept = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
@@ -12,7 +12,7 @@ export interface ManifestHead {
   readonly digest: string | null;
 }
 
-/** Asks the registry itself what a client pushed. */
+/** Asks the registry what a client pushed. */
 export async function headManifest(
   url: string,
   name: string,

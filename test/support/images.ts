@@ -5,15 +5,15 @@ import { gzipSync } from 'node:zlib';
 import { run } from './command.ts';
 import { type Architecture, staticProgram } from './static-program.ts';
 
-/** Random, so that no compression hides what crosses the wire. */
+/** Random, so that compression does not reduce the bytes on the wire. */
 export const ballastSize = 4 << 20;
 
-/** What a changed program and the protocol around it may take on the wire; far below the ballast. */
+/** Maximum bytes on the wire for a changed program and the protocol; far below the ballast. */
 export const smallTraffic = 64 << 10;
 
 /**
- * Writes a context for `docker build` and its like: FROM scratch, first a layer of ballast, then one with a program
- * that prints `message`. Written again with another message, only the second layer changes.
+ * Writes a build context: FROM scratch, first a layer of ballast, then one with a program that prints `message`. With another
+ * message only the second layer changes.
  */
 export async function writeBuildContext(
   directory: string,
@@ -32,13 +32,13 @@ export const makeBallast = (): Buffer => randomBytes(ballastSize);
 export interface ImageLayout {
   /** The directory of the layout. */
   readonly layout: string;
-  /** Of its one entry, tagged `latest`: an index with an image for each architecture. */
+  /** The digest of its only entry, tagged `latest`: an index with an image for each architecture. */
   readonly digest: string;
-  /** The digests of the images in it. */
+  /** Digests of its images. */
   readonly manifests: Readonly<Record<Architecture, string>>;
 }
 
-/** Writes an OCI image layout by hand: no base image, and no tool with opinions about the bytes. */
+/** Writes an OCI image layout directly, without a base image or a tool that may change bytes. */
 export async function writeImageLayout(directory: string, message: string): Promise<ImageLayout> {
   const layout = join(directory, 'layout');
   await mkdir(join(layout, 'blobs/sha256'), { recursive: true });

@@ -2,7 +2,7 @@
 export interface Import {
   readonly specifier: string;
   readonly line: number;
-  /** Nothing of it is left when the program runs. */
+  /** A type import, erased at run time. */
   readonly typeOnly: boolean;
   readonly reexport: boolean;
 }
@@ -10,7 +10,7 @@ export interface Import {
 const statement = /^(import|export)\s+(?:([\w$*{},\s]+?)\s+from\s+)?['"]([^'"]+)['"]/gm;
 const expression = /^(?!\s*(?:\/\/|\*)).*\bimport\(\s*['"]([^'"]+)['"]/gm;
 
-/** Reads them from text as Biome formats it: statements begin their line. */
+/** Parses imports of text formatted by Biome, where statements begin a line. */
 export function readImports(source: string): Import[] {
   const statements = [...source.matchAll(statement)].map(
     ({ 1: keyword, 2: clause = '', 3: specifier, index }) => ({

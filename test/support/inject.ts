@@ -1,4 +1,4 @@
-// A registry's client over Fastify's `inject`: what a client sends, without a socket. The table tests of `src/v2` speak through it.
+// A registry client over Fastify's `inject`, without sockets, for the tests of `src/v2`.
 
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
@@ -15,10 +15,10 @@ export const ociConfig = 'application/vnd.oci.image.config.v1+json';
 export const ociLayer = 'application/vnd.oci.image.layer.v1.tar+gzip';
 export const emptyJson = 'application/vnd.oci.empty.v1+json';
 
-/** Well-formed digests of content that no test pushes. */
+/** Valid digests of content that no test pushes. */
 export const unknownDigest = digestOf('content that exists nowhere');
 export const unknownSha512 = digestOf('content that exists nowhere', 'sha512');
-/** Well-formed, and never the id of a session. */
+/** A valid id that no session has. */
 export const unknownUpload = '6f1c0a52-6f0b-4a7c-9a3e-2f1f3d5b7c99';
 
 export type Algorithm = 'sha256' | 'sha512';
@@ -34,7 +34,7 @@ export interface Descriptor {
 
 export interface Answer {
   readonly status: number;
-  /** Lower-case names; a header that was sent several times is joined by commas. */
+  /** Names in lower case; values of repeated headers joined by commas. */
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: Buffer;
   json<T = Document>(): T;
@@ -48,7 +48,7 @@ export interface Pushed {
 
 type TestRegistryOptions = Parameters<typeof testRegistry>[1];
 
-/** A fresh registry that closes itself after the test, and a client of it. */
+/** A new registry for the duration of the test, and a client of it. */
 export async function connect(t: TestContext, overrides?: TestRegistryOptions): Promise<Client> {
   return new Client((await testRegistry(t, overrides)).app.http);
 }
@@ -76,17 +76,17 @@ export class Client {
     });
   }
 
-  /** The same to what is not below `/v2`, and has other headers. */
+  /** {@link send} for routes outside `/v2`, which have other headers. */
   fetch(method: string, url: string, headers: Headers = {}): Promise<Answer> {
     return this.#answer({ method: method as 'GET', url, headers: { ...this.#always, ...headers } });
   }
 
-  /** This client with headers that it sends along with every request. */
+  /** This client with additional headers in every request. */
   as(headers: Headers): Client {
     return new Client(this.#http, { ...this.#always, ...headers });
   }
 
-  /** Sends a request whose connection goes after `bytes` of its body; the answer is what nobody would have got. */
+  /** Sends a request whose connection breaks after `bytes` of its body; returns the answer that the client would not get. */
   breakOff(method: string, url: string, headers: Headers, bytes: Buffer | string): Promise<Answer> {
     const simulate = { end: false, close: true, error: false, split: false };
     return this.#inject({ method: method as 'GET', url, headers, payload: bytes, simulate });
@@ -135,13 +135,13 @@ export class Client {
     return locationOf(opened);
   }
 
-  /** Sends a chunk (end-5), in order when `range` is left out. */
+  /** Sends a chunk (end-5), by default in order. */
   patch(location: string, bytes: Buffer | string | Readable, range?: string): Promise<Answer> {
     const headers = { 'content-type': 'application/octet-stream', ...(range && { 'content-range': range }) };
     return this.send('PATCH', location, headers, bytes);
   }
 
-  /** Ends an upload (end-6) as clients do: the digest is added to whatever query the location has. */
+  /** Closes an upload (end-6) as clients do: adds the digest to the query of the location. */
   finish(
     location: string,
     digest: string,
@@ -159,7 +159,7 @@ export class Client {
     return digest;
   }
 
-  /** Pushes a blob and describes it. */
+  /** Pushes a blob and returns its descriptor. */
   async pushContent(
     name: string,
     bytes: Buffer | string = randomBytes(64),
@@ -185,7 +185,7 @@ export class Client {
     );
   }
 
-  /** Pushes a manifest that must be accepted, by its digest when no tag is given. */
+  /** Pushes a manifest, by digest if no tag is given, and asserts that it is accepted. */
   async pushManifest(
     name: string,
     document: Document,
@@ -199,7 +199,7 @@ export class Client {
     return { digest, bytes, mediaType: mediaTypeOf(bytes) };
   }
 
-  /** An image whose config and layer this repository holds; no two calls make the same one. */
+  /** Pushes a new config and layer, and returns an image of them. */
   async image(name: string, fields: Document = {}, algorithm?: Algorithm): Promise<Document> {
     const config = await this.pushContent(name, randomConfig(), ociConfig, algorithm);
     const layer = await this.pushContent(name, randomBytes(64), ociLayer, algorithm);
@@ -222,7 +222,7 @@ export class Client {
     return answer.json<{ manifests: Descriptor[] }>().manifests;
   }
 
-  /** Follows `Link: <…>; rel="next"` from `url` to the end and returns every page. */
+  /** Returns every page from `url` on, following `Link: <…>; rel="next"`. */
   async walk(url: string, maxPages = 1000): Promise<Answer[]> {
     const pages: Answer[] = [];
     for (let next: string | undefined = url; next !== undefined; next = nextOf(pages.at(-1)!)) {
@@ -243,7 +243,7 @@ export function describe(bytes: Buffer | string, mediaType: string, digest = dig
   return { mediaType, digest, size: Buffer.byteLength(bytes) };
 }
 
-/** What an index or a `subject` says of a manifest that was pushed. */
+/** The descriptor of a pushed manifest. */
 export function refer(manifest: Pushed, fields: Document = {}): Descriptor {
   return { ...describe(manifest.bytes, manifest.mediaType, manifest.digest), ...fields };
 }
@@ -270,14 +270,14 @@ export function locationOf(answer: Answer): string {
   return location;
 }
 
-/** Adds to a location's query and keeps what is there, as clients do. */
+/** Adds parameters to a location's query, as clients do. */
 export function withQuery(location: string, key: string, value: string): string {
   const url = new URL(location, 'http://localhost');
   url.searchParams.set(key, value);
   return url.pathname + url.search;
 }
 
-/** The target of `Link: <…>; rel="next"`, in the one form that every client reads. */
+/** The target of `Link: <…>; rel="next"`, in the form that every client parses. */
 export function nextOf(answer: Answer): string | undefined {
   const link = answer.headers.link;
   if (link === undefined) return undefined;
@@ -286,7 +286,7 @@ export function nextOf(answer: Answer): string | undefined {
   return match[1];
 }
 
-/** Asserts an error of the spec: its status, its code, its shape and its media type. */
+/** Asserts an OCI error: its status, code, structure and media type. */
 export function assertError(answer: Answer, status: number, code: string): void {
   assert.equal(
     answer.status,

@@ -6,8 +6,8 @@ import { readImports } from './imports.ts';
 import { type DebianTool, debianPackages, isGoTool, isInstalled, type Tool } from './needs.ts';
 
 /**
- * Installs or builds the tools that `files`, or what they import, ask for with `needs`, `whyUnusable` or `goTool`, and
- * that are missing. Where that is not allowed or fails, those tests are skipped and say why.
+ * Installs or builds the missing tools that `files`, or their imports, require with `needs`, `whyUnusable` or `goTool`. If
+ * that is not allowed or fails, their tests are skipped with the reason.
  */
 export function installTools(files: readonly string[]): void {
   const tools = new Set(toolsNeeded(files));
@@ -28,12 +28,12 @@ function installPackages(tools: readonly DebianTool[]): void {
   console.log(`Installing ${packages.join(', ')} with apt-get …`);
   const install = () => aptGet('install', '--yes', '--no-install-recommends', ...packages);
   const withoutServices = keepServicesFromStarting();
-  // A machine without package lists does not know the names yet.
+  // A machine without package lists does not know the packages yet.
   if (!install()) aptGet('update') && install();
   withoutServices.undo();
 }
 
-/** What the files, and those that they import, ask for. */
+/** The tools that the files and their imports require. */
 export function toolsNeeded(files: readonly string[]): Tool[] {
   const sources = [...files, ...importedBy(files)].map((file) => readFileSync(file, 'utf8'));
   const calls = sources.flatMap((source) => [
@@ -43,7 +43,7 @@ export function toolsNeeded(files: readonly string[]): Tool[] {
   return names.filter((name): name is Tool => name in debianPackages || isGoTool(name));
 }
 
-/** The files of this repository that `files` import, directly or not. */
+/** The files of this repository that `files` import, directly or indirectly. */
 export function importedBy(files: readonly string[]): Set<string> {
   const found = new Set<string>();
   const visit = (file: string): void => {
@@ -67,7 +67,7 @@ function aptGet(...args: string[]): boolean {
   return status === 0;
 }
 
-/** Debian starts a daemon when its package arrives; the tests start their own. */
+/** Debian starts daemons on installation; the tests start their own. */
 function keepServicesFromStarting(): { undo(): void } {
   const policy = '/usr/sbin/policy-rc.d';
   if (existsSync(policy)) return { undo() {} };

@@ -1,4 +1,4 @@
-// An issuer of ID tokens on this machine, with keys of its own and as ill-behaved as a test wants it.
+// An issuer of ID tokens on this machine, which tests can make misbehave.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
@@ -21,9 +21,9 @@ export async function makeKey(alg = 'RS256', kid = `${alg}-key`): Promise<TestKe
 export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 export class TestIssuer {
-  /** What was asked for, path by path. */
+  /** Paths of all requests. */
   readonly asked: string[] = [];
-  /** In the place of the usual answers, by path. */
+  /** Answers that replace the usual ones, by path. */
   readonly answers = new Map<string, Answer>();
   keys: readonly TestKey[];
   readonly url: string;
@@ -37,7 +37,7 @@ export class TestIssuer {
     return this.asked.filter((path) => path === '/keys').length;
   }
 
-  /** A token as the issuer gives it out: for the audience, good for five minutes; `undefined` takes a claim away. */
+  /** An ID token for the audience, valid for five minutes; `undefined` removes a claim. */
   sign(claims: JWTPayload, { key = this.keys[0] as TestKey, now = Date.now() } = {}): Promise<string> {
     const seconds = Math.floor(now / 1000);
     const usual = { iss: this.url, sub: 'job', aud: 'registry.example', iat: seconds, exp: seconds + 300 };

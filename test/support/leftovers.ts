@@ -4,8 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 const grace = 2000;
 
 /**
- * Kills what still runs with `mark` in its environment, and names it. A process that was killed a moment ago is given
- * the time to go. Where there is no /proc, nothing is found.
+ * Kills processes that still run with `mark` in their environment, and returns their names. Waits for processes that were just
+ * killed. Without /proc it finds nothing.
  */
 export async function endLeftovers(mark: string): Promise<string[]> {
   const deadline = performance.now() + grace;
@@ -24,7 +24,7 @@ async function findMarked(mark: string): Promise<{ pid: number; command: string 
     .filter((pid) => pid > 0 && pid !== process.pid);
   const found = [];
   for (const pid of pids) {
-    // Other people's processes cannot be read, and any of them may end meanwhile.
+    // Other users' processes cannot be read, and any process may end meanwhile.
     const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
     if (!environment.includes(mark)) continue;
     const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');

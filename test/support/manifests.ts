@@ -1,7 +1,7 @@
 import { digestBytes } from '../../src/core/running-hash.ts';
 import type { Digest } from '../../src/oci/digest.ts';
 
-/** An image that differs from others by its label, and needs blobs that nobody has pushed. */
+/** An image, distinguished by its label, that references missing blobs. */
 export function makeManifest(label: string): {
   label: string;
   bytes: Buffer;

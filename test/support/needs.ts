@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type GoTool, goTool, goTools } from './go-tools.ts';
 
-/** The programs that tests drive, and the Debian package each comes from. `npm test` installs what is missing. */
+/** Programs that tests use, and their Debian packages. `npm test` installs missing ones. */
 export const debianPackages = {
   buildah: 'buildah',
   chromium: 'chromium',
@@ -24,17 +24,17 @@ export const debianPackages = {
 export type DebianTool = keyof typeof debianPackages;
 export type Tool = DebianTool | GoTool;
 
-/** Container engines, and what runs in a sandbox with mounts of its own. */
+/** Container engines and others that run in a sandbox with separate mounts. */
 const mounting: ReadonlySet<Tool> = new Set(['buildah', 'ctr', 'dockerd', 'podman', 'skopeo']);
 
-/** Whether the machine has all of them; if not, the test is skipped and says why: `if (!needs(t, …)) return;` */
+/** Whether the machine has all tools; if not, the test is skipped with the reason: `if (!needs(t, …)) return;` */
 export function needs(t: TestContext, ...tools: Tool[]): boolean {
   const reasons = tools.map(whyUnusable).filter((reason) => reason !== undefined);
   if (reasons.length > 0) t.skip(reasons.join('; '));
   return reasons.length === 0;
 }
 
-/** What the machine lacks for this tool; `undefined` when it has it. */
+/** Why the tool cannot be used on this machine; `undefined` if it can. */
 export function whyUnusable(tool: Tool): string | undefined {
   if (isGoTool(tool)) {
     const built = goTool(tool);
@@ -57,9 +57,9 @@ export function isInstalled(command: string): boolean {
   return findProgram(command) !== undefined;
 }
 
-/** The program's path, if it is installed. */
+/** The path of the program, if it is installed. */
 export function findProgram(command: string): string | undefined {
-  // Daemons live in sbin, which is not on everybody's PATH, and PostgreSQL's programs in a folder for each version.
+  // Daemons are in sbin, which may not be in PATH, and PostgreSQL's programs in a folder for each version.
   const folders = [
     ...(process.env.PATH ?? '').split(delimiter),
     '/usr/sbin',

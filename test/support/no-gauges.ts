@@ -1,6 +1,6 @@
 import type { Gauges } from '../../src/telemetry/gauges.ts';
 
-/** What the gauges show of a registry that has nothing. */
+/** Gauges of an empty registry. */
 export const noGauges: Gauges = {
   version: '1.2.3',
   uploadsOpen: async () => 0,

@@ -1,4 +1,4 @@
-// A real OpenID Connect provider on this machine, whose people and groups a test decides, and a browser to log in there with.
+// A real OpenID Connect provider on this machine, with users and groups set by the test, and a browser for its login.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,17 +10,17 @@ export interface TestProvider {
   readonly issuer: string;
   readonly clientId: string;
   readonly clientSecret: string;
-  /** What the provider says of people, by their subject. */
+  /** Claims of users, by subject. */
   readonly people: Map<string, Record<string, unknown>>;
-  /** What it says of a job, in a token that is for `audience`. */
+  /** An ID token of a job, for `audience`. */
   jobToken(audience: string): Promise<string>;
-  /** How many requests it has had. */
+  /** Number of requests so far. */
   requests(): number;
 }
 
 const client = { clientId: 'berth', clientSecret: 'a secret of berth' };
 
-/** @param job what tokens of jobs say besides */
+/** @param job additional claims of jobs' tokens */
 export async function startProvider(
   t: TestContext,
   { redirectUri, job = {} }: { redirectUri: string; job?: Record<string, unknown> },
@@ -97,7 +97,7 @@ export async function startProvider(
   };
 }
 
-/** Logs in at the provider as whoever `subject` is, page by page; where the browser is sent in the end. */
+/** Logs in at the provider as `subject`, page by page; returns the URL of the final redirect. */
 export async function logIn(start: string, subject: string): Promise<string> {
   const jar = new Map<string, string>();
   const { origin } = new URL(start);
@@ -128,5 +128,5 @@ export async function logIn(start: string, subject: string): Promise<string> {
       form: new URLSearchParams({ prompt, login: subject, password: 'any' }),
     };
   }
-  throw new Error('the provider sends the browser in circles');
+  throw new Error('the provider redirects the browser in a loop');
 }

@@ -6,7 +6,7 @@ import { ConnectionLimits } from '../../src/http/connection-limits.ts';
 import { createServer } from '../../src/http/server.ts';
 import type { Answered } from '../../src/telemetry/access-log.ts';
 
-/** The server of a registry without the registry: for routes that stand beside its API. What it has answered is in `answered`. */
+/** A registry's HTTP server without the registry, for routes outside its API. Records its answers in `answered`. */
 export function pagesServer(clientOf: ClientOf): { http: FastifyInstance; answered: Answered[] } {
   const answered: Answered[] = [];
   const limits = { maxConnections: 100, connectionsPerNetwork: 100, trustedProxies: [], networkOf };

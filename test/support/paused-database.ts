@@ -1,16 +1,16 @@
 import type { Database } from '../../src/db/database.ts';
 import type { Db } from '../../src/db/prepare.ts';
 
-/** A database whose transactions stand still at one point, and go on when told. */
+/** A database in which a transaction pauses at one point until it is resumed. */
 export interface PausedDatabase extends Database {
-  /** Resolves when a transaction stands at the point. */
+  /** Resolves when a transaction has reached the point. */
   readonly reached: Promise<void>;
   goOn(): void;
-  /** SQLSTATEs of the statements that failed, in order. */
+  /** SQLSTATEs of failed statements, in order. */
   readonly failures: readonly string[];
 }
 
-/** @param point how many statements of transactions pass before one waits; a commit counts as one too */
+/** @param point number of statements in transactions, commits included, before one pauses */
 export function pauseAt(database: Database, point: number): PausedDatabase {
   const reached = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();

@@ -1,4 +1,4 @@
-// Who requests come from: accounts in a registry's database, and the headers that say who one is.
+// Accounts in a registry's database, and headers with their credentials.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { Access } from '../../src/access/access.ts';
@@ -12,7 +12,7 @@ import { insertLink, insertRow, makeOrganisation, makeRobot, makeToken, makeUser
 import { Client, type Headers } from './inject.ts';
 import { type ConfigInput, testRegistry } from './registry.ts';
 
-/** What decides in a registry that is open to everyone. */
+/** Access of a registry in which everyone has all rights. */
 export function openAccess(database: Database): Access {
   const { clock } = database;
   const keys = new SigningKeys({ database, clock });
@@ -33,7 +33,7 @@ export function openAccess(database: Database): Access {
   });
 }
 
-/** An access token that an account logs in with, and the headers of such a login. */
+/** An account's access token, and the headers to log in with it. */
 export async function makeLogin(
   database: Database,
   account: { readonly id: number; readonly name: string },
@@ -48,7 +48,7 @@ export function basic(name: string, password: string): Headers {
   return { authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}` };
 }
 
-/** Who there is in {@link connectPeople}'s registry, by name; `nobody` sends no credentials. */
+/** The accounts of {@link connectPeople}'s registry; `nobody` sends no credentials. */
 export type Person =
   | 'nobody'
   | 'stranger'
@@ -65,21 +65,21 @@ export type Person =
 
 export interface People {
   readonly client: Client;
-  /** Listens, for what needs a connection; its URL. */
+  /** Listens, for tests that need connections; returns the URL. */
   readonly url: () => Promise<string>;
   readonly database: Database;
-  /** The headers of their logins. */
+  /** Login headers by account. */
   readonly logins: Readonly<Record<Person, Headers>>;
-  /** The ids of their access tokens. */
+  /** Access token ids by account. */
   readonly tokens: Readonly<Record<Exclude<Person, 'nobody'>, number>>;
-  /** The ids of their accounts. */
+  /** Account ids by account name. */
   readonly accounts: Readonly<Record<Exclude<Person, 'nobody'>, number>>;
 }
 
 /**
- * A registry where the organisation `acme` has people of each role on `acme/**`; `boss` is a member, the others have a grant.
- * `creator` writes with an access token that moves no tags, `robot` maintains with one that only pulls. `expired`, `revoked` and
- * `disabled` had all rights once.
+ * A registry with the organisation `acme` and accounts of each role on `acme/**`; `boss` is a member, the others have a grant.
+ * `creator` writes with an access token that cannot move tags, `robot` maintains with one that can only pull. `expired`, `revoked`
+ * and `disabled` formerly had all rights.
  */
 export async function connectPeople(t: TestContext, overrides: ConfigInput = {}): Promise<People> {
   const { app, database } = await testRegistry(t, { anonymous: 'public', ...overrides });
@@ -123,7 +123,7 @@ export async function connectPeople(t: TestContext, overrides: ConfigInput = {})
   return { client: new Client(app.http), url, database, logins, tokens, accounts } as People;
 }
 
-/** A token from the registry's own token server, for whoever logs in with these headers. */
+/** Fetches a token from the registry's own token server, with these login headers. */
 export async function fetchToken(
   client: Client,
   login: Headers,
@@ -135,7 +135,7 @@ export async function fetchToken(
   return { authorization: `Bearer ${answer.json<{ token: string }>().token}` };
 }
 
-/** Whether everyone may pull it. */
+/** Makes a repository public or private. */
 export async function setVisible(database: Database, name: string, visibility: 'public' | 'private') {
   await database.transaction((db) =>
     db.updateTable('repositories').set({ visibility }).where('name', '=', name).execute(),

@@ -5,19 +5,19 @@ import { run } from './command.ts';
 import { sandboxed } from './sandbox.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
-/** The tools of github.com/containers, which share their storage and their settings. Each gives its stdout. */
+/** The tools of github.com/containers, which share storage and settings. Each returns its stdout. */
 export interface ContainersTools {
   podman(...args: string[]): Promise<string>;
   buildah(...args: string[]): Promise<string>;
   skopeo(...args: string[]): Promise<string>;
-  /** The same, with `input` on its stdin. What it logs in to, all three are logged in to. */
+  /** Runs podman with `input` on its stdin. A login is valid for all three tools. */
   skopeoReading(input: string, ...args: string[]): Promise<string>;
 }
 
-/** Where the three keep images, locks and settings on a machine. */
+/** Folders with images, locks and settings of the three tools. */
 const places = ['/etc/containers', '/var/lib/containers', '/run', '/dev/shm'];
 
-/** Storage and settings of the test's own, in which `registry` (`HOST:PORT`) is spoken to without TLS. */
+/** Separate storage and settings for the test, in which `registry` (`HOST:PORT`) is used without TLS. */
 export async function containersTools(t: TestContext, registry: string): Promise<ContainersTools> {
   const directory = await temporaryDirectory(t, 'berth-podman');
   const settings = join(directory, 'etc/containers');
@@ -41,7 +41,7 @@ export async function containersTools(t: TestContext, registry: string): Promise
 const files = (registry: string) => ({
   'policy.json': '{ "default": [{ "type": "insecureAcceptAnything" }] }',
   'registries.conf': `[[registry]]\nlocation = "${registry}"\ninsecure = true\n`,
-  // Lets pulls take from a zstd:chunked layer only the files that the storage does not hold yet.
+  // Lets pulls fetch only missing files of a zstd:chunked layer.
   'storage.conf': [
     '[storage]',
     'driver = "overlay"',
@@ -51,7 +51,7 @@ const files = (registry: string) => ({
     'pull_options = { enable_partial_images = "true", use_hard_links = "false", ostree_repos = "" }',
     '',
   ].join('\n'),
-  // Works without systemd, without a network, and where raising a process's limits is not allowed.
+  // Works without systemd, network, and the right to raise process limits.
   'containers.conf': [
     '[containers]',
     'netns = "none"',

@@ -9,29 +9,29 @@ import { Client } from 'pg';
 import { freePort } from './free-port.ts';
 import { findProgram } from './needs.ts';
 
-/** A PostgreSQL server from Debian's package, with data of its own. */
+/** A PostgreSQL server from Debian's package, with its own data. */
 export interface PostgresServer {
-  /** Of its database `postgres`, over TCP; whoever connects is a superuser. */
+  /** URL of its database `postgres`, over TCP, as a superuser. */
   readonly url: string;
   /** The folder of its Unix socket. */
   readonly socket: string;
-  /** Of the process that it is started with; it changes when the server was down. */
+  /** The id of its main process, which changes after a restart. */
   readonly pid: number;
-  /** Ends it at once, as a crash would, whoever is connected. */
+  /** Ends it at once, like a crash. */
   down(): Promise<void>;
-  /** Starts it again, with its data, at the same place. */
+  /** Restarts it with its data on the same port. */
   up(): Promise<void>;
-  /** Ends it and deletes its data. */
+  /** Stops it and deletes its data. */
   stop(): Promise<void>;
 }
 
-/** Where `npm test` tells its test files of the server that they share; a file that runs alone starts its own. */
+/** The environment variable with the server that `npm test` shares among test files; a file that runs alone starts its own. */
 export const sharedServer = 'TEST_POSTGRES';
 
-/** A role whose connections need a password; all others are let in. */
+/** A role that needs a password; all others connect without one. */
 export const passwordRole = { user: 'with_password', password: 'correct horse' } as const;
 
-/** Starts a server for many short tests: nothing it writes has to outlive the machine, so its files are in memory where there is room. */
+/** Starts a server for many short tests. Its data need not be durable, so it is in memory if there is room. */
 export function startSharedServer(): Promise<PostgresServer> {
   return startPostgresServer({ full_page_writes: 'off', autovacuum: 'off' }, memoryFolder() ?? tmpdir());
 }
@@ -47,14 +47,14 @@ function memoryFolder(): string | undefined {
   }
 }
 
-/** Starts a server. It ends with this process, whatever ends that. `settings` as in `postgresql.conf`. */
+/** Starts a server, which ends with this process in any case. `settings` as in `postgresql.conf`. */
 export async function startPostgresServer(
   settings: Record<string, string> = {},
   folder = tmpdir(),
 ): Promise<PostgresServer> {
   const programs = dirname(findProgram('postgres') as string);
   const root = mkdtempSync(join(folder, 'berth-postgres-'));
-  // Not ours alone: the server does not run as root.
+  // Readable by others: the server does not run as root.
   chmodSync(root, 0o777);
   const data = join(root, 'data');
   const asServer = process.getuid?.() === 0 ? ['--reuid=postgres', '--regid=postgres', '--clear-groups'] : [];
@@ -85,12 +85,12 @@ export async function startPostgresServer(
   const launch = async (): Promise<ChildProcess> => {
     const child = spawn(
       'setpriv',
-      // SIGQUIT ends the server at once, with all its processes.
+      // SIGQUIT ends the server and all its processes at once.
       [...asServer, '--pdeathsig=QUIT', join(programs, 'postgres'), '-D', data, ...flags],
       { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] },
     );
     await untilReady(child);
-    // Neither the process nor its log keeps a test file from ending.
+    // Neither the process nor its log must keep a test file running.
     child.unref();
     (child.stderr as unknown as Socket).unref();
     return child;
@@ -125,7 +125,7 @@ export async function startPostgresServer(
   };
 }
 
-/** A connection for the time of `run`. */
+/** Opens a connection for the duration of `run`. */
 export async function asAdministrator<T>(url: string, run: (admin: Client) => Promise<T>): Promise<T> {
   const admin = new Client({ connectionString: url });
   await admin.connect();
@@ -140,7 +140,7 @@ function untilReady(child: ChildProcess): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let output = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    // Read on to the end, or the server would wait for its log; only the start of it is kept.
+    // The log must be read to the end, or the server would block; only its start is kept.
     if (output.length < 1 << 16) output += text;
     if (output.includes('ready to accept connections')) resolve();
   });

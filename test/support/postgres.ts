@@ -18,14 +18,14 @@ async function serverUrl(): Promise<string> {
 const template = 'berth_template';
 let templated: Promise<void> | undefined;
 
-/** The URL of a database with Berth's tables in it, and no rows, that goes with the test: a copy, as that is five times as fast as to migrate. */
+/** Creates a migrated, empty database for the duration of the test; returns its URL. Copies a template, five times as fast as migrating. */
 export async function openMigratedPostgres(t: TestContext): Promise<string> {
   templated ??= serverUrl().then((server) => asAdministrator(server, makeTemplate));
   await templated;
   return openTestPostgres(t, `template ${template} strategy file_copy`);
 }
 
-/** Once for all processes that share the server. */
+/** Creates the template once for all processes that share the server. */
 async function makeTemplate(admin: Client): Promise<void> {
   await admin.query('select pg_advisory_lock(hashtext($1))', [template]);
   const made = await admin.query('select from pg_database where datname = $1 and datistemplate', [template]);
@@ -34,7 +34,7 @@ async function makeTemplate(admin: Client): Promise<void> {
     const url = new URL(await serverUrl());
     url.pathname = template;
     await (await openPostgres({ url: url.href, poolSize: 2 })).close();
-    // Only a database that nobody is connected to can be copied, and the server learns a moment later that a client has gone.
+    // Only a database without connections can be copied, and the server notices a moment later that a client has disconnected.
     await admin.query(`alter database ${template} with allow_connections false is_template true`);
     await admin.query('select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1', [
       template,
@@ -43,7 +43,7 @@ async function makeTemplate(admin: Client): Promise<void> {
   await admin.query('select pg_advisory_unlock(hashtext($1))', [template]);
 }
 
-/** The URL of an empty database that goes with the test. `options` as in `create database`. */
+/** Creates an empty database for the duration of the test; returns its URL. `options` as in `create database`. */
 export async function openTestPostgres(t: TestContext, options = ''): Promise<string> {
   const server = await serverUrl();
   const name = `test_${randomBytes(8).toString('hex')}`;

@@ -6,17 +6,17 @@ import { temporaryDirectory } from './temporary-directory.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-/** Berth itself, in a process of its own, on a free port of 127.0.0.1. */
+/** Berth in a separate process, on a free port of 127.0.0.1. */
 export interface BerthProcess extends Child {
   /** `http://127.0.0.1:PORT`, without a slash at the end. */
   readonly url: string;
-  /** `127.0.0.1:PORT`: what image names begin with. */
+  /** `127.0.0.1:PORT`, for image names. */
   readonly host: string;
   readonly data: string;
 }
 
 export interface BerthOptions {
-  /** The data directory, for a process that goes on with another's data; by default a new one that goes with the test. */
+  /** The data directory, to reuse another process's; by default a new one, deleted after the test. */
   readonly data?: string;
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
@@ -35,13 +35,13 @@ export async function startBerth(t: TestContext, options: BerthOptions = {}): Pr
   return { ...child, url, host: new URL(url).host, data };
 }
 
-/** Runs `berth …` to its end in a process of its own, on the data of one that may be serving it. Gives its stdout. */
+/** Runs `berth …` to its end in a separate process, on data that may be in use; returns its stdout. */
 export function runBerth(data: string, args: readonly string[], input?: string): Promise<string> {
   const options = { env: withoutBerthSettings(process.env), ...(input !== undefined && { input }) };
   return run(process.execPath, [main, ...args, '--data', data], options);
 }
 
-/** Whoever runs the tests may have a Berth of their own configured in the environment. */
+/** The environment without settings of the developer's own Berth. */
 function withoutBerthSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('BERTH_')));
 }

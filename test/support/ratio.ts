@@ -1,32 +1,32 @@
-// How much longer one of two things takes than the other, on a machine that may be busy with others.
+// Compares the duration of two functions on a machine under load.
 
 export interface Ratio {
-  /** Of the longer time to the shorter one: 1 or more. */
+  /** The longer time divided by the shorter one: 1 or more. */
   readonly ratio: number;
-  /** Microseconds that each takes once: the medians. */
+  /** Median microseconds of one call of each. */
   readonly times: readonly [number, number];
 }
 
 export interface RatioOptions {
-  /** What the ratio should not exceed: measuring ends once it is well below that. */
+  /** The allowed ratio: measuring ends once the ratio is well below it. */
   readonly bound: number;
-  /** Microseconds gone by; by the clock on the wall where nothing is said. */
+  /** A clock in microseconds; by default wall time. */
   readonly clock?: () => number;
-  /** How often each runs between two looks at the clock: for less time than the system lets others run. */
+  /** Calls of each between readings of the clock: shorter than a time slice of the scheduler. */
   readonly batch?: number;
-  /** Rounds of both at most. */
+  /** Maximum number of rounds. */
   readonly rounds?: number;
 }
 
-/** Microseconds that this process has computed, in all of its threads: what it waits for others does not count. */
+/** CPU microseconds of this process in all threads, without waits. */
 export function processTime(): number {
   const { user, system } = process.cpuUsage();
   return user + system;
 }
 
 /**
- * Both take turns, so that what slows the machine slows both: the ratio is the median of those of the rounds. What comes between in a
- * round counts for or against either, and is in the median of neither for long.
+ * Runs both alternately, so that load slows both: the result is the median of the rounds' ratios. A disturbance affects only some
+ * rounds, not the median.
  */
 export async function timeRatio(
   pair: readonly [() => Promise<unknown>, () => Promise<unknown>],
@@ -40,7 +40,7 @@ export async function timeRatio(
     for (let i = 0; i < batch; i++) await run();
     return (clock() - start) / batch;
   };
-  // What is compiled and cached first is no part of the answer.
+  // Warm-up: compilation and caches must not count.
   for (const run of pair) await measure(run);
   for (let round = 1; ; round++) {
     const turns = round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Refused } from '../../src/access/refused.ts';
 
-/** For `assert.rejects`: a rule stood against it, in these words. */
+/** For `assert.rejects`: expects a `Refused` with this message. */
 export function refused(message: string | RegExp): (error: unknown) => true {
   return (error) => {
     assert.ok(error instanceof Refused, String(error));

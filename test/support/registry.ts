@@ -11,19 +11,19 @@ import { openBackend } from './backends.ts';
 export interface TestRegistry {
   readonly app: App;
   readonly data: string;
-  /** The registry's own, for what is said to it on the machine and not through the API. */
+  /** The registry's database, for changes made by the command line instead of the API. */
   readonly database: Database;
 }
 
-/** Of the administrator `admin`, whom a registry with logins has. */
+/** The password of the administrator `admin` of a registry with logins. */
 export const administratorPassword = 'correct horse battery staple';
 
-/** Any part of the configuration, in the forms a file may use. */
+/** Any part of the configuration, as in a file. */
 export type ConfigInput = Record<string, unknown>;
 
 /**
- * A whole registry in this process, on a data directory of its own; both are gone when the test is over. It stands on what the
- * run is for (see backends.ts), unless the test brings parts of its own.
+ * A complete registry in this process, with its own data directory, for the duration of the test. Uses the backend of the run (see
+ * backends.ts), unless the test passes its own parts.
  */
 export async function testRegistry(
   t: TestContext,

@@ -11,7 +11,7 @@ import { buffer } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 import { cleanUp } from './cleanup.ts';
 
-/** A call on the service, as it travels. */
+/** A request to the service. */
 export interface S3Call {
   readonly method: string;
   /** Path and query. */
@@ -20,8 +20,8 @@ export interface S3Call {
 }
 
 /**
- * What becomes of a call: refused with a status, cut off before or after the real server did the work, never answered, answered
- * with 200 and an error in the body, or with a body that breaks off in its middle.
+ * The fault of a call: rejected with a status, cut off before or after the real server did the work, never answered, answered with
+ * 200 and an error in the body, or with a truncated body.
  */
 export type S3Fault =
   | keyof typeof refusals
@@ -31,17 +31,17 @@ export type S3Fault =
   | 'error in 200'
   | 'cut body';
 
-/** Decides about each call; `undefined` lets it through. */
+/** Chooses the fault of each call; `undefined` lets it through. */
 export type FaultRule = (call: S3Call) => S3Fault | undefined;
 
-/** Stands in front of a real S3 server and makes it fail. */
+/** A proxy in front of a real S3 server that injects faults. */
 export interface S3Proxy {
   readonly endpoint: string;
   /** The calls so far. */
   readonly calls: S3Call[];
-  /** What every call is asked from now on. */
+  /** Rule for all further calls. */
   rule: FaultRule;
-  /** Changes the text of each listing. */
+  /** Modifies the text of each listing. */
   listing: (xml: string, call: S3Call) => string;
 }
 
@@ -104,7 +104,7 @@ export async function startS3Proxy(t: TestContext, endpoint: string): Promise<S3
     response.write(bytes.subarray(0, half), () => response.destroy());
   }
 
-  /** With the same Host, which the signature is over. */
+  /** Forwards a request with the same Host, which is part of the signature. */
   async function forward(
     { method, url, rawHeaders }: IncomingMessage,
     body: Buffer,
@@ -123,7 +123,7 @@ function errorXml(code: string): string {
   return `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>made to fail</Message></Error>`;
 }
 
-/** Fails the k-th call from now on. `hit` is what it was. */
+/** Fails the k-th call from now on; `hit` is that call. */
 export function failKth(at: number, fault: S3Fault): { rule: FaultRule; hit(): string | undefined } {
   let seen = 0;
   let hit: string | undefined;

@@ -14,7 +14,7 @@ import { cleanUp } from './cleanup.ts';
 import { freePort } from './free-port.ts';
 import { goTool } from './go-tools.ts';
 
-/** The programs that the store is tested on; `npm test` finds what it has to build by these calls. */
+/** The S3 servers of the tests; `npm test` finds what to build by these calls. */
 const programs = {
   versitygw: () => goTool('versitygw'),
   minio: () => goTool('minio'),
@@ -23,11 +23,11 @@ const programs = {
 export type S3Service = keyof typeof programs;
 export const s3Services = Object.keys(programs) as S3Service[];
 
-/** A real S3 server on a free port of 127.0.0.1; the files of one process share it. */
+/** A real S3 server on a free port of 127.0.0.1, shared within a process. */
 export interface S3Server {
   /** `http://127.0.0.1:PORT` */
   readonly endpoint: string;
-  /** The directory that the server keeps its data in: versitygw has a folder for each bucket, and in it a file for each object. */
+  /** The server's data directory: versitygw has a folder for each bucket, with a file for each object. */
   readonly folder: string;
 }
 
@@ -37,8 +37,7 @@ const servers = new Map<S3Service, Promise<S3Server>>();
 let buckets = 0;
 
 /**
- * What a store needs to use a new and empty bucket; or `undefined` where the server is not installed, and the test is skipped with
- * the reason.
+ * Settings for a new, empty bucket; `undefined` if the server is not installed, and the test is skipped with the reason.
  */
 export async function s3Settings(
   t: TestContext,
@@ -67,14 +66,14 @@ export async function s3Settings(
     await createBucket(settings);
     return { ...settings, ...more };
   }
-  // versitygw removes a folder with its last object, and refuses whoever makes another in it at that moment.
+  // versitygw removes a folder with its last object, and fails a concurrent creation of another object in it.
   mkdirSync(join(folder, settings.bucket, more.prefix ?? '', 'uploads', 'kept'), { recursive: true });
   const remove = () => rmSync(join(folder, settings.bucket), { recursive: true, force: true, maxRetries: 5 });
   cleanUp(t, remove);
   return { ...settings, ...more };
 }
 
-/** A store over a new bucket, closed after the test. */
+/** Opens a store on a new bucket; closed after the test. */
 export async function s3Store(
   t: TestContext,
   more: Partial<S3Settings> = {},
@@ -87,12 +86,12 @@ export async function s3Store(
   return store;
 }
 
-/** The directory in which versitygw keeps a bucket's objects. */
+/** The directory of a bucket's objects in versitygw. */
 export async function bucketFolder({ bucket }: S3Settings): Promise<string> {
   return join((await (servers.get('versitygw') as Promise<S3Server>)).folder, bucket);
 }
 
-/** Tries for as long as the server may need to start: SeaweedFS listens before its parts have found each other. */
+/** Retries while the server may be starting: SeaweedFS listens before its parts are connected. */
 async function createBucket({ bucket, region, endpoint }: S3Settings): Promise<void> {
   const client = new S3Client({ region, endpoint: endpoint as string, forcePathStyle: true, credentials });
   const deadline = performance.now() + startLimit;
@@ -110,17 +109,17 @@ async function createBucket({ bucket, region, endpoint }: S3Settings): Promise<v
 
 async function start(service: S3Service, path: string): Promise<S3Server> {
   const folder = mkdtempSync(join(tmpdir(), 'berth-s3-'));
-  // For what a server keeps beside its data.
+  // For files besides the server's data.
   const aside = mkdtempSync(join(tmpdir(), 'berth-s3-aside-'));
   const port = await freePort();
   const { args, env = {} } = await commandLines[service]({ port, folder, aside });
-  // They complain of each connection that breaks, which tests do on purpose.
+  // Servers log each broken connection, which tests cause on purpose.
   const child = spawn(path, args, { stdio: 'ignore', env: { ...process.env, ...env } });
   process.on('exit', () => {
     child.kill('SIGKILL');
     for (const directory of [folder, aside]) rmSync(directory, { recursive: true, force: true });
   });
-  // Tests may end while it runs.
+  // It must not keep tests running.
   child.unref();
   const endpoint = `http://127.0.0.1:${port}`;
   await listening(child, port);
@@ -132,7 +131,7 @@ interface CommandLine {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** How each server is started, on a port of 127.0.0.1, with `folder` for its data and `aside` for what goes with it. */
+/** The command line of each server, on a port of 127.0.0.1, with `folder` for its data and `aside` for other files. */
 const commandLines: Record<
   S3Service,
   (place: { port: number; folder: string; aside: string }) => Promise<CommandLine>
@@ -140,7 +139,7 @@ const commandLines: Record<
   async versitygw({ port, folder, aside }) {
     const keys = ['--access', credentials.accessKeyId, '--secret', credentials.secretAccessKey];
     const listener = ['--quiet', '--keep-alive', '--port', `127.0.0.1:${port}`];
-    // Metadata beside the objects: not every temporary directory takes extended attributes.
+    // Metadata in separate files: not every temporary directory supports extended attributes.
     return { args: [...listener, ...keys, 'posix', '--sidecar', aside, folder] };
   },
 
@@ -166,7 +165,7 @@ const commandLines: Record<
       flags.push(`-${part}=${await freePort()}`);
     }
     const listener = ['-ip=127.0.0.1', '-ip.bind=127.0.0.1', '-s3', `-s3.port=${port}`];
-    // A volume for each bucket, of which there are many.
+    // There are many buckets, with a volume each.
     const volumes = ['-master.volumeSizeLimitMB=64', '-volume.max=0'];
     return {
       args: ['server', `-dir=${folder}`, ...listener, ...flags, `-s3.config=${config}`, ...volumes],

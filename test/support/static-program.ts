@@ -4,8 +4,8 @@ export type Architecture = 'amd64' | 'arm64';
 export const hostArchitecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
 
 /**
- * A Linux program of some 200 bytes that prints `message` and ends: all an image from scratch needs, without a
- * compiler and without a base image.
+ * A Linux program of some 200 bytes that prints `message`: enough for an image from scratch, without a compiler or a base
+ * image.
  */
 export function staticProgram(message: string, architecture: Architecture = hostArchitecture): Buffer {
   const text = Buffer.from(`${message}\n`);
@@ -50,7 +50,7 @@ function arm64(length: number): { machine: number; code: Buffer } {
   return { machine: 183, code };
 }
 
-/** An ELF64 header and one segment, readable and executable, that holds the whole file. */
+/** An ELF64 header and one readable and executable segment with the whole file. */
 function elfHeaders(machine: number, contentLength: number): Buffer {
   const fileHeader = 64;
   const programHeader = 56;

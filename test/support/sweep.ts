@@ -3,7 +3,7 @@ import type { Database } from '../../src/db/database.ts';
 import type { SweepParts } from '../../src/jobs/sweep.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
 
-/** The database and the store of a test, as a sweep wants them: bytes that no row knew go after `keepUnknown` milliseconds. */
+/** Sweep options for a test's database and store; blobs without a row are kept for `keepUnknown` milliseconds. */
 export function sweepable(
   database: Database,
   store: BlobStore,

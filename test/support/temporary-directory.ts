@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { cleanUp } from './cleanup.ts';
 
-/** A directory that goes with the test. */
+/** Creates a directory for the duration of the test. */
 export async function temporaryDirectory(t: TestContext, name = 'berth'): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), `${name}-`));
-  // The retries are for processes that were just killed and still write for a moment.
+  // Retries, as processes that were just killed may still write for a moment.
   cleanUp(t, () => rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
   return directory;
 }

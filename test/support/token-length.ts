@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 
 /**
- * The token that is as long as that, with what has to be added to its header and to its claims. A base64 text cannot have every
- * length; the two together can.
+ * A token of the given length, padded in its header and claims: base64 text cannot have every length, two of them together can.
  */
 export async function tokenOfLength(
   length: number,
