@@ -91,7 +91,7 @@ describe('commands in the pages', async () => {
     flags: new Set(command.options.map(({ long }) => long)),
   }));
 
-  test('README has the two that it is about', () => {
+  test('README has the commands for start and test', () => {
     for (const command of ['npm install && npm start', 'npm install && npm test']) {
       assert.ok(fences.some(({ page, text }) => page === 'README.md' && text.trim() === command));
     }
@@ -123,7 +123,7 @@ describe('commands in the pages', async () => {
     }
   }
 
-  test('are looked at, not passed over', () => {
+  test('are found by this test', () => {
     assert.ok(commands.filter(({ line }) => /npm start|^berth /.test(line)).length >= 6);
   });
 });
@@ -142,13 +142,13 @@ describe('settings in the pages', () => {
 
   for (const { page, text } of fences.filter(({ language }) => language === 'yaml')) {
     if (parse(text) === null) continue;
-    test(`${page}: this file would do: ${text.split('\n', 1)[0]} …`, () => {
+    test(`${page}: this file is valid: ${text.split('\n', 1)[0]} …`, () => {
       configSchema.parse(parse(text));
     });
   }
 });
 
-test('no file names a folder of somebody’s machine or a host that only they can reach', () => {
+test('no file contains private folders or hosts', () => {
   const folder = /(?<![\w.~)-])\/(?:root|home|Users|work)\/[\w.-]/;
   const host = /\b[\w-]+\.(?:internal|intranet|corp|lan)\b(?!\()/;
   for (const file of tracked) {
@@ -158,7 +158,7 @@ test('no file names a folder of somebody’s machine or a host that only they ca
   }
 });
 
-test('nothing asks the public registry of packages for a program, which may be somebody else’s', () => {
+test('no command runs a program from the public npm registry by name', () => {
   // Outside a checkout that is what it does, with whatever is on standard input.
   const asking = /\bnp[x]\b|\bnpm (?:exec|x)\b/;
   for (const file of tracked) {

@@ -31,7 +31,7 @@ async function opens(
   return user?.administrator === true && verifyPassword(password, user.password ?? undefined);
 }
 
-test('the first start tells the administrator’s password once, as plain lines; later ones tell nothing', async (t) => {
+test('only the first start prints the administrator’s password, as plain lines', async (t) => {
   const first = await startBerth(t, { args: withLogins });
   await first.stop();
   const [administrator, ...more] = tellings(first);
@@ -45,13 +45,13 @@ test('the first start tells the administrator’s password once, as plain lines;
   assert.ok(await opens(first, administrator!));
 });
 
-test('an open registry makes nobody', async (t) => {
+test('a registry without logins creates no administrator', async (t) => {
   const open = await startBerth(t);
   await open.stop();
   assert.deepEqual(tellings(open), []);
 });
 
-test('a password that was given is told nowhere, and opens', async (t) => {
+test('a configured password works and is printed nowhere', async (t) => {
   const env = { BERTH_ADMIN_NAME: 'root', BERTH_ADMIN_PASSWORD: 'canary-canary' };
   const started = await startBerth(t, { args: withLogins, env });
   await started.stop();
@@ -60,14 +60,14 @@ test('a password that was given is told nowhere, and opens', async (t) => {
   assert.ok(await opens(started, { name: 'root', password: 'canary-canary' }));
 });
 
-test('of two workers one makes the administrator', async (t) => {
+test('one of two workers creates the administrator', async (t) => {
   const started = await startBerth(t, { args: [...withLogins, '--workers', '2'] });
   await started.stop();
   assert.equal(tellings(started).length, 1);
   assert.ok(await opens(started, tellings(started)[0]!));
 });
 
-test('of two processes that start on one PostgreSQL at once, one tells', {
+test('of two processes starting together on one PostgreSQL, one prints the password', {
   skip: whyUnusable('postgres'),
 }, async (t) => {
   const url = await openTestPostgres(t);
@@ -79,7 +79,7 @@ test('of two processes that start on one PostgreSQL at once, one tells', {
   assert.ok(await opens({ data, database: url }, tellings(...both)[0]!));
 });
 
-test('a name that is taken ends the start with what to do about it', async (t) => {
+test('a taken name ends the start with an error and its remedy', async (t) => {
   const open = await startBerth(t);
   await open.stop();
   const database = await openDatabase({ data: open.data, database: { poolSize: 1 } });

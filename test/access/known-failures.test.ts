@@ -25,7 +25,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const page = readFileSync(`${root}docs/explanation/known-failures.md`, 'utf8');
 const admin = basic('admin', administratorPassword);
 
-test('the page has each failure once, and each test that it names is there', () => {
+test('known-failures.md has each failure once and names existing tests', () => {
   const sections = page.split(/^### /m).slice(1);
   const numbers = sections.map((section) => section.slice(0, section.indexOf('.')));
   const wanted = (letter: string, count: number) =>
@@ -60,7 +60,7 @@ function start(t: TestContext, data?: string) {
   });
 }
 
-test('A4: a blob that one repository has deleted stays gone there while another has it, after a restart too', async (t) => {
+test('A4: a blob deleted in one repository stays deleted there while another holds it, also after a restart', async (t) => {
   let berth = await start(t);
   const client = () => clientOf(berth.url).as(admin);
   const digest = await client().pushBlob('a/app', 'bytes of both');
@@ -81,7 +81,7 @@ test('A4: a blob that one repository has deleted stays gone there while another 
   await look();
 });
 
-test('A6: a check of what is stored gives a repository no blob that its manifests only name', async (t) => {
+test('A6: fsck links no blob to a repository because its manifests reference it', async (t) => {
   const berth = await start(t);
   const client = clientOf(berth.url).as(admin);
   const layer = await client.pushContent('a/app', 'of one repository alone');
@@ -113,7 +113,7 @@ async function registryWithBob(t: TestContext) {
 const bobsPassword = 'password of bob';
 const bob = basic('bob', bobsPassword);
 
-test('A16: nobody comes to more rights by fields that a form does not have', async (t) => {
+test('A16: additional form fields give no rights', async (t) => {
   const { database, client, browser } = await registryWithBob(t);
   const more = {
     administrator: '1',
@@ -143,7 +143,7 @@ test('A16: nobody comes to more rights by fields that a form does not have', asy
   assertError(await client.get('/v2/', basic('admin', token)), 401, 'UNAUTHORIZED');
 });
 
-test('A17: a name that looks like somebody’s who may do much gives nothing', async (t) => {
+test('A17: a name that looks like an administrator’s gives no rights', async (t) => {
   const { client, database, logins } = await connectPeople(t);
   const { digest } = await client.as(logins.root).pushImage('acme/app', 'v1');
   const owner = await makeUser(database, 'system');
@@ -173,7 +173,7 @@ test('A17: a name that looks like somebody’s who may do much gives nothing', a
   }
 });
 
-test('A18: metrics and answers to others name no repository', async (t) => {
+test('A18: metrics and answers to other users contain no repository names', async (t) => {
   const { client, logins } = await connectPeople(t);
   const root = client.as(logins.root);
   const layer = await root.pushContent('acme/hidden', 'hidden bytes');
@@ -205,7 +205,7 @@ test('A18: metrics and answers to others name no repository', async (t) => {
   assert.match((answers[0] as Answer).body.toString(), /^berth_/m);
 });
 
-test('B6: a wrong password takes the same time for a user and for nobody', async (t) => {
+test('B6: a wrong password takes the same time for existing and unknown users', async (t) => {
   const limits = { loginsPerAddress: 10_000, loginsPerAccount: 10_000 };
   const { app } = await testRegistry(t, { anonymous: 'public', limits });
   const client = new Client(app.http);
@@ -223,7 +223,7 @@ test('B6: a wrong password takes the same time for a user and for nobody', async
   }
 });
 
-test('B9: what one registry has signed is worth nothing at another', async (t) => {
+test('B9: a token of one registry is rejected by another', async (t) => {
   const tokens: Headers[] = [];
   const clients: Client[] = [];
   for (let i = 0; i < 2; i++) {
@@ -241,7 +241,7 @@ test('B9: what one registry has signed is worth nothing at another', async (t) =
   }
 });
 
-test('B14: a session’s cookie is no login at the registry API', async (t) => {
+test('B14: a session cookie does not authenticate at the registry API', async (t) => {
   const { client, browser } = await registryWithBob(t);
   await client.as(bob).pushImage('bob/app', 'v1');
   await browser.post('/auth/sign-in', { username: 'bob', password: bobsPassword, to: '' });

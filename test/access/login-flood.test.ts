@@ -23,7 +23,7 @@ interface Told {
   readonly milliseconds: number;
 }
 
-test('a flood from some addresses waits in a short queue, while files are read and others log in', async (t) => {
+test('a flood of logins from some addresses does not delay reads and other logins', async (t) => {
   const database = await openDatabase(t);
   const id = await makeUser(database, 'alice');
   await database.transaction(async (db) => setPassword(db, id, await hashPassword(password), 1));
@@ -79,7 +79,7 @@ test('a flood from some addresses waits in a short queue, while files are read a
   assert.ok(reads > 4 * checked, `${reads} reads beside ${checked} hashes`);
 });
 
-test('one address that floods is told so at once, with the seconds to wait', async (t) => {
+test('a flooding address gets TOOMANYREQUESTS with the seconds to wait at once', async (t) => {
   const database = await openDatabase(t);
   const logins = new Logins({
     database,
@@ -105,7 +105,7 @@ test('one address that floods is told so at once, with the seconds to wait', asy
   assert.ok(slowest < 2000, `the slowest of 500 took ${slowest} ms`);
 });
 
-test('an Authorization header of a mebibyte is refused by its size', async (t) => {
+test('rejects an Authorization header of a mebibyte by its size', async (t) => {
   const berth = await startBerth(t, { args: ['--allow-anonymous', 'public'] });
   const { hostname, port } = new URL(berth.url);
   const socket = connect(Number(port), hostname);

@@ -47,7 +47,7 @@ const s3 = {
   s3: { bucket: 'b', region: 'r', endpoint: 'http://127.0.0.1:1', accessKeyId: 'id' },
 };
 
-test('canaries are found where they are, or all of this would prove nothing', () => {
+test('finds canaries where they are', () => {
   const canaries = new Canaries();
   canaries.saw('a log', `password: ${canaries.plant('a password')}`);
   canaries.saw('another', canaries.basic('alice', 'a login'));
@@ -55,7 +55,7 @@ test('canaries are found where they are, or all of this would prove nothing', ()
   assert.deepEqual(canaries.found(), ['a password in a log', 'a login, as it was sent in another']);
 });
 
-test('no command shows a secret of the configuration, nor does a start that fails', async (t) => {
+test('no command and no failed start shows a secret of the configuration', async (t) => {
   const canaries = new Canaries();
   const file = await configFile(t, canaries, { storage: s3, signOn });
   const data = await temporaryDirectory(t, 'data');
@@ -84,7 +84,7 @@ test('no command shows a secret of the configuration, nor does a start that fail
   canaries.assertHidden(/config show/, /--json/, /without a database/, /without a bucket/);
 });
 
-test('a secret that is wrong is not repeated in what is said about it', async (t) => {
+test('the error about an invalid secret does not contain it', async (t) => {
   const canaries = new Canaries();
   const file = join(await temporaryDirectory(t, 'config'), 'berth.yaml');
   for (const { key } of secrets) {

@@ -11,8 +11,8 @@ const path = `/v2/${name}/manifests/v1`;
 type End = (people: People) => Promise<unknown>;
 
 const ends: readonly [what: string, end: End, status: number][] = [
-  ['nothing has happened', async () => {}, 201],
-  ['the grant is smaller', (people) => update(people, 'grants', { role: 'read' }), 403],
+  ['nothing happened', async () => {}, 201],
+  ['the grant was reduced', (people) => update(people, 'grants', { role: 'read' }), 403],
   ['the user was disabled', (people) => update(people, 'accounts', { disabled_at: 1 }), 401],
   ['the access token was revoked', (people) => update(people, 'access_tokens', { revoked_at: 1 }), 401],
 ];
@@ -56,7 +56,7 @@ async function pushSlowly(t: TestContext, by: 'login' | 'token', end: End) {
 
 for (const by of ['login', 'token'] as const) {
   for (const [what, end, status] of ends) {
-    test(`a manifest by a ${by} of which half had come when ${what} is answered with ${status}`, async (t) => {
+    test(`a manifest by a ${by}, half received when ${what}, is answered ${status}`, async (t) => {
       assert.deepEqual(await pushSlowly(t, by, end), { status, moved: status === 201 });
     });
   }

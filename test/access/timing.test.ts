@@ -159,7 +159,7 @@ function pairsOf({ logins: { stranger, boss }, token, creator, own, layer, image
   ];
 }
 
-test('what is hidden takes the work of what is nowhere, for every pair of the security model', async (t) => {
+test('hidden and absent content take the same work, for every pair of the security model', async (t) => {
   const set = await world(t);
   const wrong: string[] = [];
   for (const { what, as, one, other } of pairsOf(set)) {

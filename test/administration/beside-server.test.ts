@@ -32,7 +32,7 @@ async function startUpload(url: string): Promise<number> {
   return (await fetch(`${url}/v2/acme/app/blobs/uploads/`, { method: 'POST' })).status;
 }
 
-test('users are made beside a running server, which goes on taking pushes', async (t) => {
+test('creates users beside a running server that accepts pushes', async (t) => {
   const server = await startBerth(t);
   const here = ['--data', server.data];
   const pushes = Array.from({ length: 20 }, () => startUpload(server.url));
@@ -47,7 +47,7 @@ test('users are made beside a running server, which goes on taking pushes', asyn
   assert.deepEqual(await namesIn(server.data), ['alice', 'bob', 'carol']);
 });
 
-test('users that were made before the first start are there after it', async (t) => {
+test('keeps users created before the first start', async (t) => {
   const data = await temporaryDirectory(t, 'berth-data');
   const { code, output } = await command(['user', 'create', 'alice', '--admin', '--create', '--data', data]);
   assert.equal(code, 0, output);
@@ -56,7 +56,7 @@ test('users that were made before the first start are there after it', async (t)
   assert.deepEqual(await namesIn(data), ['alice']);
 });
 
-test('several who make the first users at once make one registry', async (t) => {
+test('concurrent creations of the first users create one registry', async (t) => {
   const data = join(await temporaryDirectory(t), 'data');
   const names = ['alice', 'bob', 'carol'];
   const made = names.map((name) =>

@@ -32,7 +32,7 @@ async function setUp(t: TestContext) {
   return { url, provider, page: await startChromium(t) };
 }
 
-test('people sign in with Chromium', async (t) => {
+test('users sign in with Chromium', async (t) => {
   if (!needs(t, 'chromium')) return;
   const { url, provider, page } = await setUp(t);
   const text = () => page.evaluate<string>('document.body.innerText');
@@ -56,7 +56,7 @@ test('people sign in with Chromium', async (t) => {
     await page.press('form button');
   };
 
-  await t.test('with a password, and are told when it is wrong', async () => {
+  await t.test('with a password, and get an error when it is wrong', async () => {
     await page.open(`${url}/auth/account`);
     assert.equal(await path(), '/auth/sign-in');
     await signIn('wrong');
@@ -67,7 +67,7 @@ test('people sign in with Chromium', async (t) => {
     assert.equal(await page.evaluate('document.cookie'), '', 'no script sees the session');
   });
 
-  await t.test('make access tokens, whose names are text, and revoke them', async () => {
+  await t.test('create access tokens, whose names are escaped, and revoke them', async () => {
     const tokens: string[] = [];
     for (const name of names) {
       await page.fill('#name', name);
@@ -96,7 +96,7 @@ test('people sign in with Chromium', async (t) => {
     await resize(1100);
   });
 
-  await t.test('read light pages or dark ones, as they prefer', async () => {
+  await t.test('see light or dark pages, as they prefer', async () => {
     const colours = [];
     for (const scheme of ['light', 'dark'] as const) {
       await prefer(scheme);
@@ -112,7 +112,7 @@ test('people sign in with Chromium', async (t) => {
     assert.equal(await path(), '/auth/sign-in');
   });
 
-  await t.test('by single sign-on, and without a question the second time', async () => {
+  await t.test('by single sign-on, the second time without a prompt', async () => {
     await page.press('section:has(+ section) a');
     assert.ok((await page.evaluate<string>('location.href')).startsWith(provider.issuer));
     await page.fill('[name=login]', 's-1');
@@ -129,7 +129,7 @@ test('people sign in with Chromium', async (t) => {
     assert.match(await text(), /^carol$/m);
   });
 
-  await t.test('and no page of another site does anything in their name', async () => {
+  await t.test('and pages of other sites cannot act in their name', async () => {
     await page.open(`${provider.issuer}/.well-known/openid-configuration`);
     for (const [action, fields] of [
       ['/auth/account/tokens', 'name=stolen&days=30'],
@@ -152,7 +152,7 @@ test('people sign in with Chromium', async (t) => {
     assert.match(await text(), /^carol$[\s\S]*You have none\./m);
   });
 
-  await t.test('leave to link single sign-on, and are told whose identity is another user’s', async () => {
+  await t.test('can link single sign-on, and get an error for the identity of another user', async () => {
     await page.press('header button');
     await page.open(`${url}/auth/sign-in`);
     await signIn(password);
@@ -166,7 +166,7 @@ test('people sign in with Chromium', async (t) => {
     assert.match(said, /^Not linked$/m);
   });
 
-  await t.test('and the browser has nothing to complain of', () => {
+  await t.test('and the browser reports no errors', () => {
     const expected = /the server responded with a status of 40[13]/;
     const elsewhere = [provider.issuer, 'https://fonts.googleapis.com'];
     const complaints = page.complaints.filter(

@@ -49,7 +49,7 @@ test('containerd', async (t) => {
     assert.equal(await runContainer('pulled'), 'hello from containerd\n');
   });
 
-  await t.test('goes on where a cut connection left its pull', async () => {
+  await t.test('resumes a pull after a cut connection', async () => {
     await remove();
     const wasCut = proxy.cutAfter(ballastSize / 2);
     const pull = await proxy.measure(() => ctr('images', 'pull', '--plain-http', image));

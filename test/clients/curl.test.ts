@@ -10,7 +10,7 @@ import { needs } from '../support/needs.ts';
 import { startBerth } from '../support/process.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-test('curl resumes a download that was cut', async (t) => {
+test('curl resumes a cut download', async (t) => {
   if (!needs(t, 'curl')) return;
   const berth = await startBerth(t);
   const proxy = await startCountingProxy(t, berth.host);

@@ -26,7 +26,7 @@ test('docker, logged in', async (t) => {
   const runContainer = (image: string) =>
     docker('run', '--rm', '--pull', 'never', '--network', 'none', image);
 
-  await t.test('is told at once that a password is wrong, whether or not the user exists', async () => {
+  await t.test('gets an error for a wrong password at once, whether or not the user exists', async () => {
     for (const name of ['alice', 'nobody']) {
       const requests = await countRequests(() =>
         assert.rejects(
@@ -38,7 +38,7 @@ test('docker, logged in', async (t) => {
     }
   });
 
-  await t.test('logs in with a password, and keeps a token in its place', async () => {
+  await t.test('logs in with a password and stores a token instead', async () => {
     assert.match(await login('alice', passwords.alice), /^Login Succeeded$/m);
     const { auths } = JSON.parse(await readFile(clientConfig, 'utf8'));
     const { auth, identitytoken } = auths[host];
@@ -47,7 +47,7 @@ test('docker, logged in', async (t) => {
   });
 
   await t.test(
-    'pushes to its own namespace and to its organisation, and pulls back what is private',
+    'pushes to its own namespace and its organisation, and pulls from private repositories',
     async () => {
       for (const name of ['alice/hello', 'acme/app']) {
         const image = `${host}/${name}:1`;
@@ -66,7 +66,7 @@ test('docker, logged in', async (t) => {
     assert.match(await docker('push', copy), /: Mounted from acme\/app\n/);
   });
 
-  await t.test('stops at once where it may not push', async () => {
+  await t.test('stops at once when it may not push', async () => {
     for (const name of ['bob/hello', 'nobodys/hello', 'hello']) {
       const image = `${host}/${name}:1`;
       await docker('tag', `${host}/acme/app:1`, image);
@@ -78,7 +78,7 @@ test('docker, logged in', async (t) => {
     }
   });
 
-  await t.test('pulls nothing private once it has logged out, be it there or not', async () => {
+  await t.test('pulls nothing private after a logout, existing or not', async () => {
     await logout();
     await removeAll();
     for (const image of [`${host}/acme/app:1`, `${host}/acme/nothing:1`]) {
@@ -90,13 +90,13 @@ test('docker, logged in', async (t) => {
     }
   });
 
-  await t.test('pulls nothing of others’ as a user who is no member', async () => {
+  await t.test('pulls nothing private of others as a non-member', async () => {
     await login('bob', passwords.bob);
     await assert.rejects(docker('pull', `${host}/acme/app:1`), /pull access denied for/);
     await logout();
   });
 
-  await t.test('pulls what is public without a login, and may not push it', async () => {
+  await t.test('pulls from public repositories without a login, but may not push', async () => {
     const image = `${host}/acme/app:1`;
     await berth('repo', 'set', 'acme/app', '--visibility', 'public');
     await docker('pull', image);
@@ -107,7 +107,7 @@ test('docker, logged in', async (t) => {
     await assert.rejects(docker('pull', image), /pull access denied for/);
   });
 
-  await t.test('pushes from a pipeline as a robot, and only what the robot is for', async () => {
+  await t.test('pushes from a pipeline as a robot, within its rights only', async () => {
     const token = await berth('token', 'create', '--robot', 'acme+ci', '--expires', '30d');
     assert.match(token, /^brth_\w{46}$/);
     assert.match(await login('acme+ci', token), /^Login Succeeded$/m);
@@ -118,7 +118,7 @@ test('docker, logged in', async (t) => {
     await logout();
   });
 
-  await t.test('pulls and pushes no more than the scopes of an access token', async () => {
+  await t.test('is limited to the scopes of an access token', async () => {
     const scope = ['--scope', 'repository:alice/**:pull'];
     const token = await berth('token', 'create', '--user', 'alice', ...scope, '--expires', '1h');
     await login('alice', token);
@@ -128,7 +128,7 @@ test('docker, logged in', async (t) => {
     await logout();
   });
 
-  await t.test('is out at its next push when its user is disabled', async () => {
+  await t.test('is rejected at the next push after its user is disabled', async () => {
     await login('alice', passwords.alice);
     await docker('push', `${host}/alice/hello:1`);
     await berth('user', 'set', 'alice', '--disabled');
@@ -140,7 +140,7 @@ test('docker, logged in', async (t) => {
     await berth('user', 'set', 'alice', '--enabled');
   });
 
-  await t.test('sends no secret that the registry would log', () => {
+  await t.test('sends no secret that the registry logs', () => {
     for (const secret of [...Object.values(passwords), 'brth_']) {
       assert.ok(!registry.output().includes(secret), 'a secret in the log');
     }
@@ -169,7 +169,7 @@ test('containerd, with a user name and a password', async (t) => {
     await ctr('images', 'pull', '--plain-http', ...user, image);
   });
 
-  await t.test('is refused without, with a wrong one and as somebody else', async () => {
+  await t.test('is rejected without a password, with a wrong one and as another user', async () => {
     await ctr('images', 'remove', '--sync', image);
     for (const wrong of [[], ['--user', 'alice:wrong'], ['--user', `bob:${passwords.bob}`]]) {
       await assert.rejects(

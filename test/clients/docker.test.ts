@@ -126,7 +126,7 @@ test('a Docker engine', async (t) => {
     assert.equal(pulled.trim(), other);
   });
 
-  await t.test('goes on where a cut connection left its pull', async () => {
+  await t.test('resumes a pull after a cut connection', async () => {
     const image = `${proxy.host}/docker/interrupted:1`;
     await build(image, 'whole again', makeBallast());
     await docker('push', image);

@@ -76,12 +76,12 @@ test('docker, with the ID token of a job', async (t) => {
   const token = await idToken();
 
   for (const [which, job] of Object.entries(strangers)) {
-    await t.test(`refuses a job ${which}`, async () => {
+    await t.test(`rejects a job ${which}`, async () => {
       await assert.rejects(login(await idToken(job)), unauthorized);
     });
   }
 
-  await t.test('logs in, and keeps a token of the registry in place of the ID token', async () => {
+  await t.test('logs in and stores a token of the registry instead of the ID token', async () => {
     await assert.rejects(login(token, 'other'), unauthorized);
     assert.match(await login(token), /^Login Succeeded$/m);
     const config = await readFile(clientConfig, 'utf8');
@@ -89,7 +89,7 @@ test('docker, with the ID token of a job', async (t) => {
     assert.ok(!config.includes(token));
   });
 
-  await t.test('pushes and pulls what the trust is for, and nothing else', async () => {
+  await t.test('pushes and pulls only what the trust allows', async () => {
     await push('acme/app:1');
     await push('acme/cache-main:1');
     for (const name of ['acme/other:1', 'evil/app:1', 'app:1']) await assert.rejects(push(name), denied);
@@ -100,7 +100,7 @@ test('docker, with the ID token of a job', async (t) => {
   });
 
   await t.test(
-    'is out at its next push when the trust is deleted, and stays out when it is back',
+    'is rejected at the next push after the trust is deleted, also when it is created again',
     async () => {
       await berth('trust', 'delete', 'acme', 'ci');
       await assert.rejects(push('acme/app:1'), unauthorized);
@@ -112,7 +112,7 @@ test('docker, with the ID token of a job', async (t) => {
     },
   );
 
-  await t.test('pushes on when the ID token has ended, until the trust’s lifetime has passed', async () => {
+  await t.test('can push after the ID token has expired, until the trust’s lifetime has passed', async () => {
     passTwentyMinutes();
     await push('acme/app:1');
     await assert.rejects(login(token), unauthorized);
@@ -120,7 +120,7 @@ test('docker, with the ID token of a job', async (t) => {
     await assert.rejects(push('acme/app:1'), unauthorized);
   });
 
-  await t.test('sends no token that the registry would log', () => {
+  await t.test('sends no token that the registry logs', () => {
     for (const part of token.split('.')) assert.ok(!registry.output().includes(part));
   });
 });
@@ -137,12 +137,12 @@ test('skopeo and buildah, with the ID token of a job', async (t) => {
   const unauthorized = /unauthorized|authentication required|invalid username\/password/;
 
   for (const [which, job] of Object.entries(strangers)) {
-    await t.test(`refuse a job ${which}`, async () => {
+    await t.test(`reject a job ${which}`, async () => {
       await assert.rejects(login(await idToken(job)), unauthorized);
     });
   }
 
-  await t.test('push and pull what the trust is for, and nothing else', async () => {
+  await t.test('push and pull only what the trust allows', async () => {
     assert.equal(await login(await idToken()), 'Login Succeeded!\n');
     await copy('acme/app:1');
     await assert.rejects(copy('acme/other:1'), denied);
@@ -151,14 +151,14 @@ test('skopeo and buildah, with the ID token of a job', async (t) => {
     await assert.rejects(buildah('push', image, `docker://${host}/evil/app:1`), denied);
   });
 
-  await t.test('are out when the trust is deleted', async () => {
+  await t.test('are rejected after the trust is deleted', async () => {
     await berth('trust', 'delete', 'acme', 'ci');
     await assert.rejects(copy('acme/app:2'), unauthorized);
     await assert.rejects(buildah('pull', '--policy', 'always', `${host}/acme/app:1`), unauthorized);
   });
 });
 
-test('curl, which exchanges the ID token of a job for a token of the registry', async (t) => {
+test('curl, exchanging the ID token of a job for a token of the registry', async (t) => {
   if (!needs(t, 'curl')) return;
   const { registry, berth, idToken } = await setUp(t);
   /** The answer's status, and its body. */
@@ -183,25 +183,25 @@ test('curl, which exchanges the ID token of a job for a token of the registry', 
   const exchanged = await exchange(await idToken());
   const answer = JSON.parse(exchanged.body);
 
-  await t.test('is told what the token came to be good for', () => {
+  await t.test('gets the scope of its token in the answer', () => {
     assert.equal(exchanged.status, 200);
     assert.equal(answer.token_type, 'Bearer');
     assert.equal(answer.issued_token_type, 'urn:ietf:params:oauth:token-type:access_token');
     assert.equal(answer.scope, 'repository:acme/app:pull,push');
   });
 
-  await t.test('pushes with it where the trust says so, and nowhere else', async () => {
+  await t.test('pushes with it only where the trust allows', async () => {
     assert.equal(await startUpload('acme/app', answer.access_token), 202);
     assert.equal(await startUpload('acme/other', answer.access_token), 401);
   });
 
-  await t.test('gets none for a job that the trust is not for', async () => {
+  await t.test('gets no token for a job that the trust does not match', async () => {
     for (const job of Object.values(strangers)) {
       assert.equal((await exchange(await idToken(job))).status, 401);
     }
   });
 
-  await t.test('may push no more with it once the trust is deleted', async () => {
+  await t.test('may not push with it after the trust is deleted', async () => {
     await berth('trust', 'delete', 'acme', 'ci');
     assert.notEqual(await startUpload('acme/app', answer.access_token), 202);
     assert.equal((await exchange(await idToken())).status, 401);

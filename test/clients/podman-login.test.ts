@@ -16,7 +16,7 @@ test('podman and buildah, logged in', async (t) => {
   const context = join(await temporaryDirectory(t), 'context');
   const image = `${host}/acme/app:1`;
 
-  await t.test('are told at once that a password is wrong', async () => {
+  await t.test('get an error for a wrong password at once', async () => {
     const requests = await countRequests(() =>
       assert.rejects(
         alice.podman('login', '--username', 'alice', '--password', 'wrong', host),
@@ -26,7 +26,7 @@ test('podman and buildah, logged in', async (t) => {
     assertFewRefusals(requests);
   });
 
-  await t.test('log in, push to their organisation and pull it back', async () => {
+  await t.test('log in, push to their organisation and pull from it', async () => {
     const said = await alice.podman('login', '--username', 'alice', '--password', passwords.alice, host);
     assert.equal(said, 'Login Succeeded!\n');
     assert.equal(await alice.podman('login', '--get-login', host), 'alice\n');
@@ -37,13 +37,13 @@ test('podman and buildah, logged in', async (t) => {
     assert.equal(await alice.podman('run', '--rm', image), 'hello from the team\n');
   });
 
-  await t.test('buildah commits straight into the registry with the same login', async () => {
+  await t.test('buildah commits directly to the registry with the same login', async () => {
     const working = (await alice.buildah('from', image)).trim();
     await alice.buildah('commit', '--rm', working, `docker://${host}/alice/derived:1`);
     await alice.podman('pull', `${host}/alice/derived:1`);
   });
 
-  await t.test('find the repositories that they may pull, and no others', async () => {
+  await t.test('find only the repositories that they may pull', async () => {
     const search = ['search', '--format', '{{.Name}}', `${host}/`];
     const found = async (tools: typeof alice) => (await tools.podman(...search)).split('\n').filter(Boolean);
     assert.deepEqual(await found(alice), [`${host}/acme/app`, `${host}/alice/derived`]);
@@ -51,7 +51,7 @@ test('podman and buildah, logged in', async (t) => {
     assert.deepEqual(await found(stranger), []);
   });
 
-  await t.test('stop at once where they may not push', async () => {
+  await t.test('stop at once when they may not push', async () => {
     const elsewhere = `${host}/bob/app:1`;
     await alice.podman('tag', image, elsewhere);
     const requests = await countRequests(() =>
@@ -61,7 +61,7 @@ test('podman and buildah, logged in', async (t) => {
   });
 
   await t.test(
-    'pull nothing private as a stranger or once logged out, and what is public without a login',
+    'pull nothing private as another user or after a logout, and public images without a login',
     async () => {
       await assert.rejects(
         stranger.podman('pull', image),
@@ -84,7 +84,7 @@ test('podman and buildah, logged in', async (t) => {
     },
   );
 
-  await t.test("use docker's login, and log in themselves only once that is gone", async () => {
+  await t.test("use docker's login, and their own after docker's is removed", async () => {
     // docs/how-to/robot-in-ci.md says so.
     const response = await fetch(`${registry.url}/auth/token`, {
       method: 'POST',

@@ -100,7 +100,7 @@ test('podman and buildah', async (t) => {
     assert.equal(await other.podman('run', '--rm', `${name}:2`), 'in chunks\n');
   });
 
-  await t.test('buildah commits straight into the registry and builds on what it pulls', async () => {
+  await t.test('buildah commits directly to the registry and builds on a pulled image', async () => {
     const base = `${proxy.host}/buildah/base:1`;
     const derived = `${proxy.host}/buildah/derived:1`;
     await writeBuildContext(context, 'hello from buildah', { ballast: makeBallast() });

@@ -20,7 +20,7 @@ test('skopeo, logged in', async (t) => {
   const head = (name: string, reference: string) =>
     headManifest(registry.url, name, reference, basic('admin'));
 
-  await t.test('is told at once that a password is wrong', async () => {
+  await t.test('gets an error for a wrong password at once', async () => {
     const requests = await countRequests(() =>
       assert.rejects(
         skopeo('login', '--username', 'alice', '--password', 'wrong', host),
@@ -47,7 +47,7 @@ test('skopeo, logged in', async (t) => {
     assert.equal(inspected.Digest, image.digest);
   });
 
-  await t.test('stops at once where it may not push', async () => {
+  await t.test('stops at once when it may not push', async () => {
     const requests = await countRequests(() =>
       assert.rejects(
         skopeo('copy', source, remote('bob/app:1')),
@@ -57,7 +57,7 @@ test('skopeo, logged in', async (t) => {
     assertFewRefusals(requests);
   });
 
-  await t.test('deletes with the role maintain, and not with write or with a token for pushes', async () => {
+  await t.test('deletes with the role maintain, but not with write or a token for pushes', async () => {
     await assert.rejects(skopeo('delete', remote('acme/app:1')), /denied|unauthorized/i);
     const scope = ['--scope', 'repository:alice/**:pull,push'];
     const token = await berth('token', 'create', '--user', 'alice', ...scope, '--expires', '1h');
@@ -73,7 +73,7 @@ test('skopeo, logged in', async (t) => {
     assert.equal((await head('acme/app', '1')).status, 404);
   });
 
-  await t.test('reads nothing private after a logout, as somebody else or with a revoked token', async () => {
+  await t.test('reads nothing private after a logout, as another user or with a revoked token', async () => {
     const refused = /denied|unauthorized|authentication required/i;
     await skopeo('logout', host);
     await assert.rejects(skopeo('inspect', remote('alice/app:1')), refused);
@@ -89,7 +89,7 @@ test('skopeo, logged in', async (t) => {
     await assert.rejects(skopeo('inspect', ...withToken, remote('alice/app:1')), refused);
   });
 
-  await t.test('reads what is public without a login', async () => {
+  await t.test('reads public repositories without a login', async () => {
     await berth('repo', 'set', 'alice/app', '--visibility', 'public');
     const inspected = JSON.parse(await skopeo('inspect', remote('alice/app:1')));
     assert.equal(inspected.Architecture, hostArchitecture);

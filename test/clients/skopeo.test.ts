@@ -20,7 +20,7 @@ test('skopeo', async (t) => {
   const remote = (name: string) => `docker://${berth.host}/skopeo/${name}`;
   const blobsOf = async (layout: string) => (await readdir(join(layout, 'blobs/sha256'))).sort();
 
-  await t.test('copies an index with its images there and back, byte by byte', async () => {
+  await t.test('copies an index with its images to the registry and back, byte by byte', async () => {
     await skopeo('copy', '--all', '--preserve-digests', source, remote('index:1'));
     assert.equal((await headManifest(berth.url, 'skopeo/index', '1')).digest, image.digest);
     const back = join(directory, 'back');
@@ -32,7 +32,7 @@ test('skopeo', async (t) => {
     ['oci', 'application/vnd.oci.image.manifest.v1+json'],
     ['v2s2', 'application/vnd.docker.distribution.manifest.v2+json'],
   ] as const) {
-    await t.test(`copies one image there and back as ${format}`, async () => {
+    await t.test(`copies one image to the registry and back as ${format}`, async () => {
       await skopeo('copy', '--format', format, source, remote(`${format}:1`));
       assert.equal((await headManifest(berth.url, `skopeo/${format}`, '1')).mediaType, mediaType);
       const back = join(directory, format);

@@ -76,7 +76,7 @@ async function sweepNow(data: string): Promise<void> {
   }
 }
 
-test('on a full disk pushes are refused, pulls and deletes go on, and space comes back', {
+test('a full disk rejects pushes and serves pulls and deletes, until space is freed', {
   skip,
 }, async (t) => {
   const disk = await smallDisk(t, 64 * mib);
@@ -94,7 +94,7 @@ test('on a full disk pushes are refused, pulls and deletes go on, and space come
   const pushed = await fill(client);
   assert.ok(pushed.length > 5);
 
-  await t.test('a client that keeps trying does not use up what the deletes need', async () => {
+  await t.test('a client that keeps retrying does not use up the space that deletes need', async () => {
     const before = await freeAtRest(disk);
     for (let i = 0; i < 100; i++) {
       assertError(await pushAtOnce(client, randomBytes(mib)), 507, 'STORAGE_FULL');
@@ -105,7 +105,7 @@ test('on a full disk pushes are refused, pulls and deletes go on, and space come
     assert.ok((await freeAtRest(disk)) > before - 2 * mib);
   });
 
-  await t.test('images pull, tags and manifests are deleted', async () => {
+  await t.test('images can be pulled, tags and manifests deleted', async () => {
     await kept.assertAllThere(client);
     assert.equal((await client.delete('/v2/app/manifests/doomed')).status, 202);
     assert.equal((await client.get('/v2/app/manifests/doomed')).status, 404);
@@ -113,7 +113,7 @@ test('on a full disk pushes are refused, pulls and deletes go on, and space come
     assert.equal((await fetch(`${berth.url}/readyz`)).status, 200);
   });
 
-  await t.test('a cancelled upload gives its space back at once, and a push works again', async () => {
+  await t.test('a cancelled upload frees its space at once, and a push succeeds', async () => {
     const before = await free(disk);
     assert.equal((await client.delete(session)).status, 204);
     assert.ok((await free(disk)) > before + 9 * mib);
@@ -122,7 +122,7 @@ test('on a full disk pushes are refused, pulls and deletes go on, and space come
     kept.blob('app', digestOf(bytes), bytes);
   });
 
-  await t.test('deleted blobs give theirs back with the next sweep, and a push works again', async () => {
+  await t.test('deleted blobs free their space with the next sweep, and a push succeeds', async () => {
     await fill(client);
     for (const digest of pushed) assert.equal((await client.delete(`/v2/app/blobs/${digest}`)).status, 202);
     await sweepNow(data);
@@ -138,7 +138,7 @@ test('on a full disk pushes are refused, pulls and deletes go on, and space come
   assert.deepEqual(await berth.stop(), { code: 0, signal: null });
 });
 
-test('an upload that runs into the end of the disk gives back what it wrote', { skip }, async (t) => {
+test('an upload that fills the disk frees what it wrote', { skip }, async (t) => {
   const disk = await smallDisk(t, 32 * mib);
   const berth = await startBerth(t, { data: join(disk, 'data') });
   const client = clientOf(berth.url);
@@ -154,7 +154,7 @@ test('an upload that runs into the end of the disk gives back what it wrote', { 
   assert.equal((await client.finish(location, whole)).status, 201);
 });
 
-test('with the disk full to the last byte the database reads on and stays whole', { skip }, async (t) => {
+test('a disk full to the last byte does not affect reads or damage the database', { skip }, async (t) => {
   const disk = await smallDisk(t, 16 * mib);
   const data = join(disk, 'data');
   const berth = await startBerth(t, { data });

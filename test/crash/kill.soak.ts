@@ -4,6 +4,6 @@ import { killUnderLoad } from './kill-under-load.ts';
 
 const end = performance.now() + Number(process.env.SOAK_MINUTES ?? 10) * 60_000;
 
-test('killed at random times under load for long, it loses nothing that it acknowledged', async (t) => {
+test('loses nothing acknowledged when killed at random under long load', async (t) => {
   await killUnderLoad(t, () => performance.now() < end);
 });

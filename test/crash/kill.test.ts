@@ -1,10 +1,10 @@
 import { test } from 'node:test';
 import { killUnderLoad } from './kill-under-load.ts';
 
-test('killed at random times under load, it loses nothing that it acknowledged', async (t) => {
+test('loses nothing acknowledged when killed at random under load', async (t) => {
   await killUnderLoad(t, (round) => round < 16);
 });
 
-test('with several workers, whose primary is killed, no less', async (t) => {
+test('loses nothing acknowledged when the primary of several workers is killed', async (t) => {
   await killUnderLoad(t, (round) => round < 8, ['--workers', '2']);
 });

@@ -47,8 +47,8 @@ async function filled(t: TestContext): Promise<{ data: string; kept: Kept }> {
   return { data, kept };
 }
 
-describe('a process killed in the middle of a migration', () => {
-  test('of the first one leaves a directory that the next start makes whole', async (t) => {
+describe('a process killed during a migration', () => {
+  test('leaves a new directory that the next start completes', async (t) => {
     const data = await temporaryDirectory(t);
     await dieIn(data, '0001-registry');
     const berth = await startBerth(t, { data });
@@ -57,7 +57,7 @@ describe('a process killed in the middle of a migration', () => {
     assert.deepEqual([findings, walked.manifests], [[], 1]);
   });
 
-  test('of a later one leaves everything as it was before it', async (t) => {
+  test('leaves an existing directory unchanged', async (t) => {
     const { data, kept } = await filled(t);
     const before = migrationsOf(data);
     await dieIn(data, '9999-slow');
@@ -68,7 +68,7 @@ describe('a process killed in the middle of a migration', () => {
   });
 });
 
-test('a database of a newer version stops the start with one line, and stays as it is', async (t) => {
+test('a database of a newer version ends the start with one line and is not changed', async (t) => {
   const { data, kept } = await filled(t);
   const database = new DatabaseSync(join(data, 'berth.db'));
   t.after(() => database.close());
@@ -87,7 +87,7 @@ test('a database of a newer version stops the start with one line, and stays as 
   await kept.assertAllThere(clientOf(berth.url));
 });
 
-test('processes that open a new database at once migrate it once', async (t) => {
+test('processes opening a new database together migrate it once', async (t) => {
   const data = await temporaryDirectory(t);
   const open = `import { openSqlite } from ${JSON.stringify(new URL('../../src/db/sqlite/sqlite.ts', import.meta.url).href)};
     await (await openSqlite(${JSON.stringify(join(data, 'berth.db'))})).close();`;

@@ -107,7 +107,7 @@ describe('before a blob is acknowledged', () => {
     },
   };
   for (const [name, push] of Object.entries(pushes)) {
-    test(`${name}: bytes, file, folders, row and log are on disk, in this order`, async (t) => {
+    test(`${name}: bytes, file, folders, row and log are synced, in this order`, async (t) => {
       const { client, trace } = await traced(t);
       await push(client);
       const events = trace.take();
@@ -143,7 +143,7 @@ describe('before a blob is acknowledged', () => {
     });
   }
 
-  test('a manifest, a mount and a delete: row and log are on disk', async (t) => {
+  test('a manifest, a mount and a delete: row and log are synced', async (t) => {
     const { client, trace } = await traced(t);
     const config = await client.pushContent('app', '{}', ociConfig);
     trace.take();
@@ -159,7 +159,7 @@ describe('before a blob is acknowledged', () => {
     assertOrder(trace.take(), ['commit', 'sync log', 'sync log, done', 'answer 202']);
   });
 
-  test('two pushes that need the same new folder both wait until it is on disk', async (t) => {
+  test('two pushes that need the same new folder both wait for its sync', async (t) => {
     const { client, trace } = await traced(t);
     const [first, second] = twoWithOnePrefix();
     const [before, meanwhile] = twoWithOnePrefix();
@@ -182,7 +182,7 @@ describe('before a blob is acknowledged', () => {
   });
 });
 
-test('before it listens, the data directory and all folders above it that it made are on disk', async (t) => {
+test('syncs the data directory and all created parent folders before listening', async (t) => {
   const above = await temporaryDirectory(t);
   const data = join(above, 'new', 'data');
   const trace = new Trace();
@@ -195,8 +195,8 @@ test('before it listens, the data directory and all folders above it that it mad
   ]);
 });
 
-describe('a sync that fails', () => {
-  test('of the file refuses the upload, and nothing but new bytes makes it a blob', async (t) => {
+describe('a failed sync', () => {
+  test('of the file fails the upload, and only a new upload can store the blob', async (t) => {
     const { client, trace } = await traced(t);
     trace.failOnce('sync staged file');
     const location = await client.openUpload('app');
@@ -211,7 +211,7 @@ describe('a sync that fails', () => {
     assert.deepEqual((await client.get(`/v2/app/blobs/${digest}`)).body, bytes);
   });
 
-  test('of a folder refuses the upload; the next push syncs it', async (t) => {
+  test('of a folder fails the upload; the next push syncs it', async (t) => {
     for (const folder of synced) {
       const { client, trace } = await traced(t);
       trace.failOnce(folder);
@@ -225,7 +225,7 @@ describe('a sync that fails', () => {
     }
   });
 
-  test('of the log refuses that write and all later ones', async (t) => {
+  test('of the log fails that write and all later ones', async (t) => {
     const { client, trace } = await traced(t);
     const config = await client.pushContent('app', '{}', ociConfig);
     trace.failOnce('sync log');

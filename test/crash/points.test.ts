@@ -252,7 +252,7 @@ const actions: readonly (() => Action)[] = [
       assert.equal(
         await holdsManifest(client, 'doomed', 'v1'),
         there,
-        'a tag without its manifest, or the reverse',
+        'a tag without its manifest, or a manifest without its tag',
       );
       return !there;
     },
@@ -293,7 +293,7 @@ describe('killed at any step', { concurrency: 3 }, () => {
   for (const makeAction of actions) {
     const { name, points } = makeAction();
     for (const point of points) {
-      test(`${name}, ${point}: all or nothing, and it can be done again`, async (t) => {
+      test(`${name}, ${point}: all or nothing, and it can be repeated`, async (t) => {
         const action = makeAction();
         const data = await temporaryDirectory(t);
         await cp(registry.data, data, { recursive: true });

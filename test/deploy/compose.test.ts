@@ -53,7 +53,7 @@ test('Compose accepts the file', async (t) => {
   assert.deepEqual(Object.keys(await compose()).sort(), ['balancer', 'berth', 'bucket', 'postgres', 's3']);
 });
 
-test('Berth accepts its settings, and they lead to the other services', async (t) => {
+test('Berth accepts the settings, which point to the other services', async (t) => {
   if (!needs(t, 'compose-go')) return;
   const { berth, postgres, s3, bucket } = await compose();
   const image = [...dockerfile.matchAll(/\b(BERTH_\w+)=(\S+)/g)].map(([, name, value]) => [name, value]);
@@ -84,7 +84,7 @@ test('Berth accepts its settings, and they lead to the other services', async (t
   assert.match(nginx, new RegExp(`http://berth:${config.listen.port};`));
 });
 
-test('whoever waits for another’s health waits for a check, and only this machine is let in', async (t) => {
+test('services wait for existing health checks, and ports are open to this machine only', async (t) => {
   if (!needs(t, 'compose-go')) return;
   const services = await compose();
   for (const [name, { depends_on: needed = {} }] of Object.entries(services)) {
@@ -103,7 +103,7 @@ test('whoever waits for another’s health waits for a check, and only this mach
   assert.match(nginx, new RegExp(`listen ${published[0]!.target};`));
 });
 
-test('the bucket is made, and left alone the next time', async (t) => {
+test('creates the bucket, and keeps it at the next start', async (t) => {
   if (!needs(t, 'compose-go')) return;
   const server = await s3Settings(t);
   if (!server) return;
@@ -124,7 +124,7 @@ test('the bucket is made, and left alone the next time', async (t) => {
   );
 });
 
-test('the balancer’s configuration leads to Berth', async (t) => {
+test('the balancer’s configuration points to Berth', async (t) => {
   if (!needs(t, 'nginx')) return;
   const berth = await startBerth(t);
   const directory = await temporaryDirectory(t);

@@ -32,7 +32,7 @@ const queries = [
 /** What Prometheus adds to every series. */
 const scraped = ['job', 'instance', 'le'];
 
-test('every query asks for metrics that there are, and for labels that they have', async () => {
+test('every query uses existing metrics and labels', async () => {
   const { registry } = createMetrics(noGauges);
   const labelsOf = new Map<string, readonly string[]>([['up', []]]);
   for (const { name, type } of await registry.getMetricsAsJSON()) {
@@ -56,7 +56,7 @@ test('every query asks for metrics that there are, and for labels that they have
   }
 });
 
-test('Prometheus can read every query', async (t) => {
+test('Prometheus can parse every query', async (t) => {
   if (!needs(t, 'promtool')) return;
   const readable = (expr: string): string =>
     expr.replaceAll('$__rate_interval', '5m').replaceAll('$job', 'berth');
@@ -120,7 +120,7 @@ function buckets(fast: number): Record<string, string> {
   return { [series('1')]: growing(fast), [series('2.5')]: growing(100), [series('+Inf')]: growing(100) };
 }
 
-test('every alert fires when it should, and not when it should not', async (t) => {
+test('every alert fires exactly when it should', async (t) => {
   if (!needs(t, 'promtool')) return;
   assert.deepEqual(
     Object.keys(cases),

@@ -22,7 +22,7 @@ const page = read('docs/how-to/systemd.md');
 const defaults = configSchema.parse({});
 
 for (const unit of units) {
-  test(`systemd finds nothing wrong with ${unit}, and little to fear`, async (t) => {
+  test(`systemd accepts ${unit} and rates its exposure as low`, async (t) => {
     if (!needs(t, 'systemd-analyze')) return;
     // It looks whether the program is there: here it is in this folder.
     const file = join(await temporaryDirectory(t), unit.replace('@', '@5001'));
@@ -32,24 +32,24 @@ for (const unit of units) {
     await run('systemd-analyze', ['security', '--offline=yes', '--threshold=15', file]);
   });
 
-  test(`${unit} gives Berth the time and the files that its settings promise`, () => {
+  test(`${unit} grants the timeout and file limits that the settings need`, () => {
     assert.ok(Number(directive(unit, 'TimeoutStopSec')) * 1000 > defaults.shutdown.drainTimeout + 5000);
     assert.ok(Number(directive(unit, 'LimitNOFILE')) > 2 * defaults.limits.maxConnections);
   });
 
-  test(`the page installs ${unit} and makes what it names`, () => {
+  test(`the page installs ${unit} and creates what it references`, () => {
     assert.match(page, new RegExp(`deploy/systemd/${unit}`));
     assert.match(directive(unit, 'ExecStart')!, /--config \/etc\/berth\/berth\.yaml/);
     assert.match(page, new RegExp(`useradd --system .* ${directive(unit, 'User')}$`, 'm'));
   });
 }
 
-test('the units differ in what they run, and in nothing that protects', () => {
+test('the units differ in their commands only, not in their protection', () => {
   const protection = (unit: string) => unitText[unit]!.slice(unitText[unit]!.indexOf('\nUser='));
   assert.equal(protection('berth.service'), protection('berth@.service'));
 });
 
-test('the settings of the page are right, with the secrets of the environment file', async (t) => {
+test('the settings of the page are valid, with the secrets of the environment file', async (t) => {
   const [single, replicas] = [...page.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text]) => text!);
   assert.equal(
     configSchema.parse(parse(single!)).data,

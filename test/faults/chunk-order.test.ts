@@ -24,7 +24,7 @@ const outOfOrder: [why: string, range: string, body: Buffer<ArrayBuffer>][] = [
   ['no range at all', 'bytes', part(10_000, 20_000)],
 ];
 
-test('a chunk out of order is 416, says where the session stands, and changes nothing', async (t) => {
+test('returns 416 with the current range when a chunk is out of order, and changes nothing', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const first = await startUpload(url, 'a');
@@ -51,7 +51,7 @@ test('a chunk out of order is 416, says where the session stands, and changes no
   assert.ok((await pullBlob(url, 'a', digest)).equals(bytes));
 });
 
-test('a chunked body of other than its Content-Range is refused, and its bytes are forgotten', async (t) => {
+test('rejects a chunked body that does not match its Content-Range and discards its bytes', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const session = await startUpload(url, 'a');
@@ -70,7 +70,7 @@ test('a chunked body of other than its Content-Range is refused, and its bytes a
   await pullBlob(url, 'a', digest);
 });
 
-test('of two PATCHes at once one is taken and the other is told to wait, and so with two PUTs', async (t) => {
+test('accepts one of two concurrent PATCHes, and one of two PUTs; the other one must wait', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const session = await startUpload(url, 'a');
@@ -103,7 +103,7 @@ test('of two PATCHes at once one is taken and the other is told to wait, and so 
   assert.ok((await pullBlob(url, 'a', digest)).equals(bytes));
 });
 
-test('PATCHes that race for one session leave the bytes of whole chunks in one order', async (t) => {
+test('concurrent PATCHes of one session leave the bytes of whole chunks in order', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const session = await startUpload(url, 'a');
@@ -123,7 +123,7 @@ test('PATCHes that race for one session leave the bytes of whole chunks in one o
   await pullBlob(url, 'a', digestOf(whole));
 });
 
-test('a wrong digest leaves neither session, nor row, nor file', async (t) => {
+test('a wrong digest leaves no session, row or file', async (t) => {
   const { app, data } = await testRegistry(t);
   const { url } = await app.listen();
   const wrong = digestOf(Buffer.from('something else'));
@@ -144,7 +144,7 @@ test('a wrong digest leaves neither session, nor row, nor file', async (t) => {
   assert.deepEqual(openSessions(data), []);
 });
 
-test('a PUT without a digest, or with a malformed one, leaves the session as it was', async (t) => {
+test('a PUT without a digest, or with a malformed one, does not change the session', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const session = await startUpload(url, 'a');
@@ -157,7 +157,7 @@ test('a PUT without a digest, or with a malformed one, leaves the session as it 
   assert.equal((await finish(session, digest)).status, 201);
 });
 
-test('a session is unknown in every repository but its own', async (t) => {
+test('a session is unknown in other repositories', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const session = await startUpload(url, 'a');
@@ -180,7 +180,7 @@ for (const [session, wanted] of [
   ['sha512', 'sha256'],
   ['sha512', 'sha512'],
 ] as const) {
-  test(`a ${session} session ends in a ${wanted} blob`, async (t) => {
+  test(`a ${session} session can store a ${wanted} blob`, async (t) => {
     const { app } = await testRegistry(t);
     const { url } = await app.listen();
     const location = await startUpload(url, 'a', `?digest-algorithm=${session}`);

@@ -9,7 +9,7 @@ import { eventually } from './descriptors.ts';
 import { RawConnection, type RawResponse } from './raw-connection.ts';
 import { pullBlob, pushBlob } from './uploading.ts';
 
-test('2,000 connections that say nothing, or half a request, keep nobody from pushing and pulling', async (t) => {
+test('2,000 connections with no or half a request do not block pushes and pulls', async (t) => {
   const { app } = await testRegistry(t, { limits: { connectionsPerNetwork: 3_000 } });
   const { url } = await app.listen();
   const silent = await Promise.all(Array.from({ length: 2_000 }, () => RawConnection.to(url)));
@@ -46,7 +46,7 @@ async function tlsOf(t: TestContext) {
 }
 
 for (const scheme of ['http', 'https'] as const) {
-  test(`beyond the limit of connections (${scheme}) only health and metrics are answered, until others have left`, async (t) => {
+  test(`beyond the connection limit (${scheme}) only health and metrics are answered, until others have closed`, async (t) => {
     const settings = scheme === 'https' ? await tlsOf(t) : {};
     const { app } = await testRegistry(t, { limits: { maxConnections: 10 }, anonymous: 'push', ...settings });
     const { url } = await app.listen();
@@ -67,7 +67,7 @@ for (const scheme of ['http', 'https'] as const) {
     assert.ok(await eventually(async () => (await ask(url, '/v2/'))?.status === 200));
   });
 
-  test(`a network that has all of its connections (${scheme}) is told so, and no other one`, async (t) => {
+  test(`a network at its connection limit (${scheme}) gets 429, and no other one`, async (t) => {
     const settings = scheme === 'https' ? await tlsOf(t) : {};
     const { app } = await testRegistry(t, { limits: { connectionsPerNetwork: 5 }, ...settings });
     const { url } = await app.listen();
@@ -97,7 +97,7 @@ test('a trusted proxy may have more connections than a network', async (t) => {
   assert.equal((await ask(url, '/v2/'))?.status, 503);
 });
 
-test('of connections beyond the limit the oldest give way, and health is answered among any number of them', async (t) => {
+test('beyond the limit the oldest connections are closed, and health is always answered', async (t) => {
   const { app } = await testRegistry(t, { limits: { connectionsPerNetwork: 5 } });
   const { url } = await app.listen();
   const connections: RawConnection[] = [];
@@ -134,7 +134,7 @@ test('a connection is usable after an error, with or without a body', async (t) 
   connection.destroy();
 });
 
-test('requests that are sent at once are answered in their order', async (t) => {
+test('pipelined requests are answered in order', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const bytes = Buffer.alloc(3 << 20, 'long');
@@ -156,7 +156,7 @@ test('requests that are sent at once are answered in their order', async (t) => 
 /** Each is one request to a strict reader and two, or another one, to a lax one. */
 const ambiguous: [what: string, head: string[], status?: number][] = [
   ['both a length and chunks', ['Content-Length: 6', 'Transfer-Encoding: chunked']],
-  ['both, the other way round', ['Transfer-Encoding: chunked', 'Content-Length: 6']],
+  ['chunks and a length', ['Transfer-Encoding: chunked', 'Content-Length: 6']],
   ['two lengths', ['Content-Length: 0', 'Content-Length: 6']],
   ['the same length twice', ['Content-Length: 6', 'Content-Length: 6']],
   ['a list of lengths', ['Content-Length: 6, 6']],
@@ -164,13 +164,13 @@ const ambiguous: [what: string, head: string[], status?: number][] = [
   ['a hexadecimal length', ['Content-Length: 0x6']],
   ['a space before the colon', ['Transfer-Encoding : chunked']],
   ['an unknown transfer coding', ['Transfer-Encoding: xchunked'], 501],
-  ['chunked, and then something else', ['Transfer-Encoding: chunked, identity']],
+  ['chunked before another coding', ['Transfer-Encoding: chunked, identity']],
   ['a folded header', ['Transfer-Encoding:\r\n chunked']],
   ['a NUL in a header', ['X-Header: a\0b']],
 ];
 
 for (const [what, head, status = 400] of ambiguous) {
-  test(`a request with ${what} is refused, and what follows it is no request`, async (t) => {
+  test(`rejects a request with ${what} and ignores what follows it`, async (t) => {
     const { app } = await testRegistry(t);
     const { url } = await app.listen();
     const connection = await RawConnection.to(url);
@@ -185,7 +185,7 @@ for (const [what, head, status = 400] of ambiguous) {
   });
 }
 
-test('headers or a URL over the limit are answered 431', async (t) => {
+test('returns 431 for headers or a URL over the limit', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   for (const [path, headers] of [
@@ -200,7 +200,7 @@ test('headers or a URL over the limit are answered 431', async (t) => {
   assert.equal((await fetch(`${url}/v2/`)).status, 200);
 });
 
-test('a compressed request body is refused, not stored under either digest', async (t) => {
+test('rejects a compressed request body and stores nothing', async (t) => {
   const { app, data } = await testRegistry(t);
   const { url } = await app.listen();
   const plain = Buffer.from('plain');

@@ -28,7 +28,7 @@ async function beginTransfers(url: string, data: string, session: string): Promi
   return { push, pull: await beginPull(url, data, `/v2/a/blobs/${digest}`) };
 }
 
-test('a stop lets running transfers end, and nothing else begin', async (t) => {
+test('a stop lets running transfers finish and accepts no new requests', async (t) => {
   const { app, data } = await testRegistry(t, { operations: { listen: '127.0.0.1:0' } });
   const { url, operationsUrl } = await app.listen();
   await pushBlob(url, 'a', bytes);
@@ -54,7 +54,7 @@ test('a stop lets running transfers end, and nothing else begin', async (t) => {
   assert.deepEqual(examine(data).problems, []);
 });
 
-test("a readiness check on the registry's own connection is told of the stop, or finds it closed", async (t) => {
+test("a readiness check on the registry's own connection fails after a stop, or finds it closed", async (t) => {
   const { app, data } = await testRegistry(t);
   const { url } = await app.listen();
   await pushBlob(url, 'a', bytes);
@@ -68,7 +68,7 @@ test("a readiness check on the registry's own connection is told of the stop, or
   await stopped;
 });
 
-test('after the drain limit what still runs is cut, and its session goes on at the next start', async (t) => {
+test('after drainTimeout running transfers are cut, and sessions can continue after the next start', async (t) => {
   const registry = await RestartableRegistry.open(t, { shutdown: { drainTimeout: '300ms' } });
   await pushBlob(registry.url, 'a', bytes);
   const session = await startUpload(registry.url, 'a');

@@ -87,7 +87,7 @@ async function listening(
 }
 
 // Each connection lingers for a second.
-describe('a request that is refused before its body was read', { concurrency: 8 }, () => {
+describe('a request rejected before its body is read', { concurrency: 8 }, () => {
   for (const { what, method, path, status, headers = {}, config = {} } of refusals) {
     for (const framing of ['Content-Length', 'chunked'] as const) {
       test(`${what}: 10 GB with ${framing} are answered ${status} and not read`, async (t) => {
@@ -108,7 +108,7 @@ describe('a request that is refused before its body was read', { concurrency: 8 
       });
     }
 
-    test(`${what}: who asks with Expect: 100-continue is not told to go on`, async (t) => {
+    test(`${what}: sends no 100 Continue`, async (t) => {
       const { url } = await listening(t, config);
       const connection = await RawConnection.to(url);
       connection.request(method, path, {
@@ -122,7 +122,7 @@ describe('a request that is refused before its body was read', { concurrency: 8 
   }
 });
 
-test('through nginx, who reads nothing before all is sent is told to log in, and not that the gateway is bad', async (t) => {
+test('through nginx, a client that sends all before reading gets 401, not 502', async (t) => {
   if (!needs(t, 'nginx')) return;
   const { url } = await listening(t, { anonymous: 'public' });
   const { host } = await Balancer.start(t, [new URL(url).host]);
@@ -144,7 +144,7 @@ test('through nginx, who reads nothing before all is sent is told to log in, and
   }
 });
 
-test('a session that another request writes to refuses before it asks for the body', async (t) => {
+test('a session with another writer rejects a request before asking for its body', async (t) => {
   const { url } = await listening(t);
   const path = (await startUpload(url, 'a')).slice(url.length);
   const headers = { 'content-length': 1_000, expect: '100-continue' };
@@ -157,7 +157,7 @@ test('a session that another request writes to refuses before it asks for the bo
   for (const connection of [first, second]) connection.destroy();
 });
 
-test('a body that is wanted is asked for, and taken', async (t) => {
+test('sends 100 Continue for an acceptable body and accepts it', async (t) => {
   const { url } = await listening(t);
   const bytes = Buffer.from('wanted');
   const session = (await startUpload(url, 'a')).slice(url.length);

@@ -9,7 +9,7 @@ import { pullBlob, pushBlob } from './uploading.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-test('a process out of descriptors lives, and serves again when they come back', async (t) => {
+test('survives running out of file descriptors and serves again when some are free', async (t) => {
   const data = await temporaryDirectory(t);
   const serve = [
     process.execPath,

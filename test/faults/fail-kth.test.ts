@@ -41,7 +41,7 @@ for (const layer of Object.keys(layers)) {
   for (const [name, make] of Object.entries(scenarios)) {
     if (layer !== 'database' && onlyRows.has(name)) continue;
     for (const moment of ['before', 'after'] as const) {
-      test(`${name}: each call of the ${layer} fails ${moment} its work`, (t) =>
+      test(`${name}: each call of the ${layer} in turn fails ${moment} its work`, (t) =>
         failEach(t, layer, moment, make));
     }
   }

@@ -16,7 +16,7 @@ import { Faults } from './faults.ts';
 const day = 24 * 3_600_000;
 
 for (const moment of ['before', 'after'] as const) {
-  test(`a sweep of which any one call fails ${moment} its work takes nothing that is held, and the next one ends it`, async (t) => {
+  test(`a sweep in which any call fails ${moment} its work deletes nothing held, and the next one completes it`, async (t) => {
     const faults = new Faults();
     let parts: SweepParts | undefined;
     const { app, data } = await testRegistry(t, {}, async (data) => {

@@ -14,7 +14,7 @@ import { pullBlob, pushBlob } from './uploading.ts';
 const skip =
   process.getuid?.() === 0 && isInstalled('mkfs.ext4') ? false : 'mounting an ext4 file system needs root';
 
-test('a disk that went read-only: pulls go on, and the registry is not ready', { skip }, async (t) => {
+test('a disk that became read-only: pulls succeed, and the registry is not ready', { skip }, async (t) => {
   const folder = await temporaryDirectory(t);
   const image = join(folder, 'image');
   const disk = await temporaryDirectory(t, 'berth-disk');

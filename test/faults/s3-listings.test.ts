@@ -25,7 +25,7 @@ const lies: [what: string, lie: (xml: string) => string][] = [
 ];
 
 for (const [what, lie] of lies) {
-  test(`a sweep of a bucket whose listings leave out ${what} takes nothing that is held`, async (t) => {
+  test(`a sweep of a bucket whose listings omit ${what} deletes nothing held`, async (t) => {
     const registry = await s3Registry(t);
     if (registry === undefined) return;
     const { url, data, proxy, settings } = registry;

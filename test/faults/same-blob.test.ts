@@ -9,7 +9,7 @@ import { RawConnection } from './raw-connection.ts';
 import { beginPull, largeBlob } from './stalled-pull.ts';
 import { errorCode, getBlob, pullBlob, pushBlob } from './uploading.ts';
 
-test('50 clients push one blob to two repositories, half of them cut: the others have it, in one file', async (t) => {
+test('50 clients push one blob to two repositories, half of them cut: the others succeed, with one file', async (t) => {
   const { app, data } = await testRegistry(t);
   const { url } = await app.listen();
   const bytes = randomBytes(300_000);
@@ -55,7 +55,7 @@ const damages: [what: string, damage: (path: string) => void][] = [
 ];
 
 for (const [what, damage] of damages) {
-  test(`a blob whose file is ${what} is a fault of the registry's, until it is pushed again`, async (t) => {
+  test(`a blob whose file is ${what} is a server error until it is pushed again`, async (t) => {
     const { app, data } = await testRegistry(t);
     const { url } = await app.listen();
     const bytes = randomBytes(50_000);
@@ -74,7 +74,7 @@ for (const [what, damage] of damages) {
   });
 }
 
-test('a blob whose bytes have changed on the disk is healed by a push', async (t) => {
+test('a push repairs a blob whose bytes have changed on disk', async (t) => {
   const { app, data } = await testRegistry(t);
   const { url } = await app.listen();
   const bytes = randomBytes(50_000);
@@ -86,7 +86,7 @@ test('a blob whose bytes have changed on the disk is healed by a push', async (t
   await pullBlob(url, 'a', digest);
 });
 
-test('a file that is cut while it is sent breaks the transfer', async (t) => {
+test('a file truncated while it is sent breaks the transfer', async (t) => {
   const { app, data } = await testRegistry(t);
   const { url } = await app.listen();
   const digest = await pushBlob(url, 'a', Buffer.alloc(largeBlob, 1));
@@ -97,7 +97,7 @@ test('a file that is cut while it is sent breaks the transfer', async (t) => {
   assert.ok([undefined, 500].includes((await connection.response())?.status));
 });
 
-test('what was deleted can be pushed again', async (t) => {
+test('a deleted blob can be pushed again', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const bytes = randomBytes(50_000);

@@ -27,12 +27,12 @@ async function trickle(
 }
 
 const slownesses: [how: string, send: (connection: RawConnection, bytes: Buffer) => unknown][] = [
-  ['comes to a stop', (connection, bytes) => connection.send(bytes.subarray(0, 1_000))],
+  ['stalls', (connection, bytes) => connection.send(bytes.subarray(0, 1_000))],
   ['trickles', (connection, bytes) => trickle(connection, bytes, 10, 50)],
 ];
 
 for (const [how, send] of slownesses) {
-  test(`an upload that ${how} is cut with 408 and can be resumed`, async (t) => {
+  test(`an upload that ${how} gets 408 and can be resumed`, async (t) => {
     const { app } = await testRegistry(t, { limits });
     const { url } = await app.listen();
     const bytes = Buffer.alloc(100_000, 'slow');
@@ -52,7 +52,7 @@ for (const [how, send] of slownesses) {
   });
 }
 
-test('a manifest that comes to a stop is cut with 408', async (t) => {
+test('a stalled manifest upload gets 408', async (t) => {
   const { app } = await testRegistry(t, { limits });
   const { url } = await app.listen();
   const connection = await RawConnection.to(url);
@@ -62,7 +62,7 @@ test('a manifest that comes to a stop is cut with 408', async (t) => {
   await connection.closed;
 });
 
-test('an upload that takes many times the limit, and moves, is taken', async (t) => {
+test('a steady upload that takes many times the limit is accepted', async (t) => {
   const { app } = await testRegistry(t, { limits });
   const { url } = await app.listen();
   const bytes = Buffer.alloc(16_000, 'steady');
@@ -75,7 +75,7 @@ test('an upload that takes many times the limit, and moves, is taken', async (t)
   connection.destroy();
 });
 
-test('no time limit of the server itself ends a request that moves', async (t) => {
+test('no timeout of the HTTP server ends a steady request', async (t) => {
   const { app } = await testRegistry(t);
   const server = app.http.server as Server;
   assert.equal(server.requestTimeout, 0);
@@ -99,7 +99,7 @@ test('a client that waits for a slow disk is not a slow client', async (t) => {
   await pushBlob(url, 'a', Buffer.alloc(5 << 20, 'fast'));
 });
 
-test('a reader that takes its time is served, whole', async (t) => {
+test('a slow reader gets the whole blob', async (t) => {
   const { app } = await testRegistry(t, { limits: { ...limits, idleTimeout: '2s' } });
   const { url } = await app.listen();
   const digest = await pushBlob(url, 'a', Buffer.alloc(12 << 20, 'read slowly'));
@@ -126,7 +126,7 @@ test('a reader that takes its time is served, whole', async (t) => {
   assert.ok(read > size, `${read} bytes of more than ${size}`);
 });
 
-test('a reader that has stopped is cut, and its file is closed', async (t) => {
+test('a stalled reader is disconnected, and its file is closed', async (t) => {
   const { app, data } = await testRegistry(t, { limits });
   const { url } = await app.listen();
   const digest = await pushBlob(url, 'a', Buffer.alloc(64 << 20, 'never read'));

@@ -6,7 +6,7 @@ import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { testRegistry } from '../support/registry.ts';
 import { blobFile, digestOf, filesBelow } from './consistency.ts';
 
-test('bytes whose sync failed are never acknowledged, however often the client asks', async (t) => {
+test('never acknowledges bytes whose sync failed, however often the client retries', async (t) => {
   let syncFails = false;
   const { app, data } = await testRegistry(t, {}, async (data) => ({
     store: await openFilesystemStore(data, {

@@ -19,7 +19,7 @@ function putTag(url: string, tag: string, body: Buffer<ArrayBuffer>, conditions 
   return fetch(`${url}/v2/a/manifests/${tag}`, { method: 'PUT', headers, body });
 }
 
-test('100 writers move one tag: each is told 201, and every reader meets a whole manifest of theirs', async (t) => {
+test('100 writers move one tag: each gets 201, and every reader gets a complete manifest of one of them', async (t) => {
   const { app, data } = await testRegistry(t);
   const { url } = await app.listen();
   const config = await pushBlob(url, 'a', Buffer.from('{}'));
@@ -45,7 +45,7 @@ test('100 writers move one tag: each is told 201, and every reader meets a whole
   assert.deepEqual(examine(data).problems, []);
 });
 
-test('20 writers that each add to what they read, with If-Match, lose no update', async (t) => {
+test('20 writers that each add to the current manifest, with If-Match, lose no update', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const config = await pushBlob(url, 'a', Buffer.from('{}'));
@@ -70,7 +70,7 @@ test('20 writers that each add to what they read, with If-Match, lose no update'
   assert.ok(refused > 0, 'nobody met another');
 });
 
-test('of 20 that create one tag, with If-None-Match, one does', async (t) => {
+test('one of 20 writers creates a tag with If-None-Match', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const config = await pushBlob(url, 'a', Buffer.from('{}'));
@@ -83,7 +83,7 @@ test('of 20 that create one tag, with If-None-Match, one does', async (t) => {
   assert.deepEqual(statuses, [201, ...Array(19).fill(412)]);
 });
 
-test('a pull that runs when its blob is deleted ends whole', async (t) => {
+test('a running pull completes although its blob is deleted', async (t) => {
   const { app, data } = await testRegistry(t);
   const { url } = await app.listen();
   const bytes = Buffer.alloc(largeBlob, 'whole');

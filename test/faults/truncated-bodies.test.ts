@@ -42,7 +42,7 @@ async function sendTruncated(
 
 for (const framing of ['Content-Length', 'chunked'] as const) {
   for (const end of ['closed', 'reset'] as const) {
-    test(`a session keeps what came of a body (${framing}) that was ${end}, and goes on from there`, async (t) => {
+    test(`a session keeps the received part of a body (${framing}) that was ${end}, and can continue`, async (t) => {
       const { app } = await testRegistry(t);
       const { url } = await app.listen();
       for (const method of ['PATCH', 'PUT']) {
@@ -64,7 +64,7 @@ for (const framing of ['Content-Length', 'chunked'] as const) {
       }
     });
 
-    test(`one POST or manifest (${framing}) that was ${end} stores nothing`, async (t) => {
+    test(`a single POST or a manifest (${framing}) that was ${end} stores nothing`, async (t) => {
       const { app, data } = await testRegistry(t);
       const { url } = await app.listen();
       const config = await pushBlob(url, 'a', Buffer.from('{}'));

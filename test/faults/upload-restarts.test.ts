@@ -29,7 +29,7 @@ for (const [query, algorithm] of [
   ['?digest-algorithm=sha512', 'sha512'],
   ['?digest-algorithm=sha512', 'sha256'],
 ] as const) {
-  test(`a session ${query} goes on after a restart between any two requests, to a ${algorithm} blob`, async (t) => {
+  test(`a session ${query} can continue after a restart between any two requests, to a ${algorithm} blob`, async (t) => {
     const registry = await RestartableRegistry.open(t);
     const { path } = await halfPushed(registry, query);
     await registry.restart();
@@ -44,15 +44,15 @@ for (const [query, algorithm] of [
 }
 
 const losses: [what: string, lose: (staged: string) => void][] = [
-  ['is gone', (staged) => rmSync(staged)],
-  ['lost its tail', (staged) => truncateSync(staged, half.length - 1)],
+  ['is missing', (staged) => rmSync(staged)],
+  ['is truncated', (staged) => truncateSync(staged, half.length - 1)],
   ['is empty', (staged) => truncateSync(staged, 0)],
   ['holds other bytes', (staged) => writeFileSync(staged, randomBytes(statSync(staged).size))],
 ];
 
 for (const [what, lose] of losses) {
   for (const request of ['PATCH', 'PUT with the rest', 'PUT of what was sent'] as const) {
-    test(`a session whose staged file ${what} after a restart is unknown to a ${request}, never a wrong digest`, async (t) => {
+    test(`a session whose staged file ${what} after a restart is BLOB_UPLOAD_UNKNOWN for a ${request}`, async (t) => {
       const registry = await RestartableRegistry.open(t);
       const { path, staged } = await halfPushed(registry);
       await registry.restart(() => lose(staged));
@@ -74,7 +74,7 @@ for (const [what, lose] of losses) {
   }
 }
 
-test('a staged file that is longer than its session was promised goes on where the session stands', async (t) => {
+test('a session continues at its recorded size when its staged file is longer', async (t) => {
   const registry = await RestartableRegistry.open(t);
   const { path, staged } = await halfPushed(registry);
   await registry.restart(() => writeFileSync(staged, 'written, and never acknowledged', { flag: 'a' }));

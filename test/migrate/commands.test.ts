@@ -13,7 +13,7 @@ import { database, onDisk, place, succeed } from './places.ts';
 
 describe('berth read-only', () => {
   for (const kind of ['SQLite', 'PostgreSQL'] as const) {
-    test(`${kind}: every write of a running registry is refused with the reason, every read goes on, until it is off`, async (t) => {
+    test(`${kind}: a running registry rejects writes with the reason and serves reads, until it is off`, async (t) => {
       if (kind === 'PostgreSQL' && !needs(t, 'postgres')) return;
       const settings = kind === 'PostgreSQL' ? database(await openTestPostgres(t)) : {};
       const { app, data } = await testRegistry(t, settings);
@@ -65,7 +65,7 @@ describe('berth read-only', () => {
     });
   }
 
-  test('a registry that is read-only can be started, and says so again', async (t) => {
+  test('a read-only registry can be started and logs the reason', async (t) => {
     const at = await onDisk(t);
     await (await at.serve()).stop();
     await succeed(at, 'read-only', 'on');
@@ -91,7 +91,7 @@ for (const name of ['migrate-store', 'migrate-db']) {
       assert.ok(out.includes(`berth ${name} --config berth.yaml --to new.yaml --finish`));
     });
 
-    test('a mistake in the file is told with its line', async (t) => {
+    test('a mistake in the file is reported with its line', async (t) => {
       const file = join(await temporaryDirectory(t), 'new.yaml');
       await writeFile(file, 'data: ./data\nstorage:\n  type: tape\n');
       const { exitCode, err } = await berth(name, '--to', file);
@@ -99,7 +99,7 @@ for (const name of ['migrate-store', 'migrate-db']) {
       assert.match(err, /new\.yaml:3.*storage\.type is "tape"/);
     });
 
-    test('a target that is the source is refused, and nothing is made', async (t) => {
+    test('rejects a target equal to the source and creates nothing', async (t) => {
       const from = await onDisk(t);
       const missing = await berth(name, '--config', from.file, '--to', (await onDisk(t)).file);
       assert.match(missing.err, /^berth: there is no registry in /);
@@ -114,7 +114,7 @@ for (const name of ['migrate-store', 'migrate-db']) {
   });
 }
 
-test('berth migrate-db refuses a data directory from which Berth serves', async (t) => {
+test('berth migrate-db rejects a data directory in use', async (t) => {
   const [from, to] = [await onDisk(t), await onDisk(t)];
   await (await from.serve()).stop();
   await to.serve();
@@ -123,7 +123,7 @@ test('berth migrate-db refuses a data directory from which Berth serves', async 
   assert.match(err, /^berth: another berth serves from /);
 });
 
-test('a database that cannot be reached is told without its password', async (t) => {
+test('the error about an unreachable database does not contain the password', async (t) => {
   const from = await onDisk(t);
   await (await from.serve()).stop();
   const to = await place(t, database('postgres://berth:secret@127.0.0.1:1/berth'));

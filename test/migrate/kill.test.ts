@@ -52,7 +52,7 @@ const command = (name: string, from: Place, to: Place): string[] => [
   to.file,
 ];
 
-test('blobs: killed, then stopped with Ctrl-C, then run to the end', async (t) => {
+test('blobs: killed, then stopped with Ctrl-C, then completed', async (t) => {
   const s3 = await s3Settings(t);
   if (s3 === undefined) return;
   const from = await onDisk(t);
@@ -105,7 +105,7 @@ test('blobs: killed, then stopped with Ctrl-C, then run to the end', async (t) =
   assert.equal(exitCode, 0, checked);
 });
 
-test('rows: killed, not served, and run to the end', async (t) => {
+test('rows: killed, not served, then completed', async (t) => {
   if (!needs(t, 'postgres')) return;
   const from = await onDisk(t);
   // So that the store is its own: rows alone could be of any.
@@ -136,10 +136,7 @@ test('rows: killed, not served, and run to the end', async (t) => {
   assert.equal(killed.code, null);
   const there = await count();
   assert.ok(there < 5_000, `all of the ${there} manifests were there already`);
-  await assert.rejects(
-    to.serve(),
-    /the database is an unfinished copy: run `berth migrate-db --finish`/,
-  );
+  await assert.rejects(to.serve(), /the database is an unfinished copy: run `berth migrate-db --finish`/);
   await succeed(from, 'migrate-db', '--to', to.file, '--finish');
   assert.equal(await count(), 5_000);
   const { out } = await berth('fsck', '--config', to.file);
@@ -152,7 +149,7 @@ test('rows: killed, not served, and run to the end', async (t) => {
   await (await to.serve()).stop();
 });
 
-test('a registry that a kill left read-only can be made writable again, or its move be ended', async (t) => {
+test('a registry left read-only by a kill can be made writable again, or its move completed', async (t) => {
   const from = await onDisk(t);
   const running = await from.serve();
   const client = clientOf(running.url);

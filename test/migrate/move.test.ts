@@ -65,7 +65,7 @@ async function move(t: TestContext, from: Place, to: Place, ledger: Ledger): Pro
   await assertClean(to);
 }
 
-test('a registry moves to PostgreSQL and S3 and back, pushed to all the time, and loses nothing', async (t) => {
+test('a registry under constant pushes moves to PostgreSQL and S3 and back and loses nothing', async (t) => {
   const disk = await onDisk(t);
   const servers = await onServers(t);
   if (servers === undefined) return;

@@ -19,7 +19,7 @@ const [pushBlob] = blobCommands;
 const [putManifest] = manifestCommands;
 const mixed = [...commands, ...Array(3).fill(pushBlob), ...Array(3).fill(putManifest)] as typeof commands;
 
-test('whatever clients do, in whatever order, over restarts: the registry answers as its model does', async (t) => {
+test('the registry answers like its model for any sequence of requests and restarts', async (t) => {
   let runs = 0;
   const property = fc.asyncProperty(
     fc.commands(mixed, { size: 'max', maxCommands: 80 }),

@@ -71,7 +71,7 @@ const scope = (name: string) => `repository:${name}:pull,push,delete`;
 type Story = (pair: Pair) => Promise<void>;
 
 const stories: Record<string, Story> = {
-  async 'a token of one replica is good at the other, and so is a refresh token'(pair) {
+  async 'tokens and refresh tokens of one replica are valid at the other'(pair) {
     const { one, two, urls, admin } = pair;
     await one.as(admin).pushImage('acme/shared', 'v1');
     const { login } = await makeMaintainer(pair, 'shared');
@@ -93,9 +93,7 @@ const stories: Record<string, Story> = {
     assert.equal(((await refreshed.json()) as { scope: string }).scope, scope('acme/shared'));
   },
 
-  async 'a repository that was deleted and made again is refused to tokens of the one before, at the other replica'(
-    pair,
-  ) {
+  async 'tokens of a deleted repository are rejected for a new one of its name, at the other replica'(pair) {
     const { one, two, admin, cli } = pair;
     const name = 'acme/again';
     await one.as(admin).pushImage(name, 'v1');
@@ -113,7 +111,7 @@ const stories: Record<string, Story> = {
     assert.equal((await after.get(`/v2/${name}/manifests/v1`)).status, 200);
   },
 
-  async 'what was done at each replica is in one audit log'({ one, two, admin, cli }) {
+  async 'one audit log has the events of both replicas'({ one, two, admin, cli }) {
     await one.as(admin).pushImage('acme/audited', 'by-one');
     await two.as(admin).pushImage('acme/audited', 'by-two');
     assert.equal((await two.get('/v2/acme/audited/manifests/by-one', basic('admin', 'wrong'))).status, 401);
@@ -199,5 +197,5 @@ test('two replicas over PostgreSQL and S3', async (t) => {
   if (!needs(t, 'postgres', 'versitygw')) return;
   const pair = await startPair(t);
   for (const [name, story] of Object.entries(stories)) await t.test(name, () => story(pair));
-  await t.test('a key that was rotated or revoked is so at both within 15 seconds', () => keysGo(pair));
+  await t.test('both replicas know a rotated or revoked key within 15 seconds', () => keysGo(pair));
 });

@@ -15,7 +15,7 @@ const outage = 10_000;
 const breaking = 2_500;
 
 const faults: readonly [name: string, fault: Fault, time: number][] = [
-  ['replicas are killed and come back, one after another', killReplicas, 0],
+  ['replicas are killed and restarted, one after another', killReplicas, 0],
   ['replicas are taken from the balancer, stopped and started, one after another', restartReplicas, 0],
   ['PostgreSQL is away for ten seconds', stopPostgres, outage],
   ['the bucket answers 503 for ten seconds', disturbWire('bucket', 'unavailable'), outage],
@@ -51,7 +51,7 @@ test('three replicas over PostgreSQL and S3, behind a balancer, lose nothing whi
   for (const [name, wire] of Object.entries(cluster.wires))
     assert.ok(wire && wire.cuts > 0, `nothing was cut: ${name}`);
 
-  await t.test('docker and skopeo push and pull all the time', async (t) => {
+  await t.test('docker and skopeo push and pull continuously', async (t) => {
     for (const run of runs) {
       const { name, done, givenUp } = await run.stop();
       t.diagnostic(`${name}: ${done} pushes and pulls, gave up ${givenUp.length} times`);
@@ -64,5 +64,5 @@ test('three replicas over PostgreSQL and S3, behind a balancer, lose nothing whi
     }
   });
 
-  await t.test('at the end everything is there, at every replica', (t) => assertNothingLost(t, system, seed));
+  await t.test('at the end every replica serves everything', (t) => assertNothingLost(t, system, seed));
 });

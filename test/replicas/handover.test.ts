@@ -51,7 +51,7 @@ async function patchWhenFree(session: string, bytes: Buffer<ArrayBuffer>, first:
 type Handover = (t: TestContext, cluster: Cluster) => Promise<void>;
 
 const handovers: Record<string, Handover> = {
-  async 'three replicas that start at once on an empty database set it up once, and all serve'(_t, cluster) {
+  async 'three replicas starting together on an empty database migrate it once, and all serve'(_t, cluster) {
     const { postgres, database, replicas } = cluster;
     const applied = await postgres.query(database, 'select name from kysely_migration');
     assert.ok(applied.length > 0);
@@ -59,7 +59,7 @@ const handovers: Record<string, Handover> = {
     for (const { url } of replicas) assert.equal((await fetch(`${url}/readyz`)).status, 200);
   },
 
-  async 'each request of an upload goes to another replica'(_t, { replicas }) {
+  async 'each request of an upload can go to another replica'(_t, { replicas }) {
     const [one, two, three] = replicas;
     // Parts of a bucket's multipart upload are 5 MiB or more: above, below, at, and a rest.
     for (const sizes of [
@@ -84,7 +84,7 @@ const handovers: Record<string, Handover> = {
     }
   },
 
-  async 'an upload goes on an hour later, at a replica that was started since'(t, cluster) {
+  async 'an upload continues an hour later, at a replica started since'(t, cluster) {
     const bytes = randomBytes(7 * mib);
     const first = await cluster.startReplica(t);
     const session = await startUpload(first.url, 'app');
@@ -103,7 +103,7 @@ const handovers: Record<string, Handover> = {
     await everywhere(cluster.replicas, digest, bytes);
   },
 
-  async 'an upload whose replica is killed in the middle of a chunk goes on at another'(t, cluster) {
+  async 'an upload continues at another replica after its replica is killed during a chunk'(t, cluster) {
     const bytes = randomBytes(9 * mib);
     const [, , three] = cluster.replicas;
     const doomed = await cluster.startReplica(t);
@@ -120,7 +120,7 @@ const handovers: Record<string, Handover> = {
     await everywhere(cluster.replicas, digest, bytes);
   },
 
-  async 'a replica that sleeps through its lease does not touch what its successor wrote'(t, cluster) {
+  async 'a replica suspended beyond its lease does not change what its successor wrote'(t, cluster) {
     const bytes = randomBytes(9 * mib);
     const other = randomBytes(9 * mib);
     const [, two, three] = cluster.replicas;
@@ -141,7 +141,7 @@ const handovers: Record<string, Handover> = {
     await everywhere(cluster.replicas, digest, bytes);
   },
 
-  async 'of two that write to one upload at two replicas at once, one is let in'(_t, { replicas }) {
+  async 'one of two concurrent writers of an upload at two replicas is accepted'(_t, { replicas }) {
     const [one, two, three] = replicas;
     const session = await startUpload(one.url, 'app');
     let bytes: Buffer = Buffer.alloc(0);
@@ -162,10 +162,7 @@ const handovers: Record<string, Handover> = {
     await everywhere(replicas, digest, bytes);
   },
 
-  async 'while one replica takes a chunk, another refuses one and says where the upload stands'(
-    _t,
-    { replicas },
-  ) {
+  async 'while one replica receives a chunk, another rejects one with the current range'(_t, { replicas }) {
     const [one, two] = replicas;
     const bytes = randomBytes(2 * mib);
     const session = await startUpload(one.url, 'app');
@@ -179,7 +176,7 @@ const handovers: Record<string, Handover> = {
     assert.equal((await finish(at(two, session), digestOf(bytes))).status, 201);
   },
 
-  async 'whatever one replica confirms, the next request to any other shows'(_t, { replicas }) {
+  async 'every replica serves at once what one has confirmed'(_t, { replicas }) {
     const clients = replicas.map(({ url }) => clientOf(url));
     const held: string[] = [];
     for (let round = 0; round < 6; round++) {
@@ -219,7 +216,7 @@ const handovers: Record<string, Handover> = {
     }
   },
 
-  async 'of writers at three replicas that add to one tag with If-Match, none is lost'(_t, { replicas }) {
+  async 'writers at three replicas that add to one tag with If-Match lose no update'(_t, { replicas }) {
     const clients = replicas.map(({ url }) => clientOf(url));
     const image = await clients[0]!.image('log');
     await clients[0]!.putManifest('log', 'all', image, { 'if-none-match': '*' });

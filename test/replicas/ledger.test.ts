@@ -28,21 +28,21 @@ const see = (ledger: Ledger, url: string, seen: Answer, range?: [number, number]
   ledger.saw(url, seen, { begin: performance.now(), by: 'reader', ...(range && { range }) });
 
 const cases: Record<string, [act: (ledger: Ledger) => Promise<void>, problem?: RegExp]> = {
-  'an acknowledged write that is there': [
+  'an acknowledged write that is present': [
     async (ledger) => {
       await push(ledger, one);
       see(ledger, tag, answer(200, one));
       see(ledger, manifest(one), answer(200, Buffer.alloc(0), { 'docker-content-digest': digestOf(one) }));
     },
   ],
-  'an acknowledged write that is gone': [
+  'an acknowledged write that is missing': [
     async (ledger) => {
       await push(ledger, one);
       see(ledger, tag, answer(404));
     },
     /^reader: \/v2\/app\/manifests\/latest held nothing/,
   ],
-  'an acknowledged move that is undone': [
+  'an acknowledged move that was undone': [
     async (ledger) => {
       await push(ledger, one);
       await push(ledger, two);
@@ -50,7 +50,7 @@ const cases: Record<string, [act: (ledger: Ledger) => Promise<void>, problem?: R
     },
     /held sha256/,
   ],
-  'a move that was not answered, done or not': [
+  'an unanswered move, done or not': [
     async (ledger) => {
       await push(ledger, one);
       await assert.rejects(push(ledger, two, unanswered));
@@ -58,14 +58,14 @@ const cases: Record<string, [act: (ledger: Ledger) => Promise<void>, problem?: R
       see(ledger, tag, answer(200, two));
     },
   ],
-  'a refused write that was done': [
+  'a rejected write that was done': [
     async (ledger) => {
       await push(ledger, one, async () => answer(412));
       see(ledger, manifest(one), answer(200, one));
     },
     /written: never/,
   ],
-  'a tag on a manifest that was deleted': [
+  'a tag on a deleted manifest': [
     async (ledger) => {
       await push(ledger, one);
       await ledger.write({ [manifest(one)]: undefined }, async () => answer(202));
@@ -73,14 +73,14 @@ const cases: Record<string, [act: (ledger: Ledger) => Promise<void>, problem?: R
     },
     /manifests\/sha256:\w+ held/,
   ],
-  'a tag that went with its manifest': [
+  'a tag deleted with its manifest': [
     async (ledger) => {
       await push(ledger, one);
       await ledger.write({ [manifest(one)]: undefined }, async () => answer(202));
       see(ledger, tag, answer(404));
     },
   ],
-  'a tag that a list does not show': [
+  'a tag missing in a list': [
     async (ledger) => {
       await push(ledger, one);
       ledger.sawList('/v2/app/manifests/', [], { begin: performance.now(), by: 'reader' });
@@ -95,8 +95,8 @@ const cases: Record<string, [act: (ledger: Ledger) => Promise<void>, problem?: R
     },
     /^reader: bytes 1-2 of .* are not those that were pushed$/,
   ],
-  'a read that is refused': [async (ledger) => see(ledger, blob, answer(400)), /was answered 400/],
-  'an update that is lost': [
+  'a rejected read': [async (ledger) => see(ledger, blob, answer(400)), /was answered 400/],
+  'a lost update': [
     async (ledger) => {
       await push(ledger, one);
       for (const bytes of [two, Buffer.from('three')]) {

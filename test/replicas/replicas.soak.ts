@@ -27,7 +27,7 @@ const faults: Readonly<Record<string, Fault>> = {
 
 const names = Object.keys(faults);
 
-test('three replicas lose nothing, whatever happens', async (t) => {
+test('three replicas lose nothing under random faults', async (t) => {
   if (!needs(t, 'postgres', 'nginx', 'versitygw')) return;
   t.diagnostic(`SOAK_SEED=${seed}`);
   const random = new Random(seed);

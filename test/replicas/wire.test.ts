@@ -8,7 +8,7 @@ import { exchange, NoAnswer } from '../crash/http-client.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { Wire } from './wire.ts';
 
-test('a wire passes bytes, stands still, refuses, breaks, and is open again', async (t) => {
+test('a wire passes bytes, stalls, refuses, breaks, and works again', async (t) => {
   const server = createServer((request, response) => {
     request.resume().on('end', () => response.end(Buffer.alloc(100_000)));
   }).listen(0, '127.0.0.1');

@@ -53,7 +53,8 @@ function findWrongImports(file: string, source: string, rules: Rules): string[] 
   // Tests are beside the code and may import everything.
   if (isTest(file) || rules.entrances.includes(folder)) return [];
   const room = rules.rooms[folder];
-  if (!room) return [`${file}: "${folder}" is not a known folder of src/; add it to test/architecture.test.ts`];
+  if (!room)
+    return [`${file}: "${folder}" is not a known folder of src/; add it to test/architecture.test.ts`];
   return readImports(source).flatMap((entry) => {
     const allowed = whatIsAllowed(file, folder, room, entry, rules);
     return allowed ? [`${file}:${entry.line}: imports '${entry.specifier}', but ${allowed}`] : [];
