@@ -15,13 +15,13 @@ for (const [names, name] of [
   ['DNS:*.example.com', undefined],
   [undefined, undefined],
 ] as const) {
-  test(`a certificate for ${names ?? 'no name'} is reached by ${name ?? 'none that is known'}`, async (t) => {
+  test(`the host name of a certificate for ${names ?? 'no name'} is ${name}`, async (t) => {
     const { certificate } = makeCertificate(await temporaryDirectory(t), 'a', 1, names);
     assert.equal(certificateName(certificate), name);
   });
 }
 
-test('a file that is no certificate, or not there, has no name', async (t) => {
+test('an invalid or missing certificate has no host name', async (t) => {
   const folder = await temporaryDirectory(t);
   const { key } = makeCertificate(folder);
   assert.deepEqual([certificateName(key), certificateName(join(folder, 'nowhere'))], [undefined, undefined]);

@@ -2,9 +2,8 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 /**
- * A name that clients can reach the certificate's server by: the first DNS name, or else the first IP address, of its subject
- * alternative names (RFC 9525 6.3; wildcards are no one name), an IPv6 address in brackets. `undefined` where it has none or the
- * file cannot be read.
+ * A host name for the server of a certificate: the first DNS name without a wildcard, else the first IP address, of its subject
+ * alternative names (RFC 9525, 6.3); an IPv6 address in brackets. `undefined` if it has none or the file cannot be read.
  *
  * @param file in PEM
  */
@@ -21,9 +20,9 @@ function namesOf(file: string): { type: string; value: string }[] {
   try {
     text = new X509Certificate(readFileSync(file)).subjectAltName;
   } catch {
-    // The listener says what is wrong with it.
+    // The listener reports the error.
   }
-  // Names with a comma in them are quoted; no DNS name or address is.
+  // Names with a comma are quoted; DNS names and addresses never have one.
   return (text ?? '').split(', ').flatMap((entry) => {
     const [, type, value] = /^(DNS|IP Address):([^"\s]+)$/.exec(entry) ?? [];
     return type === undefined || value === undefined ? [] : [{ type, value }];

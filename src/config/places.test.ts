@@ -8,7 +8,7 @@ for (const [url, place] of [
   ['postgres://berth@/registry?host=/run/postgresql', 'a local socket/registry'],
   ['postgres://berth:secret@/registry', 'a local socket/registry'],
 ] as const) {
-  test(`${url} is said to be ${place}`, () => {
+  test(`${url} is described as ${place}`, () => {
     assert.equal(serverOf(url), place);
     assert.equal(registryPlace({ database: { url } as never, data: './data' }), place);
   });

@@ -3,12 +3,12 @@ import type { Config } from './schema.ts';
 
 /** Host and database of a URL. The query is omitted: it may contain a password. Over a Unix socket there may be no host. */
 export function serverOf(url: string): string {
-  // libpq takes a user without a host, a URL's grammar does not.
+  // libpq accepts a user without a host, the URL parser does not.
   const { host, pathname } = new URL(url.replace('@/', '@socket/'));
   return `${host === '' || host === 'socket' ? 'a local socket' : host}${pathname}`;
 }
 
-/** Where a registry has what it knows. */
+/** The location of a registry's database: server and database name, or the data directory. */
 export function registryPlace({ database, data }: Pick<Config, 'database' | 'data'>): string {
   return database.url === undefined ? data : serverOf(database.url);
 }

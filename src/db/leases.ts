@@ -1,7 +1,7 @@
 import { type Db, type Params, prepare } from './prepare.ts';
 
 /** Stored as the holder of a released lease. */
-const nobody = '';
+const released = '';
 
 /**
  * Milliseconds from now beyond which no valid lease of `length` ends: a later end was written while the clock was ahead, and is
@@ -30,9 +30,9 @@ const take = prepare(
           .where((where) =>
             where.or([
               where('leases.holder', '=', p('holder')),
-              where.and([where('leases.holder', '<>', nobody), where('leases.held_until', '<', p('now'))]),
+              where.and([where('leases.holder', '<>', released), where('leases.held_until', '<', p('now'))]),
               where.and([
-                where('leases.holder', '=', nobody),
+                where('leases.holder', '=', released),
                 where('leases.held_until', '<=', p('restedSince')),
               ]),
               where('leases.held_until', '>', p('implausible')),
@@ -58,7 +58,7 @@ const selectEnded = prepare((db) =>
   db
     .selectFrom('leases')
     .select(['name', 'held_until as at'])
-    .where('holder', '=', nobody)
+    .where('holder', '=', released)
     // 0: the job was interrupted, or the lease is not of a job.
     .where('held_until', '>', 0),
 );
@@ -85,7 +85,7 @@ export async function renewLease(db: Db, lease: LeaseTerms): Promise<boolean> {
 const giveBack = prepare((db, p: Params<{ name: string; holder: string; at: number }>) =>
   db
     .updateTable('leases')
-    .set({ holder: nobody, held_until: p('at') })
+    .set({ holder: released, held_until: p('at') })
     .where('name', '=', p('name'))
     .where('holder', '=', p('holder'))
     .returning('name'),

@@ -16,7 +16,7 @@ function countIterations(until: Promise<unknown>): () => number {
   return () => count;
 }
 
-test('of slices that are asked for at once each has an iteration of its own, in the order asked for', async () => {
+test('concurrent slices run in separate iterations, in order of request', async () => {
   const order: number[] = [];
   const iterations: number[] = [];
   const all = Promise.all(
@@ -35,7 +35,7 @@ test('of slices that are asked for at once each has an iteration of its own, in 
   assert.equal(new Set(iterations).size, 50);
 });
 
-test('work of many slices does not keep that of few waiting', async () => {
+test('work of many slices does not delay work of few', async () => {
   let long = 0;
   const longWork = (async () => {
     for (; long < 100; long++) await nextTurn();

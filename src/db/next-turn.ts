@@ -1,28 +1,28 @@
-// Work that is long is cut into slices of some milliseconds. This lets one slice run at a time, in the order in which they were asked
-// for, so that hundreds of requests with slices do not make one iteration of the event loop seconds long.
+// Long work is split into slices of some milliseconds. This scheduler runs one slice at a time, in order of request, so that slices
+// of hundreds of requests do not make one iteration of the event loop seconds long.
 
 /**
- * Iterations of the event loop in which no slice runs, after each that has one. In an iteration the system hands over one new connection
- * of a listener and no more: where each had a slice, a connection behind hundreds of others would wait for as many slices.
+ * Iterations of the event loop without a slice, after each with one. An iteration accepts only one new connection of a listener: with
+ * a slice in each, a connection behind hundreds of others would wait for as many slices.
  */
 const idleIterations = 4;
 
-/** Those of transactions go first: everybody who writes waits for them. */
+/** Slices of transactions have priority: all writers wait for them. */
 const ofTransactions: (() => void)[] = [];
 const others: (() => void)[] = [];
 let running = false;
 let idle = 0;
 
 /**
- * Resolves when the next slice may run; rejects with the signal's reason when it is not wanted any more by then.
- * @param signal aborted when nobody waits for the work any more
+ * Resolves when the next slice may run; rejects with the signal's reason if it is aborted by then.
+ * @param signal aborted when the work is no longer needed
  */
 export async function nextTurn(signal?: AbortSignal): Promise<void> {
   await joining(others);
   signal?.throwIfAborted();
 }
 
-/** The same for a slice of a transaction, before all that is none. */
+/** {@link nextTurn} for a slice of a transaction, before all others. */
 export function nextTurnInTransaction(): Promise<void> {
   return joining(ofTransactions);
 }

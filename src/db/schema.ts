@@ -112,7 +112,7 @@ interface UploadsTable {
   principal: Generated<string>;
   /** Whose limits apply: the principal, or the network of a client without an account. */
   charged_to: Generated<string>;
-  /** Bytes that the writer had received since claiming the session, at its last renewal. */
+  /** Bytes that the writer had received since taking the lease, at its last renewal. */
   receiving: Generated<number>;
 }
 

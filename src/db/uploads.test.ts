@@ -30,7 +30,7 @@ async function withUpload(database: Database, upload = id): Promise<number> {
   return repository;
 }
 
-/** Claims the session after reading its current writer. */
+/** Takes the session's lease after reading its current writer. */
 async function claim(database: Database, writer: string, now: number, until = now + 50) {
   const before = (await findUpload(database.read, { name: repositoryName, id, owner }))?.writer ?? null;
   return database.transaction((db) => claimUpload(db, id, { before, writer, until, now }));
@@ -56,7 +56,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual([await uploadExists(database.read, id), await countUploads(database.read)], [true, 1]);
   });
 
-  test(`${name}: a session has one writer at a time, until its claim expires`, async (t) => {
+  test(`${name}: a session has one writer at a time, until its lease expires`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     assert.equal((await claim(database, 'a', 1000))?.id, id);
@@ -69,7 +69,7 @@ for (const { name, open } of dialects) {
     assert.equal((await claim(database, 'b', 1051))?.id, id);
   });
 
-  test(`${name}: a claim with an implausibly late end, written by a wrong clock, can be taken over`, async (t) => {
+  test(`${name}: a lease with an implausibly late end, written by a wrong clock, can be taken over`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1e9);
@@ -98,14 +98,14 @@ for (const { name, open } of dialects) {
     assert.equal((await findUpload(database.read, { name: repositoryName, id, owner }))?.staged, 'here');
   });
 
-  test(`${name}: one of many concurrent claims succeeds`, async (t) => {
+  test(`${name}: one of many concurrent writers gets the lease`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     const claims = await Promise.all(Array.from({ length: 20 }, (_, i) => claim(database, `w${i}`, 1000)));
     assert.equal(claims.filter((row) => row !== undefined).length, 1);
   });
 
-  test(`${name}: only the writer can renew its claim`, async (t) => {
+  test(`${name}: only the writer can renew its lease`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1000);
@@ -117,7 +117,7 @@ for (const { name, open } of dialects) {
     assert.equal(await renew('a'), false, 'taken over');
   });
 
-  test(`${name}: a release records progress, but not after the claim was lost`, async (t) => {
+  test(`${name}: a release records progress, but not after the lease was lost`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1000);
@@ -167,7 +167,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await expired(1001, 1051, 1), [older]);
   });
 
-  test(`${name}: releaseAllClaims releases the claims of a dead process`, async (t) => {
+  test(`${name}: releaseAllClaims releases the leases of a dead process`, async (t) => {
     const database = await open(t);
     await withUpload(database);
     await claim(database, 'a', 1000, 1e15);

@@ -21,7 +21,7 @@ export interface UploadRow {
   readonly charged_to: string;
 }
 
-/** A session with its claim. */
+/** A session with its writer. */
 export interface ClaimableUpload extends UploadRow {
   /** The current writer, or one that died while writing; null if none. */
   readonly writer: string | null;
@@ -180,7 +180,7 @@ const takeLease = prepare((db, p: Params<NewClaim & { id: string; implausible: n
 );
 
 /**
- * Makes `writer` the session's only writer until `until`; `undefined` while there is another one. `before` is the writer that the
+ * Takes the session's lease for `writer` until `until`; `undefined` while another writer has it. `before` is the writer that the
  * caller has read: if it is not null, the caller takes over from it.
  */
 export function claimUpload(db: Db, id: string, claim: NewClaim): Promise<UploadRow | undefined> {
@@ -197,7 +197,7 @@ const setStaged = prepare((db, p: Params<{ id: string; writer: string; staged: s
     .returning('id'),
 );
 
-/** Records the new location of the staged bytes; false when the claim was lost. */
+/** Records the new location of the staged bytes; false when the lease was lost. */
 export async function moveStaged(
   db: Db,
   upload: { id: string; writer: string; staged: string },
@@ -209,7 +209,7 @@ interface Renewal {
   writer: string;
   until: number;
   now: number;
-  /** Bytes that the writer has received since claiming the session. */
+  /** Bytes that the writer has received since taking the lease. */
   receiving: number;
 }
 
@@ -222,7 +222,7 @@ const extendLease = prepare((db, p: Params<Renewal & { id: string }>) =>
     .returning('id'),
 );
 
-/** False when the claim was lost: the session expired, or another writer took it over. */
+/** Renews the writer's lease; false when it was lost: the session expired, or another writer took it over. */
 export async function renewClaim(db: Db, id: string, renewal: Renewal): Promise<boolean> {
   return (await extendLease(db, { id, ...renewal })).length > 0;
 }
@@ -250,7 +250,7 @@ const save = prepare((db, p: Params<NewProgress>) =>
     .returning('id'),
 );
 
-/** Records the session's progress and keeps the claim; false when the claim was lost. */
+/** Records the session's progress and keeps the lease; false when the lease was lost. */
 export async function recordProgress(db: Db, upload: TypedProgress): Promise<boolean> {
   return (await save(db, upload)).length > 0;
 }
@@ -281,8 +281,8 @@ const saveAndRelease = prepare((db, p: Params<NewProgress & { now: number; allow
 );
 
 /**
- * Records the session's progress and releases the claim; false when the claim was lost, or when more than `limit` bytes would be
- * staged under the same limits.
+ * Records the session's progress and releases the lease; false when the lease was lost, or when more than `limit` bytes would be staged
+ * under the same limits.
  */
 export async function releaseUpload(
   db: Db,
@@ -301,7 +301,7 @@ const release = prepare((db, p: Params<{ id: string; writer: string; now: number
     .where('writer', '=', p('writer')),
 );
 
-/** Releases the claim, if `writer` still has it, without recording progress. */
+/** Releases the lease, if `writer` still has it, without recording progress. */
 export async function giveBackClaim(db: Db, id: string, writer: string, now: number): Promise<void> {
   await release(db, { id, writer, now });
 }
@@ -310,7 +310,7 @@ const deleteClaimed = prepare((db, p: Params<{ id: string; writer: string }>) =>
   db.deleteFrom('uploads').where('id', '=', p('id')).where('writer', '=', p('writer')).returning('id'),
 );
 
-/** Deletes a session that `writer` has claimed; false when the claim was lost. */
+/** Deletes a session of which `writer` has the lease; false when the lease was lost. */
 export async function deleteUpload(db: Db, id: string, writer: string): Promise<boolean> {
   return (await deleteClaimed(db, { id, writer })).length > 0;
 }
@@ -389,7 +389,7 @@ const releaseAll = prepare((db) =>
   db.updateTable('uploads').set({ writer: null, writer_until: 0, receiving: 0 }),
 );
 
-/** Releases the claims of former writers, at the start on a database that no other process uses. */
+/** Releases the leases of former writers, at the start on a database that no other process uses. */
 export async function releaseAllClaims(db: Db): Promise<void> {
   await releaseAll(db, {});
 }

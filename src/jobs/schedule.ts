@@ -1,4 +1,4 @@
-// What a registry does by itself, and how often.
+// The background jobs of a registry and their intervals.
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import type { StoreEpoch } from '../core/store-epoch.ts';
@@ -24,32 +24,32 @@ export interface ScheduleParts {
   readonly config: Pick<Config, 'uploads' | 'deletes' | 'audit' | 'rateLimits'>;
   /** Refuses writes while the registry is read-only. */
   readonly database: Database;
-  /** The same database, which takes writes at any time. */
+  /** The same database without this check. */
   readonly unguarded: Database;
   readonly store: BlobStore;
   readonly clock: Clock;
   readonly epoch: Pick<StoreEpoch, 'advance'>;
   readonly removeExpiredSessions: () => Promise<unknown>;
-  /** Removes signing keys whose last token has ended, and returns their ids. */
+  /** Removes signing keys whose last token has expired; returns their ids. */
   readonly removeEndedSigningKeys: () => Promise<readonly string[]>;
   readonly observer: ScheduleObserver;
 }
 
 export interface ScheduleObserver {
-  /** Told after each slice of a sweep. */
+  /** Called after each slice of a sweep. */
   swept(slice: Swept): void;
-  /** A job has done something worth a line in the log. */
+  /** Logs the result of a job. */
   done(what: string, fields: object): void;
 }
 
 /**
- * Milliseconds a file without a row is left alone. A push is between the two for seconds at most; the rest is for stores whose
- * clock is wrong.
+ * Milliseconds for which a file without a row is kept. A push writes the row within seconds; the rest allows for a wrong clock of the
+ * store.
  */
 const orphanGrace = 24 * 3_600_000;
 const hourly = 3_600_000;
 
-/** The jobs of a registry. All but `pull-counts` rest while it is read-only: a registry that changes cannot be copied to its end. */
+/** The jobs of a registry. While it is read-only only `pull-counts` runs: a copy of a changing registry cannot be completed. */
 export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
   const { config, database, unguarded, store, clock, epoch, observer } = parts;
   const whileWritable =
@@ -84,7 +84,7 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
       async run(signal) {
         const { keepFor } = config.audit;
         const events = await forget({ database, clock, keepFor }, deleteAuditEvents, signal);
-        observer.done('deleted old events of the audit log', { events });
+        observer.done('deleted old audit events', { events });
       },
     },
     {
@@ -97,7 +97,8 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
       every: hourly,
       async run() {
         const removed = await parts.removeEndedSigningKeys();
-        if (removed.length > 0) observer.done('removed keys whose last token has ended', { removed });
+        if (removed.length > 0)
+          observer.done('removed signing keys whose last token has expired', { removed });
       },
     },
   ];

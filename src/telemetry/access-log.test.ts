@@ -212,10 +212,10 @@ for (const quiet of [
 
 test('docs/reference/access-log.md lists every field of a line, in order', () => {
   const page = readFileSync(new URL('../../docs/reference/access-log.md', import.meta.url), 'utf8');
-  const told = [...page.matchAll(/^\| `(\w+)` /gm)].map(([, field]) => field);
+  const documented = [...page.matchAll(/^\| `(\w+)` /gm)].map(([, field]) => field);
   const error = new RegistryError('NAME_UNKNOWN');
   const [line] = observe({ ...pull, error }).lines();
-  assert.deepEqual(told, [...Object.keys(line as Line), 'worker']);
+  assert.deepEqual(documented, [...Object.keys(line as Line), 'worker']);
   const example = JSON.parse(/```json\n(.*)\n/.exec(page)?.[1] as string) as Line;
   const [whole] = observe(pull).lines();
   assert.deepEqual(Object.keys(example), Object.keys(whole as Line));

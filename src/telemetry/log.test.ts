@@ -115,7 +115,7 @@ test('a closed standard output does not end the process', async () => {
   const module = new URL('./log.ts', import.meta.url).href;
   const source = `import { createLogger } from '${module}';
     const log = createLogger({ level: 'info', format: 'json', access: true });
-    process.stdin.on('data', () => { log.info('nobody reads'); setTimeout(() => process.exit(7), 300); });
+    process.stdin.on('data', () => { log.info('unread'); setTimeout(() => process.exit(7), 300); });
     process.stderr.write('ready');`;
   const child = spawn(process.execPath, ['--input-type=module', '--eval', source]);
   await once(child.stderr, 'data');

@@ -43,7 +43,7 @@ async function askPage(url: string, path: string): Promise<void> {
   assert.ok(page.body.length > 3 << 20, `${page.body.length} bytes`);
 }
 
-test('hundreds that ask for a list which is long to make keep nobody waiting, and those that leave cost nothing', async (t) => {
+test('hundreds of requests for an expensive list do not delay others, and aborted ones cost nothing', async (t) => {
   const { client, database, url } = await setUp(t);
   const subject = await client.pushImage('acme/app');
   await insertManifests(database, {
@@ -69,7 +69,7 @@ test('hundreds that ask for a list which is long to make keep nobody waiting, an
   assert.ok(untilPage <= 40 * one, figures);
 });
 
-test('hundreds that read nothing of megabytes fill a bounded part of memory, and one that reads is served', async (t) => {
+test('hundreds of clients that read nothing of megabytes use bounded memory, and one that reads is served', async (t) => {
   const { client, url } = await setUp(t);
   const subject = await client.pushImage('acme/app');
   for (let i = 0; i < 11; i++) {

@@ -6,17 +6,17 @@ const limit = 1 << 20;
 
 test('calls scarce once when half of the memory is in use', async () => {
   const memory = new UploadMemory(limit);
-  let told = 0;
+  let calls = 0;
   await memory.enter({
     scarce: () => {
-      told += 1;
+      calls += 1;
     },
   });
   memory.hold(limit / 2 - 1);
-  assert.deepEqual([memory.isScarce, told], [false, 0]);
+  assert.deepEqual([memory.isScarce, calls], [false, 0]);
   memory.hold(1);
   memory.hold(1);
-  assert.deepEqual([memory.isScarce, told], [true, 1]);
+  assert.deepEqual([memory.isScarce, calls], [true, 1]);
   memory.hold(-2);
   assert.equal(memory.isScarce, false);
 });
