@@ -1,6 +1,6 @@
 // What `npm test` runs: every *.test.ts of src/ and test/, or those whose path begins with one of the arguments
 // (`npm test -- test/clients src/oci`). It installs the clients they drive, and leaves nothing running.
-import { chmodSync, globSync, mkdtempSync } from 'node:fs';
+import { chmodSync, globSync, mkdtempSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -27,10 +27,12 @@ if (files.length === 0) {
   process.exit(1);
 }
 
-// The folders of test/ hold what starts processes. Some of it measures them, or kills them at a moment: one file after another, and
-// nothing beside it. The rest waits for others most of the time.
+// The folders of test/ hold what starts processes. The faults, crashes and models that measure times run one after another, and nothing
+// beside them; all others wait for their processes most of the time.
 const isHeavy = (file: string) => /^test\/(?!support\/)[^/]+\//.test(file);
-const isAlone = (file: string) => /^test\/(?:crash|faults|model)\/(?!s3-)/.test(file);
+const isAlone = (file: string) =>
+  /^test\/(?:crash|faults|model)\//.test(file) &&
+  /performance\.now|\b(?:main-thread|cpu-time)\.ts/.test(readFileSync(file, 'utf8'));
 const side = { concurrency: availableParallelism(), timeout: 5 * minute, together: true };
 const [usual, ...otherBackends] = backendNames;
 /** The tables of the protocol: what they say of a registry holds whatever it stands on. */
