@@ -4,6 +4,7 @@ import { insertRow, makeOrganisation, makeRobot, makeToken, makeUser } from '../
 import { dialects, makeRepository, type TestDialect } from '../../test/support/databases.ts';
 import { claimsOfUsers } from '../administration/claim-namespace.ts';
 import { findAccount } from '../db/accounts.ts';
+import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { findRepositoryRow, type RepositoryRow, setVisibility } from '../db/repositories.ts';
 import { allVisible } from '../db/repository-ranges.ts';
@@ -172,7 +173,9 @@ for (const dialect of dialects) {
       await assert.rejects(async () => access.authorize({ identity: alice }, 'pull', parseName(name)), {
         code: 'NAME_UNKNOWN',
       });
-      await database.transaction((db) => permit.claim?.make(db, now) ?? assert.fail('nothing to make'));
+      await database.transaction(
+        (db) => permit.claim?.make(db, system, now) ?? assert.fail('nothing to make'),
+      );
       const account = await find();
       assert.deepEqual([account?.kind, account?.createdAt], ['organisation', now]);
       const later = await access.authorize(caller, need, parseName(name));

@@ -1,3 +1,4 @@
+import type { Actor } from '../db/changes.ts';
 import type { Db } from '../db/prepare.ts';
 import type { Namespace, RepositoryName } from '../oci/name.ts';
 import type { Entitlements } from './entitlements.ts';
@@ -8,12 +9,10 @@ import { rightsInScopes } from './scope.ts';
 /** A free namespace that becomes its claimant's with the first thing that they store in it (see `administration/claim-namespace.ts`). */
 export interface NamespaceClaim {
   readonly namespace: Namespace;
-  /** Whether this claim has made the namespace, if its transaction was committed. */
-  readonly made: boolean;
   /** Runs before an upload to the namespace begins. */
   prepare(db: Db, now: number): Promise<void>;
   /** Runs first in the transaction that stores something in the namespace. @throws RegistryError `DENIED` */
-  make(db: Db, now: number): Promise<void>;
+  make(db: Db, by: Actor, now: number): Promise<void>;
 }
 
 export interface Claimant {

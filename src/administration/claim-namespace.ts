@@ -6,6 +6,7 @@ import { reserved } from '../access/reserved.ts';
 import { rightsInScopes } from '../access/scope.ts';
 import { deleteEmptyRepositories } from '../core/delete-repository.ts';
 import { countClaimed, findAccount, findAccountById } from '../db/accounts.ts';
+import { type Actor, recordChange } from '../db/changes.ts';
 import { lockAccounts } from '../db/locks.ts';
 import { findMemberRole, setMember } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
@@ -43,7 +44,7 @@ async function findClaims(
   return new Map(
     [...wanted]
       .filter(([, namespace]) => free.has(namespace))
-      .map(([name, namespace]) => [name, new UserClaim(namespace, principal.id, namespacesPerUser)]),
+      .map(([name, namespace]) => [name, new UserClaim(namespace, principal.id, namespacesPerUser, name)]),
   );
 }
 
@@ -52,17 +53,14 @@ export class UserClaim implements NamespaceClaim {
   readonly namespace: Namespace;
   readonly #user: number;
   readonly #perUser: number;
-  #made = false;
+  readonly #repository: RepositoryName | undefined;
 
-  constructor(namespace: Namespace, user: number, perUser: number) {
+  /** @param repository where the push goes to */
+  constructor(namespace: Namespace, user: number, perUser: number, repository?: RepositoryName) {
+    this.#repository = repository;
     this.namespace = namespace;
     this.#user = user;
     this.#perUser = perUser;
-  }
-
-  /** Whether this claim has made the namespace, if its transaction was committed. */
-  get made(): boolean {
-    return this.#made;
   }
 
   /** Before an upload begins: what was emptied there before is not gone on with. */
@@ -76,7 +74,7 @@ export class UserClaim implements NamespaceClaim {
    *
    * @throws RegistryError `DENIED` where it is not the user's to make any more
    */
-  async make(db: Db, now: number): Promise<void> {
+  async make(db: Db, by: Actor, now: number): Promise<void> {
     const [namespace, user] = [this.namespace, this.#user];
     await lockAccounts(db);
     const taken = await findAccount(db, namespace);
@@ -91,6 +89,7 @@ export class UserClaim implements NamespaceClaim {
     await startAnew(db, namespace, now);
     const account = { name: namespace, kind: 'organisation', claimedBy: user } as const;
     await setMember(db, await addAccount(db, account, now), user, 'admin');
-    this.#made = true;
+    const detail = { organisation: namespace, repository: this.#repository };
+    await recordChange(db, by, { kind: 'organisation.create', detail }, now);
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import type { NewAuditEvent } from '../db/audit-events.ts';
+import type { AuditEntry } from '../db/audit-events.ts';
 import { auditActions } from './actions.ts';
 
 const page = readFileSync(new URL('../../docs/reference/audit-events.md', import.meta.url), 'utf8');
@@ -24,13 +24,18 @@ test('docs/reference/audit-events.md lists every action once, in order, with its
 });
 
 test('docs/reference/audit-events.md says what each field is', () => {
-  const fields: Record<Exclude<keyof NewAuditEvent, 'actor_name' | 'request_id'>, true> = {
+  const fields: Record<
+    Exclude<keyof AuditEntry, 'source' | 'actor_name' | 'request_id' | 'old_digest'>,
+    true
+  > = {
+    id: true,
     at: true,
     action: true,
     allowed: true,
     actor: true,
     credential: true,
     address: true,
+    client: true,
     repository: true,
     tag: true,
     digest: true,
@@ -38,7 +43,7 @@ test('docs/reference/audit-events.md says what each field is', () => {
     error: true,
     detail: true,
   };
-  for (const field of [...Object.keys(fields), 'id', 'actorName', 'requestId']) {
+  for (const field of [...Object.keys(fields), 'actorName', 'requestId', 'oldDigest']) {
     assert.match(page, new RegExp(`^- \`${field}\`: `, 'm'));
   }
 });

@@ -3,12 +3,11 @@ export const auditActions = {
   login:
     'Somebody logged in: a user with a password or token, a robot, a job. Fetching a token for a repository is no login, unless it fails; one that failed has the name that was given.',
 
-  'manifest.push': 'A manifest was stored, and the tag put on it; `detail.tags` lists several.',
+  'manifest.push': 'A manifest was pushed. A push that sets several tags is one entry for each of them.',
   'manifest.pull': 'A manifest was pulled; only with `audit.pulls`.',
-  'manifest.delete': 'A manifest was deleted, with all its tags.',
+  'manifest.delete': 'A manifest was deleted, with all its tags: each of them is a `tag.delete` before it.',
   'tag.delete': 'A tag was deleted.',
-  'blob.push':
-    'A blob was uploaded to its end; again where its client repeats the last request, whose answer was lost.',
+  'blob.push': 'A blob was uploaded.',
   'blob.mount': 'A blob of another repository, `detail.from`, was made this one’s as well.',
   'blob.pull': 'A blob was pulled, or a part of it; only with `audit.pulls`.',
   'blob.delete': 'A blob was taken from a repository.',

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { dialects } from '../../test/support/databases.ts';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
-import { listAuditEvents, type NewAuditEvent } from '../db/audit-events.ts';
+import { type AuditEntry, listAuditEntries, type NewAuditEvent } from '../db/audit-events.ts';
 import { type Database, DatabaseUnavailable } from '../db/database.ts';
 import { setProperty } from '../db/properties.ts';
 import { refuseWhenReadOnly } from '../db/read-only.ts';
@@ -36,7 +36,7 @@ function observe(database: Database, parts: Partial<AuditParts> = {}) {
     },
     ...parts,
   });
-  return { audit, told, rows: () => listAuditEvents(database.read, {}, undefined, 100_000) };
+  return { audit, told, rows: () => listAuditEntries(database.read, {}, undefined, 100_000) };
 }
 
 /** A database that takes nothing while it is `down`. */
@@ -65,9 +65,10 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await rows(), [], 'nothing waits for the log');
     while ((await rows()).length === 0 && performance.now() < told + 5_000) await delay(10);
     const took = performance.now() - told;
-    const [{ id, ...row }] = (await rows()) as [NewAuditEvent & { id: number }];
+    const [{ id, ...row }] = (await rows()) as [AuditEntry];
     assert.ok(id > 0 && took < 1_500, `${took} ms`);
     assert.deepEqual(row, {
+      source: 'event',
       at: 1_000,
       action: 'manifest.push',
       allowed: 1,
@@ -82,6 +83,8 @@ for (const { name, open } of dialects) {
       error: null,
       detail: '{"tags":["a","b"]}',
       request_id: 'id-1',
+      old_digest: null,
+      client: null,
     });
   });
 

@@ -1,20 +1,18 @@
-import { insertAuditEvents } from '../db/audit-events.ts';
+import { commandLineActor } from '../access/actor.ts';
+import { type NewChange, recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
-import type { AuditEvent } from './event.ts';
-import { rowBy } from './row.ts';
+import type { AuditAction } from './actions.ts';
 
 /**
- * Records what a command has changed, on disk when it resolves. Nobody logs in to the command line: whoever may read the
- * database may do anything, and is known by the name that the machine has for them.
- *
+ * Records what a command has changed, on disk when it resolves.
  * @param user the name of the operating system's user
  */
 export async function recordFromCli(
   database: Database,
   user: string,
-  event: Omit<AuditEvent, 'identity' | 'allowed'>,
+  { action: kind, ...change }: Omit<NewChange, 'kind'> & { readonly action: AuditAction },
 ): Promise<void> {
-  const by = { actor: `cli:${user}`, actor_name: user, credential: 'none' };
-  const row = rowBy({ ...event, allowed: true }, database.clock(), by);
-  await database.transaction((db) => insertAuditEvents(db, [row]));
+  await database.transaction((db) =>
+    recordChange(db, commandLineActor(user), { kind, ...change }, database.clock()),
+  );
 }

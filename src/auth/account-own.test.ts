@@ -6,7 +6,7 @@ import { logIn, startProvider } from '../../test/support/oidc-provider.ts';
 import { testRegistry } from '../../test/support/registry.ts';
 import { createAccessToken } from '../administration/access-tokens.ts';
 import { changeUser, createUser } from '../administration/users.ts';
-import { listAuditEvents } from '../db/audit-events.ts';
+import { listAuditEntries } from '../db/audit-events.ts';
 import { listIdentities } from '../db/identities.ts';
 import { Provider } from './provider.ts';
 
@@ -102,7 +102,7 @@ test('wrong current passwords count as wrong passwords of a login do, and are in
   }
   assert.deepEqual([...new Set(statuses)], [400, 429]);
   for (;;) {
-    const rows = (await listAuditEvents(database.read, {}, undefined, 100)).filter(
+    const rows = (await listAuditEntries(database.read, {}, undefined, 100)).filter(
       ({ allowed }) => allowed === 0,
     );
     const errors = rows.map(({ action, actor_name, error }) => [action, actor_name, error]);

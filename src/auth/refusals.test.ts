@@ -5,7 +5,7 @@ import { origin, TestBrowser } from '../../test/support/browser.ts';
 import { administratorPassword, testRegistry } from '../../test/support/registry.ts';
 import { createAccessToken } from '../administration/access-tokens.ts';
 import { changeUser, createUser } from '../administration/users.ts';
-import { listAuditEvents } from '../db/audit-events.ts';
+import { listAuditEntries } from '../db/audit-events.ts';
 
 const password = 'correct horse battery';
 const basic = (name: string, secret: string) => ({ authorization: `Basic ${btoa(`${name}:${secret}`)}` });
@@ -27,7 +27,7 @@ async function setUp(t: TestContext) {
   /** The refusals that the log has more than before, when there are as many as wanted; it is written twice a second. */
   const refusals = async (wanted: number) => {
     for (;;) {
-      const rows = (await listAuditEvents(database.read, {}, undefined, 1_000)).filter(
+      const rows = (await listAuditEntries(database.read, {}, undefined, 1_000)).filter(
         ({ allowed }) => allowed === 0,
       );
       if (rows.length < seen + wanted) {

@@ -1,15 +1,15 @@
 // The audit log as a table for people.
-import type { AuditEventRow } from '../db/audit-events.ts';
+import type { AuditEntry } from '../db/audit-events.ts';
 import { showTime, table } from './table.ts';
 
 const headings = ['TIME', 'USER', 'ACTION', 'OBJECT', 'RESULT', 'ADDRESS'];
 
-export function auditTable(events: readonly AuditEventRow[]): string {
+export function auditTable(events: readonly AuditEntry[]): string {
   return table(headings, events.map(rowOf));
 }
 
 /** The cells of an event; what it does not have is a dash. */
-function rowOf(row: AuditEventRow): string[] {
+function rowOf(row: AuditEntry): string[] {
   const detail: Record<string, unknown> = row.detail === null ? {} : JSON.parse(row.detail);
   return [
     showTime(row.at),
@@ -21,7 +21,7 @@ function rowOf(row: AuditEventRow): string[] {
   ];
 }
 
-function resultOf({ allowed, status, error }: AuditEventRow, { count }: Record<string, unknown>): string {
+function resultOf({ allowed, status, error }: AuditEntry, { count }: Record<string, unknown>): string {
   if (allowed === 1) return 'ok';
   const reason = ['refused', status, error].filter(Boolean).join(' ');
   // Repeated refusals are one event.
@@ -29,7 +29,7 @@ function resultOf({ allowed, status, error }: AuditEventRow, { count }: Record<s
 }
 
 /** The repository with the tag, or else the digest, as image names have them. */
-function imageOf({ repository, tag, digest }: AuditEventRow): string {
+function imageOf({ repository, tag, digest }: AuditEntry): string {
   const version = tag !== null ? `:${tag}` : digest !== null ? `@${digest.slice(0, shortDigest)}` : '';
   return `${repository ?? ''}${version}`;
 }

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { loginEvent } from '../../test/support/audit-event.ts';
 import { berth } from '../../test/support/berth.ts';
+import { digestNumber } from '../../test/support/databases.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { insertAuditEvents, type NewAuditEvent } from '../db/audit-events.ts';
+import { recordChange, system } from '../db/changes.ts';
 import { openSqlite } from '../db/sqlite/sqlite.ts';
 
 const event: NewAuditEvent = { ...loginEvent, at: Date.UTC(2026, 0, 31, 12) };
@@ -68,6 +70,27 @@ test('an event is printed with the fields that it has, in words that scripts kno
       detail: { tags: ['a'] },
     },
   ]);
+});
+
+test('an id tells a change from an event, and both are one list in the order of time', async (t) => {
+  const data = await registryWith(t, [event, { ...event, at: event.at + 2 }]);
+  const database = await openSqlite(join(data, 'berth.db'));
+  const by = { ...system, client: 'docker/28' };
+  const [oldDigest, newDigest] = [digestNumber(1), digestNumber(2)];
+  await database.transaction((db) =>
+    recordChange(db, by, { kind: 'manifest.push', oldDigest, newDigest }, event.at + 1),
+  );
+  await database.close();
+  const entries = await exported(data);
+  assert.deepEqual(
+    entries.map(({ id }) => id),
+    [1, 'change:1', 2],
+  );
+  const { action, allowed, actor, client, digest, oldDigest: before } = entries[1] as Record<string, unknown>;
+  assert.deepEqual(
+    [action, allowed, actor, client, digest, before],
+    ['manifest.push', true, 'system', 'docker/28', newDigest, oldDigest],
+  );
 });
 
 test('more events than fit in a page are all printed, in their order', async (t) => {

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type AuditAction, auditActions } from '../audit/actions.ts';
 import { parseDuration } from '../config/units.ts';
-import type { AuditEventRow, AuditFilter } from '../db/audit-events.ts';
+import type { AuditEntry, AuditFilter } from '../db/audit-events.ts';
 import { asName } from '../oci/name.ts';
 import { withExamples } from './administration.ts';
 import { auditTable } from './audit-table.ts';
@@ -33,11 +33,11 @@ export function auditCommand(command: Command, context: Context): void {
     )
     .addOption(new Option('--limit <number>', 'Print so many events at most.').argParser(asLimit).default(50))
     .action(async ({ limit, ...options }: ListOptions, command: Command) => {
-      const { listLatestAuditEvents } = await import('../db/audit-events.ts');
+      const { listLatestAuditEntries } = await import('../db/audit-events.ts');
       await using opened = new AsyncDisposableStack();
       const { read, close } = await inspectExisting(configOf(command, context), context);
       opened.defer(close);
-      const latest = await listLatestAuditEvents(read, filterOf(options), limit);
+      const latest = await listLatestAuditEntries(read, filterOf(options), limit);
       context.out(auditTable(latest));
     });
   withExamples(
@@ -49,14 +49,14 @@ export function auditCommand(command: Command, context: Context): void {
   const exporting = withFilters(command.command('export'))
     .description('Print the events, oldest first, one JSON object a line; the registry may be running.')
     .action(async (options: FilterOptions, command: Command) => {
-      const { listAuditEvents } = await import('../db/audit-events.ts');
+      const { listAuditEntries } = await import('../db/audit-events.ts');
       await using opened = new AsyncDisposableStack();
       const { read, close } = await inspectExisting(configOf(command, context), context);
       opened.defer(close);
       const wanted = filterOf(options);
-      let after: AuditEventRow | undefined;
+      let after: AuditEntry | undefined;
       do {
-        const page = await listAuditEvents(read, wanted, after, pageSize);
+        const page = await listAuditEntries(read, wanted, after, pageSize);
         context.out(page.map((row) => `${JSON.stringify(printed(row))}\n`).join(''));
         after = page.length === pageSize ? page.at(-1) : undefined;
       } while (after !== undefined);
@@ -88,11 +88,14 @@ function filterOf({ refused, since, until, repository, user, action }: FilterOpt
 }
 
 /** An event as other programs get it, without the fields that it does not have. */
-function printed({ id, at, action, allowed, actor, actor_name, credential, detail, ...row }: AuditEventRow) {
-  const { address, repository, tag, digest, status, error, request_id } = row;
-  const known = Object.entries({ address, repository, tag, digest, status, error, requestId: request_id });
+function printed({ source, id, at, action, allowed, actor, credential, detail, ...row }: AuditEntry) {
+  const { actor_name, address, client, repository, tag, digest, old_digest, status, error, request_id } = row;
+  const known = Object.entries({
+    ...{ address, client, repository, tag, digest, oldDigest: old_digest },
+    ...{ status, error, requestId: request_id },
+  });
   return {
-    id,
+    id: source === 'event' ? id : `change:${id}`,
     at: new Date(at).toISOString(),
     action,
     allowed: allowed === 1,

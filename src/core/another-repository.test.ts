@@ -1,9 +1,11 @@
 // What is asked for one repository is not answered from another that has its name by now.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, digestNumber, makeRepository, repositoryName } from '../../test/support/databases.ts';
 import { makeManifest } from '../../test/support/manifests.ts';
 import { linkBlob, recordStored } from '../db/blobs.ts';
+import { system } from '../db/changes.ts';
 import { parseName } from '../oci/name.ts';
 import { parseReference } from '../oci/reference.ts';
 import { openMemoryStore } from '../storage/memory.ts';
@@ -32,6 +34,7 @@ for (const { name, open } of dialects) {
       tags: [],
       conditions: {},
       rights,
+      by: system,
     });
     await database.transaction(async (db) => {
       await recordStored(db, { digest: held, size: 1, generation: 0 }, 1);

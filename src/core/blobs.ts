@@ -9,6 +9,7 @@ import {
   recordStored,
   unlinkBlob,
 } from '../db/blobs.ts';
+import { type Actor, recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { findReferring } from '../db/manifests.ts';
@@ -28,7 +29,7 @@ import {
 } from '../storage/blob-store.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
-import type { NamespaceClaim } from './namespace-claim.ts';
+import type { Pusher } from './namespace-claim.ts';
 
 /** A blob that a repository holds. */
 export interface Blob {
@@ -93,23 +94,31 @@ export class Blobs {
    * take the bytes under the old key with it.
    */
   async commit(
-    upload: StagedUpload & { readonly writer: string; readonly repository: number; readonly owner: string },
+    upload: StagedUpload & {
+      readonly writer: string;
+      readonly repository: number;
+      readonly name: RepositoryName;
+      readonly owner: string;
+    },
     digest: Digest,
-    namespace?: NamespaceClaim,
+    { by, namespace }: Pusher,
   ): Promise<void> {
     const { size } = upload;
     const generation = (await findBytes(this.#database.read, digest))?.generation ?? 0;
     await this.#store.commit(upload, blobKey(digest, generation));
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
-      await namespace?.make(db, now);
+      await namespace?.make(db, by, now);
       if (!(await recordStored(db, { digest, size, generation }, now))) {
         throw new RegistryError('UNAVAILABLE', 'the blob was being deleted; push it again');
       }
       if (!(await deleteUpload(db, upload.id, upload.writer))) {
         throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the upload was taken over or given up');
       }
-      await linkUploaded(db, upload.repository, digest, upload, now);
+      const { name, repository } = upload;
+      await linkUploaded(db, repository, digest, upload, now);
+      const change = { repository: name, repositoryId: repository, newDigest: digest };
+      await recordChange(db, by, { kind: 'blob.push', ...change }, now);
     });
   }
 
@@ -123,7 +132,7 @@ export class Blobs {
     digest: Digest,
     from: RepositoryName | undefined,
     mayPull: (repository: RepositoryRow) => boolean,
-    namespace?: NamespaceClaim,
+    { by, namespace }: Pusher,
   ): Promise<boolean> {
     // Looked at first without a transaction: most mounts of containerd and BuildKit find nothing.
     const { read } = this.#database;
@@ -133,13 +142,15 @@ export class Blobs {
     if (source === undefined) return false;
     const mounted = this.#database.transaction(async (db) => {
       const now = this.#clock();
-      await namespace?.make(db, now);
+      await namespace?.make(db, by, now);
       const repository = await findOrCreateRepository(db, name, now);
       // From here on nobody deletes the blob or takes it from `from`.
       if (!(await postponeReview(db, digest, now))) throw new SourceGone();
       // The very repository that may be pulled: another may have its name by now.
       if ((await findBlob(db, source.name, digest))?.repository_id !== source.id) throw new SourceGone();
       await linkBlob(db, repository, digest, now);
+      const change = { repository: name, repositoryId: repository, newDigest: digest };
+      await recordChange(db, by, { kind: 'blob.mount', ...change, detail: from && { from } }, now);
       return true;
     });
     return mounted.catch((error) => {
@@ -152,8 +163,9 @@ export class Blobs {
    * Takes the blob from the repository (end-10); its bytes stay for the others that hold it.
    * @throws RegistryError `BLOB_UNKNOWN`; `UNSUPPORTED` while a manifest of the repository needs it
    */
-  async delete(name: RepositoryName, digest: Digest): Promise<void> {
+  async delete(name: RepositoryName, digest: Digest, by: Actor): Promise<void> {
     await this.#database.transaction(async (db) => {
+      const now = this.#clock();
       const repository = await findRepository(db, name);
       const isHeld = async () => (await findBlob(db, name, digest)) !== undefined;
       const held =
@@ -161,7 +173,7 @@ export class Blobs {
         // What others hold is not looked for: it would take longer than what nobody does.
         (await isHeld()) &&
         // From here on no manifest that needs the blob is pushed.
-        (await postponeReview(db, digest, this.#clock())) &&
+        (await postponeReview(db, digest, now)) &&
         (await isHeld());
       if (!held) throw new RegistryError('BLOB_UNKNOWN', { name, digest });
       const manifest = await findReferring(db, repository, digest);
@@ -172,6 +184,8 @@ export class Blobs {
         );
       }
       await unlinkBlob(db, repository, digest);
+      const change = { repository: name, repositoryId: repository, oldDigest: digest };
+      await recordChange(db, by, { kind: 'blob.delete', ...change }, now);
     });
   }
 }

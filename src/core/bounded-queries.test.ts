@@ -12,6 +12,7 @@ import {
 } from '../../test/support/crowd.ts';
 import { dialects, repositoryName } from '../../test/support/databases.ts';
 import { asPattern, matches, type Pattern } from '../access/pattern.ts';
+import { system } from '../db/changes.ts';
 import { everyName } from '../db/repository-ranges.ts';
 import type { Digest } from '../oci/digest.ts';
 import { ociImageIndex, ociImageManifest } from '../oci/media-types.ts';
@@ -40,6 +41,7 @@ for (const { name, open } of dialects) {
         tags: [],
         conditions: {},
         rights,
+        by: system,
       });
     const bounded = async (what: string, action: () => Promise<unknown>) => {
       const queries = await countQueries(action);
@@ -75,7 +77,7 @@ for (const { name, open } of dialects) {
     const digest = digestBytes('sha256', Buffer.from(JSON.stringify({ schemaVersion: 2, ...index })));
     await insertTags(database, { repository: repositoryName, digest }, 10_000);
     await bounded('deleting it with 10,000 tags', () =>
-      manifests.delete(repositoryName, parseReference(digest as Digest)),
+      manifests.delete(repositoryName, parseReference(digest as Digest), system),
     );
 
     await insertRepositories(

@@ -1,4 +1,5 @@
 import { postponeReviews } from '../db/blobs.ts';
+import { type Actor, recordChange, recordTagChange, recordTagDeletions } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { lockManifest, lockTags } from '../db/locks.ts';
@@ -25,7 +26,7 @@ import { printReference, type Reference, type Tag } from '../oci/reference.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
 import { ManifestCache, type StoredManifest } from './manifest-cache.ts';
-import type { NamespaceClaim } from './namespace-claim.ts';
+import type { Pusher } from './namespace-claim.ts';
 import { digestBytes } from './running-hash.ts';
 
 /** Which missing references a manifest may be pushed with; a subject and foreign layers may always come later. */
@@ -37,14 +38,13 @@ export interface Conditions {
   readonly ifNoneMatch?: readonly string[] | '*' | undefined;
 }
 
-export interface ManifestPush {
+export interface ManifestPush extends Pusher {
   readonly contentType: string | undefined;
   readonly bytes: Buffer;
   /** Tags to set together with a manifest that is pushed by digest (end-7b). */
   readonly tags: readonly Tag[];
   readonly conditions: Conditions;
   readonly rights: PushRights;
-  readonly namespace?: NamespaceClaim | undefined;
 }
 
 /** What a push may do; whether it has to is known only when the tags cannot move any more. */
@@ -143,13 +143,18 @@ export class Manifests {
     const tags = reference.kind === 'tag' ? [reference.tag] : [...push.tags].sort();
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
-      await push.namespace?.make(db, now);
+      await push.namespace?.make(db, push.by, now);
       const repository = await findOrCreateRepository(db, name, now);
       await lockTags(db, repository, tags);
       await checkRights(db, repository, digest, tags, push.rights);
       await checkConditions(db, name, repository, reference, push.conditions);
       const id = await this.#store(db, { repository, digest, manifest, annotations, bytes }, now);
-      for (const tag of tags) await moveTag(db, repository, tag, id, now);
+      const change = { kind: 'manifest.push', repository: name, repositoryId: repository, newDigest: digest };
+      for (const tag of tags) {
+        await recordTagChange(db, push.by, { ...change, tag }, now);
+        await moveTag(db, repository, tag, id, now);
+      }
+      if (tags.length === 0) await recordChange(db, push.by, change, now);
       if (isLarge) await nextTurnInTransaction();
     });
     return { digest, subject: manifest.subject?.digest };
@@ -159,8 +164,14 @@ export class Manifests {
    * A tag: only that tag goes. A digest: the manifest and every tag on it (end-9). Durable on return.
    * @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN` | `PRECONDITION_FAILED`
    */
-  async delete(name: RepositoryName, reference: Reference, conditions: Conditions = {}): Promise<void> {
+  async delete(
+    name: RepositoryName,
+    reference: Reference,
+    by: Actor,
+    conditions: Conditions = {},
+  ): Promise<void> {
     await this.#database.transaction(async (db) => {
+      const now = this.#clock();
       const repository = await findRepository(db, name);
       if (repository !== undefined) {
         if (reference.kind === 'tag') await lockTags(db, repository, [reference.tag]);
@@ -169,10 +180,16 @@ export class Manifests {
       const row = await findByReference(db, name, reference);
       if (row === undefined || repository === undefined) throw await this.#unknown(db, name, reference);
       await checkConditions(db, name, repository, reference, conditions);
+      const change = { repository: name, repositoryId: repository };
       if (reference.kind === 'tag') {
+        const { tag } = reference;
+        await recordTagChange(db, by, { kind: 'tag.delete', ...change, tag }, now);
         // It may have gone with its manifest just now.
-        if (!(await deleteTag(db, repository, reference.tag))) throw await this.#unknown(db, name, reference);
+        if (!(await deleteTag(db, repository, tag))) throw await this.#unknown(db, name, reference);
       } else {
+        const deleted = { ...change, oldDigest: row.digest };
+        await recordTagDeletions(db, by, row.id, deleted, now);
+        await recordChange(db, by, { kind: 'manifest.delete', ...deleted }, now);
         await deleteTagsOf(db, row.id);
         await deleteManifest(db, row.id);
       }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, repositoryName } from '../../test/support/databases.ts';
 import { makeManifest } from '../../test/support/manifests.ts';
+import { system } from '../db/changes.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseReference, parseTag } from '../oci/reference.ts';
 import { Manifests } from './manifests.ts';
@@ -50,7 +51,13 @@ for (const { name, open } of dialects) {
     const manifests = new Manifests({ database, clock: () => 1, missingReferences: 'all' });
     const put = (what = first!, reference: string, tags: string[], rights = all) => {
       const at = parseReference(reference === 'digest' ? what.digest : reference);
-      return manifests.put(repositoryName, at, { ...what, tags: tags.map(parseTag), conditions: {}, rights });
+      return manifests.put(repositoryName, at, {
+        ...what,
+        tags: tags.map(parseTag),
+        conditions: {},
+        rights,
+        by: system,
+      });
     };
     const digestAt = async (reference: string) =>
       manifests.get(repositoryName, parseReference(reference)).then(
@@ -62,7 +69,7 @@ for (const { name, open } of dialects) {
       await put(first, 'standing', []);
       await put(second, 'digest', []);
       for (const gone of ['new', unstored!.digest]) {
-        await manifests.delete(repositoryName, parseReference(gone)).catch(() => {});
+        await manifests.delete(repositoryName, parseReference(gone), system).catch(() => {});
       }
       const before = await Promise.all(places.map(digestAt));
       const label = `${JSON.stringify(rights)}: ${what?.label} at ${[reference, ...tags]}`;

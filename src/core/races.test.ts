@@ -1,5 +1,6 @@
 // Two requests at once, on two replicas: one stands still before each of its statements in turn while the other runs as far
 // as it can. What comes of it must be what one after the other would have come to.
+
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
@@ -9,6 +10,7 @@ import { dialects, openReplica } from '../../test/support/databases.ts';
 import { type PausedDatabase, pauseAt } from '../../test/support/paused-database.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
 import { fenceDeletion, parkBlob } from '../db/blobs.ts';
+import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { findOrCreateRepository } from '../db/repositories.ts';
 import { claimUpload, insertUpload } from '../db/uploads.ts';
@@ -68,7 +70,7 @@ class World {
   /** Pushes a blob as the last request of an upload does. */
   async push(database: Database, repository: string, label: string): Promise<void> {
     const upload = await this.openUpload(database, repository);
-    await this.blobs(database).commit({ ...upload, size: 1, staged: '' }, this.blob(label));
+    await this.blobs(database).commit({ ...upload, size: 1, staged: '' }, this.blob(label), { by: system });
   }
 
   async openUpload(database: Database, repository: string) {
@@ -83,7 +85,7 @@ class World {
         1,
       );
       await claimUpload(db, id, { writer, before: null, until: 9, now: 1 });
-      return { id, writer, repository: row, owner: '' };
+      return { id, writer, repository: row, name, owner: '' };
     });
   }
 
@@ -99,12 +101,17 @@ class World {
     } = {},
   ): Promise<unknown> {
     const { conditions = {}, missing, tags = [], rights = { mayCreate: true, mayUpdate: true } } = options;
-    const push = { ...manifest, tags: tags.map(parseTag), conditions, rights };
+    const push = { ...manifest, tags: tags.map(parseTag), conditions, rights, by: system };
     return this.manifests(database, missing).put(this.repository('one'), asReference(reference), push);
   }
 
   delete(database: Database, reference: string | Digest, conditions: Conditions = {}): Promise<void> {
-    return this.manifests(database).delete(this.repository('one'), asReference(reference), conditions);
+    return this.manifests(database).delete(
+      this.repository('one'),
+      asReference(reference),
+      system,
+      conditions,
+    );
   }
 
   /** All that the rows of this run say, in labels. */
@@ -149,7 +156,7 @@ interface Race {
 
 const push: Request = (world, database) => world.push(database, 'one', 'blob');
 const letGo: Request = (world, database) =>
-  world.blobs(database).delete(world.repository('one'), world.blob('blob'));
+  world.blobs(database).delete(world.repository('one'), world.blob('blob'), system);
 const pushAndLetGo: Request = async (world, database) => {
   await push(world, database);
   await letGo(world, database);
@@ -163,7 +170,7 @@ const fence =
 const mount: Request = (world, database) =>
   world
     .blobs(database)
-    .mount(world.repository('two'), world.blob('blob'), world.repository('one'), () => true);
+    .mount(world.repository('two'), world.blob('blob'), world.repository('one'), () => true, { by: system });
 const image = (world: World) => world.manifest('image', { blobs: [world.blob('blob')] });
 const tagTo =
   (label: string, conditions: (world: World) => Conditions = () => ({}), tag = 'v1'): Request =>

@@ -1,5 +1,6 @@
 // A push whose last request fails at each of its calls in turn, on the store and on the database: a client that asks where the
 // session stands, and goes on from there, ends with its blob.
+
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
@@ -12,6 +13,7 @@ import { Faults } from '../../test/faults/faults.ts';
 import { dialects, repositoryName } from '../../test/support/databases.ts';
 import { s3Store } from '../../test/support/s3.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import { system } from '../db/changes.ts';
 import { type Digest, parseDigest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
@@ -81,7 +83,7 @@ for (const dialect of dialects) {
         const session = await open(uploads);
         if (before > 0) await uploads.append(session, bodyOf(bytes.subarray(0, before)));
         faults.arm({ at, code: 'EIO', moment, lasting });
-        const answer = uploads.finish(session, digest, bodyOf(bytes.subarray(before)));
+        const answer = uploads.finish(session, digest, bodyOf(bytes.subarray(before)), { by: system });
         const failed = await answer.then(
           () => false,
           () => true,
@@ -107,13 +109,13 @@ for (const dialect of dialects) {
         try {
           const { size } = await uploads.status(session);
           assert.ok(size >= before && size <= bytes.length, `${what}: ${size} bytes`);
-          await uploads.finish(session, digest, bodyOf(bytes.subarray(size)));
+          await uploads.finish(session, digest, bodyOf(bytes.subarray(size)), { by: system });
         } catch (error) {
           // The request was carried out, and only its answer failed.
           if (isUnknown(error) && (await blobs.isUploadedBy(session, digest))) return;
           // Bytes whose sync failed are not to be trusted, so they are thrown away.
           assert.ok(isUnknown(error) && faults.hit === 'fsync', `${what}: ${error}`);
-          await uploads.finish(await open(uploads), digest, bodyOf(bytes));
+          await uploads.finish(await open(uploads), digest, bodyOf(bytes), { by: system });
         }
       }
 

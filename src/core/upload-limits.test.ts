@@ -3,6 +3,7 @@ import { PassThrough, Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay, setImmediate as nextIteration } from 'node:timers/promises';
 import { dialects, repositoryName, type TestDialect } from '../../test/support/databases.ts';
+import { system } from '../db/changes.ts';
 import { findUploadUsage } from '../db/uploads.ts';
 import { openMemoryStore } from '../storage/memory.ts';
 import { Blobs } from './blobs.ts';
@@ -44,7 +45,7 @@ for (const dialect of dialects) {
     assert.deepEqual(await usage(), { sessions: 5, bytes: 0 });
     await start('user:2');
     await uploads.append(first!, bodyOf(7));
-    await uploads.finish(first!, digestOf(7), bodyOf(0));
+    await uploads.finish(first!, digestOf(7), bodyOf(0), { by: system });
     await start();
     await assert.rejects(start(), tooMany);
   });
@@ -62,7 +63,7 @@ for (const dialect of dialects) {
     await uploads.append(session, bodyOf(1_000));
     await assert.rejects(start(), tooMany);
     await start('user:2');
-    await uploads.finish(session, digestOf(1_000), bodyOf(0));
+    await uploads.finish(session, digestOf(1_000), bodyOf(0), { by: system });
     await start();
   });
 
@@ -82,7 +83,7 @@ for (const dialect of dialects) {
     assert.deepEqual(outcomes, ['kept', 'kept', 'kept', 'TOOMANYREQUESTS', 'TOOMANYREQUESTS']);
     assert.deepEqual([await usage(), await staged()], [{ sessions: 3, bytes: 900 }, 3]);
     await assert.rejects(uploads.status(sessions[4]!), { code: 'BLOB_UPLOAD_UNKNOWN' });
-    await uploads.finish(sessions[0]!, digestOf(300), bodyOf(0));
+    await uploads.finish(sessions[0]!, digestOf(300), bodyOf(0), { by: system });
     await uploads.append(sessions[1]!, bodyOf(50));
   });
 

@@ -1,5 +1,6 @@
 // A writer stands still before and after each of its calls, for longer than its lease; another replica goes on with the session.
 // Nothing that the first one does when it wakes takes anything from the other.
+
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -10,6 +11,7 @@ import { Faults } from '../../test/faults/faults.ts';
 import { dialects, repositoryName, type TestDialect } from '../../test/support/databases.ts';
 import { s3Store } from '../../test/support/s3.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import { system } from '../db/changes.ts';
 import { claimUpload, findUpload, type SessionKey } from '../db/uploads.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
@@ -35,9 +37,11 @@ type Run = (uploads: Uploads, session: SessionKey) => Promise<unknown>;
 const stalled: Record<string, Run> = {
   'a PATCH': (uploads, session) => uploads.append(session, bodyOf('late')),
   'a PUT with the last chunk': (uploads, session) =>
-    uploads.finish(session, digestOf('onetwo'), bodyOf('two')),
-  'a PUT with a wrong digest': (uploads, session) => uploads.finish(session, digestOf('x'), bodyOf('late')),
-  'a PUT without bytes': (uploads, session) => uploads.finish(session, digestOf('one'), bodyOf('')),
+    uploads.finish(session, digestOf('onetwo'), bodyOf('two'), { by: system }),
+  'a PUT with a wrong digest': (uploads, session) =>
+    uploads.finish(session, digestOf('x'), bodyOf('late'), { by: system }),
+  'a PUT without bytes': (uploads, session) =>
+    uploads.finish(session, digestOf('one'), bodyOf(''), { by: system }),
   'a DELETE': (uploads, session) => uploads.cancel(session),
 };
 
@@ -113,7 +117,7 @@ async function worldOf(t: TestContext, dialect: TestDialect, store: BlobStore) {
   const writerOf = async (session: SessionKey) => (await findUpload(database.read, session))?.writer ?? null;
 
   async function finish(uploads: Uploads, session: SessionKey, wanted: string): Promise<void> {
-    await uploads.finish(session, digestOf(wanted), bodyOf(''));
+    await uploads.finish(session, digestOf(wanted), bodyOf(''), { by: system });
     const opened = await blobs.open(await blobs.find(repositoryName, digestOf(wanted)));
     assert.equal(await text(streamBlob(opened)).finally(() => opened.close()), wanted);
   }

@@ -7,6 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { dialects, repositoryName, type TestDialect } from '../../test/support/databases.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
+import { system } from '../db/changes.ts';
 import { findUpload, type UploadRow } from '../db/uploads.ts';
 import { type Digest, parseDigest } from '../oci/digest.ts';
 import { blobKey } from '../storage/blob-store.ts';
@@ -74,7 +75,7 @@ for (const dialect of dialects) {
     await assert.rejects(uploads.append(session, body('lost')), { code: 'EIO' });
     disk.failWrites = false;
     assert.deepEqual(await uploads.status(session), { id, size: 3 });
-    await uploads.finish(session, digestOf('one'), nothing());
+    await uploads.finish(session, digestOf('one'), nothing(), { by: system });
     assert.equal(await stored(digestOf('one')), 3);
   });
 
@@ -85,7 +86,7 @@ for (const dialect of dialects) {
     await uploads.append(session, body('one'));
     const longer = { ...body('two, and more'), range: { first: 3, last: 5 } };
     await assert.rejects(uploads.append(session, longer), { code: 'RANGE_INVALID' });
-    await uploads.finish(session, digestOf('one'), nothing());
+    await uploads.finish(session, digestOf('one'), nothing(), { by: system });
     assert.equal(await stored(digestOf('one')), 3);
   });
 
@@ -97,7 +98,7 @@ for (const dialect of dialects) {
     await uploads.append(session, body(first));
     await otherProcess().append(session, body(second));
     const digest = digestOf(Buffer.concat([first, second]), 'sha512');
-    await uploads.finish(session, digest, nothing());
+    await uploads.finish(session, digest, nothing(), { by: system });
     assert.equal(await stored(digest), 200_000);
   });
 
@@ -108,7 +109,7 @@ for (const dialect of dialects) {
       const session = { name: repositoryName, id, owner };
       await uploads.append(session, body('one'));
       await rm(stagedFile(id));
-      const finish = other.finish(session, digestOf('one'), nothing());
+      const finish = other.finish(session, digestOf('one'), nothing(), { by: system });
       await assert.rejects(finish, { code: 'BLOB_UPLOAD_UNKNOWN', detail: /start again/ });
       await assert.rejects(uploads.status(session), { code: 'BLOB_UPLOAD_UNKNOWN' });
     }
@@ -128,7 +129,7 @@ for (const dialect of dialects) {
         disk.now += 60_000;
       }
       await moveToBlob(id, digest);
-      await otherProcess().finish(session, digest, { ...nothing(), empty: true });
+      await otherProcess().finish(session, digest, { ...nothing(), empty: true }, { by: system });
       assert.equal(await stored(digest), claim.length);
       stream.end();
     }
@@ -139,7 +140,8 @@ for (const dialect of dialects) {
     const { id } = await uploads.start(repositoryName, 'sha256', owner);
     const session = { name: repositoryName, id, owner };
     await uploads.append(session, body('one'));
-    const put = (to: Uploads, digest: Digest) => to.finish(session, digest, { ...nothing(), empty: true });
+    const put = (to: Uploads, digest: Digest) =>
+      to.finish(session, digest, { ...nothing(), empty: true }, { by: system });
     await put(uploads, digestOf('one'));
     await put(otherProcess(), digestOf('one'));
     await assert.rejects(put(uploads, digestOf('two')), { code: 'BLOB_UPLOAD_UNKNOWN' });
@@ -186,7 +188,7 @@ for (const dialect of dialects) {
     await successor.append(session, body('two'));
     stream.end('late');
     await assert.rejects(stalled, { code: 'BLOB_UPLOAD_UNKNOWN' });
-    await successor.finish(session, digestOf('onetwo'), nothing());
+    await successor.finish(session, digestOf('onetwo'), nothing(), { by: system });
     assert.equal(await stored(digestOf('onetwo')), 6);
   });
 
@@ -201,7 +203,7 @@ for (const dialect of dialects) {
     await otherProcess().append(session, body('new'));
     stream.end('old');
     await assert.rejects(stalled, { code: 'BLOB_UPLOAD_UNKNOWN' });
-    await uploads.finish(session, digestOf('new'), nothing());
+    await uploads.finish(session, digestOf('new'), nothing(), { by: system });
     assert.equal(await stored(digestOf('new')), 3);
   });
 }

@@ -16,7 +16,7 @@ import type { RepositoryName } from '../oci/name.ts';
 import type { BlobStore, StagedUpload } from '../storage/blob-store.ts';
 import type { Blobs } from './blobs.ts';
 import type { Clock } from './clock.ts';
-import type { NamespaceClaim } from './namespace-claim.ts';
+import type { NamespaceClaim, Pusher } from './namespace-claim.ts';
 import { RunningHash } from './running-hash.ts';
 import { type Claim, isGone, type Progress, tooManyUploads, UploadClaims } from './upload-claims.ts';
 import { UploadHashes } from './upload-hashes.ts';
@@ -129,22 +129,18 @@ export class Uploads {
    * more because it ended with this blob, it is done already.
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
-  async finish(
-    session: SessionKey,
-    digest: Digest,
-    body: UploadBody,
-    namespace?: NamespaceClaim,
-  ): Promise<void> {
+  async finish(session: SessionKey, digest: Digest, body: UploadBody, pusher: Pusher): Promise<void> {
+    const commit: Commit = (claim, staged) => this.#commit(claim, staged, session.name, digest, pusher);
     const isRecorded = (row: UploadRow): boolean => body.range === undefined && row.digest === digest;
     const run = async (claim: Claim): Promise<void> => {
-      const commitRecorded = (): Promise<void> => this.#commit(claim, claim.row, digest, namespace);
+      const commitRecorded = (): Promise<void> => commit(claim, claim.row);
       if (!isRecorded(claim.row)) {
-        await this.#finishWith(claim, digest, body, namespace);
+        await this.#finishWith(claim, digest, body, commit);
       } else if (body.empty && !this.#store.commitMoves) {
         // What is recorded of bytes that cannot have changed since needs no second look at them, at whichever replica.
         await commitRecorded();
       } else {
-        await this.#finishWith(claim, digest, body, namespace).catch((error) => {
+        await this.#finishWith(claim, digest, body, commit).catch((error) => {
           if (!isGone(error)) throw error;
           return commitRecorded();
         });
@@ -161,12 +157,7 @@ export class Uploads {
     }
   }
 
-  async #finishWith(
-    claim: Claim,
-    digest: Digest,
-    body: UploadBody,
-    namespace: NamespaceClaim | undefined,
-  ): Promise<void> {
+  async #finishWith(claim: Claim, digest: Digest, body: UploadBody, commit: Commit): Promise<void> {
     const received = await this.#take(claim, body);
     const upload = { id: claim.row.id, size: received.hash.size, staged: received.staged };
     const computed = await this.#hashes.digest(received.hash, upload, digestAlgorithm(digest));
@@ -174,14 +165,15 @@ export class Uploads {
       await this.#claims.end(claim, received.staged);
       throw new RegistryError('DIGEST_INVALID', `the content's digest is ${computed}, not ${digest}`);
     }
-    await this.#commit(claim, upload, digest, namespace);
+    await commit(claim, upload);
   }
 
   async #commit(
     claim: Claim,
     { id, size, staged }: StagedUpload,
+    name: RepositoryName,
     digest: Digest,
-    namespace: NamespaceClaim | undefined,
+    pusher: Pusher,
   ): Promise<void> {
     const { row, writer } = claim;
     const { repository_id: repository, principal: owner } = row;
@@ -191,7 +183,7 @@ export class Uploads {
     if (commitMoves && row.size > 0 && row.digest !== digest) {
       await this.#claims.record(claim, { size, digest, staged });
     }
-    await this.#blobs.commit({ id, size, staged, writer, repository, owner }, digest, namespace);
+    await this.#blobs.commit({ id, size, staged, writer, repository, name, owner }, digest, pusher);
     // What stays is swept.
     if (!commitMoves) await this.#claims.free(row, staged).catch(() => {});
   }
@@ -246,6 +238,8 @@ export class Uploads {
     }
   }
 }
+
+type Commit = (claim: Claim, staged: StagedUpload) => Promise<void>;
 
 /** A signal that the claim can give as well. */
 function stoppable(intake: Claim['intake'], signal: AbortSignal | undefined): AbortSignal {

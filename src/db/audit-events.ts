@@ -1,4 +1,5 @@
-import { sql } from 'kysely';
+import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely';
+import { deletionOfOldRows } from './delete-old-rows.ts';
 import { type ColumnType, jsonRows } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 
@@ -20,8 +21,15 @@ export interface NewAuditEvent {
   readonly request_id: string | null;
 }
 
-export interface AuditEventRow extends NewAuditEvent {
+/** An entry of the audit log: an event (a login, a refusal, a pull), or a change of the registry. */
+export interface AuditEntry extends NewAuditEvent {
+  readonly source: 'event' | 'change';
+  /** Unique among those of its source. */
   readonly id: number;
+  /** What a tag pointed to before a change, where it pointed to something. */
+  readonly old_digest: string | null;
+  /** The `User-Agent` of a change's request. */
+  readonly client: string | null;
 }
 
 /** All columns but the id, which the database generates. */
@@ -58,7 +66,7 @@ export async function insertAuditEvents(db: Db, events: readonly NewAuditEvent[]
   await insert(db, { rows: JSON.stringify(events) });
 }
 
-/** Selects events; `since` is inclusive, `until` exclusive, in milliseconds since 1970. */
+/** Selects entries; `since` is inclusive, `until` exclusive, in milliseconds since 1970. */
 export interface AuditFilter {
   readonly since?: number | undefined;
   readonly until?: number | undefined;
@@ -69,31 +77,68 @@ export interface AuditFilter {
   readonly allowed?: boolean | undefined;
 }
 
-/** The events that match the filter after `after`, ordered by (at, id). */
-export async function listAuditEvents(
+type Place = Pick<AuditEntry, 'at' | 'source' | 'id'>;
+
+/** The entries that match the filter after `after`, in the order of {@link compareEntries}. */
+export async function listAuditEntries(
   db: Db,
   filter: AuditFilter,
-  after: Pick<AuditEventRow, 'at' | 'id'> | undefined,
+  after: Place | undefined,
   limit: number,
-): Promise<AuditEventRow[]> {
-  let query = selectEvents(db, filter);
-  if (after !== undefined) query = query.where(sql<boolean>`(at, id) > (${after.at}, ${after.id})`);
-  return query.orderBy('at').orderBy('id').limit(limit).execute();
+): Promise<AuditEntry[]> {
+  return mergeSources(db, filter, limit, (query, source) => {
+    const ordered = query.orderBy('at').orderBy('id');
+    return after === undefined ? ordered : ordered.where(comesAfter(source, after));
+  });
 }
 
-/** The last `limit` events that match the filter, oldest first. */
-export async function listLatestAuditEvents(
+/** The last `limit` entries that match the filter, oldest first. */
+export async function listLatestAuditEntries(
   db: Db,
   filter: AuditFilter,
   limit: number,
-): Promise<AuditEventRow[]> {
-  const query = selectEvents(db, filter).orderBy('at', 'desc').orderBy('id', 'desc');
-  return (await query.limit(limit).execute()).reverse();
+): Promise<AuditEntry[]> {
+  return mergeSources(db, filter, -limit, (query) => query.orderBy('at', 'desc').orderBy('id', 'desc'));
 }
 
-/** Not prepared: each filter makes a different query, and a page has thousands of rows. */
-function selectEvents(db: Db, { since, until, repository, actor, action, allowed }: AuditFilter) {
-  let query = db.selectFrom('audit_events').select(['id', ...names]);
+/** By time; at the same millisecond events before changes, which have ids of their own. */
+function compareEntries(a: Place, b: Place): number {
+  if (a.at !== b.at) return a.at - b.at;
+  return a.source === b.source ? a.id - b.id : a.source === 'event' ? -1 : 1;
+}
+
+function comesAfter(source: AuditEntry['source'], after: Place) {
+  if (source === after.source) return sql<boolean>`(at, id) > (${after.at}, ${after.id})`;
+  return source === 'change' ? sql<boolean>`at >= ${after.at}` : sql<boolean>`at > ${after.at}`;
+}
+
+type Entries = SelectQueryBuilder<{ entries: AuditEntry }, 'entries', AuditEntry>;
+
+/** The first entries of both tables, or the last ones where `limit` is negative. Each table has an index in this order. */
+async function mergeSources(
+  db: Db,
+  filter: AuditFilter,
+  limit: number,
+  inOrder: (query: Entries, source: AuditEntry['source']) => Entries,
+): Promise<AuditEntry[]> {
+  const entries: AuditEntry[] = [];
+  for (const source of ['event', 'change'] as const) {
+    // Each filter has a query of its own shape, and a page is thousands of rows: it need not be prepared.
+    entries.push(
+      ...(await inOrder(selectFrom(db, source, filter), source)
+        .limit(Math.abs(limit))
+        .execute()),
+    );
+  }
+  entries.sort(compareEntries);
+  return limit < 0 ? entries.slice(limit) : entries.slice(0, limit);
+}
+
+function selectFrom(db: Db, source: AuditEntry['source'], filter: AuditFilter): Entries {
+  const { since, until, repository, actor, action, allowed } = filter;
+  let query = db
+    .selectFrom(sql<AuditEntry>`(${shapes[source]})`.as('entries'))
+    .selectAll() as unknown as Entries;
   if (since !== undefined) query = query.where('at', '>=', since);
   if (until !== undefined) query = query.where('at', '<', until);
   if (repository !== undefined) query = query.where('repository', '=', repository);
@@ -105,22 +150,17 @@ function selectEvents(db: Db, { since, until, repository, actor, action, allowed
   return query;
 }
 
-const deleteOld = prepare((db, p: Params<{ before: number; limit: number }>) =>
-  db
-    .deleteFrom('audit_events')
-    .where('id', 'in', (some) =>
-      some
-        .selectFrom('audit_events')
-        .select('id')
-        .where('at', '<', p('before'))
-        .orderBy('at')
-        .orderBy('id')
-        .limit(p('limit')),
-    )
-    .returning('id'),
-);
+const shapes: Readonly<Record<AuditEntry['source'], RawBuilder<unknown>>> = {
+  event: sql`
+    select 'event' as source, id, at, action, allowed, actor, actor_name, credential, address, repository, tag,
+      digest, cast(null as text) as old_digest, status, error, detail, request_id, cast(null as text) as client
+    from audit_events`,
+  change: sql`
+    select 'change' as source, id, at, kind as action, 1 as allowed, actor, actor_name, credential, address, repository, tag,
+      coalesce(new_digest, old_digest) as digest, case when new_digest is not null then old_digest end as old_digest,
+      cast(null as bigint) as status, cast(null as text) as error, detail, request_id, client
+    from changes`,
+};
 
-/** Deletes the oldest events before a time, at most `limit`; returns how many. */
-export async function deleteAuditEvents(db: Db, before: number, limit: number): Promise<number> {
-  return (await deleteOld(db, { before, limit })).length;
-}
+/** Deletes the oldest events from before a time. */
+export const deleteAuditEvents = deletionOfOldRows('audit_events');

@@ -9,6 +9,7 @@ import * as sessionOrigin from './migrations/0005-session-origin.ts';
 import * as uploads from './migrations/0006-uploads.ts';
 import * as grants from './migrations/0007-grants.ts';
 import * as referrers from './migrations/0008-referrers.ts';
+import * as changes from './migrations/0009-changes.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a released name is never changed. */
@@ -21,6 +22,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0006-uploads': uploads,
   '0007-grants': grants,
   '0008-referrers': referrers,
+  '0009-changes': changes,
 };
 
 /**

@@ -23,6 +23,7 @@ export interface Schema {
   trusts: TrustsTable;
   sessions: SessionsTable;
   audit_events: AuditEventsTable;
+  changes: ChangesTable;
   pull_counts: PullCountsTable;
 }
 
@@ -268,7 +269,32 @@ interface SessionsTable {
   expires_at: number;
 }
 
-/** The audit log. */
+/** Changes of the registry; each row is written in the transaction of its change. */
+interface ChangesTable {
+  id: Generated<number>;
+  at: number;
+  /** As in `audit/actions.ts`. */
+  kind: string;
+  /** As the repository was called then. */
+  repository: string | null;
+  repository_id: number | null;
+  tag: string | null;
+  /** What the tag pointed to before, or what was deleted. */
+  old_digest: string | null;
+  new_digest: string | null;
+  /** JSON object. */
+  detail: string | null;
+  /** See {@link AuditEventsTable}. */
+  actor: string;
+  actor_name: string;
+  credential: string;
+  address: string | null;
+  /** `User-Agent`. */
+  client: string | null;
+  request_id: string | null;
+}
+
+/** Logins, refusals and pulls of the audit log. */
 interface AuditEventsTable {
   id: Generated<number>;
   at: number;

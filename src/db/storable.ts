@@ -16,3 +16,15 @@ export class UnstorableText extends Error {
     super('the request contains a character that cannot be stored, such as NUL', options);
   }
 }
+
+const maxText = 512;
+const harmless = /^[ -~]*$/;
+
+/** A text as logs keep it: at most {@link maxText} characters, without those that databases refuse or that act on a terminal. */
+export function cleanText(text: string): string {
+  if (text.length <= maxText && harmless.test(text)) return text;
+  return text
+    .slice(0, maxText)
+    .toWellFormed()
+    .replaceAll(/\p{Cc}/gu, '\u{fffd}');
+}

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loginEvent } from '../../test/support/audit-event.ts';
 import { dialects } from '../../test/support/databases.ts';
-import { deleteAuditEvents, insertAuditEvents, listAuditEvents } from '../db/audit-events.ts';
+import { deleteAuditEvents, insertAuditEvents, listAuditEntries } from '../db/audit-events.ts';
 import { forget } from './forget.ts';
 
 for (const { name, open } of dialects) {
@@ -20,7 +20,7 @@ for (const { name, open } of dialects) {
     };
     const parts = { database: counted, clock: () => 3_000, keepFor: 600 };
     assert.equal(await forget(parts, deleteAuditEvents, AbortSignal.timeout(60_000)), 2_400);
-    const left = await listAuditEvents(database.read, {}, undefined, 1_000);
+    const left = await listAuditEntries(database.read, {}, undefined, 1_000);
     assert.deepEqual([left.length, left[0]?.at, transactions], [100, 2_400, 3]);
   });
 }

@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import type { StoreEpoch } from '../core/store-epoch.ts';
 import { deleteAuditEvents } from '../db/audit-events.ts';
+import { deleteChanges } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { deletePullCounts } from '../db/pull-counts.ts';
 import { readOnlyReason } from '../db/read-only.ts';
@@ -84,7 +85,8 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
       async run(signal) {
         const { keepFor } = config.audit;
         const events = await forget({ database, clock, keepFor }, deleteAuditEvents, signal);
-        observer.done('deleted old audit events', { events });
+        const changes = await forget({ database, clock, keepFor }, deleteChanges, signal);
+        observer.done('deleted old entries of the audit log', { events, changes });
       },
     },
     {

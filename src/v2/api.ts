@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Access, anonymousCaller, type Caller } from '../access/access.ts';
+import { actorOf } from '../access/actor.ts';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
 import { parseBasic } from '../access/login/basic.ts';
 import type { Permit } from '../access/permit.ts';
@@ -7,6 +8,7 @@ import type { Blobs } from '../core/blobs.ts';
 import { asRegistryError } from '../core/faults.ts';
 import type { Manifests } from '../core/manifests.ts';
 import type { Uploads } from '../core/uploads.ts';
+import type { Actor } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import type { ClientOf } from '../http/client.ts';
 import type { ConnectionLimits } from '../http/connection-limits.ts';
@@ -141,29 +143,35 @@ function handle(
   permit: Permit,
 ): Promise<void> | void {
   const { database, blobs, uploads, manifests } = parts;
+  const by = (): Actor => actorOf(caller.identity, exchange.origin);
   switch (route.action) {
     case 'getManifest':
       return getManifest(manifests, exchange, route, permit);
     case 'getBlob':
       return getBlob(blobs, parts.redirects, exchange, route, permit);
     case 'startUpload':
-      return startUpload(uploads, blobs, exchange, route, permit);
+      return startUpload(uploads, blobs, exchange, route, permit, by());
     case 'patchUpload':
       return patchUpload(uploads, exchange, route, permit);
     case 'putUpload':
-      return putUpload(uploads, exchange, route, permit);
+      return putUpload(uploads, exchange, route, permit, by());
     case 'getUpload':
       return getUpload(uploads, exchange, route, permit);
     case 'deleteUpload':
       return deleteUpload(uploads, exchange, route, permit);
     case 'putManifest':
-      return putManifest(manifests, parts.maxManifestSize, exchange, route, () =>
-        admit(parts.access, caller, route),
+      return putManifest(
+        manifests,
+        parts.maxManifestSize,
+        exchange,
+        route,
+        () => admit(parts.access, caller, route),
+        by(),
       );
     case 'deleteManifest':
-      return deleteManifest(manifests, exchange, route);
+      return deleteManifest(manifests, exchange, route, by());
     case 'deleteBlob':
-      return deleteBlob(blobs, exchange, route);
+      return deleteBlob(blobs, exchange, route, by());
     case 'listTags':
       return buildList(exchange, (signal) => listTags(database, exchange, route, permit, signal));
     case 'listReferrers':

@@ -6,7 +6,7 @@ import { Client, digestOf, unknownUpload } from '../../test/support/inject.ts';
 import { makeLogin } from '../../test/support/people.ts';
 import { type ConfigInput, testRegistry } from '../../test/support/registry.ts';
 import { createUser } from '../administration/users.ts';
-import { type AuditEventRow, listAuditEvents } from '../db/audit-events.ts';
+import { type AuditEntry, listAuditEntries } from '../db/audit-events.ts';
 import type { Database } from '../db/database.ts';
 import { inspectSqlite } from '../db/sqlite/inspect.ts';
 import { openSqlite } from '../db/sqlite/sqlite.ts';
@@ -29,10 +29,10 @@ async function logOf(
   await using opened = new AsyncDisposableStack();
   const database = await inspectSqlite(join(data, 'berth.db'));
   opened.defer(() => database.close());
-  return await listAuditEvents(database.read, {}, undefined, 1_000);
+  return await listAuditEntries(database.read, {}, undefined, 1_000);
 }
 
-const brief = ({ action, tag, digest }: AuditEventRow) => [action, tag, digest];
+const brief = ({ action, tag, digest }: AuditEntry) => [action, tag, digest];
 
 test('who makes a namespace by a push is on record for it, once', async (t) => {
   const config = { anonymous: 'public', access: { createNamespaces: 'users' } } as const;
@@ -84,24 +84,52 @@ test('each step of a push and each deletion is an event, with its tag and digest
   assert.deepEqual(others.map(brief), [
     ['blob.mount', null, layer],
     ['manifest.push', 'v1', image],
-    ['manifest.push', null, image],
-    ['tag.delete', 'a', null],
+    ['manifest.push', 'a', image],
+    ['manifest.push', 'b', image],
+    ['tag.delete', 'a', image],
+    ['tag.delete', 'b', image],
+    ['tag.delete', 'v1', image],
     ['manifest.delete', null, image],
     ['blob.delete', null, layer],
   ]);
   assert.deepEqual(
     others.map(({ detail }) => detail && JSON.parse(detail)),
-    [{ from: 'acme/app' }, null, { tags: ['a', 'b'] }, null, null, null],
+    [{ from: 'acme/app' }, ...Array(8).fill(null)],
   );
   for (const row of log) {
-    assert.deepEqual([row.allowed, row.actor, row.address, row.error], [1, 'anonymous', '127.0.0.1', null]);
-    assert.ok(row.at > 0 && row.request_id && [201, 202].includes(row.status as number));
+    const { source, allowed, actor, address, client, status, error } = row;
+    assert.deepEqual([source, allowed, actor, address], ['change', 1, 'anonymous', '127.0.0.1']);
+    assert.deepEqual([client, status, error], ['lightMyRequest', null, null]);
+    assert.ok(row.at > 0 && row.request_id);
   }
 });
 
 async function bytesOf(client: Client, digest: string): Promise<Buffer> {
   return (await client.get(`/v2/acme/app/manifests/${digest}`)).body;
 }
+
+test('a tag that moves has the digest that it pointed to before; a last PUT that is repeated is one push', async (t) => {
+  let [first, second] = ['', ''];
+  const log = await logOf(t, {}, async (client) => {
+    ({ digest: first } = await client.pushImage('acme/app', 'v1'));
+    const upload = await client.openUpload('acme/app');
+    const sent = await client.patch(upload, 'once');
+    for (const _ of ['response lost', 'sent again']) {
+      assert.equal((await client.finish(sent.headers.location as string, digestOf('once'))).status, 201);
+    }
+    ({ digest: second } = await client.pushImage('acme/app', 'v1'));
+  });
+  assert.equal(log.filter(({ digest }) => digest === digestOf('once')).length, 1);
+  assert.deepEqual(
+    log
+      .filter(({ action }) => action === 'manifest.push')
+      .map(({ tag, old_digest, digest }) => [tag, old_digest, digest]),
+    [
+      ['v1', null, first],
+      ['v1', first, second],
+    ],
+  );
+});
 
 test('pulls are events where they are wanted: of manifests and blobs, not of their heads', async (t) => {
   const log = await logOf(t, { audit: { pulls: true } }, async (client) => {

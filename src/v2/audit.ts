@@ -1,4 +1,4 @@
-// Which requests are events of the audit log, and what they are called there.
+// Which requests are events of the audit log: refusals, and pulls where they are wanted. Changes are recorded by core.
 
 import type { AuditAction } from '../audit/actions.ts';
 import type { Audit } from '../audit/audit.ts';
@@ -12,39 +12,32 @@ export interface AuditRequestsParts {
   readonly pulls: boolean;
 }
 
-/** Tells the audit log of every request that changed something or was refused. */
+/** Tells the audit log of every request that was refused, and of pulls. */
 export function auditRequests({ audit, pulls }: AuditRequestsParts): (served: Served) => void {
   return (served) => {
     const { exchange, route, status, error, identity } = served;
     if (route === undefined) return;
-    const { claim } = exchange;
-    if (claim?.made) {
-      const { namespace: organisation } = claim;
-      audit.record({
-        action: 'organisation.create',
-        allowed: true,
-        identity,
-        address: exchange.client.address || undefined,
-        detail: { organisation, repository: 'name' in route ? route.name : undefined },
-        requestId: exchange.requestId,
-      });
-    }
     const refused = isRefusal(served);
-    const action = refused ? actionOf(route, exchange) : changeOf(route, exchange, status, pulls);
-    if (action === undefined) return;
+    if (!refused && !(pulls && isPull(served, route))) return;
     audit.record({
-      action,
+      action: actionOf(route, exchange),
       allowed: !refused,
       identity,
-      // Whose connection is gone has none.
+      // A connection that is gone has no address.
       address: exchange.client.address || undefined,
       repository: 'name' in route ? route.name : undefined,
-      ...(refused ? subjectOf(route) : { ...subjectOf(route), ...answerOf(exchange) }),
+      ...subjectOf(route, exchange),
       status,
       error: error?.code,
       requestId: exchange.requestId,
     });
   };
+}
+
+/** A redirect (307) lets the bytes go too; a HEAD, or a 304, does not. */
+function isPull({ exchange, status }: Served, { action }: Route): boolean {
+  const isOfContent = action === 'getManifest' || action === 'getBlob';
+  return isOfContent && !exchange.isHead && [200, 206, 307].includes(status);
 }
 
 /** That a caller without credentials is told to bring some is how every login begins. */
@@ -88,53 +81,15 @@ function actionOf(route: Route, { query }: Exchange): AuditAction {
   }
 }
 
-/** What the request has changed, if anything, or pulled. */
-function changeOf(route: Route, exchange: Exchange, status: number, pulls: boolean): AuditAction | undefined {
-  switch (route.action) {
-    case 'getManifest':
-    case 'getBlob':
-      // A redirect (307) lets the bytes go too; a HEAD, or a 304, does not.
-      return pulls && !exchange.isHead && [200, 206, 307].includes(status)
-        ? actionOf(route, exchange)
-        : undefined;
-    case 'putManifest':
-      return status === 201 ? 'manifest.push' : undefined;
-    case 'deleteManifest':
-    case 'deleteBlob':
-      return status === 202 ? actionOf(route, exchange) : undefined;
-    case 'putUpload':
-      return status === 201 ? 'blob.push' : undefined;
-    case 'startUpload':
-      // 202: a session was opened, which is nothing yet. A mount that fails goes on as one.
-      if (status !== 201) return undefined;
-      return exchange.query.has('mount') ? 'blob.mount' : 'blob.push';
-    default:
-      return undefined;
-  }
-}
-
 interface Subject {
   readonly tag?: string;
   readonly digest?: string;
 }
 
-function subjectOf(route: Route): Subject {
+function subjectOf(route: Route, { manifest }: Exchange): Subject {
   if ('digest' in route) return { digest: route.digest };
   if (!('reference' in route)) return {};
   const { reference } = route;
-  return reference.kind === 'tag' ? { tag: reference.tag } : { digest: reference.digest };
-}
-
-/** What only the answer tells: the digest that a tag got, the tags that came with a manifest. */
-function answerOf({ answer, query }: Exchange): Subject & { detail?: Record<string, unknown> } {
-  const { 'Docker-Content-Digest': digest, 'OCI-Tag': tags } = answer;
-  const from = query.get('from');
-  const detail = {
-    ...(tags !== undefined && { tags }),
-    ...(from !== null && query.has('mount') && { from }),
-  };
-  return {
-    ...(digest !== undefined && { digest: `${digest}` }),
-    ...(Object.keys(detail).length > 0 && { detail }),
-  };
+  if (reference.kind === 'digest') return { digest: reference.digest };
+  return { tag: reference.tag, ...(manifest && { digest: manifest }) };
 }

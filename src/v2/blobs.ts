@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Permit } from '../access/permit.ts';
 import type { Blob, Blobs } from '../core/blobs.ts';
+import type { Actor } from '../db/changes.ts';
 import { parseRange } from '../http/range.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
@@ -62,8 +63,9 @@ export async function deleteBlob(
   blobs: Blobs,
   exchange: Exchange,
   { name, digest }: { name: RepositoryName; digest: Digest },
+  by: Actor,
 ): Promise<void> {
-  await blobs.delete(name, digest);
+  await blobs.delete(name, digest, by);
   exchange.reply(202, { 'Docker-Content-Digest': digest });
 }
 

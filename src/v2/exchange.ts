@@ -1,11 +1,12 @@
 import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
-import type { NamespaceClaim } from '../access/namespace-claims.ts';
+import type { RequestOrigin } from '../access/actor.ts';
 import { acceptBody, announcesBody, closeAfterRefusal, type Intake } from '../http/body.ts';
 import type { Client, ClientOf } from '../http/client.ts';
 import { sendFile } from '../http/send-file.ts';
 import { sendStream } from '../http/send-stream.ts';
 import { onStalled } from '../http/stalled-requests.ts';
 import { countedFrom, unsentAnswers } from '../http/unsent.ts';
+import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { ByteRange, OpenBlob } from '../storage/blob-store.ts';
 
@@ -37,10 +38,8 @@ export class Exchange {
   sent = 0;
   /** Bytes of the request's body that were read. */
   received = 0;
-  /** The headers that a handler has answered with, where it needed no blob for it. */
-  answer: Headers = {};
-  /** The namespace that what was stored may have made, where it was free. */
-  claim: NamespaceClaim | undefined;
+  /** The manifest that is sent; a request by tag does not name it. */
+  manifest: Digest | undefined;
   /** What every answer carries besides its own headers, an error's too. */
   extraHeaders: Headers | undefined;
   /** What an error's answer carries besides its body. */
@@ -64,6 +63,15 @@ export class Exchange {
   get client(): Client {
     this.#client ??= this.#clientOf(this.request);
     return this.#client;
+  }
+
+  /** Where the request comes from, for the record of what it changes. */
+  get origin(): RequestOrigin {
+    return {
+      address: this.client.address,
+      client: this.request.headers['user-agent'],
+      requestId: this.requestId,
+    };
   }
 
   /** A path of this registry, as `Location` names it to the client. */
@@ -129,7 +137,6 @@ export class Exchange {
     const length = body === undefined ? 0 : Buffer.byteLength(body);
     const isLarge = length >= countedFrom;
     this.#beforeHead();
-    this.answer = headers;
     const head = this.#head(headers);
     // 204 and 304 have no body, so no length of one; a HEAD says what the GET would.
     if (status !== 204 && status !== 304 && !('Content-Length' in headers))

@@ -1,5 +1,6 @@
 import type { Permit } from '../access/permit.ts';
 import type { Manifests } from '../core/manifests.ts';
+import type { Actor } from '../db/changes.ts';
 import { readBody } from '../http/body.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
@@ -22,6 +23,7 @@ export async function getManifest(
   { repository }: Permit,
 ): Promise<void> {
   const { digest, mediaType, bytes } = await manifests.get(name, reference, repository);
+  exchange.manifest = digest;
   const headers = {
     'Docker-Content-Digest': digest,
     ETag: `"${digest}"`,
@@ -42,6 +44,7 @@ export async function putManifest(
   exchange: Exchange,
   { name, reference }: ManifestRoute,
   permitNow: () => Permit | Promise<Permit>,
+  by: Actor,
 ): Promise<void> {
   const tags = exchange.query.getAll('tag');
   if (tags.length > maxTags) throw new RegistryError('TOO_MANY_TAGS', `at most ${maxTags} in one request`);
@@ -52,9 +55,8 @@ export async function putManifest(
     bytes: await exchange.takeBody((intake) => readBody(exchange.request, maxSize, intake)),
   };
   const permit = await permitNow();
-  const push = { ...request, rights: permit, namespace: permit.claim };
+  const push = { ...request, rights: permit, namespace: permit.claim, by };
   const { digest, subject } = await manifests.put(name, reference, push);
-  exchange.claim = permit.claim;
   exchange.reply(201, {
     Location: exchange.locationOf(`/v2/${name}/manifests/${digest}`),
     'Docker-Content-Digest': digest,
@@ -68,7 +70,8 @@ export async function deleteManifest(
   manifests: Manifests,
   exchange: Exchange,
   { name, reference }: ManifestRoute,
+  by: Actor,
 ): Promise<void> {
-  await manifests.delete(name, reference, conditionsOf(exchange));
+  await manifests.delete(name, reference, by, conditionsOf(exchange));
   exchange.reply(202, {});
 }

@@ -1,4 +1,5 @@
 // end-2 where the store can send clients to the bytes themselves.
+
 import assert from 'node:assert/strict';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,6 +15,7 @@ import { Blobs } from '../core/blobs.ts';
 import type { Clock } from '../core/clock.ts';
 import { Manifests } from '../core/manifests.ts';
 import { Uploads } from '../core/uploads.ts';
+import { system } from '../db/changes.ts';
 import { openSqlite } from '../db/sqlite/sqlite.ts';
 import { clientsOf } from '../http/client.ts';
 import type { Network } from '../http/networks.ts';
@@ -49,7 +51,12 @@ async function serve(
   const owner = 'anonymous';
   for (const content of [bytes, empty]) {
     const { id } = await uploads.start(name, 'sha256', owner);
-    await uploads.finish({ name, id, owner }, digestOf(content), { open: () => Readable.from([content]) });
+    await uploads.finish(
+      { name, id, owner },
+      digestOf(content),
+      { open: () => Readable.from([content]) },
+      { by: system },
+    );
   }
   const api = registryApi({
     ...parts,

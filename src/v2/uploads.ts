@@ -2,6 +2,7 @@ import { limitSubject } from '../access/limit-subject.ts';
 import type { Permit } from '../access/permit.ts';
 import type { Blobs } from '../core/blobs.ts';
 import type { UploadBody, UploadStatus, Uploads } from '../core/uploads.ts';
+import type { Actor } from '../db/changes.ts';
 import type { SessionKey } from '../db/uploads.ts';
 import type { Intake } from '../http/body.ts';
 import { parseContentRange } from '../http/range.ts';
@@ -22,6 +23,7 @@ export async function startUpload(
   exchange: Exchange,
   { name }: { name: RepositoryName },
   permit: Permit,
+  by: Actor,
 ): Promise<void> {
   const { query } = exchange;
   const mount = query.get('mount');
@@ -29,8 +31,7 @@ export async function startUpload(
   if (mount !== null) {
     const digest = parseDigest(mount);
     const source = from === null ? undefined : parseName(from);
-    if (await blobs.mount(name, digest, source, permit.mayPull, permit.claim)) {
-      exchange.claim = permit.claim;
+    if (await blobs.mount(name, digest, source, permit.mayPull, { by, namespace: permit.claim })) {
       return exchange.reply(201, blobHeaders(exchange, name, digest));
     }
     // end-11: what cannot be mounted is uploaded, in an ordinary session.
@@ -46,7 +47,7 @@ export async function startUpload(
     );
     return exchange.reply(202, sessionHeaders(exchange, name, status));
   }
-  await pushWhole(uploads, exchange, name, parseDigest(wanted), permit);
+  await pushWhole(uploads, exchange, name, parseDigest(wanted), permit, by);
 }
 
 /** end-4b: one request from nothing to a blob; its session is an implementation matter and ends with it. */
@@ -56,17 +57,17 @@ async function pushWhole(
   name: RepositoryName,
   digest: Digest,
   { principal: owner, claim }: Permit,
+  by: Actor,
 ): Promise<void> {
   const chargedTo = limitSubject(owner, exchange.client.address);
   const { id } = await uploads.start(name, 'sha256', owner, { claim, chargedTo });
   const session = { name, owner, id };
   try {
-    await exchange.takeBody((intake) => uploads.finish(session, digest, intake, claim));
+    await exchange.takeBody((intake) => uploads.finish(session, digest, intake, { by, namespace: claim }));
   } catch (error) {
     await uploads.cancel(session).catch(() => {});
     throw error;
   }
-  exchange.claim = claim;
   exchange.reply(201, blobHeaders(exchange, name, digest));
 }
 
@@ -100,6 +101,7 @@ export async function putUpload(
   exchange: Exchange,
   { name, id }: UploadRoute,
   { principal: owner, claim }: Permit,
+  by: Actor,
 ): Promise<void> {
   const session = { name, id, owner };
   const wanted = exchange.query.get('digest');
@@ -107,9 +109,10 @@ export async function putUpload(
     throw new RegistryError('DIGEST_INVALID', 'the digest is missing: PUT …?digest=<digest>');
   const digest = parseDigest(wanted);
   await orState(uploads, exchange, session, () =>
-    exchange.takeBody((intake) => uploads.finish(session, digest, bodyOf(exchange, intake), claim)),
+    exchange.takeBody((intake) =>
+      uploads.finish(session, digest, bodyOf(exchange, intake), { by, namespace: claim }),
+    ),
   );
-  exchange.claim = claim;
   exchange.reply(201, blobHeaders(exchange, name, digest));
 }
 

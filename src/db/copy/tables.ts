@@ -1,5 +1,6 @@
 // The tables of a registry, which `berth migrate-db` copies by key between databases.
 import { auditEventColumns } from '../audit-events.ts';
+import { changeColumns } from '../changes.ts';
 import type { ColumnType } from '../dialect.ts';
 
 export interface Table {
@@ -210,6 +211,13 @@ export const tables: readonly Table[] = [
   {
     name: 'audit_events',
     columns: { id: 'bigint', ...auditEventColumns },
+    key: ['id'],
+    identity: true,
+    needs: [],
+  },
+  {
+    name: 'changes',
+    columns: { id: 'bigint', ...changeColumns },
     key: ['id'],
     identity: true,
     needs: [],

@@ -1,0 +1,196 @@
+import { sql } from 'kysely';
+import type { Digest } from '../oci/digest.ts';
+import type { Tag } from '../oci/reference.ts';
+import { deletionOfOldRows } from './delete-old-rows.ts';
+import type { ColumnType } from './dialect.ts';
+import { type Db, type Params, prepare } from './prepare.ts';
+import { sliceSize, untilDone } from './slices.ts';
+
+/**
+ * The account that makes a change, and the request that it comes with, as the change's row keeps them: as they were then, and in
+ * texts that every database takes (see `access/actor.ts`).
+ */
+export interface Actor {
+  /** The key of a principal, `cli:<user of the operating system>`, or `system`: Berth by itself. */
+  readonly actor: string;
+  readonly actor_name: string;
+  /** Which credential was used: `password`, `token:7`; never the credential. */
+  readonly credential: string;
+  readonly address: string | null;
+  /** The `User-Agent` header. */
+  readonly client: string | null;
+  readonly request_id: string | null;
+}
+
+/** Makes changes that nobody asked for, such as the first administrator. */
+export const system: Actor = {
+  actor: 'system',
+  actor_name: '',
+  credential: 'none',
+  address: null,
+  client: null,
+  request_id: null,
+};
+
+/** A change as it is written, without its actor. */
+export interface NewChange {
+  /** As the audit log names it, such as `manifest.push` (see `audit/actions.ts`). */
+  readonly kind: string;
+  readonly repository?: string;
+  readonly repositoryId?: number;
+  readonly tag?: Tag;
+  readonly oldDigest?: Digest;
+  readonly newDigest?: Digest;
+  /** Anything else; a JSON object. */
+  readonly detail?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A row of the table; times in milliseconds since 1970. */
+export interface ChangeRow extends Actor {
+  readonly id: number;
+  readonly at: number;
+  readonly kind: string;
+  readonly repository: string | null;
+  readonly repository_id: number | null;
+  readonly tag: string | null;
+  readonly old_digest: string | null;
+  readonly new_digest: string | null;
+  readonly detail: string | null;
+}
+
+/** All but the id, which the database hands out. */
+export const changeColumns = {
+  at: 'bigint',
+  kind: 'text',
+  repository: 'text',
+  repository_id: 'bigint',
+  tag: 'text',
+  old_digest: 'text',
+  new_digest: 'text',
+  detail: 'text',
+  actor: 'text',
+  actor_name: 'text',
+  credential: 'text',
+  address: 'text',
+  client: 'text',
+  request_id: 'text',
+} as const satisfies Record<Exclude<keyof ChangeRow, 'id'>, ColumnType>;
+
+type Inserted = Omit<ChangeRow, 'id'>;
+
+const insert = prepare((db, p: Params<Inserted>) => db.insertInto('changes').values(valuesOf(p)));
+
+/** Records a change. It belongs in the transaction that makes the change: neither is ever there without the other. */
+export async function recordChange(db: Db, by: Actor, change: NewChange, now: number): Promise<void> {
+  await insert(db, rowOf(by, change, now));
+}
+
+const insertTagged = prepare((db, p: Params<Inserted>) =>
+  db.insertInto('changes').values({
+    ...valuesOf(p),
+    old_digest: db
+      .selectFrom('tags')
+      .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
+      .select('manifests.digest')
+      .where('tags.repository_id', '=', p('repository_id'))
+      .where('tags.name', '=', p('tag')),
+  }),
+);
+
+/** {@link recordChange} of a tag, before it changes: the row's old digest is the one that the tag points to. */
+export async function recordTagChange(
+  db: Db,
+  by: Actor,
+  change: NewChange & Required<Pick<NewChange, 'repositoryId' | 'tag'>>,
+  now: number,
+): Promise<void> {
+  await insertTagged(db, rowOf(by, change, now));
+}
+
+const insertTagDeletions = prepare(
+  (db, p: Params<Inserted & { manifest: number; after: string; limit: number }>) => {
+    const { tag: _, ...rest } = valuesOf(p);
+    const columns = Object.keys(rest) as (keyof typeof rest)[];
+    return db
+      .insertInto('changes')
+      .columns(['tag', ...columns])
+      .expression(
+        db
+          .selectFrom('tags')
+          .select('tags.name as tag')
+          .select(columns.map((name) => sql`cast(${rest[name]} as ${sql.raw(changeColumns[name])})`.as(name)))
+          .where('tags.manifest_id', '=', p('manifest'))
+          .where('tags.name', '>', p('after'))
+          .orderBy('tags.name')
+          .limit(p('limit')),
+      )
+      .returning('tag');
+  },
+);
+
+/** Records that every tag of the manifest is deleted, before they are: a `tag.delete` for each. */
+export async function recordTagDeletions(
+  db: Db,
+  by: Actor,
+  manifest: number,
+  change: Omit<NewChange, 'kind' | 'tag'>,
+  now: number,
+): Promise<void> {
+  const row = rowOf(by, { ...change, kind: 'tag.delete' }, now);
+  let after = '';
+  await untilDone(async () => {
+    const recorded = await insertTagDeletions(db, { ...row, manifest, after, limit: sliceSize });
+    for (const { tag } of recorded) if (tag !== null && tag > after) after = tag;
+    return recorded.length;
+  });
+}
+
+function valuesOf(p: Params<Inserted>) {
+  return {
+    at: p('at'),
+    kind: p('kind'),
+    repository: p('repository'),
+    repository_id: p('repository_id'),
+    tag: p('tag'),
+    old_digest: p('old_digest'),
+    new_digest: p('new_digest'),
+    detail: p('detail'),
+    actor: p('actor'),
+    actor_name: p('actor_name'),
+    credential: p('credential'),
+    address: p('address'),
+    client: p('client'),
+    request_id: p('request_id'),
+  };
+}
+
+const maxDetail = 4_096;
+
+function rowOf(by: Actor, change: NewChange, at: number): Inserted {
+  const { kind, repository, repositoryId, tag, oldDigest, newDigest, detail } = change;
+  return {
+    at,
+    kind,
+    repository: repository ?? null,
+    repository_id: repositoryId ?? null,
+    tag: tag ?? null,
+    old_digest: oldDigest ?? null,
+    new_digest: newDigest ?? null,
+    detail: detail === undefined ? null : printDetail(detail),
+    actor: by.actor,
+    actor_name: by.actor_name,
+    credential: by.credential,
+    address: by.address,
+    client: by.client,
+    request_id: by.request_id,
+  };
+}
+
+/** As JSON; one that is too long is left out, and says so. */
+export function printDetail(detail: Readonly<Record<string, unknown>>): string {
+  const text = JSON.stringify(detail);
+  return text.length <= maxDetail ? text : JSON.stringify({ omitted: `${text.length} characters` });
+}
+
+/** Deletes the oldest changes from before a time. */
+export const deleteChanges = deletionOfOldRows('changes');
