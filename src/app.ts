@@ -8,6 +8,7 @@ import type { Registry } from 'prom-client';
 import manifest from '../package.json' with { type: 'json' };
 import { shownIdentity } from './access/identity.ts';
 import { networkOf } from './access/network-of.ts';
+import { actAs } from './administration/change.ts';
 import { makeFirstAdministrator } from './administration/first-administrator.ts';
 import { removeEndedSigningKeys } from './administration/signing-keys.ts';
 import { assembleAccess } from './assemble-access.ts';
@@ -26,6 +27,7 @@ import { StoreEpoch } from './core/store-epoch.ts';
 import { meetStore } from './core/store-identity.ts';
 import { Uploads } from './core/uploads.ts';
 import { countParked } from './db/blobs.ts';
+import { system } from './db/changes.ts';
 import type { Database } from './db/database.ts';
 import { listRestingLeases } from './db/leases.ts';
 import { refuseUnfinishedCopy } from './db/properties.ts';
@@ -285,7 +287,7 @@ async function assemble(
     clock,
     epoch,
     removeExpiredSessions: () => sessions.removeExpired(),
-    removeEndedSigningKeys: () => removeEndedSigningKeys(database, config.access),
+    removeEndedSigningKeys: () => removeEndedSigningKeys(actAs(database, system), config.access),
     observer: {
       swept(slice) {
         metrics.jobs.swept({ ...slice });

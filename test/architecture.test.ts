@@ -24,7 +24,11 @@ const rules: Rules = {
     // Requests that Berth makes itself, to addresses that others name.
     outbound: { from: ['oci'], packages: [] },
     // What the command line and the management API have in common: rules and changes, no text for people but refusals.
-    administration: { from: ['access', 'core', 'db', 'oci', 'outbound'], packages: ['jose'] },
+    administration: {
+      from: ['access', 'core', 'db', 'oci', 'outbound'],
+      types: ['audit'],
+      packages: ['jose'],
+    },
     jobs: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     events: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     upstream: { from: ['core', 'db', 'storage', 'oci'], packages: [] },

@@ -35,6 +35,11 @@ export function claimantOf(claimed: string): Identity {
   return { principal: { kind: 'holder', name }, credential: { kind: 'none' } };
 }
 
+/** A person with a session, whatever it was begun with. */
+export function signedOnIdentity(id: number, name: string): Identity {
+  return { principal: { kind: 'user', id, name }, credential: { kind: 'none' } };
+}
+
 /** One text for one principal, whatever it is called today: owner of uploads, actor in the audit log, subject of limits. */
 export function principalKey(principal: Principal): string {
   switch (principal.kind) {

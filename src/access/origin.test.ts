@@ -5,8 +5,8 @@ import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { dialects, makeUser } from '../../test/support/databases.ts';
 import { createAccessToken, revokeAccessToken } from '../administration/access-tokens.ts';
+import type { ActingDatabase } from '../administration/change.ts';
 import { setDisabled } from '../db/accounts.ts';
-import type { Database } from '../db/database.ts';
 import { insertIdentity } from '../db/identities.ts';
 import { setPassword, updateUser } from '../db/users.ts';
 import { loadEntitlements } from './entitlements.ts';
@@ -29,7 +29,7 @@ interface Made {
 type Root = 'password' | 'sign-on' | 'token';
 
 /** A registry and a chain of sign-ins: each session makes a token, with which the next one begins. */
-async function setUp(given: Database, root: Root, depth: number) {
+async function setUp(given: ActingDatabase, root: Root, depth: number) {
   const world = { now: given.clock(), passwordLogin: true };
   const clock = () => world.now;
   const database = { ...given, clock };
@@ -188,7 +188,7 @@ const events: Record<string, { readonly ends: readonly string[]; run(of: World):
   },
 };
 
-async function check(t: TestContext, open: (t: TestContext) => Promise<Database>, root: Root) {
+async function check(t: TestContext, open: (t: TestContext) => Promise<ActingDatabase>, root: Root) {
   const database = await open(t);
   for (const [event, { ends, run }] of Object.entries(events)) {
     const world = await setUp(database, root, 3);

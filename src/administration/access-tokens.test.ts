@@ -4,9 +4,9 @@ import { makeOrganisation, makeRobot, makeUser } from '../../test/support/access
 import { dialects } from '../../test/support/databases.ts';
 import { refused } from '../../test/support/refused.ts';
 import { hashOf } from '../access/login/access-token.ts';
-import type { Database } from '../db/database.ts';
 import { noOrigin } from '../db/origins.ts';
 import { accessTokensOf, createAccessToken, revokeAccessToken, type TokenOwner } from './access-tokens.ts';
+import type { ActingDatabase } from './change.ts';
 
 const now = 1_000;
 const day = 86_400_000;
@@ -14,13 +14,13 @@ const alice: TokenOwner = { kind: 'user', name: 'alice' };
 const robot: TokenOwner = { kind: 'robot', name: 'acme+ci' };
 
 /** What is listed, as plain objects. */
-async function listed(database: Database, owner: TokenOwner | undefined) {
+async function listed(database: ActingDatabase, owner: TokenOwner | undefined) {
   return (await accessTokensOf(database, owner)).map((row) => ({ ...row }));
 }
 
 /** alice and a robot of acme, at a time that stands still. */
-async function prepared(opened: Database) {
-  const database: Database = { ...opened, clock: () => now, read: opened.read };
+async function prepared(opened: ActingDatabase) {
+  const database: ActingDatabase = { ...opened, clock: () => now, read: opened.read };
   const user = await makeUser(database, 'alice');
   const acme = await makeOrganisation(database, 'acme');
   await makeRobot(database, 'acme+ci', acme);

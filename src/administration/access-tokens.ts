@@ -2,13 +2,20 @@ import { makeAccessToken } from '../access/login/access-token.ts';
 import { earlier, endOf } from '../access/origin.ts';
 import { Refused } from '../access/refused.ts';
 import { printScopes } from '../access/scope.ts';
-import { type AccessTokenRow, insertAccessToken, listAccessTokens, setRevoked } from '../db/access-tokens.ts';
+import {
+  type AccessTokenRow,
+  findRevocation,
+  findTokenOwner,
+  insertAccessToken,
+  listAccessTokens,
+  setRevoked,
+} from '../db/access-tokens.ts';
 import { findAccountById } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import { noOrigin, type Origin } from '../db/origins.ts';
 import type { Db } from '../db/prepare.ts';
 import { accountNamed } from './accounts.ts';
-import { change } from './change.ts';
+import { type ActingDatabase, change, type Recorder } from './change.ts';
 import { parseScopes } from './parse-scopes.ts';
 import { parseLine } from './text.ts';
 
@@ -35,7 +42,7 @@ const maxLifetime = 3_650 * day;
 
 /** The token, which cannot be shown again, with its end in milliseconds since 1970; that may be earlier than asked. @throws Refused */
 export async function createAccessToken(
-  database: Database,
+  database: ActingDatabase,
   { owner, name, scopes, lifetime, origin = noOrigin }: NewToken,
 ): Promise<{ id: number; token: string; expiresAt: number | null }> {
   const bound = printScopes(parseScopes(scopes));
@@ -45,11 +52,16 @@ export async function createAccessToken(
   }
   const { token, hash } = makeAccessToken();
   const now = database.clock();
-  return change(database, async (db) => {
+  return change(database, async (db, record) => {
     const account = await enabledOwner(db, owner);
     const expiresAt = earlier(lifetime === null ? null : now + lifetime, await endOf(db, origin));
     const row = { ...origin, account, name: called, hash, scopes: bound, expiresAt };
-    return { id: await insertAccessToken(db, row, now), token, expiresAt };
+    const id = await insertAccessToken(db, row, now);
+    await record('token.create', {
+      ...{ token: id, [owner.kind]: owner.name, scopes: bound === '' ? [] : bound.split(' ') },
+      expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+    });
+    return { id, token, expiresAt };
   });
 }
 
@@ -73,8 +85,24 @@ export async function accessTokensOf(
 }
 
 /** Since when the token is revoked, with those made by it: now, unless it was before. @throws Refused */
-export async function revokeAccessToken(database: Database, id: number): Promise<number> {
-  const since = await change(database, (db) => setRevoked(db, id, database.clock()));
+export function revokeAccessToken(database: ActingDatabase, id: number): Promise<number> {
+  return change(database, (db, record) => revoke(db, record, id, database.clock()));
+}
+
+/** Revokes a token of the user's own. @throws Refused when they have none of that id */
+export async function revokeOwnToken(database: ActingDatabase, user: string, id: number): Promise<void> {
+  await change(database, async (db, record) => {
+    const { id: account } = await accountNamed(db, user, 'user');
+    if ((await findTokenOwner(db, id)) !== account) throw new Refused('you have no such token');
+    await revoke(db, record, id, database.clock());
+  });
+}
+
+async function revoke(db: Db, record: Recorder, id: number, now: number): Promise<number> {
+  for (const token of await setRevoked(db, id, now)) {
+    await record('token.revoke', { token, ...(token !== id && { madeBy: id }) });
+  }
+  const since = await findRevocation(db, id);
   if (since === undefined) throw new Refused(`there is no token ${id} (berth token list shows them)`);
   return since;
 }

@@ -1,11 +1,51 @@
+import type { AuditAction } from '../audit/actions.ts';
+import { type Actor, type NewChange, recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { lockAccounts } from '../db/locks.ts';
 import type { Db } from '../db/prepare.ts';
 
-/** Makes one change after the other to who there is: what a rule has looked at is still so when the change is made. */
-export function change<T>(database: Database, work: (db: Db) => Promise<T>): Promise<T> {
-  return database.transaction(async (db) => {
+/** A database with the actor of what is changed in it. */
+export interface ActingDatabase extends Database {
+  readonly by: Actor;
+}
+
+export function actAs(database: Database, by: Actor): ActingDatabase {
+  return { ...database, by };
+}
+
+/** Records a change in the transaction that makes it; `detail` without secrets. */
+export type Recorder = (
+  kind: AuditAction,
+  detail?: Readonly<Record<string, unknown>>,
+  subject?: Pick<NewChange, 'repository' | 'repositoryId'>,
+) => Promise<void>;
+
+export function recorderIn(db: Db, { by, clock }: Pick<ActingDatabase, 'by' | 'clock'>): Recorder {
+  return (kind, detail, subject) => recordChange(db, by, { kind, detail, ...subject }, clock());
+}
+
+/** Runs `work` in a transaction, with the recorder of what it changes. */
+export function recording<T>(
+  database: ActingDatabase,
+  work: (db: Db, record: Recorder) => Promise<T>,
+): Promise<T> {
+  return database.transaction((db) => work(db, recorderIn(db, database)));
+}
+
+/** {@link recording} of accounts and their rights, one change after the other: what a rule has read stays so until the commit. */
+export function change<T>(
+  database: ActingDatabase,
+  work: (db: Db, record: Recorder) => Promise<T>,
+): Promise<T> {
+  return recording(database, async (db, record) => {
     await lockAccounts(db);
-    return work(db);
+    return work(db, record);
   });
+}
+
+/** Those of the wanted values that are given and differ from the present ones. */
+export function differences<T extends object>(present: { [K in keyof T]-?: unknown }, wanted: T): Partial<T> {
+  const given = Object.entries(wanted) as [keyof T, unknown][];
+  const changed = given.filter(([name, value]) => value !== undefined && value !== present[name]);
+  return Object.fromEntries(changed) as Partial<T>;
 }

@@ -145,15 +145,15 @@ for (const { name, open } of dialects) {
   test(`${name}: what the sign-on provider calls somebody is for them alone, also where their account has another name`, async (t) => {
     const database = await open(t);
     const person = { issuer: 'https://sso.example', subject: 's-1', mail: undefined, groups: undefined };
-    const { account, name: own } = await signOn(database, { ...person, username: 'jane' });
+    const { account, name: own } = await signOn(database, { ...person, username: 'jane' }, {});
     const jane: Principal = { kind: 'user', id: account, name: own };
     assert.equal(await claimable(database, 'jane/app'), undefined);
     const early = new UserClaim('jane-doe' as Namespace, await makeUser(database, 'mallory'), 3);
-    await signOn(database, { ...person, username: 'Jane-Doe@example.com' });
+    await signOn(database, { ...person, username: 'Jane-Doe@example.com' }, {});
     assert.equal(await claimable(database, 'jane-doe/app'), undefined);
     await assert.rejects(make(database, early), denied);
     assert.ok(await claimable(database, 'jane-doe/app', jane));
-    await signOn(database, { ...person, username: undefined });
+    await signOn(database, { ...person, username: undefined }, {});
     assert.ok(await claimable(database, 'jane-doe/app'), 'nobody is called so any more');
   });
 

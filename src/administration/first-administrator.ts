@@ -2,10 +2,11 @@
 
 import { Refused } from '../access/refused.ts';
 import { findAccount } from '../db/accounts.ts';
+import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { countEnabledAdministrators, insertUser } from '../db/users.ts';
 import { addAccount, parseNewName } from './accounts.ts';
-import { change } from './change.ts';
+import { actAs, change } from './change.ts';
 import { hashNewPassword, randomPassword } from './new-password.ts';
 
 export interface FirstAdministrator {
@@ -29,7 +30,7 @@ export async function makeFirstAdministrator(
   const password = given.password === undefined ? randomPassword() : undefined;
   const hash = await hashNewPassword(given.password ?? (password as string));
   const now = database.clock();
-  return change(database, async (db) => {
+  return change(actAs(database, system), async (db, record) => {
     if ((await countEnabledAdministrators(db)) > 0) return undefined;
     if ((await findAccount(db, name)) !== undefined) {
       throw new Refused(
@@ -40,6 +41,7 @@ export async function makeFirstAdministrator(
     }
     const id = await addAccount(db, { name, kind: 'user' }, now);
     await insertUser(db, id, { mail: null, password: hash, administrator: true, tokenOnly: false }, now);
+    await record('user.create', { user: name, administrator: true, tokenOnly: false });
     return { name, password };
   });
 }

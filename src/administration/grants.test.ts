@@ -5,8 +5,8 @@ import { dialects, makeRepository } from '../../test/support/databases.ts';
 import { refused } from '../../test/support/refused.ts';
 import { loadEntitlements, rightsOn } from '../access/entitlements.ts';
 import { findAccount } from '../db/accounts.ts';
-import type { Database } from '../db/database.ts';
 import { type AccountName, parseName } from '../oci/name.ts';
+import type { ActingDatabase } from './change.ts';
 import type { GranteeName } from './grantee.ts';
 import { grantsOf, removeGrant, setGrant } from './grants.ts';
 import { createOrganisation, deleteOrganisation } from './organisations.ts';
@@ -18,8 +18,8 @@ const dev: GranteeName = { kind: 'team', name: 'acme/dev' };
 const robot: GranteeName = { kind: 'robot', name: 'acme+ci' };
 
 /** alice, and acme with a team and a robot, at a time that stands still. */
-async function prepared(opened: Database): Promise<Database> {
-  const database: Database = { ...opened, clock: () => now, read: opened.read };
+async function prepared(opened: ActingDatabase): Promise<ActingDatabase> {
+  const database: ActingDatabase = { ...opened, clock: () => now, read: opened.read };
   await makeUser(database, 'alice');
   const acme = await makeOrganisation(database, 'acme');
   await makeRobot(database, 'acme+ci', acme);

@@ -7,7 +7,7 @@ import type { Db } from '../db/prepare.ts';
 import { listSummaries } from '../db/repository-ranges.ts';
 import type { Role } from '../db/schema.ts';
 import { asNamespace } from '../oci/name.ts';
-import { change } from './change.ts';
+import { type ActingDatabase, change } from './change.ts';
 import { type GranteeName, granteeNamed } from './grantee.ts';
 import { parsePattern } from './parse-pattern.ts';
 
@@ -18,14 +18,18 @@ import { parsePattern } from './parse-pattern.ts';
  * @throws Refused
  */
 export function setGrant(
-  database: Database,
+  database: ActingDatabase,
   grant: { readonly pattern: string; readonly grantee: GranteeName; readonly role: Role },
 ): Promise<{ readonly warning: string | undefined }> {
   const pattern = parsePattern(grant.pattern);
   checkNamespace(pattern);
-  return change(database, async (db) => {
+  return change(database, async (db, record) => {
+    const { role } = grant;
+    const { kind, name } = grant.grantee;
     const grantee = await granteeNamed(db, grant.grantee);
-    await upsertGrant(db, { pattern, grantee, role: grant.role }, database.clock());
+    const before = (await listGrants(db, grantee)).find((one) => one.pattern === pattern);
+    await upsertGrant(db, { pattern, grantee, role }, database.clock());
+    if (before?.role !== role) await record('grant.set', { pattern, [kind]: name, role });
     return { warning: await whyNothingMatches(db, pattern) };
   });
 }
@@ -60,10 +64,16 @@ async function whyNothingMatches(db: Db, pattern: Pattern): Promise<string | und
 }
 
 /** @throws Refused */
-export async function removeGrant(database: Database, pattern: string, name: GranteeName): Promise<void> {
-  await change(database, async (db) => {
+export async function removeGrant(
+  database: ActingDatabase,
+  pattern: string,
+  name: GranteeName,
+): Promise<void> {
+  await change(database, async (db, record) => {
     const grantee = await granteeNamed(db, name);
-    if (await deleteGrant(db, pattern, grantee)) return;
+    if (await deleteGrant(db, pattern, grantee)) {
+      return record('grant.remove', { pattern, [name.kind]: name.name });
+    }
     const others = (await listGrants(db, grantee)).map((grant) => grant.pattern);
     const instead = others.length === 0 ? 'there is none' : `there is one for ${others.join(', ')}`;
     throw new Refused(`${name.kind} ${name.name} has no grant for ${pattern}: ${instead}`);

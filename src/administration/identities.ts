@@ -1,12 +1,11 @@
 // Which users are whom the sign-on provider knows.
 
 import { Refused } from '../access/refused.ts';
-import type { Database } from '../db/database.ts';
 import { deleteIdentity, findIdentity, insertIdentity, listIdentities } from '../db/identities.ts';
 import type { Db } from '../db/prepare.ts';
 import { isStorable } from '../db/storable.ts';
 import { accountNamed } from './accounts.ts';
-import { change } from './change.ts';
+import { type ActingDatabase, change } from './change.ts';
 
 /** A person, as the issuer's ID tokens name them: `iss` and `sub`, letter for letter. */
 export interface SignOnIdentity {
@@ -30,7 +29,7 @@ export type Condition = (db: Db) => Promise<void>;
  * @throws IdentityTaken when it belongs to another user; Refused; what the condition throws
  */
 export function linkIdentity(
-  database: Database,
+  database: ActingDatabase,
   user: string,
   { issuer, subject }: SignOnIdentity,
   condition?: Condition,
@@ -45,7 +44,7 @@ export function linkIdentity(
       );
     }
   }
-  return change(database, async (db) => {
+  return change(database, async (db, record) => {
     await condition?.(db);
     const account = await accountNamed(db, user, 'user');
     const known = await findIdentity(db, issuer, subject);
@@ -57,22 +56,24 @@ export function linkIdentity(
       throw new Refused(`${account.name} has ${most} sign-on identities already: unlink one first`);
     }
     await insertIdentity(db, issuer, subject, account.id);
+    await record('user.link', { user: account.name, issuer, subject });
     return true;
   });
 }
 
 /** Nobody signs on as the user by it any more, and what began with it ends. @throws Refused when it is none of the user's */
 export function unlinkIdentity(
-  database: Database,
+  database: ActingDatabase,
   user: string,
   { issuer, subject }: SignOnIdentity,
 ): Promise<void> {
-  return change(database, async (db) => {
+  return change(database, async (db, record) => {
     const account = await accountNamed(db, user, 'user');
     if (!(await deleteIdentity(db, account.id, issuer, subject))) {
       throw new Refused(
         `${account.name} has no such sign-on identity (berth user identities ${account.name} shows them)`,
       );
     }
+    await record('user.unlink', { user: account.name, issuer, subject });
   });
 }

@@ -3,12 +3,11 @@
 import { Refused } from '../access/refused.ts';
 import { reserved } from '../access/reserved.ts';
 import { insertAccount } from '../db/accounts.ts';
-import type { Database } from '../db/database.ts';
 import { findUser, insertUser } from '../db/users.ts';
 import { quote } from '../oci/digest.ts';
 import type { Namespace } from '../oci/name.ts';
 import { nearestName, parseNewName } from './accounts.ts';
-import { change } from './change.ts';
+import { type ActingDatabase, change } from './change.ts';
 import { parseHtpasswd, whyUnsupported } from './htpasswd.ts';
 import { shellWord } from './text.ts';
 
@@ -45,7 +44,7 @@ interface Wanted {
 
 /** All or nothing. @throws Refused: what cannot be imported, line by line, and what to do about it */
 export async function importHtpasswd(
-  database: Database,
+  database: ActingDatabase,
   text: string,
   { administrators = [], skipUnsupported = false, renames = new Map() }: ImportOptions = {},
 ): Promise<Imported> {
@@ -60,7 +59,7 @@ export async function importHtpasswd(
     }
   }
   const now = database.clock();
-  return change(database, async (db) => {
+  return change(database, async (db, record) => {
     const imported: string[] = [];
     const existing: string[] = [];
     for (const [name, password] of users) {
@@ -76,6 +75,13 @@ export async function importHtpasswd(
       } else {
         existing.push(name);
       }
+    }
+    if (imported.length > 0) {
+      await record('user.import', {
+        users: imported,
+        ...(administrators.length > 0 && { administrators }),
+        ...(renames.size > 0 && { renamed: Object.fromEntries(renames) }),
+      });
     }
     return { imported, existing, skipped };
   });

@@ -1,15 +1,12 @@
 // What somebody is shown of their own account.
 
 import { isInForce } from '../access/origin.ts';
-import { Refused } from '../access/refused.ts';
-import { type AccessTokenRow, findTokenOwner, listUsableTokens } from '../db/access-tokens.ts';
+import { type AccessTokenRow, listUsableTokens } from '../db/access-tokens.ts';
 import type { Database } from '../db/database.ts';
 import { type IdentityRow, listIdentities } from '../db/identities.ts';
 import { listMemberships, type Member } from '../db/members.ts';
 import { listTeamsOf, type TeamOfUser } from '../db/team-members.ts';
 import { findUserById, type User } from '../db/users.ts';
-import { revokeAccessToken } from './access-tokens.ts';
-import { accountNamed } from './accounts.ts';
 
 export interface Overview {
   readonly user: User;
@@ -48,11 +45,4 @@ export async function overviewOf(
     identities: await listIdentities(database.read, account),
     tokens: tokens.filter((token) => isInForce(token, moment)).toReversed(),
   };
-}
-
-/** Ends a token of the user's own. @throws Refused when they have none of that id */
-export async function endOwnToken(database: Database, name: string, id: number): Promise<void> {
-  const { id: account } = await accountNamed(database.read, name, 'user');
-  if ((await findTokenOwner(database.read, id)) !== account) throw new Refused('you have no such token');
-  await revokeAccessToken(database, id);
 }

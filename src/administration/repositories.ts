@@ -11,6 +11,7 @@ import { listSummaries, type RepositorySummary } from '../db/repository-ranges.t
 import type { Visibility } from '../db/schema.ts';
 import { quote } from '../oci/digest.ts';
 import { asName, type RepositoryName } from '../oci/name.ts';
+import { type ActingDatabase, recording } from './change.ts';
 import { type Access, whoMay } from './who-may.ts';
 
 /** @throws Refused */
@@ -62,25 +63,28 @@ export async function accessTo({ read }: Pick<Database, 'read'>, text: string): 
  * @throws Refused
  */
 export async function changeVisibility(
-  database: Database,
+  database: ActingDatabase,
   text: string,
   visibility: Visibility,
 ): Promise<boolean> {
   const name = parseRepositoryName(text);
-  return database.transaction(async (db) => {
-    const found = await findRepository(db, name);
-    const id = found ?? (await findOrCreateRepository(db, name, database.clock()));
-    await setVisibility(db, id, visibility);
+  return recording(database, async (db, record) => {
+    const found = await findRepositoryRow(db, name);
+    if (found?.visibility === visibility) return false;
+    const repositoryId = found?.id ?? (await findOrCreateRepository(db, name, database.clock()));
+    await setVisibility(db, repositoryId, visibility);
+    await record('repository.update', { visibility }, { repository: name, repositoryId });
     return found === undefined;
   });
 }
 
 /** Deletes the repository with all that it holds; what was granted by its name stays. @throws Refused */
-export async function removeRepository(database: Database, text: string): Promise<void> {
+export async function removeRepository(database: ActingDatabase, text: string): Promise<void> {
   const name = parseRepositoryName(text);
-  await database.transaction(async (db) => {
+  await recording(database, async (db, record) => {
     const id = await findRepository(db, name);
-    if (id === undefined) throw unknown(name);
-    await deleteRepository(db, id, database.clock());
+    // Another may have deleted it while this waited for it.
+    if (id === undefined || !(await deleteRepository(db, id, database.clock()))) throw unknown(name);
+    await record('repository.delete', undefined, { repository: name, repositoryId: id });
   });
 }

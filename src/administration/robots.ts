@@ -1,38 +1,45 @@
 import { Refused } from '../access/refused.ts';
 import { deleteAccount, setDisabled } from '../db/accounts.ts';
-import type { Database } from '../db/database.ts';
 import { quote } from '../oci/digest.ts';
 import { asRobotName } from '../oci/name.ts';
 import { accountNamed, addAccount } from './accounts.ts';
-import { change } from './change.ts';
+import { type ActingDatabase, change } from './change.ts';
 
 /** The new robot's id; `acme+deploy` works for `acme`. @throws Refused */
-export async function createRobot(database: Database, text: string): Promise<number> {
+export async function createRobot(database: ActingDatabase, text: string): Promise<number> {
   const robot = asRobotName(text);
   if (robot === undefined) {
     throw new Refused(
       `${quote(text)} cannot be a robot: its name is that of the user or organisation it works for, a plus and its own, such as acme+deploy`,
     );
   }
-  return change(database, async (db) => {
+  return change(database, async (db, record) => {
     const owner = await accountNamed(db, robot.namespace, 'organisation', 'user');
-    return addAccount(db, { name: robot.name, kind: 'robot', ownerId: owner.id }, database.clock());
+    const account = { name: robot.name, kind: 'robot', ownerId: owner.id } as const;
+    const id = await addAccount(db, account, database.clock());
+    await record('robot.create', { robot: robot.name });
+    return id;
   });
 }
 
 /** What is left out stays as it is. @throws Refused */
 export async function changeRobot(
-  database: Database,
+  database: ActingDatabase,
   name: string,
   { disabled }: { readonly disabled?: boolean },
 ): Promise<void> {
-  await change(database, async (db) => {
-    const { id } = await accountNamed(db, name, 'robot');
-    if (disabled !== undefined) await setDisabled(db, id, disabled ? database.clock() : null);
+  await change(database, async (db, record) => {
+    const { id, disabledAt } = await accountNamed(db, name, 'robot');
+    if (disabled === undefined || disabled === (disabledAt !== null)) return;
+    await setDisabled(db, id, disabled ? database.clock() : null);
+    await record('robot.update', { robot: name, disabled });
   });
 }
 
 /** @throws Refused */
-export async function deleteRobot(database: Database, name: string): Promise<void> {
-  await change(database, async (db) => deleteAccount(db, await accountNamed(db, name, 'robot')));
+export async function deleteRobot(database: ActingDatabase, name: string): Promise<void> {
+  await change(database, async (db, record) => {
+    await deleteAccount(db, await accountNamed(db, name, 'robot'));
+    await record('robot.delete', { robot: name });
+  });
 }

@@ -15,7 +15,7 @@ async function setUp(t: TestContext, dialect: (typeof dialects)[number]) {
   const database = await dialect.open(t);
   const enter = (claims: Partial<Person>, administratorsGroup?: string) => {
     const person = { issuer, subject: 's-1', username: 'alice', mail: undefined, groups: undefined };
-    return signOn(database, { ...person, ...claims }, { administratorsGroup });
+    return signOn(database, { ...person, ...claims }, {}, { administratorsGroup });
   };
   const user = (name = 'alice') => findUser(database.read, name as Namespace);
   return { database, enter, user };

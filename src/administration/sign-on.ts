@@ -1,25 +1,23 @@
 // People whom the sign-on provider vouches for: which account is theirs, and what their groups make of it.
 
+import { actorOf, type RequestOrigin } from '../access/actor.ts';
+import { signedOnIdentity } from '../access/identity.ts';
 import { Refused } from '../access/refused.ts';
 import { type Account, findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
-import {
-  findIdentity,
-  findTeamsOfGroups,
-  insertIdentity,
-  leaveTeamsOfGroups,
-  renameIdentity,
-} from '../db/identities.ts';
+import { findIdentity, findTeamsOfGroups, insertIdentity, renameIdentity } from '../db/identities.ts';
+import { lockAccounts } from '../db/locks.ts';
 import { findMemberRole, setMember } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
 import { holdsManifests } from '../db/repositories.ts';
 import { isStorable } from '../db/storable.ts';
-import { addTeamMember } from '../db/team-members.ts';
+import { addTeamMember, listTeamsOf, removeTeamMember } from '../db/team-members.ts';
 import { countEnabledAdministrators, findUserById, insertUser, type User, updateUser } from '../db/users.ts';
 import type { Namespace } from '../oci/name.ts';
 import { addAccount, nearestName, parseNewName, startAnew } from './accounts.ts';
-import { change } from './change.ts';
+import { differences, type Recorder, recorderIn } from './change.ts';
 import { parseMail, shellWord } from './text.ts';
+import type { UserChanges } from './users.ts';
 
 /** What a provider says of somebody; claims as it sent them. */
 export interface Person {
@@ -57,6 +55,7 @@ export interface SignOnOptions {
 export async function signOn(
   database: Database,
   person: Person,
+  request: RequestOrigin,
   { administratorsGroup, passwordLogin = false }: SignOnOptions = {},
 ): Promise<SignedOn> {
   if (!isStorable(person.issuer) || !isStorable(person.subject)) {
@@ -66,13 +65,24 @@ export async function signOn(
   }
   const groups = groupsOf(person.groups);
   const mail = mailOf(person.mail);
-  return change(database, async (db) => {
-    const { user, identity } = await userOf(db, person, passwordLogin, database.clock());
-    if (mail !== undefined && mail !== user.mail) await updateUser(db, user.id, { mail });
-    await joinTeams(db, user.id, groups);
+  return database.transaction(async (db) => {
+    await lockAccounts(db);
+    const { user, identity, isNew } = await userOf(db, person, passwordLogin, database.clock());
+    const { id, name: userName } = user;
+    const by = actorOf(signedOnIdentity(id, userName), request);
+    const record = recorderIn(db, { by, clock: database.clock });
+    if (isNew) {
+      const { issuer, subject } = person;
+      await record('user.create', { user: userName, issuer, subject });
+    }
+    await joinTeams(db, user, groups, record);
     const wanted =
       administratorsGroup === undefined ? user.administrator : groups.includes(administratorsGroup);
-    const keptAdministrator = !(await setAdministrator(db, user, wanted));
+    const keptAdministrator = user.administrator && !wanted && (await countEnabledAdministrators(db)) === 1;
+    const administrator = wanted || keptAdministrator;
+    const changed: UserChanges = differences(user, { ...(mail !== undefined && { mail }), administrator });
+    await updateUser(db, id, changed);
+    if (Object.keys(changed).length > 0) await record('user.update', { user: userName, ...changed });
     return { account: user.id, name: user.name, identity, keptAdministrator };
   });
 }
@@ -82,7 +92,7 @@ async function userOf(
   { issuer, subject, username }: Person,
   passwordLogin: boolean,
   now: number,
-): Promise<{ user: User; identity: number }> {
+): Promise<{ user: User; identity: number; isNew: boolean }> {
   const known = await findIdentity(db, issuer, subject);
   const { id, account } = known ?? (await addUser(db, { issuer, subject, username }, passwordLogin, now));
   await renameIdentity(db, id, nameOf(username) ?? null);
@@ -90,7 +100,7 @@ async function userOf(
   if (user.disabledAt !== null) {
     throw new Refused(`the account ${user.name} is disabled: ask an administrator of this registry`);
   }
-  return { user, identity: id };
+  return { user, identity: id, isNew: known === undefined };
 }
 
 /** An account that somebody else has is never given to whoever the provider calls the same. */
@@ -156,21 +166,22 @@ function mailOf(claim: unknown): string | undefined {
   }
 }
 
-/** In the place of the teams of the last time: who has left a group has left its teams. */
-async function joinTeams(db: Db, account: number, groups: readonly string[]): Promise<void> {
-  await leaveTeamsOfGroups(db, account);
-  for (const { id, organisation } of await findTeamsOfGroups(db, groups)) {
-    if ((await findMemberRole(db, organisation, account)) === undefined) {
-      await setMember(db, organisation, account, 'none');
-    }
-    await addTeamMember(db, id, account, 'sso');
+/** Puts the user into the teams of their groups, and takes them out of those of groups that they have left. */
+async function joinTeams(db: Db, user: User, groups: readonly string[], record: Recorder): Promise<void> {
+  const before = (await listTeamsOf(db, user.id)).filter(({ source }) => source === 'sso');
+  const now = await findTeamsOfGroups(db, groups);
+  for (const { id, organisation, name } of before) {
+    if (now.some((team) => team.id === id)) continue;
+    await removeTeamMember(db, id, user.id, 'sso');
+    await record('team.member.remove', { team: `${organisation}/${name}`, user: user.name, source: 'sso' });
   }
-}
-
-/** False when the user stays the only administrator. */
-async function setAdministrator(db: Db, user: User, wanted: boolean): Promise<boolean> {
-  if (wanted === user.administrator) return true;
-  if (!wanted && (await countEnabledAdministrators(db)) === 1) return false;
-  await updateUser(db, user.id, { administrator: wanted });
-  return true;
+  for (const { id, organisationId, organisation, name } of now) {
+    if ((await findMemberRole(db, organisationId, user.id)) === undefined) {
+      await setMember(db, organisationId, user.id, 'none');
+      await record('member.set', { organisation, user: user.name, role: 'none' });
+    }
+    if (await addTeamMember(db, id, user.id, 'sso')) {
+      await record('team.member.add', { team: `${organisation}/${name}`, user: user.name, source: 'sso' });
+    }
+  }
 }

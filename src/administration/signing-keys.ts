@@ -1,5 +1,4 @@
 import { makeSigningKey } from '../access/tokens/signing-keys.ts';
-import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';
 import {
   deleteSigningKeysBut,
@@ -9,6 +8,7 @@ import {
   retireSigningKeysBut,
 } from '../db/signing-keys.ts';
 import { longestTrust } from '../db/trusts.ts';
+import { type ActingDatabase, type Recorder, recording } from './change.ts';
 
 /** How long what keys sign is good for, in milliseconds. */
 export interface TokenLifetimes {
@@ -26,31 +26,39 @@ const margin = 60_000;
  * @returns the new key's id, and those of the keys that were removed
  */
 export async function rotateSigningKeys(
-  database: Database,
+  database: ActingDatabase,
   { revoke, ...lifetimes }: TokenLifetimes & { readonly revoke: boolean },
 ): Promise<{ id: string; removed: string[] }> {
   const made = await makeSigningKey();
   const now = database.clock();
-  const removed = await database.transaction(async (db) => {
+  const removed = await recording(database, async (db, record) => {
     await lockSigningKeys(db);
     await insertSigningKey(db, { ...made, now });
-    if (revoke) return deleteSigningKeysBut(db, made.id);
+    await record('key.rotate', { key: made.id });
+    if (revoke) return recordDeleted(record, await deleteSigningKeysBut(db, made.id));
     await retireSigningKeysBut(db, made.id, now);
-    return removeEnded(db, lifetimes, now);
+    return recordDeleted(record, await deleteEnded(db, lifetimes, now));
   });
   return { id: made.id, removed };
 }
 
 /** Removes the keys that signed no token which could still be good; their ids. */
 export async function removeEndedSigningKeys(
-  database: Database,
+  database: ActingDatabase,
   lifetimes: TokenLifetimes,
 ): Promise<string[]> {
   const now = database.clock();
-  return database.transaction((db) => removeEnded(db, lifetimes, now));
+  return recording(database, async (db, record) =>
+    recordDeleted(record, await deleteEnded(db, lifetimes, now)),
+  );
 }
 
-async function removeEnded(
+async function recordDeleted(record: Recorder, keys: string[]): Promise<string[]> {
+  for (const key of keys) await record('key.delete', { key });
+  return keys;
+}
+
+async function deleteEnded(
   db: Db,
   { tokenLifetime, refreshLifetime }: TokenLifetimes,
   now: number,

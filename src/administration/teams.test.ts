@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, makeUser } from '../../test/support/databases.ts';
 import { refused } from '../../test/support/refused.ts';
-import type { Database } from '../db/database.ts';
 import { addTeamMember, listTeamMembers } from '../db/team-members.ts';
+import type { ActingDatabase } from './change.ts';
 import { createOrganisation, setOrganisationMember } from './organisations.ts';
 import { addToTeam, changeTeam, createTeam, removeFromTeam, removeTeam, teamNamed } from './teams.ts';
 
-async function prepared(database: Database): Promise<{ alice: number; team: number }> {
+async function prepared(database: ActingDatabase): Promise<{ alice: number; team: number }> {
   const alice = await makeUser(database, 'alice');
   await createOrganisation(database, { name: 'acme', admin: 'alice' });
   return { alice, team: await createTeam(database, 'acme/dev') };

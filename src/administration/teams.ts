@@ -1,6 +1,5 @@
 import { Refused } from '../access/refused.ts';
 import type { Account } from '../db/accounts.ts';
-import type { Database } from '../db/database.ts';
 import { findMemberRole } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
 import { addTeamMember, listTeamMembers, removeTeamMember } from '../db/team-members.ts';
@@ -8,7 +7,7 @@ import { deleteTeam, findTeam, insertTeam, setTeamGroup, type Team } from '../db
 import { quote } from '../oci/digest.ts';
 import { asNamespace } from '../oci/name.ts';
 import { accountNamed, nameRule } from './accounts.ts';
-import { change } from './change.ts';
+import { type ActingDatabase, change } from './change.ts';
 import { parseLine } from './text.ts';
 
 /** `acme/dev`. @throws Refused */
@@ -33,30 +32,34 @@ export async function teamNamed(db: Db, path: string): Promise<Team & { readonly
 
 /** The new team's id. `group`: of the sign-on provider, whose members are in the team. @throws Refused */
 export function createTeam(
-  database: Database,
+  database: ActingDatabase,
   path: string,
   { group }: { readonly group?: string } = {},
 ): Promise<number> {
-  return change(database, async (db) => {
+  return change(database, async (db, record) => {
     const { organisation: owner, name } = parsePath(path);
     const organisation = await accountNamed(db, owner, 'organisation');
     if (asNamespace(name) === undefined) throw new Refused(`${quote(name)} cannot be a team: ${nameRule}`);
     const team = { organisation: organisation.id, name, group: parseGroup(group ?? null) };
     const id = await insertTeam(db, team, database.clock());
     if (id === undefined) throw new Refused(`${organisation.name} has a team ${name} already`);
+    await record('team.create', { team: path, group });
     return id;
   });
 }
 
 /** What is left out stays as it is; no group is `null`. @throws Refused */
 export async function changeTeam(
-  database: Database,
+  database: ActingDatabase,
   path: string,
   { group }: { readonly group?: string | null },
 ): Promise<void> {
-  await change(database, async (db) => {
-    const { id } = await teamNamed(db, path);
-    if (group !== undefined) await setTeamGroup(db, id, parseGroup(group));
+  await change(database, async (db, record) => {
+    const team = await teamNamed(db, path);
+    const wanted = group === undefined ? team.group : parseGroup(group);
+    if (wanted === team.group) return;
+    await setTeamGroup(db, team.id, wanted);
+    await record('team.update', { team: path, group: wanted });
   });
 }
 
@@ -65,13 +68,16 @@ function parseGroup(group: string | null): string | null {
 }
 
 /** @throws Refused */
-export async function removeTeam(database: Database, path: string): Promise<void> {
-  await change(database, async (db) => deleteTeam(db, (await teamNamed(db, path)).id));
+export async function removeTeam(database: ActingDatabase, path: string): Promise<void> {
+  await change(database, async (db, record) => {
+    await deleteTeam(db, (await teamNamed(db, path)).id);
+    await record('team.delete', { team: path });
+  });
 }
 
 /** @throws Refused */
-export function addToTeam(database: Database, path: string, user: string): Promise<void> {
-  return change(database, async (db) => {
+export function addToTeam(database: ActingDatabase, path: string, user: string): Promise<void> {
+  return change(database, async (db, record) => {
     const { id, organisation } = await teamNamed(db, path);
     const account = await accountNamed(db, user, 'user');
     if ((await findMemberRole(db, organisation.id, account.id)) === undefined) {
@@ -79,16 +85,20 @@ export function addToTeam(database: Database, path: string, user: string): Promi
         `${user} is no member of ${organisation.name}, and only members can be in its teams: add ${user} first (berth org member add ${organisation.name} ${user})`,
       );
     }
-    await addTeamMember(db, id, account.id, 'local');
+    if (await addTeamMember(db, id, account.id, 'local')) {
+      await record('team.member.add', { team: path, user });
+    }
   });
 }
 
 /** Takes back that somebody put the user there; whom a group has put there stays. @throws Refused */
-export function removeFromTeam(database: Database, path: string, user: string): Promise<void> {
-  return change(database, async (db) => {
+export function removeFromTeam(database: ActingDatabase, path: string, user: string): Promise<void> {
+  return change(database, async (db, record) => {
     const { id, group } = await teamNamed(db, path);
     const account = await accountNamed(db, user, 'user');
-    if (await removeTeamMember(db, id, account.id, 'local')) return;
+    if (await removeTeamMember(db, id, account.id, 'local')) {
+      return record('team.member.remove', { team: path, user });
+    }
     const bySignOn = (await listTeamMembers(db, id)).some((member) => member.id === account.id);
     throw new Refused(
       bySignOn

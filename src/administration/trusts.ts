@@ -1,42 +1,43 @@
 import type { ClaimRules } from '../access/login/claim-rules.ts';
 import { Refused } from '../access/refused.ts';
-import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';
 import { deleteTrust, findTrust, insertTrust, listTrusts, type Trust, updateTrust } from '../db/trusts.ts';
 import { quote } from '../oci/digest.ts';
 import { asNamespace, type Namespace } from '../oci/name.ts';
 import { accountNamed, nameRule } from './accounts.ts';
-import { change } from './change.ts';
+import { type ActingDatabase, change } from './change.ts';
 import { parseTerms, type TrustRequest } from './trust-terms.ts';
 
 const usual = { lifetime: 3_600_000, keys: null, ownIssuer: false };
 
 /** @throws Refused */
 export function createTrust(
-  database: Database,
+  database: ActingDatabase,
   organisation: string,
   name: string,
   request: Omit<TrustRequest, keyof typeof usual> & Partial<TrustRequest>,
 ): Promise<Trust> {
-  return change(database, async (db) => {
+  return change(database, async (db, record) => {
     const { id } = await accountNamed(db, organisation, 'organisation');
     if (asNamespace(name) === undefined) throw new Refused(`${quote(name)} cannot be a trust: ${nameRule}`);
     const terms = parseTerms(organisation as Namespace, { ...usual, ...request });
     if (!(await insertTrust(db, id, name, terms, database.clock()))) {
       throw new Refused(`${organisation} has a trust ${name} already: change it with berth trust set`);
     }
-    return (await trustNamed(db, organisation, name)) as Trust;
+    const trust = await trustNamed(db, organisation, name);
+    await record('trust.create', termsOf(trust));
+    return trust;
   });
 }
 
 /** What is left out stays as it is; jobs that were let in before have to log in again. @throws Refused */
 export function changeTrust(
-  database: Database,
+  database: ActingDatabase,
   organisation: string,
   name: string,
   request: Partial<TrustRequest>,
 ): Promise<Trust> {
-  return change(database, async (db) => {
+  return change(database, async (db, record) => {
     const trust = await trustNamed(db, organisation, name);
     const { issuer, audience, keys, lifetime } = trust;
     const claims = JSON.parse(trust.claims) as ClaimRules;
@@ -45,13 +46,22 @@ export function changeTrust(
     const before = { issuer, audience, keys, lifetime, claims, ownIssuer, scopes: trust.scopes.split(' ') };
     const terms = parseTerms(trust.organisation, { ...before, ...request });
     await updateTrust(db, trust.id, terms, Math.max(database.clock(), trust.updatedAt + 1));
-    return trustNamed(db, organisation, name);
+    const changed = await trustNamed(db, organisation, name);
+    await record('trust.update', termsOf(changed));
+    return changed;
   });
 }
 
 /** Whoever it let in is out at once. @throws Refused */
-export function removeTrust(database: Database, organisation: string, name: string): Promise<void> {
-  return change(database, async (db) => deleteTrust(db, (await trustNamed(db, organisation, name)).id));
+export function removeTrust(database: ActingDatabase, organisation: string, name: string): Promise<void> {
+  return change(database, async (db, record) => {
+    await deleteTrust(db, (await trustNamed(db, organisation, name)).id);
+    await record('trust.delete', { organisation, trust: name });
+  });
+}
+
+function termsOf({ organisation, name, issuer, audience, claims, scopes, lifetime }: Trust) {
+  return { organisation, trust: name, issuer, audience, claims, scopes, lifetime };
 }
 
 /** @throws Refused when there is no such trust */

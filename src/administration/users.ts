@@ -1,6 +1,5 @@
 import { Refused } from '../access/refused.ts';
 import { setDefaultVisibility, setDisabled } from '../db/accounts.ts';
-import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';
 import type { Visibility } from '../db/schema.ts';
 import {
@@ -8,10 +7,11 @@ import {
   findUserById,
   insertUser,
   setPassword,
+  type User,
   updateUser,
 } from '../db/users.ts';
 import { accountNamed, addAccount, deleteNamespace, parseNewName } from './accounts.ts';
-import { change } from './change.ts';
+import { type ActingDatabase, change, differences } from './change.ts';
 import { hashNewPassword } from './new-password.ts';
 import { parseMail } from './text.ts';
 
@@ -26,15 +26,16 @@ export interface NewUser {
 }
 
 /** The new user's id. @throws Refused */
-export async function createUser(database: Database, user: NewUser): Promise<number> {
+export async function createUser(database: ActingDatabase, user: NewUser): Promise<number> {
   const name = parseNewName(user.name);
   const mail = user.mail === undefined ? null : parseMail(user.mail);
   const password = user.password === undefined ? null : await hashNewPassword(user.password);
   const { administrator = false, tokenOnly = false, defaultVisibility = 'private' } = user;
   const now = database.clock();
-  return change(database, async (db) => {
+  return change(database, async (db, record) => {
     const id = await addAccount(db, { name, kind: 'user', defaultVisibility }, now);
     await insertUser(db, id, { mail, password, administrator, tokenOnly }, now);
+    await record('user.create', { user: name, administrator, tokenOnly });
     return id;
   });
 }
@@ -52,24 +53,34 @@ export interface UserChanges {
 }
 
 /** @throws Refused */
-export async function changeUser(database: Database, name: string, changes: UserChanges): Promise<void> {
-  const { administrator, tokenOnly, disabled, defaultVisibility } = changes;
+export async function changeUser(
+  database: ActingDatabase,
+  name: string,
+  changes: UserChanges,
+): Promise<void> {
   const mail = typeof changes.mail === 'string' ? parseMail(changes.mail) : changes.mail;
   const password =
     typeof changes.password === 'string' ? await hashNewPassword(changes.password) : changes.password;
   const now = database.clock();
-  await change(database, async (db) => {
-    const { id } = await accountNamed(db, name, 'user');
+  await change(database, async (db, record) => {
+    const account = await accountNamed(db, name, 'user');
+    const { id } = account;
+    const before = (await findUserById(db, id)) as User;
+    const { password: _, ...others } = { ...changes, ...(mail !== undefined && { mail }) };
+    const present = { ...account, ...before, disabled: account.disabledAt !== null };
+    const changed = differences<Omit<UserChanges, 'password'>>(present, others);
+    const { disabled, defaultVisibility } = changed;
     await keepingAnAdministrator(db, name, async () => {
-      await updateUser(db, id, {
-        ...(mail !== undefined && { mail }),
-        ...(administrator !== undefined && { administrator }),
-        ...(tokenOnly !== undefined && { tokenOnly }),
-      });
+      await updateUser(db, id, changed);
       if (disabled !== undefined) await setDisabled(db, id, disabled ? now : null);
     });
-    if (password !== undefined) await setPassword(db, id, password, now);
     if (defaultVisibility !== undefined) await setDefaultVisibility(db, id, defaultVisibility);
+    if (password !== undefined && password !== before.password) {
+      await setPassword(db, id, password, now);
+      // That there is none any more, and never which it is.
+      await record('user.password', { user: name, ...(password === null && { password: 'none' }) });
+    }
+    if (Object.keys(changed).length > 0) await record('user.update', { user: name, ...changed });
   });
 }
 
@@ -80,24 +91,27 @@ export async function changeUser(database: Database, name: string, changes: User
  * @throws Refused when the password will not do, or was changed by somebody else in the meantime
  */
 export async function changeOwnPassword(
-  database: Database,
+  database: ActingDatabase,
   { id, since, password }: { readonly id: number; readonly since: number; readonly password: string },
 ): Promise<number> {
   const hash = await hashNewPassword(password);
-  return change(database, async (db) => {
-    if ((await findUserById(db, id))?.passwordChangedAt !== since) {
+  return change(database, async (db, record) => {
+    const user = await findUserById(db, id);
+    if (user?.passwordChangedAt !== since) {
       throw new Refused('your password was changed in the meantime');
     }
     await setPassword(db, id, hash, database.clock());
+    await record('user.password', { user: user.name });
     return (await findUserById(db, id))?.passwordChangedAt as number;
   });
 }
 
 /** @throws Refused */
-export function deleteUser(database: Database, name: string): Promise<void> {
-  return change(database, async (db) => {
+export function deleteUser(database: ActingDatabase, name: string): Promise<void> {
+  return change(database, async (db, record) => {
     const account = await accountNamed(db, name, 'user');
     await keepingAnAdministrator(db, name, () => deleteNamespace(db, account, database.clock()));
+    await record('user.delete', { user: name });
   });
 }
 

@@ -1,16 +1,18 @@
 // The page on which people see their account and make access tokens.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { actorOf } from '../access/actor.ts';
+import { signedOnIdentity } from '../access/identity.ts';
 import type { Logins } from '../access/login/logins.ts';
 import { formToken } from '../access/login/sessions.ts';
 import { Refused } from '../access/refused.ts';
-import { createAccessToken } from '../administration/access-tokens.ts';
-import { endOwnToken, overviewOf, userOf } from '../administration/overview.ts';
+import { createAccessToken, revokeOwnToken } from '../administration/access-tokens.ts';
+import { type ActingDatabase, actAs } from '../administration/change.ts';
+import { overviewOf, userOf } from '../administration/overview.ts';
 import { changeOwnPassword } from '../administration/users.ts';
-import type { AuditAction } from '../audit/actions.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { Database } from '../db/database.ts';
 import type { User } from '../db/users.ts';
-import { type ErrorCode, RegistryError } from '../oci/errors.ts';
+import { RegistryError } from '../oci/errors.ts';
 import {
   account,
   lifetimes,
@@ -21,7 +23,7 @@ import {
   tokenForm,
   tokens,
 } from './account-page.ts';
-import { type Browser, isByPassword, signedOnIdentity, type Visitor } from './browser.ts';
+import { type Browser, isByPassword, type Visitor } from './browser.ts';
 import { html } from './html.ts';
 import { sendPage } from './page.ts';
 import { accountPath } from './return-path.ts';
@@ -63,14 +65,13 @@ export function addAccount(
     if (days !== 'never' && !lifetimes.includes(Number(days)))
       throw new Refused('choose how long the token is good for');
     return trying(request, reply, visitor, async () => {
-      const { id, ...token } = await createAccessToken(database, {
+      const { id: _, ...token } = await createAccessToken(actingFor(request, visitor), {
         owner: { kind: 'user', name: visitor.name },
         name: form.get('name') ?? '',
         scopes: (form.get('scopes') ?? '').split(/\s/).filter((scope) => scope !== ''),
         lifetime: days === 'never' ? null : Number(days) * day,
         origin: visitor,
       });
-      record('token.create', request, visitor, { token: id });
       return send(request, reply, visitor, { token });
     });
   });
@@ -80,8 +81,7 @@ export function addAccount(
     const id = form.get('id') ?? '';
     if (!/^\d+$/.test(id) || id.length > maxTokenId) throw new Refused('you have no such token');
     return trying(request, reply, visitor, async () => {
-      await endOwnToken(database, visitor.name, Number(id));
-      record('token.revoke', request, visitor, { token: Number(id) });
+      await revokeOwnToken(actingFor(request, visitor), visitor.name, Number(id));
       return reply.redirect(accountPath, 303);
     });
   });
@@ -96,9 +96,8 @@ export function addAccount(
       if (password !== form.get('again')) throw new Refused('the new password was not typed twice alike');
       const since = await confirm(request, visitor, form.get('current') ?? '');
       const changed = await logins.inTurn(browser.addressOf(request), () =>
-        changeOwnPassword(database, { id: visitor.account, since, password }),
+        changeOwnPassword(actingFor(request, visitor), { id: visitor.account, since, password }),
       );
-      record('user.password', request, visitor, { user: visitor.name });
       await browser.signIn(request, reply, visitor.account, { kind: 'password', since: changed });
       return reply.redirect(accountPath, 303);
     });
@@ -116,27 +115,21 @@ export function addAccount(
       throw new RegistryError('UNAUTHORIZED');
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error;
-      record('user.password', request, visitor, { user: name }, error.code);
+      audit.record({
+        action: 'user.password',
+        allowed: false,
+        identity: signedOnIdentity(visitor.account, name),
+        address: browser.addressOf(request),
+        requestId: request.id,
+        error: error.code,
+        detail: { user: name },
+      });
       throw error.code === 'UNAUTHORIZED' ? new Refused('the current password is wrong') : error;
     }
   }
 
-  function record(
-    action: AuditAction,
-    request: FastifyRequest,
-    visitor: Visitor,
-    detail: Record<string, unknown>,
-    error?: ErrorCode,
-  ): void {
-    audit.record({
-      action,
-      allowed: error === undefined,
-      identity: signedOnIdentity(visitor.account, visitor.name),
-      address: browser.addressOf(request),
-      requestId: request.id,
-      error,
-      detail,
-    });
+  function actingFor(request: FastifyRequest, { account, name }: Visitor): ActingDatabase {
+    return actAs(database, actorOf(signedOnIdentity(account, name), browser.requestOrigin(request)));
   }
 
   /** A mistake in a form is said on the page that it is on. */

@@ -1,6 +1,7 @@
 // What the routes for browsers have in common: where they are, who is signed in, and whether a form is one of ours.
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Identity } from '../access/identity.ts';
+import type { RequestOrigin } from '../access/actor.ts';
+import { signedOnIdentity } from '../access/identity.ts';
 import { isFormToken, type Sessions } from '../access/login/sessions.ts';
 import type { SignInProof } from '../access/origin.ts';
 import { Refused } from '../access/refused.ts';
@@ -21,11 +22,6 @@ export class NotOurForm extends Error {
 export interface Visitor extends Session {
   /** What their browser holds. */
   readonly secret: string;
-}
-
-/** In the audit log: somebody with a session, however they came to it. */
-export function signedOnIdentity(id: number, name: string): Identity {
-  return { principal: { kind: 'user', id, name }, credential: { kind: 'none' } };
 }
 
 /** Whether it is the user who is there and no access token of theirs: what is linked outlives the session. */
@@ -59,6 +55,12 @@ export class Browser {
 
   addressOf(request: FastifyRequest): string {
     return this.#parts.clientOf(request.raw).address;
+  }
+
+  /** The request, for the record of what it changes. */
+  requestOrigin(request: FastifyRequest): RequestOrigin {
+    const { headers, id: requestId } = request;
+    return { address: this.addressOf(request), client: headers['user-agent'], requestId };
   }
 
   async visitor(request: FastifyRequest): Promise<Visitor | undefined> {

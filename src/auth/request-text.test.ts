@@ -127,14 +127,14 @@ for (const { name, open } of dialects) {
     };
     for (const text of texts) {
       for (const claim of ['issuer', 'subject'] as const) {
-        const entering = signOn(database, { ...person, [claim]: text });
+        const entering = signOn(database, { ...person, [claim]: text }, {});
         const storable = !text.includes('\0') && text.isWellFormed();
         if (!storable) await assert.rejects(entering, { name: 'Refused', message: /cannot be stored/ });
         else await entering.catch(({ name }) => assert.equal(name, 'Refused'));
       }
       for (const claim of ['username', 'mail', 'groups'] as const) {
         const said = { ...person, [claim]: claim === 'groups' ? [text, 'dev'] : text };
-        await signOn(database, said).catch(({ name }) => assert.equal(name, 'Refused'));
+        await signOn(database, said, {}).catch(({ name }) => assert.equal(name, 'Refused'));
       }
     }
   });

@@ -1,10 +1,12 @@
 // Pages on which people sign in, by the sign-on provider or with their password, and out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { actorOf } from '../access/actor.ts';
 import { loadEntitlements } from '../access/entitlements.ts';
-import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
+import { anonymousIdentity, claimantOf, type Identity, signedOnIdentity } from '../access/identity.ts';
 import type { Credentials } from '../access/login/basic.ts';
 import { formToken, isFormToken } from '../access/login/sessions.ts';
 import { Refused } from '../access/refused.ts';
+import { actAs } from '../administration/change.ts';
 import { linkIdentity } from '../administration/identities.ts';
 import { type Person, signOn } from '../administration/sign-on.ts';
 import type { Audit } from '../audit/audit.ts';
@@ -14,7 +16,7 @@ import { retryAfterOf, statusOf } from '../http/error-status.ts';
 import { note } from '../http/observe.ts';
 import { type ErrorCode, RegistryError } from '../oci/errors.ts';
 import type { Attempts } from './attempts.ts';
-import { type Browser, isByPassword, NotOurForm, signedOnIdentity, type Visitor } from './browser.ts';
+import { type Browser, isByPassword, NotOurForm, type Visitor } from './browser.ts';
 import { html } from './html.ts';
 import { sendMessage, sendPage } from './page.ts';
 import type { Provider } from './provider.ts';
@@ -179,7 +181,12 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
   async function enter(request: FastifyRequest, reply: FastifyReply, person: Person): Promise<void> {
     const { administratorsGroup } = parts;
     const options = { administratorsGroup, passwordLogin: passwords };
-    const { account, name, identity, keptAdministrator } = await signOn(parts.database, person, options);
+    const { account, name, identity, keptAdministrator } = await signOn(
+      parts.database,
+      person,
+      browser.requestOrigin(request),
+      options,
+    );
     if (keptAdministrator) {
       request.log.warn(
         { user: name, administratorsGroup },
@@ -210,18 +217,10 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
   async function link(request: FastifyRequest, visitor: Visitor, person: Person): Promise<void> {
     const { account, name } = visitor;
     const { issuer, subject } = person;
-    const isNew = await linkIdentity(parts.database, name, { issuer, subject }, (db) =>
+    const by = actorOf(signedOnIdentity(account, name), browser.requestOrigin(request));
+    await linkIdentity(actAs(parts.database, by), name, { issuer, subject }, (db) =>
       browser.requireSession(db, visitor),
     );
-    if (!isNew) return;
-    parts.audit.record({
-      action: 'user.link',
-      allowed: true,
-      identity: signedOnIdentity(account, name),
-      address: browser.addressOf(request),
-      requestId: request.id,
-      detail: { user: name, issuer, subject },
-    });
   }
 }
 

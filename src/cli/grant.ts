@@ -44,7 +44,6 @@ function setCommand(context: Context): Command {
         return {
           text: `${kind} ${name} has ${role} on ${pattern}\n`,
           json: { pattern, role, kind, name },
-          changed: { action: 'grant.set', detail: { pattern, [kind]: name, role } },
         };
       });
     });
@@ -73,7 +72,6 @@ function removeCommand(context: Context): Command {
         return {
           text: `${kind} ${name} has no grant for ${pattern} any more\n`,
           json: { pattern, kind, name, removed: true },
-          changed: { action: 'grant.remove', detail: { pattern, [kind]: name } },
         };
       });
     });

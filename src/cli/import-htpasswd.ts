@@ -46,17 +46,6 @@ export function importHtpasswdCommand(context: Context): Command {
         return {
           text: `${lines.join('\n')}\n`,
           json: { imported, existing, skipped },
-          changed:
-            imported.length === 0
-              ? []
-              : {
-                  action: 'user.import',
-                  detail: {
-                    users: imported,
-                    ...(admin && { administrators: admin }),
-                    ...(renames.size > 0 && { renamed: Object.fromEntries(renames) }),
-                  },
-                },
         };
       });
     });

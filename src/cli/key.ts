@@ -1,7 +1,7 @@
 // berth key: what the token server's tokens are signed with.
 import { Command } from 'commander';
 import type { SigningKeyRow } from '../db/signing-keys.ts';
-import { administer, type Change, consult, withAdministrationFlags, withExamples } from './administration.ts';
+import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { showTime, table } from './table.ts';
 
@@ -43,10 +43,6 @@ function rotateCommand(context: Context): Command {
         return {
           text: [`from now on ${id} signs\n`, ...old].join(''),
           json: { id, removed, verifying: verifying.map((one) => one.id) },
-          changed: [
-            { action: 'key.rotate', detail: { key: id } },
-            ...removed.map((key): Change => ({ action: 'key.delete', detail: { key } })),
-          ],
         };
       }),
     );

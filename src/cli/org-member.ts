@@ -35,7 +35,6 @@ function addCommand(context: Context): Command {
         return {
           text: `${name} is a member of ${org} with the role ${role}\n`,
           json: { organisation: org, name, role },
-          changed: { action: 'member.set', detail: { organisation: org, user: name, role } },
         };
       });
     });
@@ -58,7 +57,6 @@ function removeCommand(context: Context): Command {
         return {
           text: `removed ${name} from ${org}\n`,
           json: { organisation: org, removed: name },
-          changed: { action: 'member.remove', detail: { organisation: org, user: name } },
         };
       });
     });

@@ -56,10 +56,6 @@ function createCommand(context: Context): Command {
           return {
             text: `created the organisation ${name}\n`,
             json,
-            changed: {
-              action: 'organisation.create',
-              detail: { organisation: name, ...(admin !== undefined && { admin }) },
-            },
           };
         });
       },
@@ -94,7 +90,6 @@ function setCommand(context: Context): Command {
           return {
             text: `changed the organisation ${name}\n`,
             json,
-            changed: { action: 'organisation.update', detail: { organisation: name, ...changes } },
           };
         });
       },
@@ -150,7 +145,6 @@ function deleteCommand(context: Context): Command {
         return {
           text: `deleted the organisation ${name}\n`,
           json: { deleted: name },
-          changed: { action: 'organisation.delete', detail: { organisation: name } },
         };
       });
     });

@@ -83,7 +83,6 @@ function setCommand(context: Context): Command {
         return {
           text: `${name} is ${visibility}\n`,
           json: { name, visibility },
-          changed: { action: 'repository.update', repository: name, detail: { visibility } },
         };
       });
     });
@@ -101,7 +100,6 @@ function deleteCommand(context: Context): Command {
         return {
           text: `deleted ${name}\n`,
           json: { deleted: name },
-          changed: { action: 'repository.delete', repository: name },
         };
       });
     });

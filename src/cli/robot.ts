@@ -37,7 +37,6 @@ function createCommand(context: Context): Command {
         return {
           text: `created the robot ${name}\n`,
           json: await describeRobot(database.read, name),
-          changed: { action: 'robot.create', detail: { robot: name } },
         };
       });
     });
@@ -60,7 +59,6 @@ function setCommand(context: Context): Command {
         return {
           text: `changed the robot ${name}\n`,
           json: await describeRobot(database.read, name),
-          changed: { action: 'robot.update', detail: { robot: name, ...changes } },
         };
       });
     });
@@ -103,7 +101,6 @@ function deleteCommand(context: Context): Command {
         return {
           text: `deleted the robot ${name}\n`,
           json: { deleted: name },
-          changed: { action: 'robot.delete', detail: { robot: name } },
         };
       });
     });

@@ -20,7 +20,6 @@ export function teamMemberCommand(context: Context): Command {
         return {
           text: `${name} is in ${team}\n`,
           json: { team, name },
-          changed: { action: 'team.member.add', detail: { team, user: name } },
         };
       });
     });
@@ -37,7 +36,6 @@ export function teamMemberCommand(context: Context): Command {
         return {
           text: `removed ${name} from ${team}\n`,
           json: { team, removed: name },
-          changed: { action: 'team.member.remove', detail: { team, user: name } },
         };
       });
     });

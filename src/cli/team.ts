@@ -36,7 +36,6 @@ function createCommand(context: Context): Command {
         return {
           text: `created the team ${team}\n`,
           json,
-          changed: { action: 'team.create', detail: { team, ...(group !== undefined && { group }) } },
         };
       });
     });
@@ -66,7 +65,6 @@ function setCommand(context: Context): Command {
         return {
           text: `changed the team ${team}\n`,
           json,
-          changed: { action: 'team.update', detail: { team, ...changes } },
         };
       });
     });
@@ -116,7 +114,6 @@ function deleteCommand(context: Context): Command {
         return {
           text: `deleted the team ${team}\n`,
           json: { deleted: team },
-          changed: { action: 'team.delete', detail: { team } },
         };
       });
     });

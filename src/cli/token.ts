@@ -66,10 +66,6 @@ function createCommand(context: Context): Command {
         return {
           text: `${made.token}\n`,
           json: { id: made.id, token: made.token, expiresAt },
-          changed: {
-            action: 'token.create',
-            detail: { token: made.id, [owner.kind]: owner.name, scopes: scope, expiresAt },
-          },
         };
       });
     });
@@ -171,7 +167,6 @@ function revokeCommand(context: Context): Command {
         return {
           text: `token ${id} is revoked since ${revokedAt}\n`,
           json: { id, revokedAt },
-          changed: { action: 'token.revoke', detail: { token: id } },
         };
       });
     });

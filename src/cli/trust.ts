@@ -8,14 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { formatDuration, parseDuration } from '../config/units.ts';
 import type { Trust } from '../db/trusts.ts';
 import { Failure } from '../failure.ts';
-import {
-  type Answer,
-  administer,
-  type Change,
-  consult,
-  withAdministrationFlags,
-  withExamples,
-} from './administration.ts';
+import { type Answer, administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { showTime, table } from './table.ts';
 import { trustTestCommand } from './trust-test.ts';
@@ -50,7 +43,7 @@ export function trustCommand(command: Command, context: Context): void {
             claims,
             scopes,
           });
-          return { ...shown(trust), changed: changeOf('trust.create', trust) };
+          return shown(trust);
         });
       }),
     `berth trust create acme ci --issuer https://token.actions.githubusercontent.com \\
@@ -73,7 +66,7 @@ export function trustCommand(command: Command, context: Context): void {
         await administer(command, context, async (database) => {
           const { changeTrust } = await import('../administration/trusts.ts');
           const trust = await changeTrust(database, organisation, name, await termsOf(options));
-          return { ...shown(trust), changed: changeOf('trust.update', trust) };
+          return shown(trust);
         });
       }),
     'berth trust set acme ci --claim repository=acme/app --claim "ref=refs/tags/v*"',
@@ -121,17 +114,11 @@ export function trustCommand(command: Command, context: Context): void {
         return {
           text: `trust ${organisation}/${name} deleted\n`,
           json: { organisation, name, deleted: true },
-          changed: { action: 'trust.delete', detail: { organisation, trust: name } },
         };
       }),
     );
 
   command.addCommand(trustTestCommand(context));
-}
-
-function changeOf(action: 'trust.create' | 'trust.update', trust: Trust): Change {
-  const { organisation, name, issuer, audience, claims, scopes, lifetime } = trust;
-  return { action, detail: { organisation, trust: name, issuer, audience, claims, scopes, lifetime } };
 }
 
 function withTerms(command: Command): Command {

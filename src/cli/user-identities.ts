@@ -40,7 +40,6 @@ export function linkCommand(context: Context): Command {
           return {
             text: isNew ? `linked ${name}\n` : `${name} was linked already\n`,
             json: { user: name, ...identity },
-            changed: isNew ? { action: 'user.link', detail: { user: name, ...identity } } : [],
           };
         } catch (error) {
           if (!(error instanceof IdentityTaken)) throw error;
@@ -68,7 +67,6 @@ export function unlinkCommand(context: Context): Command {
         return {
           text: `unlinked ${name}\n`,
           json: { user: name, ...identity },
-          changed: { action: 'user.unlink', detail: { user: name, ...identity } },
         };
       });
     });

@@ -15,7 +15,6 @@ import {
 import {
   type Answer,
   administer,
-  type Change,
   consult,
   withAdministrationFlags,
   withCreateFlag,
@@ -102,7 +101,6 @@ function createCommand(context: Context): Command {
         return {
           text: `created the user ${name}\n${random === undefined ? '' : `password: ${random}\n`}`,
           json: { ...json, ...(random !== undefined && { password: random }) },
-          changed: { action: 'user.create', detail: { user: name, administrator, tokenOnly } },
         };
       });
     });
@@ -140,14 +138,9 @@ function setCommand(context: Context): Command {
       await administer(command, context, async (database) => {
         await changeUser(database, name, changes);
         const { json } = await describeUser(database.read, name);
-        const { password, ...others } = changes;
         return {
           text: `changed the user ${name}\n`,
           json,
-          changed: [
-            ...(password === undefined ? [] : [passwordChange(name, password)]),
-            ...(Object.keys(others).length === 0 ? [] : [userChange(name, others)]),
-          ],
         };
       });
     });
@@ -157,15 +150,6 @@ function setCommand(context: Context): Command {
     'berth user set alice --disabled                 nothing is deleted, and nothing is allowed',
     "berth user set alice --mail ''                  no address",
   );
-}
-
-/** That it was changed, and to none; never which it is. */
-function passwordChange(user: string, password: string | null): Change {
-  return { action: 'user.password', detail: { user, ...(password === null && { password: 'none' }) } };
-}
-
-function userChange(user: string, changes: Omit<UserChanges, 'password'>): Change {
-  return { action: 'user.update', detail: { user, ...changes } };
 }
 
 function listCommand(context: Context): Command {
@@ -220,7 +204,6 @@ function deleteCommand(context: Context): Command {
         return {
           text: `deleted the user ${name}\n`,
           json: { deleted: name },
-          changed: { action: 'user.delete', detail: { user: name } },
         };
       });
     });

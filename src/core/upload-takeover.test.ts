@@ -12,6 +12,7 @@ import { dialects, repositoryName, type TestDialect } from '../../test/support/d
 import { s3Store } from '../../test/support/s3.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { system } from '../db/changes.ts';
+import type { Database } from '../db/database.ts';
 import { claimUpload, findUpload, type SessionKey } from '../db/uploads.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
@@ -96,7 +97,7 @@ async function worldOf(t: TestContext, dialect: TestDialect, store: BlobStore) {
   const faults = new Faults();
   let now = 1_000;
   const clock = () => now;
-  const replica = (parts: { database: typeof database; store: BlobStore }) =>
+  const replica = (parts: { database: Database; store: BlobStore }) =>
     new Uploads({ ...parts, clock, blobs: new Blobs({ ...parts, clock }) });
   const blobs = new Blobs({ database, store, clock });
 

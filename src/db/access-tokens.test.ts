@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeRobot } from '../../test/support/access.ts';
 import { dialects, makeOrganisation, makeUser } from '../../test/support/databases.ts';
-import { insertAccessToken, listAccessTokens, setRevoked } from './access-tokens.ts';
+import { findRevocation, insertAccessToken, listAccessTokens, setRevoked } from './access-tokens.ts';
 import { noOrigin } from './origins.ts';
 
 for (const { name, open } of dialects) {
@@ -63,9 +63,10 @@ for (const { name, open } of dialects) {
       );
     const [id, other] = [await insert('one'), await insert('two')];
     const revoke = (now: number) => database.transaction((db) => setRevoked(db, id, now));
-    assert.equal(await revoke(7), 7);
-    assert.equal(await revoke(8), 7);
-    assert.equal(await database.transaction((db) => setRevoked(db, other + 1, 7)), undefined);
+    assert.deepEqual([await revoke(7), await revoke(8)], [[id], []]);
+    assert.equal(await findRevocation(database.read, id), 7);
+    assert.equal(await findRevocation(database.read, other), undefined);
+    assert.equal(await findRevocation(database.read, other + 1), undefined);
     const revoked = (await listAccessTokens(database.read)).map((row) => row.revokedAt);
     assert.deepEqual(revoked, [7, null]);
   });

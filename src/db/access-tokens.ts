@@ -155,10 +155,10 @@ export function findOriginToken(
  * Revokes the token for good, and recursively all tokens created in sessions signed in with it. The transaction must have locked
  * accounts, or a token created meanwhile could be missed.
  *
- * @returns the time of the revocation, or `undefined` if there is no such token
+ * @returns the ids of those that were in force until now
  */
-export async function setRevoked(db: Db, id: number, now: number): Promise<number | undefined> {
-  await db
+export async function setRevoked(db: Db, id: number, now: number): Promise<number[]> {
+  const revoked = await db
     .withRecursive('made', (db) =>
       db
         .selectFrom('access_tokens')
@@ -175,7 +175,13 @@ export async function setRevoked(db: Db, id: number, now: number): Promise<numbe
     .set({ revoked_at: now })
     .where('id', 'in', (select) => select.selectFrom('made').select('id'))
     .where('revoked_at', 'is', null)
+    .returning('id')
     .execute();
+  return revoked.map((token) => token.id).sort((a, b) => a - b);
+}
+
+/** Since when the token is revoked, in milliseconds since 1970; `undefined` when it is not, or there is none. */
+export async function findRevocation(db: Db, id: number): Promise<number | undefined> {
   const row = await db
     .selectFrom('access_tokens')
     .select('revoked_at')

@@ -76,19 +76,20 @@ export function listIdentities(db: Db, account?: number): Promise<IdentityRow[]>
 const selectTeams = prepare((db, p: Params<{ groups: string }>) =>
   db
     .selectFrom('teams')
-    .select(['id', 'organisation_id as organisation'])
+    .innerJoin('accounts', 'accounts.id', 'teams.organisation_id')
+    .select([
+      'teams.id',
+      'teams.name',
+      'teams.organisation_id as organisationId',
+      'accounts.name as organisation',
+    ])
     .where('sso_group', 'in', inJsonList(db, p('groups'))),
 );
 
-/** The teams filled by any of the groups. */
+/** The teams that one of the groups fills, with their organisation's id and name. */
 export function findTeamsOfGroups(
   db: Db,
   groups: readonly string[],
-): Promise<{ id: number; organisation: number }[]> {
+): Promise<{ id: number; name: string; organisationId: number; organisation: string }[]> {
   return selectTeams(db, { groups: JSON.stringify(groups) });
-}
-
-/** Removes the account from all teams that it joined by a group. */
-export async function leaveTeamsOfGroups(db: Db, account: number): Promise<void> {
-  await db.deleteFrom('team_members').where('account_id', '=', account).where('source', '=', 'sso').execute();
 }

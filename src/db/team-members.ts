@@ -4,18 +4,20 @@ import { type Db, type Params, prepare } from './prepare.ts';
 /** `local`: added by hand; `sso`: by a group of the sign-on provider. An account may be in a team both ways. */
 export type TeamMemberSource = 'local' | 'sso';
 
-/** Adds the account to the team, unless it is in it already. */
+/** Adds the account to the team; false when it is a member already from the same source. */
 export async function addTeamMember(
   db: Db,
   team: number,
   account: number,
   source: TeamMemberSource,
-): Promise<void> {
-  await db
+): Promise<boolean> {
+  const added = await db
     .insertInto('team_members')
     .values({ team_id: team, account_id: account, source })
     .onConflict((conflict) => conflict.columns(['team_id', 'account_id', 'source']).doNothing())
+    .returning('account_id')
     .execute();
+  return added.length > 0;
 }
 
 /** False when the account was not in the team by this source. */

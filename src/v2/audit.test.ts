@@ -5,9 +5,9 @@ import { makeUser } from '../../test/support/access.ts';
 import { Client, digestOf, unknownUpload } from '../../test/support/inject.ts';
 import { makeLogin } from '../../test/support/people.ts';
 import { type ConfigInput, testRegistry } from '../../test/support/registry.ts';
+import type { ActingDatabase } from '../administration/change.ts';
 import { createUser } from '../administration/users.ts';
 import { type AuditEntry, listAuditEntries } from '../db/audit-events.ts';
-import type { Database } from '../db/database.ts';
 import { inspectSqlite } from '../db/sqlite/inspect.ts';
 import { openSqlite } from '../db/sqlite/sqlite.ts';
 
@@ -15,7 +15,7 @@ import { openSqlite } from '../db/sqlite/sqlite.ts';
 async function logOf(
   t: TestContext,
   config: ConfigInput,
-  use: (client: Client, database: Database) => Promise<unknown>,
+  use: (client: Client, database: ActingDatabase) => Promise<unknown>,
 ) {
   const {
     app,
@@ -31,6 +31,9 @@ async function logOf(
   opened.defer(() => database.close());
   return await listAuditEntries(database.read, {}, undefined, 1_000);
 }
+
+const refusalsOf: typeof logOf = async (...args) =>
+  (await logOf(...args)).filter(({ allowed }) => allowed === 0);
 
 const brief = ({ action, tag, digest }: AuditEntry) => [action, tag, digest];
 
@@ -167,7 +170,7 @@ test('every refusal is an event, under the name of what was wanted', async (t) =
     ['GET', `blobs/uploads/${id}`, 'upload.read'],
     ['DELETE', `blobs/uploads/${id}`, 'upload.cancel'],
   ];
-  const log = await logOf(t, { anonymous: 'pull' }, async (client, database) => {
+  const log = await refusalsOf(t, { anonymous: 'pull' }, async (client, database) => {
     await createUser(database, { name: 'bob', password: 'the password of bob' });
     const authorization = `Basic ${btoa('bob:the password of bob')}`;
     for (const [method, url] of wanted) {
@@ -195,7 +198,7 @@ test('a caller without credentials who is told to log in is no event; one with w
     `a/blobs/${digest}`,
     'a/manifests/v1',
   ];
-  const log = await logOf(t, { anonymous: 'none' }, async (client) => {
+  const log = await refusalsOf(t, { anonymous: 'none' }, async (client) => {
     for (const url of urls) assert.equal((await client.get(`/v2/${url}`)).status, 401);
     for (const url of urls) await client.get(`/v2/${url}`, { authorization: 'Basic d3Jvbmc6d3Jvbmc=' });
   });
@@ -210,7 +213,7 @@ test('a caller without credentials who is told to log in is no event; one with w
 test('wrong Basic credentials are refused under the name that was given, also once too many were wrong', async (t) => {
   const name = `al\u0007ice${'e'.repeat(1_000)}`;
   const clean = `${name.slice(0, 63).replace('\u0007', '\u{fffd}')}…`;
-  const log = await logOf(t, { anonymous: 'pull', limits: { loginsPerAddress: 1 } }, async (client) => {
+  const log = await refusalsOf(t, { anonymous: 'pull', limits: { loginsPerAddress: 1 } }, async (client) => {
     for (const status of [401, 429]) {
       const authorization = `Basic ${Buffer.from(`${name}:wrong`).toString('base64')}`;
       assert.equal((await client.get('/v2/acme/app/tags/list', { authorization })).status, status);

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { type ActingDatabase, actAs } from '../../src/administration/change.ts';
 import { insertAccount } from '../../src/db/accounts.ts';
+import { system } from '../../src/db/changes.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openPostgres } from '../../src/db/postgres/postgres.ts';
 import { findOrCreateRepository } from '../../src/db/repositories.ts';
@@ -16,8 +18,8 @@ import { temporaryDirectory } from './temporary-directory.ts';
 
 export interface TestDialect {
   readonly name: string;
-  /** Opens an empty, migrated database for the duration of the test. */
-  open(t: TestContext): Promise<Database>;
+  /** Opens an empty, migrated database for the duration of the test; changes are recorded for `system`. */
+  open(t: TestContext): Promise<ActingDatabase>;
 }
 
 const sqlite: TestDialect = {
@@ -25,7 +27,7 @@ const sqlite: TestDialect = {
   async open(t) {
     const database = await openSqlite(join(await temporaryDirectory(t), 'berth.db'));
     cleanUp(t, () => database.close());
-    return database;
+    return actAs(database, system);
   },
 };
 
@@ -37,10 +39,10 @@ const postgres: TestDialect = {
 };
 
 /** Opens a PostgreSQL database as one process does; some tests need two. */
-export async function openReplica(t: TestContext, url: string, poolSize = 10): Promise<Database> {
+export async function openReplica(t: TestContext, url: string, poolSize = 10): Promise<ActingDatabase> {
   const database = await openPostgres({ url, poolSize });
   cleanUp(t, () => database.close());
-  return database;
+  return actAs(database, system);
 }
 
 const withoutPostgres = whyUnusable('postgres');

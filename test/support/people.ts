@@ -120,7 +120,8 @@ export async function connectPeople(t: TestContext, overrides: ConfigInput = {})
       .execute(),
   );
   const url = async () => (await app.listen()).url;
-  return { client: new Client(app.http), url, database, logins, tokens, accounts } as People;
+  const made = { logins, tokens, accounts } as Pick<People, 'logins' | 'tokens' | 'accounts'>;
+  return { client: new Client(app.http), url, database, ...made };
 }
 
 /** Fetches a token from the registry's own token server, with these login headers. */

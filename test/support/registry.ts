@@ -2,17 +2,18 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { type ActingDatabase, actAs } from '../../src/administration/change.ts';
 import { type App, type AppParts, createApp } from '../../src/app.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
-import type { Database } from '../../src/db/database.ts';
+import { system } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/open.ts';
 import { openBackend } from './backends.ts';
 
 export interface TestRegistry {
   readonly app: App;
   readonly data: string;
-  /** The registry's database, for changes made by the command line instead of the API. */
-  readonly database: Database;
+  /** The registry's database, for changes made by the command line instead of the API; they are recorded for `system`. */
+  readonly database: ActingDatabase;
 }
 
 /** The password of the administrator `admin` of a registry with logins. */
@@ -47,5 +48,5 @@ export async function testRegistry(
     await app.close();
     await rm(data, { recursive: true, force: true });
   });
-  return { app, data, database };
+  return { app, data, database: actAs(database, system) };
 }

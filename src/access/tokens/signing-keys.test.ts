@@ -3,8 +3,8 @@ import { type TestContext, test } from 'node:test';
 import { insertRow, makeOrganisation } from '../../../test/support/access.ts';
 import { dialects, openReplica, type TestDialect } from '../../../test/support/databases.ts';
 import { openTestPostgres } from '../../../test/support/postgres.ts';
+import type { ActingDatabase } from '../../administration/change.ts';
 import { removeEndedSigningKeys, rotateSigningKeys } from '../../administration/signing-keys.ts';
-import type { Database } from '../../db/database.ts';
 import { findProperty } from '../../db/properties.ts';
 import { listSigningKeys } from '../../db/signing-keys.ts';
 import { SigningKeys } from './signing-keys.ts';
@@ -16,12 +16,12 @@ const lifetimes = { tokenLifetime: 300_000, refreshLifetime: 24 * hour, revoke: 
 async function setUp(t: TestContext, dialect: TestDialect) {
   const time = { now: 1_000_000 };
   const clock = (): number => time.now;
-  const database: Database = { ...(await dialect.open(t)), clock };
+  const database: ActingDatabase = { ...(await dialect.open(t)), clock };
   const parts = { database, clock };
   return { database, time, here: new SigningKeys(parts), there: new SigningKeys(parts) };
 }
 
-async function idsOf({ read }: Database): Promise<string[]> {
+async function idsOf({ read }: ActingDatabase): Promise<string[]> {
   return (await listSigningKeys(read)).map(({ id }) => id);
 }
 
@@ -124,9 +124,9 @@ test('a clock that is set back makes no key good for longer', async (t) => {
 });
 
 /** The database, and how many transactions were begun on it. */
-function counting(database: Database): { counted: Database; begun: () => number } {
+function counting(database: ActingDatabase): { counted: ActingDatabase; begun: () => number } {
   let count = 0;
-  const counted: Database = {
+  const counted: ActingDatabase = {
     ...database,
     transaction(run, options) {
       count++;
@@ -161,7 +161,7 @@ test('where every key is retired, a new one is made', async (t) => {
 test('a key that was retired as soon as it was made signs nothing', async (t) => {
   const { database, time } = await setUp(t, dialects[0] as TestDialect);
   let made = 0;
-  const racing: Database = {
+  const racing: ActingDatabase = {
     ...database,
     async transaction(run, options) {
       const result = await database.transaction(run, options);
@@ -173,6 +173,6 @@ test('a key that was retired as soon as it was made signs nothing', async (t) =>
   assert.deepEqual([retired, made, (await idsOf(database)).length], [false, 2, 2]);
 });
 
-async function retireAll(database: Database): Promise<void> {
+async function retireAll(database: ActingDatabase): Promise<void> {
   await database.transaction((db) => db.updateTable('signing_keys').set({ retired_at: 1 }).execute());
 }
