@@ -8,7 +8,7 @@ const page = readFileSync(new URL('../../docs/reference/audit-events.md', import
 
 const rows = page
   .split('\n')
-  .filter((line) => /^\| `[a-z.]+` +\|/.test(line))
+  .filter((line) => /^\| `[a-z.-]+` +\|/.test(line))
   .map((line) =>
     line
       .split('|')

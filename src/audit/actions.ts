@@ -58,6 +58,15 @@ export const auditActions = {
   'key.rotate': 'A new key signs tokens from now on.',
   'key.delete': 'A key was taken away; no token that it signed is good any more.',
 
+  'registry.read-only': 'The registry was made read-only, for `detail.reason`.',
+  'registry.writable': 'The registry takes writes again.',
+  'registry.repair':
+    '`berth fsck --repair` changed the database: `detail.did` is `park` or `move` for a blob, or `epoch`.',
+  'migration.begin':
+    '`berth migrate-db` or `berth migrate-store` began; `detail.part` is `database` or `store`.',
+  'migration.end':
+    'It copied everything. The end of `berth migrate-db --finish` is in the log of the new database alone.',
+
   'audit.overflow':
     'Refusals of callers without an account that were too many to be told apart, or did not fit into memory while the database took nothing: `detail.count` of them.',
 } as const;

@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts';
 import type { Finding, Walked } from '../core/fsck/walk.ts';
 import type { Repaired } from '../core/repair.ts';
 import { Failure } from '../failure.ts';
+import { commandActor } from './command-actor.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting, openExisting } from './existing.ts';
@@ -67,7 +68,13 @@ async function repairOf(chosen: Loaded<Config>, context: Context, change: boolea
   const { config } = chosen;
   const store = await openStore(config, { inspectOnly: true });
   opened.defer(() => store.close());
-  const parts = { database: refuseWhenReadOnly(database), store, places: placesOf(config), change };
+  const parts = {
+    database: refuseWhenReadOnly(database),
+    by: commandActor(),
+    store,
+    places: placesOf(config),
+    change,
+  };
   const repaired = await repair(parts);
   const { before, parked, moved } = repaired;
   context.out(`${describeRepair(repaired, change)}\n`);

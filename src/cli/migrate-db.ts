@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
 import { Failure } from '../failure.ts';
+import { commandActor } from './command-actor.ts';
 import type { Context } from './context.ts';
 import { openExisting } from './existing.ts';
 import { interruptible } from './interrupt.ts';
@@ -37,6 +38,7 @@ export function migrateDbCommand(command: Command, context: Context): void {
           {
             source,
             target,
+            by: commandActor(),
             signal,
             begin: (name, rows) => progress.begin({ name, unit: 'rows', total: rows }),
             compared: (rows) => progress.add({ count: rows }),

@@ -1,6 +1,7 @@
 // berth migrate-store: copies the blobs to another store, while the registry runs.
 import type { Command } from 'commander';
 import { Failure } from '../failure.ts';
+import { commandActor } from './command-actor.ts';
 import type { Context } from './context.ts';
 import { openExisting } from './existing.ts';
 import { interruptible } from './interrupt.ts';
@@ -41,6 +42,7 @@ export function migrateStoreCommand(command: Command, context: Context): void {
             database,
             source,
             target,
+            by: commandActor(),
             signal,
             begin: async (since) => {
               const { blobs, bytes } = await countStoredBlobs(database.read, since);

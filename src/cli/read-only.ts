@@ -1,6 +1,7 @@
 // berth read-only: a registry that answers pulls and takes no pushes, whoever serves it.
 import { type Command, Option } from 'commander';
 import { registryPlace } from '../config/places.ts';
+import { commandActor } from './command-actor.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting, openExisting } from './existing.ts';
@@ -40,10 +41,10 @@ export function readOnlyCommand(readOnly: Command, context: Context): void {
     });
 
   async function set(command: Command, reason: string | undefined): Promise<void> {
-    const { setProperty } = await import('../db/properties.ts');
+    const { setReadOnly } = await import('../core/set-read-only.ts');
     await using opened = new AsyncDisposableStack();
     const database = await openExisting(configOf(command, context), context);
     opened.defer(() => database.close());
-    await database.transaction((db) => setProperty(db, 'read-only', reason));
+    await setReadOnly(database, commandActor(), reason);
   }
 }

@@ -1,6 +1,8 @@
 import { findBytes, moveToGeneration, parkBlob } from '../db/blobs.ts';
+import { type Actor, recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
-import { digestAlgorithm } from '../oci/digest.ts';
+import type { Db } from '../db/prepare.ts';
+import { type Digest, digestAlgorithm } from '../oci/digest.ts';
 import { type BlobStore, blobKey, parseBlobKey } from '../storage/blob-store.ts';
 import { streamBlob } from '../storage/stream-blob.ts';
 import { RunningHash } from './running-hash.ts';
@@ -10,6 +12,7 @@ import { StoreMismatch } from './store-mismatch.ts';
 export interface RepairParts {
   readonly database: Database;
   readonly store: BlobStore;
+  readonly by: Actor;
   readonly places: Places;
   /** Whether anything is changed; if not, it is only counted. */
   readonly change: boolean;
@@ -31,9 +34,16 @@ export interface Repaired {
  *
  * @throws StoreMismatch where they are no copies of one registry
  */
-export async function repair({ database, store, places, change }: RepairParts): Promise<Repaired> {
+export async function repair({ database, store, by, places, change }: RepairParts): Promise<Repaired> {
   const before = await compare(database.read, store);
   if (isMismatch(before.relation)) throw new StoreMismatch(explain(before, places));
+  /** Runs what changes a blob's row, and records it; false when the row is no longer as it was found. */
+  const changeRow = (newDigest: Digest, did: string, run: (db: Db) => Promise<boolean>): Promise<boolean> =>
+    database.transaction(async (db) => {
+      if (!(await run(db))) return false;
+      await recordChange(db, by, { kind: 'registry.repair', newDigest, detail: { did } }, database.clock());
+      return true;
+    });
   const repaired: Repaired = { before, parked: 0, bytes: 0, moved: 0 };
   for await (const { name } of store.list()) {
     const parsed = parseBlobKey(name);
@@ -48,15 +58,16 @@ export async function repair({ database, store, places, change }: RepairParts): 
     if (row?.state === 'stored') {
       if (await hasBytes(store, { ...row, digest })) continue;
       if ((await digestIn(store, blob)) !== digest) continue;
-      if (change && !(await database.transaction((db) => moveToGeneration(db, blob)))) continue;
+      if (change && !(await changeRow(digest, 'move', (db) => moveToGeneration(db, blob)))) continue;
       repaired.moved += 1;
     } else {
-      if (change && !(await database.transaction((db) => parkBlob(db, blob, database.clock())))) continue;
+      const park = (db: Db) => parkBlob(db, blob, database.clock());
+      if (change && !(await changeRow(digest, 'park', park))) continue;
       repaired.parked += 1;
       repaired.bytes += size;
     }
   }
-  if (change && before.relation !== 'agree') await reconcile(database, store, before);
+  if (change && before.relation !== 'agree') await reconcile(database, store, by, before);
   return repaired;
 }
 

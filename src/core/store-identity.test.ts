@@ -15,6 +15,8 @@ import { sweepable } from '../../test/support/sweep.ts';
 import { type App, createApp } from '../app.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { listAuditEntries } from '../db/audit-events.ts';
+import { system } from '../db/changes.ts';
 import { findProperty, setProperty } from '../db/properties.ts';
 import { sweep } from '../jobs/sweep.ts';
 import { asDigest } from '../oci/digest.ts';
@@ -301,7 +303,7 @@ test('a marker whose epoch no registry can have is damaged, and a repair after i
     await mark(epoch);
     for (const use of [
       () => compare(database.read, store),
-      () => repair({ database, store, places, change: true }),
+      () => repair({ database, by: system, store, places, change: true }),
       () => advanceEpoch(database, store, places),
     ]) {
       await assert.rejects(use, (error: Error) => {
@@ -317,19 +319,22 @@ test('a marker whose epoch no registry can have is damaged, and a repair after i
   }
   // The remedy that the message names; a memory store cannot delete its marker.
   const emptied = { ...openMemoryStore(), list: store.list, stat: store.stat };
-  await repair({ database, store: emptied, places, change: true });
+  await repair({ database, by: system, store: emptied, places, change: true });
   const { relation, epoch, marker } = await compare(database.read, emptied);
   assert.deepEqual([relation, marker], ['agree', { registry, epoch }]);
+  const [repaired, ...others] = await listAuditEntries(database.read, {}, undefined, 10);
+  assert.deepEqual([repaired?.action, others], ['registry.repair', []]);
+  assert.partialDeepStrictEqual(JSON.parse(repaired?.detail as string), { did: 'epoch', epoch });
 });
 
 test('a repair writes no epoch that would be refused afterwards', async (t) => {
   const { database, store, places, mark } = await markedPair(t);
   await mark(largestEpoch);
   const before = await findProperty(database.read, 'epoch');
-  await assert.rejects(repair({ database, store, places, change: true }), StoreMismatch);
+  await assert.rejects(repair({ database, by: system, store, places, change: true }), StoreMismatch);
   assert.equal(await findProperty(database.read, 'epoch'), before);
   await mark(largestEpoch - 1);
-  await repair({ database, store, places, change: true });
+  await repair({ database, by: system, store, places, change: true });
   const { relation, epoch } = await compare(database.read, store);
   assert.deepEqual([relation, epoch], ['agree', largestEpoch]);
 });

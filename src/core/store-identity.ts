@@ -1,6 +1,7 @@
 // Whether a database and a blob store belong together: both have the registry's id, and the epoch says which is the older one.
 import { randomUUID } from 'node:crypto';
 import { knowsBlobs } from '../db/blobs.ts';
+import { type Actor, recordChange } from '../db/changes.ts';
 import { type Database, ReadOnlyRegistry } from '../db/database.ts';
 import { everyStoredBlob } from '../db/fsck.ts';
 import type { Db } from '../db/prepare.ts';
@@ -287,12 +288,15 @@ export async function requireEpoch(db: Db, epoch: number): Promise<void> {
 export async function reconcile(
   database: Database,
   store: BlobStore,
-  { marker }: Comparison,
+  by: Actor,
+  { marker, relation }: Comparison,
 ): Promise<number> {
   const { registry, epoch } = await database.transaction(async (db) => {
     const registry = await findOrSetProperty(db, 'registry', marker?.registry ?? randomUUID());
     const epoch = epochAfter(Math.max(await findEpoch(db), marker?.epoch ?? 0));
     await noteProperty(db, 'epoch', `${epoch}`);
+    const detail = { did: 'epoch', relation, epoch };
+    await recordChange(db, by, { kind: 'registry.repair', detail }, database.clock());
     return { registry, epoch };
   });
   await writeMarker(store, { registry, epoch });

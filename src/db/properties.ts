@@ -39,11 +39,18 @@ const remove = prepare((db, p: Params<{ name: string }>) =>
 );
 
 /**
- * Sets or removes a property, after every transaction that has read properties has committed. Later transactions see the change.
+ * Sets or removes a property, after every transaction that has read properties has committed; returns the value before. Later
+ * transactions see the change.
  */
-export async function setProperty(db: Db, name: Property, value: string | undefined): Promise<void> {
+export async function setProperty(
+  db: Db,
+  name: Property,
+  value: string | undefined,
+): Promise<string | undefined> {
   await lockProperties(db);
+  const before = await findProperty(db, name);
   await (value === undefined ? remove(db, { name }) : upsert(db, { name, value }));
+  return before;
 }
 
 /** Sets a property that no write depends on. Unlike {@link setProperty}, it does not wait for transactions. */

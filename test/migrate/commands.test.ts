@@ -1,6 +1,7 @@
 // The commands themselves: what they refuse, what they say, and a registry that is read-only.
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { berth } from '../support/berth.ts';
@@ -62,6 +63,18 @@ describe('berth read-only', () => {
       assert.equal(await succeed(at, 'read-only', 'off'), 'writable\n');
       assert.equal((await client.patch(open, ' and second')).status, 202);
       await client.pushImage('app', 'other');
+      const log = (await succeed(at, 'audit', 'export'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+        .filter(({ action }) => action.startsWith('registry.'));
+      assert.deepEqual(
+        log.map(({ action, actor, detail }) => [action, actor, detail]),
+        [
+          ['registry.read-only', `cli:${userInfo().username}`, { reason: 'a new disk' }],
+          ['registry.writable', `cli:${userInfo().username}`, undefined],
+        ],
+      );
     });
   }
 

@@ -1,6 +1,7 @@
+import type { Actor } from '../../db/changes.ts';
 import type { Database } from '../../db/database.ts';
-import { setProperty } from '../../db/properties.ts';
 import { readOnlyReason } from '../../db/read-only.ts';
+import { setReadOnly } from '../set-read-only.ts';
 import { CannotMigrate } from './cannot-migrate.ts';
 
 /**
@@ -9,19 +10,22 @@ import { CannotMigrate } from './cannot-migrate.ts';
  *
  * @throws CannotMigrate when it could not be made writable again
  */
-export async function freeze<T>(database: Database, reason: string, work: () => Promise<T>): Promise<T> {
+export async function freeze<T>(
+  database: Database,
+  by: Actor,
+  reason: string,
+  work: () => Promise<T>,
+): Promise<T> {
   // Whoever made it read-only before has a reason of their own.
   const frozen = (await readOnlyReason(database.read)) !== undefined;
-  if (!frozen) await database.transaction((db) => setProperty(db, 'read-only', reason));
+  if (!frozen) await setReadOnly(database, by, reason);
   try {
     return await work();
   } catch (error) {
     if (!frozen) {
-      await database
-        .transaction((db) => setProperty(db, 'read-only', undefined))
-        .catch((why) => {
-          throw stillReadOnly(error as Error, why as Error);
-        });
+      await setReadOnly(database, by, undefined).catch((why) => {
+        throw stillReadOnly(error as Error, why as Error);
+      });
     }
     throw error;
   }

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { fillDatabase } from '../../../test/migrate/large.ts';
 import { dialects } from '../../../test/support/databases.ts';
+import { listAuditEntries } from '../../db/audit-events.ts';
+import { system } from '../../db/changes.ts';
 import { leftBehind, tables } from '../../db/copy/tables.ts';
 import type { Database } from '../../db/database.ts';
 import { findProperty, setProperty } from '../../db/properties.ts';
@@ -23,17 +25,18 @@ function migrate(
   parts: { problem?: (text: string) => void; signal?: AbortSignal } = {},
 ): Promise<TableResult[]> {
   const signal = new AbortController().signal;
-  const quiet = { compared() {}, begin() {}, problem() {}, signal };
+  const quiet = { by: system, compared() {}, begin() {}, problem() {}, signal };
   return migrateDatabase({ ...quiet, ...parts, source, target }, end);
 }
 
-/** All rows that move, bytes and all. */
+/** All rows that move, bytes and all; the end of a run is recorded after it has copied. */
 async function contentOf({ read }: Database): Promise<Record<string, unknown[]>> {
   const content: Record<string, unknown[]> = {};
   for (const { name, key } of tables) {
     let query = read.selectFrom(name as 'tags').selectAll();
     for (const column of key) query = query.orderBy(column as 'name');
-    content[name] = (await query.execute()).map((row) => ({
+    const rows = (await query.execute()).filter((row) => !('kind' in row && row.kind === 'migration.end'));
+    content[name] = rows.map((row) => ({
       ...row,
       ...('bytes' in row && { bytes: Buffer.from(row.bytes as Uint8Array).toString() }),
     }));
@@ -151,7 +154,15 @@ test('a run that was interrupted is gone on with', async (t) => {
   const target = await sqlite!.open(t);
   const interrupted = new AbortController();
   const compared = () => interrupted.abort(new Error('enough'));
-  const parts = { source, target, signal: interrupted.signal, begin() {}, problem() {}, compared };
+  const parts = {
+    source,
+    target,
+    by: system,
+    signal: interrupted.signal,
+    begin() {},
+    problem() {},
+    compared,
+  };
   await fillDatabase(source, { manifests: 3_000, tags: 10 });
   await assert.rejects(migrateDatabase(parts, undefined), /enough/);
   const first = await migrate(source, target);
@@ -183,6 +194,27 @@ describe('a manifest whose bytes are not those of its digest', () => {
   });
 });
 
+test('the begin of each run is in the log of the source, its end too, and that of the last one in the copy', async (t) => {
+  const source = await filled(t);
+  const target = await sqlite!.open(t);
+  await migrate(source, target);
+  await migrate(source, target, finish);
+  const logOf = async ({ read }: Database) =>
+    (await listAuditEntries(read, {}, undefined, 100)).map(({ action, detail }) => [
+      action,
+      JSON.parse(detail ?? 'null'),
+    ]);
+  const [first, last] = [false, true].map((finish) => ({ part: 'database', finish }));
+  const inBoth = [
+    ['migration.begin', first],
+    ['migration.end', first],
+    ['migration.begin', last],
+    ['registry.read-only', { reason: 'moved' }],
+  ];
+  assert.deepEqual(await logOf(source), inBoth);
+  assert.deepEqual(await logOf(target), [...inBoth, ['migration.end', last]]);
+});
+
 test('when the end fails the registry takes writes again', async (t) => {
   const source = await filled(t);
   const target = await sqlite!.open(t);
@@ -198,36 +230,37 @@ test('when the end fails the registry takes writes again', async (t) => {
 });
 
 describe('a target that must not be written to', () => {
-  const refused: [what: string, prepare: (source: Database, target: Database) => Promise<void>, RegExp][] = [
+  const refused: [what: string, prepare: (source: Database, target: Database) => Promise<unknown>, RegExp][] =
     [
-      'another registry',
-      (_, target) => fillDatabase(target, { manifests: 1, tags: 1 }),
-      /another registry in it/,
-    ],
-    [
-      "another registry's unfinished copy",
-      (_, target) => target.transaction((db) => setProperty(db, 'migrating', 'other')),
-      /unfinished copy of another/,
-    ],
-    [
-      'a finished copy that takes pushes',
-      async (source, target) => void (await migrate(source, target, finish)),
-      /finished copy of it that takes pushes/,
-    ],
-    [
-      'a copy that is read-only, as the registry itself',
-      async (source, target) => {
-        await migrate(source, target, finish);
-        await target.transaction((db) => setProperty(db, 'read-only', 'too'));
-      },
-      /nothing says which of them is the one in use/,
-    ],
-    [
-      'anything, from an unfinished copy',
-      (source) => source.transaction((db) => setProperty(db, 'migrating', 'other')),
-      /itself a copy that is not finished/,
-    ],
-  ];
+      [
+        'another registry',
+        (_, target) => fillDatabase(target, { manifests: 1, tags: 1 }),
+        /another registry in it/,
+      ],
+      [
+        "another registry's unfinished copy",
+        (_, target) => target.transaction((db) => setProperty(db, 'migrating', 'other')),
+        /unfinished copy of another/,
+      ],
+      [
+        'a finished copy that takes pushes',
+        (source, target) => migrate(source, target, finish),
+        /finished copy of it that takes pushes/,
+      ],
+      [
+        'a copy that is read-only, as the registry itself',
+        async (source, target) => {
+          await migrate(source, target, finish);
+          await target.transaction((db) => setProperty(db, 'read-only', 'too'));
+        },
+        /nothing says which of them is the one in use/,
+      ],
+      [
+        'anything, from an unfinished copy',
+        (source) => source.transaction((db) => setProperty(db, 'migrating', 'other')),
+        /itself a copy that is not finished/,
+      ],
+    ];
   for (const [what, prepare, message] of refused) {
     test(what, async (t) => {
       const source = await filled(t);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { type Actor, recordChange } from '../../db/changes.ts';
 import { clearLeftBehind, countRows, isEmpty } from '../../db/copy/counts.ts';
 import { tables } from '../../db/copy/tables.ts';
 import type { Database } from '../../db/database.ts';
@@ -11,6 +12,7 @@ import { freeze } from './freeze.ts';
 import { type Differences, type SyncParts, syncTable } from './sync-table.ts';
 
 export interface MigrateDatabaseParts extends SyncParts {
+  readonly by: Actor;
   /** Told when the walk over a table begins, of so many rows. */
   readonly begin: (table: string, rows: number) => void;
 }
@@ -36,13 +38,19 @@ export async function migrateDatabase(
   parts: MigrateDatabaseParts,
   finish: { readonly reason: string } | undefined,
 ): Promise<TableResult[]> {
-  const { source, target } = parts;
+  const { source, target, by } = parts;
   const id = await claim(source, target);
+  const detail = { part: 'database', finish: finish !== undefined };
+  await source.transaction((db) => recordChange(db, by, { kind: 'migration.begin', detail }, source.clock()));
   let results = await pass(parts);
-  if (finish === undefined) return results;
+  const end = { kind: 'migration.end', detail };
+  if (finish === undefined) {
+    await source.transaction((db) => recordChange(db, by, end, source.clock()));
+    return results;
+  }
   for (let passes = 1; differences(results) > few && passes < maxPasses; passes++)
     results = await pass(parts);
-  results = await freeze(source, finish.reason, () => passUntilEqual(parts));
+  results = await freeze(source, by, finish.reason, () => passUntilEqual(parts));
   // Not undone when its answer is lost: the target may be a registry by then, and there must not be two that take writes.
   const epoch = await findProperty(source.read, 'epoch');
   await target.transaction(async (db) => {
@@ -51,6 +59,8 @@ export async function migrateDatabase(
     await setProperty(db, 'epoch', epoch);
     await setProperty(db, 'read-only', undefined);
     await setProperty(db, 'migrating', undefined);
+    // The source is read-only, and was copied to its last row: the end is on record in the copy.
+    await recordChange(db, by, end, target.clock());
   });
   return results;
 }

@@ -7,6 +7,8 @@ import { Client } from '../../../test/support/inject.ts';
 import { testRegistry } from '../../../test/support/registry.ts';
 import { s3Store } from '../../../test/support/s3.ts';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
+import { listAuditEntries } from '../../db/audit-events.ts';
+import { system } from '../../db/changes.ts';
 import type { Database } from '../../db/database.ts';
 import { reasonOfMove } from '../../db/database.ts';
 import { readOnlyReason } from '../../db/read-only.ts';
@@ -47,7 +49,7 @@ async function fixture(t: TestContext): Promise<Fixture> {
   const source = await openFilesystemStore(data);
   const target = await openFilesystemStore(await temporaryDirectory(t));
   const problems: string[] = [];
-  const parts = { database: database!, source, target, begin: async () => {}, done() {} };
+  const parts = { database: database!, by: system, source, target, begin: async () => {}, done() {} };
   const signal = new AbortController().signal;
   const problem = (text: string) => void problems.push(text);
   return {
@@ -80,6 +82,24 @@ test('every stored blob is copied, and the next run finds them there', async (t)
   await assertHolds(target, blobs);
   assert.partialDeepStrictEqual(await copy(), { blobs: 10, copied: 0, bytes: 0 });
   assert.deepEqual(await Array.fromAsync(target.listUploads()), []);
+});
+
+test('the begin and the end of each run are in the audit log, with what made the registry read-only', async (t) => {
+  const { copy, database } = await fixture(t);
+  const kinds = async () => {
+    const entries = await listAuditEntries(database.read, {}, undefined, 1_000);
+    return entries.filter(({ action }) => !action.endsWith('.push')).map(({ action }) => action);
+  };
+  await copy();
+  assert.deepEqual(await kinds(), ['migration.begin', 'migration.end']);
+  const away = async () => {
+    throw new Error('the target is away');
+  };
+  await assert.rejects(copy(true, { begin: away }), /away/);
+  assert.deepEqual((await kinds()).slice(2), ['migration.begin']);
+  await copy(true);
+  const last = ['migration.begin', 'registry.read-only', 'migration.end'];
+  assert.deepEqual((await kinds()).slice(3), last);
 });
 
 test('to a bucket and back', async (t) => {

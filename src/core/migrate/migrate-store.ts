@@ -1,3 +1,4 @@
+import { type Actor, recordChange } from '../../db/changes.ts';
 import { findProperty } from '../../db/properties.ts';
 import { markStore, readMarker } from '../store-identity.ts';
 import { CannotMigrate } from './cannot-migrate.ts';
@@ -5,6 +6,7 @@ import { type Copied, type CopyParts, copyBlobs } from './copy-blobs.ts';
 import { freeze } from './freeze.ts';
 
 export interface MigrateStoreParts extends CopyParts {
+  readonly by: Actor;
   /** Told when a pass begins, over the blobs of interest since `since` (0: all). */
   readonly begin: (since: number) => Promise<void>;
 }
@@ -26,11 +28,17 @@ export async function migrateStore(
   finish: { readonly reason: string } | undefined,
 ): Promise<Copied> {
   await refuseOthersStore(parts);
+  const { database, by } = parts;
+  const record = (kind: string): Promise<void> => {
+    const change = { kind, detail: { part: 'store', finish: finish !== undefined } };
+    return database.transaction((db) => recordChange(db, by, change, database.clock()));
+  };
+  await record('migration.begin');
   const total: Copied = { blobs: 0, copied: 0, bytes: 0, problems: 0 };
   /** Everything that was stored before this time is in the target. */
   let since = 0;
   const pass = async (): Promise<number> => {
-    const { clock } = parts.database;
+    const { clock } = database;
     const begun = clock();
     await parts.begin(since);
     const copied = await copyBlobs(parts, since);
@@ -43,11 +51,15 @@ export async function migrateStore(
     return clock() - begun;
   };
   let took = await pass();
-  if (finish === undefined) return total;
+  if (finish === undefined) {
+    await record('migration.end');
+    return total;
+  }
   for (let passes = 1; took > shortPass && passes < maxPasses; passes++) took = await pass();
-  await freeze(parts.database, finish.reason, async () => {
+  await freeze(database, by, finish.reason, async () => {
     await pass();
-    await markStore(parts.database, parts.target);
+    await markStore(database, parts.target);
+    await record('migration.end');
   });
   return total;
 }
