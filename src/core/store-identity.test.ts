@@ -192,6 +192,13 @@ for (const [name, open] of Object.entries(worlds)) {
     assert.ok((await fsck(world.at)).kinds.includes('database-older'), 'nothing was changed');
     const done = await berth('fsck', '--repair', '--yes', '--config', world.at.file);
     assert.equal(done.exitCode, 0, done.err);
+    const log = await berth('audit', 'export', '--action', 'registry.repair', '--config', world.at.file);
+    const repairs = log.out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const did = repairs.map(({ detail }) => detail.did);
+    assert.deepEqual(did, ['park', 'park', 'park', 'epoch']);
     const { exitCode, kinds } = await fsck(world.at);
     assert.deepEqual([exitCode, kinds], [0, newer.map(() => 'blob-parked')]);
     await sweepLater(world.at);

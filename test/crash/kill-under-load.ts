@@ -4,6 +4,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { examine } from '../support/fsck.ts';
 import { type BerthProcess, startBerth } from '../support/process.ts';
+import { replayChanges } from '../support/replay-changes.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { clientOf } from './http-client.ts';
 import { Ledger } from './ledger.ts';
@@ -30,6 +31,7 @@ export async function killUnderLoad(
     await ledger.check(clientOf(berth.url), 'recent');
     await writeAndKill(berth, clients);
     await assertClean(data);
+    await assertRecorded(data, ledger);
   }
   const berth = await startBerth(t, { data, args });
   await ledger.check(clientOf(berth.url), 'everything');
@@ -51,6 +53,12 @@ async function writeAndKill(berth: BerthProcess, clients: readonly Writer[]): Pr
   const { signal } = await berth.stop('SIGKILL');
   await writing;
   assert.equal(signal, 'SIGKILL', berth.output());
+}
+
+/** Every acknowledged write has a row of its own among the changes, which agree with what is there. */
+async function assertRecorded(data: string, { requests }: Ledger): Promise<void> {
+  const recorded = await replayChanges(data);
+  assert.deepEqual([...requests.difference(recorded)], []);
 }
 
 async function assertClean(data: string) {

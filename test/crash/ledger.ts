@@ -13,6 +13,8 @@ export class Ledger {
   /** What was written since the last look. */
   readonly #unseen = new Set<string>();
   acknowledged = 0;
+  /** The ids of acknowledged requests. */
+  readonly requests = new Set<string>();
   unknown = 0;
 
   /**
@@ -35,6 +37,8 @@ export class Ledger {
     if (mayBeGone && answer.status === 404) return false;
     assert.match(String(answer.status), /^2/, `${Object.keys(changes)[0]}: ${answer.status} ${answer.body}`);
     this.acknowledged += 1;
+    // One that may have been sent before has its row from that time.
+    if (!mayBeGone) this.requests.add(answer.headers['x-request-id'] as string);
     for (const [url, state] of states) this.#possible.set(url, [state]);
     return true;
   }

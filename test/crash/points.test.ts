@@ -11,6 +11,7 @@ import { startChild } from '../support/child.ts';
 import { examine } from '../support/fsck.ts';
 import { Client, digestOf, imageOf, ociConfig, type Pushed } from '../support/inject.ts';
 import { startBerth } from '../support/process.ts';
+import { replayChanges } from '../support/replay-changes.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { clientOf, NoAnswer } from './http-client.ts';
 import { Kept } from './kept.ts';
@@ -304,6 +305,7 @@ describe('killed at any step', { concurrency: 3 }, () => {
           [found.exitCode, found.findings.filter(({ severity }) => severity === 'error')],
           [0, []],
         );
+        await replayChanges(data);
         assert.ok(found.walked.blobs >= 5 && found.walked.manifests >= 1 && found.walked.tags >= 1);
 
         const berth = await startBerth(t, { data });
@@ -313,6 +315,7 @@ describe('killed at any step', { concurrency: 3 }, () => {
         assert.equal(await action.isDone(client), true);
         await registry.kept.assertAllThere(client);
         await berth.stop();
+        await replayChanges(data);
         assert.deepEqual(
           (await examine(data)).findings.filter(({ severity }) => severity === 'error'),
           [],

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { examine } from '../faults/consistency.ts';
 import { RestartableRegistry } from '../faults/restartable.ts';
+import { replayChanges } from '../support/replay-changes.ts';
 import { blobCommands } from './blob-commands.ts';
 import { manifestCommands } from './manifest-commands.ts';
 import { counts, emptyModel } from './model.ts';
@@ -27,6 +28,7 @@ test('the registry answers like its model for any sequence of requests and resta
       await using registry = await RestartableRegistry.open(t);
       await fc.asyncModelRun(() => ({ model: emptyModel(), real: registry }), sequence);
       assert.deepEqual(examine(registry.data).problems, []);
+      await replayChanges(registry.data);
       runs += 1;
     },
   );

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import type { Db } from '../../src/db/prepare.ts';
+import { inspectSqlite } from '../../src/db/sqlite/inspect.ts';
+
+/** What a registry holds, or what its changes say that it holds. */
+interface Content {
+  /** `repository:tag` → digest. */
+  readonly tags: Map<string, string>;
+  /** `repository@digest`. */
+  readonly manifests: Set<string>;
+  readonly blobs: Set<string>;
+}
+
+/**
+ * Replays the recorded changes of a registry from its beginning: each has to begin where the one before has left its tag, and all of
+ * them together have to end at what the registry holds. So no change is without its row, and no row without its change.
+ *
+ * @returns the ids of the requests that have changed something
+ */
+export async function replayChanges(data: string): Promise<Set<string | null>> {
+  await using opened = new AsyncDisposableStack();
+  const database = await inspectSqlite(join(data, 'berth.db'));
+  opened.defer(() => database.close());
+  return await database.read.transaction().execute(async (db) => {
+    const changes = await db.selectFrom('changes').selectAll().orderBy('id').execute();
+    const replayed: Content = { tags: new Map(), manifests: new Set(), blobs: new Set() };
+    for (const change of changes) replay(replayed, change);
+    const held = await contentOf(db as Db);
+    assert.deepEqual(sorted(replayed.tags), sorted(held.tags));
+    assert.deepEqual(sorted(replayed.manifests), sorted(held.manifests));
+    assert.deepEqual(sorted(replayed.blobs), sorted(held.blobs));
+    return new Set(changes.map(({ request_id }) => request_id));
+  });
+}
+
+interface Change {
+  readonly id: number;
+  readonly kind: string;
+  readonly repository: string | null;
+  readonly tag: string | null;
+  readonly old_digest: string | null;
+  readonly new_digest: string | null;
+}
+
+function replay({ tags, manifests, blobs }: Content, change: Change): void {
+  const { id, kind, repository, tag, old_digest: before, new_digest: after } = change;
+  const what = `change ${id}, ${kind}`;
+  const name = `${repository}:${tag}`;
+  if (tag !== null) assert.equal(before, tags.get(name) ?? null, what);
+  switch (kind) {
+    case 'manifest.push':
+      manifests.add(`${repository}@${after}`);
+      if (tag !== null) tags.set(name, after as string);
+      return;
+    case 'tag.delete':
+      assert.ok(tags.delete(name), what);
+      return;
+    case 'manifest.delete':
+      assert.ok(manifests.delete(`${repository}@${before}`), what);
+      return;
+    case 'blob.push':
+    case 'blob.mount':
+      blobs.add(`${repository}@${after}`);
+      return;
+    case 'blob.delete':
+      assert.ok(blobs.delete(`${repository}@${before}`), what);
+      return;
+    default:
+      assert.match(kind, /^(user|organisation)\.create$/, what);
+  }
+}
+
+async function contentOf(db: Db): Promise<Content> {
+  const tags = await db
+    .selectFrom('tags')
+    .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
+    .innerJoin('repositories', 'repositories.id', 'tags.repository_id')
+    .select(['repositories.name as repository', 'tags.name', 'manifests.digest'])
+    .execute();
+  const [manifests, blobs] = await Promise.all(
+    (['manifests', 'repository_blobs'] as const).map((table) =>
+      db
+        .selectFrom(table as 'manifests')
+        .innerJoin('repositories', 'repositories.id', `${table as 'manifests'}.repository_id`)
+        .select(['repositories.name', `${table as 'manifests'}.digest`])
+        .execute(),
+    ),
+  );
+  const print = ({ name, digest }: { name: string; digest: string }) => `${name}@${digest}`;
+  return {
+    tags: new Map(tags.map(({ repository, name, digest }) => [`${repository}:${name}`, digest])),
+    manifests: new Set(manifests?.map(print)),
+    blobs: new Set(blobs?.map(print)),
+  };
+}
+
+function sorted(entries: Iterable<string | readonly string[]>): string[] {
+  return Array.from(entries, String).sort();
+}
