@@ -1,10 +1,10 @@
 import type { Database } from '../db/database.ts';
-import { findRepositoryRow, type RepositoryRow } from '../db/repositories.ts';
+import type { RepositoryRow } from '../db/repositories.ts';
 import { allVisible } from '../db/repository-ranges.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { Challenge } from './challenge.ts';
-import { type Entitlements, loadEntitlements, rightsOn } from './entitlements.ts';
+import { type Entitlements, loadEntitlements, loadStanding, rightsOn } from './entitlements.ts';
 import { anonymousIdentity, type Identity } from './identity.ts';
 import { type Credentials, parseBasic } from './login/basic.ts';
 import { type FindClaims, type NamespaceClaim, rightsOfClaimant } from './namespace-claims.ts';
@@ -79,9 +79,16 @@ export class Access {
   /**
    * Whether the caller may do this in the repository of that name, whether there is one or not. Pulls trust a token for its
    * life; what changes something is looked up each time.
+   *
+   * @param early the caller asks again, when the body of the request is here: a token that is good for the request is enough so far
    * @throws Challenge, RegistryError `DENIED`
    */
-  authorize(caller: Caller, need: RepositoryNeed, name: RepositoryName): Permit | Promise<Permit> {
+  authorize(
+    caller: Caller,
+    need: RepositoryNeed,
+    name: RepositoryName,
+    early = false,
+  ): Permit | Promise<Permit> {
     const { identity, token } = caller;
     if (caller === anonymousCaller && this.#parts.policy === 'push') return everything;
     if (token === undefined) return this.#lookUp(caller, need, name);
@@ -90,7 +97,7 @@ export class Access {
     const rights = rightsOfActions(granted.actions);
     if (!isMet(need, rights)) throw new Challenge('insufficient_scope');
     const trusted =
-      identity.principal.kind === 'holder' || (need === 'pull' && granted.repository !== undefined);
+      early || identity.principal.kind === 'holder' || (need === 'pull' && granted.repository !== undefined);
     if (trusted) return permitIn(granted.repository, identity, rights, (from) => mayPullByToken(token, from));
     return this.#lookUp(caller, need, name, { granted, rights });
   }
@@ -193,11 +200,10 @@ export class Access {
   }
 
   async #standing(caller: Caller, name: RepositoryName): Promise<Standing> {
-    const { database, policy } = this.#parts;
-    const [entitlements, repository] = await Promise.all([
-      this.#entitlements(caller),
-      findRepositoryRow(database.read, name),
-    ]);
+    const { database, clock, passwordLogin, policy } = this.#parts;
+    const moment = { now: clock(), passwordLogin };
+    const { entitlements, repository } = await loadStanding(database.read, caller.identity, name, moment);
+    if (entitlements === undefined) throw new Challenge(caller.token && 'invalid_token');
     return { entitlements, repository, rights: rightsOn(entitlements, name, repository?.visibility, policy) };
   }
 

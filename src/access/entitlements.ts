@@ -1,11 +1,13 @@
 // What an identity may do now, from the database; and from that, what it may do with a repository.
 import {
   type AccountStanding,
+  type FoundAccount,
   findAccountStanding,
   findTrustStanding,
   type HeldRole,
 } from '../db/entitlements.ts';
 import type { Db } from '../db/prepare.ts';
+import { findRepositoryRow, type RepositoryRow } from '../db/repositories.ts';
 import type { Visibility } from '../db/schema.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Credential, Identity, Principal } from './identity.ts';
@@ -67,8 +69,31 @@ export async function loadEntitlements(
       return ofJob(db, principal.trust, credential);
     case 'user':
     case 'robot':
-      return ofAccount(db, principal, credential, moment);
+      return (await ofAccount(db, principal, credential, moment)).entitlements;
   }
+}
+
+/** {@link loadEntitlements}, and the repository of that name where there is one; of accounts in one query. */
+export async function loadStanding(
+  db: Db,
+  identity: Identity,
+  name: RepositoryName,
+  moment: Moment,
+): Promise<Standing> {
+  const { principal, credential } = identity;
+  if (principal.kind === 'user' || principal.kind === 'robot') {
+    return ofAccount(db, principal, credential, moment, name);
+  }
+  const [entitlements, repository] = await Promise.all([
+    loadEntitlements(db, identity, moment),
+    findRepositoryRow(db, name),
+  ]);
+  return { entitlements, repository };
+}
+
+interface Standing {
+  readonly entitlements: Entitlements | undefined;
+  readonly repository: RepositoryRow | undefined;
 }
 
 async function ofAccount(
@@ -76,11 +101,22 @@ async function ofAccount(
   { id, kind }: Principal & { kind: 'user' | 'robot' },
   credential: Credential,
   moment: Moment,
-): Promise<Entitlements | undefined> {
+  name?: RepositoryName,
+): Promise<Standing> {
   const token = credential.kind === 'token' ? credential.id : null;
-  const found = await findAccountStanding(db, id, token);
-  if (found === undefined) return undefined;
-  const { account, roles } = found;
+  const found = await findAccountStanding(db, { account: id, token, repository: name ?? null });
+  return {
+    entitlements: found && entitlementsOf(found, kind, credential, moment),
+    repository: found?.repository,
+  };
+}
+
+function entitlementsOf(
+  { account, roles }: FoundAccount,
+  kind: 'user' | 'robot',
+  credential: Credential,
+  moment: Moment,
+): Entitlements | undefined {
   if (account.kind !== kind || account.disabled_at !== null || account.owner_disabled_at !== null) {
     return undefined;
   }

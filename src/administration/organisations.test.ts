@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dialects, digestNumber, makeRepository, makeUser } from '../../test/support/databases.ts';
+import {
+  dialects,
+  digestNumber,
+  insertNewManifest,
+  makeRepository,
+  makeUser,
+} from '../../test/support/databases.ts';
 import { refused } from '../../test/support/refused.ts';
 import { findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
-import { insertManifest } from '../db/manifests.ts';
 import { listMembers } from '../db/members.ts';
 import { findOrCreateRepository } from '../db/repositories.ts';
 import { listTeamMembers } from '../db/team-members.ts';
@@ -133,7 +138,7 @@ for (const { name, open } of dialects) {
     await createTeam(database, 'acme/dev');
     await createRobot(database, 'acme+ci');
     const repository = await makeRepository(database, parseName('acme/app'));
-    await database.transaction((db) => insertManifest(db, { ...manifest, repository }, 1));
+    await database.transaction((db) => insertNewManifest(db, { ...manifest, repository }, 1));
     await assert.rejects(
       deleteOrganisation(database, 'acme'),
       refused(
@@ -156,7 +161,7 @@ for (const { name, open } of dialects) {
       await makeRepository(database, repository);
       const push = database.transaction(async (db) => {
         const id = await findOrCreateRepository(db, repository, 1);
-        return insertManifest(db, { ...manifest, repository: id }, 1);
+        return insertNewManifest(db, { ...manifest, repository: id }, 1);
       });
       const deletion = deleteOrganisation(database, `acme${round}`).catch(
         refused(/^acme\d cannot be deleted/),

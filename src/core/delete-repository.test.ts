@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dialects, digestNumber, makeRepository } from '../../test/support/databases.ts';
+import { dialects, digestNumber, insertNewManifest, makeRepository } from '../../test/support/databases.ts';
 import { linkBlob, listUnheldBlobs, recordStored } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
-import { insertManifest, insertReferences } from '../db/manifests.ts';
+import { insertReferences } from '../db/manifests.ts';
 import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
 import { moveTag } from '../db/tags.ts';
 import { parseName } from '../oci/name.ts';
@@ -27,7 +27,7 @@ async function fill(database: Database, repository: number): Promise<void> {
     await linkBlob(db, repository, digestNumber(1), 1);
     const manifest = { repository, digest: digestNumber(2), mediaType: 'a/b', bytes: Buffer.from('{}') };
     const bare = { subject: null, artifactType: null, annotations: null };
-    const id = await insertManifest(db, { ...manifest, ...bare }, 1);
+    const id = await insertNewManifest(db, { ...manifest, ...bare }, 1);
     await insertReferences(db, id, 'blob', [digestNumber(1)]);
     await moveTag(db, repository, parseTag('v1'), id, 1);
     const upload = { id: `of ${repository}`, repository_id: repository, algorithm: 'sha256', size: 0 };

@@ -203,24 +203,25 @@ export class Manifests {
     // First, so that none of them is taken from the repository after it was found there.
     const held = await postponeReviews(db, repository, new Set([...blobs, ...children]), now);
     await this.#checkReferences(db, repository, { held, blobs, children });
-    const existing = await lockManifestShared(db, repository, digest);
-    if (existing !== undefined) {
-      if (existing.media_type === manifest.mediaType) return existing.id;
-      throw new RegistryError('MANIFEST_INVALID', `${digest} is stored here as ${existing.media_type}`);
+    const row = {
+      repository,
+      digest,
+      mediaType: manifest.mediaType,
+      bytes,
+      subject: manifest.subject?.digest ?? null,
+      artifactType: manifest.artifactType ?? null,
+      annotations,
+    };
+    let id = await insertManifest(db, row, now);
+    while (id === undefined) {
+      const existing = await lockManifestShared(db, repository, digest);
+      if (existing?.media_type === manifest.mediaType) return existing.id;
+      if (existing !== undefined) {
+        throw new RegistryError('MANIFEST_INVALID', `${digest} is stored here as ${existing.media_type}`);
+      }
+      // Deleted by another transaction in between.
+      id = await insertManifest(db, row, now);
     }
-    const id = await insertManifest(
-      db,
-      {
-        repository,
-        digest,
-        mediaType: manifest.mediaType,
-        bytes,
-        subject: manifest.subject?.digest ?? null,
-        artifactType: manifest.artifactType ?? null,
-        annotations,
-      },
-      now,
-    );
     await insertReferences(db, id, 'blob', blobs);
     await insertReferences(db, id, 'child', children);
     return id;

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dialects, digestNumber, makeRepository, repositoryName } from '../../test/support/databases.ts';
+import {
+  dialects,
+  digestNumber,
+  insertNewManifest,
+  makeRepository,
+  repositoryName,
+} from '../../test/support/databases.ts';
 import type { Database } from '../db/database.ts';
-import { insertManifest, insertReferences } from '../db/manifests.ts';
+import { insertReferences } from '../db/manifests.ts';
 import type { ReferrerKey } from '../db/referrers.ts';
 import { moveTag } from '../db/tags.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -22,7 +28,7 @@ interface Put {
 
 function put(database: Database, repository: number, manifest: Put): Promise<number> {
   return database.transaction((db) =>
-    insertManifest(
+    insertNewManifest(
       db,
       {
         repository,

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loginEvent } from '../../test/support/audit-event.ts';
 import { countQueries } from '../../test/support/count-queries.ts';
-import { dialects, digestNumber, makeRepository, repositoryName } from '../../test/support/databases.ts';
+import {
+  dialects,
+  digestNumber,
+  insertNewManifest,
+  makeRepository,
+  repositoryName,
+} from '../../test/support/databases.ts';
 import { actorOf, commandLineActor } from '../access/actor.ts';
 import { claimantOf } from '../access/identity.ts';
 import { parseTag, type Tag } from '../oci/reference.ts';
@@ -16,7 +22,7 @@ import {
   system,
 } from './changes.ts';
 import type { Database } from './database.ts';
-import { insertManifest } from './manifests.ts';
+
 import { moveTag } from './tags.ts';
 
 const tag = (text: string): Tag => parseTag(text);
@@ -35,7 +41,7 @@ async function makeManifests(database: Database, ...numbers: number[]) {
         ...{ repository, digest: digestNumber(number), mediaType: 'a/b', bytes: Buffer.from('{}') },
         ...{ subject: null, artifactType: null, annotations: null },
       };
-      ids.push(await insertManifest(db, manifest, 1));
+      ids.push(await insertNewManifest(db, manifest, 1));
     }
     return ids;
   });

@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { OriginStanding } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
+import type { RepositoryRow } from './repositories.ts';
 import type { AccountKind, Role } from './schema.ts';
 
 /** An account, and its requested access token. */
@@ -26,7 +27,10 @@ export interface HeldRole {
 
 interface Question {
   account: number;
+  /** `access_tokens.id` */
   token: number | null;
+  /** The name of a repository to find as well. */
+  repository: string | null;
 }
 
 /** Roles by membership, by grant and by a team's grant; memberships and teams of disabled organisations give none. */
@@ -67,6 +71,7 @@ const selectAccount = prepare((db, p: Params<Question>) =>
         .onRef('identities.id', '=', 'access_tokens.origin_identity')
         .onRef('identities.account_id', '=', 'accounts.id'),
     )
+    .leftJoin('repositories', (join) => join.on('repositories.name', '=', p('repository')))
     .leftJoin(heldRoles(db, p).as('held'), (join) => join.onTrue())
     .select([
       'accounts.name',
@@ -83,22 +88,33 @@ const selectAccount = prepare((db, p: Params<Question>) =>
       'access_tokens.origin_password as originPassword',
       'access_tokens.origin_identity as originIdentity',
       'identities.id as identity',
+      'repositories.id as repositoryId',
+      'repositories.name as repositoryName',
+      'repositories.visibility',
       'held.pattern',
       'held.role',
     ])
     .where('accounts.id', '=', p('account')),
 );
 
-/** The account's current state and roles; `undefined` when it was deleted. */
-export async function findAccountStanding(
-  db: Db,
-  account: number,
-  token: number | null,
-): Promise<{ account: AccountStanding; roles: readonly HeldRole[] } | undefined> {
-  const rows = await selectAccount(db, { account, token });
-  const [standing] = rows;
-  if (standing === undefined) return undefined;
-  return { account: standing, roles: rows.filter((row) => row.pattern !== null) as unknown as HeldRole[] };
+export interface FoundAccount {
+  readonly account: AccountStanding;
+  readonly roles: readonly HeldRole[];
+  /** `undefined` when no repository has the name. */
+  readonly repository: RepositoryRow | undefined;
+}
+
+/** The account's current state and roles, and the repository; `undefined` when the account was deleted. */
+export async function findAccountStanding(db: Db, question: Question): Promise<FoundAccount | undefined> {
+  const rows = await selectAccount(db, question);
+  const [account] = rows;
+  if (account === undefined) return undefined;
+  const { repositoryId: id, repositoryName: name, visibility } = account;
+  return {
+    account,
+    roles: rows.filter((row) => row.pattern !== null) as unknown as HeldRole[],
+    repository: id === null ? undefined : ({ id, name, visibility } as RepositoryRow),
+  };
 }
 
 const selectTrust = prepare((db, p: Params<{ trust: number }>) =>

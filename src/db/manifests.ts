@@ -118,11 +118,16 @@ const insert = prepare((db, p: Params<InsertedManifest>) =>
       annotations_size: p('annotationsSize'),
       created_at: p('now'),
     })
+    .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
     .returning('id'),
 );
 
-/** Inserts a manifest that the repository does not hold yet; returns its id. */
-export async function insertManifest(db: Db, manifest: NewManifest, now: number): Promise<number> {
+/** Inserts a manifest; returns its id, or `undefined` when the repository holds it already. */
+export async function insertManifest(
+  db: Db,
+  manifest: NewManifest,
+  now: number,
+): Promise<number | undefined> {
   const { bytes, artifactType, annotations } = manifest;
   const [row] = await insert(db, {
     ...manifest,
@@ -131,7 +136,7 @@ export async function insertManifest(db: Db, manifest: NewManifest, now: number)
     annotationsSize: annotations === null ? 0 : Buffer.byteLength(annotations),
     now,
   });
-  return (row as { id: number }).id;
+  return row?.id;
 }
 
 const insertAll = prepare((db, p: Params<{ manifest: number; digests: string; kind: 'blob' | 'child' }>) =>

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dialects, digestNumber, makeRepository } from '../../test/support/databases.ts';
+import { dialects, digestNumber, insertNewManifest, makeRepository } from '../../test/support/databases.ts';
 import { parseName } from '../oci/name.ts';
 import type { Database } from './database.ts';
-import { insertManifest, insertReferences } from './manifests.ts';
+import { insertReferences } from './manifests.ts';
 import { findAnnotations, listChildren, listReferrers, type ReferrerKey } from './referrers.ts';
 
 const subject = digestNumber(999);
@@ -19,7 +19,7 @@ function insert(database: Database, repository: number, number: number, artifact
     artifactType,
     annotations: number === 1 ? '{"a":"b"}' : null,
   };
-  return database.transaction((db) => insertManifest(db, manifest, 1));
+  return database.transaction((db) => insertNewManifest(db, manifest, 1));
 }
 
 for (const { name, open } of dialects) {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import {
   dialects,
   digestNumber,
+  insertNewManifest,
   makeOrganisation,
   makeRepository,
   makeUser,
@@ -12,7 +13,7 @@ import { type Namespace, parseName, type RepositoryName } from '../oci/name.ts';
 import { linkBlob, recordStored } from './blobs.ts';
 import type { Database } from './database.ts';
 import { insertIdentity, renameIdentity } from './identities.ts';
-import { deleteManifest, insertManifest } from './manifests.ts';
+import { deleteManifest } from './manifests.ts';
 import {
   findOrCreateRepository,
   findRepository,
@@ -61,7 +62,7 @@ for (const { name, open } of dialects) {
     const names = ['a', 'a-b', 'a.b', 'a/b', 'a0', 'a_b', 'b'].map(parseName);
     for (const repository of [...names].reverse()) {
       const id = await makeRepository(database, repository);
-      await database.transaction((db) => insertManifest(db, { ...manifest, repository: id }, 1));
+      await database.transaction((db) => insertNewManifest(db, { ...manifest, repository: id }, 1));
     }
     await makeRepository(database, parseName('empty'));
     assert.deepEqual(await shownNames(database, '', 100), names);
@@ -80,7 +81,9 @@ for (const { name, open } of dialects) {
   test(`${name}: a repository without manifests is not listed, but still exists`, async (t) => {
     const database = await open(t);
     const id = await makeRepository(database, parseName('a'));
-    const held = await database.transaction((db) => insertManifest(db, { ...manifest, repository: id }, 1));
+    const held = await database.transaction((db) =>
+      insertNewManifest(db, { ...manifest, repository: id }, 1),
+    );
     await database.transaction((db) => deleteManifest(db, held));
     assert.deepEqual(await shownNames(database, '', 10), []);
     assert.equal(await findRepository(database.read, parseName('a')), id);
@@ -91,7 +94,7 @@ for (const { name, open } of dialects) {
     const used = ['acme', 'acme-b/x', 'acme/a', 'acme/b/c', 'acme/z', 'acme0/x', 'acmea/x', 'b/acme/x'];
     for (const repository of used) {
       const id = await makeRepository(database, parseName(repository));
-      await database.transaction((db) => insertManifest(db, { ...manifest, repository: id }, 1));
+      await database.transaction((db) => insertNewManifest(db, { ...manifest, repository: id }, 1));
     }
     const uploading = await makeRepository(database, parseName('acme/up'));
     const upload = {
@@ -131,7 +134,7 @@ for (const { name, open } of dialects) {
     const uploading = await makeRepository(database, parseName('uploading/app'));
     const upload = { id: 'u', algorithm: 'sha256', digest: digestNumber(1), owner: 'a' } as const;
     await database.transaction(async (db) => {
-      await insertManifest(db, { ...manifest, repository: full }, 1);
+      await insertNewManifest(db, { ...manifest, repository: full }, 1);
       await insertUpload(db, { ...upload, repository: uploading }, 1);
     });
     const alice = await makeUser(database, 'alice');
@@ -157,7 +160,7 @@ for (const { name, open } of dialects) {
       });
     }
     const full = ids.get('acme/full') as number;
-    await database.transaction((db) => insertManifest(db, { ...manifest, repository: full }, 1));
+    await database.transaction((db) => insertNewManifest(db, { ...manifest, repository: full }, 1));
     await database.transaction((db) => deleteEmptyRepositories(db, 'acme' as Namespace, 1));
     const holders = await database.read.selectFrom('repository_blobs').select('repository_id').execute();
     assert.deepEqual(

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { dialects, digestNumber, makeRepository, repositoryName } from '../../test/support/databases.ts';
+import {
+  dialects,
+  digestNumber,
+  insertNewManifest,
+  makeRepository,
+  repositoryName,
+} from '../../test/support/databases.ts';
 import { parseName } from '../oci/name.ts';
 import { parseTag, type Tag } from '../oci/reference.ts';
 import type { Database } from './database.ts';
-import { insertManifest } from './manifests.ts';
 import { deleteTag, deleteTagsOf, findTag, listTags, moveTag } from './tags.ts';
 
 async function manifests(database: Database, repository: number): Promise<[number, number]> {
@@ -17,8 +22,8 @@ async function manifests(database: Database, repository: number): Promise<[numbe
     annotations: null,
   };
   return database.transaction(async (db) => [
-    await insertManifest(db, { ...manifest, repository, digest: digestNumber(1) }, 1),
-    await insertManifest(db, { ...manifest, repository, digest: digestNumber(2) }, 1),
+    await insertNewManifest(db, { ...manifest, repository, digest: digestNumber(1) }, 1),
+    await insertNewManifest(db, { ...manifest, repository, digest: digestNumber(2) }, 1),
   ]);
 }
 

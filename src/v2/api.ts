@@ -89,7 +89,7 @@ export function registryApi(parts: RegistryApiParts) {
       // What is known at once is not waited for: each wait is a turn of the loop in every pull.
       const identified = identify(parts.access, exchange);
       caller = identified instanceof Promise ? await identified : identified;
-      const admitted = admit(parts.access, caller, route);
+      const admitted = admit(parts.access, caller, route, route.action === 'putManifest');
       const permit = admitted instanceof Promise ? await admitted : admitted;
       if (rightOf[route.action] === 'delete' && !parts.deletesEnabled) {
         throw new RegistryError('UNSUPPORTED', 'deleting is switched off on this registry');
@@ -129,9 +129,10 @@ function claimant({ request }: Exchange): Identity {
   return credentials === undefined ? anonymousIdentity : claimantOf(credentials.username);
 }
 
-function admit(access: Access, caller: Caller, route: Route): Permit | Promise<Permit> {
+/** @param early whether it is asked again when the body is here */
+function admit(access: Access, caller: Caller, route: Route, early = false): Permit | Promise<Permit> {
   return 'name' in route
-    ? access.authorize(caller, rightOf[route.action], route.name)
+    ? access.authorize(caller, rightOf[route.action], route.name, early)
     : access.authorizeRegistry(caller, rightOf[route.action]);
 }
 

@@ -7,6 +7,7 @@ import { sql } from 'kysely';
 import { cleanUp } from '../../../test/support/cleanup.ts';
 import {
   digestNumber,
+  insertNewManifest,
   makeRepository,
   openReplica,
   repositoryName,
@@ -18,7 +19,7 @@ import { parseName } from '../../oci/name.ts';
 import { parseTag } from '../../oci/reference.ts';
 import { type Database, DatabaseUnavailable, UnfitDatabase } from '../database.ts';
 import { lockTags } from '../locks.ts';
-import { insertManifest } from '../manifests.ts';
+
 import { findOrCreateRepository, findRepository } from '../repositories.ts';
 import { everyName, listInRange } from '../repository-ranges.ts';
 import { listTags, moveTag } from '../tags.ts';
@@ -152,7 +153,11 @@ test('names sort by bytes, whatever the collation of the database', { skip }, as
   for (const name of [...names].reverse()) {
     const repository = await makeRepository(database, name);
     await database.transaction(async (db) => {
-      const manifest = await insertManifest(db, { ...emptyManifest, repository, digest: digestNumber(1) }, 1);
+      const manifest = await insertNewManifest(
+        db,
+        { ...emptyManifest, repository, digest: digestNumber(1) },
+        1,
+      );
       for (const tag of tags) await moveTag(db, repository, tag, manifest, 1);
     });
   }
@@ -182,7 +187,11 @@ test('a page reads only its own rows, however many there are', { skip }, async (
   const database = await openReplica(t, await openTestPostgres(t));
   const repository = await makeRepository(database);
   await database.transaction(async (db) => {
-    const manifest = await insertManifest(db, { ...emptyManifest, repository, digest: digestNumber(1) }, 1);
+    const manifest = await insertNewManifest(
+      db,
+      { ...emptyManifest, repository, digest: digestNumber(1) },
+      1,
+    );
     await sql`insert into tags (repository_id, name, manifest_id, updated_at)
       select ${repository}::bigint, 'v' || i, ${manifest}::bigint, 1 from generate_series(1, 20000) i`.execute(
       db,
