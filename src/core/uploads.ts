@@ -220,7 +220,9 @@ export class Uploads {
         await this.#claims.release(claim, received);
         throw interrupted instanceof RegistryError
           ? interrupted
-          : new RegistryError('BLOB_UPLOAD_INVALID', 'the body ended before its end', { cause: interrupted });
+          : new RegistryError('BLOB_UPLOAD_INVALID', 'the connection closed before the end of the body', {
+              cause: interrupted,
+            });
       }
       if (range !== undefined && hash.size - start !== range.last - range.first + 1) {
         this.#hashes.forget(id);

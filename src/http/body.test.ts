@@ -10,7 +10,7 @@ import { acceptBody, announcesBody, closeAfterRefusal, readBody } from './body.t
 
 const limit = 1000;
 
-/** A request as far as a body goes: a stream with headers. */
+/** A request for body tests: a stream with headers. */
 function request(headers: Record<string, string> = {}): PassThrough & IncomingMessage {
   return Object.assign(new PassThrough(), { headers }) as unknown as PassThrough & IncomingMessage;
 }
@@ -34,7 +34,7 @@ for (const [version, headers, continues] of [
   ['1.0', { expect: '100-continue' }, false],
   ['1.1', {}, false],
 ] as const) {
-  test(`HTTP/${version} ${JSON.stringify(headers)} is ${continues ? '' : 'not '}told to continue`, async (t) => {
+  test(`HTTP/${version} ${JSON.stringify(headers)} gets ${continues ? '' : 'no '}100 Continue`, async (t) => {
     const server = createServer((request, response) => {
       acceptBody(request, response);
       response.end();
@@ -82,7 +82,7 @@ for (const [what, length] of [
     assert.equal(received(), limit);
   });
 
-  test(`a body ${what} of one byte more is MANIFEST_TOO_LARGE`, async () => {
+  test(`a body ${what} of one byte over the limit is MANIFEST_TOO_LARGE`, async () => {
     const from = request(announced(limit + 1));
     const { body } = read(from);
     from.write(Buffer.alloc(limit + 1));
@@ -96,7 +96,7 @@ test('a Content-Length beyond the limit is refused before a byte is read', async
   assert.equal(received(), 0);
 });
 
-test('what comes after the limit is not kept', async () => {
+test('bytes beyond the limit are not kept', async () => {
   const from = request();
   const { body, received } = read(from);
   from.write(Buffer.alloc(limit + 1));
@@ -107,13 +107,13 @@ test('what comes after the limit is not kept', async () => {
   assert.equal(received(), limit + 1);
 });
 
-test('no body is read as no bytes', async () => {
+test('a missing body is read as zero bytes', async () => {
   const from = request();
   from.end();
   assert.equal((await read(from).body).length, 0);
 });
 
-test('a body that ended before anybody read it is no bytes', async () => {
+test('a body that ended before it was read is zero bytes', async () => {
   const from = request();
   from.end();
   from.resume();
@@ -134,14 +134,14 @@ for (const [what, cut] of [
   });
 }
 
-test('a request that was gone before it was read is SIZE_INVALID', async () => {
+test('a request that was destroyed before it was read is SIZE_INVALID', async () => {
   const from = request();
   from.destroy();
   await once(from, 'close');
   await assert.rejects(read(from).body, { code: 'SIZE_INVALID' });
 });
 
-test('a body that is cut for its slowness rejects with the reason, and nobody listens any more', async () => {
+test('a body that is aborted as too slow rejects with the reason, and no listener remains', async () => {
   const from = request();
   const slow = new AbortController();
   const { body } = read(from, slow.signal);
@@ -149,12 +149,12 @@ test('a body that is cut for its slowness rejects with the reason, and nobody li
   slow.abort(new RegistryError('REQUEST_TIMEOUT'));
   await assert.rejects(body, { code: 'REQUEST_TIMEOUT' });
   assert.equal(from.listenerCount('data'), 0);
-  // What goes wrong with it later is nobody's concern, and nobody's crash.
+  // A later error of the request must not crash the process.
   from.destroy(new Error('late'));
   await new Promise((resolve) => from.on('close', resolve));
 });
 
-/** A server whose answer to everything is `handle`, and a socket to it. */
+/** A server that handles every request with `handle`, and a socket to it. */
 async function connected(
   t: TestContext,
   handle: (request: IncomingMessage, response: ServerResponse) => void,
@@ -171,7 +171,7 @@ async function connected(
   return socket;
 }
 
-test('a client that waits for 100 Continue gets it when its body is wanted', async (t) => {
+test('a client that waits for 100 Continue gets it when its body is accepted', async (t) => {
   const socket = await connected(t, async (request, response) => {
     acceptBody(request, response);
     const body = await readBody(request, limit, {
@@ -205,7 +205,7 @@ test('a refused body: the answer arrives, no 100 Continue before it, and the con
   socket.write('PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n');
   const flood = setInterval(() => socket.write(Buffer.alloc(64 << 10)), 0);
   t.after(() => clearInterval(flood));
-  // Not once(): sending into a closed connection is an error that is expected here.
+  // Not once(): a write to a closed connection fails as expected.
   await new Promise((resolve) => socket.on('close', resolve));
   assert.match(answer, /^HTTP\/1.1 413 [\s\S]*Connection: close[\s\S]*no$/);
   assert.ok(
@@ -214,7 +214,7 @@ test('a refused body: the answer arrives, no 100 Continue before it, and the con
   );
 });
 
-test('a refused body that comes after the answer is let in, and the connection ends without a reset', async (t) => {
+test('a refused body that arrives after the answer is discarded, and the connection ends without a reset', async (t) => {
   let answered = (): void => {};
   const finished = new Promise<void>((resolve) => {
     answered = resolve;
@@ -229,7 +229,7 @@ test('a refused body that comes after the answer is let in, and the connection e
   for (let sent = 0; sent < 256; sent += 64) {
     const written = promisify(socket.write.bind(socket) as (data: Buffer, done: () => void) => void);
     await written(Buffer.alloc(64 << 10));
-    // Time for a reset to come, if there is one.
+    // Time for a reset to arrive.
     await new Promise(setImmediate);
   }
   const answer = Buffer.concat(await socket.toArray()).toString();

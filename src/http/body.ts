@@ -1,14 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { RegistryError } from '../oci/errors.ts';
 
-/** Whether a body comes with the request. Zero bytes may come chunked, without a Content-Length (Go's client does so). */
+/** Whether the request has a body. An empty one may be chunked, without a Content-Length (Go's client sends it so). */
 export function announcesBody(request: IncomingMessage): boolean {
   const { headers } = request;
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 /**
- * Tells a client that waits for it (`Expect: 100-continue`) that its body is wanted. Call it when all checks are done. HTTP/1.0 has
+ * Sends `100 Continue` to a client that waits for it (`Expect: 100-continue`). Call it when all checks are done. HTTP/1.0 has
  * no 100, and its `Expect` MUST be ignored (RFC 9110, 10.1.1).
  */
 export function acceptBody(request: IncomingMessage, response: ServerResponse): void {
@@ -16,21 +16,20 @@ export function acceptBody(request: IncomingMessage, response: ServerResponse): 
   if (waits && !response.headersSent) response.writeContinue();
 }
 
-/** How a handler takes a body in. */
+/** How a handler receives a body. */
 export interface Intake {
-  /** No body comes. */
   readonly empty: boolean;
-  /** Lets the body come; for when all checks are done, as some clients wait for it (`Expect: 100-continue`). */
+  /** Sends `100 Continue` to a client that waits for it, and returns the body; call it when all checks are done. */
   readonly open: () => IncomingMessage;
   /** Aborted when the body comes too slowly. */
   readonly signal: AbortSignal;
-  /** To be told of each chunk's bytes: what makes progress is not cut. */
+  /** Counts the bytes of each chunk; a body that makes progress is not aborted. */
   readonly received: (bytes: number) => void;
 }
 
 /**
  * Reads a body of at most `limit` bytes into memory.
- * @throws RegistryError `MANIFEST_TOO_LARGE`, before the rest is read; `SIZE_INVALID` when the body breaks off
+ * @throws RegistryError `MANIFEST_TOO_LARGE`, before the rest is read; `SIZE_INVALID` when the body is incomplete
  */
 export function readBody(
   request: IncomingMessage,
@@ -64,7 +63,7 @@ export function readBody(
     };
     const onBroken = (): void => {
       leave();
-      reject(new RegistryError('SIZE_INVALID', 'the body ended before its end'));
+      reject(new RegistryError('SIZE_INVALID', 'the connection closed before the end of the body'));
     };
     const onAbort = (): void => {
       leave();
@@ -82,10 +81,9 @@ const lingerBytes = 512 << 10;
 const lingerMilliseconds = 1_000;
 
 /**
- * For a request that is answered before its body was read: after the answer the connection ends. Closing it at once would reset it
- * under a sender that is still writing, and proxies make a 502 of that. So this side ends its own direction only (RFC 9112, 9.6), and
- * drops some of the body. Where more comes it stops reading: a sender that can write no more looks for the answer, and the body may
- * be large.
+ * Closes the connection after a request is answered before its body was read. Closing it at once would reset it while the client
+ * still writes, and proxies turn that into a 502. So this side ends its own direction only (RFC 9112, 9.6), and discards up to
+ * 512 KiB of the body. Then it stops reading: a client that cannot write reads the answer.
  */
 export function closeAfterRefusal(request: IncomingMessage, response: ServerResponse): void {
   const { socket } = request;
@@ -97,7 +95,7 @@ export function closeAfterRefusal(request: IncomingMessage, response: ServerResp
     if (dropped > lingerBytes) request.pause();
   });
   request.resume();
-  // node:http calls it when the last answer of a connection has been written; it would destroy the socket.
+  // node:http calls destroySoon, which destroys the socket, after the last answer of a connection.
   const close = socket.destroySoon?.bind(socket);
   socket.destroySoon = () => {
     socket.end();

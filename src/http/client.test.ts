@@ -27,7 +27,7 @@ function addressOf(peer: string | undefined, forwarded?: string, trusted = proxi
   return seen(peer, forwarded === undefined ? {} : { 'x-forwarded-for': forwarded }, trusted).address;
 }
 
-describe('without a trusted proxy between', () => {
+describe('without a trusted proxy', () => {
   for (const [peer, address] of [
     ['192.0.2.1', '192.0.2.1'],
     ['::ffff:192.0.2.1', '192.0.2.1'],
@@ -35,13 +35,13 @@ describe('without a trusted proxy between', () => {
     ['fe80::1%eth0', 'fe80::1'],
     [undefined, ''],
   ] as const) {
-    test(`a connection of ${peer} is of ${address || 'nobody who is known'}`, () => {
+    test(`a connection from ${peer} has the address ${address || 'unknown'}`, () => {
       assert.equal(addressOf(peer), address);
       assert.equal(addressOf(peer, undefined, []), address);
     });
   }
 
-  test('nothing that the request says of itself is believed', () => {
+  test('forwarding headers are ignored', () => {
     const headers = {
       host: 'registry.example',
       'x-forwarded-for': '203.0.113.9',
@@ -54,58 +54,58 @@ describe('without a trusted proxy between', () => {
     assert.deepEqual(seen('10.0.0.1', headers, []), { ...direct, address: '10.0.0.1' });
   });
 
-  test('TLS is seen by the connection', () => {
+  test('the scheme is https on a TLS connection', () => {
     assert.equal(seen('192.0.2.1', { 'x-forwarded-proto': 'http' }, proxies, true).scheme, 'https');
   });
 });
 
 describe('behind a trusted proxy', () => {
   for (const [what, forwarded, address] of [
-    ['who sent it the request', '203.0.113.9', '203.0.113.9'],
-    ['and not who that one says to have been', '198.51.100.7, 203.0.113.9', '203.0.113.9'],
-    ['also where that one says to be a proxy', '198.51.100.7, 10.0.0.5, 203.0.113.9', '203.0.113.9'],
+    ['the sender that it names', '203.0.113.9', '203.0.113.9'],
+    ['not an earlier sender that the client claims', '198.51.100.7, 203.0.113.9', '203.0.113.9'],
+    ['also when the client claims to be a proxy', '198.51.100.7, 10.0.0.5, 203.0.113.9', '203.0.113.9'],
     ['past other trusted proxies', '198.51.100.7, 203.0.113.9,10.0.0.5 , fd00::7', '203.0.113.9'],
-    ['the farthest of them, when there is nobody else', '10.0.0.9, 10.0.0.5', '10.0.0.9'],
+    ['the farthest of them, when all are trusted', '10.0.0.9, 10.0.0.5', '10.0.0.9'],
     ['with a port', '203.0.113.9:4711', '203.0.113.9'],
     ['IPv6 in brackets', '[2001:db8::1]', '2001:db8::1'],
     ['IPv6 in brackets with a port', '[2001:db8::1]:4711', '2001:db8::1'],
     ['IPv6 without brackets', '2001:db8::1', '2001:db8::1'],
-    ['IPv4 in the form of IPv6', '::ffff:203.0.113.9', '203.0.113.9'],
-    ['a trusted proxy in the form of IPv6', '203.0.113.9, ::ffff:10.0.0.5', '203.0.113.9'],
+    ['an IPv4-mapped address', '::ffff:203.0.113.9', '203.0.113.9'],
+    ['behind an IPv4-mapped trusted proxy', '203.0.113.9, ::ffff:10.0.0.5', '203.0.113.9'],
     ['a zone', 'fe80::1%eth0', 'fe80::1'],
-    ['nothing, where the proxy says nothing', undefined, '10.0.0.1'],
-    ['nothing, where it is empty', '', '10.0.0.1'],
-    ['what cannot be read ends the list', '203.0.113.9, unknown', '10.0.0.1'],
-    ['and what is right of it stands', '203.0.113.9, _hidden, 10.0.0.5', '10.0.0.5'],
-    ['an address with more behind it', '203.0.113.9; drop table', '10.0.0.1'],
-    ['an address that is none', '203.0.113.999', '10.0.0.1'],
-    ['an empty entry', '203.0.113.9,,', '10.0.0.1'],
+    ['the proxy, without the header', undefined, '10.0.0.1'],
+    ['the proxy, when the header is empty', '', '10.0.0.1'],
+    ['the proxy, when the last entry is unreadable', '203.0.113.9, unknown', '10.0.0.1'],
+    ['the entry right of an unreadable one', '203.0.113.9, _hidden, 10.0.0.5', '10.0.0.5'],
+    ['the proxy, when text follows the address', '203.0.113.9; drop table', '10.0.0.1'],
+    ['the proxy, when the address is invalid', '203.0.113.999', '10.0.0.1'],
+    ['the proxy, when the last entry is empty', '203.0.113.9,,', '10.0.0.1'],
   ] as const) {
     test(`the client is ${what}`, () => assert.equal(addressOf('10.0.0.1', forwarded), address));
   }
 
-  test('it may be one that connects with IPv6, or as IPv4 to a listener for both', () => {
+  test('the proxy may connect with IPv6, or with IPv4 to a dual-stack listener', () => {
     assert.equal(addressOf('fd00::1', '203.0.113.9'), '203.0.113.9');
     assert.equal(addressOf('::ffff:10.0.0.1', '203.0.113.9'), '203.0.113.9');
   });
 
   for (const [what, headers, scheme, host] of [
     [
-      'what it says',
+      'the forwarded ones',
       { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'r.example:8443' },
       'https',
       'r.example:8443',
     ],
-    ['in any letters', { 'x-forwarded-proto': 'HTTPS' }, 'https', 'inner'],
+    ['recognised in upper case', { 'x-forwarded-proto': 'HTTPS' }, 'https', 'inner'],
     [
       'the last of several',
       { 'x-forwarded-proto': 'http, https', 'x-forwarded-host': 'evil, r.example' },
       'https',
       'r.example',
     ],
-    ['not what is no scheme', { 'x-forwarded-proto': 'javascript' }, 'http', 'inner'],
-    ['not what is no host', { 'x-forwarded-host': 'a"b' }, 'http', 'inner'],
-    ['nothing, where it says nothing', {}, 'http', 'inner'],
+    ['not an invalid scheme', { 'x-forwarded-proto': 'javascript' }, 'http', 'inner'],
+    ['not an invalid host', { 'x-forwarded-host': 'a"b' }, 'http', 'inner'],
+    ['those of the connection without the headers', {}, 'http', 'inner'],
   ] as const) {
     test(`scheme and host are ${what}`, () => {
       const client = seen('10.0.0.1', { host: 'inner', ...headers });
@@ -113,7 +113,7 @@ describe('behind a trusted proxy', () => {
     });
   }
 
-  test('whatever it forwards, the address is one or empty, and the host can stand in a header in quotes', () => {
+  test('for any headers the address is valid or empty, and the host needs no escape in a quoted header value', () => {
     fc.assert(
       fc.property(fc.string(), fc.string(), (list, host) => {
         const client = seen('10.0.0.1', { 'x-forwarded-for': list, 'x-forwarded-host': host });
@@ -134,7 +134,7 @@ for (const host of [
   'a_b',
   'a.b.',
 ]) {
-  test(`${host} is a host`, () => assert.equal(seen('192.0.2.1', { host }).host, host));
+  test(`${host} is a valid host`, () => assert.equal(seen('192.0.2.1', { host }).host, host));
 }
 
 for (const host of [
@@ -167,11 +167,11 @@ for (const host of [
   '1.2.3.4.5',
   'registry.0x',
 ]) {
-  test(`${JSON.stringify(host.slice(0, 20))} is no host`, () =>
+  test(`${JSON.stringify(host.slice(0, 20))} is an invalid host`, () =>
     assert.equal(seen('192.0.2.1', { host }).host, undefined));
 }
 
-test('the base URL is the configured one, else that of the request', () => {
+test('the base URL is the configured one, or else that of the request', () => {
   const client = seen('192.0.2.1', { host: 'registry.example:5000' });
   assert.equal(baseUrlOf(client, 'https://r.example/x'), 'https://r.example/x');
   assert.equal(baseUrlOf(client, undefined), 'http://registry.example:5000');

@@ -1,4 +1,4 @@
-// Who sends a request, and by what name they reached the registry; through a proxy that is trusted, what it says of them.
+// The client address, scheme and host of a request, as the connection or a trusted proxy states them.
 import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv6 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -6,16 +6,16 @@ import { type ForwardedHeaders, type Hop, hopsOf } from './forwarded.ts';
 import { membership, type Network } from './networks.ts';
 
 export interface Client {
-  /** IPv4 never in the form of IPv6, IPv6 without a zone; empty when the connection has gone. */
+  /** An IPv4-mapped address as IPv4, IPv6 without a zone; empty when the connection is closed. */
   readonly address: string;
   readonly scheme: 'http' | 'https';
-  /** Host and perhaps port; `undefined` when it was not sent, or is no host. */
+  /** Host and optional port; `undefined` when it is missing or invalid. */
   readonly host: string | undefined;
 }
 
 export type ClientOf = (request: IncomingMessage) => Client;
 
-/** What requests say of their clients; what is forwarded, in the given family of headers, is believed from `trustedProxies` alone. */
+/** Returns the function that finds a request's client. Forwarded headers, of the given family, count from `trustedProxies` only. */
 export function clientsOf(
   trustedProxies: readonly Network[],
   headers: ForwardedHeaders = 'x-forwarded',
@@ -32,12 +32,12 @@ export function clientsOf(
   };
 }
 
-/** Where the client reaches the registry, without a trailing slash; `undefined` when neither says. */
+/** The registry's URL for this client, without a trailing slash; `undefined` without `externalUrl` and host. */
 export function baseUrlOf({ scheme, host }: Client, externalUrl: string | undefined): string | undefined {
   return externalUrl ?? (host === undefined ? undefined : `${scheme}://${host}`);
 }
 
-/** Whoever has opened the connection. Most requests need one of these or none, so each is found when it is asked for. */
+/** The peer of the connection. Most requests need at most one field, so each is computed on access. */
 class DirectClient implements Client {
   readonly #request: IncomingMessage;
 
@@ -59,8 +59,8 @@ class DirectClient implements Client {
 }
 
 /**
- * Goes from one trusted proxy to the one that sent it the request, up to the first that is none: that is the client, and what stands
- * before it is its own word. Scheme and host are those that the farthest trusted proxy was reached by.
+ * Follows the chain of trusted proxies up to the first address that is not trusted. That is the client, and entries before it are
+ * the client's own claims. Scheme and host are those of the request to the farthest trusted proxy.
  */
 function forwardedClient(
   hops: Iterable<Hop>,
@@ -69,7 +69,7 @@ function forwardedClient(
 ): Client {
   let client = direct;
   for (const { for: sender, proto, host } of hops) {
-    // Past the nearest, what does not say who sent it the request is no proxy but the client.
+    // After the nearest proxy, a hop without a sender's address is the client.
     if (sender === undefined && client !== direct) break;
     const address = asAddress(sender);
     client = {
@@ -82,7 +82,7 @@ function forwardedClient(
   return client;
 }
 
-/** Some proxies write the port too. */
+/** Parses an address; some proxies add the port. */
 function asAddress(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   const inBrackets = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(text)?.[1];
@@ -94,7 +94,7 @@ function asAddress(text: string | undefined): string | undefined {
 const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
 function plainAddress(text: string): string {
-  // Most addresses are IPv4 and have neither.
+  // The fast path for IPv4.
   if (!text.includes(':')) return text;
   const zone = text.indexOf('%');
   const address = zone === -1 ? text : text.slice(0, zone);
@@ -109,7 +109,7 @@ function asScheme(text: string | undefined): 'http' | 'https' | undefined {
 const longestHost = 260;
 const hostForm = /^(?:\[([\dA-Fa-f:.]+)\]|[A-Za-z\d_](?:[A-Za-z\d._-]*[A-Za-z\d_.])?)(?::(\d{1,5}))?$/;
 
-/** A host of RFC 3986's `authority` that there can be: letters that only an escaped name has, and credentials, are none. */
+/** Parses host and port of an `authority` (RFC 3986); `undefined` for credentials and percent-encoded names. */
 function asHost(text: string | undefined): string | undefined {
   if (text === undefined || text.length > longestHost) return undefined;
   const match = hostForm.exec(text);
@@ -117,6 +117,6 @@ function asHost(text: string | undefined): string | undefined {
   const [, ipv6, port] = match;
   if (ipv6 !== undefined && !isIPv6(ipv6)) return undefined;
   if (Number(port ?? 0) > 65_535) return undefined;
-  // Some names look like addresses and are none: pages could make no URL of them.
+  // Some names look like invalid addresses (`1.2.3.999`), and no URL can be made of them.
   return URL.canParse(`http://${text}`) ? text : undefined;
 }

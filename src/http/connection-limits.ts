@@ -6,25 +6,25 @@ import { membership, type Network } from './networks.ts';
 export interface ConnectionLimitsParts {
   readonly maxConnections: number;
   readonly connectionsPerNetwork: number;
-  /** Each brings the connections of many clients, and is limited by `maxConnections` alone. */
+  /** A proxy carries the connections of many clients, so only `maxConnections` limits it. */
   readonly trustedProxies: readonly Network[];
-  /** What one client can have all addresses of. */
+  /** The network of an address: one client may own all addresses of it. */
   readonly networkOf: (address: string) => string;
 }
 
-/** Connections beyond the limits that may be open at once. */
+/** Connections that may be open at once beyond the limits. */
 const reserve = 64;
 
 /**
- * Limits the connections that are open at once, of all clients and of one network. A few more are taken all the same, so that health
- * and metrics can be asked for: other requests are refused on them, they end after one, and the oldest of them gives way to the next.
+ * Limits the open connections, in total and per network. It accepts a few connections more so that health and metrics stay
+ * available: other requests on them are refused, each ends after one request, and a new one replaces the oldest.
  */
 export class ConnectionLimits {
   readonly #parts: ConnectionLimitsParts;
   readonly #isProxy: (address: string) => boolean;
   #open = 0;
   readonly #networks = new Map<string, number>();
-  /** By the client's address and port, which are known of a TLS socket too; the oldest first. */
+  /** Keyed by the client's address and port, which a TLS socket has too; the oldest first. */
   readonly #excess = new Map<string, { readonly socket: Socket; readonly refusal: RegistryError }>();
 
   constructor(parts: ConnectionLimitsParts) {
@@ -32,12 +32,12 @@ export class ConnectionLimits {
     this.#isProxy = membership(parts.trustedProxies);
   }
 
-  /** Counts the connections of a server, TLS or not, from the moment they are accepted. */
+  /** Counts the connections of a server, TLS or not, from when they are accepted. */
   count(server: Server): void {
     server.prependListener('connection', (socket: Socket) => this.#accept(socket));
   }
 
-  /** What a request is told that came on a connection beyond the limits: `TOOMANYREQUESTS` or `UNAVAILABLE`. */
+  /** The error for a request on a connection beyond the limits: `TOOMANYREQUESTS` or `UNAVAILABLE`. */
   refusalOf({ socket }: IncomingMessage): RegistryError | undefined {
     return this.#excess.size === 0 ? undefined : this.#excess.get(peerOf(socket))?.refusal;
   }
@@ -45,14 +45,14 @@ export class ConnectionLimits {
   #accept(socket: Socket): void {
     const { maxConnections, connectionsPerNetwork, networkOf } = this.#parts;
     const { remoteAddress } = socket;
-    // Closed again before it was seen.
+    // The connection is already closed.
     if (remoteAddress === undefined) return;
     const network = this.#isProxy(remoteAddress) ? undefined : networkOf(remoteAddress);
     const ofNetwork = network === undefined ? 0 : (this.#networks.get(network) ?? 0);
     if (this.#open >= maxConnections) {
       this.#exceed(socket, new RegistryError('UNAVAILABLE', 'too many connections are open'));
     } else if (ofNetwork >= connectionsPerNetwork) {
-      const text = `connections of this network: at most ${connectionsPerNetwork} at once`;
+      const text = `a network may have at most ${connectionsPerNetwork} connections at once`;
       this.#exceed(socket, new RegistryError('TOOMANYREQUESTS', text));
     } else {
       this.#open += 1;

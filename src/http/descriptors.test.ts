@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { FastifyBaseLogger } from 'fastify';
 import { watchDescriptors } from './descriptors.ts';
 
-test('a process at its limit of open files says so once a minute, and nothing before or after', (t) => {
+test('logs once a minute while the process is at its limit of open files, and only then', (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   let now = 0;
   t.mock.method(performance, 'now', () => now);

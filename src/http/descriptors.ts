@@ -2,16 +2,16 @@ import { closeSync, openSync } from 'node:fs';
 import type { FastifyBaseLogger } from 'fastify';
 
 const every = 1_000;
-/** Milliseconds between two lines about a process that has met its limit. */
+/** Milliseconds between two log lines. */
 const quiet = 60_000;
 
 const atLimit =
-  'no more files and connections can be opened: new connections are dropped, and requests that need a file fail. ' +
+  'limit of open files reached: new connections are dropped, and requests that need a file fail. ' +
   'Raise the limit (ulimit -n, LimitNOFILE= of systemd, --ulimit nofile= of docker), or lower limits.maxConnections';
 
 /**
- * Logs that the process has met its limit of open files. At the limit the system's own loop accepts connections only to close
- * them, and tells nobody; so the limit is tried.
+ * Logs that the process has reached its limit of open files. At the limit libuv accepts connections only to close them, and
+ * reports no error; so a file is opened every second to see the limit.
  *
  * @param open opens a file and closes it; throws EMFILE or ENFILE at the limit
  */

@@ -12,7 +12,7 @@ interface Served {
   readonly agent: Agent;
   /** Sends a request; resolves with its response. */
   get(path: string): Promise<IncomingMessage>;
-  /** Resolves when a request to `/held` has come, with what answers it. */
+  /** Resolves when a request to `/held` arrives, with the function that answers it. */
   held(): Promise<(body: string) => void>;
 }
 
@@ -51,7 +51,7 @@ async function serve(t: TestContext): Promise<Served> {
   };
 }
 
-test('a drain without requests ends at once, and nobody can connect any more', async (t) => {
+test('a drain without requests ends at once, and new connections are refused', async (t) => {
   const { drain, server, agent, get } = await serve(t);
   assert.equal(await text(await get('/')), 'at once');
   assert.equal(drain.begun, false);
@@ -61,7 +61,7 @@ test('a drain without requests ends at once, and nobody can connect any more', a
   await assert.rejects(get('/'), { code: 'ECONNREFUSED' });
 });
 
-test('a drain waits for the request that runs, which ends as if nothing had happened', async (t) => {
+test('a drain waits for the running request, which ends normally', async (t) => {
   const { drain, server, get, held } = await serve(t);
   const response = get('/held');
   const answer = await held();
@@ -76,7 +76,7 @@ test('a drain waits for the request that runs, which ends as if nothing had happ
   await draining;
 });
 
-test('a request that outlasts the limit is cut', async (t) => {
+test('a request that exceeds the time limit is cut', async (t) => {
   const { drain, server, get, held } = await serve(t);
   const response = get('/held');
   await held();

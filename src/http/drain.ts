@@ -2,10 +2,10 @@ import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RawHandler } from './server.ts';
 
-/** Milliseconds that the handler of a request whose connection was cut may go on; a disk that hangs must not keep the process. */
+/** Milliseconds to wait for handlers after their connections were cut; a hung disk must not keep the process alive. */
 const afterCut = 5_000;
 
-/** The end of a listener: what runs may end, nothing new begins. */
+/** Shuts a listener down: running requests finish, new connections are refused. */
 export class Drain {
   #begun = false;
   #running = 0;
@@ -17,7 +17,7 @@ export class Drain {
 
   around(handler: RawHandler): RawHandler {
     return (request, response, requestId) => {
-      // Whoever is still connected goes elsewhere with the next request.
+      // The client opens its next connection to another replica.
       if (this.#begun) response.shouldKeepAlive = false;
       this.#running += 1;
       const handled = handler(request, response, requestId);
@@ -32,15 +32,15 @@ export class Drain {
   };
 
   /**
-   * Stops accepting connections; resolves when those that carry a request have sent their answer to the end, or are cut after
-   * `timeout` milliseconds, and their handlers are done: one that was cut still records how far it came.
+   * Stops accepting connections. Resolves when running requests are answered, or cut after `timeout` milliseconds, and their
+   * handlers are done: a handler whose connection was cut still records its progress.
    */
   async run(server: Server, timeout: number): Promise<void> {
     this.#begun = true;
     if (!server.listening) return;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     const limit = setTimeout(() => server.closeAllConnections(), timeout);
-    // A connection that was busy when this began stays open, idle, when its client sends nothing more.
+    // A connection that was busy at first becomes idle later, and would stay open.
     const idle = setInterval(() => server.closeIdleConnections(), 100);
     server.closeIdleConnections();
     await closed;

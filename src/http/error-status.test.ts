@@ -1,4 +1,4 @@
-// Errors of the API by code, and C1 and C2: names, tags and digests that are none, wherever one enters.
+// The API's errors by code, and C1 and C2: invalid names, tags and digests on every route.
 
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
@@ -17,7 +17,7 @@ import { testRegistry } from '../../test/support/registry.ts';
 
 const hex = unknownDigest.slice('sha256:'.length);
 
-/** Every route that takes a repository's name. */
+/** Every route with a repository name. */
 const routes: readonly [method: string, path: (name: string) => string][] = [
   ['GET', (name) => `/v2/${name}/manifests/latest`],
   ['HEAD', (name) => `/v2/${name}/manifests/latest`],
@@ -32,7 +32,7 @@ const routes: readonly [method: string, path: (name: string) => string][] = [
   ['GET', (name) => `/v2/${name}/referrers/${unknownDigest}`],
 ];
 
-test('C1: a name that is none is 400 NAME_INVALID on every route, and touches no file', async (t) => {
+test('C1: an invalid name is 400 NAME_INVALID on every route, and touches no file', async (t) => {
   const running = await testRegistry(t);
   const registry = new Client(running.app.http);
   const before = await readdir(running.data, { recursive: true });
@@ -76,7 +76,7 @@ test('C1: a name that is none is 400 NAME_INVALID on every route, and touches no
   assert.deepEqual(await readdir(running.data, { recursive: true }), before);
 });
 
-test('C1: an escape that is none is 400', async (t) => {
+test('C1: malformed percent-encoding is 400', async (t) => {
   const registry = await connect(t);
   for (const path of [
     '/v2/%zz/tags/list',
@@ -88,7 +88,7 @@ test('C1: an escape that is none is 400', async (t) => {
   }
 });
 
-test('names at the edge of the grammar are names, also those spelt like a route', async (t) => {
+test('names at the edge of the grammar are valid, also those that look like a route', async (t) => {
   const registry = await connect(t);
   const names = [
     'a',
@@ -127,7 +127,7 @@ test('names at the edge of the grammar are names, also those spelt like a route'
   assert.deepEqual(repositories, [...names].sort());
 });
 
-test('C2: a digest that is none is 400 DIGEST_INVALID wherever one enters', async (t) => {
+test('C2: an invalid digest is 400 DIGEST_INVALID in every parameter', async (t) => {
   const registry = await connect(t);
   await registry.pushImage('a', 'v1');
   const digests = [
@@ -170,14 +170,14 @@ test('C2: a digest that is none is 400 DIGEST_INVALID wherever one enters', asyn
   }
 });
 
-test('a blob’s path takes digests only', async (t) => {
+test('a blob path accepts digests only', async (t) => {
   const registry = await connect(t);
   for (const reference of ['latest', hex, 'upload']) {
     assertError(await registry.get(`/v2/a/blobs/${reference}`), 400, 'DIGEST_INVALID');
   }
 });
 
-test('a write to a tag that is none is 400 TAG_INVALID, a read finds nothing', async (t) => {
+test('a write to an invalid tag is 400 TAG_INVALID, a read is 404', async (t) => {
   const registry = await connect(t);
   const document = await registry.image('a');
   for (const tag of [
@@ -248,7 +248,7 @@ test('errors: each code with its status', async (t) => {
   }
 });
 
-test('C13: what a caller sent does not come back as a header', async (t) => {
+test('C13: input of a request never becomes a response header', async (t) => {
   const registry = await connect(t);
   for (const path of [
     `/v2/a/tags/list?n=1&last=${encodeURIComponent('x\r\nset-cookie: a=b')}`,
@@ -262,7 +262,7 @@ test('C13: what a caller sent does not come back as a header', async (t) => {
   }
 });
 
-test('C14: forwarded headers and Host from anyone do not lead clients elsewhere', async (t) => {
+test('C14: forwarding headers and Host of an untrusted client do not change the URLs in answers', async (t) => {
   const registry = await connect(t);
   const headers = {
     host: 'evil.example.com',

@@ -1,6 +1,6 @@
 import type { ErrorCode, RegistryError } from '../oci/errors.ts';
 
-/** The HTTP status of each code (spec, "Error Codes"; distribution's for those it added). */
+/** The HTTP status of each code (spec, "Error Codes"; distribution's own for the codes it added). */
 export const statusOf: Readonly<Record<ErrorCode, number>> = {
   BLOB_UNKNOWN: 404,
   BLOB_UPLOAD_INVALID: 400,
@@ -31,18 +31,18 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   UNSUPPORTED: 405,
 };
 
-/** The error body clients parse: `{"errors":[{"code","message","detail"}]}`. */
+/** The error body (spec, "Error Codes"): `{"errors":[{"code","message","detail"}]}`. */
 export function errorBody(error: RegistryError): string {
   const detail = error.detail === undefined ? {} : { detail: error.detail };
   return JSON.stringify({ errors: [{ code: error.code, message: error.message, ...detail }] });
 }
 
-/** Seconds after which a client may repeat a request that failed with `error`; `undefined`: a repetition fails again. */
+/** Seconds after which a client may retry a request that failed with `error`; `undefined`: a retry fails again. */
 export function retryAfterOf({ code, retryAfter }: RegistryError): number | undefined {
   return code === 'UNAVAILABLE' || code === 'TOOMANYREQUESTS' ? (retryAfter ?? 5) : undefined;
 }
 
-/** The `Retry-After` header of an answer with `error`, where it has one. */
+/** The `Retry-After` header for `error`; empty when a retry is useless. */
 export function retryHeaders(error: RegistryError): Readonly<Record<string, string>> {
   const seconds = retryAfterOf(error);
   return seconds === undefined ? {} : { 'Retry-After': `${seconds}` };

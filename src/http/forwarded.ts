@@ -1,27 +1,27 @@
-// What proxies say of those that sent them a request, in either of the two families of headers, nearest proxy first.
+// Parses the forwarding headers of proxies, of either family, nearest proxy first.
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** The families of headers; only one of them is read, as a proxy that sets one passes on what a client writes into the other. */
+/** The families of headers. Only one is read: a proxy that sets one passes on the other as the client wrote it. */
 export type ForwardedHeaders = 'x-forwarded' | 'forwarded';
 
-/** What one proxy says of the request that it was sent; texts that nobody has checked. */
+/** One proxy's statement about the request that it received; unchecked texts. */
 export interface Hop {
-  /** Who sent it: an address, perhaps with a port. */
+  /** The sender: an address with optional port. */
   readonly for: string | undefined;
-  /** The scheme and the host that it was sent with. */
+  /** The scheme and host of the request to the proxy. */
   readonly proto: string | undefined;
   readonly host: string | undefined;
 }
 
-/** Each proxy adds at the end, so the last is what the nearest says. */
+/** Each proxy appends, so the last entry is of the nearest proxy. */
 export const hopsOf: Readonly<Record<ForwardedHeaders, (headers: IncomingHttpHeaders) => Iterable<Hop>>> = {
   'x-forwarded': xForwardedHops,
   forwarded: forwardedHops,
 };
 
 /**
- * X-Forwarded-For, -Proto and -Host, read side by side from the end. A proxy may set the last two instead of adding to them: then there
- * are fewer than addresses, and the farther proxies say nothing of it.
+ * X-Forwarded-For, -Proto and -Host, read in parallel from the end. A proxy may replace the last two instead of appending: then
+ * there are fewer of them than addresses, and the farther proxies have none.
  */
 function* xForwardedHops(headers: IncomingHttpHeaders): Generator<Hop> {
   const [addresses, schemes, hosts] = ['for', 'proto', 'host'].map((name) =>
@@ -35,8 +35,8 @@ function* xForwardedHops(headers: IncomingHttpHeaders): Generator<Hop> {
 }
 
 /**
- * RFC 7239. It is read from the end too: a quote that a client has left open would swallow what proxies add after it. The first
- * element that is none ends it.
+ * RFC 7239, read from the end too: an open quote of the client would hide the elements that proxies append. The first malformed
+ * element ends the list.
  */
 function* forwardedHops(headers: IncomingHttpHeaders): Generator<Hop> {
   for (const element of fromEnd(joined(headers.forwarded))) {
@@ -46,7 +46,7 @@ function* forwardedHops(headers: IncomingHttpHeaders): Generator<Hop> {
   }
 }
 
-/** A value in quotes has no escapes and no semicolon here: no address, scheme or host needs one. */
+/** A quoted value without escapes and semicolons: no address, scheme or host needs one. */
 const pair = /^([\w!#$%&'*+.^`|~-]+)=(?:"([^"\\]*)"|([^\s",;\\]+))$/;
 
 function asHop(element: string): Hop | undefined {
@@ -60,7 +60,7 @@ function asHop(element: string): Hop | undefined {
   return { for: values.get('for'), proto: values.get('proto'), host: values.get('host') };
 }
 
-/** The parts of a list between commas, the last first; a comma in quotes parts nothing. */
+/** The elements of a comma-separated list, the last first; a quoted comma does not separate. */
 function* fromEnd(list: string): Generator<string> {
   if (list === '') return;
   let [end, quoted] = [list.length, false];

@@ -5,8 +5,8 @@ import type { ClientOf } from './client.ts';
 import { requestId } from './request-id.ts';
 
 /**
- * Answers what Node cannot read as a request, or what does not come in time, and closes the connection. Tells `observe` of it as of
- * any request, unless it is the rest of one that has a handler.
+ * Answers input that Node cannot parse as a request, and requests whose head is late, and closes the connection. Reports it to
+ * `observe` like any request, unless a handler already has the request.
  */
 export function answerMalformed({
   clientOf,
@@ -15,15 +15,14 @@ export function answerMalformed({
 }: {
   clientOf: ClientOf;
   observe: (answered: Answered) => void;
-  /** The answer that a connection waits for. */
+  /** The response that the connection waits for. */
   currentOf: (socket: Socket) => ServerResponse | undefined;
 }) {
   return (error: NodeJS.ErrnoException, socket: Socket): void => {
-    // Nobody is left to be answered.
     if (error.code === 'ECONNRESET' || socket.destroyed) return;
     const current = currentOf(socket);
     if (current?.headersSent) {
-      // It has its answer, and a second one would be taken for the next request's.
+      // The client would take a second answer for that of its next request.
       if (current.writableEnded) socket.destroySoon();
       else socket.destroy(error);
       return;
@@ -39,7 +38,7 @@ export function answerMalformed({
       );
     }
     socket.destroy(error);
-    // Connections that are opened in advance, and never used, have asked for nothing.
+    // Clients open connections in advance; an unused one was no request.
     if (socket.bytesRead === 0 || current !== undefined) return;
     observe({
       exchange: { request: { headers: {} }, client, requestId: id, sent: body.length, received: 0 },
@@ -52,11 +51,11 @@ export function answerMalformed({
   };
 }
 
-/** This is no proxy. */
+/** Berth is no proxy. */
 export class ConnectRefused extends Error {
   readonly code = 'ERR_CONNECT_REFUSED';
   constructor() {
-    super('there is no CONNECT here');
+    super('CONNECT is not supported');
   }
 }
 

@@ -22,4 +22,4 @@ for (const [address, expected] of [
     assert.equal(isMember(address), expected));
 }
 
-test('without networks nobody is a member', () => assert.equal(membership([])('10.0.0.1'), false));
+test('without networks no address is a member', () => assert.equal(membership([])('10.0.0.1'), false));

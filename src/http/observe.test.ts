@@ -1,4 +1,4 @@
-// Every answered request has one line in the access log, whoever answered it, that says who sent it; and its answer the line's id.
+// Every answered request has one line in the access log, with its client and the request ID of its answer.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { LightMyRequestResponse } from 'fastify';
@@ -14,7 +14,7 @@ type Line = Readonly<Record<string, unknown>>;
 const log = { level: 'debug', format: 'json', access: true } as const;
 const admin = basic('admin', administratorPassword);
 
-/** A registry with what it logs. */
+/** A registry and its log. */
 async function setUp(t: TestContext, settings: ConfigInput = {}) {
   const written: Line[] = [];
   const logger = createLogger(log, { write: (line) => void written.push(JSON.parse(line)) });
@@ -30,7 +30,7 @@ function summaryOf({ level, action, status, user, credential, error }: Line) {
   return [level, action, status, user, credential, error];
 }
 
-test('each kind of request has one line, with its id, its client and who sent it', async (t) => {
+test('each kind of request has one line, with its id, its client and its account', async (t) => {
   const { app, lines } = await setUp(t);
   const claimed = basic('mallory', 'wrong');
   for (const [method, url, headers, ...summary] of [
@@ -64,7 +64,7 @@ test('each kind of request has one line, with its id, its client and who sent it
   }
 });
 
-test('somebody who has signed in is named in the lines of the pages', async (t) => {
+test('lines of pages name the signed-in account', async (t) => {
   const { app, lines } = await setUp(t, { externalUrl: origin });
   const browser = new TestBrowser(app.http);
   await browser.post('/auth/sign-in', { username: 'admin', password: 'wrong' });
@@ -77,7 +77,7 @@ test('somebody who has signed in is named in the lines of the pages', async (t) 
   assert.deepEqual(summaryOf(lines()[0] as Line).slice(1, 4), ['getAccount', 200, 'admin']);
 });
 
-test('the listener for health and metrics tells of its requests too', async (t) => {
+test('the listener for health and metrics logs its requests too', async (t) => {
   const { app, lines } = await setUp(t, { operations: { listen: '127.0.0.1:0' } });
   const { operationsUrl } = await app.listen();
   for (const [path, ...summary] of [
@@ -93,7 +93,7 @@ test('the listener for health and metrics tells of its requests too', async (t) 
   }
 });
 
-test('what is no request is answered, and has a line; a connection that was never used has none', async (t) => {
+test('malformed input is answered and logged; an unused connection is not', async (t) => {
   const { app, lines } = await setUp(t);
   const { url } = await app.listen();
   for (const [bytes, status] of [
@@ -117,7 +117,7 @@ test('what is no request is answered, and has a line; a connection that was neve
   assert.deepEqual(lines(), []);
 });
 
-test('a client that is gone before its form has come has a line', async (t) => {
+test('a client that disconnects before its form is complete is logged', async (t) => {
   const { app, lines } = await setUp(t);
   const { url } = await app.listen();
   const connection = await RawConnection.to(url);
@@ -140,7 +140,7 @@ test('a client that is gone before its form has come has a line', async (t) => {
   );
 });
 
-test('a fault of a route is logged under the id of its request', async (t) => {
+test('an internal error is logged with its request ID', async (t) => {
   const written: Line[] = [];
   const logger = createLogger(log, { write: (line) => void written.push(JSON.parse(line)) });
   const ping = () => Promise.reject(new Error('no disk'));

@@ -5,12 +5,12 @@ import type { ClientOf } from './client.ts';
 
 const operations: readonly (string | undefined)[] = ['/healthz', '/readyz', '/metrics'];
 
-/** Whether a route is one of those that monitoring reads, many times a minute and also when there is no room for anybody else. */
+/** Whether a route is for monitoring, which polls it many times a minute and also gets an answer beyond the connection limits. */
 export function isOperationsPath(url: string | undefined): boolean {
   return operations.includes(url);
 }
 
-/** What a route has found out about a request, for the logs. */
+/** Facts about a request that its route adds for the logs. */
 interface Notes {
   readonly identity?: Answered['identity'];
   readonly error?: Answered['error'];
@@ -20,22 +20,22 @@ interface Notes {
 
 const notes = new WeakMap<IncomingMessage, Notes>();
 
-/** Adds to what is logged of a request that Fastify answers, when it has been answered. */
+/** Adds to the log entry of a request that Fastify answers. */
 export function note(request: IncomingMessage, more: Notes): void {
   notes.set(request, { ...notes.get(request), ...more });
 }
 
-/** nginx's for a client that was gone before its answer. */
+/** nginx's status for a client that closed the connection before its answer. */
 const gone = 499;
 
-/** Tells `observe` of a request that Fastify answers, once its answer is sent or its connection gone; gives it its `X-Request-Id`. */
+/** Reports a request that Fastify answers to `observe`, when it is answered or its connection closes; sets `X-Request-Id`. */
 export function observeAnswer(
   request: FastifyRequest,
   reply: FastifyReply,
   { clientOf, observe }: { clientOf: ClientOf; observe: (answered: Answered) => void },
 ): void {
   reply.header('X-Request-Id', request.id);
-  // A connection that is gone does not tell whose it was.
+  // Read now: a closed connection has no address.
   const { address } = clientOf(request.raw);
   const start = performance.now();
   let told = false;
@@ -73,7 +73,7 @@ function answeredOf(
   };
 }
 
-/** `POST /auth/account/tokens` is `postAccountTokens`, as the API's are `putManifest` and the like. */
+/** `POST /auth/account/tokens` is `postAccountTokens`, in the style of the API's `putManifest`. */
 function actionOf(method: string, url: string): string {
   const words = url === '/' ? ['root'] : url.split(/[/-]/).filter((word) => word !== '' && word !== 'auth');
   return method.toLowerCase() + words.map((word) => word[0]?.toUpperCase() + word.slice(1)).join('');

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { oneAtATime } from './one-at-a-time.ts';
 
-/** A server whose requests wait to be answered by hand, and a connection to it. */
+/** A server whose requests the test answers, and a connection to it. */
 async function begin(t: TestContext): Promise<{ begun: [string, ServerResponse][]; client: Socket }> {
   const begun: [string, ServerResponse][] = [];
   const server = createServer(
@@ -31,7 +31,7 @@ async function until(holds: () => boolean): Promise<void> {
 const requestTo = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 const paths = Array.from({ length: 500 }, (_, i) => `/${i}`);
 
-test('requests that come in one packet are begun one after another, and answered in their order', async (t) => {
+test('pipelined requests start one after another, and are answered in order', async (t) => {
   const { begun, client } = await begin(t);
   let received = '';
   client.on('data', (bytes) => {
@@ -41,7 +41,7 @@ test('requests that come in one packet are begun one after another, and answered
   for (const [i, path] of paths.entries()) {
     await until(() => begun.length > i);
     await turn();
-    assert.equal(begun.length, i + 1, `${path} is answered, and the next waits for it`);
+    assert.equal(begun.length, i + 1, `${path} is answered before the next starts`);
     assert.equal(begun[i]?.[0], path);
     begun[i]?.[1].end(`answer ${path};`);
   }
@@ -52,7 +52,7 @@ test('requests that come in one packet are begun one after another, and answered
   );
 });
 
-test('requests that wait for their turn when the connection ends are never begun', async (t) => {
+test('requests still queued when the connection ends never start', async (t) => {
   const { begun, client } = await begin(t);
   client.write(paths.map(requestTo).join(''));
   await until(() => begun.length === 1);

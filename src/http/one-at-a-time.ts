@@ -6,9 +6,9 @@ const latest = Symbol('latest');
 type WithLatest = Socket & { [latest]?: ServerResponse };
 
 /**
- * Begins the next request of a connection when the answer to the one before has been handed over. Clients may send requests without
- * waiting for answers (RFC 9112, 9.3.2), and Node tells of all of them at once: hundreds in a packet would each be worked on, and
- * their answers, megabytes each, kept for somebody who reads none.
+ * Starts the next request of a connection after the answer to the previous one is written. Clients may pipeline requests (RFC 9112,
+ * 9.3.2), and Node emits all of them at once: hundreds in a packet would run in parallel, and their answers, megabytes each, would
+ * stay in memory for a client that reads none.
  */
 export function oneAtATime(listener: RequestListener): RequestListener {
   return (request, response) => {
@@ -16,7 +16,7 @@ export function oneAtATime(listener: RequestListener): RequestListener {
     const before = socket[latest];
     socket[latest] = response;
     if (before === undefined || before.writableFinished) return listener(request, response);
-    // When the connection ends instead, this is never told, and goes with it.
+    // On a closed connection the request is dropped.
     before.once('close', () => {
       if (!socket.destroyed) listener(request, response);
     });

@@ -13,7 +13,7 @@ import { openFilesystemStore } from '../storage/filesystem.ts';
 
 const paths = ['/healthz', '/readyz', '/metrics'];
 
-/** A registry over parts of which `break` gives some that fail. */
+/** A registry whose parts `break` can make fail. */
 async function registryWith(
   t: TestContext,
   broken: { database?: Partial<Database>; store?: Partial<BlobStore> },
@@ -38,7 +38,7 @@ test('health, readiness and metrics are on the registry’s own listener', async
   assert.match(metrics?.body ?? '', /^berth_uploads_open 0$/m);
 });
 
-test('requests that were served show in the metrics, uploads that are open too', async (t) => {
+test('the metrics count served requests and open uploads', async (t) => {
   const { app } = await testRegistry(t);
   await app.http.inject({ url: '/v2/' });
   await app.http.inject({ method: 'POST', url: '/v2/a/blobs/uploads/' });
@@ -49,7 +49,7 @@ test('requests that were served show in the metrics, uploads that are open too',
   assert.match(body, /part="database",operation="transaction"/);
 });
 
-test('with a listener of their own they are there and nowhere else', async (t) => {
+test('with a listener of their own they are only there', async (t) => {
   const { app } = await testRegistry(t, { operations: { listen: '127.0.0.1:0' } });
   const { url, operationsUrl } = await app.listen();
   for (const path of paths) {
@@ -64,7 +64,7 @@ for (const [part, broken] of [
   ['database', { database: { ping: failing } }],
   ['store', { store: { ping: failing } }],
 ] as const) {
-  test(`a ${part} that fails: alive, not ready, and no internal text`, async (t) => {
+  test(`a failing ${part}: healthy, not ready, and no internal details`, async (t) => {
     const { app } = await registryWith(t, broken);
     const ready = await app.http.inject({ url: '/readyz' });
     assert.deepEqual([ready.statusCode, ready.json()], [503, { status: 'not ready' }]);
@@ -73,7 +73,7 @@ for (const [part, broken] of [
   });
 }
 
-test('what takes no writes is not ready, unless no write is wanted or a disk is only full', async (t) => {
+test('a registry that cannot write is not ready, unless it is read-only or the disk is full', async (t) => {
   const failure = { code: 'EROFS' };
   const { app, database } = await registryWith(t, {
     store: {
@@ -84,7 +84,7 @@ test('what takes no writes is not ready, unless no write is wanted or a disk is 
   });
   let asked = 0;
   const readiness = async (): Promise<number> => {
-    // Callers within a second share an answer.
+    // Requests within a second share an answer.
     t.mock.method(performance, 'now', () => 10_000 * asked++);
     const { statusCode } = await app.http.inject({ url: '/readyz' });
     t.mock.restoreAll();
@@ -100,21 +100,21 @@ test('what takes no writes is not ready, unless no write is wanted or a disk is 
   assert.equal(await readiness(), 503);
 });
 
-test('many who ask at once are answered by one look', async (t) => {
+test('parallel requests share one check', async (t) => {
   let looks = 0;
   const { app } = await registryWith(t, { store: { ping: async () => void looks++ } });
   const answers = await Promise.all(Array.from({ length: 20 }, () => app.http.inject({ url: '/readyz' })));
   assert.deepEqual([answers.every(({ statusCode }) => statusCode === 200), looks], [true, 1]);
 });
 
-test('a damaged page of the database: the requests that need it fail, and it is not ready', async (t) => {
+test('with a damaged database page, requests that need it fail, and the registry is not ready', async (t) => {
   const { app, data, database } = await testRegistry(t, { anonymous: 'push' }, async (data) => ({
     database: await openSqlite(join(data, 'berth.db')),
   }));
   const client = new Client(app.http);
   await client.pushImage('app', 'v1');
   const path = join(data, 'berth.db');
-  // Another connection's write makes this one read the page again.
+  // A write of another connection makes this one read the page again.
   const other = new DatabaseSync(path);
   const { rootpage } = other
     .prepare(
@@ -128,12 +128,16 @@ test('a damaged page of the database: the requests that need it fail, and it is 
   await file.close();
   other.exec(`update leases set held_until = held_until`);
   other.close();
-  assert.equal((await app.http.inject({ url: '/readyz' })).statusCode, 200, 'nobody has met it yet');
+  assert.equal(
+    (await app.http.inject({ url: '/readyz' })).statusCode,
+    200,
+    'no request has read the damaged page yet',
+  );
   assert.equal((await client.get('/v2/app/manifests/v1')).status, 500);
   await assert.rejects(database.ping(), /is damaged .*restore a backup/);
 });
 
-test('while it drains: alive on its own listener, and not ready at once', async (t) => {
+test('while draining, it is healthy on its own listener, and not ready at once', async (t) => {
   const { app } = await testRegistry(t, { operations: { listen: '127.0.0.1:0' } });
   const { url, operationsUrl } = await app.listen();
   const upload = await fetch(`${url}/v2/a/blobs/uploads/`, { method: 'POST' });

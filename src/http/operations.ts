@@ -7,26 +7,26 @@ import { note } from './observe.ts';
 
 const unavailable = new RegistryError('UNAVAILABLE');
 
-/** What the operations endpoints ask. */
+/** The sources of the operations endpoints. */
 export interface OperationsParts {
   readonly metrics: Pick<Registry, 'contentType' | 'metrics'>;
-  /** Resolves when requests can be served; rejects with the reason when not. */
+  /** Resolves when Berth can serve requests; rejects with the reason when not. */
   readonly ready: () => Promise<Readiness>;
 }
 
-/** What a registry that is ready says of itself. */
+/** The state of a registry that is ready. */
 export interface Readiness {
-  /** Why it takes no writes, where it takes none. */
+  /** Why it is read-only; `undefined` when it accepts writes. */
   readonly readOnly?: string | undefined;
 }
 
-/** Rejects with what stands against it: RegistryError `UNAUTHORIZED`, `DENIED`, `TOOMANYREQUESTS`, or a fault of the registry's. */
+/** Rejects with RegistryError `UNAUTHORIZED`, `DENIED` or `TOOMANYREQUESTS`, or with an internal error. */
 export type CheckReader = (request: IncomingMessage, requestId: string) => Promise<void>;
 
 /**
- * `GET /healthz` (the process lives), `/readyz` (it can serve), `/metrics` (Prometheus).
+ * `GET /healthz` (the process runs), `/readyz` (it can serve requests), `/metrics` (Prometheus).
  *
- * @param checkReader who may read the metrics; absent: everyone who reaches the listener
+ * @param checkReader authorizes readers of the metrics; absent: everyone who reaches the listener may read them
  */
 export function addOperations(
   http: FastifyInstance,
@@ -57,7 +57,7 @@ function refuse(reply: FastifyReply, error: unknown): FastifyReply {
   if (error instanceof RegistryError) note(reply.request.raw, { error });
   const known = error instanceof RegistryError ? error : unavailable;
   const isOfCaller = ['UNAUTHORIZED', 'DENIED', 'TOOMANYREQUESTS'].includes(known.code);
-  if (!isOfCaller) reply.log.warn({ err: error }, 'credentials for the metrics could not be checked');
+  if (!isOfCaller) reply.log.warn({ err: error }, 'checking the credentials for /metrics failed');
   if (known.code === 'UNAUTHORIZED') reply.header('WWW-Authenticate', 'Basic realm="berth"');
   const answered = isOfCaller ? known : unavailable;
   return reply.code(statusOf[answered.code]).headers(retryHeaders(answered)).send();

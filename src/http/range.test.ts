@@ -16,12 +16,12 @@ const table: [string, [number, number][] | typeof whole | typeof none][] = [
   ['bytes=0-', [[0, 999]]],
   ['bytes=-500', [[500, 999]]],
   ['bytes=-1', [[999, 999]]],
-  // More than there is: what is there.
+  // Beyond the end: up to the end.
   ['bytes=0-1000', [[0, 999]]],
   ['bytes=900-999999999999999', [[900, 999]]],
   ['bytes=-1000', [[0, 999]]],
   ['bytes=-999999999999999', [[0, 999]]],
-  // Several, in the order asked; spaces are allowed around commas.
+  // Several, in the order of the header; spaces are allowed around commas.
   [
     'bytes=0-0,-1',
     [
@@ -53,20 +53,20 @@ const table: [string, [number, number][] | typeof whole | typeof none][] = [
   ['BYTES=1-2', [[1, 2]]],
   ['bytes=0-999', [[0, 999]]],
   ['bytes=00000000000001-2', [[1, 2]]],
-  // Nothing of it is there, or it ends before it starts.
+  // No overlap with the blob, or it ends before it starts.
   ['bytes=1000-', none],
   ['bytes=1000-2000', none],
   ['bytes=999999999999999-', none],
   ['bytes=-0', none],
   ['bytes=500-0', none],
   ['bytes=1000-1001,2000-', none],
-  // One of several is not there: a client that counts parts gets the whole.
+  // One of several is unsatisfiable: a client that counts parts gets the whole.
   ['bytes=0-1,1000-', whole],
   ['bytes=500-0,0-1', whole],
-  // More than the whole in all.
+  // More than the whole in total.
   ['bytes=0-,0-', whole],
   ['bytes=0-999,0-0', whole],
-  // No range of bytes, or none at all.
+  // Not a byte range.
   ['', whole],
   ['bytes', whole],
   ['bytes=', whole],
@@ -92,7 +92,7 @@ const table: [string, [number, number][] | typeof whole | typeof none][] = [
   ['bytes=0-1;2-3', whole],
   ['bytes=٠-١', whole],
   ['bytes=0-1\n', [[0, 1]]],
-  // Beyond 15 digits there is no telling numbers apart.
+  // Numbers beyond 15 digits are not exact.
   ['bytes=0-9999999999999999', whole],
   ['bytes=-99999999999999999999999999', whole],
 ];
@@ -104,24 +104,24 @@ for (const [header, expected] of table) {
   });
 }
 
-test('of an empty blob every range is ignored', () => {
+test('every range of an empty blob is ignored', () => {
   for (const header of ['bytes=0-', 'bytes=0-0', 'bytes=-1', 'bytes=-0', 'bytes=5-', 'bytes=0-0,-1']) {
     assert.equal(parseRange(header, 0), whole);
   }
 });
 
-test('256 ranges are served, one more and the header is ignored', () => {
+test('256 ranges are served; with one more the header is ignored', () => {
   const ranges = (count: number): string => `bytes=${Array.from({ length: count }, (_, i) => `${i}-${i}`)}`;
   assert.equal(parseRange(ranges(256), 1000)?.length, 256);
   assert.equal(parseRange(ranges(257), 1000), whole);
 });
 
-test('a header longer than any that HTTP lets through is ignored whole, not cut in the middle of a number', () => {
+test('a header over the length limit is ignored, not cut in the middle of a number', () => {
   const padding = ' '.repeat(16_384);
   assert.equal(parseRange(`bytes=0-1,${padding}20-999`, 1000), whole);
 });
 
-test('every range lies in the bytes there are, in the order asked, and all together are not more than the whole', () => {
+test('ranges lie within the blob, in the order of the header, and in total do not exceed it', () => {
   const number = fc.oneof(fc.nat(30), fc.constant(''), fc.maxSafeNat());
   const part = fc.tuple(number, number).map(([first, last]) => `${first}-${last}`);
   const header = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => `bytes=${parts.join(',')}`);
@@ -168,7 +168,7 @@ for (const [header, expected] of [
   });
 }
 
-test('a chunk written is the chunk read', () => {
+test('a formatted Content-Range parses back to the same chunk', () => {
   const offset = fc.nat(999_999_999);
   fc.assert(
     fc.property(offset, offset, (first, length) => {

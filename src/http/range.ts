@@ -5,15 +5,15 @@ const maxHeader = 16_384;
 const spec = /^(\d{0,15})-(\d{0,15})$/;
 
 /**
- * What a `Range` header asks of `size` bytes (RFC 9110, 14.2): the ranges in the order asked; `undefined` when the header is to
- * be ignored (another unit, not a range, too many, more bytes in all than the whole, an empty blob); `'unsatisfiable'` when
- * nothing of it is there.
+ * Parses a `Range` header for `size` bytes (RFC 9110, 14.2). Returns the ranges in the order of the header; `undefined` when the
+ * header is to be ignored (another unit, not a range, too many, more bytes in total than the blob, an empty blob);
+ * `'unsatisfiable'` when no range overlaps the blob.
  *
  * Some clients send `bytes=0-` or `bytes=-<most>` with every request. On an empty blob the second is satisfiable (14.1.2) and no
  * Content-Range can express it; like Go and nginx this sends the whole, which 14.2 allows for any Range.
  *
- * Clients of multi-range (podman's zstd:chunked) count on one part for each range: when one of several is not there, the
- * whole body is the safe answer.
+ * Clients of multi-range (podman's zstd:chunked) expect one part for each range: when one of several is unsatisfiable, the whole
+ * body is the safe answer.
  */
 export function parseRange(header: string, size: number): readonly ByteRange[] | 'unsatisfiable' | undefined {
   if (size === 0 || header.length > maxHeader || !/^bytes=/i.test(header)) return undefined;
@@ -27,7 +27,7 @@ export function parseRange(header: string, size: number): readonly ByteRange[] |
     if (range !== undefined) ranges.push(range);
   }
   if (ranges.length === 0) return 'unsatisfiable';
-  // Overlaps would have a blob sent hundreds of times for one request (RFC 9110, 14.2 and 17.15).
+  // Overlapping ranges would send a blob hundreds of times for one request (RFC 9110, 14.2 and 17.15).
   const total = ranges.reduce((sum, { start, end }) => sum + end - start + 1, 0);
   return ranges.length === parts.length && total <= size ? ranges : undefined;
 }
@@ -41,8 +41,8 @@ function resolve(first: string, last: string, size: number): ByteRange | undefin
 const contentRange = /^(?:bytes )?(\d{1,15})-(\d{1,15})(?:\/(?:\d+|\*))?$/;
 
 /**
- * The `Content-Range` of an upload's chunk. The spec's form is `<first>-<last>`; the HTTP form with unit and total, which
- * some clients send, means the same. `undefined` when it is neither, or ends before it starts.
+ * Parses the `Content-Range` of an upload's chunk: the spec's form `<first>-<last>`, or the HTTP form with unit and total, which
+ * some clients send. `undefined` when it is neither, or ends before it starts.
  */
 export function parseContentRange(header: string): { first: number; last: number } | undefined {
   const match = header.length <= 64 ? contentRange.exec(header.trim()) : null;

@@ -18,7 +18,7 @@ for (const host of [
   ...['a', 'registry.test', 'registry.test:5000', 'registry_1.a-b.test.', 'localhost:', '127.0.0.1:65535'],
   ...['[::1]', '[::1]:443', '[::ffff:192.0.2.1]', 'a%C3%A9b', "!$&'()*+,;=~"],
 ]) {
-  test(`Host: ${host} is one`, () => assert.equal(refusedHost(host), false));
+  test(`Host: ${host} is valid`, () => assert.equal(refusedHost(host), false));
 }
 
 for (const host of [
@@ -26,10 +26,10 @@ for (const host of [
   ...['[::1', '::1', '[::1]a', '[]', '[:::]', '[1::2::3]', '[v1.a]', '[fe80::1%25eth0]', 'a:b', 'a:1:2'],
   ...['a:65536', 'a:123456', 'a%', 'a%2', 'a%zz', '[a.b]'],
 ]) {
-  test(`Host: ${host} is none`, () => assert.equal(refusedHost(host), true));
+  test(`Host: ${host} is refused`, () => assert.equal(refusedHost(host), true));
 }
 
-test('a host that was refused stays refused, whatever was accepted before', () => {
+test('an invalid host is refused again, also after valid ones', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom('a', 'a:1', 'a b', '', 'b', '[::1]', '[::1')), (hosts) => {
       for (const host of hosts) assert.equal(refusedHost(host), ['a b', '', '[::1'].includes(host));
@@ -51,7 +51,7 @@ const rows: Row[] = [
   ['an invalid Host', 400, (path) => `GET ${path} HTTP/1.1\nHost: a b`],
   ['an invalid Host of HTTP/1.0', 400, (path) => `GET ${path} HTTP/1.0\nHost: a/b`],
   ['an invalid Host and an absolute target', 400, (path) => `GET http://a${path} HTTP/1.1\nHost: a b`],
-  ['an address that is none', 400, (path) => `GET http://[::1${path} HTTP/1.1\n${usual}`],
+  ['an invalid address', 400, (path) => `GET http://[::1${path} HTTP/1.1\n${usual}`],
   ['credentials in the target', 400, (path) => `GET http://a:b@registry.test${path} HTTP/1.1\n${usual}`],
   ...['gzip, chunked', 'x, CHUNKED', 'identity, chunked'].map(
     (coding): Row => [
@@ -67,7 +67,7 @@ const rows: Row[] = [
   ],
 ];
 
-test('what is no head of a request is refused, below /v2 as the API does it and elsewhere as all else', async (t) => {
+test('an invalid request head is refused, below /v2 with an OCI error and elsewhere with a plain one', async (t) => {
   const { app } = await testRegistry(t, { anonymous: 'push' });
   const { url } = await app.listen();
   const ask = async (head: string, body = '') => {
@@ -108,7 +108,7 @@ test('what is no head of a request is refused, below /v2 as the API does it and 
   }
   await check('CONNECT', `CONNECT registry.test:443 HTTP/1.1\n${usual}`, 501, false);
 
-  // What is one is answered as ever.
+  // Valid heads are answered normally.
   for (const head of [
     `GET /v2/ HTTP/1.1\n${usual}`,
     'GET /v2/ HTTP/1.0',

@@ -11,7 +11,7 @@ import { normalizeTarget } from './request-target.ts';
 
 const administrator = basic('admin', administratorPassword);
 
-/** The canonical target, and the host that the request is for by it. */
+/** The canonical target, and the host of the request. */
 function normalize(url: string, host = 'registry.test'): [target: string, host: string | undefined] {
   const request = new IncomingMessage(new Socket());
   request.url = url;
@@ -26,23 +26,23 @@ const targets: [sent: string, canonical: string][] = [
   ['/v2/%61cme/%61pp/tags/%6c%69%73%74', '/v2/acme/app/tags/list'],
   ['/%76%32/', '/v2/'],
   ['/v2/a/blobs/sha256%3Aab', '/v2/a/blobs/sha256:ab'],
-  // A slash that is encoded parts nothing; the route says where one may stand.
+  // An encoded slash separates nothing; the route decides where it is allowed.
   ['/v2/acme%2Fapp/tags/list', '/v2/acme%2Fapp/tags/list'],
   ['/v2%2fa/tags/list', '/v2%2fa/tags/list'],
   // Decoded once.
   ['/v2/%2561', '/v2/%2561'],
   ['/v2/a%252Fb', '/v2/a%252Fb'],
   ['/v2/a%252e%252e', '/v2/a%252e%252e'],
-  // What no path has stays as it is.
+  // Characters that no path contains stay encoded.
   ['/v2/a%00b%0d%0a%20%5c%22', '/v2/a%00b%0d%0a%20%5c%22'],
   ['/v2/%c0%af/%C3%A4/%ff', '/v2/%c0%af/%C3%A4/%ff'],
   ['/v2/%61%zz', '/v2/%61%zz'],
   ['/v2/%%361', '/v2/%%361'],
   ['/v2/a%', '/v2/a%'],
-  // Dots lead nowhere, however they are spelt.
+  // Dot segments have no meaning, in any spelling.
   ['/v2/a/%2e%2e/%2E/metrics', '/v2/a/.././metrics'],
   ['/v2/../metrics', '/v2/../metrics'],
-  // Empty segments around v2 go; those in a name are its mistake.
+  // Empty segments around v2 are removed; in a name they are an error.
   ['//v2/', '/v2/'],
   ['/v2//', '/v2/'],
   ['//v2', '/v2'],
@@ -51,7 +51,7 @@ const targets: [sent: string, canonical: string][] = [
   ['//v2x//a', '/v2x//a'],
   ['//auth/token?scope=a', '/auth/token?scope=a'],
   ['//', '/'],
-  // The query is not the path's.
+  // The query does not change.
   ['/v2/%61?last=%61%2F//&x=%zz', '/v2/a?last=%61%2F//&x=%zz'],
   ['//?//', '/?//'],
   ['*', '*'],
@@ -70,16 +70,16 @@ for (const [sent, target, host] of [
   ['http://[::1]:5000/v2/', '/v2/', '[::1]:5000'],
   ['http://other.test', '/', 'other.test'],
   ['http://other.test?n=1', '/?n=1', 'other.test'],
-  // No origin server's own: no scheme of HTTP, or no host.
+  // Not for an origin server: another scheme, or no host.
   ['ftp://other.test/v2/', 'ftp://other.test/v2/', 'registry.test'],
   ['http:///v2/', 'http:///v2/', 'registry.test'],
   ['http:/v2/', 'http:/v2/', 'registry.test'],
   ['other.test:443', 'other.test:443', 'registry.test'],
 ] as const) {
-  test(`${sent} is ${target} at ${host}`, () => assert.deepEqual(normalize(sent), [target, host]));
+  test(`${sent} is ${target} at host ${host}`, () => assert.deepEqual(normalize(sent), [target, host]));
 }
 
-test('a canonical target is canonical, and only its own characters are decoded', () => {
+test('normalizing is idempotent, and decodes only path characters', () => {
   const unit = fc.constantFrom(
     '/',
     '//',
@@ -105,7 +105,7 @@ test('a canonical target is canonical, and only its own characters are decoded',
   );
 });
 
-test('any character of a path means the same percent-encoded', () => {
+test('a percent-encoded path character means the same as the plain one', () => {
   const path = '/v2/acme/app.x_y/blobs/sha256:0123abc';
   fc.assert(
     fc.property(fc.array(fc.boolean(), { minLength: path.length, maxLength: path.length }), (chosen) => {
@@ -118,7 +118,7 @@ test('any character of a path means the same percent-encoded', () => {
 });
 
 describe('on a connection', () => {
-  test('every spelling gets what the plain one gets: the API, its links, the token server, the pages', async (t) => {
+  test('every spelling gets the answer of the plain one: the API, its links, the token server, the pages', async (t) => {
     const { app, database } = await testRegistry(t, { anonymous: 'public' });
     const image = await new Client(app.http, administrator).pushImage('acme/app', 'v1');
     await setVisible(database, 'acme/app', 'public');
@@ -168,7 +168,7 @@ describe('on a connection', () => {
     assert.match(opened.headers.location ?? '', /^\/v2\/acme\/app\/blobs\/uploads\/[\da-f-]+$/);
   });
 
-  test('an absolute-form target says which host the token server is at, as Host would', async (t) => {
+  test('the host of an absolute-form target replaces Host in the URL of the token server', async (t) => {
     const { app } = await testRegistry(t, { anonymous: 'none' });
     const connection = await RawConnection.to((await app.listen()).url);
     t.after(() => connection.destroy());
@@ -183,7 +183,7 @@ describe('on a connection', () => {
     }
   });
 
-  test('rights are those of the decoded name', async (t) => {
+  test('rights are checked for the decoded name', async (t) => {
     const { app } = await testRegistry(t, { anonymous: 'public' });
     const admin = new Client(app.http, administrator);
     await admin.pushImage('acme/hidden', 'v1');

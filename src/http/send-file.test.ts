@@ -23,7 +23,7 @@ async function fileOf(t: TestContext, bytes: Buffer): Promise<number> {
   return file.fd;
 }
 
-/** A receiver that takes a chunk only when it is told to. */
+/** A receiver that accepts a chunk only when the test calls it. */
 class SlowReceiver extends Writable {
   readonly chunks: Buffer[] = [];
   #taken: (() => void) | undefined;
@@ -33,7 +33,7 @@ class SlowReceiver extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: string, taken: () => void): void {
-    // The sender may use its buffer again once the chunk is taken, not before.
+    // The sender may reuse its buffer only after the chunk is accepted.
     this.#taken = () => {
       this.chunks.push(Buffer.from(chunk));
       taken();
@@ -58,10 +58,10 @@ for (const [what, size, start, end] of [
   ['a file of exactly one buffer', largest, 0, largest - 1],
   ['one byte', 1000, 500, 500],
   ['the last byte', 2 * largest, 2 * largest - 1, 2 * largest - 1],
-  ['a part over the borders of buffers', 3 * largest, largest - 1, 2 * largest],
+  ['a range across buffer boundaries', 3 * largest, largest - 1, 2 * largest],
   ['no bytes', 0, 0, -1],
 ] as const) {
-  test(`${what} arrives as it is, and each byte is reported as progress once`, async (t) => {
+  test(`${what} arrives unchanged, and each byte is reported as progress once`, async (t) => {
     const bytes = randomBytes(size);
     const receiver = new SlowReceiver();
     receiver.takeAll();
@@ -74,7 +74,7 @@ for (const [what, size, start, end] of [
   });
 }
 
-test('transfers at once do not mix their bytes, though they share buffers one after the other', async (t) => {
+test('parallel transfers do not mix their bytes, though they reuse buffers', async (t) => {
   await Promise.all(
     Array.from({ length: 40 }, async () => {
       const bytes = randomBytes(largest + 3);
@@ -86,7 +86,7 @@ test('transfers at once do not mix their bytes, though they share buffers one af
   );
 });
 
-test('a receiver that takes nothing is read ahead for by two buffers, and no more', async (t) => {
+test('reads at most two buffers ahead of a receiver that accepts nothing', async (t) => {
   const size = 20 * largest;
   const fd = await fileOf(t, Buffer.alloc(size));
   let read = 0;
@@ -99,7 +99,7 @@ test('a receiver that takes nothing is read ahead for by two buffers, and no mor
   const sending = sendFile(receiver, fd, { start: 0, end: size - 1 }, () => {});
   for (let taken = 0; taken < 5; taken++) {
     await once(receiver, 'offered');
-    // Whoever reads on without waiting has read several buffers while this many other calls came back from the disk.
+    // Without waiting, several buffers would be read while this many other reads complete.
     for (let call = 0; call < 200; call++) await stat('/');
     assert.ok(read <= (taken + 2) * largest, `${read} bytes read, ${taken} buffers taken`);
     receiver.take();
@@ -109,13 +109,13 @@ test('a receiver that takes nothing is read ahead for by two buffers, and no mor
   assert.equal(read, size);
 });
 
-test('a file that is shorter than promised rejects, after what there is', async (t) => {
+test('a file shorter than its recorded size rejects, after its bytes are sent', async (t) => {
   const receiver = new SlowReceiver();
   receiver.takeAll();
   const fd = await fileOf(t, randomBytes(1000));
   await assert.rejects(
     sendFile(receiver, fd, { start: 0, end: 1999 }, () => {}),
-    /ends 1000 bytes before its size/,
+    /1000 bytes shorter than its recorded size/,
   );
 });
 
@@ -136,7 +136,7 @@ test('a receiver that refuses a chunk rejects with its reason', async (t) => {
   );
 });
 
-test('a receiver that goes away while it is waited for rejects at once', async (t) => {
+test('rejects at once when the client disconnects while it waits', async (t) => {
   const receiver = new SlowReceiver();
   const fd = await fileOf(t, randomBytes(3 * largest));
   const sending = sendFile(receiver, fd, { start: 0, end: 3 * largest - 1 }, () => {});
@@ -146,7 +146,7 @@ test('a receiver that goes away while it is waited for rejects at once', async (
   assert.equal(receiver.listenerCount('close'), 0);
 });
 
-test('a receiver that was gone before the first byte rejects', async (t) => {
+test('rejects when the client has disconnected before the first byte', async (t) => {
   const receiver = new SlowReceiver();
   receiver.on('error', () => {});
   receiver.destroy();
@@ -155,7 +155,7 @@ test('a receiver that was gone before the first byte rejects', async (t) => {
   await assert.rejects(sendFile(receiver, fd, { start: 0, end: 3 * largest - 1 }, () => {}));
 });
 
-/** Serves the file once over HTTP; `sent` settles when the transfer is over. */
+/** Serves the file once over HTTP; `sent` settles when the transfer ends. */
 async function serve(
   t: TestContext,
   fd: number,

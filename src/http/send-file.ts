@@ -6,7 +6,7 @@ let transfers = 0;
 const free = new Map<number, Buffer[]>();
 const maxFree = 16;
 
-/** Bytes of the buffers that a transfer gets while there are few. */
+/** Bytes of a transfer's buffers while there are few transfers. */
 export const largestBuffer = 1 << 20;
 
 /** Large buffers make a few transfers fast; hundreds of slow readers must not hold a megabyte each. */
@@ -15,7 +15,7 @@ function bufferSize(): number {
 }
 
 function take(size: number): Buffer {
-  // Not from Node's small pool and not zeroed: every byte sent was read into it before.
+  // Not zeroed: every byte sent was read into it before.
   return free.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size);
 }
 
@@ -26,12 +26,12 @@ function giveBack(buffer: Buffer): void {
 }
 
 /**
- * Sends a part of an open file. Two reused buffers: one is read into while the other is on its way, and the next read waits until
- * the socket has taken the bytes. Three times as fast as a file stream in a pipe, at a third of the processor time.
+ * Sends a range of an open file through two reused buffers: one is filled while the other is being sent, and the next read waits
+ * until the socket has accepted the bytes. Three times as fast as a file stream in a pipe, at a third of the CPU time.
  *
- * Rejects when the file ends early or the receiver goes away; the caller ends the response and closes the file.
+ * Rejects when the file ends early or the client disconnects; the caller ends the response and closes the file.
  *
- * @param progress called with the number of bytes each time the socket has taken some
+ * @param progress called with the number of bytes each time the socket has accepted some
  */
 export async function sendFile(
   to: Writable,
@@ -46,11 +46,11 @@ export async function sendFile(
   const buffers: Buffer[] = [];
   let inFlight: Promise<void> | undefined;
   let broken: unknown;
-  // A response that waits behind another on a dead connection never hears of its writes again.
+  // A response queued behind another on a dead connection gets no callback of its writes.
   let onClose = (): void => {};
   const gone = new Promise<void>((resolve) => {
     onClose = () => {
-      broken ??= new Error('the receiver went away');
+      broken ??= new Error('the client disconnected');
       resolve();
     };
   });
@@ -63,14 +63,14 @@ export async function sendFile(
         buffers[turn] = buffer;
       }
       const bytes = await read(fd, buffer, Math.min(size, total - sent), start + sent);
-      if (bytes === 0) throw new Error(`the file ends ${total - sent} bytes before its size`);
+      if (bytes === 0) throw new Error(`the file is ${total - sent} bytes shorter than its recorded size`);
       sent += bytes;
       await Promise.race([inFlight, gone]);
       if (broken !== undefined) throw broken;
       inFlight = write(to, bytes === buffer.length ? buffer : buffer.subarray(0, bytes)).then(
         () => progress(bytes),
         (error) => {
-          broken = error ?? new Error('the receiver went away');
+          broken = error ?? new Error('the client disconnected');
         },
       );
     }

@@ -5,7 +5,7 @@ import { PassThrough, Readable, Writable } from 'node:stream';
 import { test } from 'node:test';
 import { sendStream } from './send-stream.ts';
 
-/** Takes everything; what it took is in `bytes`. */
+/** A receiver that accepts everything, and collects it in `bytes`. */
 class Receiver extends Writable {
   readonly chunks: Buffer[] = [];
 
@@ -19,7 +19,7 @@ class Receiver extends Writable {
   }
 }
 
-/** Takes nothing until `take` is called. */
+/** A receiver that accepts nothing until `take` is called. */
 class StalledReceiver extends Writable {
   #taken: (() => void)[] = [];
 
@@ -40,7 +40,7 @@ class StalledReceiver extends Writable {
 const range = (bytes: number): { start: number; end: number } => ({ start: 10, end: 9 + bytes });
 
 for (const size of [0, 1, 300_000]) {
-  test(`a stream of ${size} bytes arrives as it is, and each byte is reported as progress once`, async () => {
+  test(`a stream of ${size} bytes arrives unchanged, and each byte is reported as progress once`, async () => {
     const bytes = randomBytes(size);
     const to = new Receiver();
     let progress = 0;
@@ -52,12 +52,12 @@ for (const size of [0, 1, 300_000]) {
     });
     assert.ok(to.bytes.equals(bytes));
     assert.equal(progress, size);
-    // The caller ends the response, or sends the next range.
+    // The caller ends the response or sends the next range.
     assert.equal(to.writableEnded, false);
   });
 }
 
-test('no faster than the receiver takes it', async () => {
+test('reads no faster than the receiver accepts bytes', async () => {
   const to = new StalledReceiver();
   let given = 0;
   const stream = new Readable({
@@ -76,7 +76,7 @@ test('no faster than the receiver takes it', async () => {
   await sending;
 });
 
-test('it is not over before the receiver has taken the last byte', async () => {
+test('resolves only after the receiver has accepted the last byte', async () => {
   const to = new StalledReceiver();
   let over = false;
   const sending = sendStream(to, Readable.from([Buffer.alloc(10)]), range(10), () => {}).then(() => {
@@ -90,10 +90,10 @@ test('it is not over before the receiver has taken the last byte', async () => {
 });
 
 for (const [what, bytes, message] of [
-  ['a byte too few', 9, /end 1 before their end/],
-  ['a byte too many', 11, /more than the 10 bytes/],
+  ['a byte too few', 9, /1 bytes less than requested/],
+  ['a byte too many', 11, /more than the requested 10 bytes/],
 ] as const) {
-  test(`a stream with ${what} rejects, and sends none too many`, async () => {
+  test(`a stream with ${what} rejects, and no extra byte is sent`, async () => {
     const to = new Receiver();
     await assert.rejects(
       sendStream(to, Readable.from([Buffer.alloc(bytes)]), range(10), () => {}),
@@ -105,9 +105,9 @@ for (const [what, bytes, message] of [
 
 for (const [what, end, message] of [
   ['breaks with an error', (stream: PassThrough) => stream.destroy(new Error('reset')), /reset/],
-  ['is gone without one', (stream: PassThrough) => stream.destroy(), /connection broke/],
+  ['is destroyed without one', (stream: PassThrough) => stream.destroy(), /connection to the store broke/],
 ] as const) {
-  test(`a stream that ${what} rejects, and nobody listens any more`, async () => {
+  test(`a stream that ${what} rejects, and no listener remains`, async () => {
     const to = new Receiver();
     const stream = new PassThrough();
     const sending = sendStream(to, stream, range(10), () => end(stream));
@@ -118,7 +118,7 @@ for (const [what, end, message] of [
   });
 }
 
-test('a stream that was gone before rejects', async () => {
+test('a stream that was destroyed before rejects', async () => {
   const stream = new PassThrough();
   stream.destroy();
   await assert.rejects(
@@ -136,7 +136,7 @@ test('a receiver that refuses a chunk rejects with its reason', async () => {
   );
 });
 
-test('a receiver that goes away, or was gone, rejects', async () => {
+test('rejects when the client disconnects, or has disconnected before', async () => {
   const stream = new PassThrough();
   const to = new StalledReceiver();
   const sending = sendStream(to, stream, range(10), () => {});
@@ -144,9 +144,9 @@ test('a receiver that goes away, or was gone, rejects', async () => {
   stream.write(Buffer.alloc(5));
   await offered;
   to.destroy();
-  await assert.rejects(sending, /went away/);
+  await assert.rejects(sending, /client disconnected/);
   await assert.rejects(
     sendStream(to, new PassThrough(), range(10), () => {}),
-    /went away/,
+    /client disconnected/,
   );
 });

@@ -2,12 +2,12 @@ import type { Readable, Writable } from 'node:stream';
 import type { ByteRange } from '../storage/blob-store.ts';
 
 /**
- * Sends a range that comes as a stream, no faster than the socket takes it.
+ * Sends a range from a stream, no faster than the socket accepts it.
  *
- * Rejects when the stream breaks, or does not have exactly the range's bytes, or the receiver goes away; the caller ends the
+ * Rejects when the stream fails, or does not have exactly the range's bytes, or the client disconnects; the caller ends the
  * response and closes the stream.
  *
- * @param progress called with the number of bytes each time the socket has taken some
+ * @param progress called with the number of bytes each time the socket has accepted some
  */
 export function sendStream(
   to: Writable,
@@ -32,9 +32,9 @@ export function sendStream(
     };
     const onData = (chunk: Buffer): void => {
       sent += chunk.length;
-      // A byte too many would be taken for the beginning of the next answer.
+      // The client would take an extra byte for the beginning of the next answer.
       if (sent > total) {
-        settle(new Error(`the store sends more than the ${total} bytes asked for`));
+        settle(new Error(`the store sent more than the requested ${total} bytes`));
         return;
       }
       unwritten += 1;
@@ -49,13 +49,13 @@ export function sendStream(
     const onEnd = (): void => {
       ended = true;
       if (sent === total) finish();
-      else settle(new Error(`the store's bytes end ${total - sent} before their end`));
+      else settle(new Error(`the store sent ${total - sent} bytes less than requested`));
     };
     const onBroken = (): void => {
-      if (!ended) settle(new Error("the store's connection broke"));
+      if (!ended) settle(new Error('the connection to the store broke'));
     };
     const onDrain = (): void => void stream.resume();
-    const onGone = (): void => settle(new Error('the receiver went away'));
+    const onGone = (): void => settle(new Error('the client disconnected'));
     if (to.destroyed) return onGone();
     if (stream.destroyed) return onBroken();
     to.on('drain', onDrain).on('close', onGone);

@@ -34,7 +34,7 @@ export type RawHandler = (
 const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 const maxUrl = 16_384;
 
-/** What a listener needs of the rest of the house. */
+/** The parts that a listener needs. */
 export interface ServerParts {
   readonly logger: FastifyBaseLogger;
   readonly tls?: TlsOptions | undefined;
@@ -42,15 +42,15 @@ export interface ServerParts {
   readonly limits: { readonly idleTimeout: number; readonly minimumRate: number };
   readonly connections: ConnectionLimits;
   readonly clientOf: ClientOf;
-  /** Told of every request when it has been answered, but of those that `api` answers. */
+  /** Called for every answered request, except those that `api` answers. */
   readonly observe: (answered: Answered) => void;
-  /** Absent: the listener is for health and metrics alone. */
+  /** Absent: the listener serves health and metrics only. */
   readonly api?: RawHandler | undefined;
 }
 
 /**
- * The Fastify instance. Requests below `/v2` go to `api` on the raw streams: straight from the socket, as Fastify's own work for
- * a request costs as much as a whole manifest GET, and through a route for `inject()`.
+ * Creates the Fastify instance. Requests below `/v2` go to `api` on the raw streams: directly from the socket, as Fastify's own
+ * work for a request costs as much as a whole manifest GET, and through a route for `inject()`.
  */
 export function createServer(parts: ServerParts): FastifyInstance {
   const { logger, api } = parts;
@@ -61,14 +61,14 @@ export function createServer(parts: ServerParts): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     exposeHeadRoutes: api === undefined,
     routerOptions: { maxParamLength: maxUrl, ignoreTrailingSlash: true },
-    // For `inject()`; what comes from a socket is canonical already.
+    // For `inject()`; targets from a socket are normalized already.
     rewriteUrl: normalizeTarget,
     genReqId: requestId,
-    // A URL that is not percent-encoded well.
+    // Called for malformed percent-encoding.
     frameworkErrors: (_error, request, reply) => {
       if (api && isApiUrl(request.raw.url as string)) {
         reply.hijack();
-        // It says what is wrong with it in its own words.
+        // The API has its own error for it.
         void api(request.raw, reply.raw, requestId());
       } else {
         observeAnswer(request, reply as FastifyReply, parts);
@@ -78,14 +78,14 @@ export function createServer(parts: ServerParts): FastifyInstance {
     clientErrorHandler: malformed,
     serverFactory: (handleOther) => nodeServer(parts, stalled, handleOther),
   }) as FastifyInstance;
-  // Node tells of it apart, and would close the connection without a word.
+  // Without a listener Node closes the connection without an answer.
   http.server.on('connect', (_request, socket: Socket) => {
-    // It has no other listener any more.
+    // Node has removed its own error listener.
     socket.on('error', () => {});
     malformed(new ConnectRefused(), socket);
   });
   addHooks(http, parts);
-  // Routes that want a body say which they take.
+  // Each route that takes a body adds its own parser.
   http.removeAllContentTypeParsers();
   http.setNotFoundHandler((_request, reply) => replyNotFound(reply));
   if (api) addApiRoutes(http, api);
@@ -106,7 +106,7 @@ function nodeServer(
   });
   const options = {
     ...timeoutsOf(limits),
-    // `refusalOfHead` asks for Host in the words of this server, and finds two of them when they are joined.
+    // `refusalOfHead` refuses a missing Host with our own error, and recognises two Hosts when they are joined.
     requireHostHeader: false,
     joinDuplicateHeaders: true,
   };
@@ -114,26 +114,26 @@ function nodeServer(
     ? createHttpsServer({ ...options, ...tls }, listener)
     : createHttpServer(options, listener);
   connections.count(server);
-  // Whether a body is wanted is known only when the request has been checked: `acceptBody` says so.
+  // `acceptBody` sends 100 Continue once the request has been checked.
   server.on('checkContinue', listener);
   return server;
 }
 
-/** For all that Fastify answers. */
+/** Hooks for all requests that Fastify answers. */
 function addHooks(http: FastifyInstance, parts: ServerParts): void {
   http.addHook('onRequest', async (request, reply) => {
-    // The API sees to its own.
+    // The API does its own checks and logging.
     if (parts.api && isApiUrl(request.raw.url as string)) return;
     observeAnswer(request, reply, parts);
     return refuse(request, reply, parts);
   });
-  // What comes with a request that takes no body is neither kept nor waited for.
+  // An unexpected body is neither kept nor waited for.
   http.addHook('onSend', async ({ raw }, reply) => {
     if (announcesBody(raw) && !raw.complete) closeAfterRefusal(raw, reply.raw);
   });
 }
 
-/** Answers what is refused whatever it asks for; `undefined` when nothing is wrong. */
+/** Answers a request that is refused on any route; `undefined` when it is accepted. */
 function refuse(request: FastifyRequest, reply: FastifyReply, parts: ServerParts): FastifyReply | undefined {
   const refusal = refusalOfHead(request.raw) ?? refusalOfMethod(request.method) ?? excessOf(request, parts);
   if (refusal === undefined) return undefined;
@@ -145,13 +145,13 @@ function refuse(request: FastifyRequest, reply: FastifyReply, parts: ServerParts
     .send(messageOf(status, `${refusal.detail}`));
 }
 
-/** Methods that Node knows and this server has nowhere. */
+/** Refuses methods that no route has. */
 function refusalOfMethod(method: string): RegistryError | undefined {
   if ((methods as readonly string[]).includes(method)) return undefined;
-  return new RegistryError('NOT_IMPLEMENTED', `there is no ${method} here`);
+  return new RegistryError('NOT_IMPLEMENTED', `${method} is not supported`);
 }
 
-/** Why a connection is one too many. Monitoring is answered all the same. */
+/** The error for a connection beyond the limits, except for monitoring. */
 function excessOf(request: FastifyRequest, { connections }: ServerParts): RegistryError | undefined {
   return isOperationsPath(request.routeOptions.url) ? undefined : connections.refusalOf(request.raw);
 }
@@ -161,7 +161,7 @@ function addApiRoutes(http: FastifyInstance, api: RawHandler): void {
     http.route({
       method: [...methods],
       url,
-      // In the first hook: what Fastify would check next (media types, lengths) the API judges in its own words.
+      // In the first hook, before Fastify checks media types and lengths: the API has its own errors for them.
       onRequest: (request, reply) => {
         reply.hijack();
         void api(request.raw, reply.raw, request.id);
@@ -171,21 +171,21 @@ function addApiRoutes(http: FastifyInstance, api: RawHandler): void {
   }
 }
 
-/** Fastify's own messages repeat what the access log and the start say, but for its warnings. */
+/** Below `warn`, Fastify's messages repeat the access log and the start-up messages. */
 function levelOfFastify({ level }: FastifyBaseLogger): string {
   return ['error', 'fatal', 'silent'].includes(level) ? level : 'warn';
 }
 
-/** Node's own limits: for connections that have not sent the head of a request, or nothing since the last one. */
+/** Node's own timeouts, for request heads and idle connections. */
 function timeoutsOf({ idleTimeout }: ServerParts['limits']) {
   const headersTimeout = Math.min(Math.max(idleTimeout, 2_000), 30_000);
   return {
-    // A layer may take hours; StalledRequests ends what does not move.
+    // A layer may take hours; StalledRequests ends stalled requests.
     requestTimeout: 0,
     headersTimeout,
     handshakeTimeout: headersTimeout,
     connectionsCheckingInterval: Math.max(headersTimeout / 8, 10),
-    // Above what load balancers use (60 s as a rule), or they send into a connection that just closed.
+    // Longer than the usual 60 s of load balancers, or they send into a connection that just closed.
     keepAliveTimeout: 75_000,
   };
 }
@@ -194,9 +194,9 @@ function isApiUrl(url: string): boolean {
   return url.startsWith('/v2') && (url.length === 3 || url[3] === '/' || url[3] === '?');
 }
 
-/** Fastify's own answer repeats the URL, and some clients put credentials into URLs. */
+/** Does not repeat the URL as Fastify's own answer does: some clients put credentials into URLs. */
 function replyNotFound(reply: FastifyReply): void {
-  reply.code(404).send(messageOf(404, 'there is nothing at this URL'));
+  reply.code(404).send(messageOf(404, 'no such resource'));
 }
 
 function messageOf(statusCode: number, message: string) {

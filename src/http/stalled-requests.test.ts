@@ -1,5 +1,4 @@
-// When a client is the slow one, and when it is not; with time that passes when it is told to, and connections that say of themselves
-// what Node's do. Real ones are in test/faults/slow-clients.test.ts.
+// Tests which requests are cut as slow, with a fake clock and fake connections. Real ones are in test/faults/slow-clients.test.ts.
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -50,7 +49,7 @@ function setUp(t: TestContext, minimumRate: number) {
   };
 }
 
-test('a body that stops is cut after the idle time, not before, and at most a quarter of it later', (t) => {
+test('a body that stops is cut after the idle time, and at most a quarter of it later', (t) => {
   const { stalled, request, pass } = setUp(t, 0);
   const connection = new Connection();
   request(connection, 'body');
@@ -61,7 +60,7 @@ test('a body that stops is cut after the idle time, not before, and at most a qu
   assert.equal(stalled.size, 0);
 });
 
-test('an answer that is not read is cut, within a single write too', (t) => {
+test('an unread answer is cut, within a single write too', (t) => {
   const { request, pass } = setUp(t, 100);
   const connection = new Connection();
   connection._handle.bytesWritten = 1 << 20;
@@ -94,7 +93,7 @@ for (const [minimumRate, bytes, every, cut] of [
   });
 }
 
-test('a thread that was busy for longer than the idle time cuts nobody for it', (t) => {
+test('a thread that was busy for longer than the idle time cuts no request', (t) => {
   const { request, pass } = setUp(t, 0);
   const connection = new Connection();
   request(connection, 'body');
@@ -104,14 +103,14 @@ test('a thread that was busy for longer than the idle time cuts nobody for it', 
   assert.equal(connection.destroyed, false);
 });
 
-test('nobody is cut while this side has the next move, and has the whole idle time after it', (t) => {
+test('a request is not cut while Berth works on it, and then has the whole idle time', (t) => {
   const { request, pass } = setUp(t, 0);
   const connection = new Connection();
   const response = request(connection, 'working');
   pass(5 * idleTimeout);
   Object.assign(response.req, { complete: false, readableFlowing: true });
   pass(0.9 * idleTimeout);
-  // The disk is slow: the body is paused.
+  // The body is paused while the disk is slow.
   response.req.readableFlowing = false;
   pass(5 * idleTimeout);
   response.req.readableFlowing = true;
@@ -121,7 +120,7 @@ test('nobody is cut while this side has the next move, and has the whole idle ti
   assert.equal(connection.destroyed, true);
 });
 
-test('each request of a connection has its own time, and a connection without one is left alone', (t) => {
+test('each request of a connection has its own idle time, and a connection without a request is not cut', (t) => {
   const { stalled, request, pass } = setUp(t, 0);
   const connection = new Connection();
   for (let i = 0; i < 10; i++) {
@@ -136,7 +135,7 @@ test('each request of a connection has its own time, and a connection without on
   assert.equal(connection.destroyed, true);
 });
 
-test('a request that waits behind another is not cut for it', (t) => {
+test('a request queued behind another is not cut', (t) => {
   const { request, pass } = setUp(t, 0);
   const connection = new Connection();
   const first = request(connection, 'working');
@@ -150,7 +149,7 @@ test('a request that waits behind another is not cut for it', (t) => {
   assert.equal(connection.destroyed, true);
 });
 
-test('who reads the body says how it ends, once; if that does not help, the connection is cut', (t) => {
+test('the onStalled callback ends the body, once; if the request still stalls, its connection is cut', (t) => {
   const { request, pass } = setUp(t, 0);
   const connections = [new Connection(), new Connection(), new Connection()];
   const told: string[] = [];

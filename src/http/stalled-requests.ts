@@ -2,13 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { RegistryError } from '../oci/errors.ts';
 
-/** What a request waits for from its client: more of its body, or room for more of the answer. */
+/** What a request waits for: more of its body, or a client that reads more of the answer. */
 type Side = 'body' | 'reader';
 
 interface Connection {
-  /** In the order in which they are answered; those that are sent to the end are taken away when the next one comes. */
+  /** In the order of their answers; finished ones are removed when the next one comes. */
   readonly responses: ServerResponse[];
-  /** Which request has waited for which side since when, and the bytes that had moved by then. */
+  /** The request that waits, the side it waits for, since when (ms), and the bytes transferred by then. */
   response: ServerResponse | undefined;
   side: Side | undefined;
   since: number;
@@ -20,8 +20,8 @@ type End = (reason: RegistryError) => void;
 const ends = new WeakMap<IncomingMessage, End>();
 
 /**
- * Says what is done when the body of a request stalls, in place of cutting its connection: a handler that reads it can still answer
- * 408. Holds until the function returned is called.
+ * Calls `end` when the body of a request stalls, instead of cutting its connection, so that the handler can answer 408. The
+ * returned function removes `end`.
  */
 export function onStalled(request: IncomingMessage, end: End): () => void {
   ends.set(request, end);
@@ -29,9 +29,9 @@ export function onStalled(request: IncomingMessage, end: End): () => void {
 }
 
 /**
- * Ends requests whose client stalls or trickles, on every connection of a server: a body that does not come, an answer that is not
- * read. There is no limit on how long a request may take, as a large layer over a thin line takes hours and is welcome; nor is a
- * client the slow one while this side has the next move. Connections without a request are Node's to end.
+ * Ends requests whose client sends the body or reads the answer too slowly, on every connection of a server. The duration of a
+ * request has no limit, as a large layer over a slow line takes hours. Time in which Berth itself is busy with the request does
+ * not count. Node ends idle connections.
  */
 export class StalledRequests {
   readonly #window: number;
@@ -41,14 +41,14 @@ export class StalledRequests {
   #timer: NodeJS.Timeout | undefined;
   #checked = 0;
 
-  /** @param limits idle time in milliseconds, rate in bytes per second; both judged over one idle time */
+  /** @param limits idle time in milliseconds, rate in bytes per second; both measured over one idle time */
   constructor(limits: { idleTimeout: number; minimumRate: number }) {
     this.#window = limits.idleTimeout;
     this.#interval = Math.max(limits.idleTimeout / 8, 10);
     this.#minimum = Math.max(1, (limits.minimumRate * limits.idleTimeout) / 1000);
   }
 
-  /** Watches a request, from its head to the last byte of its answer. It is called for each, so it does next to nothing. */
+  /** Watches a request, from its head to the last byte of its answer. A hot path: called for each request. */
   watch(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     const connection = this.#connections.get(socket);
@@ -59,14 +59,14 @@ export class StalledRequests {
     }
   }
 
-  /** The first answer of a connection that is not sent to the end. */
+  /** The first unfinished response of a connection. */
   currentOf(socket: Socket): ServerResponse | undefined {
     const responses = this.#connections.get(socket)?.responses ?? [];
     dropSent(responses);
     return responses[0];
   }
 
-  /** How many connections are watched. */
+  /** The number of watched connections. */
   get size(): number {
     return this.#connections.size;
   }
@@ -96,7 +96,7 @@ export class StalledRequests {
 
   #check(): void {
     const now = performance.now();
-    // While this thread was busy, nothing could come or go.
+    // Time in which this thread was busy does not count.
     const busy = Math.max(now - this.#checked - 2 * this.#interval, 0);
     this.#checked = now;
     for (const [socket, connection] of this.#connections) {
@@ -119,7 +119,7 @@ export class StalledRequests {
   #end(socket: Socket, { req }: ServerResponse, side: Side): void {
     const end = side === 'body' ? ends.get(req) : undefined;
     if (end === undefined) return void socket.destroy();
-    // If that helps nothing, there is no other way the next time.
+    // If the request still stalls, the next check destroys the socket.
     ends.delete(req);
     end(new RegistryError('REQUEST_TIMEOUT', `less than ${this.#minimum} bytes in ${this.#window} ms`));
   }
@@ -129,19 +129,19 @@ function dropSent(responses: ServerResponse[]): void {
   while (responses[0]?.writableFinished) responses.shift();
 }
 
-/** `undefined`: the next move is this side's, which works on the answer, or waits for its disk with the body paused. */
+/** `undefined`: the request waits for Berth, which works on the answer, or has paused the body while its disk is busy. */
 function sideOf(response: ServerResponse): Side | undefined {
-  // An answer without a socket waits for the one before it.
+  // A response without a socket waits for the one before it.
   if (response.socket === null) return undefined;
   if (response.writableLength > 0) return 'reader';
   const { req: request } = response;
   return !request.complete && request.readableFlowing ? 'body' : undefined;
 }
 
-/** Bytes that have come, or that the system has taken. */
+/** Bytes received, or accepted by the operating system. */
 function movedOn(socket: Socket, side: Side): number {
   if (side === 'body') return socket.bytesRead;
-  // How far it is within one large write only the handle tells, by which Node's own timeout of a socket goes too.
+  // Only the handle knows the progress of one large write; Node's own socket timeout uses it too.
   const { _handle: handle } = socket as { _handle?: { bytesWritten: number; writeQueueSize: number } | null };
   return handle ? handle.bytesWritten - handle.writeQueueSize : 0;
 }

@@ -31,7 +31,7 @@ before(() => {
 });
 
 describe('loading', () => {
-  test('gives the pair as a server takes it', async () => {
+  test('returns the pair as node:https takes it', async () => {
     const pair = await loadTls(first);
     assert.deepEqual(pair, { cert: readFileSync(first.certificate), key: readFileSync(first.key) });
   });
@@ -48,17 +48,17 @@ describe('loading', () => {
       /^tls\.key \/nowhere\.key cannot be read: ENOENT$/,
     ],
     [
-      'a key for a certificate',
+      'a key instead of a certificate',
       () => ({ ...first, certificate: first.key }),
-      /^tls\.certificate .*first\.key holds no PEM certificate: /,
+      /^tls\.certificate .*first\.key contains no PEM certificate: /,
     ],
     [
-      'a certificate for a key',
+      'a certificate instead of a key',
       () => ({ ...first, key: first.certificate }),
-      /^tls\.key .*first\.crt holds no PEM private key without a passphrase: /,
+      /^tls\.key .*first\.crt contains no unencrypted PEM private key: /,
     ],
     [
-      'a key of another certificate',
+      'the key of another certificate',
       () => ({ ...first, key: second.key }),
       /^tls\.key .*second\.key does not belong to tls\.certificate .*first\.crt$/,
     ],
@@ -121,7 +121,7 @@ function copy(from: TlsFiles, to: string): TlsFiles {
 }
 
 describe('watching', () => {
-  test('new connections get the new certificate, open ones go on', async () => {
+  test('new connections get the new certificate, open ones continue', async () => {
     const files = copy(first, join(folder, 'swap'));
     const { server, next, close } = await serverWith(files);
     assert.equal(await serialOf(server), '01');
@@ -131,7 +131,7 @@ describe('watching', () => {
 
     copy(second, join(folder, 'swap'));
     let line = await next();
-    // The look may have fallen between the two copies.
+    // A check may have happened between the two copies.
     if (line.level === 'error') line = await next();
     assert.equal(line.message, 'TLS certificate reloaded');
     assert.equal(line.fields.serialNumber, '02');
@@ -171,19 +171,18 @@ describe('watching', () => {
     ['without its key', ({ certificate }: TlsFiles) => copyFileSync(second.certificate, certificate)],
     ['that has vanished', ({ key }: TlsFiles) => rmSync(key)],
   ] as const) {
-    test(`a pair ${name} keeps the old one and is logged once, until a good one comes`, async () => {
+    test(`a pair ${name} keeps the old one and is logged once, until a valid one replaces it`, async () => {
       const files = copy(first, mkdtempSync(join(folder, 'bad-')));
       const { server, next, close } = await serverWith(files);
       spoil(files);
       const { level, message } = await next();
       assert.equal(level, 'error');
-      assert.equal(message, 'TLS certificate not reloaded; the last good one stays');
+      assert.equal(message, 'TLS certificate not reloaded; the last valid one stays in use');
       assert.equal(await serialOf(server), '01');
 
       copyFileSync(second.key, files.key);
       copyFileSync(second.certificate, files.certificate);
-      // Many looks have passed since: the state that was logged is not logged again. The one between the
-      // two copies may be.
+      // Many checks have passed since: the logged state is not logged again. The state between the two copies may be.
       const later = [await next()];
       while (later.at(-1)!.level === 'error') later.push(await next());
       assert.ok(later.length <= 2, JSON.stringify(later));

@@ -1,4 +1,4 @@
-// The certificate of the HTTPS listener: read from two files, and read again when they change.
+// Loads the certificate of the HTTPS listener from two files, and reloads it when they change.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:https';
@@ -11,7 +11,7 @@ export interface TlsFiles {
   readonly key: string;
 }
 
-/** What `node:https` and Fastify's `https` option take. */
+/** The pair as `node:https` takes it. */
 export interface TlsPair {
   readonly cert: Buffer;
   readonly key: Buffer;
@@ -27,14 +27,13 @@ export async function loadTls(files: TlsFiles): Promise<TlsPair> {
 export interface WatchOptions {
   /** The pair the server runs with. */
   readonly current: TlsPair;
-  /** Milliseconds from one look to the next. */
+  /** Milliseconds between two checks. */
   readonly every?: number;
 }
 
 /**
- * Gives new connections the new pair once the files hold one. The contents are compared, not the files'
- * times or names, for Kubernetes swaps a symbolic link above them. A pair that is broken, or half written,
- * is logged once and the old one stays.
+ * Uses a changed pair for new connections. It compares the contents of the files and not their times or names, as Kubernetes
+ * swaps a symbolic link above them. An invalid or half-written pair is logged once and the old one stays in use.
  */
 export function watchTls(
   files: TlsFiles,
@@ -55,7 +54,8 @@ export function watchTls(
       log.info({ ...checkPair(pair, files) }, 'TLS certificate reloaded');
     } catch (error) {
       state ??= (error as Error).message;
-      if (state !== seen) log.error({ err: error }, 'TLS certificate not reloaded; the last good one stays');
+      if (state !== seen)
+        log.error({ err: error }, 'TLS certificate not reloaded; the last valid one stays in use');
     } finally {
       seen = state ?? seen;
     }
@@ -92,19 +92,19 @@ async function read(setting: string, file: string): Promise<Buffer> {
   }
 }
 
-/** Describes the certificate of a pair that works. */
+/** Checks a pair and describes its certificate. */
 function checkPair({ cert, key }: TlsPair, files: TlsFiles) {
   const certificate = attempt(
-    `tls.certificate ${files.certificate} holds no PEM certificate`,
+    `tls.certificate ${files.certificate} contains no PEM certificate`,
     () => new X509Certificate(cert),
   );
-  const privateKey = attempt(`tls.key ${files.key} holds no PEM private key without a passphrase`, () =>
+  const privateKey = attempt(`tls.key ${files.key} contains no unencrypted PEM private key`, () =>
     createPrivateKey(key),
   );
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new TlsError(`tls.key ${files.key} does not belong to tls.certificate ${files.certificate}`);
   }
-  // The rest of the chain counts too.
+  // Checks the rest of the chain too.
   attempt(`tls.certificate ${files.certificate} is not usable`, () => createSecureContext({ cert, key }));
   const { subject, serialNumber, validTo } = certificate;
   return { subject, serialNumber, validTo };

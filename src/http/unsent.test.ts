@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { RawConnection } from '../../test/faults/raw-connection.ts';
 import { UnsentAnswers } from './unsent.ts';
 
-/** More than the system takes of what nobody reads. */
+/** More bytes than the operating system buffers for a client that does not read. */
 const large = Buffer.alloc(48 << 20);
 
 async function serve(t: TestContext, limit: number) {
@@ -29,7 +29,7 @@ async function read(url: string): Promise<number> {
   return (await (await fetch(url)).arrayBuffer()).byteLength;
 }
 
-test('the connections of the oldest answers that are not read are cut beyond the limit; what is read is counted no more', async (t) => {
+test('beyond the limit, the connections of the oldest unread answers are cut; a read answer no longer counts', async (t) => {
   const { unsent, responses, server, url } = await serve(t, 2.5 * large.length);
   const unread: RawConnection[] = [];
   for (let i = 0; i < 2; i++) {
@@ -53,7 +53,7 @@ test('the connections of the oldest answers that are not read are cut beyond the
   assert.equal(unsent.bytes, 0);
 });
 
-test('an answer larger than the limit is sent, and one whose client is gone is not counted', async (t) => {
+test('an answer larger than the limit is sent, and one of a disconnected client is not counted', async (t) => {
   const { unsent, url } = await serve(t, 1);
   assert.equal(await read(url), large.length);
   assert.equal(unsent.bytes, 0);

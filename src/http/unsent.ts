@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http';
 
-/** Bytes from which on an answer is counted. Smaller ones are few bytes beside what a connection costs anyway. */
+/** The smallest answer that is counted, in bytes. Smaller ones cost little compared to their connection. */
 export const countedFrom = 64 << 10;
 
 /**
- * Bounds the bytes of answers that are whole in memory and that the system has not taken yet, as their clients do not read. Beyond the
- * limit the connections of the oldest are destroyed: they had the most time.
+ * Bounds the bytes of answers in memory that the operating system has not accepted yet, as their clients do not read. Beyond the
+ * limit it destroys the connections of the oldest answers: they had the most time.
  */
 export class UnsentAnswers {
   readonly #limit: number;
@@ -22,7 +22,7 @@ export class UnsentAnswers {
     return this.#bytes;
   }
 
-  /** Counts the `bytes` of a body, from its `end()` until the system has taken them or the connection is gone. */
+  /** Counts the `bytes` of a body, from its `end()` until the operating system has accepted them or the connection closes. */
   add(response: ServerResponse, bytes: number): void {
     if (response.destroyed) return;
     this.#answers.set(response, bytes);
@@ -42,5 +42,5 @@ export class UnsentAnswers {
   }
 }
 
-/** Of this process. Thirty of the largest manifests, or of pages of a list, fit. */
+/** The limit of this process: thirty of the largest manifests or list pages. */
 export const unsentAnswers = new UnsentAnswers(128 << 20);

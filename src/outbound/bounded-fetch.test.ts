@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { boundedFetch, isTrustworthy, usualBounds } from './bounded-fetch.ts';
 
-/** A server that answers so; where it is, and what it was asked. */
+/** A server with the given answer; returns its URL and the requests it received. */
 async function serve(t: TestContext, answer: (request: IncomingMessage, response: ServerResponse) => void) {
   const asked: IncomingMessage[] = [];
   const server = createServer((request, response) => {
@@ -42,18 +42,18 @@ for (const [url, trustworthy] of [
   ['file:///etc/passwd', false],
   ['data:,x', false],
 ] as const) {
-  test(`${url} ${trustworthy ? 'can be believed' : 'is not asked'}`, async () => {
+  test(`${url} ${trustworthy ? 'is trusted' : 'gets no request'}`, async () => {
     assert.equal(isTrustworthy(new URL(url)), trustworthy);
     if (!trustworthy) {
       await assert.rejects(boundedFetch(url), {
         name: 'FetchRefused',
-        message: `${url} is neither https nor of this machine`,
+        message: `${url} is not an https URL and not on this machine`,
       });
     }
   });
 }
 
-test('a document comes with its status and its headers, and is asked for as it was said', async (t) => {
+test('returns status, headers and body, and sends the given request', async (t) => {
   const { url, asked } = await serve(t, (_request, response) => {
     response.writeHead(418, 'Teapot', { 'content-type': 'text/plain', 'x-kind': 'tea' });
     response.write('one ');
@@ -67,19 +67,19 @@ test('a document comes with its status and its headers, and is asked for as it w
 });
 
 for (const status of [204, 205, 304]) {
-  test(`an answer of ${status} has no body, and is one`, async (t) => {
+  test(`accepts ${status} without a body`, async (t) => {
     const { url } = await serve(t, (_request, response) => response.writeHead(status).end());
     const response = await boundedFetch(url);
     assert.deepEqual([response.status, response.body], [status, null]);
   });
 }
 
-test('an answer about a document, without it, is an empty one', async (t) => {
+test('the answer to HEAD has no body', async (t) => {
   const { url } = await serve(t, (_request, response) => response.end('x'));
   assert.equal(await (await boundedFetch(url, { method: 'HEAD' })).text(), '');
 });
 
-test('a redirect is not followed, whatever the caller says', async (t) => {
+test('never follows a redirect', async (t) => {
   const { url, asked } = await serve(t, (_request, response) =>
     response.writeHead(302, { location: '/elsewhere' }).end(),
   );
@@ -87,7 +87,7 @@ test('a redirect is not followed, whatever the caller says', async (t) => {
   assert.equal(asked.length, 1);
 });
 
-test('a body of as many bytes as are allowed is taken; with one more it is refused, and no more is read', async (t) => {
+test('accepts a body of exactly the limit; refuses one byte more and stops reading', async (t) => {
   let closed: Promise<unknown> | undefined;
   const { url } = await serve(t, (request, response) => {
     closed = new Promise((resolve) => response.on('close', resolve));
@@ -99,12 +99,12 @@ test('a body of as many bytes as are allowed is taken; with one more it is refus
   assert.equal((await (await boundedFetch(`${url}exact`, {}, bounds)).text()).length, 10);
   await assert.rejects(boundedFetch(`${url}more`, {}, bounds), {
     name: 'FetchRefused',
-    message: `${url}more sends more than 10 bytes`,
+    message: `the document at ${url}more has more than 10 bytes`,
   });
   await closed;
 });
 
-test('who does not end in time is left, though more comes all the while', async (t) => {
+test('stops at the timeout, even while bytes still arrive', async (t) => {
   const { url } = await serve(t, (_request, response) => {
     const timer = setInterval(() => response.write('x'), 10);
     response.on('close', () => clearInterval(timer));
@@ -112,13 +112,13 @@ test('who does not end in time is left, though more comes all the while', async 
   await assert.rejects(boundedFetch(url, {}, { ...usualBounds, timeout: 50 }), { name: 'TimeoutError' });
 });
 
-test('who asks can stop waiting', async (t) => {
+test('the caller can abort the request', async (t) => {
   const { url } = await serve(t, (_request, response) => response.write('x'));
   await assert.rejects(boundedFetch(url, { signal: AbortSignal.timeout(10) }, usualBounds), {
     name: 'TimeoutError',
   });
 });
 
-test('usually 5 seconds and 512 KiB are allowed', () => {
+test('the usual bounds are 5 seconds and 512 KiB', () => {
   assert.deepEqual(usualBounds, { timeout: 5_000, limit: 524_288 });
 });

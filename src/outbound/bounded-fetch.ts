@@ -1,6 +1,6 @@
-// What Berth asks of others' servers while somebody logs in: small documents, soon, from where it was told to ask and nowhere else.
+// Fetches small documents from other servers during a login: bounded in time and size, without redirects.
 
-/** Why a document cannot be had; the message is for logs and administrators. */
+/** A document was refused; the message is for logs and administrators. */
 export class FetchRefused extends Error {
   override readonly name = 'FetchRefused';
 }
@@ -14,18 +14,18 @@ export interface FetchBounds {
 
 export const usualBounds: FetchBounds = { timeout: 5_000, limit: 512 * 1024 };
 
-/** Whether what comes from there can be believed: HTTPS, or this machine, which nobody listens in on. */
+/** Whether the connection cannot be tampered with: HTTPS, or plain HTTP to this machine. */
 export function isTrustworthy(url: URL): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname));
 }
 
 function isLoopbackHost(hostname: string): boolean {
-  // A URL has every way to write an IPv4 address in its dotted form.
+  // `URL` normalizes every spelling of an IPv4 address to the dotted form.
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.[\d.]+$/.test(hostname);
 }
 
 /**
- * As `fetch`, with the whole body in the answer; redirects are not followed.
+ * Like `fetch`, but reads the whole body and does not follow redirects.
  *
  * @throws FetchRefused when the address is not {@link isTrustworthy}, or the body is too large; DOMException `TimeoutError`; or
  *   what `fetch` throws
@@ -35,7 +35,8 @@ export async function boundedFetch(
   init: RequestInit = {},
   { timeout, limit }: FetchBounds = usualBounds,
 ): Promise<Response> {
-  if (!isTrustworthy(new URL(url))) throw new FetchRefused(`${url} is neither https nor of this machine`);
+  if (!isTrustworthy(new URL(url)))
+    throw new FetchRefused(`${url} is not an https URL and not on this machine`);
   const signals = [AbortSignal.timeout(timeout), ...(init.signal ? [init.signal] : [])];
   const response = await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.any(signals) });
   const chunks: Uint8Array[] = [];
@@ -43,14 +44,14 @@ export async function boundedFetch(
   for await (const chunk of response.body ?? []) {
     size += chunk.length;
     // Leaving the loop cancels the body, which closes the connection.
-    if (size > limit) throw new FetchRefused(`${url} sends more than ${limit} bytes`);
+    if (size > limit) throw new FetchRefused(`the document at ${url} has more than ${limit} bytes`);
     chunks.push(chunk);
   }
   const { status, statusText, headers } = response;
   return new Response(isEmpty(status) ? null : Buffer.concat(chunks), { status, statusText, headers });
 }
 
-/** Statuses that `Response` takes no body with. */
+/** Statuses for which `Response` allows no body. */
 function isEmpty(status: number): boolean {
   return status === 204 || status === 205 || status === 304;
 }

@@ -76,7 +76,7 @@ for (const scheme of ['http', 'https'] as const) {
     assert.deepEqual([refused?.status, refused?.headers['retry-after']], [429, '5']);
     assert.match(
       String(refused?.body),
-      /"TOOMANYREQUESTS".*"connections of this network: at most 5 at once"/,
+      /"TOOMANYREQUESTS".*"a network may have at most 5 connections at once"/,
     );
     for (const path of operations) assert.equal((await ask(url, path))?.status, 200, path);
     assert.equal((await ask(url, '/v2/', '127.0.0.2'))?.status, 200);

@@ -36,7 +36,7 @@ test('survives running out of file descriptors and serves again when some are fr
   const flood = await Promise.all(Array.from({ length: 300 }, () => RawConnection.to(url)));
   assert.ok(await eventually(() => flood.some((connection) => !connection.isOpen)), 'nobody was turned away');
   waiting.request('GET', `/v2/a/blobs/${digest}`);
-  assert.ok(await eventually(() => /no more files and connections can be opened/.test(child.output())));
+  assert.ok(await eventually(() => /limit of open files reached/.test(child.output())));
   const answer = await waiting.response();
   assert.equal(answer?.status, 503);
   assert.ok(answer.headers['retry-after']);
