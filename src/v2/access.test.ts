@@ -1,4 +1,4 @@
-// Every route × everybody × a public, a private and an absent repository, with a login and with a token.
+// Every route × every account × a public, a private and an absent repository, with a login and with a token.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Answer, ociManifest, unknownDigest, unknownUpload } from '../../test/support/inject.ts';
@@ -6,7 +6,7 @@ import { connectPeople, fetchToken, type Person, setVisible } from '../../test/s
 import type { RegistryNeed, RepositoryNeed } from '../access/need.ts';
 import { type Action, parseRoute, rightOf } from './routes.ts';
 
-/** A request of each action that changes nothing where it is let through. */
+/** A request of each action that changes nothing when it is allowed. */
 const requests: Readonly<Record<Action, (name: string) => [method: string, path: string]>> = {
   getBase: () => ['GET', '/v2/'],
   listRepositories: () => ['GET', '/v2/_catalog'],
@@ -27,14 +27,14 @@ const requests: Readonly<Record<Action, (name: string) => [method: string, path:
 type Place = 'public' | 'private' | 'absent';
 type Needs = readonly (RepositoryNeed | RegistryNeed)[];
 
-/** A login may show more of these: without credentials the answer is a challenge, which any token meets that was asked for it. */
+/** A login may show more here, so without credentials the answer is a challenge; any token for its scope is accepted. */
 const challenged: Needs = ['base', 'catalog'];
 const read: Needs = ['base', 'catalog', 'pull'];
 const write: Needs = [...read, 'create', 'push'];
 const maintain: Needs = [...write, 'delete'];
 const everywhere = (needs: Needs): Record<Place, Needs> => ({ public: needs, private: needs, absent: needs });
 
-/** Whose credentials are wrong may nothing at all. */
+/** Wrong credentials have no rights. */
 const wrong: readonly Person[] = ['expired', 'revoked', 'disabled'];
 
 const table: Readonly<Record<Person, Record<Place, Needs>>> = {
@@ -52,7 +52,7 @@ const table: Readonly<Record<Person, Record<Place, Needs>>> = {
   disabled: everywhere([]),
 };
 
-/** What a refusal says: log in; get a larger token; or no. */
+/** The kinds of refusal: log in; get a token with more scope; denied. */
 type Outcome = 'let through' | 'log in' | 'larger token' | 'no';
 
 function outcomeOf(answer: Answer): Outcome {
@@ -82,7 +82,7 @@ test('the table has a request of each route', () => {
 });
 
 for (const person of Object.keys(table) as Person[]) {
-  test(`${person} is let through where they have the right, and nowhere else`, async (t) => {
+  test(`${person} is allowed exactly the requests that their rights cover`, async (t) => {
     const { client, database, logins } = await connectPeople(t);
     const names = { public: 'acme/public', private: 'acme/private' };
     for (const name of Object.values(names)) await client.as(logins.root).pushImage(name, 'v1');
@@ -112,7 +112,7 @@ for (const person of Object.keys(table) as Person[]) {
   });
 }
 
-test('wrong credentials are refused also where none are needed', async (t) => {
+test('wrong credentials are refused also on routes that need none', async (t) => {
   const { client, logins } = await connectPeople(t, { anonymous: 'push' });
   assert.equal((await client.get('/v2/')).status, 200);
   for (const headers of [

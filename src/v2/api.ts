@@ -28,7 +28,7 @@ import { MethodNotAllowed, parseRoute, type Route, rightOf } from './routes.ts';
 import { listTags } from './tags.ts';
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
 
-/** What the API needs of the rest of the house. */
+/** The parts that the API needs. */
 export interface RegistryApiParts {
   readonly database: Database;
   readonly blobs: Blobs;
@@ -41,33 +41,33 @@ export interface RegistryApiParts {
   readonly locationBase?: LocationBase | undefined;
   readonly maxManifestSize: number;
   readonly deletesEnabled: boolean;
-  /** Absent: all bytes are sent from here. */
+  /** Absent: Berth sends all bytes itself. */
   readonly redirects?: Redirects | undefined;
-  /** Absent: nobody is limited. */
+  /** Absent: no limits. */
   readonly limits?: Limits | undefined;
   /** Absent: any number of connections may be open. */
   readonly connections?: Pick<ConnectionLimits, 'refusalOf'> | undefined;
-  /** Told of every request when it has been answered. */
+  /** Called for every answered request. */
   readonly observe: (served: Served) => void;
 }
 
 /** A request that has been answered. */
 export interface Served {
   readonly exchange: Exchange;
-  /** Absent when the URL named nothing. */
+  /** Absent when the URL names no resource. */
   readonly route: Route | undefined;
-  /** Where they did not show who they are, whoever they say they are. */
+  /** The authenticated identity; after a failed login, the claimed one. */
   readonly identity: Identity;
-  /** Credentials were sent, and did not let anybody in. */
+  /** The request had credentials, and they were refused. */
   readonly loginFailed: boolean;
   readonly status: number;
   /** Milliseconds. */
   readonly duration: number;
-  /** What went wrong, for the log; `cause` is what the caller was not told. */
+  /** The error for the log; its `cause` is not in the answer. */
   readonly error: RegistryError | undefined;
 }
 
-/** The OCI distribution API: one function that answers any request below `/v2`. It never rejects. */
+/** The OCI distribution API: returns a function that answers any request below `/v2` and never rejects. */
 export function registryApi(parts: RegistryApiParts) {
   return async (request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> => {
     const start = performance.now();
@@ -86,13 +86,13 @@ export function registryApi(parts: RegistryApiParts) {
       if (refusal !== undefined) throw refusal;
       parts.limits?.arrive(exchange);
       route = parseRoute(request.method as string, exchange.path);
-      // What is known at once is not waited for: each wait is a turn of the loop in every pull.
+      // Await only real promises: each await costs every pull a turn of the event loop.
       const identified = identify(parts.access, exchange);
       caller = identified instanceof Promise ? await identified : identified;
       const admitted = admit(parts.access, caller, route, route.action === 'putManifest');
       const permit = admitted instanceof Promise ? await admitted : admitted;
       if (rightOf[route.action] === 'delete' && !parts.deletesEnabled) {
-        throw new RegistryError('UNSUPPORTED', 'deleting is switched off on this registry');
+        throw new RegistryError('UNSUPPORTED', 'deletes are disabled on this registry (deletes.enabled)');
       }
       if (parts.limits) await parts.limits.admit(exchange, route, caller.identity);
       await handle(parts, exchange, route, caller, permit);
@@ -108,7 +108,7 @@ export function registryApi(parts: RegistryApiParts) {
       exchange,
       route,
       identity: caller?.identity ?? claimant(exchange),
-      // What is refused before anybody is asked who they are has no route yet.
+      // A request refused before authentication has no route yet.
       loginFailed: route !== undefined && caller === undefined,
       status: response.statusCode,
       duration,
@@ -123,7 +123,7 @@ function identify(access: Access, exchange: Exchange): Caller | Promise<Caller> 
   return access.identify(authorization, exchange.client.address);
 }
 
-/** A Bearer token that is wrong names nobody. */
+/** The claimed user of wrong Basic credentials; a wrong Bearer token names none. */
 function claimant({ request }: Exchange): Identity {
   const credentials = parseBasic(request.headers.authorization);
   return credentials === undefined ? anonymousIdentity : claimantOf(credentials.username);
@@ -186,7 +186,7 @@ function handle(
 }
 
 function replyError(exchange: Exchange, error: RegistryError): void {
-  // Once the head is out, only a broken connection can say that something went wrong.
+  // After the head is sent, only a broken connection can signal an error.
   if (exchange.response.headersSent) return void exchange.response.destroy();
   exchange.reply(
     isChallenge(error) ? 401 : statusOf[error.code],

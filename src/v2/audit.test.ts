@@ -11,7 +11,7 @@ import { type AuditEntry, listAuditEntries } from '../db/audit-events.ts';
 import { inspectSqlite } from '../db/sqlite/inspect.ts';
 import { openSqlite } from '../db/sqlite/sqlite.ts';
 
-/** What is in the audit log when the registry that `use` spoke to has ended. */
+/** The audit log after `use` has run and the registry has stopped. */
 async function logOf(
   t: TestContext,
   config: ConfigInput,
@@ -37,7 +37,7 @@ const refusalsOf: typeof logOf = async (...args) =>
 
 const brief = ({ action, tag, digest }: AuditEntry) => [action, tag, digest];
 
-test('who makes a namespace by a push is on record for it, once', async (t) => {
+test('a push that creates a namespace is recorded once, with its account', async (t) => {
   const config = { anonymous: 'public', access: { createNamespaces: 'users' } } as const;
   const log = await logOf(t, config, async (client, database) => {
     const id = await makeUser(database, 'alice');
@@ -53,7 +53,7 @@ test('who makes a namespace by a push is on record for it, once', async (t) => {
   assert.ok(made[0]?.address && made[0].request_id);
 });
 
-test('each step of a push and each deletion is an event, with its tag and digest; what changes nothing is not', async (t) => {
+test('records each step of a push and each deletion, with tag and digest, and no request that changes nothing', async (t) => {
   const layer = digestOf('layer');
   let image = '';
   const log = await logOf(t, {}, async (client) => {
@@ -134,7 +134,7 @@ test('a tag that moves has the digest that it pointed to before; a last PUT that
   );
 });
 
-test('pulls are events where they are wanted: of manifests and blobs, not of their heads', async (t) => {
+test('records pulls of manifests and blobs if enabled, and no HEAD', async (t) => {
   const log = await logOf(t, { audit: { pulls: true } }, async (client) => {
     const { digest } = await client.pushImage('acme/app', 'v1');
     const layer = await client.pushBlob('acme/app', 'layer');
@@ -156,7 +156,7 @@ test('pulls are events where they are wanted: of manifests and blobs, not of the
   assert.ok(pulls.every(({ digest }) => digest?.startsWith('sha256:')));
 });
 
-test('every refusal is an event, under the name of what was wanted', async (t) => {
+test('records every refusal under the requested action', async (t) => {
   const digest = digestOf('anything');
   const id = '6f1c0a52-6f0b-4a7c-9a3e-2f1f3d5b7c99';
   const wanted: [method: string, url: string, action: string][] = [
@@ -188,7 +188,7 @@ test('every refusal is an event, under the name of what was wanted', async (t) =
   }
 });
 
-test('a caller without credentials who is told to log in is no event; one with wrong credentials is', async (t) => {
+test('a challenge without credentials is not recorded; wrong credentials are', async (t) => {
   const digest = digestOf('anything');
   const urls = [
     '',
@@ -210,7 +210,7 @@ test('a caller without credentials who is told to log in is no event; one with w
   );
 });
 
-test('wrong Basic credentials are refused under the name that was given, also once too many were wrong', async (t) => {
+test('records wrong Basic credentials under the given name, also after too many failures', async (t) => {
   const name = `al\u0007ice${'e'.repeat(1_000)}`;
   const clean = `${name.slice(0, 63).replace('\u0007', '\u{fffd}')}…`;
   const log = await refusalsOf(t, { anonymous: 'pull', limits: { loginsPerAddress: 1 } }, async (client) => {
@@ -238,7 +238,7 @@ test('wrong Basic credentials are refused under the name that was given, also on
   assert.equal(log[2]!.actor, 'anonymous');
 });
 
-test('a limit of requests is no refusal', async (t) => {
+test('a request over the rate limit is not recorded as a refusal', async (t) => {
   const log = await logOf(t, { rateLimits: { requestsPerAddress: 1 } }, async (client) => {
     const authorization = `Basic ${btoa('alice:wrong')}`;
     assert.equal((await client.get('/v2/')).status, 200);

@@ -1,4 +1,4 @@
-// Which requests are events of the audit log: refusals, and pulls where they are wanted. Changes are recorded by core.
+// Chooses the requests that are events of the audit log: refusals, and pulls if enabled. Changes are recorded by core.
 
 import type { AuditAction } from '../audit/actions.ts';
 import type { Audit } from '../audit/audit.ts';
@@ -8,11 +8,11 @@ import type { Route } from './routes.ts';
 
 export interface AuditRequestsParts {
   readonly audit: Pick<Audit, 'record'>;
-  /** Whether pulls are events too. */
+  /** Whether pulls are recorded too. */
   readonly pulls: boolean;
 }
 
-/** Tells the audit log of every request that was refused, and of pulls. */
+/** Records every refused request, and pulls if enabled. */
 export function auditRequests({ audit, pulls }: AuditRequestsParts): (served: Served) => void {
   return (served) => {
     const { exchange, route, status, error, identity } = served;
@@ -23,7 +23,7 @@ export function auditRequests({ audit, pulls }: AuditRequestsParts): (served: Se
       action: actionOf(route, exchange),
       allowed: !refused,
       identity,
-      // A connection that is gone has no address.
+      // A closed connection has no address.
       address: exchange.client.address || undefined,
       repository: 'name' in route ? route.name : undefined,
       ...subjectOf(route, exchange),
@@ -34,21 +34,21 @@ export function auditRequests({ audit, pulls }: AuditRequestsParts): (served: Se
   };
 }
 
-/** A redirect (307) lets the bytes go too; a HEAD, or a 304, does not. */
+/** A redirect (307) delivers the bytes too; a HEAD or a 304 does not. */
 function isPull({ exchange, status }: Served, { action }: Route): boolean {
   const isOfContent = action === 'getManifest' || action === 'getBlob';
   return isOfContent && !exchange.isHead && [200, 206, 307].includes(status);
 }
 
-/** That a caller without credentials is told to bring some is how every login begins. */
+/** A challenge to a caller without credentials is no refusal: every login begins with one. */
 function isRefusal({ exchange, status, loginFailed }: Served): boolean {
   if (status === 403) return true;
   if (status === 401) return exchange.request.headers.authorization !== undefined;
-  // Too many wrong passwords came before, or too many at once; other limits have nothing to do with who somebody is.
+  // Too many wrong passwords, or too many logins at once; other limits do not concern credentials.
   return loginFailed && (status === 429 || status === 503);
 }
 
-/** What the caller wanted. */
+/** The requested action. */
 function actionOf(route: Route, { query }: Exchange): AuditAction {
   switch (route.action) {
     case 'getBase':

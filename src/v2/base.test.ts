@@ -1,10 +1,10 @@
-// end-1, and what holds for every route: the version header, unknown routes, methods, `?ns=`.
+// end-1, and rules for every route: the version header, unknown routes, methods, `?ns=`.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { assertError, connect, unknownDigest, unknownUpload } from '../../test/support/inject.ts';
 
-test('end-1: GET /v2/ says that the API is here', async (t) => {
+test('end-1: GET /v2/ is 200 with the version header', async (t) => {
   const registry = await connect(t);
   const answer = await registry.get('/v2/');
   assert.equal(answer.status, 200);
@@ -20,7 +20,7 @@ test('end-1: HEAD /v2/ has the headers of GET', async (t) => {
   assert.equal(answer.headers['content-length'], '2');
 });
 
-test('paths that are no route are answered as errors of the API', async (t) => {
+test('unknown paths get an error of the API', async (t) => {
   const registry = await connect(t);
   for (const path of [
     '/v2/a/b',
@@ -39,7 +39,7 @@ test('paths that are no route are answered as errors of the API', async (t) => {
   }
 });
 
-test('a method that a route does not have is 405 UNSUPPORTED and names those it has', async (t) => {
+test('an unsupported method is 405 UNSUPPORTED with Allow', async (t) => {
   const registry = await connect(t);
   const rows: [method: string, path: string, allowed: string[]][] = [
     ['POST', '/v2/', ['GET', 'HEAD']],
@@ -80,7 +80,7 @@ test('2.3: pulls with ?ns=, as containerd sends to mirrors, are served as withou
   }
 });
 
-test('anonymous callers who may only pull are asked to log in at every write', async (t) => {
+test('every write of an anonymous caller with pull rights gets a challenge', async (t) => {
   const registry = await connect(t, { anonymous: 'pull' });
   const rows: [method: string, path: string][] = [
     ['POST', '/v2/a/blobs/uploads/'],
@@ -100,7 +100,7 @@ test('anonymous callers who may only pull are asked to log in at every write', a
       assertError(await registry.send(method, path), 401, 'UNAUTHORIZED');
     });
   }
-  // 2.1: podman asks for a login here, or never.
+  // 2.1: podman asks for a login only here.
   assertError(await registry.get('/v2/'), 401, 'UNAUTHORIZED');
   assertError(await registry.get('/v2/a/manifests/latest'), 404, 'NAME_UNKNOWN');
 });

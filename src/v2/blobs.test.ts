@@ -1,4 +1,4 @@
-// end-2 and end-10: blobs as they are read and removed. Byte ranges are in ranges.test.ts.
+// end-2 and end-10: reads and deletes of blobs. Byte ranges are in ranges.test.ts.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -69,7 +69,7 @@ test('2.3: a blob is never content-encoded', async (t) => {
   assert.equal(answer.headers['content-length'], '100000');
 });
 
-test('end-2: a blob that is not here is 404 BLOB_UNKNOWN', async (t) => {
+test('end-2: a blob that the repository does not hold is 404 BLOB_UNKNOWN', async (t) => {
   const registry = await connect(t);
   const elsewhere = await registry.pushBlob('b', 'only in b');
   const manifest = await registry.pushImage('a', 'latest');
@@ -135,7 +135,7 @@ test('2.3: If-None-Match on a blob', async (t) => {
   );
 });
 
-test('end-10: a deleted blob is gone from this repository at once, and from no other', async (t) => {
+test('end-10: a delete removes the blob from this repository at once, and from no other', async (t) => {
   for (const algorithm of ['sha256', 'sha512'] as Algorithm[]) {
     await t.test(algorithm, async (t) => {
       const registry = await connect(t);
@@ -155,7 +155,7 @@ test('end-10: a deleted blob is gone from this repository at once, and from no o
   }
 });
 
-test('end-10: a blob that is not here cannot be deleted', async (t) => {
+test('end-10: deleting a blob that the repository does not hold is 404', async (t) => {
   const registry = await connect(t);
   const elsewhere = await registry.pushBlob('b', 'only in b');
   const gone = await registry.pushBlob('a', 'soon gone');
@@ -167,7 +167,7 @@ test('end-10: a blob that is not here cannot be deleted', async (t) => {
   assert.equal((await registry.get(`/v2/b/blobs/${elsewhere}`)).status, 200);
 });
 
-test('end-10: what was deleted can be pushed again, over and over', async (t) => {
+test('end-10: a deleted blob can be pushed again, repeatedly', async (t) => {
   const registry = await connect(t);
   for (let i = 0; i < 5; i++) {
     const digest = await registry.pushBlob('a', 'again');
@@ -177,7 +177,7 @@ test('end-10: what was deleted can be pushed again, over and over', async (t) =>
   }
 });
 
-test('2.4: a blob that a manifest refers to is not deleted until the manifest is', async (t) => {
+test('2.4: a blob cannot be deleted while a manifest refers to it', async (t) => {
   const registry = await connect(t);
   const config = await registry.pushContent('a', '{}', ociConfig);
   const layer = await registry.pushContent('a', 'a layer');

@@ -17,9 +17,9 @@ function headersOf(digest: Digest): Record<string, string> {
     'Docker-Content-Digest': digest,
     ETag: `"${digest}"`,
     'Accept-Ranges': 'bytes',
-    // A digest's bytes never change; who may see them can, so shared caches keep out.
+    // The bytes of a digest never change, but rights can: so private caches only.
     'Cache-Control': 'private, max-age=31536000, immutable',
-    // Anybody may have pushed anything: in a browser it must be a download, never a page of this origin.
+    // Blobs are untrusted: a browser must download them and never show them as pages of this origin.
     'X-Content-Type-Options': 'nosniff',
     'Content-Disposition': 'attachment',
     'Content-Security-Policy': 'sandbox',
@@ -37,7 +37,7 @@ export async function getBlob(
   const blob = await blobs.find(name, digest, repository);
   const headers = headersOf(digest);
   if (isNotModified(exchange, digest)) return exchange.reply(304, headers);
-  // RFC 9110, 14.2: ranges are of a GET.
+  // RFC 9110, 14.2: ranges apply to GET only.
   if (exchange.isHead) {
     return exchange.reply(200, { ...headers, 'Content-Type': octets, 'Content-Length': blob.size });
   }
@@ -45,7 +45,7 @@ export async function getBlob(
   if (ranges === 'unsatisfiable') {
     return exchange.reply(416, { ...headers, 'Content-Range': `bytes */${blob.size}` });
   }
-  // Stores answer one range of a presigned URL, not several, and no range of an empty object.
+  // Stores serve one range of a presigned URL, not several, and no range of an empty object.
   if (blob.size > 0 && (ranges?.length ?? 1) === 1 && redirects?.(exchange)) {
     const url = await blobs.redirectUrl(blob);
     if (url !== undefined) return redirect(exchange, digest, url);
@@ -53,7 +53,7 @@ export async function getBlob(
   return sendRanges(blobs, exchange, blob, headers, ranges);
 }
 
-/** Clients repeat the request there, with its Range and without its credentials (2.3). The URL ends soon, so it is not to be kept. */
+/** Clients repeat the request there, with its Range and without its credentials (2.3). `no-store`, as the URL expires soon. */
 function redirect(exchange: Exchange, digest: Digest, url: string): void {
   exchange.reply(307, { Location: url, 'Docker-Content-Digest': digest, 'Cache-Control': 'no-store' });
 }
@@ -76,7 +76,7 @@ function wantedRanges(
 ): readonly ByteRange[] | 'unsatisfiable' | undefined {
   const range = exchange.header('range');
   if (range === undefined) return undefined;
-  // RFC 9110, 13.1.5: a range of something else than the client has seen is of no use to it.
+  // RFC 9110, 13.1.5: if the representation differs, the range is ignored.
   const ifRange = exchange.header('if-range');
   if (ifRange !== undefined && ifRange.replaceAll('"', '') !== digest) return undefined;
   return parseRange(range, size);
@@ -104,7 +104,7 @@ async function sendRanges(
   return exchange.replyBlob(status, all, [{ range, open: () => blobs.open(blob, ranges?.[0]) }]);
 }
 
-/** One part for each range, in the order asked, none merged: podman's zstd:chunked counts them. */
+/** Sends one part for each range, in the order of the header, none merged: podman's zstd:chunked counts them. */
 async function sendMultipart(
   blobs: Blobs,
   exchange: Exchange,

@@ -1,15 +1,15 @@
 import { Semaphore } from '../oci/semaphore.ts';
 import type { Exchange } from './exchange.ts';
 
-/** Lists that are built at once in this process: each is megabytes before any of it is sent, and the rest would wait in between. */
+/** Limits the lists that this process builds at once: each is megabytes in memory before any of it is sent. */
 const building = new Semaphore(8);
 
-/** nginx's for a client that was gone before its answer. */
+/** nginx's status for a client that closed the connection before its answer. */
 const clientGone = 499;
 
 /**
- * Answers with a list when there is room to build one. A list whose connection closes meanwhile is dropped.
- * @param build is given a signal that says so
+ * Builds and sends a list, after waiting for a free slot. A list whose connection closes meanwhile is dropped.
+ * @param build receives a signal that aborts when the connection closes
  */
 export function buildList(exchange: Exchange, build: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const { response } = exchange;

@@ -12,7 +12,7 @@ import {
 } from '../../test/support/inject.ts';
 import { connectPeople, fetchToken, setVisible } from '../../test/support/people.ts';
 
-// In the order of bytes: '-' < '.' < '/' < digits < '_' < small letters. A prefix of another is where orders by path go wrong.
+// In byte order: '-' < '.' < '/' < digits < '_' < small letters. Names that are prefixes of others would break an order by path.
 const ordered = ['a', 'a-b', 'a.b', 'a/b', 'a/b/c', 'a0', 'a_b', 'ab', 'b', 'b/a', 'library/nginx', 'z'];
 
 async function connectWithRepositories(t: Parameters<typeof connect>[0]): Promise<Client> {
@@ -85,7 +85,7 @@ test('_catalog, C11: bounds of n', async (t) => {
   }
 });
 
-test('_catalog: a look at a repository that does not exist does not make it', async (t) => {
+test('_catalog: reading an absent repository does not create it', async (t) => {
   const registry = await connect(t);
   await registry.get('/v2/ghost/tags/list');
   await registry.get('/v2/ghost/manifests/v1');
@@ -95,7 +95,7 @@ test('_catalog: a look at a repository that does not exist does not make it', as
   assert.deepEqual((await registry.get('/v2/_catalog')).json(), { repositories: [] });
 });
 
-test('_catalog: who may see more by a login is challenged, and lists what is public with an anonymous token', async (t) => {
+test('_catalog: challenges without credentials; an anonymous token lists public repositories', async (t) => {
   const { client, database, logins } = await connectPeople(t);
   const root = client.as(logins.root);
   for (const name of ['acme/private', 'acme/public']) await root.pushImage(name, 'v1');
@@ -117,7 +117,7 @@ test('_catalog: who may see more by a login is challenged, and lists what is pub
 });
 
 for (const anonymous of ['pull', 'push']) {
-  test(`_catalog: where everyone may ${anonymous}, a login shows no more, and nobody is asked for one`, async (t) => {
+  test(`_catalog: with anonymous ${anonymous}, there is no challenge, as a login shows no more`, async (t) => {
     const { client, logins } = await connectPeople(t, { anonymous });
     await client.as(logins.root).pushImage('acme/app', 'v1');
     assert.deepEqual(repositoriesOf(await client.get('/v2/_catalog')), ['acme/app']);

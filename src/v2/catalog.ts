@@ -7,7 +7,7 @@ import { nextLink, pageRequest } from './paging.ts';
 const defaultPage = 100;
 const maxPage = 10_000;
 
-/** Docker's listing of all repositories, as far as the caller may know of them. */
+/** Docker's `_catalog`: lists all repositories that the caller may see. */
 export async function listRepositories(
   database: Database,
   exchange: Exchange,

@@ -1,4 +1,4 @@
-// What a caller is told who needs other credentials, and who may read the metrics.
+// Challenges, and authorization for the metrics.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Answer, connect, unknownDigest, unknownUpload } from '../../test/support/inject.ts';
@@ -44,7 +44,7 @@ const scopes: [method: string, path: string, scope: string | undefined][] = [
   ['GET', `/v2/acme/app/tags/list?mount=${unknownDigest}&from=acme/base`, 'repository:acme/app:pull'],
 ];
 
-test('a challenge names the token server, the service and what a token has to be good for', async (t) => {
+test('a challenge names the token server, the service and the scope', async (t) => {
   const client = await connect(t, { anonymous: 'none' });
   for (const [method, path, scope] of scopes) {
     const answer = await client.send(method, path, { host: 'registry.example:5000' });
@@ -57,14 +57,14 @@ test('a challenge names the token server, the service and what a token has to be
   }
 });
 
-test('nothing that a challenge quotes ends the quotes or the line', () => {
+test('input quoted in a challenge cannot end the quotes or the line', () => {
   const server = { realmFor: () => 'https://a.example/"x\\y\r\n\u00e9', service: 'a "b"' };
   const headers = challengeHeaders(server, {} as Exchange, { action: 'getBase' }, new Challenge());
   const expected = 'Bearer realm="https://a.example/\\"x\\\\y",service="a \\"b\\""';
   assert.equal(headers['WWW-Authenticate'], expected);
 });
 
-test('the token server is where the configuration, the request or a trusted proxy says', async (t) => {
+test('the URL of the token server comes from the configuration, the request or a trusted proxy', async (t) => {
   const host = 'inside:80';
   const forwarded = { host, 'x-forwarded-host': 'registry.example', 'x-forwarded-proto': 'https' };
   const chain = {
@@ -82,7 +82,7 @@ test('the token server is where the configuration, the request or a trusted prox
     [{}, forwarded, 'http://inside:80/auth/token'],
     [{ trustedProxies: ['127.0.0.0/8'] }, forwarded, 'https://registry.example/auth/token'],
     [{ externalUrl: 'https://hub.example' }, forwarded, 'https://hub.example/auth/token'],
-    // By the grammar they may be hosts.
+    // Valid hosts by the grammar.
     [{}, { host: 'evil%22,error=%22x' }, '/auth/token'],
     [{}, { host: "evil'x" }, '/auth/token'],
   ];
@@ -93,7 +93,7 @@ test('the token server is where the configuration, the request or a trusted prox
   }
 });
 
-test('a token that is not enough is told why, and of which scope', async (t) => {
+test('the challenge for an insufficient token has the error and the scope needed', async (t) => {
   const { client, logins } = await connectPeople(t);
   const pull = await fetchToken(client, logins.writer, 'repository:acme/app:pull');
   const small = await client.send('POST', '/v2/acme/app/blobs/uploads/', pull);
@@ -107,7 +107,7 @@ test('a token that is not enough is told why, and of which scope', async (t) => 
   assert.match(challengeOf(invalid) ?? '', /,scope="repository:acme\/app:pull",error="invalid_token"$/);
 });
 
-test('where everyone may push, nobody is challenged', async (t) => {
+test('with anonymous push there is no challenge', async (t) => {
   const client = await connect(t, { anonymous: 'push' });
   for (const [method, path] of scopes) {
     const answer = await client.send(method, path);
@@ -116,7 +116,7 @@ test('where everyone may push, nobody is challenged', async (t) => {
   }
 });
 
-test('the metrics beside the API are for administrators, health is for everyone and tells nothing', async (t) => {
+test('on the API listener, metrics need an administrator; health is public and has no details', async (t) => {
   const { client, logins } = await connectPeople(t);
   const statuses: [Person, number][] = [
     ['nobody', 401],
@@ -140,7 +140,7 @@ test('the metrics beside the API are for administrators, health is for everyone 
   }
 });
 
-test('the metrics are open where everyone may push', async (t) => {
+test('with anonymous push the metrics are public', async (t) => {
   const client = await connect(t, { anonymous: 'push' });
   assert.equal((await client.fetch('GET', '/metrics')).status, 200);
 });

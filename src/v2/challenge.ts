@@ -5,20 +5,20 @@ import { asName, type RepositoryName } from '../oci/name.ts';
 import type { Exchange, Headers } from './exchange.ts';
 import { type Route, rightOf } from './routes.ts';
 
-/** Whose tokens are good here: Berth's own token server, or another that is trusted in its place. */
+/** The token server whose tokens Berth accepts: its own, or a configured one in its place. */
 export interface TokenServer {
-  /** Where it is, for the client that sent the request. */
+  /** Its URL, for the client of the request. */
   readonly realmFor: (exchange: Exchange) => string;
-  /** What this registry is called there. */
+  /** The name of this registry at the token server. */
   readonly service: string;
 }
 
-/** Whether the error is to be answered with a challenge, whatever its code is answered with elsewhere. */
+/** Whether the answer to the error is a 401 with a challenge, in place of its code's status. */
 export function isChallenge(error: unknown): boolean {
   return error instanceof Challenge || error instanceof AnotherRepository;
 }
 
-/** Where to get a token, for what, and why the one that came was not enough (2.1; RFC 6750, 3). */
+/** The challenge: the token server, the scopes needed, and the error of the token sent (2.1; RFC 6750, 3). */
 export function challengeHeaders(
   { realmFor, service }: TokenServer,
   exchange: Exchange,
@@ -48,7 +48,7 @@ function mountSource({ query }: Exchange): RepositoryName | undefined {
   return query.has('mount') ? asName(query.get('from') ?? '') : undefined;
 }
 
-/** RFC 9110, 5.6.4. What is in it may have come with the request. */
+/** A quoted string (RFC 9110, 5.6.4); escapes the text, which may be input of the request. */
 function quoted(text: string): string {
   return `"${text.replaceAll(/[^\x20-\x7e]/g, '').replaceAll(/["\\]/g, '\\$&')}"`;
 }

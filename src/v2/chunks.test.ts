@@ -1,4 +1,4 @@
-// end-5, end-6 and R16: chunks in order, and every way they are not.
+// end-5, end-6 and R16: chunks in order and out of order.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -15,7 +15,7 @@ import {
 
 const bytes = randomBytes(3000);
 
-test('end-5: chunks with Content-Range in order become the blob', async (t) => {
+test('end-5: chunks with Content-Range in order form the blob', async (t) => {
   const registry = await connect(t);
   for (const algorithm of ['sha256', 'sha512'] as Algorithm[]) {
     for (const lastInPut of [false, true]) {
@@ -67,7 +67,7 @@ test('end-5: chunks without Content-Range are appended', async (t) => {
   assert.equal((await registry.finish(location, digestOf(bytes), bytes.subarray(2999))).status, 201);
 });
 
-test('end-5: Content-Range in the form of HTTP, with unit and total, means the same', async (t) => {
+test('end-5: accepts Content-Range in the HTTP form, with unit and total', async (t) => {
   const registry = await connect(t);
   const location = await registry.openUpload('a');
   assert.equal((await registry.patch(location, 'abcde', 'bytes 0-4/10')).status, 202);
@@ -107,7 +107,7 @@ test('R16: a chunk out of order is 416 and changes nothing', async (t) => {
       await registry.patch(location, 'abcdefghij', '0-9');
       const answer = await registry.patch(location, body, range);
       assertError(answer, 416, 'RANGE_INVALID');
-      // regclient goes on from these two at once.
+      // regclient continues from these two headers.
       assert.equal(answer.headers.range, '0-9');
       assert.equal((await registry.get(locationOf(answer))).headers.range, '0-9');
       await assertCompletes(registry, location, 'abcdefghij', 10);
@@ -125,7 +125,7 @@ test('R16: a chunk out of order is 416 and changes nothing', async (t) => {
   }
 });
 
-test('R16: a streamed chunk whose length is not its range is 416 and changes nothing', async (t) => {
+test('R16: a streamed chunk whose length differs from its range is 416 and changes nothing', async (t) => {
   const registry = await connect(t);
   for (const range of ['0-3', '0-9']) {
     const location = await registry.openUpload('a');
@@ -139,7 +139,7 @@ test('R16: a streamed chunk whose length is not its range is 416 and changes not
   }
 });
 
-test('R16: of two chunks for the same place one is taken', async (t) => {
+test('R16: one of two chunks for the same offset is accepted', async (t) => {
   const registry = await connect(t);
   for (let i = 0; i < 10; i++) {
     const location = await registry.openUpload('a');
@@ -157,7 +157,7 @@ test('R16: of two chunks for the same place one is taken', async (t) => {
   }
 });
 
-test('R18: a PATCH that breaks off keeps nothing that its hash does not cover', async (t) => {
+test('R18: an interrupted PATCH keeps only bytes that its hash covers', async (t) => {
   const registry = await connect(t);
   const location = await registry.openUpload('a');
   assert.notEqual((await registry.breakOff('PATCH', location, {}, 'abcdefghij')).status, 202);
@@ -166,7 +166,7 @@ test('R18: a PATCH that breaks off keeps nothing that its hash does not cover', 
   await assertCompletes(registry, location, 'abcdefghij', range === '0-9' ? 10 : 0);
 });
 
-/** Sends what is missing of `content` from `offset` on and ends the session, which must not have lost or gained a byte. */
+/** Sends `content` from `offset` on and ends the session; the digest fails if a byte was lost or added. */
 async function assertCompletes(
   registry: Client,
   location: string,

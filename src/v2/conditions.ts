@@ -1,7 +1,7 @@
 import type { Conditions } from '../core/manifests.ts';
 import type { Exchange } from './exchange.ts';
 
-/** The entity tags of an `If-Match` or `If-None-Match` (RFC 9110, 13.1); quotes are optional, as clients differ. */
+/** Parses the entity tags of an `If-Match` or `If-None-Match` (RFC 9110, 13.1); quotes are optional, as clients differ. */
 export function parseEntityTags(header: string | undefined): readonly string[] | '*' | undefined {
   if (header === undefined) return undefined;
   if (header.trim() === '*') return '*';
@@ -15,7 +15,7 @@ export function conditionsOf(exchange: Exchange): Conditions {
   };
 }
 
-/** Whether the client has this digest already, so that 304 is answer enough. */
+/** Whether the client has this digest already and gets a 304. */
 export function isNotModified(exchange: Exchange, digest: string): boolean {
   const known = parseEntityTags(exchange.header('if-none-match'));
   return known !== undefined && (known === '*' || known.includes(digest));

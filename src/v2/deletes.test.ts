@@ -1,4 +1,4 @@
-// end-9: manifests and tags removed; and every delete where the operator has disabled them.
+// end-9: deletes of manifests and tags; and every delete when deletes are disabled.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -14,7 +14,7 @@ import {
   unknownSha512,
 } from '../../test/support/inject.ts';
 
-test('end-9: deleting a tag removes that tag alone, at once', async (t) => {
+test('end-9: deleting a tag removes only that tag, at once', async (t) => {
   const registry = await connect(t);
   const bytes = serialize(await registry.image('a'));
   const digest = digestOf(bytes);
@@ -31,7 +31,7 @@ test('end-9: deleting a tag removes that tag alone, at once', async (t) => {
   }
 });
 
-test('end-9: the last tag of a manifest leaves the manifest', async (t) => {
+test('end-9: deleting the last tag keeps the manifest', async (t) => {
   const registry = await connect(t);
   const { digest, bytes } = await registry.pushImage('a', 'v1');
   assert.equal((await registry.delete('/v2/a/manifests/v1')).status, 202);
@@ -83,7 +83,7 @@ test('end-9: the manifest of an index can be deleted, and the index without its 
   assert.deepEqual((await registry.get(`/v2/a/manifests/${image.digest}`)).body, image.bytes);
 });
 
-test('end-9: what is not here cannot be deleted', async (t) => {
+test('end-9: deleting an absent manifest or tag is 404', async (t) => {
   const registry = await connect(t);
   const gone = await registry.pushImage('a', 'gone');
   await registry.delete(`/v2/a/manifests/${gone.digest}`);
@@ -106,7 +106,7 @@ test('end-9: what is not here cannot be deleted', async (t) => {
   assert.deepEqual(await registry.tags('b'), ['only-b']);
 });
 
-test('A11: where deletes are disabled each is 405 UNSUPPORTED and removes nothing', async (t) => {
+test('A11: with deletes disabled, each delete is 405 UNSUPPORTED and removes nothing', async (t) => {
   const registry = await connect(t, { deletes: { enabled: false } });
   const image = await registry.pushImage('a', 'v1');
   const blob = await registry.pushBlob('a', 'bytes');
@@ -122,6 +122,6 @@ test('A11: where deletes are disabled each is 405 UNSUPPORTED and removes nothin
   for (const path of paths) assertError(await registry.delete(path), 405, 'UNSUPPORTED');
   for (const path of paths.slice(0, 3)) assert.equal((await registry.get(path)).status, 200);
 
-  // To cancel one's own upload is no delete of content.
+  // Cancelling an upload is no delete of content.
   assert.equal((await registry.delete(await registry.openUpload('a'))).status, 204);
 });

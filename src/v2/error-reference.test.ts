@@ -16,27 +16,27 @@ const rows = page
       .map((cell) => cell.trim()),
   );
 
-test('docs/reference/errors.md lists every code once, in order, with the status it is answered with', () => {
+test('docs/reference/errors.md lists every code once, in order, with its status', () => {
   assert.deepEqual(
     rows.map(([code, status]) => [code, status]),
     codes.map((code) => [`\`${code}\``, String(statusOf[code])]),
   );
 });
 
-test('docs/reference/errors.md says of every code what it means and what to do', () => {
+test('docs/reference/errors.md gives the meaning and the remedy of every code', () => {
   for (const [code, , meaning = '', remedy = ''] of rows) {
     for (const sentence of [meaning, remedy]) assert.match(sentence, /^[A-Z`].+\.$/, `${code}`);
   }
 });
 
-test('every code has a status of an error, and a message', () => {
+test('every code has an error status and a message', () => {
   for (const code of codes) {
     assert.ok(statusOf[code] >= 400 && statusOf[code] <= 599, code);
     assert.match(errorMessages[code], /^[a-z].*[^.]$/);
   }
 });
 
-test('an error’s body is the spec’s, with a detail only where there is one, and never a cause', () => {
+test('an error body has the form of the spec, detail only if present, and never the cause', () => {
   const cause = new Error('internal');
   const bare = { code: 'NAME_UNKNOWN', message: errorMessages.NAME_UNKNOWN };
   assert.deepEqual(JSON.parse(errorBody(new RegistryError('NAME_UNKNOWN', undefined, { cause }))), {

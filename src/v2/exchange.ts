@@ -12,19 +12,19 @@ import type { ByteRange, OpenBlob } from '../storage/blob-store.ts';
 
 export type Headers = Readonly<Record<string, OutgoingHttpHeader>>;
 
-/** A part of a blob to be sent. */
+/** A part of a blob to send. */
 export interface BlobPart {
   readonly range: ByteRange;
   /** Opens at least the range. */
   readonly open: () => Promise<OpenBlob>;
-  /** What goes before it (in a multipart answer). */
+  /** The boundary and headers before it, in a multipart answer. */
   readonly preamble?: string;
 }
 
-/** Scheme and host at which the client reaches the registry; `undefined` when nothing says. */
+/** Scheme and host of the registry for this client; `undefined` when unknown. */
 export type LocationBase = (client: Client) => string | undefined;
 
-/** One request and its answer, on the raw streams of node:http. Handlers decide what is sent, this sends it. */
+/** One request and its answer, on the raw streams of node:http. Handlers decide what is sent, and this class sends it. */
 export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -38,11 +38,11 @@ export class Exchange {
   sent = 0;
   /** Bytes of the request's body that were read. */
   received = 0;
-  /** The manifest that is sent; a request by tag does not name it. */
+  /** The digest of the manifest that is sent; a request by tag does not name it. */
   manifest: Digest | undefined;
-  /** What every answer carries besides its own headers, an error's too. */
+  /** Headers added to every answer, errors included. */
   extraHeaders: Headers | undefined;
-  /** What an error's answer carries besides its body. */
+  /** Headers added to error answers. */
   errorHeaders: Headers = {};
 
   constructor(parts: {
@@ -59,13 +59,12 @@ export class Exchange {
     this.#locationBase = parts.locationBase;
   }
 
-  /** Who sent the request. */
   get client(): Client {
     this.#client ??= this.#clientOf(this.request);
     return this.#client;
   }
 
-  /** Where the request comes from, for the record of what it changes. */
+  /** The origin of the request, for the records of its changes. */
   get origin(): RequestOrigin {
     return {
       address: this.client.address,
@@ -74,7 +73,7 @@ export class Exchange {
     };
   }
 
-  /** A path of this registry, as `Location` names it to the client. */
+  /** The value of `Location` for a path of this registry. */
   locationOf(path: string): string {
     return `${this.#locationBase?.(this.client) ?? ''}${path}`;
   }
@@ -105,8 +104,8 @@ export class Exchange {
   }
 
   /**
-   * Lets the body come in, for as long as it comes fast enough.
-   * @throws RegistryError `ENCODING_UNSUPPORTED`: digests are of the bytes as they travel
+   * Passes the body to `take`, and aborts it when it is too slow.
+   * @throws RegistryError `ENCODING_UNSUPPORTED`: digests are of the unencoded bytes
    */
   async takeBody<T>(take: (intake: Intake) => Promise<T>): Promise<T> {
     if (this.request.headers['content-encoding'] !== undefined) {
@@ -131,26 +130,26 @@ export class Exchange {
     }
   }
 
-  /** Answers with a body of which the whole is in memory, or none. */
+  /** Answers with a body from memory, or without one. */
   reply(status: number, headers: Headers, body?: Buffer | string): void {
     const { response } = this;
     const length = body === undefined ? 0 : Buffer.byteLength(body);
     const isLarge = length >= countedFrom;
     this.#beforeHead();
     const head = this.#head(headers);
-    // 204 and 304 have no body, so no length of one; a HEAD says what the GET would.
+    // 204 and 304 have no body, so no length; a HEAD has the length of the GET.
     if (status !== 204 && status !== 304 && !('Content-Length' in headers))
       head.push('Content-Length', `${length}`);
     response.writeHead(status, head);
     if (!this.isHead) this.sent = length;
-    // A string that is written is in memory twice until all of it is sent.
+    // node:http would keep a string in memory twice until all of it is sent.
     response.end(isLarge && typeof body === 'string' ? Buffer.from(body) : body);
     if (isLarge) unsentAnswers.add(response, length);
   }
 
   /**
-   * Answers with parts of a blob, one after another. Rejects before anything is sent when the first cannot be opened; after
-   * that only a broken connection tells the client that the bytes which the head promised will not come.
+   * Answers with parts of a blob, one after another. Rejects before anything is sent when the first cannot be opened. After
+   * that, only a broken connection can tell the client that bytes are missing.
    */
   async replyBlob(
     status: number,
@@ -183,16 +182,16 @@ export class Exchange {
     }
   }
 
-  /** Names and values in turn, which node:http takes as they are. */
+  /** Alternating names and values, which node:http uses unchanged. */
   #head(headers: Headers): string[] {
-    // On every answer (2.1): old clients look for the version before they speak to a registry at all.
+    // On every answer (2.1): old clients check for the version before anything else.
     const head = ['Docker-Distribution-API-Version', 'registry/2.0', 'X-Request-Id', this.requestId];
     appendHeaders(head, headers);
     if (this.extraHeaders !== undefined) appendHeaders(head, this.extraHeaders);
     return head;
   }
 
-  /** An answer that comes before the body has been read ends the connection: what follows on it is no request. */
+  /** An answer before the end of the body closes the connection: the next bytes on it are no request. */
   #beforeHead(): void {
     const { request, response } = this;
     if (announcesBody(request) && !(this.#bodyTaken && request.readableEnded))

@@ -1,4 +1,4 @@
-// A registry whose tokens are another token server's: what a token says is all that counts.
+// A registry with an external token server: rights come from the token alone.
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,7 +34,7 @@ async function connectTrusting(t: TestContext) {
   return { client, token };
 }
 
-test('the challenge names the other token server, whatever it is called, and Berth has none', async (t) => {
+test('the challenge names the external token server, and Berth serves no tokens', async (t) => {
   const { client } = await connectTrusting(t);
   const answer = await client.get('/v2/acme/app/tags/list');
   assert.equal(
@@ -44,7 +44,7 @@ test('the challenge names the other token server, whatever it is called, and Ber
   assert.equal((await client.fetch('GET', '/auth/token')).status, 404);
 });
 
-test('the holder of a token may do what it says, without an account or a grant', async (t) => {
+test('a token grants what it lists, without an account or a grant', async (t) => {
   const { token } = await connectTrusting(t);
   const app = { type: 'repository', name: 'acme/app' };
   const pusher = await token([{ ...app, actions: ['pull', 'push'] }]);

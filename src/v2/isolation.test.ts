@@ -1,4 +1,4 @@
-// What a caller may not see is answered as what is nowhere: no status, header or text tells them apart.
+// Hidden content is answered like missing content: status, headers and text are the same.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import {
@@ -18,10 +18,10 @@ import {
 import { connectPeople, fetchToken, makeLogin, type Person } from '../../test/support/people.ts';
 
 const hidden = 'acme/hidden';
-/** As long as the other: lengths are compared too. */
+/** As long as the hidden name: lengths are compared too. */
 const nowhere = 'acme/absent';
 
-/** What an answer says, with what was asked for taken out of it. */
+/** An answer without the names and digests of its request. */
 function said(answer: Answer, asked: readonly string[]): string {
   const { date, 'x-request-id': id, ...headers } = answer.headers;
   assert.ok(id);
@@ -30,7 +30,7 @@ function said(answer: Answer, asked: readonly string[]): string {
   return [...asked, ...(upload ? [upload] : [])].reduce((rest, one) => rest.replaceAll(one, '<asked>'), text);
 }
 
-/** A repository with an image and a signature of it that nobody outside acme may see, and a caller with one of their own. */
+/** A repository with an image and its signature, hidden from all but acme, and a caller with a repository of their own. */
 async function world(t: TestContext) {
   const people = await connectPeople(t);
   const { client, logins } = people;
@@ -55,7 +55,7 @@ const repositoryReads: readonly ((digests: { layer: string; image: string }) => 
 
 for (const person of ['nobody', 'stranger'] as Person[]) {
   for (const by of ['a login', 'a token'] as const) {
-    test(`${person} with ${by} is answered alike for a hidden repository and for none`, async (t) => {
+    test(`${person} with ${by} gets the same answers for a hidden repository and a missing one`, async (t) => {
       const { client, logins, layer, image } = await world(t);
       const scopes = [hidden, nowhere].map((name) => `repository:${name}:pull,push,delete`);
       const headers = by === 'a login' ? logins[person] : await fetchToken(client, logins[person], ...scopes);
@@ -75,7 +75,7 @@ for (const person of ['nobody', 'stranger'] as Person[]) {
   }
 }
 
-/** Asks for what is in the hidden repository, and for what is nowhere, where the caller may do everything. */
+/** Requests hidden content, and missing content, in the repository where the caller has all rights. */
 async function alike(
   what: string,
   digest: string,
@@ -86,7 +86,7 @@ async function alike(
   return one;
 }
 
-test('content of a hidden repository is unknown in the caller’s own, however it is asked for', async (t) => {
+test('content of a hidden repository is unknown in the caller’s own repository, on every route', async (t) => {
   const { client, logins, layer, image } = await world(t);
   for (const login of ['a login', 'a token']) {
     const scopes = ['repository:stranger/own:pull,push,delete', `repository:${hidden}:pull`];
@@ -125,7 +125,7 @@ test('content of a hidden repository is unknown in the caller’s own, however i
   }
 });
 
-test('a push that never was is unknown, whatever the repository holds; one that was can be repeated by its client', async (t) => {
+test('finishing an unknown upload is 404, also when the repository holds the blob; its own client may repeat a PUT', async (t) => {
   const { client, logins, database, accounts, layer } = await world(t);
   const writer = { id: accounts.writer, name: 'writer' };
   const { headers } = await makeLogin(database, writer, { scopes: 'repository:acme/**:create' });
@@ -151,7 +151,7 @@ test('a push that never was is unknown, whatever the repository holds; one that 
   assertError(await client.as(logins.boss).finish(own, layer.digest), 404, 'BLOB_UPLOAD_UNKNOWN');
 });
 
-test('a manifest that names another’s blob does not keep it from being deleted', async (t) => {
+test('a manifest that names a blob of another repository does not renew its review', async (t) => {
   const { client, logins, database, layer } = await world(t);
   const stranger = client.as(logins.stranger);
   const reviewOf = async () =>
@@ -168,7 +168,7 @@ test('a manifest that names another’s blob does not keep it from being deleted
   assert.deepEqual({ ...(await reviewOf()) }, { review_at: 1 });
 });
 
-test('a blob is mounted from where the caller may pull, with and without a name', async (t) => {
+test('a blob is mounted from a repository that the caller may pull, with and without `from`', async (t) => {
   const { client, logins, layer } = await world(t);
   await client.as(logins.root).pushContent('writer/first', 'of another');
   const writer = client.as(logins.writer);
@@ -176,7 +176,7 @@ test('a blob is mounted from where the caller may pull, with and without a name'
     writer.send('POST', `/v2/writer/own/blobs/uploads/?mount=${layer.digest}${query}`);
   assert.equal((await mount(`&from=${hidden}`)).status, 201);
   assert.equal((await mount('')).status, 201);
-  // A token is good for the repositories that it names.
+  // A token covers only the repositories that it names.
   const push = 'repository:writer/other:pull,push';
   const narrow = client.as(await fetchToken(client, logins.writer, push));
   const wide = client.as(await fetchToken(client, logins.writer, push, `repository:${hidden}:pull`));
@@ -185,7 +185,7 @@ test('a blob is mounted from where the caller may pull, with and without a name'
   assert.equal((await wide.send('POST', other)).status, 201);
 });
 
-test('the list of repositories holds what its reader may pull, and its pages tell of nothing between', async (t) => {
+test('_catalog lists what the caller may pull, and its pages do not reveal hidden names', async (t) => {
   const { client, logins } = await world(t);
   const names = async (person: Person, query = '') =>
     (await client.get(`/v2/_catalog${query}`, logins[person])).json<{ repositories: string[] }>()
@@ -199,7 +199,7 @@ test('the list of repositories holds what its reader may pull, and its pages tel
   assert.deepEqual(listed.json(), { repositories: ['stranger/own'] });
 });
 
-test('a session is its opener’s: for others it is as one that never was', async (t) => {
+test('an upload session is unknown to all but the account that opened it', async (t) => {
   const { client, logins } = await world(t);
   const location = await client.as(logins.writer).openUpload('acme/app');
   const never = location.replace(/[^/]+$/, '00000000-0000-4000-8000-000000000000');
@@ -214,8 +214,8 @@ test('a session is its opener’s: for others it is as one that never was', asyn
     }
   }
   const status = await client.get(location, logins.writer);
-  assert.deepEqual([status.status, status.headers.range], [204, '0-14'], 'nothing has happened to it');
-  // Another token of the same person is the same person.
+  assert.deepEqual([status.status, status.headers.range], [204, '0-14'], 'the session is unchanged');
+  // Another token of the same account may use the session.
   const token = await fetchToken(client, logins.writer, 'repository:acme/app:pull,push');
   assert.equal((await client.send('DELETE', location, token)).status, 204);
 });

@@ -13,7 +13,7 @@ import { parseRoute } from './routes.ts';
 const limitHeaders = (headers: Readonly<Record<string, unknown>>) =>
   ['ratelimit-limit', 'ratelimit-remaining', 'docker-ratelimit-source'].map((name) => headers[name]);
 
-test('pulls are counted and told as Docker Hub does: each GET of a manifest, and no HEAD', async (t) => {
+test('counts each GET of a manifest as a pull, no HEAD, and sends the headers of Docker Hub', async (t) => {
   const client = await connect(t, { rateLimits: { pullsPerAddress: 3, pullWindow: '6h' } });
   const { digest } = await client.pushImage('acme/app', 'v1');
   const url = '/v2/acme/app/manifests/v1';
@@ -32,14 +32,14 @@ test('pulls are counted and told as Docker Hub does: each GET of a manifest, and
   const { errors } = refused.json<{ errors: { code: string; detail: string }[] }>();
   assert.deepEqual(
     errors.map(({ code, detail }) => [code, detail]),
-    [['TOOMANYREQUESTS', 'pulls of 127.0.0.1: at most 3 in 21600 seconds']],
+    [['TOOMANYREQUESTS', 'pull limit of 127.0.0.1 reached: 3 in 21600 seconds']],
   );
 
   const head = await client.head(url);
   assert.deepEqual([head.status, ...limitHeaders(head.headers)], [200, ...state(0)]);
 });
 
-test('what is no pull is neither counted nor refused', async (t) => {
+test('other requests than pulls are neither counted nor refused', async (t) => {
   const client = await connect(t, { rateLimits: { pullsPerAddress: 1 } });
   await client.pushImage('acme/app', 'v1');
   const blob = await client.pushBlob('acme/app', 'layer');
@@ -55,7 +55,7 @@ test('what is no pull is neither counted nor refused', async (t) => {
   await client.pushImage('acme/app', 'v2');
 });
 
-test('an address that sends too much waits, before anything is done for it', async (t) => {
+test('an address over its request limit is refused before any work', async (t) => {
   const client = await connect(t, { rateLimits: { requestsPerAddress: 5 }, anonymous: 'none' });
   for (let i = 0; i < 5; i++) assert.equal((await client.get('/v2/')).status, 401);
   for (const url of ['/v2/', '/v2/no/such/thing', '/v2/acme/app/manifests/v1']) {
@@ -68,7 +68,7 @@ test('an address that sends too much waits, before anything is done for it', asy
   assert.deepEqual([upload.status, upload.headers.connection], [429, 'close']);
 });
 
-test('without limits there is no part of the API for them, and no headers', async (t) => {
+test('without limits the API has no limiter and sends no headers', async (t) => {
   const parts = { uncounted() {}, database: await dialects[0]!.open(t) };
   assert.equal(limitsOf({ pullWindow: 1 }, parts), undefined);
   const client = await connect(t);
@@ -95,7 +95,7 @@ function admit(limits: Limits, identity: Identity, path: string): Promise<void> 
   return limits.admit(exchange, parseRoute('GET', path), identity);
 }
 
-test('users have limits of their own: of requests and of pulls', async (t) => {
+test('users have their own limits of requests and of pulls', async (t) => {
   const database = await dialects[0]!.open(t);
   const limits = limitsOf(
     { requestsPerUser: 3, pullsPerUser: 1, pullWindow: 60_000 },
@@ -105,7 +105,7 @@ test('users have limits of their own: of requests and of pulls', async (t) => {
   await admit(limits, user(1), manifest);
   await assert.rejects(admit(limits, user(1), manifest), {
     code: 'TOOMANYREQUESTS',
-    detail: 'pulls of user1: at most 1 in 60 seconds',
+    detail: 'pull limit of user1 reached: 1 in 60 seconds',
   });
   await admit(limits, user(1), '/v2/');
   await assert.rejects(admit(limits, user(1), '/v2/'), {
@@ -116,7 +116,7 @@ test('users have limits of their own: of requests and of pulls', async (t) => {
   await admit(limits, user(2), manifest);
 });
 
-test('who has too many uploads open is told when to come again; another network is not kept waiting', async (t) => {
+test('a network with too many open uploads gets 429 with Retry-After; another network is not affected', async (t) => {
   const client = await connect(t, { limits: { uploadsPerAccount: 3 }, trustedProxies: ['127.0.0.1'] });
   const start = (address: string, query = '') =>
     client.send('POST', `/v2/app/blobs/uploads/${query}`, { 'x-forwarded-for': address });

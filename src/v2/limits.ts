@@ -1,4 +1,4 @@
-// How much a client may ask for. Where nothing is limited, there is none of this and it costs nothing.
+// Rate limits of requests and pulls. Without configured limits this code does not run.
 import type { Identity } from '../access/identity.ts';
 import { type PullLimit, PullLimits, type PullLimitsParts } from '../access/pull-limits.ts';
 import { RequestLimits } from '../access/request-limits.ts';
@@ -14,7 +14,7 @@ export interface Limits extends Pick<RequestLimits, 'arrive' | 'count'> {
 
 export type LimitsParts = Omit<PullLimitsParts, 'window' | 'perAddress' | 'perUser'>;
 
-/** `undefined` when the settings limit nothing. */
+/** `undefined` when no limit is configured. */
 export function limitsOf(settings: Config['rateLimits'], parts: LimitsParts): Limits | undefined {
   const { requestsPerAddress, requestsPerUser, pullsPerAddress, pullsPerUser, pullWindow } = settings;
   if ((requestsPerAddress ?? requestsPerUser ?? pullsPerAddress ?? pullsPerUser) === undefined) {
@@ -35,7 +35,7 @@ export function limitsOf(settings: Config['rateLimits'], parts: LimitsParts): Li
       requests.count(identity);
       if (route.action !== 'getManifest') return;
       const limit = pulls.of(identity.principal, exchange.client.address);
-      // A HEAD pulls nothing: it asks what a tag points to, and how many pulls are left.
+      // A HEAD is no pull: it asks for the digest of a tag and the pulls left.
       if (limit !== undefined) await (exchange.isHead ? tell(exchange, limit) : pull(exchange, limit));
     },
   };
@@ -50,12 +50,16 @@ async function pull(exchange: Exchange, limit: PullLimit): Promise<void> {
   exchange.extraHeaders = headersOf(limit, left ?? 0);
   if (left !== undefined) return;
   const { source, limit: pulls, window, retryAfter } = limit;
-  throw new RegistryError('TOOMANYREQUESTS', `pulls of ${source}: at most ${pulls} in ${window} seconds`, {
-    retryAfter,
-  });
+  throw new RegistryError(
+    'TOOMANYREQUESTS',
+    `pull limit of ${source} reached: ${pulls} in ${window} seconds`,
+    {
+      retryAfter,
+    },
+  );
 }
 
-/** As Docker Hub sends them, so that what reads its headers reads these. */
+/** The headers of Docker Hub, which tools already read. */
 function headersOf({ source, limit, window }: PullLimit, left: number) {
   return {
     'RateLimit-Limit': `${limit};w=${window}`,

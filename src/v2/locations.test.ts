@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Answer, connect, digestOf, type Headers } from '../../test/support/inject.ts';
 
-/** One answer of each kind that names a place. */
+/** One answer of each kind with a Location. */
 async function locations(
   t: Parameters<typeof connect>[0],
   config: object,
@@ -43,7 +43,7 @@ for (const [config, headers, base] of [
   [{ absoluteLocations: true }, forwarded, 'http://inner:5000'],
   [{ absoluteLocations: true, trustedProxies }, forwarded, 'https://r.example'],
   [{ absoluteLocations: true, externalUrl: 'https://hub.example' }, forwarded, 'https://hub.example'],
-  // What is no host makes no URL.
+  // An invalid host makes no URL.
   [{ absoluteLocations: true }, { host: "evil'x" }, ''],
 ] as [object, Headers, string][]) {
   test(`with ${JSON.stringify(config)} Location begins with ${base || 'the path'} for ${JSON.stringify(headers)}`, async (t) => {
@@ -53,7 +53,7 @@ for (const [config, headers, base] of [
   });
 }
 
-test('a whole URL in Location leaves Link a path, as clients refuse another host there', async (t) => {
+test('Link stays a path when Location is a URL, as clients refuse another host there', async (t) => {
   const client = await connect(t, { absoluteLocations: true });
   await client.pushImage('a', 'v1');
   await client.pushImage('a', 'v2');

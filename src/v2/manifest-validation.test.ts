@@ -25,7 +25,7 @@ import {
 const config = describe('{}', emptyJson);
 const layer = describe('a layer', ociLayer);
 
-/** An image of the two blobs that every test below pushes first, as text that the test may spoil. */
+/** An image of the two blobs that every test below pushes first, as text that the test may corrupt. */
 function image(fields: Document = {}): string {
   return JSON.stringify(imageOf(config, [layer], fields));
 }
@@ -37,12 +37,12 @@ async function connectWithBlobs(t: Parameters<typeof connect>[0]) {
   return registry;
 }
 
-test('end-7a: documents that are no manifest are 400 MANIFEST_INVALID', async (t) => {
+test('end-7a: invalid manifests are 400 MANIFEST_INVALID', async (t) => {
   const registry = await connectWithBlobs(t);
   const rows: [what: string, body: string | Buffer, contentType?: string][] = [
     ['no body', ''],
     ['not JSON', 'manifest'],
-    ['JSON and more', `${image()}}`],
+    ['JSON with text after it', `${image()}}`],
     ['two documents', `${image()}\n${image()}`],
     ['half a document', image().slice(0, -5)],
     ['null', 'null'],
@@ -58,7 +58,7 @@ test('end-7a: documents that are no manifest are 400 MANIFEST_INVALID', async (t
     ['schemaVersion 3', image({ schemaVersion: 3 })],
     ['mediaType of another kind', image(), ociIndex],
     ['mediaType of another family', image(), dockerManifest],
-    ['mediaType that is no text', image({ mediaType: 5 })],
+    ['a mediaType that is no string', image({ mediaType: 5 })],
     ['an unknown type', image({ mediaType: 'application/vnd.example+json' }), 'application/vnd.example+json'],
     ['plain JSON', image({ mediaType: 'application/json' }), 'application/json'],
     ['a type with a line break', image({ mediaType: 'application/x\r\nset-cookie: a' }), ociManifest],
@@ -74,19 +74,19 @@ test('end-7a: documents that are no manifest are 400 MANIFEST_INVALID', async (t
     ['a config of null', image({ config: null })],
     ['a config that is a list', image({ config: [config] })],
     ['an image without layers', image({ layers: undefined })],
-    ['layers that are no list', image({ layers: layer })],
+    ['layers that are no array', image({ layers: layer })],
     ['an index without manifests', JSON.stringify({ schemaVersion: 2, mediaType: ociIndex })],
     ['a layer of null', image({ layers: [null] })],
-    ['a layer whose type is no text', image({ layers: [{ ...layer, mediaType: 5 }] })],
+    ['a layer whose type is no string', image({ layers: [{ ...layer, mediaType: 5 }] })],
     ['a layer without size', image({ layers: [{ ...layer, size: undefined }] })],
     ['a negative size', image({ layers: [{ ...layer, size: -1 }] })],
     ['half a byte', image({ layers: [{ ...layer, size: 0.5 }] })],
     ['a size as text', image({ layers: [{ ...layer, size: '7' }] })],
     ['a size that loses precision', image().replace('"size":7', '"size":9223372036854775807')],
     ['a subject that is no descriptor', image({ subject: 'sha256:abc' })],
-    ['annotations that are no text', image({ annotations: { a: 1 } })],
+    ['annotations that are no strings', image({ annotations: { a: 1 } })],
     ['annotations that are a list', image({ annotations: ['a'] })],
-    ['artifactType that is no text', image({ artifactType: {} })],
+    ['an artifactType that is no string', image({ artifactType: {} })],
     ['an image that is also an index', image({ manifests: [] })],
     ['an index that has layers', JSON.stringify(indexOf([], { layers: [] }))],
     ['an index that has a config', JSON.stringify(indexOf([], { config }))],
@@ -125,7 +125,7 @@ test('end-7a: documents that are no manifest are 400 MANIFEST_INVALID', async (t
   }
 });
 
-test('Docker schema 1 is refused in words that help', async (t) => {
+test('the error for Docker schema 1 says what to do', async (t) => {
   const registry = await connect(t);
   const type = 'application/vnd.docker.distribution.manifest.v1+prettyjws';
   const answer = await registry.putManifest('a', 'v1', '{"schemaVersion":1,"signatures":[]}', {
@@ -134,7 +134,7 @@ test('Docker schema 1 is refused in words that help', async (t) => {
   assert.match(answer.body.toString(), /schema 1/);
 });
 
-test('C13: a Content-Type that cannot stand in a header is refused at PUT', async (t) => {
+test('C13: a Content-Type that is invalid in a header is refused at PUT', async (t) => {
   const registry = await connectWithBlobs(t);
   for (const type of ['application/x\u4e2d', `application/${'x'.repeat(10_000)}`, 'application/x\u0000']) {
     const answer = await registry.putManifest('a', 'v1', image({ mediaType: type }), {
@@ -144,7 +144,7 @@ test('C13: a Content-Type that cannot stand in a header is refused at PUT', asyn
   }
 });
 
-test('C2: a descriptor whose digest is none is 400 DIGEST_INVALID', async (t) => {
+test('C2: a descriptor with an invalid digest is 400 DIGEST_INVALID', async (t) => {
   const registry = await connectWithBlobs(t);
   const { digest } = layer;
   const digests: unknown[] = [
@@ -170,7 +170,7 @@ test('C2: a descriptor whose digest is none is 400 DIGEST_INVALID', async (t) =>
   }
 });
 
-test('end-7a: what the spec leaves open is accepted', async (t) => {
+test('end-7a: accepts what the spec does not forbid', async (t) => {
   const registry = await connectWithBlobs(t);
   const child = refer(await registry.pushManifest('a', imageOf(config, [layer])));
   const nested = refer(await registry.pushManifest('a', indexOf([child])));
@@ -221,7 +221,7 @@ test('end-7a: what the spec leaves open is accepted', async (t) => {
   }
 });
 
-test('C8: a manifest with more references than an image could have is refused fast', async (t) => {
+test('C8: a manifest with too many references is refused fast', async (t) => {
   const registry = await connectWithBlobs(t);
   const many = imageOf(config, []);
   many.layers = Array.from({ length: 20_000 }, (_, i) => describe(String(i), ociLayer, digestOf(String(i))));
@@ -231,7 +231,7 @@ test('C8: a manifest with more references than an image could have is refused fa
   assert.ok(performance.now() - started < 2000, 'took longer than two seconds');
 });
 
-test('an image’s config needs no particular form', async (t) => {
+test('the content of an image config is not checked', async (t) => {
   const registry = await connectWithBlobs(t);
   const odd = await registry.pushContent('a', 'not even JSON', ociConfig);
   await registry.pushManifest('a', imageOf(odd, [layer]), 'v1');

@@ -1,4 +1,4 @@
-// end-3 and end-7a: manifests as they are pushed and read. What is refused is in manifest-validation.test.ts.
+// end-3 and end-7a: pushes and reads of manifests. Refused ones are in manifest-validation.test.ts.
 
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
@@ -32,7 +32,7 @@ test('end-3, end-7a: a manifest comes back byte for byte, with its type', async 
   for (const mediaType of [ociManifest, ociIndex, dockerManifest, dockerManifestList]) {
     for (const algorithm of ['sha256', 'sha512'] as Algorithm[]) {
       for (const by of ['tag', 'digest']) {
-        // A tag is pushed without a digest: the registry names the manifest by sha256.
+        // A push by tag has no digest: the registry uses sha256.
         if (by === 'tag' && algorithm === 'sha512') continue;
         await t.test(`${mediaType} by ${by}, ${algorithm}`, async () => {
           const bytes = await untidy(registry, mediaType);
@@ -53,7 +53,7 @@ test('end-3, end-7a: a manifest comes back byte for byte, with its type', async 
   }
 });
 
-test('a manifest whose stored bytes changed is a fault of the registry, and is never served', async (t) => {
+test('a manifest whose stored bytes changed is an internal error, and is never served', async (t) => {
   const { app, database } = await testRegistry(t);
   const registry = new Client(app.http);
   const { digest, bytes } = await registry.pushImage('a', 'v1');
@@ -111,7 +111,7 @@ test('end-3: Content-Type is served without the parameters it was pushed with', 
   }
 });
 
-test('C5: of Content-Type and mediaType one may be missing', async (t) => {
+test('C5: either Content-Type or mediaType may be missing', async (t) => {
   const registry = await connect(t);
   const { mediaType: _, ...untyped } = await registry.image('a');
   const byHeader = await registry.putManifest('a', 'by-header', untyped, { 'content-type': ociManifest });
@@ -145,7 +145,7 @@ test('end-7a: a manifest sent without Content-Length is accepted', async (t) => 
   await assertServed(registry, '/v2/a/manifests/v1', bytes, ociManifest, digestOf(bytes));
 });
 
-test('R18: a manifest that breaks off is not stored', async (t) => {
+test('R18: an incomplete manifest is not stored', async (t) => {
   const registry = await connect(t);
   const bytes = serialize(await registry.image('a'));
   for (const length of [{ 'content-length': String(bytes.length + 1) }, { 'transfer-encoding': 'chunked' }]) {
@@ -174,7 +174,7 @@ test('C8: a manifest of exactly 4 MiB is accepted, one byte more is 413', async 
   assertError(await registry.get('/v2/a/manifests/over'), 404, 'MANIFEST_UNKNOWN');
 });
 
-test('end-7a: bytes that are not those of the digest are refused', async (t) => {
+test('end-7a: bytes that do not match the digest are refused', async (t) => {
   const registry = await connect(t);
   const bytes = serialize(await registry.image('a'));
   const rows: [what: string, reference: string][] = [
@@ -196,7 +196,7 @@ test('end-7a: bytes that are not those of the digest are refused', async (t) => 
   assert.equal((await registry.head(`/v2/a/manifests/${digestOf(bytes)}`)).status, 404);
 });
 
-test('end-3: what is not here is 404, by what is missing', async (t) => {
+test('end-3: 404 NAME_UNKNOWN for a missing repository, MANIFEST_UNKNOWN for a missing manifest', async (t) => {
   const registry = await connect(t);
   const blob = await registry.pushBlob('a', 'a blob, not a manifest');
   const image = await registry.pushImage('a', 'v1');
@@ -220,7 +220,7 @@ test('end-3: what is not here is 404, by what is missing', async (t) => {
   }
 });
 
-test('end-7a: a tag moves; the manifest it left stays', async (t) => {
+test('end-7a: a tag moves; its former manifest stays', async (t) => {
   const registry = await connect(t);
   const first = await registry.pushImage('a', 'v1');
   const second = await registry.pushImage('a', 'v1');

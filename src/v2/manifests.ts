@@ -15,7 +15,7 @@ interface ManifestRoute {
   readonly reference: Reference;
 }
 
-/** end-3: the stored bytes and type, whatever `Accept` says; a digest stands for one thing. */
+/** end-3: the stored bytes and type. `Accept` is ignored, as a digest names exactly one document. */
 export async function getManifest(
   manifests: Manifests,
   exchange: Exchange,
@@ -36,7 +36,7 @@ export async function getManifest(
 /**
  * end-7
  *
- * @param permitNow what the caller may do by the time that the body is here: it may have taken an hour to come
+ * @param permitNow authorizes the caller again after the body has arrived, which may take an hour
  */
 export async function putManifest(
   manifests: Manifests,
@@ -47,7 +47,8 @@ export async function putManifest(
   by: Actor,
 ): Promise<void> {
   const tags = exchange.query.getAll('tag');
-  if (tags.length > maxTags) throw new RegistryError('TOO_MANY_TAGS', `at most ${maxTags} in one request`);
+  if (tags.length > maxTags)
+    throw new RegistryError('TOO_MANY_TAGS', `a request may set at most ${maxTags} tags`);
   const request = {
     tags: reference.kind === 'digest' ? [...new Set(tags.map(parseTag))] : [],
     contentType: exchange.header('content-type'),

@@ -1,4 +1,4 @@
-// end-11: blobs taken over from another repository.
+// end-11: mounts of blobs from another repository.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -17,7 +17,7 @@ function mount(registry: Client, name: string, query: Record<string, string>) {
   return registry.send('POST', `/v2/${name}/blobs/uploads/?${new URLSearchParams(query)}`);
 }
 
-test('end-11: a mount makes the blob this repository’s own', async (t) => {
+test('end-11: a mounted blob stays when its source deletes it', async (t) => {
   for (const algorithm of ['sha256', 'sha512'] as Algorithm[]) {
     const rows: [what: string, query: Record<string, string>][] = [
       ['from a named repository', { from: 'source/app' }],
@@ -42,7 +42,7 @@ test('end-11: a mount makes the blob this repository’s own', async (t) => {
   }
 });
 
-test('end-11: a mount that cannot be is an ordinary session, for whatever reason', async (t) => {
+test('end-11: any mount that fails opens an ordinary session', async (t) => {
   const registry = await connect(t);
   const gone = await registry.pushBlob('source', 'soon deleted');
   assert.equal((await registry.delete(`/v2/source/blobs/${gone}`)).status, 202);
@@ -71,14 +71,14 @@ test('end-11: a mount that cannot be is an ordinary session, for whatever reason
   }
 });
 
-test('end-11: a mount from the repository itself finds what is there', async (t) => {
+test('end-11: a mount from the same repository finds its blobs', async (t) => {
   const registry = await connect(t);
   const digest = await registry.pushBlob('a', 'bytes');
   assert.equal((await mount(registry, 'a', { mount: digest, from: 'a' })).status, 201);
   assert.equal((await mount(registry, 'a', { mount: digest })).status, 201);
 });
 
-test('A3, C2: a malformed `mount` or `from` is a mistake of the request', async (t) => {
+test('A3, C2: a malformed `mount` or `from` is 400', async (t) => {
   const registry = await connect(t);
   const digest = await registry.pushBlob('a', 'bytes');
   for (const malformed of [

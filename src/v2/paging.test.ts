@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Exchange } from './exchange.ts';
 import { nextLink, pageRequest } from './paging.ts';
 
-/** A request as far as paging reads it. */
+/** The parts of a request that paging reads. */
 function requestOf(query: string, path = '/v2/a/tags/list'): Exchange {
   return { path, query: new URLSearchParams(query) } as unknown as Exchange;
 }
@@ -19,10 +19,10 @@ for (const [query, n, last] of [
   ['n=5&last=a%2Fb', 5, 'a/b'],
   ['n=5&n=x', 5, ''],
   ["last=' or 1=1 --", 100, "' or 1=1 --"],
-  // What comes after it is what comes after the text before the NUL.
+  // The list continues after the text before the NUL.
   ['last=v1%00x', 100, 'v1'],
   ['last=%00', 100, ''],
-  // Beyond what a page may hold: as much as it may.
+  // Over the limit of a page: the limit.
   ['n=1001', 1000, ''],
   ['n=2147483647', 1000, ''],
   ['n=999999999999999999', 1000, ''],
@@ -53,7 +53,7 @@ for (const n of [
   });
 }
 
-test('the link leads on from the last item with the filters kept, is a path alone, and can be a header', () => {
+test('the link continues after the last item, keeps the filters, is a path, and is a valid header value', () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'binary' }).filter((last) => !last.includes('\0')),
@@ -65,7 +65,7 @@ test('the link leads on from the last item with the filters kept, is a path alon
         const url = new URL(target as string, 'http://registry');
         assert.ok(target?.startsWith('/v2/a/referrers/x?'));
         assert.equal(url.host, 'registry');
-        // A URL has no lone surrogates; names, tags and digests have none either.
+        // URLs, names, tags and digests have no lone surrogates.
         assert.deepEqual(
           [url.searchParams.get('last'), url.searchParams.get('artifactType')],
           [last.toWellFormed(), type.toWellFormed()],

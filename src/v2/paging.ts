@@ -4,8 +4,8 @@ import { RegistryError } from '../oci/errors.ts';
 import type { Exchange } from './exchange.ts';
 
 /**
- * `n` and `last` of a listing. An `n` beyond the limit is cut to it; the `Link` leads on.
- * @param defaultSize `n` where the request has none
+ * Parses `n` and `last` of a list request. An `n` over the limit is reduced to it; `Link` leads to the next page.
+ * @param defaultSize `n` when the request has none
  * @throws RegistryError `PAGINATION_NUMBER_INVALID`
  */
 export function pageRequest<N extends number | undefined>(
@@ -24,14 +24,12 @@ export function pageRequest<N extends number | undefined>(
   };
 }
 
-/**
- * PostgreSQL takes no NUL in a text. No name has one either, so that what comes after `a\0b` is what comes after `a`.
- */
+/** PostgreSQL accepts no NUL in a text. No name contains one, so the names after `a\0b` are those after `a`. */
 function upToNul(text: string): string {
   return text.split('\0', 1)[0] as string;
 }
 
-/** The header that leads to the next page of the list at `path`: a path alone, as clients refuse other hosts, with the filters kept. */
+/** The `Link` header to the next page of the list at `path`: without a host, as clients refuse other hosts, and with the filters. */
 export function nextLink(
   path: string,
   n: number | undefined,

@@ -1,4 +1,4 @@
-// What pushes and deletes may do, by the rights of the moment.
+// Pushes and deletes are authorized by the current rights.
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
@@ -38,7 +38,7 @@ async function digestOfTag(client: Client, tag: string): Promise<string | undefi
   return (await client.head(`/v2/${name}/manifests/${tag}`)).headers['docker-content-digest'];
 }
 
-test('who may only create moves no tag, by whatever name or way', async (t) => {
+test('a creator cannot move a tag, by name, digest or tag parameter', async (t) => {
   const { client, logins } = await connectPeople(t);
   const root = client.as(logins.root);
   const image = await root.pushImage(name, 'v1');
@@ -55,10 +55,10 @@ test('who may only create moves no tag, by whatever name or way', async (t) => {
         `${way}: ${reference}`,
       );
     }
-    // Content that comes with a refused tag does not come.
+    // A push with a refused tag stores nothing.
     const unseen = await creator.image(name);
     assertError(await creator.putManifest(name, 'v1', unseen), 403, 'DENIED');
-    assert.equal((await creator.tags(name)).includes('new'), false, 'one tag refused is all refused');
+    assert.equal((await creator.tags(name)).includes('new'), false, 'one refused tag refuses all');
     for (const tag of ['v1', 'latest']) assert.equal(await digestOfTag(root, tag), image.digest);
     assert.equal(
       (await creator.putManifest(name, 'v1', image.bytes)).status,
@@ -71,7 +71,7 @@ test('who may only create moves no tag, by whatever name or way', async (t) => {
   }
 });
 
-test('two who may only create race for a new tag: one has it, and it stays where it is', async (t) => {
+test('of several creators that push a new tag at once, one succeeds, and the tag does not move', async (t) => {
   const { client, logins } = await connectPeople(t);
   const creator = client.as(logins.creator);
   const images = await Promise.all([1, 2, 3, 4].map(() => creator.image(name)));
@@ -112,13 +112,13 @@ const ends: [
     401,
   ],
   [
-    'the access token has ended',
+    'the access token has expired',
     (p) => change(p, 'access_tokens', { expires_at: 1 }, p.tokens.maintainer),
     401,
   ],
   ['the user was disabled', (p) => change(p, 'accounts', { disabled_at: 1 }, p.accounts.maintainer), 401],
   [
-    'the user is gone',
+    'the user was deleted',
     (p) =>
       p.database.transaction((db) =>
         db.deleteFrom('accounts').where('id', '=', p.accounts.maintainer).execute(),
@@ -126,7 +126,7 @@ const ends: [
     401,
   ],
   [
-    'the grant was taken back',
+    'the grant was revoked',
     (p) =>
       p.database.transaction((db) =>
         db.deleteFrom('grants').where('account_id', '=', p.accounts.maintainer).execute(),
@@ -134,7 +134,7 @@ const ends: [
     403,
   ],
   [
-    'the grant is smaller',
+    'the grant was reduced',
     (p) =>
       p.database.transaction((db) =>
         db
@@ -157,7 +157,7 @@ function change(
 }
 
 for (const [what, end, status] of ends) {
-  test(`pushes and deletes end at once, and pulls with the token later, when ${what}`, async (t) => {
+  test(`pushes and deletes are refused at once, and pulls when the token expires, after ${what}`, async (t) => {
     const people = await connectPeople(t);
     const { client, logins } = people;
     const image = await client.as(logins.root).pushImage(name, 'v1');
@@ -175,11 +175,11 @@ for (const [what, end, status] of ends) {
     else assert.equal(challenge, undefined);
     assert.equal((await maintainer.get(`/v2/${name}/manifests/v1`)).status, 200);
     const login = await client.get(`/v2/${name}/manifests/v1`, logins.maintainer);
-    assert.equal(login.status, status === 401 ? 401 : what.includes('smaller') ? 200 : 403);
+    assert.equal(login.status, status === 401 ? 401 : what.includes('reduced') ? 200 : 403);
   });
 }
 
-test('a token is for the repository that it was made for, not for another of its name', async (t) => {
+test('a token is valid for its repository, and not for a later one of the same name', async (t) => {
   const { client, database, logins } = await connectPeople(t);
   const root = client.as(logins.root);
   const first = await root.pushImage(name, 'v1');
@@ -217,7 +217,7 @@ test('a token is for the repository that it was made for, not for another of its
   assert.equal((await after.get(`/v2/${name}/manifests/v1`)).status, 200);
 });
 
-test('a token from before there was a repository goes by the rights in the one that there is now', async (t) => {
+test('a token issued before the repository existed uses the rights in the new one', async (t) => {
   const { client, database, logins } = await connectPeople(t, { anonymous: 'public' });
   const token = client.as(await fetchToken(client, logins.reader, `repository:${name}:pull`));
   assertError(await token.get(`/v2/${name}/manifests/v1`), 404, 'NAME_UNKNOWN');
@@ -229,7 +229,7 @@ test('a token from before there was a repository goes by the rights in the one t
   assert.equal((await token.get(`/v2/${name}/manifests/v1`)).status, 200);
 });
 
-test('what one caller was let through for is decided anew for the next', async (t) => {
+test('each caller is authorized separately', async (t) => {
   const { client, logins } = await connectPeople(t);
   const image = await client.as(logins.root).pushImage(name, 'v1');
   const urls = [`/v2/${name}/manifests/v1`, `/v2/${name}/manifests/${image.digest}`, `/v2/${name}/tags/list`];
@@ -253,7 +253,7 @@ async function ownerOf(t: TestContext, createNamespaces: 'users' | 'administrato
   return { ...people, roleIn };
 }
 
-test('a push makes a namespace that nobody has the pusher’s, where users may make them', async (t) => {
+test('a push to a free namespace creates it for the pusher, if users may create namespaces', async (t) => {
   const { client, logins, roleIn, database } = await ownerOf(t, 'users');
   const stranger = client.as(logins.stranger);
   await stranger.pushImage('fresh/app', 'v1');
@@ -268,7 +268,7 @@ test('a push makes a namespace that nobody has the pusher’s, where users may m
     assertError(await stranger.send('POST', `/v2/${name}/blobs/uploads/`), 403, 'DENIED');
   }
   assert.equal(await roleIn('library', 'stranger'), undefined);
-  // Neither a pull, nor a machine, nor a credential that is for other repositories.
+  // Not a pull, not a robot, and not a credential limited to other repositories.
   assertError(await stranger.get('/v2/other/app/tags/list'), 404, 'NAME_UNKNOWN');
   for (const person of ['robot', 'creator'] as const) {
     assertError(await client.send('POST', '/v2/other/app/blobs/uploads/', logins[person]), 403, 'DENIED');
@@ -276,7 +276,7 @@ test('a push makes a namespace that nobody has the pusher’s, where users may m
   assert.equal(await roleIn('other', 'stranger'), undefined);
 });
 
-test('no request makes a namespace but one that stores something in it', async (t) => {
+test('only a request that stores content creates a namespace', async (t) => {
   const { client, database, logins, roleIn } = await ownerOf(t, 'users', 2);
   const stranger = client.as(logins.stranger);
   const digest = digestOf('bytes');
@@ -311,7 +311,7 @@ test('no request makes a namespace but one that stores something in it', async (
   );
   await isFree('a push that failed');
 
-  // Each thing that is stored does, and the rest of the push goes on in it.
+  // Each kind of stored content creates it, and the rest of the push continues in it.
   await stranger.pushImage('fresh/app', 'v1');
   assert.equal(await roleIn('fresh', 'stranger'), 'admin');
   const source = await stranger.pushBlob('stranger/own', 'to be mounted');
@@ -335,7 +335,7 @@ test('no request makes a namespace but one that stores something in it', async (
   );
 });
 
-test('of several who push to a namespace that nobody has, the first who stores something gets it', async (t) => {
+test('when several users push to a free namespace, the first to store content owns it', async (t) => {
   const { client, logins, roleIn } = await ownerOf(t, 'users');
   const digest = digestOf('bytes');
   const open = (person: Person) => client.as(logins[person]).openUpload(`race/${person}`);
@@ -351,7 +351,7 @@ test('of several who push to a namespace that nobody has, the first who stores s
   );
 });
 
-test('the layers of one push make its namespace together', async (t) => {
+test('parallel layers of one push create its namespace once', async (t) => {
   const { client, logins, roleIn } = await ownerOf(t, 'users');
   const stranger = client.as(logins.stranger);
   const blobs = ['a', 'b', 'c', 'd'];
@@ -369,7 +369,7 @@ test('the layers of one push make its namespace together', async (t) => {
   }
 });
 
-test('what the administrators have in a namespace that nobody has does not become the next pusher’s', async (t) => {
+test('a free namespace with content of administrators does not go to the next pusher', async (t) => {
   const { client, database, logins, roleIn } = await ownerOf(t, 'users');
   const root = client.as(logins.root);
   const stranger = client.as(logins.stranger);
@@ -381,7 +381,7 @@ test('what the administrators have in a namespace that nobody has does not becom
   assertError(await token.send('POST', '/v2/theirs/new/blobs/uploads/'), 401, 'DENIED');
   assert.equal(await roleIn('theirs', 'stranger'), undefined);
 
-  // Where nothing is left but blobs, the name is free, and the blobs do not come with it.
+  // With only blobs left the name is free, and the new owner does not get the blobs.
   const blob = await root.pushBlob('theirs/app', 'bytes');
   await setVisible(database, 'theirs/app', 'public');
   assert.equal((await root.delete(`/v2/theirs/app/manifests/${digest}`)).status, 202);
@@ -390,7 +390,7 @@ test('what the administrators have in a namespace that nobody has does not becom
   assertError(await stranger.get(`/v2/theirs/app/blobs/${blob}`), 404, 'BLOB_UNKNOWN');
 });
 
-test('nobody makes a namespace by a push where administrators make them', async (t) => {
+test('a push creates no namespace when only administrators may create them', async (t) => {
   const { client, logins, roleIn } = await ownerOf(t, 'administrators');
   assertError(await client.send('POST', '/v2/fresh/app/blobs/uploads/', logins.stranger), 403, 'DENIED');
   assert.equal(await roleIn('fresh', 'stranger'), undefined);

@@ -1,4 +1,4 @@
-// end-2 and 2.3: parts of a blob (RFC 9110, section 14), in the forms that resuming clients depend on.
+// end-2 and 2.3: ranges of a blob (RFC 9110, section 14), in the forms that resuming clients need.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -41,7 +41,7 @@ test('end-2: one range of a blob is 206 with exactly those bytes', async (t) => 
   }
 });
 
-test('2.3: a range that cannot be satisfied is 416 with the size', async (t) => {
+test('2.3: an unsatisfiable range is 416 with the size', async (t) => {
   const registry = await connect(t);
   const digest = await registry.pushBlob('a', bytes);
   const ranges = [
@@ -50,7 +50,7 @@ test('2.3: a range that cannot be satisfied is 416 with the size', async (t) => 
     'bytes=-0',
     'bytes=999999999999999-',
     'bytes=5000-6000,7000-8000',
-    // Invalid, not merely unsatisfiable; the conformance suite asks for 416 all the same.
+    // Invalid and not merely unsatisfiable; the conformance suite expects 416 anyway.
     'bytes=500-0',
   ];
   for (const range of ranges) {
@@ -62,7 +62,7 @@ test('2.3: a range that cannot be satisfied is 416 with the size', async (t) => 
   }
 });
 
-test('RFC 9110 14.2: a range of an empty blob is ignored, as clients ask for one with every request', async (t) => {
+test('RFC 9110 14.2: a range of an empty blob is ignored, as some clients always send one', async (t) => {
   const registry = await connect(t);
   const empty = await registry.pushBlob('a', '');
   for (const range of ['bytes=0-', 'bytes=-1', 'bytes=0-0', 'bytes=-0', 'bytes=5-', 'bytes=0-0,-1']) {
@@ -72,7 +72,7 @@ test('RFC 9110 14.2: a range of an empty blob is ignored, as clients ask for one
   }
 });
 
-test('RFC 9110 14.2: what is not a range of bytes that can be counted is ignored', async (t) => {
+test('RFC 9110 14.2: an invalid Range is ignored', async (t) => {
   const registry = await connect(t);
   const digest = await registry.pushBlob('a', bytes);
   for (const range of [
@@ -86,7 +86,7 @@ test('RFC 9110 14.2: what is not a range of bytes that can be counted is ignored
   }
 });
 
-test('RFC 9110 14.2: ranges are for GET; a HEAD is answered whole', async (t) => {
+test('RFC 9110 14.2: a HEAD ignores Range', async (t) => {
   const registry = await connect(t);
   const digest = await registry.pushBlob('a', bytes);
   const head = await registry.head(`/v2/a/blobs/${digest}`, { range: 'bytes=0-9' });
@@ -105,7 +105,7 @@ test('RFC 9110 13.1.5: If-Range', async (t) => {
   }
 });
 
-test('2.3: several ranges are the whole blob, or one part for each range in the order asked', async (t) => {
+test('2.3: several ranges get the whole blob, or one part for each in the order of the header', async (t) => {
   const registry = await connect(t);
   const digest = await registry.pushBlob('a', bytes);
   const rows: [range: string, parts: [number, number][]][] = [
@@ -168,7 +168,7 @@ test('2.3: several ranges are the whole blob, or one part for each range in the 
   }
 });
 
-test('a thousand ranges cost no more than the blob', async (t) => {
+test('a thousand ranges send no more bytes than the blob', async (t) => {
   const registry = await connect(t);
   const digest = await registry.pushBlob('a', bytes);
   const range = `bytes=${Array.from({ length: 1000 }, () => '0-').join(',')}`;

@@ -1,5 +1,4 @@
-// end-2 where the store can send clients to the bytes themselves.
-
+// end-2 with redirects to the store.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -36,7 +35,7 @@ function digestOf(content: Buffer): Digest {
   return parseDigest(`sha256:${createHash('sha256').update(content).digest('hex')}`);
 }
 
-/** A registry that holds two blobs, `bytes` and `empty`; gives the URL of the first. */
+/** A registry with two blobs, `bytes` and `empty`; returns the URL of the first. */
 async function serve(
   t: TestContext,
   store: BlobStore,
@@ -95,7 +94,7 @@ for (const [what, headers] of [
   ['a whole blob', {}],
   ['one range', { range: 'bytes=10-19' }],
 ] as [string, Record<string, string>][]) {
-  test(`a pull of ${what} is sent to where the bytes lie`, async (t) => {
+  test(`a pull of ${what} is redirected to the store`, async (t) => {
     const response = await get(await serve(t, redirectingStore(), everybody), headers);
     assert.equal(response.status, 307);
     assert.match(
@@ -111,17 +110,17 @@ for (const [what, headers] of [
 for (const [what, method, headers, status] of [
   ['HEAD', 'HEAD', {}, 200],
   ['a pull of several ranges', 'GET', { range: 'bytes=0-1,5-6' }, 206],
-  ['a range that cannot be', 'GET', { range: 'bytes=1000-' }, 416],
+  ['an unsatisfiable range', 'GET', { range: 'bytes=1000-' }, 416],
   ['a client that has the bytes', 'GET', { 'if-none-match': `"${digest}"` }, 304],
 ] as [string, string, Record<string, string>, number][]) {
-  test(`${what} is answered here`, async (t) => {
+  test(`${what} is answered by Berth`, async (t) => {
     const response = await get(await serve(t, redirectingStore(), everybody), headers, method);
     assert.equal(response.status, status);
     assert.equal(response.headers.get('location'), null);
   });
 }
 
-test('an empty blob is answered here: a store would refuse the range that the client repeats there', async (t) => {
+test('an empty blob is not redirected: the store would refuse the range that the client repeats', async (t) => {
   const url = (await serve(t, redirectingStore(), everybody)).replace(digest, digestOf(empty));
   for (const headers of [{}, { range: 'bytes=0-' }, { range: 'bytes=-1' }] as Record<string, string>[]) {
     assert.equal((await get(url, headers)).status, 200);
@@ -131,27 +130,31 @@ test('an empty blob is answered here: a store would refuse the range that the cl
 const loopback = { address: '127.0.0.0', prefix: 8, family: 'ipv4' } as const;
 for (const [what, store, policy] of [
   ['a client of a network that is streamed to', redirectingStore, { redirect: true, streamTo: [loopback] }],
-  ['any client where redirects are off', redirectingStore, { redirect: false, streamTo: [] }],
+  ['any client when redirects are off', redirectingStore, { redirect: false, streamTo: [] }],
   ['any client of a store that cannot redirect', openMemoryStore, everybody],
 ] as [string, () => BlobStore, RedirectPolicy][]) {
-  test(`${what} gets the bytes from here`, async (t) => {
+  test(`${what} gets the bytes from Berth`, async (t) => {
     const response = await get(await serve(t, store(), policy));
     assert.equal(response.status, 200);
     assert.ok(Buffer.from(await response.arrayBuffer()).equals(bytes));
   });
 }
 
-test('behind a trusted proxy it is the client whose network counts, not the proxy', async (t) => {
+test('behind a trusted proxy the network of the client counts, not that of the proxy', async (t) => {
   const inner = { address: '192.0.2.0', prefix: 24, family: 'ipv4' } as const;
   const policy = { redirect: true, streamTo: [inner] };
   const behind = await serve(t, redirectingStore(), policy, { trustedProxies: [loopback] });
   assert.equal((await get(behind, { 'x-forwarded-for': '192.0.2.7' })).status, 200);
   assert.equal((await get(behind, { 'x-forwarded-for': '198.51.100.7' })).status, 307);
   const direct = await serve(t, redirectingStore(), policy);
-  assert.equal((await get(direct, { 'x-forwarded-for': '192.0.2.7' })).status, 307, 'anybody can say so');
+  assert.equal(
+    (await get(direct, { 'x-forwarded-for': '192.0.2.7' })).status,
+    307,
+    'an untrusted client is not believed',
+  );
 });
 
-test('a presigned URL of a bucket gives exactly the bytes, whole or a range, as a download', async (t) => {
+test('a presigned URL of a bucket returns exactly the bytes, whole or a range, as a download', async (t) => {
   const settings = await s3Settings(t);
   if (settings === undefined) return;
   const url = await serve(t, await openS3Store(settings), everybody);
@@ -166,11 +169,15 @@ test('a presigned URL of a bucket gives exactly the bytes, whole or a range, as 
   assert.ok(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(10, 20)));
   assert.equal(new URL(location).searchParams.get('X-Amz-Expires'), '300');
   const other = location.replace(digest.slice(-8), '00000000');
-  assert.equal((await fetch(other)).status, 403, 'the signature is for one key');
-  assert.equal((await fetch(location, { method: 'DELETE' })).status, 403, 'and for reading');
+  assert.equal((await fetch(other)).status, 403, 'the signature is for one key only');
+  assert.equal(
+    (await fetch(location, { method: 'DELETE' })).status,
+    403,
+    'the signature is for reading only',
+  );
 });
 
-test('a CDN takes the place of scheme and host, and of what is before the path', async (t) => {
+test('the CDN URL replaces scheme, host and path prefix', async (t) => {
   const settings = await s3Settings(t, { cdnUrl: 'https://cdn.example/images' });
   if (settings === undefined) return;
   const url = await serve(t, await openS3Store(settings), everybody);

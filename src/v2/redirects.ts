@@ -3,14 +3,14 @@ import type { Exchange } from './exchange.ts';
 
 export interface RedirectPolicy {
   readonly redirect: boolean;
-  /** Clients that cannot reach the place where the bytes lie. */
+  /** Networks whose clients cannot reach the store. */
   readonly streamTo: readonly Network[];
 }
 
-/** Who is sent to where a blob's bytes lie; all others get them from here. */
+/** Whether the client is redirected to the store; otherwise Berth sends the bytes. */
 export type Redirects = (exchange: Exchange) => boolean;
 
-/** Absent where nobody is to be redirected. */
+/** `undefined` when redirects are off. */
 export function redirectsOf({ redirect, streamTo }: RedirectPolicy): Redirects | undefined {
   if (!redirect) return undefined;
   const isStreamedTo = membership(streamTo);

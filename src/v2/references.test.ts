@@ -1,4 +1,4 @@
-// end-7a and 2.4: what a manifest may refer to.
+// end-7a and 2.4: the references of a manifest.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -17,7 +17,7 @@ import {
   unknownSha512,
 } from '../../test/support/inject.ts';
 
-test('end-7a: a blob that is not here is 400 MANIFEST_BLOB_UNKNOWN, each named', async (t) => {
+test('end-7a: missing blobs are 400 MANIFEST_BLOB_UNKNOWN, each named', async (t) => {
   const registry = await connect(t);
   const config = await registry.pushContent('a', '{}');
   const layer = await registry.pushContent('a', 'a layer');
@@ -38,13 +38,13 @@ test('end-7a: a blob that is not here is 400 MANIFEST_BLOB_UNKNOWN, each named',
       );
       for (const { digest } of missing)
         assert.ok(details.includes(digest), `${digest} is not named in ${details}`);
-      assert.ok(!details.includes(layer.digest), 'names a layer that is here');
+      assert.ok(!details.includes(layer.digest), 'names a layer that is present');
       assert.equal((await registry.head('/v2/a/manifests/v1')).status, 404);
     });
   }
 });
 
-test('A5: a blob of another repository is not here, and a manifest does not bring it', async (t) => {
+test('A5: a blob of another repository counts as missing, and a manifest does not copy it', async (t) => {
   const registry = await connect(t);
   const config = await registry.pushContent('b', '{}');
   const theirs = await registry.pushContent('a', 'private to a');
@@ -60,7 +60,7 @@ test('A5: a blob of another repository is not here, and a manifest does not brin
   assertError(await registry.get(`/v2/b/blobs/${theirs.digest}`), 404, 'BLOB_UNKNOWN');
 });
 
-test('A5: naming a blob as an index entry or a non-distributable layer does not bring it', async (t) => {
+test('A5: naming a blob as an index entry or a non-distributable layer does not copy it', async (t) => {
   const registry = await connect(t);
   const config = await registry.pushContent('b', '{}');
   const theirs = await registry.pushContent('a', 'private to a');
@@ -71,7 +71,7 @@ test('A5: naming a blob as an index entry or a non-distributable layer does not 
   assertError(await registry.get(`/v2/b/blobs/${theirs.digest}`), 404, 'BLOB_UNKNOWN');
 });
 
-test('end-7a: non-distributable layers need not be here', async (t) => {
+test('end-7a: non-distributable layers may be missing', async (t) => {
   const registry = await connect(t);
   const config = await registry.pushContent('a', '{}');
   for (const mediaType of [
@@ -85,7 +85,7 @@ test('end-7a: non-distributable layers need not be here', async (t) => {
   }
 });
 
-test('end-7a: an index may be sparse where the operator allows it, which is the default', async (t) => {
+test('end-7a: an index may be sparse by default', async (t) => {
   const registry = await connect(t);
   const here = refer(await registry.pushImage('a'));
   const missing = { mediaType: ociManifest, digest: unknownDigest, size: 100 };
@@ -94,7 +94,7 @@ test('end-7a: an index may be sparse where the operator allows it, which is the 
   assertError(await registry.get(`/v2/a/manifests/${unknownDigest}`), 404, 'MANIFEST_UNKNOWN');
 });
 
-test('end-7a: where sparse indexes are not allowed, every child must be here', async (t) => {
+test('end-7a: with sparse indexes disabled, every child must be present', async (t) => {
   const registry = await connect(t, { manifests: { missingReferences: 'none' } });
   const here = refer(await registry.pushImage('a'));
   const elsewhere = refer(await registry.pushImage('b'));
@@ -107,26 +107,26 @@ test('end-7a: where sparse indexes are not allowed, every child must be here', a
   }
 });
 
-test('end-7a: an image may lack its blobs only where the operator allows that', async (t) => {
+test('end-7a: an image may lack blobs only if configured', async (t) => {
   const registry = await connect(t, { manifests: { missingReferences: 'all' } });
   const missing = describe('missing', ociLayer);
   const theirs = await registry.pushContent('b', 'private to b');
   await registry.pushManifest('a', imageOf(missing, [missing, theirs]), 'v1');
-  // Named is not held.
+  // The repository does not hold a blob that a manifest only names.
   for (const { digest } of [missing, theirs]) {
     assertError(await registry.get(`/v2/a/blobs/${digest}`), 404, 'BLOB_UNKNOWN');
     assertError(await registry.delete(`/v2/a/blobs/${digest}`), 404, 'BLOB_UNKNOWN');
   }
 });
 
-test('2.4: a BuildKit cache index lists layers, which count as here', async (t) => {
+test('2.4: layers listed by a BuildKit cache index count as present', async (t) => {
   const registry = await connect(t, { manifests: { missingReferences: 'none' } });
   const layer = await registry.pushContent('a', 'a cached layer');
   const config = await registry.pushContent('a', '{}', 'application/vnd.buildkit.cacheconfig.v0');
   await registry.pushManifest('a', indexOf([layer, config]), 'cache');
 });
 
-test('end-7a: OCI-Subject answers a subject, whether it is here or not', async (t) => {
+test('end-7a: a push with a subject is answered with OCI-Subject, also when the subject is missing', async (t) => {
   const registry = await connect(t);
   const subject = refer(await registry.pushImage('a'));
   const missing = { mediaType: ociManifest, digest: unknownDigest, size: 100 };

@@ -1,4 +1,4 @@
-// end-12: the manifests that refer to another.
+// end-12: referrers of a manifest.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -24,7 +24,7 @@ import {
 const sbom = 'application/vnd.example.sbom.v1+json';
 const signature = 'application/vnd.example.signature';
 
-/** Pushes an artifact that refers to `subject`; `note` makes it unlike any other. */
+/** Pushes an artifact that refers to `subject`; `note` makes it unique. */
 async function refersTo(
   registry: Client,
   subject: Descriptor,
@@ -59,7 +59,7 @@ test('end-12: no referrers is an empty index, never 404', async (t) => {
   ]) {
     const answer = await registry.get(path);
     assert.equal(answer.status, 200);
-    // ggcr compares the string.
+    // go-containerregistry compares the string.
     assert.equal(answer.headers['content-type'], ociIndex);
     assert.equal(answer.headers.link, undefined);
     assert.equal(answer.headers['oci-filters-applied'], undefined);
@@ -67,7 +67,7 @@ test('end-12: no referrers is an empty index, never 404', async (t) => {
   }
 });
 
-test('end-12: a digest that is none is 400', async (t) => {
+test('end-12: an invalid digest is 400', async (t) => {
   const registry = await connect(t);
   for (const digest of [
     'latest',
@@ -80,7 +80,7 @@ test('end-12: a digest that is none is 400', async (t) => {
   }
 });
 
-test('end-12: what a referrer is listed as', async (t) => {
+test('end-12: the descriptor of each kind of referrer', async (t) => {
   const registry = await connect(t);
   for (const subject of [
     refer(await registry.pushImage('a')),
@@ -108,7 +108,7 @@ test('end-12: what a referrer is listed as', async (t) => {
   }
 });
 
-test('end-12: a referrer pushed by sha512 is listed by it', async (t) => {
+test('end-12: a referrer pushed by sha512 is listed with its sha512 digest', async (t) => {
   const registry = await connect(t);
   const subject = refer(await registry.pushImage('a'));
   const image = await registry.image('a', { subject }, 'sha512');
@@ -116,7 +116,7 @@ test('end-12: a referrer pushed by sha512 is listed by it', async (t) => {
   assert.deepEqual(digests(await registry.referrers('a', subject.digest)), [pushed.digest]);
 });
 
-test('end-12: a referrer shows before its subject comes and after it went', async (t) => {
+test('end-12: a referrer is listed before its subject is pushed and after it is deleted', async (t) => {
   const registry = await connect(t);
   const image = await registry.image('a');
   const early = await registry.pushManifest('a', image);
@@ -129,7 +129,7 @@ test('end-12: a referrer shows before its subject comes and after it went', asyn
   assert.deepEqual(digests(await registry.referrers('a', early.digest)), [artifact.digest]);
 });
 
-test('end-12: a deleted referrer is listed no more; deleting its tag changes nothing', async (t) => {
+test('end-12: a deleted referrer is no longer listed; deleting its tag changes nothing', async (t) => {
   const registry = await connect(t);
   const subject = refer(await registry.pushImage('a'));
   const tagged = await refersTo(registry, subject, 'tagged', {}, 'sig');
@@ -140,14 +140,14 @@ test('end-12: a deleted referrer is listed no more; deleting its tag changes not
   assert.deepEqual(digests(await registry.referrers('a', subject.digest)), [untagged.digest]);
 });
 
-test('end-12: referrers are of their repository alone', async (t) => {
+test('end-12: referrers of other repositories are not listed', async (t) => {
   const registry = await connect(t);
   const subject = refer(await registry.pushImage('a'));
   await refersTo(registry, subject, 'of a');
   assert.deepEqual(await registry.referrers('b', subject.digest), []);
 });
 
-test('end-12: artifactType filters, and says so', async (t) => {
+test('end-12: artifactType filters, and OCI-Filters-Applied says so', async (t) => {
   const registry = await connect(t);
   const subject = refer(await registry.pushImage('a'));
   const boms = [
@@ -193,7 +193,7 @@ test('end-12: a plus in artifactType is a plus, encoded or not', async (t) => {
   }
 });
 
-test('end-12: a list that clients could not read whole is paged; Link keeps the filter', async (t) => {
+test('end-12: a list over the size limit is paged; Link keeps the filter', async (t) => {
   const registry = await connect(t);
   const subject = refer(await registry.pushImage('a'));
   const pushed: Pushed[] = [];
@@ -219,7 +219,7 @@ test('end-12: a list that clients could not read whole is paged; Link keeps the 
   }
 });
 
-test('D19: of hundreds of referrers, the first page has all, and signatures and attestations first', async (t) => {
+test('D19: the first page has hundreds of referrers, signatures and attestations first', async (t) => {
   const registry = await connect(t);
   const subject = refer(await registry.pushImage('a'));
   const push = async (i: number, artifactType?: string) => {
@@ -239,7 +239,7 @@ test('D19: of hundreds of referrers, the first page has all, and signatures and 
   const attestation = await push(0, 'application/vnd.in-toto+json');
   const expected = [...signatures.sort(), attestation, ...others.sort()];
 
-  // go-containerregistry, and so cosign and the policy controllers, reads one page and no more.
+  // go-containerregistry, and so cosign and the policy controllers, reads only one page.
   const path = `/v2/a/referrers/${subject.digest}`;
   const first = await registry.get(path);
   assert.equal(first.headers.link, undefined);
@@ -259,7 +259,7 @@ test('D19: of hundreds of referrers, the first page has all, and signatures and 
   );
 });
 
-test('end-12: manifests listed by a fallback tag count too, each once', async (t) => {
+test('end-12: manifests listed by a fallback tag are listed too, each once', async (t) => {
   const registry = await connect(t);
   const image = await registry.pushImage('a', 'v1');
   const subject = refer(image);
@@ -282,7 +282,7 @@ test('end-12: manifests listed by a fallback tag count too, each once', async (t
   assert.deepEqual(digests(await registry.referrers('a', image.digest)), [known.digest]);
 });
 
-test('end-12: the fallback tag of a sha512 digest is cut as the spec cuts it', async (t) => {
+test('end-12: the fallback tag of a sha512 digest is truncated as in the spec', async (t) => {
   const registry = await connect(t);
   const image = await registry.pushManifest('a', await registry.image('a'), undefined, 'sha512');
   const listed = await registry.pushImage('a');
@@ -291,7 +291,7 @@ test('end-12: the fallback tag of a sha512 digest is cut as the spec cuts it', a
   assert.deepEqual(digests(await registry.referrers('a', image.digest)), [listed.digest]);
 });
 
-test('a fallback tag that is not an index is no list of referrers', async (t) => {
+test('a fallback tag that is not an index is ignored', async (t) => {
   const registry = await connect(t);
   const image = await registry.pushImage('a', 'v1');
   await registry.pushImage('a', image.digest.replace(':', '-'));

@@ -9,8 +9,8 @@ import type { Exchange } from './exchange.ts';
 import { nextLink, pageRequest } from './paging.ts';
 
 /**
- * end-12: always 200 with an index, empty when nothing refers to the digest. Without `n` all of it, as far as it is no larger
- * than a manifest may be: many clients read one page.
+ * end-12: always 200 with an index, which is empty when the digest has no referrers. Without `n` a page is as large as a manifest
+ * may be: many clients read only one page.
  */
 export async function listReferrers(
   database: Database,
@@ -20,7 +20,7 @@ export async function listReferrers(
   signal: AbortSignal,
 ): Promise<void> {
   const { n, last } = pageRequest(exchange, undefined, maxPage);
-  // A bare plus means a space in a query, and no media type has a space: the client meant the plus.
+  // A bare plus in a query decodes to a space, which no media type contains: the client meant the plus.
   const artifactType = exchange.query.get('artifactType')?.replaceAll(' ', '+');
   const request = { n, after: parseKey(last), artifactType, signal };
   const { descriptors, next } = await listReferrerPage(database, name, digest, request, repository);
@@ -44,7 +44,7 @@ export async function listReferrers(
 
 const maxPage = 10_000;
 
-/** As `last` of a `Link` has it. */
+/** The key as `last` of a `Link`. */
 function printKey({ rank, digest }: ReferrerKey): string {
   return `${rank}.${digest}`;
 }

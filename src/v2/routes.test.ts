@@ -25,7 +25,7 @@ const methods = [
 
 interface Resource {
   readonly path: (name: string) => string;
-  /** What each method that it has does; HEAD is GET's. */
+  /** The action of each method; HEAD is that of GET. */
   readonly routes: Readonly<Record<string, Route['action']>>;
   readonly fields?: Readonly<Record<string, unknown>>;
 }
@@ -79,7 +79,7 @@ const others: readonly Resource[] = [
   { path: () => '/v2/_catalog', routes: { GET: 'listRepositories' } },
 ];
 
-/** Names that are spelt like a part of a route, or like a whole one. */
+/** Names that look like a part of a route or like a whole route. */
 const names = [
   'a',
   'library/app',
@@ -129,7 +129,7 @@ for (const method of methods) {
 }
 
 for (const name of names) {
-  test(`${name.slice(0, 40)}: a slash at the end changes nothing, and those of a name may be encoded`, () => {
+  test(`${name.slice(0, 40)}: a slash at the end changes nothing, and slashes of a name may be encoded`, () => {
     for (const { path, routes } of [...inRepository, ...others]) {
       const encoded = path(name.replaceAll('/', '%2F').replace('%2F', '%2f'));
       for (const method of Object.keys(routes)) {
@@ -142,7 +142,7 @@ for (const name of names) {
 }
 
 const refused: [string, string, string][] = [
-  // C1: nothing hides in an encoding, and no path leads above.
+  // C1: encodings are decoded, and no path leads outside.
   ['GET', '/v2/..%2f..%2fetc/manifests/latest', 'NAME_INVALID'],
   ['GET', '/v2/../../etc/manifests/latest', 'NAME_INVALID'],
   ['GET', '/v2/a/%2e%2e/b/manifests/latest', 'NAME_INVALID'],
@@ -161,7 +161,7 @@ const refused: [string, string, string][] = [
   ['GET', '/v2/tags/list', 'NAME_INVALID'],
   ['GET', '/v2/_uploads/manifests/latest', 'NAME_INVALID'],
   ['GET', `/v2/${'a'.repeat(256)}/manifests/latest`, 'NAME_INVALID'],
-  // C2: whatever enters as a digest is one.
+  // C2: every digest is validated.
   ['GET', '/v2/a/blobs/sha256:..%2f..%2fx', 'DIGEST_INVALID'],
   ['GET', `/v2/a/blobs/${digest}0`, 'DIGEST_INVALID'],
   ['GET', `/v2/a/blobs/${digest.toUpperCase()}`, 'DIGEST_INVALID'],
@@ -170,14 +170,14 @@ const refused: [string, string, string][] = [
   ['DELETE', '/v2/a/blobs/latest', 'DIGEST_INVALID'],
   ['GET', '/v2/a/manifests/md5:d41d8cd98f00b204e9800998ecf8427e', 'DIGEST_INVALID'],
   ['GET', '/v2/a/referrers/latest', 'DIGEST_INVALID'],
-  // A write to what cannot be a tag is a mistake, a read of it a miss.
+  // A write to an invalid tag is a 400, a read is a 404.
   ['PUT', '/v2/a/manifests/.a', 'TAG_INVALID'],
   ['DELETE', '/v2/a/manifests/a%2fb', 'TAG_INVALID'],
   ['PUT', '/v2/a/manifests/%zz', 'TAG_INVALID'],
   ['PUT', '/v2/a/manifests/', 'TAG_INVALID'],
   ['GET', '/v2/a/manifests/.a', 'MANIFEST_UNKNOWN'],
   ['HEAD', '/v2/a/manifests/..%2f..%2fetc', 'MANIFEST_UNKNOWN'],
-  // C3: an upload's id is the one form that Berth gives out.
+  // C3: an upload id must have the form that Berth issues.
   ['GET', '/v2/a/blobs/uploads/..%2f..%2fx', 'BLOB_UPLOAD_UNKNOWN'],
   ['PATCH', `/v2/a/blobs/uploads/{${id}}`, 'BLOB_UPLOAD_UNKNOWN'],
   ['PUT', `/v2/a/blobs/uploads/urn:uuid:${id}`, 'BLOB_UPLOAD_UNKNOWN'],
@@ -209,7 +209,7 @@ for (const [method, path, code] of refused) {
   });
 }
 
-test('any method and path give a route or a RegistryError, at once', () => {
+test('any method and path give a route or a RegistryError, fast', () => {
   const segment = fc.constantFrom(
     ...[
       'v2',
@@ -256,7 +256,7 @@ test('any method and path give a route or a RegistryError, at once', () => {
         assert.notEqual(error.code, 'UNKNOWN');
       }
       const elapsed = performance.now() - start;
-      // A pause of the process is not the parser's: what is slow is slow again.
+      // Repeat a slow one: it may have been a pause of the process.
       if (elapsed >= 5)
         assert.ok(secondTime(method, path) < 5, `${elapsed} ms for ${method} ${path.slice(0, 80)}`);
     }),
@@ -269,7 +269,7 @@ function secondTime(method: string, path: string): number {
   try {
     parseRoute(method, path);
   } catch {
-    // Only its time is asked for.
+    // Only the time matters.
   }
   return performance.now() - start;
 }

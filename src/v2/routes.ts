@@ -9,8 +9,8 @@ interface InRepository {
 }
 
 /**
- * One request to `/v2/`, parsed once. Authorization, handler, metrics label and log line all read this value. `head` stands
- * where GET and HEAD differ in nothing but the body.
+ * One request to `/v2/`, parsed once. Authorization, handler, metrics label and log line all read this value. A HEAD has the route
+ * of its GET.
  */
 export type Route =
   | { readonly action: 'getBase' }
@@ -34,8 +34,8 @@ export type Route =
 export type Action = Route['action'];
 
 /**
- * What each route takes. A session of an upload takes, besides, that the caller has opened it (see `core/uploads.ts`); which tags
- * a push may set is known only when they cannot move any more (see `core/manifests.ts`).
+ * The right that each route needs. Besides, an upload session is only for the caller that opened it (see `core/uploads.ts`), and
+ * the right to set a tag is checked when the tag is locked (see `core/manifests.ts`).
  */
 export const rightOf: {
   readonly [A in Action]: Extract<Route, { action: A }> extends InRepository ? RepositoryNeed : RegistryNeed;
@@ -59,18 +59,18 @@ export const rightOf: {
 const encodedSlash = /%2f/gi;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** The request names a resource that exists in the API, with a method that it does not have. */
+/** The resource exists in the API, but not with this method. */
 export class MethodNotAllowed extends RegistryError {
   readonly allow: string;
   constructor(allow: readonly string[]) {
-    super('UNSUPPORTED', `allowed here: ${allow.join(', ')}`);
+    super('UNSUPPORTED', `allowed methods: ${allow.join(', ')}`);
     this.allow = allow.join(', ');
   }
 }
 
 /**
- * @param path canonical, see `http/request-target.ts`: what is still percent-encoded in it no grammar takes. Only the slashes of a
- *   name may be: some clients (Portainer) send a name as one segment
+ * @param path canonical, see `http/request-target.ts`. No grammar accepts the percent-encoding left in it, except for slashes in a
+ *   name: some clients (Portainer) send a name as one segment
  * @throws RegistryError `NAME_INVALID` | `DIGEST_INVALID` | `TAG_INVALID` | `NAME_UNKNOWN` (no such route), MethodNotAllowed
  */
 export function parseRoute(method: string, path: string): Route {
@@ -89,7 +89,7 @@ export function parseRoute(method: string, path: string): Route {
     case 'manifests':
       return manifestRoute(method, name(start), last);
     case 'blobs':
-      // Docker's POST ends in a slash; some clients leave it away.
+      // Docker's POST ends in a slash; some clients omit it.
       return last === 'uploads' ? startRoute(method, name(start)) : blobRoute(method, name(start), last);
     case 'uploads': {
       const blobs = path.lastIndexOf('/', start - 1);
@@ -104,14 +104,14 @@ export function parseRoute(method: string, path: string): Route {
         GET: { action: 'listReferrers', name: name(start), digest: parseDigest(last) },
       });
     default:
-      // Some clients end every path in a slash.
+      // Some clients end every path with a slash.
       if (last === '' && kind !== '') return parseRoute(method, path.slice(0, end));
       throw unknownRoute();
   }
 }
 
 function manifestRoute(method: string, name: RepositoryName, text: string): Route {
-  // A read of what cannot be a tag is a miss, a write is a mistake.
+  // A read of an invalid tag is a 404, a write is a 400.
   if (isRead(method) && !text.includes(':') && asTag(text) === undefined) {
     throw new RegistryError('MANIFEST_UNKNOWN', { name });
   }
@@ -160,5 +160,5 @@ function isRead(method: string): boolean {
 }
 
 function unknownRoute(): RegistryError {
-  return new RegistryError('NAME_UNKNOWN', 'there is no such resource in the registry API');
+  return new RegistryError('NAME_UNKNOWN', 'no such resource in the registry API');
 }

@@ -32,7 +32,7 @@ test('end-7b: every tag is set and echoed, ten of them and more', async (t) => {
           const got = await registry.get(`/v2/a/manifests/${tag}`);
           assert.equal(got.status, 200);
           assert.deepEqual(got.body, bytes);
-          // The digest that the tag was pushed with, in its algorithm.
+          // The digest of the push, in its algorithm.
           assert.equal(got.headers['docker-content-digest'], digest);
           assert.equal(
             (await registry.head(`/v2/a/manifests/${tag}`)).headers['docker-content-digest'],
@@ -71,7 +71,7 @@ test('end-7b: without tag parameters nothing is echoed', async (t) => {
   }
 });
 
-test('end-7b: one tag that is none refuses them all, and the manifest', async (t) => {
+test('end-7b: one invalid tag refuses all tags and the manifest', async (t) => {
   const registry = await connect(t);
   await registry.pushImage('a', 'v0');
   const bytes = serialize(await registry.image('a'));
@@ -105,7 +105,7 @@ test('end-7b: too many tags are 414, and none is set', async (t) => {
   assert.deepEqual(await registry.tags('a'), ['v0']);
 });
 
-test('end-7b: a digest that is not the bytes’ sets no tag', async (t) => {
+test('end-7b: a push with a wrong digest sets no tag', async (t) => {
   const registry = await connect(t);
   await registry.pushImage('a', 'v0');
   const bytes = serialize(await registry.image('a'));

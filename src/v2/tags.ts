@@ -7,7 +7,7 @@ import { nextLink, pageRequest } from './paging.ts';
 
 const maxPage = 10_000;
 
-/** end-8: without `n` a page is as long as may be, which is the whole list for nearly everybody. */
+/** end-8: without `n` a page has the maximum size, which is the whole list of nearly every repository. */
 export async function listTags(
   database: Database,
   exchange: Exchange,

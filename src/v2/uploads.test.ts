@@ -36,14 +36,14 @@ test('end-4a: POST opens a session', async (t) => {
       assert.equal(answer.headers.range, '0-0');
       const id = answer.headers['docker-upload-uuid'] ?? '';
       assert.match(id, uuid);
-      // The docker client takes the last path segment for the id, and resolves the rest against its request.
+      // The docker client uses the last path segment as the id, and resolves the rest against its request.
       assert.equal(new URL(locationOf(answer), 'http://localhost').pathname, `/v2/a/b/blobs/uploads/${id}`);
       assert.ok(locationOf(answer).startsWith('/v2/'), `not relative: ${locationOf(answer)}`);
     });
   }
 });
 
-test('end-4a: every session is another', async (t) => {
+test('end-4a: every POST opens a new session', async (t) => {
   const registry = await connect(t);
   const locations = await Promise.all(Array.from({ length: 20 }, () => registry.openUpload('a')));
   assert.equal(new Set(locations).size, 20);
@@ -70,7 +70,7 @@ test('end-4b: one POST pushes a blob', async (t) => {
   }
 });
 
-test('end-4b: bytes of another digest are not stored, under neither', async (t) => {
+test('end-4b: bytes that do not match the digest are stored under neither digest', async (t) => {
   const registry = await connect(t);
   for (const algorithm of algorithms) {
     const claimed = digestOf('claimed', algorithm);
@@ -80,7 +80,7 @@ test('end-4b: bytes of another digest are not stored, under neither', async (t) 
   }
 });
 
-test('end-4c: a session hashes with the algorithm it was opened for', async (t) => {
+test('end-4c: a session hashes with the algorithm it was opened with', async (t) => {
   const registry = await connect(t);
   for (const algorithm of algorithms) {
     const bytes = randomBytes(3000);
@@ -92,7 +92,7 @@ test('end-4c: a session hashes with the algorithm it was opened for', async (t) 
   }
 });
 
-test('end-4c: a session that named no algorithm takes a sha512 digest too', async (t) => {
+test('end-4c: a session opened without an algorithm accepts a sha512 digest too', async (t) => {
   const registry = await connect(t);
   const bytes = randomBytes(3000);
   const digest = digestOf(bytes, 'sha512');
@@ -147,7 +147,7 @@ test('end-5, end-6: a stream in one PATCH, then an empty PUT, as docker and podm
   }
 });
 
-test('end-6: a blob that is there already can be pushed again', async (t) => {
+test('end-6: an existing blob can be pushed again', async (t) => {
   const registry = await connect(t);
   const bytes = randomBytes(1000);
   for (let i = 0; i < 3; i++) await registry.pushBlob('a', bytes);
@@ -155,7 +155,7 @@ test('end-6: a blob that is there already can be pushed again', async (t) => {
   assert.deepEqual((await registry.get(`/v2/a/blobs/${digestOf(bytes)}`)).body, bytes);
 });
 
-test('R17: a wrong digest at PUT stores nothing, under neither digest', async (t) => {
+test('R17: a wrong digest at PUT stores the bytes under neither digest', async (t) => {
   const registry = await connect(t);
   for (const algorithm of algorithms) {
     const claimed = digestOf('claimed', algorithm);
@@ -184,7 +184,7 @@ test('2.2: a session outlives a PUT with no digest or a malformed one', async (t
   }
 });
 
-test('R18: a body that breaks off is never a blob, even where its bytes so far have the digest', async (t) => {
+test('R18: an interrupted body is never a blob, even if its bytes so far match the digest', async (t) => {
   const registry = await connect(t);
   const digest = digestOf('0123456789');
   for (const length of [{ 'content-length': '20' }, { 'transfer-encoding': 'chunked' }]) {
@@ -227,11 +227,11 @@ test('end-13: the state of a session', async (t) => {
   const asTold = await check(location, '0-999');
   await registry.patch(asTold, randomBytes(24));
   await check(asTold, '0-1023');
-  // Clients that went on from a refused PUT ask at the same URL, its digest still in the query.
+  // Clients that continue after a refused PUT use the same URL, with the digest still in the query.
   await check(withQuery(location, 'digest', unknownDigest), '0-1023');
 });
 
-test('end-14: a cancelled session is gone', async (t) => {
+test('end-14: a cancelled session is 404', async (t) => {
   const registry = await connect(t);
   const location = await registry.openUpload('a');
   await registry.patch(location, 'bytes');
@@ -249,7 +249,7 @@ test('end-6: a session ends with its PUT', async (t) => {
   await assertNoSession(registry, location);
 });
 
-test('D1: a session is of one repository', async (t) => {
+test('D1: a session belongs to one repository', async (t) => {
   const registry = await connect(t);
   const location = await registry.openUpload('a');
   await registry.pushBlob('b', 'b exists');
@@ -257,7 +257,7 @@ test('D1: a session is of one repository', async (t) => {
   assert.equal((await registry.get(location)).status, 204);
 });
 
-test('C3: ids that name no session are 404, however they are spelt', async (t) => {
+test('C3: unknown and malformed session ids are 404', async (t) => {
   const registry = await connect(t);
   const id = (await registry.openUpload('a')).split('?')[0]!.split('/').at(-1)!;
   const ids = [

@@ -34,7 +34,7 @@ export async function startUpload(
     if (await blobs.mount(name, digest, source, permit.mayPull, { by, namespace: permit.claim })) {
       return exchange.reply(201, blobHeaders(exchange, name, digest));
     }
-    // end-11: what cannot be mounted is uploaded, in an ordinary session.
+    // end-11: a blob that cannot be mounted is uploaded in an ordinary session.
   }
   const wanted = query.get('digest');
   const algorithm = query.get('digest-algorithm');
@@ -50,7 +50,7 @@ export async function startUpload(
   await pushWhole(uploads, exchange, name, parseDigest(wanted), permit, by);
 }
 
-/** end-4b: one request from nothing to a blob; its session is an implementation matter and ends with it. */
+/** end-4b: pushes a blob in one request, through a session that ends with it. */
 async function pushWhole(
   uploads: Uploads,
   exchange: Exchange,
@@ -106,7 +106,7 @@ export async function putUpload(
   const session = { name, id, owner };
   const wanted = exchange.query.get('digest');
   if (wanted === null)
-    throw new RegistryError('DIGEST_INVALID', 'the digest is missing: PUT …?digest=<digest>');
+    throw new RegistryError('DIGEST_INVALID', 'the digest is missing: send PUT …?digest=<digest>');
   const digest = parseDigest(wanted);
   await orState(uploads, exchange, session, () =>
     exchange.takeBody((intake) =>
@@ -132,15 +132,18 @@ function bodyOf(exchange: Exchange, intake: Intake): UploadBody {
   if (header === undefined) return intake;
   const range = parseContentRange(header);
   if (range === undefined)
-    throw new RegistryError('RANGE_INVALID', `Content-Range is ${quote(header)}, not <first>-<last>`);
+    throw new RegistryError('RANGE_INVALID', `Content-Range must be <first>-<last>, found ${quote(header)}`);
   const length = exchange.header('content-length');
   if (length !== undefined && Number(length) !== range.last - range.first + 1) {
-    throw new RegistryError('RANGE_INVALID', `Content-Range ${quote(header)} is not ${length} bytes`);
+    throw new RegistryError(
+      'RANGE_INVALID',
+      `Content-Range ${quote(header)} does not match the body of ${length} bytes`,
+    );
   }
   return { ...intake, range };
 }
 
-/** A chunk out of order is told where the session stands (R16), so that the client can go on at once. */
+/** Adds the state of the session to a refused chunk's answer (R16), so that the client can continue at once. */
 async function orState<T>(
   uploads: Uploads,
   exchange: Exchange,
@@ -160,7 +163,7 @@ async function orState<T>(
 function sessionHeaders(exchange: Exchange, name: RepositoryName, { id, size }: UploadStatus): Headers {
   return {
     Location: exchange.locationOf(`/v2/${name}/blobs/uploads/${id}`),
-    // Inclusive and without a unit; no bytes at all look like one, as clients want a range of any session.
+    // Inclusive and without a unit; an empty session has 0-0 too, as clients expect a range.
     Range: `0-${Math.max(size - 1, 0)}`,
     'Docker-Upload-UUID': id,
   };

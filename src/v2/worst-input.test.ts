@@ -1,5 +1,5 @@
-// A4: no request holds the event loop, whatever it asks for. Each route gets the worst input that it takes, from somebody whose
-// access token has as many scopes as one may have, each as hard to match as can be.
+// A4: no request blocks the event loop. Each route gets the worst input that it accepts, from a caller whose access token has the
+// maximum number of scopes, each as expensive to match as possible.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -41,16 +41,16 @@ import type { AccountName } from '../oci/name.ts';
 import { fallbackTag } from '../oci/reference.ts';
 import { type Action, rightOf } from './routes.ts';
 
-/** Milliseconds of the main thread: in one turn of the event loop, and in all where a row says nothing else. */
+/** Milliseconds of the main thread: in one turn of the event loop, and in total unless a row has its own limit. */
 const bound = 50;
-/** In all, for what is cut into turns; on a busy machine the same work takes three times as long. */
+/** Milliseconds in total, for work split into turns; on a busy machine the same work takes three times as long. */
 const inTurns = 500;
 
 interface Row {
   readonly what: string;
-  /** Milliseconds in all. */
+  /** Milliseconds in total. */
   readonly total?: typeof inTurns;
-  /** Makes what the request is about. */
+  /** Creates the content of the request. */
   readonly prepare?: () => Promise<unknown>;
   readonly send: () => Promise<{ status: number }>;
   readonly status: number;
@@ -59,22 +59,22 @@ interface Row {
 const limit = 4 << 20;
 const namespace = `mallory/${'a'.repeat(200)}`;
 const app = `${namespace}/app`;
-/** Patterns that nearly match every name of the attacker's. */
+/** Patterns that nearly match every name of the attacker. */
 const hard = Array.from({ length: 99 }, (_, i) => `repository:**/*${'a'.repeat(80 + i)}*b*/*:pull`);
 
 interface Parts {
   readonly database: Database;
-  /** May do everything below `mallory/`, by the last of a hundred scopes. */
+  /** Has all rights below `mallory/`, by the last of a hundred scopes. */
   readonly attacker: Client;
-  /** An administrator whose scopes match nothing that there is. */
+  /** An administrator whose scopes match no repository. */
   readonly searcher: Client;
   readonly http: FastifyInstance;
-  /** Where the attacker is signed in. */
+  /** A browser in which the attacker is signed in. */
   readonly account: TestBrowser;
 }
 
 async function setUp(t: TestContext): Promise<Parts> {
-  // On SQLite, which does its work on this thread; what PostgreSQL does, it does elsewhere.
+  // On SQLite, which works on this thread; PostgreSQL works in its own process.
   const settings = { anonymous: 'none', externalUrl: origin };
   const { app: registry, database } = await testRegistry(t, settings, async () => ({}));
   const password = 'a password of mallory';
@@ -139,7 +139,7 @@ const rowsOf: Record<Action, Rows> = {
 
   getManifest({ attacker }) {
     let digest = '';
-    // A new one each time: the registry keeps what it has read.
+    // A new one each time, as the registry caches.
     const prepare = async () => {
       digest = await pushIndex(attacker, app, { annotations: { a: randomBytes(1 << 20).toString('hex') } });
     };
@@ -166,7 +166,7 @@ const rowsOf: Record<Action, Rows> = {
     let path = '';
     const put = (what: string, document: () => Document | string, more: Partial<Row> = {}): Row => ({
       what,
-      // No two are alike, so that each is stored.
+      // All different, so that each is stored.
       async prepare() {
         bytes = salted(document(), ++salt);
         assert.ok(bytes.length <= limit, `${bytes.length} bytes`);
@@ -255,7 +255,7 @@ const rowsOf: Record<Action, Rows> = {
     { what: 'none', send: () => attacker.delete(`/v2/${app}/blobs/uploads/${unknownUpload}`), status: 404 },
   ],
 
-  // What a blob costs grows with its bytes, which are hashed as they come.
+  // A blob's cost grows with its bytes, which are hashed as they arrive.
   patchUpload({ attacker }) {
     let location = '';
     const prepare = async () => {
@@ -328,7 +328,7 @@ test('no request to the registry API holds the event loop for more than 50 ms', 
   }
 });
 
-/** What is not below `/v2`, by method and path as they are registered. */
+/** Routes outside `/v2`, by registered method and path. */
 const otherRows: Record<string, Rows> = {
   'GET /healthz': ({ attacker }) => [fetched(attacker, '/healthz', 200)],
   'GET /readyz': ({ attacker }) => [fetched(attacker, '/readyz', 200)],
@@ -401,7 +401,7 @@ const otherRows: Record<string, Rows> = {
     return [
       {
         what: '15 kB of passwords that are not normalized',
-        // It waits for two hashes, and what else the process does in that time is counted too.
+        // It waits for two hashes, and other work of the process in that time is counted too.
         total: inTurns,
         send: () => statusOf(account.post('/auth/account/password', fields)),
         status: 400,
@@ -430,7 +430,7 @@ test('no other request holds the event loop for more than 50 ms', async (t) => {
   }
 });
 
-/** `METHOD /path` of each, read off the tree that Fastify prints. */
+/** `METHOD /path` of each route, parsed from the tree that Fastify prints. */
 function registeredRoutes(http: FastifyInstance): string[] {
   const parents: string[] = [];
   return http
@@ -450,7 +450,7 @@ function fetched(client: Client, url: string, status: number): Row {
   return { what: `${url.slice(0, 30)}, ${url.length} bytes`, send: () => client.fetch('GET', url), status };
 }
 
-/** A form of somebody else's page. */
+/** A form sent from a page of another site. */
 function posted({ http }: Parts, url: string, payload: string, status: number): Row {
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
   const send = () => statusOf(http.inject({ method: 'POST', url, headers, payload }));
@@ -465,7 +465,7 @@ async function check(t: TestContext, route: string, { what, total, prepare, send
   await t.test(`${route}: ${what}`, async (t) => {
     const answered = async () => assert.equal((await send()).status, status);
     const turns: number[] = [];
-    // The better of two: the first time, the engine compiles.
+    // The better of two runs: in the first, the engine compiles.
     for (let i = 0; i < 2; i++) {
       await prepare?.();
       turns.push(await longestTurnOf(answered));
@@ -479,7 +479,7 @@ async function check(t: TestContext, route: string, { what, total, prepare, send
   });
 }
 
-/** Pushes an index; its digest. */
+/** Pushes an index; returns its digest. */
 async function pushIndex(
   client: Client,
   repository: string,
@@ -493,14 +493,14 @@ function children(what: string, count: number): Descriptor[] {
   return digestsOf(what, count).map((digest) => ({ mediaType: ociManifest, digest, size: 1 }));
 }
 
-/** Objects that are unlike each other, though their keys are the same few. */
+/** Objects of different shapes, with keys from a small set. */
 function shapes(count: number, keys: number): Document[] {
   return Array.from({ length: count }, (_, i) =>
     Object.fromEntries(Array.from({ length: keys }, (_, k) => [`k${(i * (k + 1)) % 9_973}.${k}`, 1])),
   );
 }
 
-/** A document that is like no other; one that is given as text is the start of an image. */
+/** A unique document; a text is the start of an image. */
 function salted(document: Document | string, salt: number): Buffer {
   if (typeof document !== 'string') return serialize({ ...document, salt });
   const { schemaVersion, mediaType, ...rest } = imageOf(
