@@ -34,7 +34,7 @@ function install(to: string, parts: string[]) {
 }
 
 const RIGHT = {
-  out: 'the configuration is right; no file was read, as there is no berth.yaml and no /etc/berth/berth.yaml\n',
+  out: 'the configuration is valid; no file read: neither berth.yaml nor /etc/berth/berth.yaml exists\n',
   err: '',
   exitCode: 0,
   signal: null,

@@ -1,10 +1,10 @@
 import type { Access } from '../administration/who-may.ts';
 import { table } from './table.ts';
 
-/** Who may do what with one repository. */
+/** The rights of each account on one repository. */
 export function accessTable(access: readonly Access[]): string {
   return table(
-    ['WHO', 'MAY', 'BY'],
+    ['ACCOUNT', 'RIGHTS', 'SOURCE'],
     access.map(({ kind, name, rights, by }) => [
       name === null ? kind : `${kind} ${name}`,
       rights.join(','),

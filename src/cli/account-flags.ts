@@ -5,7 +5,7 @@ import type { Visibility } from '../db/schema.ts';
 export function visibilityOption(): Option {
   return new Option(
     '--default-visibility <visibility>',
-    'What new repositories of the namespace are.',
+    'The visibility of new repositories in the namespace.',
   ).choices(['public', 'private'] satisfies Visibility[]);
 }
 
@@ -17,15 +17,15 @@ export interface DisabledFlags {
 export function withDisabledFlags(command: Command, disabled: string): Command {
   return command
     .addOption(new Option('--disabled', disabled).conflicts('enabled'))
-    .addOption(new Option('--enabled', 'Take that back.'));
+    .addOption(new Option('--enabled', 'Undo --disabled.'));
 }
 
-/** As the rules want it: nothing, where neither flag is given. */
+/** Empty when neither flag is given. */
 export function disabledOf({ disabled, enabled }: DisabledFlags): { disabled?: boolean } {
   return disabled || enabled ? { disabled: disabled === true } : {};
 }
 
-/** Ends a command that was told to change something and not what. */
+/** Ends a command that has no changes to make. */
 export function requireChange(command: Command, changes: object): void {
   if (Object.keys(changes).length === 0)
     command.error('error: nothing to change: give an option (see --help)');

@@ -14,7 +14,7 @@ import { wholeProgram } from './program.ts';
 const issuer = '--issuer https://ci.example.com --audience registry.example.com';
 const terms = `${issuer} --i-know-this-issuer-is-mine --claim repository=acme/app --scope repository:acme/app:pull,push`;
 
-/** What changes something: in this order each can be done. */
+/** Commands that change something, in an order in which each succeeds. */
 const changes: readonly [string, ...AuditAction[]][] = [
   ['user create alice --password-stdin', 'user.create'],
   ['user set alice --admin', 'user.update'],
@@ -50,12 +50,12 @@ const changes: readonly [string, ...AuditAction[]][] = [
   ['user delete bob', 'user.delete'],
 ];
 
-/** What shows something, by the last word of its name. */
+/** The last words of commands that only show something. */
 const shows = /^(list|show|test|identities)$/;
 
 const groups = ['user', 'org', 'team', 'robot', 'token', 'grant', 'repo', 'trust', 'key'];
 
-test('what a command changes is in the audit log, once, by the user of the operating system', async (t) => {
+test('records each change of a command once, with the operating-system user', async (t) => {
   const directory = await temporaryDirectory(t);
   const data = join(directory, 'data');
   await makeRegistry(data);
@@ -88,7 +88,7 @@ test('what a command changes is in the audit log, once, by the user of the opera
   }
 });
 
-test('every command about accounts and access either shows something or is among those', async () => {
+test('every command about accounts and access is in the list of changes or only shows something', async () => {
   const { commands } = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
   const named = commands.filter((command) => groups.includes(command.name()));
   assert.equal(named.length, groups.length);
@@ -101,7 +101,7 @@ test('every command about accounts and access either shows something or is among
   assert.deepEqual(new Set(tried), new Set(changing));
 });
 
-test('a command that is refused or changes nothing is not in the audit log', async (t) => {
+test('records neither a refused command nor one that changes nothing', async (t) => {
   const directory = await temporaryDirectory(t);
   const data = join(directory, 'data');
   await makeRegistry(data);
@@ -112,7 +112,7 @@ test('a command that is refused or changes nothing is not in the audit log', asy
   assert.equal((await berth('audit', 'export', '--data', data)).out, '');
 });
 
-test('a command whose change cannot be recorded changes nothing', async (t) => {
+test('changes nothing when the change cannot be recorded', async (t) => {
   const data = join(await temporaryDirectory(t), 'data');
   await makeRegistry(data);
   assert.equal((await berth('user', 'create', 'bob', '--no-password', '--data', data)).exitCode, 0);

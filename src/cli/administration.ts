@@ -1,4 +1,4 @@
-// What the commands have in common that change or show who may do what.
+// The common parts of commands that change or show accounts and rights.
 import { type Command, Option } from 'commander';
 import { type ActingDatabase, actAs } from '../administration/change.ts';
 import type { Config } from '../config/schema.ts';
@@ -8,9 +8,9 @@ import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting, openForAdministration } from './existing.ts';
 
-/** What a command has to say. */
+/** The output of a command. */
 export interface Answer {
-  /** For people; with the line's end. */
+  /** For people; ends with a newline. */
   readonly text: string;
   /** For scripts, with `--json`. */
   readonly json: unknown;
@@ -20,9 +20,9 @@ export function withAdministrationFlags(command: Command): Command {
   return withRegistryFlags(command).option('--json', 'Print JSON.');
 }
 
-const create = new Option('--create', 'Make the registry first, where there is none yet.');
+const create = new Option('--create', 'Create the registry first if it does not exist.');
 
-/** For what may come before the first `berth serve`. */
+/** For commands that may run before the first `berth serve`. */
 export function withCreateFlag(command: Command): Command {
   return command.addOption(create);
 }
@@ -31,10 +31,10 @@ export function withExamples(command: Command, ...examples: readonly string[]): 
   return command.addHelpText('after', ['', 'Examples:', ...examples.map((line) => `  ${line}`)].join('\n'));
 }
 
-/** What of the registry those commands see that change nothing. */
+/** The parts of the registry for commands that change nothing. */
 export type Readable = Pick<Inspection, 'read' | 'clock'>;
 
-/** Opens the registry of the command's configuration, whether somebody serves it or not, looks at it, prints and closes. */
+/** Opens the registry of the command's configuration, which may be running, prints what `look` returns, and closes it. */
 export async function consult(
   command: Command,
   context: Context,

@@ -1,4 +1,4 @@
-// The audit log as a table for people.
+// Formats the audit log as a table.
 import type { AuditEntry } from '../db/audit-events.ts';
 import { showTime, table } from './table.ts';
 
@@ -8,7 +8,7 @@ export function auditTable(events: readonly AuditEntry[]): string {
   return table(headings, events.map(rowOf));
 }
 
-/** The cells of an event; what it does not have is a dash. */
+/** The cells of an event; a missing value is a dash. */
 function rowOf(row: AuditEntry): string[] {
   const detail: Record<string, unknown> = row.detail === null ? {} : JSON.parse(row.detail);
   return [
@@ -28,19 +28,19 @@ function resultOf({ allowed, status, error }: AuditEntry, { count }: Record<stri
   return count === undefined ? reason : `${reason}, ${count} times`;
 }
 
-/** The repository with the tag, or else the digest, as image names have them. */
+/** The repository with the tag or else the digest, in the form of an image name. */
 function imageOf({ repository, tag, digest }: AuditEntry): string {
   const version = tag !== null ? `:${tag}` : digest !== null ? `@${digest.slice(0, shortDigest)}` : '';
   return `${repository ?? ''}${version}`;
 }
 
-/** Characters that tell the digests of a registry apart for people: the algorithm and 12 digits. */
+/** The length of a short digest: the algorithm and 12 digits. */
 const shortDigest = 'sha256:'.length + 12;
 
-/** The fields of `detail` that say what was changed, in the order in which they are shown. */
+/** The fields of `detail` that name the changed objects, in display order. */
 const changeable = ['organisation', 'trust', 'pattern', 'team', 'token', 'key', 'robot', 'user', 'users'];
 
-/** What a change of accounts and rights was made to. */
+/** The accounts and rights that were changed. */
 function accountsIn(detail: Record<string, unknown>): string {
   return changeable
     .filter((field) => detail[field] !== undefined)

@@ -28,7 +28,7 @@ async function exported(data: string, ...flags: string[]): Promise<Record<string
     .map((line) => JSON.parse(line));
 }
 
-test('an event is printed with the fields that it has, in words that scripts know from elsewhere', async (t) => {
+test('prints an event with its fields, under the names of the API', async (t) => {
   const full = {
     ...event,
     action: 'manifest.push',
@@ -93,7 +93,7 @@ test('an id tells a change from an event, and both are one list in the order of 
   );
 });
 
-test('more events than fit in a page are all printed, in their order', async (t) => {
+test('prints all events of several pages, in order', async (t) => {
   const data = await registryWith(
     t,
     Array.from({ length: 2_000 }, (_, i) => ({ ...event, at: i, tag: `t${i}` })),
@@ -105,7 +105,7 @@ test('more events than fit in a page are all printed, in their order', async (t)
   );
 });
 
-test('flags choose by time, repository, actor, action and outcome', async (t) => {
+test('flags filter by time, repository, actor, action and outcome', async (t) => {
   const at = (text: string) => Date.parse(text);
   const data = await registryWith(t, [
     { ...event, tag: '0', at: at('2026-01-30T23:59:59.999Z') },
@@ -132,7 +132,7 @@ test('flags choose by time, repository, actor, action and outcome', async (t) =>
   }
 });
 
-test('the latest events are a table, which the same flags choose from', async (t) => {
+test('prints the latest events as a table, with the same filters', async (t) => {
   const tagged = { ...event, action: 'manifest.push', repository: 'acme/app', tag: 'v1', status: 201 };
   const data = await registryWith(t, [
     { ...event, at: event.at - 2000 },
@@ -157,7 +157,7 @@ test('the latest events are a table, which the same flags choose from', async (t
   assert.equal((await listed('--refused', '--since', '2026-01-31')).length, 2);
 });
 
-test('a change shows what it was made to, and repeated refusals how many they are', async (t) => {
+test('the table shows the object of a change and the number of repeated refusals', async (t) => {
   const data = await temporaryDirectory(t);
   const run = async (...args: string[]) => {
     const { exitCode, err } = await berth(...args, '--data', data);
@@ -205,22 +205,22 @@ for (const [flags, wrong] of [
   ['--since yesterday', /'--since <time>' argument 'yesterday' is invalid\. Allowed: a duration ago/],
   ['--until 2026-01-31T12:00', /'2026-01-31T12:00' is invalid\. Allowed: .* or 2026-01-31T12:00:00Z\.$/m],
   ['--since 2026-02-31T00:00:61Z', /is invalid/],
-  ['--repository ACME', /'ACME' is invalid\. Allowed: the name of a repository, such as acme\/app\./],
+  ['--repository ACME', /'ACME' is invalid\. Allowed: a repository name, such as acme\/app\./],
   ['--action push', /'push' is invalid\. Allowed: login, manifest\.push, /],
 ] as const) {
-  test(`refused, with what is allowed: ${flags}`, async () => {
+  test(`refuses ${flags} and prints the allowed values`, async () => {
     const { exitCode, out, err } = await berth('audit', 'export', ...flags.split(' '));
     assert.deepEqual([exitCode, out], [2, '']);
     assert.match(err, wrong);
   });
 }
 
-test('there is nothing to export where there is no registry, and none is made', async (t) => {
+test('fails without a registry, and creates none', async (t) => {
   const data = await temporaryDirectory(t);
   const { exitCode, err } = await berth('audit', 'export', '--data', data);
   assert.deepEqual(
     [exitCode, err],
-    [1, `berth: there is no registry in ${data}: \`berth serve\` makes one, or says what became of it\n`],
+    [1, `berth: no registry in ${data}: check the configuration, or create one with \`berth serve\`\n`],
   );
 });
 

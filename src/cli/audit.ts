@@ -31,7 +31,9 @@ export function auditCommand(command: Command, context: Context): void {
     .description(
       'Print the latest events as a table, oldest first; the registry may be running. `berth audit` alone does the same.',
     )
-    .addOption(new Option('--limit <number>', 'Print so many events at most.').argParser(asLimit).default(50))
+    .addOption(
+      new Option('--limit <number>', 'Print at most this many events.').argParser(asLimit).default(50),
+    )
     .action(async ({ limit, ...options }: ListOptions, command: Command) => {
       const { listLatestAuditEntries } = await import('../db/audit-events.ts');
       await using opened = new AsyncDisposableStack();
@@ -72,22 +74,22 @@ export function auditCommand(command: Command, context: Context): void {
 
 function withFilters(command: Command): Command {
   return withRegistryFlags(command)
-    .addOption(new Option('--since <time>', `Only events from then on: ${timeForms}.`).argParser(asTime))
+    .addOption(new Option('--since <time>', `Only events since then: ${timeForms}.`).argParser(asTime))
     .addOption(new Option('--until <time>', 'Only events before then.').argParser(asTime))
     .addOption(new Option('--repository <name>', 'Only events of this repository.').argParser(asRepository))
     .option(
       '--user <name>',
-      'Only what this user, robot or job did: by its name at the time, or by its id, such as user:7.',
+      'Only events of this user, robot or job: its name at the time, or its id, such as user:7.',
     )
-    .addOption(new Option('--action <action>', 'Only events of this kind.').argParser(asAction))
-    .option('--refused', 'Only what was refused.');
+    .addOption(new Option('--action <action>', 'Only events with this action.').argParser(asAction))
+    .option('--refused', 'Only refused events.');
 }
 
 function filterOf({ refused, since, until, repository, user, action }: FilterOptions): AuditFilter {
   return { since, until, repository, actor: user, action, ...(refused && { allowed: false }) };
 }
 
-/** An event as other programs get it, without the fields that it does not have. */
+/** An entry as JSON for other programs, without missing fields. */
 function printed({ source, id, at, action, allowed, actor, credential, detail, ...row }: AuditEntry) {
   const { actor_name, address, client, repository, tag, digest, old_digest, status, error, request_id } = row;
   const known = Object.entries({
@@ -123,8 +125,7 @@ function asTime(text: string): number {
 
 function asRepository(text: string): string {
   const name = asName(text);
-  if (name === undefined)
-    throw new InvalidArgumentError('Allowed: the name of a repository, such as acme/app.');
+  if (name === undefined) throw new InvalidArgumentError('Allowed: a repository name, such as acme/app.');
   return name;
 }
 

@@ -5,23 +5,23 @@ import { type Config, configSchema } from '../config/schema.ts';
 import { settingsOf } from '../config/settings.ts';
 import type { Context } from './context.ts';
 
-/** The common settings, which the loader checks: a mistake reads the same wherever it was made. */
+/** The flags of common settings. The loader checks their values, so errors are the same as for the file. */
 const options = settingsOf(configSchema).settings.flatMap(({ key, flag, description }) =>
   flag ? [{ key, option: new Option(flag, description) }] : [],
 );
 
 const file = new Option('--config <file>', 'The YAML file with the settings.');
 
-/** For a command that serves or shows the configuration: its help has every flag of it. */
+/** For commands that serve the registry or show its configuration: the help lists every flag. */
 export function withConfigFlags(command: Command): Command {
   return addTo(command, () => true);
 }
 
-/** For a command about a registry: the same flags, of which its help has those that say where the registry is. */
+/** For commands about a registry: accepts every flag, but the help lists only those that locate the registry. */
 export function withRegistryFlags(command: Command): Command {
   return addTo(command, (option) => option === file || option.long === '--data').addHelpText(
     'after',
-    '\nThe other flags of `berth serve` are taken too, so that both can be given the same.',
+    '\nThe other flags of `berth serve` are accepted too, so both can be called with the same flags.',
   );
 }
 
@@ -35,7 +35,7 @@ function addTo(command: Command, isShown: (option: Option) => boolean): Command 
   });
 }
 
-/** In a command's help the flags that it shares with the others come last, below a heading of their own. */
+/** In a command's help the shared flags come last, below their own heading. */
 const ownFlagsFirst: Help['groupItems'] = (_declared, shown, groupOf) => {
   const shared = shown.filter((item) => item instanceof Option && isConfigFlag(item));
   const own = shown.filter((item) => !shared.includes(item));
@@ -48,7 +48,7 @@ export function isConfigFlag(option: Option): boolean {
   return option === file || options.some((one) => one.option === option);
 }
 
-/** The configuration that a command was given; throws `ConfigError`. */
+/** Loads the configuration from a command's flags and environment. @throws ConfigError */
 export function configOf(command: Command, { env }: Context): Loaded<Config> {
   const values = command.opts<Record<string, string>>();
   const flags: Record<string, string> = {};

@@ -23,18 +23,18 @@ async function berth(argv: string[], env: Record<string, string> = {}) {
   return { exitCode: await run(argv, context), out: out.join(''), err: err.join('') };
 }
 
-test('check says that a right configuration is right, and which file it has read', async () => {
+test('check accepts a valid configuration, and names the file it has read', async () => {
   writeFileSync(file, 'workers: 2');
-  const right = (read: string) => ({ exitCode: 0, out: `the configuration is right; ${read}\n`, err: '' });
+  const right = (read: string) => ({ exitCode: 0, out: `the configuration is valid; ${read}\n`, err: '' });
   assert.deepEqual(await berth(['config', 'check', '--config', file]), right(`read ${file}`));
   assert.deepEqual(await berth(['config', 'check'], { BERTH_CONFIG: file }), right(`read ${file}`));
   assert.deepEqual(
     await berth(['config', 'check']),
-    right('no file was read, as there is no berth.yaml and no /etc/berth/berth.yaml'),
+    right('no file read: neither berth.yaml nor /etc/berth/berth.yaml exists'),
   );
 });
 
-test('check names every mistake on standard error and exits 2', async () => {
+test('check prints every mistake on standard error and exits 2', async () => {
   writeFileSync(file, 'log:\n  level: loud\nuplods: {}\n');
   assert.deepEqual(await berth(['config', 'check', '--config', file, '--log-format', 'xml']), {
     exitCode: 2,
@@ -47,7 +47,7 @@ test('check names every mistake on standard error and exits 2', async () => {
   });
 });
 
-test('serve refuses a wrong configuration in the same words, before it starts anything', async () => {
+test('serve refuses an invalid configuration with the same message, before it starts anything', async () => {
   const check = await berth(['config', 'check', '--listen', '5000']);
   assert.equal(check.exitCode, 2);
   assert.match(check.err, /--listen: listen is "5000"/);
@@ -87,7 +87,7 @@ test('show prints YAML with the origin of each value', async () => {
   assert.match(out, /^ {2}level: warn # BERTH_LOG_LEVEL$/m);
 });
 
-test('the reference and the JSON schema are printed as they are kept in the documentation', async () => {
+test('the reference and the JSON schema match the documentation', async () => {
   assert.equal((await berth(['config', 'reference'])).out, referencePage(configSchema));
   assert.equal((await berth(['config', 'schema'])).out, jsonSchema(configSchema));
 });
@@ -99,14 +99,14 @@ for (const [argv, expected] of [
   [['serve', 'now'], /too many arguments/],
   [[], /Usage: berth/],
 ] as const) {
-  test(`berth ${argv.join(' ')} is a mistake on the command line: exit code 2`, async () => {
+  test(`berth ${argv.join(' ')} exits with code 2`, async () => {
     const { exitCode, out, err } = await berth([...argv]);
     assert.match(err, expected);
     assert.deepEqual({ exitCode, out }, { exitCode: 2, out: '' });
   });
 }
 
-test("a command's own flags come first in its help, and those of the configuration below their heading", async () => {
+test("the help lists a command's own flags first, and configuration flags below their heading", async () => {
   const { out } = await berth(['config', 'show', '--help']);
   const [own = '', shared = ''] = out.split('\nConfiguration:\n');
   assert.match(own, /\nOptions:\n {2}--json .*\n {2}-h, --help /);
@@ -116,7 +116,7 @@ test("a command's own flags come first in its help, and those of the configurati
   assert.doesNotMatch((await berth(['config', '--help'])).out, /Configuration:/);
 });
 
-test('the help of a command about a registry has no flags of the server, which it takes all the same', async () => {
+test('the help of a command about a registry omits flags of the server, which it accepts', async () => {
   const { commands } = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
   let seen = 0;
   for (const { words, command } of commands.flatMap((one) => leavesOf(one))) {
@@ -130,7 +130,7 @@ test('the help of a command about a registry has no flags of the server, which i
   assert.ok(seen > 40);
 });
 
-test('help and version are no failures', async () => {
+test('help and version exit with code 0', async () => {
   const help = await berth(['serve', '--help']);
   assert.match(help.out, /--allow-anonymous <none\|public\|pull\|push>/);
   assert.equal(help.exitCode, 0);

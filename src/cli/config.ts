@@ -1,4 +1,4 @@
-// berth config: looks at the configuration without starting anything.
+// berth config: checks and prints the configuration without starting anything.
 import type { Command } from 'commander';
 import { defaultFiles } from '../config/load.ts';
 import { jsonSchema, referencePage } from '../config/reference.ts';
@@ -9,19 +9,17 @@ import type { Context } from './context.ts';
 
 export function configCommand(config: Command, context: Context): void {
   withConfigFlags(config.command('check'))
-    .description('Say what is wrong with the configuration; exit code 2 if anything is.')
+    .description('Check the configuration; exit code 2 if it has errors.')
     .action((_options, command: Command) => {
       const { file } = configOf(command, context);
       const read =
-        file === undefined
-          ? `no file was read, as there is no ${defaultFiles.join(' and no ')}`
-          : `read ${file}`;
-      context.out(`the configuration is right; ${read}\n`);
+        file === undefined ? `no file read: neither ${defaultFiles.join(' nor ')} exists` : `read ${file}`;
+      context.out(`the configuration is valid; ${read}\n`);
     });
 
   withConfigFlags(config.command('show'))
     .description('Print the configuration in force and where each value comes from; secrets are hidden.')
-    .option('--json', 'Print it as JSON, the values alone.')
+    .option('--json', 'Print only the values, as JSON.')
     .action(({ json }: { json?: boolean }, command: Command) => {
       const loaded = configOf(command, context);
       context.out(

@@ -1,4 +1,4 @@
-// What a command gets from the process that runs it.
+// The parts of the process that a command uses.
 import type { Environment } from '../config/environment.ts';
 
 export interface Context {
@@ -7,8 +7,8 @@ export interface Context {
   out(text: string): void;
   /** Writes to standard error. */
   err(text: string): void;
-  /** Standard input, which only some commands read. */
+  /** Standard input. */
   readonly input?: AsyncIterable<Uint8Array>;
-  /** Standard error is a terminal, where a line can take the place of another. */
+  /** Standard error is a terminal, where a line can be overwritten. */
   readonly terminal?: boolean;
 }

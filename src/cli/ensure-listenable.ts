@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import type { ListenAddress } from '../config/address.ts';
 
 /**
- * Listens on each address for a moment, so that one that cannot be had is told before a directory or a database is made.
+ * Listens on each address briefly, to report an unusable one before a directory or database is created.
  *
  * @throws as a server's own `listen` does
  */

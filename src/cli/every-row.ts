@@ -1,6 +1,6 @@
 const pageSize = 500;
 
-/** All rows of a list that is read page by page, by name. */
+/** Reads all rows of a list, page by page in order of names. */
 export async function everyRow<T extends { readonly name: string }>(
   page: (after: string, limit: number) => Promise<readonly T[]>,
 ): Promise<T[]> {

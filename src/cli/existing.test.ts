@@ -24,13 +24,13 @@ async function berth(args: readonly string[]) {
 }
 
 const whole = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
-/** What makes a registry, or looks at none. */
+/** Commands that create a registry or open none. */
 const others = /^(serve|config|reference)\b/;
 const aboutOne = leavesOf(whole)
   .map(({ words, command }) => ({ name: words.slice(1).join(' '), command }))
   .filter(({ name }) => !others.test(name));
 
-/** Values for what a command cannot do without, so that it comes as far as its registry. */
+/** Values for required arguments, so that each command tries to open its registry. */
 const values: Readonly<Record<string, string>> = {
   '--role': 'read',
   '--visibility': 'public',
@@ -69,7 +69,7 @@ function argvOf(name: string, command: Command, { file, to }: { file: string; to
   return [...name.split(' '), ...args, ...required, ...migrating, ...(extra[name]?.split(' ') ?? [])];
 }
 
-test('no command makes a registry where there is none: each names the place, and refuses', async (t) => {
+test('no command creates a missing registry: each names the place and refuses', async (t) => {
   const folder = await temporaryDirectory(t);
   const file = join(folder, 'htpasswd');
   const to = join(folder, 'new.yaml');
@@ -88,7 +88,7 @@ test('no command makes a registry where there is none: each names the place, and
         out: '',
         err:
           `registry: ${typo} (SQLite)\n` +
-          `berth: there is no registry in ${typo}: \`berth serve\` makes one, or says what became of it${offers ? ', and so does --create here' : ''}\n`,
+          `berth: no registry in ${typo}: check the configuration, or create one with \`berth serve\`${offers ? ', or repeat this command with --create' : ''}\n`,
       },
       name,
     );
@@ -96,7 +96,7 @@ test('no command makes a registry where there is none: each names the place, and
   }
 });
 
-test('in an empty PostgreSQL database too', async (t) => {
+test('a command refuses an empty PostgreSQL database', async (t) => {
   if (!needs(t, 'postgres')) return;
   const config = join(await temporaryDirectory(t), 'berth.yaml');
   const url = await openTestPostgres(t);
@@ -107,12 +107,12 @@ test('in an empty PostgreSQL database too', async (t) => {
   assert.deepEqual([exitCode, out], [1, '']);
   assert.equal(
     err,
-    `registry: ${place} (PostgreSQL), as ${config} says\nberth: there is no registry in ${place}: \`berth serve\` makes one, or says what became of it\n`,
+    `registry: ${place} (PostgreSQL), from ${config}\nberth: no registry in ${place}: check the configuration, or create one with \`berth serve\`\n`,
   );
   if (password !== '') assert.ok(!err.includes(password));
 });
 
-test('with --create the first user, organisation or htpasswd file comes before the first start', async (t) => {
+test('--create creates the registry with its first users or organisation before the first start', async (t) => {
   const offering = aboutOne.filter(({ command }) => command.options.some(({ long }) => long === '--create'));
   assert.deepEqual(
     offering.map(({ name }) => name),
@@ -130,7 +130,7 @@ test('with --create the first user, organisation or htpasswd file comes before t
   }
 });
 
-test('what a script reads on standard output has nothing about the place', async (t) => {
+test('the name of the registry is not on standard output', async (t) => {
   const data = await temporaryDirectory(t);
   await makeRegistry(data);
   const { out, err } = await berth(['user', 'list', '--json', '--data', data]);
@@ -138,6 +138,6 @@ test('what a script reads on standard output has nothing about the place', async
   assert.equal(err, `registry: ${data} (SQLite)\n`);
 });
 
-test('all that takes the configuration flags is about a registry, or is looked over here', () => {
+test('every command about a registry has the configuration flags', () => {
   for (const { name, command } of aboutOne) assert.ok(command.options.some(isConfigFlag), name);
 });

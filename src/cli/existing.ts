@@ -1,4 +1,4 @@
-// The registry that a command is about.
+// Opens the registry of a command's configuration.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Loaded } from '../config/load.ts';
 import { registryPlace } from '../config/places.ts';
@@ -13,7 +13,7 @@ type Place = Pick<Config, 'database' | 'data'>;
 type Chosen = Pick<Loaded<Config>, 'config' | 'file'>;
 
 /**
- * Opens the registry of a configuration to look at it and change nothing, and says on standard error which one it is.
+ * Opens the registry of a configuration read-only, and prints on standard error which one it is.
  *
  * @throws Failure when there is none | SchemaMismatch | UnfitDatabase
  */
@@ -25,7 +25,7 @@ export async function inspectExisting(chosen: Chosen, context: Context): Promise
 }
 
 /**
- * The same to change it, perhaps beside those who serve it; so never its schema, which may be another version's.
+ * Opens it to change it, perhaps beside running servers; so never migrates the schema, which may be another version's.
  *
  * @throws Failure when there is none | SchemaMismatch | UnfitDatabase
  */
@@ -35,9 +35,9 @@ export async function openExisting(chosen: Chosen, context: Context): Promise<Da
 }
 
 /**
- * The same to change who may do what. Takes no write while the registry is read-only.
+ * Opens it to change accounts and rights. Refuses writes while the registry is read-only.
  *
- * @param create makes a registry where there is none, as the first start does; absent where a command does not offer it
+ * @param create creates a missing registry, as the first start does; absent if the command has no --create
  * @throws Failure when there is none | SchemaMismatch | UnfitDatabase | UnfinishedCopy | ForeignRegistry | StoreMismatch
  */
 export async function openForAdministration(
@@ -51,7 +51,9 @@ export async function openForAdministration(
   await inspection?.close();
   if (inspection === undefined) {
     if (!create)
-      throw new Failure(`${noRegistry(config)}${create === undefined ? '' : ', and so does --create here'}`);
+      throw new Failure(
+        `${noRegistry(config)}${create === undefined ? '' : ', or repeat this command with --create'}`,
+      );
     if (!databaseExists(config)) await prepareStore(config);
   }
   const { refuseUnfinishedCopy } = await import('../db/properties.ts');
@@ -66,10 +68,10 @@ export async function openForAdministration(
   }
 }
 
-/** Milliseconds in which a first start elsewhere has made its schema, step by step. */
+/** Milliseconds to wait for a first start elsewhere that is creating the schema. */
 const madeWithin = 2_000;
 
-/** Nothing where there is no registry. */
+/** `undefined` when there is no registry. */
 async function inspect(config: Place): Promise<Inspection | undefined> {
   if (!databaseExists(config)) return undefined;
   for (const began = performance.now(); ; await delay(50)) {
@@ -82,7 +84,7 @@ async function inspect(config: Place): Promise<Inspection | undefined> {
   }
 }
 
-/** The store's folders come before the database; what is in them already may be another registry's, or lack its database. */
+/** Creates the store's folders before the database. Existing ones may belong to another registry, or lack their database. */
 async function prepareStore(config: Config): Promise<void> {
   const store = await openStore(config);
   try {
@@ -94,10 +96,10 @@ async function prepareStore(config: Config): Promise<void> {
 
 function sayWhich({ config, file }: Chosen, context: Context): void {
   const kind = config.database.url === undefined ? 'SQLite' : 'PostgreSQL';
-  const settings = file === undefined ? '' : `, as ${file} says`;
+  const settings = file === undefined ? '' : `, from ${file}`;
   context.err(`registry: ${registryPlace(config)} (${kind})${settings}\n`);
 }
 
 function noRegistry(config: Place): string {
-  return `there is no registry in ${registryPlace(config)}: \`berth serve\` makes one, or says what became of it`;
+  return `no registry in ${registryPlace(config)}: check the configuration, or create one with \`berth serve\``;
 }

@@ -21,12 +21,12 @@ for (const [what, parts, line] of [
   ['an empty line', ['\nsecret'], ''],
   ['nothing', [], ''],
 ] as const) {
-  test(`of ${what}, all but the end is read`, async () => {
+  test(`${what} is read without its end`, async () => {
     assert.equal(await readFirstLine({ ...context, input: given(...parts) }), line);
   });
 }
 
-test('what comes after the first line is not waited for', async () => {
+test('does not wait for input after the first line', async () => {
   async function* endless(): AsyncGenerator<Uint8Array> {
     yield Buffer.from('secret\n');
     throw new Error('read on');
@@ -38,13 +38,13 @@ test('a command without standard input reads an empty line', async () => {
   assert.equal(await readFirstLine(context), '');
 });
 
-test('a line that does not end is not read for ever', async () => {
+test('stops reading a line that is too long', async () => {
   async function* endless(): AsyncGenerator<Uint8Array> {
     for (;;) yield Buffer.alloc(1 << 14, 'a');
   }
   await assert.rejects(readFirstLine({ ...context, input: endless() }), Failure);
 });
 
-test('what is not UTF-8 is no line', async () => {
+test('refuses a line that is not UTF-8', async () => {
   await assert.rejects(readFirstLine({ ...context, input: given(Buffer.from([0xff, 0x0a])) }), Failure);
 });

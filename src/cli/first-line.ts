@@ -5,7 +5,7 @@ import type { Context } from './context.ts';
 const limit = 64 << 10;
 
 /**
- * The first line of standard input, without its end: a secret on the command line could be read by every user of the machine.
+ * Reads the first line of standard input, without its end. Other users of the machine can read secrets in arguments.
  *
  * @throws Failure
  */

@@ -1,4 +1,4 @@
-// berth fsck: compares everything that is stored with what was promised.
+// berth fsck: checks the database against the blob store.
 import type { Command } from 'commander';
 import type { Loaded } from '../config/load.ts';
 import { placesOf, registryPlace } from '../config/places.ts';
@@ -25,16 +25,15 @@ export function fsckCommand(command: Command, context: Context): void {
     .option('--json', 'Print one JSON object a line: findings, then the summary.')
     .option(
       '--repair',
-      'Instead, say how to bring a database and a blob store together of which one is an older copy; changes nothing.',
+      'Instead, print how to make a database and a blob store agree if one is an older copy; changes nothing.',
     )
-    .option('--yes', 'With --repair: do it.')
+    .option('--yes', 'With --repair: make the changes.')
     .action(async ({ readData = false, json = false, ...options }: Options, command: Command) => {
       const chosen = configOf(command, context);
       const { config } = chosen;
       if (options.repair) return repairOf(chosen, context, options.yes === true);
-      if (options.yes)
-        throw new Failure('--yes says that --repair may change the registry; alone it means nothing');
-      // Here, not above: the other commands need none of it.
+      if (options.yes) throw new Failure('--yes needs --repair');
+      // Imported here, as --repair does not need it.
       const { openStore } = await import('../open.ts');
       const { fsck } = await import('../core/fsck.ts');
 
@@ -79,7 +78,7 @@ async function repairOf(chosen: Loaded<Config>, context: Context, change: boolea
   const { before, parked, moved } = repaired;
   context.out(`${describeRepair(repaired, change)}\n`);
   if (change || (before.relation === 'agree' && parked + moved === 0)) return;
-  throw new Failure('nothing was changed; add --yes to do it');
+  throw new Failure('nothing was changed; add --yes to make the changes');
 }
 
 function describeRepair({ before, parked, bytes, moved }: Repaired, done: boolean): string {
@@ -90,11 +89,11 @@ function describeRepair({ before, parked, bytes, moved }: Repaired, done: boolea
   const lines = [
     relation === 'agree'
       ? 'the database and the blob store agree'
-      : `${relation}: the database's epoch is ${epoch}, the blob store's ${marker?.epoch ?? 'not known'}; ${raise} both to one`,
-    `${plural(parked, 'blob')} (${printBytes(bytes)}) that the database does not know, ${record} as no repository's and kept for deletes.keepUnknownFor`,
+      : `${relation}: the database's epoch is ${epoch}, the blob store's ${marker?.epoch ?? 'unknown'}; ${raise} both to one`,
+    `${plural(parked, 'blob')} (${printBytes(bytes)}) unknown to the database, ${record} as parked for deletes.keepUnknownFor`,
   ];
   if (moved > 0)
-    lines.push(`${plural(moved, 'blob')} with newer bytes than the database knows, ${moves} to these`);
+    lines.push(`${plural(moved, 'blob')} with newer bytes than the database records, ${moves} to them`);
   return lines.join('\n');
 }
 

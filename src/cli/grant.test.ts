@@ -20,7 +20,7 @@ async function registry(t: TestContext) {
   return run;
 }
 
-test('grants are made, changed, listed and taken back', async (t) => {
+test('grants are created, changed, listed and removed', async (t) => {
   const berth = await registry(t);
   for (const [args, out] of [
     ['set acme/** --user alice --role write', 'user alice has write on acme/**\n'],
@@ -56,7 +56,7 @@ test('grants are made, changed, listed and taken back', async (t) => {
   });
 });
 
-test('what somebody may do is said for one repository, however they come to it', async (t) => {
+test('lists the rights on one repository from every source', async (t) => {
   const berth = await registry(t);
   await berth('org', 'member', 'add', 'acme', 'alice', '--role', 'write');
   await berth('grant', 'set', 'acme/*', '--robot', 'acme+ci', '--role', 'read');
@@ -80,7 +80,7 @@ test('what somebody may do is said for one repository, however they come to it',
   assert.equal((await who('acme/app')).at(-1), 'everyone null: pull by its being public');
 });
 
-test('a grant that nothing can match is made, with a warning', async (t) => {
+test('a grant whose pattern matches nothing is created with a warning', async (t) => {
   const berth = await registry(t);
   const warningOf = async (pattern: string) =>
     (await berth('grant', 'set', pattern, '--user', 'alice', '--role', 'read')).err;
@@ -95,7 +95,7 @@ test('a grant that nothing can match is made, with a warning', async (t) => {
 });
 
 for (const [args, exitCode, err] of [
-  ['set acme/app --role read', 2, /^error: say who, with --user or --team or --robot\n$/],
+  ['set acme/app --role read', 2, /^error: missing option: --user or --team or --robot\n$/],
   ['set acme/app --user alice', 2, /required option '--role <role>' not specified/],
   ['set acme/app --user alice --role owner', 2, /Allowed choices are read, write, maintain, admin/],
   ['set acme/app --user alice --robot acme+ci --role read', 2, /cannot be used with/],

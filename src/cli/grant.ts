@@ -1,4 +1,4 @@
-// berth grant: who may do what with which repositories.
+// berth grant: gives accounts and teams roles on repositories.
 import { Argument, Command, Option } from 'commander';
 import type { GrantRow } from '../db/grants.ts';
 import type { Role } from '../db/schema.ts';
@@ -12,7 +12,7 @@ const grantees = ['user', 'team', 'robot'] as const;
 
 const pattern = new Argument(
   '<pattern>',
-  'A repository, or a pattern: * is any part of one component, ** is any components, as in acme/web-* and acme/**.',
+  'A repository or a pattern: * matches any part of one component, ** any components, as in acme/web-* and acme/**.',
 );
 
 export function grantCommand(grant: Command, context: Context): void {
@@ -24,13 +24,13 @@ export function grantCommand(grant: Command, context: Context): void {
 function setCommand(context: Context): Command {
   const command = withSubjectFlags(withAdministrationFlags(new Command('set')), {
     user: 'The user to give the role to.',
-    team: 'The team to give it to: all of its members have it.',
-    robot: 'The robot to give it to.',
+    team: 'The team to give the role to; all of its members get it.',
+    robot: 'The robot to give the role to.',
   })
-    .description('Give a role on repositories, in place of the one given by the same pattern.')
+    .description('Give a role on repositories; replaces the grant with the same pattern.')
     .addArgument(pattern)
     .addOption(
-      new Option('--role <role>', 'What they may do.')
+      new Option('--role <role>', 'The role.')
         .choices(['read', 'write', 'maintain', 'admin'] satisfies Role[])
         .makeOptionMandatory(),
     )
@@ -58,10 +58,10 @@ function setCommand(context: Context): Command {
 function removeCommand(context: Context): Command {
   const command = withSubjectFlags(withAdministrationFlags(new Command('remove')), {
     user: 'The user who has the grant.',
-    team: 'The team that has it.',
-    robot: 'The robot that has it.',
+    team: 'The team that has the grant.',
+    robot: 'The robot that has the grant.',
   })
-    .description('Take a grant back, by the pattern that it was made with.')
+    .description('Remove a grant, given its pattern.')
     .addArgument(pattern)
     .action(async (pattern: string, _flags, command: Command) => {
       const { removeGrant } = await import('../administration/grants.ts');
@@ -70,7 +70,7 @@ function removeCommand(context: Context): Command {
         await removeGrant(database, pattern, grantee);
         const { kind, name } = grantee;
         return {
-          text: `${kind} ${name} has no grant for ${pattern} any more\n`,
+          text: `removed the grant of ${kind} ${name} on ${pattern}\n`,
           json: { pattern, kind, name, removed: true },
         };
       });
@@ -80,15 +80,15 @@ function removeCommand(context: Context): Command {
 
 function listCommand(context: Context): Command {
   const command = withSubjectFlags(withAdministrationFlags(new Command('list')), {
-    user: 'Only those made to this user.',
-    team: 'Only those made to this team.',
-    robot: 'Only those made to this robot.',
+    user: 'Only grants of this user.',
+    team: 'Only grants of this team.',
+    robot: 'Only grants of this robot.',
   })
-    .description('List the grants, or say who may do what with one repository.')
+    .description('List the grants, or the rights of all accounts on one repository.')
     .addOption(
       new Option(
         '--repository <name>',
-        'Who may do what there, by grant or otherwise; accounts that are disabled are listed too.',
+        'List the rights on this repository, from grants or otherwise; includes disabled accounts.',
       ).conflicts([...grantees]),
     )
     .action(async ({ repository }: { repository?: string }, command: Command) => {
@@ -102,7 +102,7 @@ function listCommand(context: Context): Command {
         const grants = (await grantsOf(database, subjectOf(command, grantees))).map(shown);
         return {
           text: table(
-            ['PATTERN', 'ROLE', 'WHO', 'SINCE'],
+            ['PATTERN', 'ROLE', 'GRANTEE', 'SINCE'],
             grants.map(({ pattern, role, kind, name, createdAt }) => [
               pattern,
               role,

@@ -10,7 +10,7 @@ import { findUser } from '../db/users.ts';
 import type { Namespace } from '../oci/name.ts';
 import { openDatabase } from '../open.ts';
 
-// As htpasswd -B writes them.
+// In the format of htpasswd -B.
 const [alice, bob] = (await Promise.all(['pass of alice', 'pass of bob'].map((text) => hash(text, 5)))).map(
   (made) => made.replace('$2b$', '$2y$'),
 ) as [string, string];
@@ -31,7 +31,7 @@ async function setUp(t: TestContext, text: string) {
   };
 }
 
-test('each entry becomes a user, who logs in with the password from before', async (t) => {
+test('each entry becomes a user with the same password', async (t) => {
   const { importFile, open } = await setUp(t, `# people\nalice:${alice}\r\n\nbob:${bob}\n`);
   assert.deepEqual(await importFile('--admin', 'alice'), {
     exitCode: 0,
@@ -85,7 +85,7 @@ const reasons = [
   [11, /not NAME:HASH$/],
 ] as const;
 
-test('what cannot be imported is named line by line, with what to do, and then nobody is', async (t) => {
+test('lists every line that cannot be imported with a remedy, and imports nothing', async (t) => {
   const { importFile, names } = await setUp(t, unsupported);
   const { exitCode, out, err } = await importFile();
   assert.deepEqual([exitCode, out], [1, '']);
@@ -100,19 +100,19 @@ test('what cannot be imported is named line by line, with what to do, and then n
     'only bcrypt can be imported: give these users a new password (htpasswd -B FILE NAME)',
     '--skip-unsupported leaves these lines out and imports the others',
   ]);
-  assert.ok(!err.includes('canary'), 'a hash is nobody else’s to see');
+  assert.ok(!err.includes('canary'), 'a hash is never printed');
   assert.deepEqual(await names(), []);
 });
 
-test('it is left out on demand, and named all the same', async (t) => {
+test('--skip-unsupported skips such lines and lists them', async (t) => {
   const { importFile, names } = await setUp(t, unsupported);
   const { exitCode, out, err } = await importFile('--skip-unsupported');
   assert.deepEqual([exitCode, err], [0, '']);
-  assert.match(out, /^imported 1 of 11 users\nline 2 was left out: /);
+  assert.match(out, /^imported 1 of 11 users\nskipped line 2: /);
   assert.deepEqual(await names(), ['alice']);
 });
 
-test('who is there already is named, and stays as they are', async (t) => {
+test('lists existing users and does not change them', async (t) => {
   const { user, importFile, open } = await setUp(t, `alice:${alice}\nbob:${bob}\n`);
   await user('create', 'alice', '--no-password', '--mail', 'alice@example.com');
   const { out } = await importFile('--json');
@@ -121,8 +121,8 @@ test('who is there already is named, and stays as they are', async (t) => {
     (await importFile()).out,
     [
       'imported 0 of 2 users',
-      'alice is there already, and was not changed',
-      'bob is there already, and was not changed',
+      'alice already exists and was not changed',
+      'bob already exists and was not changed',
       '',
     ].join('\n'),
   );
@@ -132,7 +132,7 @@ test('who is there already is named, and stays as they are', async (t) => {
   assert.deepEqual([found?.password, found?.mail], [null, 'alice@example.com']);
 });
 
-test('an administrator who cannot be made undoes the whole import', async (t) => {
+test('an invalid --admin cancels the whole import', async (t) => {
   const { user, importFile, names } = await setUp(t, `alice:${alice}\nbob:${bob}\n`);
   await user('create', 'bob', '--no-password');
   assert.match(
@@ -146,7 +146,7 @@ test('an administrator who cannot be made undoes the whole import', async (t) =>
   assert.deepEqual(await names(), ['bob']);
 });
 
-test('a file that cannot be read is named', async () => {
+test('names a file that cannot be read', async () => {
   const { exitCode, err } = await berth('user', 'import-htpasswd', '/nowhere/htpasswd');
   assert.deepEqual([exitCode, err], [1, 'berth: /nowhere/htpasswd cannot be read: there is no such file\n']);
 });
@@ -159,7 +159,7 @@ const awkward = [
   `a=b:${alice}`,
 ].join('\n');
 
-test('a name that no account can have is what is at fault, and a command that renames it is given', async (t) => {
+test('reports an invalid name, and suggests the --rename flag for it', async (t) => {
   const { importFile, names } = await setUp(t, awkward);
   const { err } = await importFile();
   const lines = err.split('\n');
@@ -167,11 +167,7 @@ test('a name that no account can have is what is at fault, and a command that re
   for (const [i, written] of ['"Dev"', '"robot$ci"', '"dev@example.com"', '"Old"', '"a=b"'].entries()) {
     assert.ok(lines[i + 1]?.startsWith(`  line ${i + 1}: ${written} `), err);
     assert.match(lines[i + 1] as string, nameRule);
-    assert.equal(
-      /hash/.test(lines[i + 1]!),
-      written === '"Old"',
-      'the hash is named where it is at fault as well',
-    );
+    assert.equal(/hash/.test(lines[i + 1]!), written === '"Old"', 'an unsupported hash is reported too');
   }
   assert.equal(
     lines[6],
@@ -180,13 +176,13 @@ test('a name that no account can have is what is at fault, and a command that re
   assert.deepEqual(await names(), []);
 });
 
-test('users are called here as --rename says, however often it is given', async (t) => {
+test('applies every --rename', async (t) => {
   const { importFile, names } = await setUp(t, awkward);
   const renames = ['Dev=dev', 'robot$ci=robot-ci', 'dev@example.com=dev2', 'a=b=ab'];
   const flags = renames.flatMap((rename) => ['--rename', rename]);
   const { exitCode, out, err } = await importFile(...flags, '--admin', 'dev', '--skip-unsupported');
   assert.deepEqual([exitCode, err], [0, '']);
-  assert.match(out, /^imported 4 of 5 users\nline 4 was left out: /);
+  assert.match(out, /^imported 4 of 5 users\nskipped line 4: /);
   assert.deepEqual(await names(), ['ab', 'dev', 'dev2', 'robot-ci']);
 });
 
@@ -196,8 +192,8 @@ for (const [what, flags, problem] of [
     ['--rename', 'Carol=carol'],
     /"Carol" cannot be renamed: the file has no such user/,
   ],
-  ['one without a new name', ['--rename', 'Dev='], /It has to be OLD=NEW/],
-  ['one without an old name', ['--rename', 'dev'], /It has to be OLD=NEW/],
+  ['one without a new name', ['--rename', 'Dev='], /Expected OLD=NEW/],
+  ['one without an old name', ['--rename', 'dev'], /Expected OLD=NEW/],
   ['the same user twice', ['--rename', 'Dev=a', '--rename', 'Dev=b'], /Dev is renamed twice/],
   ['two users as one', ['--rename', 'Dev=x', '--rename', 'a=b=x'], /line 5: x is in a line before already/],
 ] as const) {

@@ -1,4 +1,4 @@
-// berth user import-htpasswd: the users of a registry that had them in a file.
+// berth user import-htpasswd: imports the users of an htpasswd file.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readTextFile } from '../config/text-file.ts';
 import { Failure } from '../failure.ts';
@@ -14,19 +14,19 @@ interface Flags {
 export function importHtpasswdCommand(context: Context): Command {
   const command = withCreateFlag(withAdministrationFlags(new Command('import-htpasswd')))
     .description(
-      'Make a user of each entry of an htpasswd file, with the password that it has; who is there already stays as they are.',
+      'Create a user for each entry of an htpasswd file, with its password; existing users do not change.',
     )
-    .argument('<file>', 'The htpasswd file; its passwords have to be hashed with bcrypt.')
-    .option('--admin <name...>', 'Who of them administer the registry.')
+    .argument('<file>', 'The htpasswd file, with passwords hashed with bcrypt.')
+    .option('--admin <name...>', 'The users who become administrators.')
     .addOption(
-      new Option(
-        '--rename <old=new>',
-        'The user who is OLD in the file is called NEW here; may be given more than once.',
-      )
+      new Option('--rename <old=new>', 'Import the user OLD under the name NEW; may be given more than once.')
         .argParser(parseRename)
         .default(new Map(), 'none'),
     )
-    .option('--skip-unsupported', 'Leave out what cannot be imported, rather than to import nothing.')
+    .option(
+      '--skip-unsupported',
+      'Skip entries that cannot be imported; without it, one such entry stops the import.',
+    )
     .action(async (file: string, { admin, skipUnsupported, rename: renames }: Flags, command: Command) => {
       const read = readTextFile(file);
       if (!('text' in read)) throw new Failure(`${file} cannot be read: ${read.reason}`);
@@ -40,8 +40,8 @@ export function importHtpasswdCommand(context: Context): Command {
         const { imported, existing, skipped } = await importHtpasswd(database, read.text, options);
         const lines = [
           `imported ${imported.length} of ${imported.length + existing.length + skipped.length} users`,
-          ...existing.map((name) => `${name} is there already, and was not changed`),
-          ...skipped.map(({ line, reason }) => `line ${line} was left out: ${reason}`),
+          ...existing.map((name) => `${name} already exists and was not changed`),
+          ...skipped.map(({ line, reason }) => `skipped line ${line}: ${reason}`),
         ];
         return {
           text: `${lines.join('\n')}\n`,
@@ -52,16 +52,16 @@ export function importHtpasswdCommand(context: Context): Command {
   return withExamples(
     command,
     'berth user import-htpasswd /auth/htpasswd --admin alice    alice administers the registry',
-    'berth user import-htpasswd old.htpasswd --skip-unsupported bcrypt entries alone',
+    'berth user import-htpasswd old.htpasswd --skip-unsupported only bcrypt entries',
     "berth user import-htpasswd htpasswd --rename 'Dev=dev' --rename 'robot$ci=robot-ci'",
   );
 }
 
-/** No new name has a `=` in it; an old one may. */
+/** Splits at the last `=`: an old name may contain one, a new name may not. */
 function parseRename(text: string, before: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   const end = text.lastIndexOf('=');
   const [old, name] = [text.slice(0, Math.max(end, 0)), text.slice(end + 1)];
-  if (old === '' || name === '') throw new InvalidArgumentError('It has to be OLD=NEW.');
+  if (old === '' || name === '') throw new InvalidArgumentError('Expected OLD=NEW.');
   if (before.has(old)) throw new InvalidArgumentError(`${old} is renamed twice.`);
   return new Map([...before, [old, name]]);
 }

@@ -1,11 +1,10 @@
-// Ctrl-C, and what service managers send, for commands that can stop anywhere and go on another time.
+// Handles SIGINT and SIGTERM in commands that can be stopped and resumed.
 import { Failure } from '../failure.ts';
 
 /**
- * Runs `work`, whose signal the first SIGINT or SIGTERM aborts; what it rejects with then is told as `advice`. A second signal
- * ends the process, as if nobody listened.
+ * Runs `work` with a signal that the first SIGINT or SIGTERM aborts. A second one ends the process.
  *
- * @throws Failure when it was interrupted
+ * @throws Failure with `advice` when it was interrupted
  */
 export async function interruptible<T>(
   advice: string,

@@ -1,4 +1,4 @@
-// berth key: what the token server's tokens are signed with.
+// berth key: the signing keys of the token server.
 import { Command } from 'commander';
 import type { SigningKeyRow } from '../db/signing-keys.ts';
 import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
@@ -12,7 +12,7 @@ export function keyCommand(key: Command, context: Context): void {
 
 function listCommand(context: Context): Command {
   return withAdministrationFlags(new Command('list'))
-    .description('List the keys, never what they consist of.')
+    .description('List the keys, without key material.')
     .action(async (_options, command: Command) =>
       consult(command, context, async (database) => {
         const { listSigningKeys } = await import('../db/signing-keys.ts');
@@ -25,10 +25,10 @@ function listCommand(context: Context): Command {
 
 function rotateCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('rotate'))
-    .description('Make a new key, which signs from now on; old ones verify until their last token has ended.')
+    .description('Create a new signing key; old keys verify until their last token expires.')
     .option(
       '--revoke',
-      'Take the old keys away: within 15 seconds no token that they signed is good, and everybody logs in again.',
+      'Delete the old keys: within 15 seconds all tokens that they signed are invalid, and all clients must log in again.',
     )
     .action(async ({ revoke = false }: { revoke?: boolean }, command: Command) =>
       administer(command, context, async (database, { access }) => {
@@ -38,10 +38,10 @@ function rotateCommand(context: Context): Command {
         const verifying = (await listSigningKeys(database.read)).filter((one) => one.id !== id);
         const old = [
           ...removed.map((one) => `removed ${one}\n`),
-          ...verifying.map((one) => `until its last token has ended, ${one.id} verifies\n`),
+          ...verifying.map((one) => `${one.id} verifies until its last token expires\n`),
         ];
         return {
-          text: [`from now on ${id} signs\n`, ...old].join(''),
+          text: [`${id} signs from now on\n`, ...old].join(''),
           json: { id, removed, verifying: verifying.map((one) => one.id) },
         };
       }),

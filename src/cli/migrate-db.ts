@@ -21,7 +21,8 @@ export function migrateDbCommand(command: Command, context: Context): void {
   withMigrationFlags(command, 'migrate-db').action(async (options: MigrationOptions, command: Command) => {
     const { finish = false, json = false } = options;
     const move = moveOf(command, context, options);
-    if (sameDatabase(move)) throw new Failure(`${move.file} names the database that is in use already`);
+    if (sameDatabase(move))
+      throw new Failure(`${move.file} has the same database as the current configuration`);
     const { migrateDatabase } = await import('../core/migrate/migrate-database.ts');
 
     await using opened = new AsyncDisposableStack();
@@ -32,7 +33,7 @@ export function migrateDbCommand(command: Command, context: Context): void {
     using progress = new Progress(context, { json });
     const began = performance.now();
     const results = await interruptible(
-      'what was copied is kept: run the same command again to go on',
+      'copied rows are kept: run the same command again to continue',
       (signal) =>
         migrateDatabase(
           {
@@ -51,19 +52,19 @@ export function migrateDbCommand(command: Command, context: Context): void {
     if (json) return context.out(`${JSON.stringify({ tables: results, finished: finish })}\n`);
     for (const { table, rows, inserted, updated, deleted, left } of results) {
       const changes = [`${inserted} inserted`, `${updated} updated`, `${deleted} deleted`];
-      if (left > 0) changes.push(`${left} left for the next run`);
+      if (left > 0) changes.push(`${left} for the next run`);
       context.out(`${table}: ${rows} rows${finish ? ', the same in both' : `, ${changes.join(', ')}`}\n`);
     }
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     context.out(
       finish
         ? whatNow(move)
-        : `${seconds} s; run it again for what comes in, and with --finish to end the move\n`,
+        : `${seconds} s; run it again to copy new changes, and with --finish to finish the migration\n`,
     );
   });
 }
 
-/** Made where it is missing, and kept from being served meanwhile. */
+/** Creates a missing target, and locks it against being served. */
 async function openTarget(config: Config, opened: AsyncDisposableStack) {
   const { openDatabase } = await import('../open.ts');
   if (config.database.url === undefined) {
@@ -80,9 +81,9 @@ function whatNow(move: Move): string {
   const { file } = move;
   const blobs = `berth migrate-store --to ${file} --finish, with the configuration of this command, if that has not been done`;
   const steps = [...(sameStore(move) ? [] : [blobs]), 'stop Berth', `start it with ${file}`];
-  return `the databases are the same in every row, and the registry is read-only. Now
+  return `all rows of the databases are the same, and the registry is read-only. Now
 ${numbered(steps)}
-Uploads that were open have ended; their clients start again.
+Open uploads were ended; their clients must start again.
 To go back instead, run \`berth read-only off\` with the configuration of this command, and drop the copy.
 `;
 }

@@ -20,7 +20,8 @@ export function migrateStoreCommand(command: Command, context: Context): void {
   withMigrationFlags(command, 'migrate-store').action(async (options: MigrationOptions, command: Command) => {
     const { finish = false, json = false } = options;
     const move = moveOf(command, context, options);
-    if (sameStore(move)) throw new Failure(`${move.file} keeps its blobs where they are already`);
+    if (sameStore(move))
+      throw new Failure(`${move.file} has the same blob store as the current configuration`);
     const { openStore } = await import('../open.ts');
     const { countStoredBlobs } = await import('../db/fsck.ts');
     const { migrateStore } = await import('../core/migrate/migrate-store.ts');
@@ -35,7 +36,7 @@ export function migrateStoreCommand(command: Command, context: Context): void {
 
     using progress = new Progress(context, { json });
     const copied = await interruptible(
-      'what was copied is kept: run the same command again to go on',
+      'copied blobs are kept: run the same command again to continue',
       (signal) =>
         migrateStore(
           {
@@ -46,7 +47,7 @@ export function migrateStoreCommand(command: Command, context: Context): void {
             signal,
             begin: async (since) => {
               const { blobs, bytes } = await countStoredBlobs(database.read, since);
-              const name = since === 0 ? 'copying' : 'copying what is new';
+              const name = since === 0 ? 'copying' : 'copying new blobs';
               progress.begin({ name, unit: 'blobs', total: blobs, totalBytes: bytes });
             },
             done: ({ blobs = 0, bytes = 0 }) => progress.add({ count: blobs, bytes }),
@@ -58,10 +59,10 @@ export function migrateStoreCommand(command: Command, context: Context): void {
     progress[Symbol.dispose]();
     if (json) return context.out(`${JSON.stringify({ ...copied, finished: finish })}\n`);
     context.out(
-      `${copied.blobs} blobs are there, ${copied.copied} of them copied now (${printBytes(copied.bytes)})\n`,
+      `${copied.blobs} blobs in the new store, ${copied.copied} of them copied now (${printBytes(copied.bytes)})\n`,
     );
     context.out(
-      finish ? whatNow(move) : 'run it again for what comes in, and with --finish to end the move\n',
+      finish ? whatNow(move) : 'run it again to copy new blobs, and with --finish to finish the migration\n',
     );
   });
 }

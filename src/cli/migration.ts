@@ -1,4 +1,4 @@
-// What `berth migrate-store` and `berth migrate-db` have in common: where from, where to, and how they are told to end.
+// The common parts of `berth migrate-store` and `berth migrate-db`.
 import { realpathSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
@@ -17,41 +17,41 @@ export interface MigrationOptions {
 export function withMigrationFlags(command: Command, name: string): Command {
   return withRegistryFlags(command)
     .addOption(
-      new Option('--to <file>', 'The configuration to move to, of this file alone.').makeOptionMandatory(),
+      new Option(
+        '--to <file>',
+        'The configuration to migrate to; flags and environment variables do not apply to it.',
+      ).makeOptionMandatory(),
     )
-    .option(
-      '--finish',
-      'Make the registry read-only, copy what came in between, and bring the move to its end.',
-    )
+    .option('--finish', 'Make the registry read-only, copy the last changes, and finish the migration.')
     .option('--json', 'Print JSON, one object a line: progress, problems, then the result.')
     .addHelpText(
       'after',
       `
 Examples:
   berth ${name} --config berth.yaml --to new.yaml            copy, as often as you like, while Berth runs
-  berth ${name} --config berth.yaml --to new.yaml --finish   end the move; pushes are refused from then on`,
+  berth ${name} --config berth.yaml --to new.yaml --finish   finish; pushes are refused from then on`,
     );
 }
 
 export interface Move {
   readonly from: Loaded<Config>;
   readonly to: Config;
-  /** The path of the second one, as whoever has to start it would name it. */
+  /** The absolute path of the new configuration. */
   readonly file: string;
-  /** What those who push are told from the end of the move on. */
+  /** The read-only reason for clients after the migration. */
   readonly reason: string;
 }
 
 /** @throws ConfigError about either configuration */
 export function moveOf(command: Command, context: Context, { to: file }: MigrationOptions): Move {
   const from = configOf(command, context);
-  // The environment is this registry's, and so are the flags: of the other one only its file is known.
+  // Environment and flags belong to the current registry, so the new configuration is the file alone.
   const { config: to } = loadConfig({ file, env: {} });
-  // Clients are told, so no more of the path than its end.
+  // Clients see the reason, so it has only the file's name.
   return { from, to, file: resolve(file), reason: reasonOfMove(basename(file)) };
 }
 
-/** Whether both keep their metadata in one place. */
+/** Whether both use the same database. */
 export function sameDatabase({ from: { config: from }, to }: Move): boolean {
   if (from.database.url !== undefined || to.database.url !== undefined) {
     return from.database.url === to.database.url;
@@ -59,7 +59,7 @@ export function sameDatabase({ from: { config: from }, to }: Move): boolean {
   return sameFolder(from.data, to.data);
 }
 
-/** Whether both keep their blobs in one place. */
+/** Whether both use the same blob store. */
 export function sameStore({ from: { config: from }, to }: Move): boolean {
   if (from.storage.type === 's3' && to.storage.type === 's3') {
     const [one, other] = [from.storage.s3, to.storage.s3];
@@ -68,7 +68,7 @@ export function sameStore({ from: { config: from }, to }: Move): boolean {
   return from.storage.type === to.storage.type && sameFolder(from.data, to.data);
 }
 
-/** Whether two paths lead to one folder; one that is not there yet is no other. */
+/** Whether two paths lead to the same folder; a missing one is compared by its path. */
 function sameFolder(one: string, other: string): boolean {
   const real = (path: string): string => {
     try {

@@ -1,4 +1,4 @@
-// berth org member: who is in an organisation, and what they may do in all of its namespace.
+// berth org member: the members of an organisation, with their roles in its namespace.
 import { Argument, Command, Option } from 'commander';
 import { roles } from '../access/rights.ts';
 import type { MemberRole } from '../db/schema.ts';
@@ -20,11 +20,11 @@ export function orgMemberCommand(context: Context): Command {
 
 function addCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('add'))
-    .description('Make a user a member, or give a member another role.')
+    .description('Add a member, or change the role of one.')
     .addArgument(organisation)
     .addArgument(user)
     .addOption(
-      new Option('--role <role>', "What the member may do in all of the organisation's repositories.")
+      new Option('--role <role>', "The member's role in all of the organisation's repositories.")
         .choices(['none', ...roles])
         .default('read'),
     )
@@ -41,13 +41,13 @@ function addCommand(context: Context): Command {
   return withExamples(
     command,
     'berth org member add acme alice --role admin',
-    'berth org member add acme bob --role none    only what a team or a grant gives bob',
+    'berth org member add acme bob --role none    rights only from teams and grants',
   );
 }
 
 function removeCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('remove'))
-    .description('Take a user out of an organisation and of its teams.')
+    .description('Remove a user from an organisation and its teams.')
     .addArgument(organisation)
     .addArgument(user)
     .action(async (org: string, name: string, _flags, command: Command) => {

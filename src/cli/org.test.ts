@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { berth, type Ended, makeRegistry } from '../../test/support/berth.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 
-/** `berth` over a registry of its own with the users alice and bob. */
+/** `berth` with its own registry and the users alice and bob. */
 async function registry(t: TestContext) {
   const data = await temporaryDirectory(t);
   await makeRegistry(data);
@@ -20,7 +20,7 @@ function jsonOf({ exitCode, out, err }: Ended) {
 const done = (out: string): Ended => ({ exitCode: 0, out, err: '' });
 const refused = (message: string): Ended => ({ exitCode: 1, out: '', err: `berth: ${message}\n` });
 
-test('an organisation is made, changed, shown and deleted', async (t) => {
+test('an organisation is created, changed, shown and deleted', async (t) => {
   const berth = await registry(t);
   assert.deepEqual(
     await berth('org', 'create', 'acme', '--admin', 'alice', '--default-visibility', 'public'),
@@ -88,7 +88,7 @@ test('members have the role read unless another is given', async (t) => {
   assert.match(err, /choices are none, read, write, maintain, admin/);
 });
 
-test('a team is made, filled, changed, shown and deleted', async (t) => {
+test('a team is created, filled, changed, shown and deleted', async (t) => {
   const berth = await registry(t);
   await berth('org', 'create', 'acme', '--admin', 'alice');
   assert.deepEqual(
@@ -124,7 +124,7 @@ test('a team is made, filled, changed, shown and deleted', async (t) => {
   assert.deepEqual(jsonOf(await berth('team', 'list', 'acme', '--json')), []);
 });
 
-test('robots are listed all together or by what they work for', async (t) => {
+test('robots are listed in total or by namespace', async (t) => {
   const berth = await registry(t);
   await berth('org', 'create', 'acme');
   assert.deepEqual(await berth('robot', 'create', 'acme+ci'), done('created the robot acme+ci\n'));
@@ -158,7 +158,7 @@ for (const args of [
   ['team', 'set', 'acme/dev'],
   ['robot', 'set', 'acme+ci'],
 ]) {
-  test(`berth ${args.join(' ')} without anything to change is a mistake: exit code 2`, async () => {
+  test(`berth ${args.join(' ')} without changes exits with code 2`, async () => {
     const { exitCode, out, err } = await berth(...args);
     assert.deepEqual([exitCode, out], [2, '']);
     assert.match(err, /^error: nothing to change: give an option/);

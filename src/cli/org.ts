@@ -35,8 +35,8 @@ export function orgCommand(org: Command, context: Context): void {
 
 function createCommand(context: Context): Command {
   const command = withCreateFlag(withAdministrationFlags(new Command('create')))
-    .description('Make an organisation.')
-    .argument('<name>', 'What the organisation is called, and the namespace that is its own.')
+    .description('Create an organisation.')
+    .argument('<name>', 'The name of the organisation and of its namespace.')
     .addOption(visibilityOption())
     .option('--admin <user>', 'Its first member, with the role admin.')
     .action(
@@ -70,9 +70,9 @@ function createCommand(context: Context): Command {
 function setCommand(context: Context): Command {
   const command = withDisabledFlags(
     withAdministrationFlags(new Command('set')),
-    'Neither its members and teams nor its robots may do anything in its name.',
+    'Disable the organisation: members, teams and robots lose the rights they have through it.',
   )
-    .description('Change an organisation; what is not given stays as it is.')
+    .description('Change an organisation; settings without a flag do not change.')
     .argument('<name>', 'The organisation.')
     .addOption(visibilityOption())
     .action(

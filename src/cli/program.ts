@@ -1,10 +1,10 @@
-// The command line: one entry here for each command, whose file is loaded once the command is wanted.
+// The command line: one entry for each command, whose file is loaded on demand.
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { endingOf } from '../failure.ts';
 import type { Context } from './context.ts';
 
-/** Gives a command, which has its name and description, its arguments, flags, action and subcommands. */
+/** Adds arguments, flags, action and subcommands to a command that has its name and description. */
 type Define = (command: Command, context: Context) => void;
 
 interface Entry {
@@ -21,59 +21,58 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'user',
-    description: 'People: make, change, show and delete their accounts.',
+    description: 'Create, change, show and delete users.',
     load: async () => (await import('./user.ts')).userCommand,
   },
   {
     name: 'org',
-    description: 'Organisations: a namespace each, with members, teams and robots.',
+    description: 'Manage organisations: namespaces with members, teams and robots.',
     load: async () => (await import('./org.ts')).orgCommand,
   },
   {
     name: 'team',
-    description: "An organisation's teams, which are granted rights together.",
+    description: 'Manage the teams of an organisation, which receive grants.',
     load: async () => (await import('./team.ts')).teamCommand,
   },
   {
     name: 'robot',
-    description: 'Robots: accounts of machines, which log in with tokens alone.',
+    description: 'Manage robots: accounts for machines, which log in with access tokens only.',
     load: async () => (await import('./robot.ts')).robotCommand,
   },
   {
     name: 'token',
-    description: 'Access tokens, which stand in for a password in `docker login`.',
+    description: 'Manage access tokens, which replace passwords in `docker login`.',
     load: async () => (await import('./token.ts')).tokenCommand,
   },
   {
     name: 'grant',
-    description: 'Grants: who may do what with which repositories.',
+    description: 'Manage grants: roles of users, teams and robots on repositories.',
     load: async () => (await import('./grant.ts')).grantCommand,
   },
   {
     name: 'repo',
-    description: 'Repositories, and whether everyone may pull them.',
+    description: 'Manage repositories and their visibility.',
     load: async () => (await import('./repo.ts')).repoCommand,
   },
   {
     name: 'fsck',
-    description:
-      'Check everything that is stored, in use or not, and change nothing; exit code 1 if anything is wrong.',
+    description: 'Check all stored data and change nothing; exit code 1 on errors.',
     load: async () => (await import('./fsck.ts')).fsckCommand,
   },
   {
     name: 'audit',
-    description: 'Read the audit log: who did what, and what was refused.',
+    description: 'Read the audit log of changes, logins and refusals.',
     load: async () => (await import('./audit.ts')).auditCommand,
   },
   {
     name: 'read-only',
-    description: 'Let the registry take no more writes, or take them again; it may be running.',
+    description: 'Make the registry read-only or writable; it may be running.',
     load: async () => (await import('./read-only.ts')).readOnlyCommand,
   },
   {
     name: 'migrate-db',
     description:
-      'Copy the database into that of another configuration, SQLite or PostgreSQL, while the registry runs.',
+      'Copy the database to that of another configuration, SQLite or PostgreSQL, while the registry runs.',
     load: async () => (await import('./migrate-db.ts')).migrateDbCommand,
   },
   {
@@ -83,19 +82,18 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'trust',
-    description:
-      'Let jobs elsewhere (GitHub Actions, GitLab CI, Kubernetes) log in with the ID tokens that they have anyway.',
+    description: 'Let CI jobs (GitHub Actions, GitLab CI, Kubernetes) log in with their ID tokens.',
     load: async () => (await import('./trust.ts')).trustCommand,
   },
   {
     name: 'key',
     description:
-      "The keys that the registry's own tokens are signed with. The first one is made when it is needed.",
+      "Manage the keys that sign the registry's own tokens. Berth creates the first one on demand.",
     load: async () => (await import('./key.ts')).keyCommand,
   },
   {
     name: 'config',
-    description: 'Look at the configuration without starting anything.',
+    description: 'Check and print the configuration without starting anything.',
     load: async () => (await import('./config.ts')).configCommand,
   },
   {
@@ -109,7 +107,7 @@ const entries: readonly Entry[] = [
   },
 ];
 
-/** Runs the command that the arguments name; the answer is the process's exit code. */
+/** Runs the command that the arguments name; resolves with the process's exit code. */
 export async function run(argv: readonly string[], context: Context): Promise<number> {
   const root = rootCommand(context);
   root.hook('preSubcommand', (_root, command) => define(command, context));
@@ -123,14 +121,14 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
   }
 }
 
-/** All commands, with all that they take; to look at. {@link run} runs them. */
+/** All commands with their arguments and flags, for documentation and tests. {@link run} runs them. */
 export async function wholeProgram(context: Context): Promise<Command> {
   const root = rootCommand(context);
   for (const command of root.commands) await define(command, context);
   return root;
 }
 
-/** The names and descriptions alone: what `berth --help` prints. */
+/** Only names and descriptions, for `berth --help`. */
 function rootCommand(context: Context): Command {
   const root = new Command('berth').description(manifest.description).version(manifest.version);
   for (const { name, description } of entries) root.command(name).description(description);
@@ -149,7 +147,7 @@ function printThrough(command: Command, context: Context): void {
   for (const child of command.commands) printThrough(child, context);
 }
 
-/** `help user list` as `user list --help`: Commander's own `help` would print a command before it is loaded. */
+/** Rewrites `help user list` to `user list --help`: Commander's own `help` prints a command before it is loaded. */
 function helpLast(argv: readonly string[]): readonly string[] {
   return argv[0] === 'help' && argv.length > 1 ? [...argv.slice(1), '--help'] : argv;
 }

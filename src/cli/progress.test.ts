@@ -16,7 +16,7 @@ function start(options: { terminal?: boolean; json?: boolean } = {}) {
   return { progress, out, err, pass: (milliseconds: number) => (now += milliseconds) };
 }
 
-test('a line says how much is done of how much, how fast, and how long it will take', () => {
+test('a line has count, total, rate and remaining time', () => {
   const { progress, err, pass } = start();
   using _ = progress;
   progress.begin({ name: 'copying', unit: 'blobs', total: 2000, totalBytes: 10 * 2 ** 30 });
@@ -26,7 +26,7 @@ test('a line says how much is done of how much, how fast, and how long it will t
   assert.deepEqual(err, ['copying: 1,000 of 2,000 blobs, 2.0 GiB of 10.0 GiB, 204.8 MiB/s, 40 s left\n']);
 });
 
-test('rows are timed by their number', () => {
+test('the rate of rows is in rows per second', () => {
   const { progress, err, pass } = start();
   using _ = progress;
   progress.begin({ name: 'tags', unit: 'rows', total: 1_000_000 });
@@ -36,7 +36,7 @@ test('rows are timed by their number', () => {
   assert.deepEqual(err, ['tags: 1,000 of 1,000,000 rows, 1,000/s, 17 min left\n']);
 });
 
-test('the rate is that of the last seconds', () => {
+test('the rate is measured over the last seconds', () => {
   const { progress, err, pass } = start();
   using _ = progress;
   progress.begin({ name: 'tags', unit: 'rows', total: 1_000_000 });
@@ -49,7 +49,7 @@ test('the rate is that of the last seconds', () => {
   assert.match(err.at(-1)!, /, 10\/s, 13 h 53 min left/);
 });
 
-test('on a terminal the line takes the place of the one before, and other lines stay', () => {
+test('on a terminal the progress line is overwritten, and other lines stay', () => {
   const { progress, err } = start({ terminal: true });
   progress.begin({ name: 'tags', unit: 'rows', total: 10 });
   progress.tell();
@@ -62,7 +62,7 @@ test('on a terminal the line takes the place of the one before, and other lines 
   );
 });
 
-test('as JSON it goes to standard output, one object a line', () => {
+test('JSON goes to standard output, one object a line', () => {
   const { progress, out, err, pass } = start({ json: true, terminal: true });
   using _ = progress;
   progress.begin({ name: 'tags', unit: 'rows', total: 10 });

@@ -1,29 +1,28 @@
-// How far a long command has come: one line that changes on a terminal, a line every few seconds elsewhere, JSON on request.
+// Reports the progress of long commands: a changing line on a terminal, else a line every few seconds, or JSON.
 import type { Context } from './context.ts';
 
-/** What is being gone through. */
 export interface Work {
   readonly name: string;
-  /** What is counted: `blobs`, `rows`. */
+  /** The counted unit: `blobs`, `rows`. */
   readonly unit: string;
   readonly total: number;
-  /** Where the time goes into bytes. */
+  /** Set when the time depends on bytes. */
   readonly totalBytes?: number;
 }
 
 export interface Done {
   readonly count: number;
   readonly bytes: number;
-  /** A second, over the last seconds. */
+  /** Per second, over the last seconds. */
   readonly rate: number;
   readonly bytesRate: number;
-  /** Seconds; absent while nobody can tell. */
+  /** Seconds; absent while unknown. */
   readonly left?: number;
 }
 
 /** Milliseconds between two lines. */
 const every = { terminal: 250, elsewhere: 5_000 };
-/** Milliseconds over which a rate is taken. */
+/** Milliseconds over which a rate is measured. */
 const window = 15_000;
 
 interface Sample {
@@ -41,7 +40,7 @@ export class Progress {
   #count = 0;
   #bytes = 0;
   #samples: Sample[] = [];
-  /** A line stands on the terminal that the next one takes the place of. */
+  /** The terminal shows a line that the next one overwrites. */
   #standing = false;
 
   constructor(context: Context, { json }: { json: boolean }, now = (): number => performance.now()) {
@@ -67,7 +66,7 @@ export class Progress {
     this.#bytes += bytes;
   }
 
-  /** Prints how far it is. */
+  /** Prints the progress. */
   tell(): void {
     if (this.#work === undefined) return;
     const done = this.#measure(this.#work);
@@ -87,7 +86,7 @@ export class Progress {
     this.#context.err(`${text}\n`);
   }
 
-  /** Prints what could not be done. */
+  /** Prints an error. */
   problem(problem: string): void {
     if (this.#json) this.#context.out(`${JSON.stringify({ problem })}\n`);
     else this.say(`error: ${problem}`);

@@ -1,4 +1,4 @@
-// berth read-only: a registry that answers pulls and takes no pushes, whoever serves it.
+// berth read-only: makes all replicas of a registry refuse writes.
 import { type Command, Option } from 'commander';
 import { registryPlace } from '../config/places.ts';
 import { commandActor } from './command-actor.ts';
@@ -11,23 +11,23 @@ const defaultReason = 'maintenance';
 export function readOnlyCommand(readOnly: Command, context: Context): void {
   withRegistryFlags(readOnly.command('on'))
     .description(
-      'Refuse every write with the reason (403 DENIED, which docker prints); returns when the last one that ran has ended.',
+      'Refuse every write with the reason (403 DENIED, which docker prints); returns when running writes have ended.',
     )
-    .addOption(new Option('--reason <text>', 'What clients are told.').default(defaultReason))
+    .addOption(new Option('--reason <text>', 'The reason for clients.').default(defaultReason))
     .action(async ({ reason }: { reason: string }, command: Command) => {
       await set(command, reason);
       context.out(`read-only: ${reason}\n`);
     });
 
   withRegistryFlags(readOnly.command('off'))
-    .description('Take writes again.')
+    .description('Accept writes again.')
     .action(async (_options, command: Command) => {
       await set(command, undefined);
       context.out('writable\n');
     });
 
   withRegistryFlags(readOnly.command('status'))
-    .description('Say whether writes are taken, and if not, why.')
+    .description('Print whether the registry is writable or read-only, with the reason.')
     .action(async (_options, command: Command) => {
       const chosen = configOf(command, context);
       const { readOnlyReason } = await import('../db/read-only.ts');

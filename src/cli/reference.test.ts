@@ -7,14 +7,14 @@ import { commandPage, leavesOf } from './reference.ts';
 
 const root = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
 
-test('docs/reference/cli.md is what `berth reference` prints', async () => {
+test('docs/reference/cli.md matches `berth reference`', async () => {
   const { out } = await berth('reference');
   assert.ok(out === commandPage(root));
   const page = readFileSync(new URL('../../docs/reference/cli.md', import.meta.url), 'utf8');
   assert.ok(page === out, 'run: node bin/berth.js reference > docs/reference/cli.md');
 });
 
-test('every command says what it does, in sentences, and so do its flags', () => {
+test('every command and flag has a description in sentences', () => {
   for (const { words, command } of leavesOf(root)) {
     for (const text of [command.description(), ...command.options.map(({ description }) => description)]) {
       assert.match(text, /^[A-Z\d].*\.$/s, `${words.join(' ')}: ${text}`);
@@ -22,7 +22,7 @@ test('every command says what it does, in sentences, and so do its flags', () =>
   }
 });
 
-test('every example is a command that exists, with flags that it has', () => {
+test('every example is an existing command with existing flags', () => {
   const leaves = leavesOf(root).map(({ words, command }) => ({ words: words.join(' '), command }));
   const page = commandPage(root).replaceAll(/ \\\n\s*/g, ' ');
   const examples = [...page.matchAll(/^berth (?!.*\[).*?(?= {4}| [|<] |$)/gm)].map(([line]) => line);

@@ -10,13 +10,13 @@ async function registry(t: TestContext) {
   return (...args: string[]) => berth('repo', ...args, '--data', data);
 }
 
-test('a repository can be made public before its first push, and it is said that there was none', async (t) => {
+test('a repository can be made public before its first push, with a note', async (t) => {
   const repo = await registry(t);
   const set = ['set', 'acme/app', '--visibility', 'public'];
   assert.deepEqual(await repo(...set), {
     exitCode: 0,
     out: 'acme/app is public\n',
-    err: 'nothing has been pushed to acme/app yet; its first push will find it public\n',
+    err: 'acme/app has no content yet; it is public from its first push on\n',
   });
   assert.deepEqual(await repo(...set), { exitCode: 0, out: 'acme/app is public\n', err: '' });
   assert.deepEqual(JSON.parse((await repo(...set, '--json')).out), {
@@ -25,7 +25,7 @@ test('a repository can be made public before its first push, and it is said that
   });
 });
 
-test('repositories are listed by what their names start with, and shown with who may do what', async (t) => {
+test('repositories are listed by prefix, and shown with the rights of accounts', async (t) => {
   const repo = await registry(t);
   for (const name of ['acme/app', 'acme/app2', 'bob/app']) {
     await repo('set', name, '--visibility', 'private');
@@ -45,11 +45,11 @@ test('repositories are listed by what their names start with, and shown with who
   );
   assert.match(
     (await repo('show', 'acme/app')).out,
-    /^NAME +ID +VISIBILITY.*\nacme\/app .*\n\nWHO +MAY +BY\n/,
+    /^NAME +ID +VISIBILITY.*\nacme\/app .*\n\nACCOUNT +RIGHTS +SOURCE\n/,
   );
 });
 
-test('a repository is deleted once, and no other whose name begins with its own', async (t) => {
+test('deletes a repository, and no other whose name begins with the same text', async (t) => {
   const repo = await registry(t);
   for (const name of ['acme/app', 'acme/app2']) await repo('set', name, '--visibility', 'public');
   assert.equal((await repo('delete', 'acme/app')).out, 'deleted acme/app\n');

@@ -1,4 +1,4 @@
-// berth repo: repositories, and who may see them.
+// berth repo: repositories and their visibility.
 import { Argument, Command, Option } from 'commander';
 import type { Visibility } from '../db/schema.ts';
 import { accessTable } from './access-table.ts';
@@ -18,7 +18,7 @@ export function repoCommand(repo: Command, context: Context): void {
 function listCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('list'))
     .description('List repositories, empty ones too.')
-    .argument('[prefix]', 'What their names start with; without one, all repositories.')
+    .argument('[prefix]', 'Only names with this prefix; default: all repositories.')
     .action(async (prefix: string | undefined, _flags, command: Command) => {
       const { repositoriesFrom } = await import('../administration/repositories.ts');
       await consult(command, context, async (database) => {
@@ -42,7 +42,7 @@ function listCommand(context: Context): Command {
 
 function showCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('show'))
-    .description('Show a repository, and who may do what with it; accounts that are disabled are listed too.')
+    .description('Show a repository and the rights of all accounts on it; includes disabled accounts.')
     .addArgument(name)
     .action(async (name: string, _flags, command: Command) => {
       const { showRepository } = await import('../administration/repositories.ts');
@@ -65,12 +65,13 @@ interface SetFlags {
 
 function setCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('set'))
-    .description(
-      'Say whether everyone who reaches the registry may pull a repository, before its first push too.',
-    )
+    .description('Set the visibility of a repository, also before its first push.')
     .addArgument(name)
     .addOption(
-      new Option('--visibility <visibility>', 'Public: everyone may pull it; private: who has the right.')
+      new Option(
+        '--visibility <visibility>',
+        'Public: everyone may pull; private: only accounts with the right.',
+      )
         .choices(['public', 'private'] satisfies Visibility[])
         .makeOptionMandatory(),
     )
@@ -78,8 +79,7 @@ function setCommand(context: Context): Command {
       const { changeVisibility } = await import('../administration/repositories.ts');
       await administer(command, context, async (database) => {
         const made = await changeVisibility(database, name, visibility);
-        if (made)
-          context.err(`nothing has been pushed to ${name} yet; its first push will find it ${visibility}\n`);
+        if (made) context.err(`${name} has no content yet; it is ${visibility} from its first push on\n`);
         return {
           text: `${name} is ${visibility}\n`,
           json: { name, visibility },
@@ -91,7 +91,9 @@ function setCommand(context: Context): Command {
 
 function deleteCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('delete'))
-    .description('Delete a repository with all its tags, manifests and blobs; their bytes are swept later.')
+    .description(
+      'Delete a repository with its tags, manifests and blobs; garbage collection frees the bytes later.',
+    )
     .addArgument(name)
     .action(async (name: string, _flags, command: Command) => {
       const { removeRepository } = await import('../administration/repositories.ts');

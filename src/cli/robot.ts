@@ -1,4 +1,4 @@
-// berth robot: accounts of machines, which log in with tokens alone.
+// berth robot: accounts for machines, which log in with access tokens only.
 import { Argument, Command } from 'commander';
 import type { Account } from '../db/accounts.ts';
 import type { Db } from '../db/prepare.ts';
@@ -16,7 +16,7 @@ import { showTime, table } from './table.ts';
 
 const robotName = new Argument(
   '<namespace+name>',
-  'The robot, after the user or organisation that it works for.',
+  'The robot, with the namespace of its user or organisation.',
 );
 
 export function robotCommand(robot: Command, context: Context): void {
@@ -28,7 +28,7 @@ export function robotCommand(robot: Command, context: Context): void {
 
 function createCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('create'))
-    .description('Make a robot; it may do nothing until it is granted something and has a token.')
+    .description('Create a robot; it needs a grant and an access token to do anything.')
     .addArgument(robotName)
     .action(async (name: string, _flags, command: Command) => {
       const { createRobot } = await import('../administration/robots.ts');
@@ -46,7 +46,7 @@ function createCommand(context: Context): Command {
 function setCommand(context: Context): Command {
   const command = withDisabledFlags(
     withAdministrationFlags(new Command('set')),
-    'The robot may do nothing, from now on and everywhere.',
+    'Disable the robot: all its requests are refused at once.',
   )
     .description('Change a robot.')
     .addArgument(robotName)
@@ -68,7 +68,7 @@ function setCommand(context: Context): Command {
 function listCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('list'))
     .description('List the robots.')
-    .argument('[namespace]', 'The user or organisation that they work for; without one, all robots.')
+    .argument('[namespace]', 'Only robots of this user or organisation; default: all robots.')
     .action(async (namespace: string | undefined, _flags, command: Command) => {
       const { accountNamed } = await import('../administration/accounts.ts');
       const { listAccounts, listRobotsOf } = await import('../db/accounts.ts');
@@ -92,7 +92,7 @@ function listCommand(context: Context): Command {
 
 function deleteCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('delete'))
-    .description('Delete a robot, with its tokens and all it was granted.')
+    .description('Delete a robot with its tokens and grants.')
     .addArgument(robotName)
     .action(async (name: string, _flags, command: Command) => {
       const { deleteRobot } = await import('../administration/robots.ts');

@@ -19,7 +19,7 @@ const { version } = manifest;
 const anyAddress = { listen: { host: '::', port: 5000 } };
 const LISTENING: Listening = { url: 'http://127.0.0.1:5000' };
 
-/** A process that takes signals and remembers how it was ended. */
+/** A process that receives signals and records its exit code. */
 class FakeProcess extends EventEmitter {
   readonly exits: number[] = [];
 
@@ -57,7 +57,7 @@ function start({ config, listen = async () => LISTENING, close = async () => {},
 }
 
 for (const signal of ['SIGTERM', 'SIGINT']) {
-  test(`${signal} closes the app, and then the command has ended`, async () => {
+  test(`${signal} closes the app and ends the command`, async () => {
     const { ended, events, process } = start();
     await turn();
     assert.deepEqual(events, ['listen']);
@@ -65,7 +65,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
     await ended;
     assert.deepEqual(events, ['listen', 'close']);
     assert.deepEqual(process.exits, []);
-    assert.deepEqual(process.eventNames(), [], 'nothing listens any more');
+    assert.deepEqual(process.eventNames(), [], 'no listener remains');
   });
 }
 
@@ -82,7 +82,7 @@ test('a second signal ends the process now, with exit code 1, unless it is an ec
   assert.deepEqual(process.exits, [1]);
 });
 
-test('a signal that comes before the app listens is not lost', async () => {
+test('a signal before the app listens is not lost', async () => {
   const { promise, resolve } = Promise.withResolvers<Listening>();
   const { ended, events, process } = start({ listen: () => promise });
   process.emit('SIGTERM', 'SIGTERM');
@@ -100,7 +100,7 @@ test('when listening fails, the app is closed and the command fails with the rea
   assert.deepEqual(process.eventNames(), []);
 });
 
-test('a fault that nobody caught ends the process with exit code 1', async () => {
+test('an uncaught exception ends the process with exit code 1', async () => {
   const { process } = start();
   process.emit('uncaughtException', new Error('bug'), 'unhandledRejection');
   assert.deepEqual(process.exits, [1]);
@@ -161,7 +161,7 @@ to log in:
 `,
   ],
 ] as const) {
-  test(`${name} says where it listens, where the data is and what to try`, async () => {
+  test(`the start of ${name} prints its address, its data and a first command`, async () => {
     const { out, process, ended } = start({ config, listen: async () => listening });
     await turn();
     assert.equal(out.join(''), expected);
@@ -170,7 +170,7 @@ to log in:
   });
 }
 
-test('the file that the settings were read from is named', async () => {
+test('the start names the configuration file', async () => {
   const { out, process, ended } = start({ file: '/etc/berth/berth.yaml' });
   await turn();
   assert.match(out.join(''), /^data in \/srv\/berth\nsettings in \/etc\/berth\/berth\.yaml\n\n/m);
@@ -178,7 +178,7 @@ test('the file that the settings were read from is named', async () => {
   await ended;
 });
 
-test('an address that cannot be had, for clients or for operations, leaves nothing behind', async (t) => {
+test('an unusable address, for clients or operations, creates no files', async (t) => {
   const folder = await temporaryDirectory(t);
   const other = createServer().listen(0, '127.0.0.1');
   t.after(() => other.close());
@@ -198,7 +198,7 @@ test('an address that cannot be had, for clients or for operations, leaves nothi
 });
 
 const overTls = { certificate: '/c', key: '/k' };
-test('the password of the first administrator is shown with what to do when it is lost', () => {
+test('prints the password of the first administrator and the remedy for a lost one', () => {
   const config = configSchema.parse({});
   const text = administratorGreeting(config, { name: 'admin', password: 'made up' });
   assert.match(
@@ -233,7 +233,7 @@ for (const [what, config, warned] of [
   });
 }
 
-test('a registry on all addresses is named by one that other machines reach', () => {
+test('a registry on all addresses is announced with one that other machines reach', () => {
   const name = registryName(anyAddress, 'http://[::]:5000');
   const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const outside = own.filter(({ family, internal }) => family === 'IPv4' && !internal);

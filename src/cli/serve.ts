@@ -1,4 +1,4 @@
-// berth serve: from a configuration to a registry that listens, until a signal ends it.
+// berth serve: runs a registry until a signal stops it.
 import type { EventEmitter } from 'node:events';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
@@ -18,7 +18,7 @@ export function serveCommand(command: Command, context: Context): void {
   withConfigFlags(command).action(async (_options, command: Command) => {
     const { config, file } = configOf(command, context);
     await ensureListenable([config.listen, ...(config.operations ? [config.operations.listen] : [])]);
-    // Here, not above: its help needs neither the server nor the time that it takes to load.
+    // Imported here, as the help does not need the server, which takes time to load.
     const createService =
       config.workers > 1
         ? (await import('../workers/primary.ts')).createPrimary
@@ -28,21 +28,21 @@ export function serveCommand(command: Command, context: Context): void {
 }
 
 /**
- * Milliseconds in which a second signal is the first one again: npm and timeout(1) pass on what the terminal
- * or the process group has delivered already.
+ * Milliseconds in which a second signal counts as the first: npm and timeout(1) forward signals that the terminal or the
+ * process group has delivered already.
  */
 const ECHO = 100;
 
 export interface ServeParts {
   createService(config: Config, parts: { logger: Logger }): Promise<Service>;
   readonly context: Pick<Context, 'out'>;
-  /** The file that the configuration was read from, if any. */
+  /** The configuration file, if any. */
   readonly file?: string | undefined;
-  /** Where signals and the faults that nobody caught arrive, and what ends at once. */
+  /** Emits signals and uncaught exceptions; `exit` ends the process at once. */
   readonly process: Pick<EventEmitter, 'on' | 'off'> & { exit(code: number): void };
 }
 
-/** Runs until the first SIGTERM or SIGINT has been obeyed; a second one ends the process at once. */
+/** Runs until SIGTERM or SIGINT, and shuts down; a second signal ends the process at once. */
 export async function serve(config: Config, parts: ServeParts): Promise<void> {
   const { createService, process } = parts;
   const logger = createLogger(config.log);
@@ -54,7 +54,7 @@ export async function serve(config: Config, parts: ServeParts): Promise<void> {
     announce(config, listening, logger, parts);
     for (const warning of startWarnings(config, listening.url)) logger.warn(warning);
     const signal = await supervision.signal;
-    logger.info({ signal }, 'stopping: running transfers may end; a second signal ends them now');
+    logger.info({ signal }, 'stopping: running transfers may finish; a second signal ends them now');
   } finally {
     await service.close();
   }
@@ -65,7 +65,7 @@ function supervise(logger: Logger, process: ServeParts['process']): Disposable &
   let asked: 'no' | 'just now' | 'before' = 'no';
   const onSignal = (signal: string) => {
     if (asked === 'before') {
-      logger.fatal({ signal }, 'ended by a second signal');
+      logger.fatal({ signal }, 'stopped by a second signal');
       process.exit(1);
     } else if (asked === 'no') {
       asked = 'just now';
@@ -75,7 +75,7 @@ function supervise(logger: Logger, process: ServeParts['process']): Disposable &
   };
   // Unhandled rejections arrive here too, with their name as the origin.
   const onFault = (error: unknown, origin: string) => {
-    logger.fatal({ err: error, origin }, 'a fault that nobody caught');
+    logger.fatal({ err: error, origin }, 'uncaught exception');
     process.exit(1);
   };
   const listeners = { SIGTERM: onSignal, SIGINT: onSignal, uncaughtException: onFault };
@@ -91,7 +91,7 @@ function supervise(logger: Logger, process: ServeParts['process']): Disposable &
 function announce(config: Config, listening: Listening, logger: Logger, { context, file }: ServeParts): void {
   const { url, operationsUrl } = listening;
   if (!isPretty(config.log)) {
-    // Whatever the level, and at once: who starts a process waits for this line.
+    // At any log level, and flushed at once: supervisors wait for this line.
     logger
       .child({}, { level: 'info' })
       .info(
@@ -119,7 +119,7 @@ function announce(config: Config, listening: Listening, logger: Logger, { contex
   context.out(`${lines.join('\n')}\n`);
 }
 
-/** Where the registry has what it knows and what it holds, without a secret. */
+/** The locations of metadata and blobs, without secrets. */
 function placesOf({ data, database, storage }: Config): Readonly<Record<string, string>> {
   const metadata = database.url === undefined ? undefined : serverOf(database.url);
   const blobs = storage.type === 's3' ? bucketOf(storage.s3) : undefined;

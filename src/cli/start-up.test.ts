@@ -1,4 +1,4 @@
-// What a command costs before it does anything: processor time, and the files that are read for it.
+// Measures the start of a command: CPU time and the files it loads.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const launcher = join(root, 'bin/berth.js');
 
-/** Tells at the end what the process has used, on a channel of its own. */
+/** Reports the usage of the process at its end, on its own channel. */
 const probe = `data:text/javascript,${encodeURIComponent(`
   import { registerHooks } from 'node:module';
   import { writeSync } from 'node:fs';
@@ -26,7 +26,7 @@ const probe = `data:text/javascript,${encodeURIComponent(`
 `)}`;
 
 interface Used {
-  /** Of processor time, in user mode and in the kernel. */
+  /** CPU time, in user mode and in the kernel. */
   readonly milliseconds: number;
   readonly files: readonly string[];
   /** Whether the code that strips types was loaded, which alone takes 50 ms. */
@@ -45,10 +45,10 @@ function use(argv: readonly string[], { listFiles = false } = {}): Used {
 }
 
 const limit = 350;
-/** An empty program, on a machine where a command takes the limit. */
+/** The CPU time of an empty program on a machine where a command takes exactly the limit. */
 const emptyAtLimit = 45;
 
-/** The least of some runs, as other work on the machine only ever adds. */
+/** The minimum of several runs, as other work on the machine only adds. */
 function least(argv: readonly string[], enough: number): number {
   let least = Number.POSITIVE_INFINITY;
   for (let run = 0; run < 15 && least > enough; run += 1) least = Math.min(least, use(argv).milliseconds);
@@ -67,7 +67,7 @@ test('starting a command', async (t) => {
   ];
 
   for (const command of commands) {
-    await t.test(`berth ${command} takes at most 0.35 s of processor time`, () => {
+    await t.test(`berth ${command} takes at most 0.35 s of CPU time`, () => {
       // Fills the cache.
       use(argvOf(command));
       const took = least(argvOf(command), limit);
@@ -79,7 +79,7 @@ test('starting a command', async (t) => {
     });
   }
 
-  await t.test('a command loads its own file, and what it needs alone', () => {
+  await t.test('a command loads only its own file and its dependencies', () => {
     const loaded = (command: string) => use(argvOf(command), { listFiles: true }).files;
     const commandFiles = (files: readonly string[]) =>
       files.flatMap(

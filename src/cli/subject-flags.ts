@@ -1,4 +1,4 @@
-// Flags that say whom a command is about: one of several kinds, one flag each.
+// Flags that name the account of a command: one flag for each kind.
 import { type Command, Option } from 'commander';
 
 const placeholders = { user: '<name>', team: '<org/team>', robot: '<namespace+name>' };
@@ -10,7 +10,7 @@ export interface Subject<K extends Kind = Kind> {
   readonly name: string;
 }
 
-/** @param descriptions what each flag says of itself */
+/** @param descriptions the help of each flag */
 export function withSubjectFlags<K extends Kind>(
   command: Command,
   descriptions: Readonly<Record<K, string>>,
@@ -23,7 +23,7 @@ export function withSubjectFlags<K extends Kind>(
   return command;
 }
 
-/** Whom the flags name, if any of them was given. */
+/** The account that the flags name, if any. */
 export function subjectOf<K extends Kind>(command: Command, kinds: readonly K[]): Subject<K> | undefined {
   const flags = command.opts<Partial<Record<Kind, string>>>();
   for (const kind of kinds) {
@@ -33,9 +33,9 @@ export function subjectOf<K extends Kind>(command: Command, kinds: readonly K[])
   return undefined;
 }
 
-/** The same for commands that are about somebody: ends them where nobody is named. */
+/** The account that the flags name; ends the command when there is none. */
 export function requireSubject<K extends Kind>(command: Command, kinds: readonly K[]): Subject<K> {
   const subject = subjectOf(command, kinds);
   if (subject !== undefined) return subject;
-  return command.error(`error: say who, with ${kinds.map((kind) => `--${kind}`).join(' or ')}`);
+  return command.error(`error: missing option: ${kinds.map((kind) => `--${kind}`).join(' or ')}`);
 }

@@ -13,12 +13,12 @@ test('columns are as wide as their widest cell, and no line ends in blanks', () 
   );
 });
 
-test('a letter takes one place, whatever it is made of', () => {
+test('a letter has width one, with combining marks too', () => {
   assert.equal(table(['A', 'B'], [['e\u0301', 'x']]), 'A  B\ne\u0301  x\n');
   assert.equal(table(['A', 'B'], [['\u{10348}', 'x']]), 'A  B\n\u{10348}  x\n');
 });
 
-test('a table without rows is its headings', () => {
+test('a table without rows has only its headings', () => {
   assert.equal(table(['NAME', 'MAIL'], []), 'NAME  MAIL\n');
 });
 

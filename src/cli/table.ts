@@ -1,9 +1,9 @@
-/** Rows below their headings, in columns, for people; each cell is one line. */
+/** Formats rows below headings in aligned columns; each cell is one line. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   return align([headings, ...rows]);
 }
 
-/** What is known of one thing: a line for each, its name before it. */
+/** Formats one `name value` line for each field. */
 export function fields(values: Readonly<Record<string, string>>): string {
   return align(Object.entries(values));
 }
@@ -20,7 +20,7 @@ function align(lines: readonly (readonly string[])[]): string {
   return `${lines.map(print).join('\n')}\n`;
 }
 
-/** Letters, not bytes: an accent of its own takes no room. */
+/** Counts characters, not bytes; combining marks have no width. */
 function widthOf(text: string): number {
   return [...text.replace(/\p{Mark}/gu, '')].length;
 }

@@ -1,16 +1,16 @@
-// berth team member: who is in a team by hand.
+// berth team member: the members of a team that were added by hand.
 import { Argument, Command } from 'commander';
 import { administer, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 
-const path = new Argument('<org/team>', 'The team, by its organisation and its own name.');
+const path = new Argument('<org/team>', 'The team, with its organisation.');
 const user = new Argument('<user>', 'The user.');
 
 export function teamMemberCommand(context: Context): Command {
   const member = new Command('member').description("A team's members.");
 
   const add = withAdministrationFlags(member.command('add'))
-    .description('Put a member of the organisation into the team.')
+    .description('Add a member of the organisation to the team.')
     .addArgument(path)
     .addArgument(user)
     .action(async (team: string, name: string, _flags, command: Command) => {
@@ -26,7 +26,7 @@ export function teamMemberCommand(context: Context): Command {
   withExamples(add, 'berth team member add acme/developers alice');
 
   const remove = withAdministrationFlags(member.command('remove'))
-    .description('Take somebody out of the team whom somebody put there.')
+    .description('Remove a member that was added by hand from the team.')
     .addArgument(path)
     .addArgument(user)
     .action(async (team: string, name: string, _flags, command: Command) => {

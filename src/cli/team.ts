@@ -1,4 +1,4 @@
-// berth team: members of an organisation, who are granted rights together.
+// berth team: groups of members of an organisation, which receive grants.
 import { Argument, Command, Option } from 'commander';
 import type { Db } from '../db/prepare.ts';
 import { requireChange } from './account-flags.ts';
@@ -8,7 +8,7 @@ import { everyRow } from './every-row.ts';
 import { fields, table } from './table.ts';
 import { teamMemberCommand } from './team-member.ts';
 
-const path = new Argument('<org/team>', 'The team, by its organisation and its own name.');
+const path = new Argument('<org/team>', 'The team, with its organisation.');
 
 export function teamCommand(team: Command, context: Context): void {
   team.addCommand(createCommand(context));
@@ -20,12 +20,12 @@ export function teamCommand(team: Command, context: Context): void {
 }
 
 function groupOption(): Option {
-  return new Option('--group <group>', 'The group of the sign-on provider whose members are in the team.');
+  return new Option('--group <group>', 'The group of the sign-on provider whose members join the team.');
 }
 
 function createCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('create'))
-    .description('Make a team.')
+    .description('Create a team.')
     .addArgument(path)
     .addOption(groupOption())
     .action(async (team: string, { group }: { group?: string }, command: Command) => {
@@ -48,10 +48,10 @@ function createCommand(context: Context): Command {
 
 function setCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('set'))
-    .description('Change a team; whom the former group had put there leaves it.')
+    .description('Change a team; members from its former group leave it.')
     .addArgument(path)
     .addOption(groupOption())
-    .option('--no-group', 'No group fills the team any more.')
+    .option('--no-group', 'Remove the group from the team.')
     .action(async (team: string, { group }: { group?: string | boolean }, command: Command) => {
       const { changeTeam } = await import('../administration/teams.ts');
       const changes = {
@@ -95,7 +95,7 @@ function listCommand(context: Context): Command {
 
 function showCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('show'))
-    .description('Show a team and who is in it.')
+    .description('Show a team and its members.')
     .addArgument(path)
     .action((team: string, _flags, command: Command) =>
       consult(command, context, ({ read }) => describeTeam(read, team)),
@@ -105,7 +105,7 @@ function showCommand(context: Context): Command {
 
 function deleteCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('delete'))
-    .description('Delete a team and what it was granted; its members stay in the organisation.')
+    .description('Delete a team and its grants; its members stay in the organisation.')
     .addArgument(path)
     .action(async (team: string, _flags, command: Command) => {
       const { removeTeam } = await import('../administration/teams.ts');

@@ -6,7 +6,7 @@ import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { hashOf, isAccessToken } from '../access/login/access-token.ts';
 import { openSqlite } from '../db/sqlite/sqlite.ts';
 
-/** `berth` over a registry of its own, with alice, acme and its robot. */
+/** `berth` with its own registry, with alice, acme and its robot. */
 async function registry(t: TestContext) {
   const data = join(await temporaryDirectory(t), 'data');
   const run = (...args: string[]) => berth(...args, '--data', data);
@@ -19,7 +19,7 @@ async function registry(t: TestContext) {
 
 const day = 86_400_000;
 
-test('a token is printed alone, and only its hash is kept', async (t) => {
+test('prints only the token, and stores only its hash', async (t) => {
   const { data, berth } = await registry(t);
   const made = await berth('token', 'create', '--user', 'alice', '--expires', '30d');
   assert.deepEqual([made.exitCode, made.err], [0, '']);
@@ -37,13 +37,13 @@ test('a token is printed alone, and only its hash is kept', async (t) => {
   }
 });
 
-test('a token that is given no end has one, and it is said', async (t) => {
+test('a token without --expires has the default lifetime, which is printed', async (t) => {
   const { berth } = await registry(t);
   const made = await berth('token', 'create', '--user', 'alice', '--json');
   const { expiresAt } = JSON.parse(made.out);
   assert.equal(
     made.err,
-    `berth: the token is good for 90d, until ${expiresAt}; --expires sets another time, or never\n`,
+    `berth: the token expires in 90d, at ${expiresAt}; --expires sets another lifetime, or never\n`,
   );
   const off = Date.parse(expiresAt) - Date.now() - 90 * day;
   assert.ok(Math.abs(off) < 60_000, `${off} ms`);
@@ -52,7 +52,7 @@ test('a token that is given no end has one, and it is said', async (t) => {
   assert.equal(never.err, '');
 });
 
-test('tokens are listed with what they are good for, and end when they are revoked', async (t) => {
+test('tokens are listed with scopes and expiry, and end when revoked', async (t) => {
   const { berth } = await registry(t);
   const scopes = ['repository:acme/*:pull,push', 'repository:base:pull'];
   const flags = ['--name', 'GitHub', '--expires', 'never', ...scopes.flatMap((scope) => ['--scope', scope])];
@@ -76,10 +76,10 @@ test('tokens are listed with what they are good for, and end when they are revok
   assert.equal((await list('--robot', 'acme+ci'))[0].revokedAt, revokedAt);
   assert.equal((await list('--user', 'alice'))[0].revokedAt, null);
   const again = await berth('token', 'revoke', String(id));
-  assert.equal(again.out, `token ${id} is revoked since ${revokedAt}\n`);
+  assert.equal(again.out, `token ${id} was revoked at ${revokedAt}\n`);
 });
 
-test('who is disabled gets no token', async (t) => {
+test('a disabled account gets no token', async (t) => {
   const { berth } = await registry(t);
   await berth('user', 'set', 'alice', '--disabled');
   await berth('org', 'set', 'acme', '--disabled');
@@ -94,10 +94,10 @@ test('who is disabled gets no token', async (t) => {
 });
 
 for (const [args, exitCode, err] of [
-  ['create', 2, /^error: say who, with --user or --robot\n$/],
+  ['create', 2, /^error: missing option: --user or --robot\n$/],
   ['create --user bob', 1, /^berth: there is no user bob\n$/],
   ['create --user acme', 1, /^berth: acme is an organisation, not a user\n$/],
-  ['create --user alice --expires 30', 2, /It has to be a duration such as 30d or 12h, or never/],
+  ['create --user alice --expires 30', 2, /Expected a duration such as 30d or 12h, or never/],
   ['create --user alice --expires 0d', 1, /^berth: a token is good for 3650d at most/],
   ['create --user alice --expires 3651d', 1, /^berth: a token is good for 3650d at most/],
   [
@@ -115,7 +115,7 @@ for (const [args, exitCode, err] of [
   ],
   ['create --user alice --scope repository:a:pull,', 1, /^berth: "" in "repository:a:pull," is no action/],
   ['revoke 7', 1, /^berth: there is no token 7 \(berth token list shows them\)\n$/],
-  ['revoke x', 2, /It has to be a number/],
+  ['revoke x', 2, /Expected a number/],
 ] as const) {
   test(`refused: berth token ${args}`, async (t) => {
     const { berth } = await registry(t);

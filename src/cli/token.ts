@@ -1,4 +1,4 @@
-// berth token: access tokens, with which people and robots log in.
+// berth token: access tokens of users and robots.
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../config/units.ts';
 import type { AccessTokenRow } from '../db/access-tokens.ts';
@@ -25,17 +25,15 @@ interface CreateFlags {
 
 function createCommand(context: Context): Command {
   const command = withSubjectFlags(withAdministrationFlags(new Command('create')), {
-    user: 'The user to make it for.',
-    robot: 'The robot to make it for.',
+    user: 'The owner of the token.',
+    robot: 'The owner of the token.',
   })
-    .description(
-      'Make an access token. It alone is printed, once; what is kept cannot be turned back into it.',
-    )
-    .option('--name <text>', 'What it is for.')
+    .description('Create an access token and print it once; Berth keeps only a hash.')
+    .option('--name <text>', 'The name of the token.')
     .addOption(
       new Option(
         '--scope <scope>',
-        'What it is good for at most, as repository:PATTERN:ACTIONS; may be given more than once. Without one: for all that its owner may do.',
+        'Limits the token, as repository:PATTERN:ACTIONS; may be given more than once. Without a scope it has all rights of its owner.',
       )
         .argParser((scope: string, before: readonly string[]) => [...before, scope])
         .default([], 'none'),
@@ -43,7 +41,7 @@ function createCommand(context: Context): Command {
     .addOption(
       new Option(
         '--expires <duration>',
-        `How long it is good for, such as 30d or 12h, or never; ${defaultLifetime} if not given.`,
+        `The lifetime of the token, such as 30d or 12h, or never; default: ${defaultLifetime}.`,
       ).argParser(parseExpiry),
     )
     .action(async ({ name, scope, expires }: CreateFlags, command: Command) => {
@@ -60,7 +58,7 @@ function createCommand(context: Context): Command {
         const expiresAt = showEnd(made.expiresAt);
         if (expires === undefined) {
           context.err(
-            `berth: the token is good for ${defaultLifetime}, until ${expiresAt}; --expires sets another time, or never\n`,
+            `berth: the token expires in ${defaultLifetime}, at ${expiresAt}; --expires sets another lifetime, or never\n`,
           );
         }
         return {
@@ -80,15 +78,15 @@ function parseExpiry(text: string): number | 'never' {
   if (text === 'never') return text;
   const milliseconds = parseDuration(text);
   if (milliseconds !== undefined) return milliseconds;
-  throw new InvalidArgumentError('It has to be a duration such as 30d or 12h, or never.');
+  throw new InvalidArgumentError('Expected a duration such as 30d or 12h, or never.');
 }
 
 function listCommand(context: Context): Command {
   const command = withSubjectFlags(withAdministrationFlags(new Command('list')), {
-    user: 'Only those of this user.',
-    robot: 'Only those of this robot.',
+    user: 'Only tokens of this user.',
+    robot: 'Only tokens of this robot.',
   })
-    .description('List access tokens, revoked and ended ones too; never the tokens themselves.')
+    .description('List access tokens, also revoked and expired ones, without the tokens themselves.')
     .action(async (_flags, command: Command) => {
       const { accessTokensOf } = await import('../administration/access-tokens.ts');
       await consult(command, context, async (database) => {
@@ -145,7 +143,7 @@ function shown(token: AccessTokenRow) {
   };
 }
 
-/** What its owner was signed in with on the account page, with which it ends. */
+/** The login on the account page that created the token; the token ends with it. */
 function madeBy({ originPassword, originIdentity, originToken }: Origin): string {
   if (originToken !== null) return `token ${originToken}`;
   if (originPassword !== null) return 'password';
@@ -158,14 +156,14 @@ function showEnd(time: number | null): string | null {
 
 function revokeCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('revoke'))
-    .description('End an access token for good: from now on nobody logs in or pushes with it.')
-    .addArgument(new Argument('<id>', 'Its number in `berth token list`.').argParser(parseId))
+    .description('Revoke an access token: logins and pushes with it are refused at once.')
+    .addArgument(new Argument('<id>', 'The id from `berth token list`.').argParser(parseId))
     .action(async (id: number, _flags, command: Command) => {
       const { revokeAccessToken } = await import('../administration/access-tokens.ts');
       await administer(command, context, async (database) => {
         const revokedAt = showTime(await revokeAccessToken(database, id));
         return {
-          text: `token ${id} is revoked since ${revokedAt}\n`,
+          text: `token ${id} was revoked at ${revokedAt}\n`,
           json: { id, revokedAt },
         };
       });
@@ -175,5 +173,5 @@ function revokeCommand(context: Context): Command {
 
 function parseId(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It has to be a number.');
+  throw new InvalidArgumentError('Expected a number.');
 }

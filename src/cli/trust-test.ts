@@ -1,4 +1,4 @@
-// berth trust test: whether an ID token would let its job in, and if not, why, claim by claim.
+// berth trust test: checks an ID token against the trusts of an organisation, claim by claim.
 import { Command } from 'commander';
 import type { Verdict } from '../access/login/id-tokens.ts';
 import { Failure } from '../failure.ts';
@@ -10,7 +10,7 @@ export function trustTestCommand(context: Context): Command {
     withAdministrationFlags(new Command('test'))
       .argument('<organisation>')
       .description(
-        'Say which trust would let in the ID token on standard input, or why none would; exit code 1 then.',
+        'Print which trust accepts the ID token on standard input, or why none does (exit code 1).',
       )
       .action(async (organisation: string, _options, command: Command) => {
         const idToken = await tokenOf(context);
@@ -33,7 +33,7 @@ export function trustTestCommand(context: Context): Command {
             json: { allowed, verdicts: verdicts.map(asJson) },
           };
         });
-        if (!allowed) throw new Failure(`no trust of ${organisation} lets this token in`);
+        if (!allowed) throw new Failure(`no trust of ${organisation} accepts this token`);
       }),
     'curl -s -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" \\\n' +
       '    "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=registry.example.com" | jq -r .value | berth trust test acme',
@@ -46,7 +46,7 @@ async function tokenOf({ input }: Context): Promise<string> {
   let text = '';
   for await (const chunk of input ?? []) {
     text += Buffer.from(chunk).toString('latin1');
-    if (text.length > maxInput) throw new Failure('this is no ID token: it is too long');
+    if (text.length > maxInput) throw new Failure('standard input is too long for an ID token');
   }
   if (text.trim() === '') throw new Failure('give the ID token on standard input');
   return text.trim();
@@ -55,7 +55,7 @@ async function tokenOf({ input }: Context): Promise<string> {
 function linesOf({ trust, problems }: Verdict, counts: boolean): string {
   const name = `${trust.organisation}/${trust.name}`;
   if (problems.length > 0) return `${name}: no\n${problems.map((problem) => `  ${problem}\n`).join('')}`;
-  return `${name}: yes${counts ? `, with ${trust.scopes}` : ', but the one above counts'}\n`;
+  return `${name}: yes${counts ? `, with ${trust.scopes}` : ', but the trust above is used'}\n`;
 }
 
 function asJson({ trust, problems }: Verdict) {

@@ -26,7 +26,7 @@ async function setUp(t: TestContext) {
 const rules = ['--claim', 'repository=acme/app', '--claim', 'ref=refs/heads/*'];
 const scope = ['--scope', 'repository:acme/app:pull,push', '--scope', 'repository:acme/cache-*:*'];
 
-test('a trust is made, shown, changed, listed and deleted', async (t) => {
+test('a trust is created, shown, changed, listed and deleted', async (t) => {
   const { trust } = await setUp(t);
   const issuer = 'https://issuer.example';
   const made = await trust([
@@ -67,7 +67,7 @@ test('a trust is made, shown, changed, listed and deleted', async (t) => {
   assert.deepEqual([gone.code, gone.err], [1, 'berth: acme has no trust ci\n']);
 });
 
-test('an issuer that is nobody else’s is said to be, and a trust that strangers could use is named', async (t) => {
+test('--i-know-this-issuer-is-mine allows broad claims, and list warns of trusts open to strangers', async (t) => {
   const { data, trust } = await setUp(t);
   const issuer = ['--issuer', 'https://ci.acme.com', '--audience', 'me'];
   const create = ['create', 'acme', 'ci', ...issuer, ...rules, ...scope];
@@ -82,14 +82,14 @@ test('an issuer that is nobody else’s is said to be, and a trust that stranger
   const wide = { issuer: github, claims: '{"ref":"refs/heads/main"}' };
   await database.transaction((db) => db.updateTable('trusts').set(wide).execute());
   await database.close();
-  const reason = /lets nobody in: anyone on GitHub Actions could get in: .*--claim repository=acme\/app/;
+  const reason = /accepts no token: anyone on GitHub Actions could get in: .*--claim repository=acme\/app/;
   const listed = await trust(['list', '--json']);
   assert.match(listed.err, new RegExp(`^berth: trust acme/ci ${reason.source}`));
   assert.match((JSON.parse(listed.out) as { refused: string }[])[0]?.refused ?? '', /^anyone on GitHub/);
   assert.match((await trust(['show', 'acme', 'ci'])).out, new RegExp(`^refused {3}${reason.source}`, 'm'));
 });
 
-test("the audience is externalUrl's host, or has to be given", async (t) => {
+test("the audience defaults to externalUrl's host, or is required", async (t) => {
   const { trust } = await setUp(t);
   const create = ['create', 'acme', 'ci', '--issuer', 'https://issuer.example', ...rules, ...scope];
   const refused = await trust(create);
@@ -104,8 +104,8 @@ test("the audience is externalUrl's host, or has to be given", async (t) => {
 const mistakes: [args: string[], said: RegExp][] = [
   [['create', 'acme', 'ci', '--audience', 'me', ...rules, ...scope], /--issuer <url>/],
   [['create', 'acme', 'ci', '--claim', 'repository'], /NAME=PATTERN/],
-  [['create', 'acme', 'ci', '--claim', 'a=1', '--claim', 'a=2'], /there twice/],
-  [['create', 'acme', 'ci', '--lifetime', '30'], /a duration with its unit/],
+  [['create', 'acme', 'ci', '--claim', 'a=1', '--claim', 'a=2'], /given twice/],
+  [['create', 'acme', 'ci', '--lifetime', '30'], /a duration with a unit/],
   [
     ['create', 'acme', 'ci', '--issuer', 'https://a.example', '--audience', 'me', '--keys', '/nowhere'],
     /\/nowhere/,
@@ -114,7 +114,7 @@ const mistakes: [args: string[], said: RegExp][] = [
   [['list', 'nobody'], /no organisation nobody/],
 ];
 for (const [args, said] of mistakes) {
-  test(`trust ${args.join(' ')}: says what is wrong`, async (t) => {
+  test(`trust ${args.join(' ')} is refused with the reason`, async (t) => {
     const { trust } = await setUp(t);
     const { code, out, err } = await trust(args);
     assert.equal(code, 1);
@@ -123,7 +123,7 @@ for (const [args, said] of mistakes) {
   });
 }
 
-test('a token on standard input is tried, and what is against it is said without the token', async (t) => {
+test('tests a token from standard input, and prints the problems without the token', async (t) => {
   const { trust, data } = await setUp(t);
   const issuer = await startIssuer(t);
   const keys = join(data, 'keys.json');
@@ -143,7 +143,7 @@ test('a token on standard input is tried, and what is against it is said without
 
   const other = await issuer.sign({ repository: 'evil/app', ref: 'refs/heads/main', aud: 'elsewhere' });
   const refused = await trust(['test', 'acme', '--json'], other);
-  assert.deepEqual([refused.code, refused.err], [1, 'berth: no trust of acme lets this token in\n']);
+  assert.deepEqual([refused.code, refused.err], [1, 'berth: no trust of acme accepts this token\n']);
   const { allowed, verdicts } = JSON.parse(refused.out) as {
     allowed: boolean;
     verdicts: { problems: string[] }[];

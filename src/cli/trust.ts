@@ -1,4 +1,4 @@
-// berth trust: jobs elsewhere that an organisation lets in, without a secret.
+// berth trust: lets CI jobs log in with ID tokens, without a secret.
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { ClaimRules } from '../access/login/claim-rules.ts';
@@ -27,7 +27,7 @@ export function trustCommand(command: Command, context: Context): void {
   withExamples(
     withTerms(withAdministrationFlags(command.command('create <organisation> <name>')))
       .description(
-        'Trust the jobs of an issuer whose ID tokens match every --claim, as far as each --scope goes.',
+        'Accept the ID tokens of an issuer that match every --claim, and give those jobs each --scope.',
       )
       .action(async (organisation: string, name: string, options: Options, command: Command) => {
         const { issuer, claim: claims = {}, scope: scopes = [], ...rest } = options;
@@ -54,9 +54,7 @@ export function trustCommand(command: Command, context: Context): void {
 
   withExamples(
     withTerms(withAdministrationFlags(command.command('set <organisation> <name>')))
-      .description(
-        'Change a trust; what is not given stays, --claim and --scope replace all there were. Jobs log in again.',
-      )
+      .description('Change a trust; --claim and --scope replace all former ones. Its jobs must log in again.')
       .action(async (organisation: string, name: string, options: Options, command: Command) => {
         if (Object.keys(await termsOf(options)).length === 0) {
           throw new Failure(
@@ -80,7 +78,7 @@ export function trustCommand(command: Command, context: Context): void {
         const trusts = await trustsOf(database.read, organisation);
         for (const { organisation, name, refused } of trusts.map(judged)) {
           if (refused !== null)
-            context.err(`berth: trust ${organisation}/${name} lets nobody in: ${refused}\n`);
+            context.err(`berth: trust ${organisation}/${name} accepts no token: ${refused}\n`);
         }
         const rows = trusts.map((trust) => [
           trust.organisation,
@@ -106,7 +104,7 @@ export function trustCommand(command: Command, context: Context): void {
     );
 
   withAdministrationFlags(command.command('delete <organisation> <name>'))
-    .description('Trust these jobs no more; those that are logged in are out at once.')
+    .description('Delete a trust; its jobs are logged out at once.')
     .action(async (organisation: string, name: string, _options, command: Command) =>
       administer(command, context, async (database) => {
         const { removeTrust } = await import('../administration/trusts.ts');
@@ -123,60 +121,53 @@ export function trustCommand(command: Command, context: Context): void {
 
 function withTerms(command: Command): Command {
   return command
-    .option('--issuer <url>', 'Who gives out the ID tokens: their "iss", letter for letter.')
-    .option(
-      '--audience <text>',
-      'What the ID tokens have to be for: their "aud"; if not given, externalUrl\'s host.',
-    )
+    .option('--issuer <url>', 'The issuer of the ID tokens, exactly as in their "iss".')
+    .option('--audience <text>', 'The audience of the ID tokens ("aud"); default: the host of externalUrl.')
     .addOption(
       new Option(
         '--claim <name=pattern>',
-        'What a claim has to be, where * is any text; as often as there are rules, all of which have to hold.',
+        'A pattern that a claim must match, where * is any text; may be given more than once, and all must match.',
       ).argParser(collectClaim),
     )
     .addOption(
       new Option(
         '--scope <scope>',
-        "What the jobs may do: 'repository:ORGANISATION/…:pull,push'; several times.",
+        "The rights of the jobs: 'repository:ORGANISATION/…:pull,push'; may be given more than once.",
       ).argParser((text: string, before: readonly string[] = []) => [...before, text]),
     )
     .addOption(
       new Option(
         '--lifetime <duration>',
-        'How long a job that logged in may fetch tokens; 1h if not given.',
+        'How long a job may fetch tokens after its login; default: 1h.',
       ).argParser(lifetimeOf),
     )
-    .option('--keys <file>', "A JSON Web Key Set, where Berth cannot fetch the issuer's own.")
-    .option(
-      '--i-know-this-issuer-is-mine',
-      'Nobody else has jobs at this issuer: a rule that many subjects match lets no stranger in.',
-    );
+    .option('--keys <file>', 'A JSON Web Key Set, for issuers whose keys Berth cannot fetch.')
+    .option('--i-know-this-issuer-is-mine', 'Allow broad claims, as no other party has jobs at this issuer.');
 }
 
 function collectClaim(text: string, before: ClaimRules = {}): ClaimRules {
   const equals = text.indexOf('=');
   if (equals < 1) throw new Failure(`--claim ${text}: a rule is NAME=PATTERN, such as repository=acme/app`);
   const name = text.slice(0, equals);
-  if (Object.hasOwn(before, name))
-    throw new Failure(`--claim ${name} is there twice: both would have to hold`);
+  if (Object.hasOwn(before, name)) throw new Failure(`--claim ${name} is given twice`);
   return { ...before, [name]: text.slice(equals + 1) };
 }
 
 function lifetimeOf(text: string): number {
   const lifetime = parseDuration(text);
   if (lifetime === undefined)
-    throw new Failure(`--lifetime ${text}: a duration with its unit, such as 30m or 2h`);
+    throw new Failure(`--lifetime ${text}: expected a duration with a unit, such as 30m or 2h`);
   return lifetime;
 }
 
 function audienceOf({ externalUrl }: Config): string {
   if (externalUrl !== undefined) return new URL(externalUrl).host;
   throw new Failure(
-    'give the audience that jobs ask their ID tokens for (--audience registry.example.com), or configure externalUrl',
+    'give the audience of the ID tokens (--audience registry.example.com), or configure externalUrl',
   );
 }
 
-/** Only what was given. */
+/** Only the given flags. */
 async function termsOf({ claim, scope, keys, ...rest }: Options): Promise<Partial<TrustRequest>> {
   const { issuer, audience, lifetime, iKnowThisIssuerIsMine: ownIssuer } = rest;
   return {
@@ -190,7 +181,7 @@ async function termsOf({ claim, scope, keys, ...rest }: Options): Promise<Partia
   };
 }
 
-/** With why it lets nobody in, if it is one of those that Berth would not make any more. */
+/** Adds the reason for a trust that Berth no longer accepts. */
 function judged(trust: Trust) {
   return {
     ...trust,
@@ -220,7 +211,7 @@ function shown(trust: Trust): Answer {
   const { claims, refused } = judged(trust);
   const lines = [
     `trust     ${trust.organisation}/${trust.name}`,
-    ...(refused === null ? [] : [`refused   lets nobody in: ${refused}`]),
+    ...(refused === null ? [] : [`refused   accepts no token: ${refused}`]),
     `issuer    ${trust.issuer}`,
     `keys      ${trust.keys === null ? "the issuer's own" : 'given'}`,
     `audience  ${trust.audience}`,

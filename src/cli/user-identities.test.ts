@@ -22,11 +22,11 @@ async function setUp(t: TestContext) {
   return { user, identities, events };
 }
 
-test('an identity is linked to a user, listed, taken away, and each is in the audit log', async (t) => {
+test('an identity is linked, listed and unlinked, and each change is in the audit log', async (t) => {
   const { user, identities, events } = await setUp(t);
   const flags = ['--issuer', issuer, '--subject', 'Jane Doe|7'];
   assert.deepEqual(await user('link', 'alice', ...flags), { exitCode: 0, out: 'linked alice\n', err: '' });
-  assert.equal((await user('link', 'alice', ...flags)).out, 'alice was linked already\n');
+  assert.equal((await user('link', 'alice', ...flags)).out, 'alice is already linked\n');
   const linked = { user: 'alice', issuer, subject: 'Jane Doe|7' };
   assert.deepEqual(await identities(), [linked]);
   assert.deepEqual(await identities('bob'), []);
@@ -42,7 +42,7 @@ test('an identity is linked to a user, listed, taken away, and each is in the au
   ]);
 });
 
-test('an identity is never taken from another user by linking it', async (t) => {
+test('an identity of another user cannot be linked', async (t) => {
   const { user, identities } = await setUp(t);
   const flags = ['--issuer', issuer, '--subject', 's'];
   await user('link', 'alice', ...flags);
@@ -50,13 +50,13 @@ test('an identity is never taken from another user by linking it', async (t) => 
   assert.equal(exitCode, 1);
   assert.match(
     err,
-    /^berth: this sign-on identity belongs to another user: berth user identities shows whose it is/,
+    /^berth: this sign-on identity belongs to another user: berth user identities shows its user/,
   );
   assert.equal((await user('unlink', 'bob', ...flags)).exitCode, 1);
   assert.deepEqual(await identities('alice'), [{ user: 'alice', issuer, subject: 's' }]);
 });
 
-test('without an issuer in the configuration it has to be said', async (t) => {
+test('without an issuer in the configuration --issuer is required', async (t) => {
   const { user } = await setUp(t);
   const { exitCode, err } = await user('link', 'alice', '--subject', 's');
   assert.deepEqual(

@@ -1,4 +1,4 @@
-// berth user link, unlink and identities: which users are whom the sign-on provider knows.
+// berth user link, unlink and identities: the sign-on identities of users.
 import { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
 import { Failure } from '../failure.ts';
@@ -14,14 +14,14 @@ interface Flags {
 function withIdentityFlags(command: Command): Command {
   return withAdministrationFlags(command)
     .argument('<name>', 'The user.')
-    .option(
-      '--issuer <url>',
-      "The issuer, letter for letter as its ID tokens say (iss); the configuration's if not given.",
-    )
-    .requiredOption('--subject <text>', 'Who it is there (sub); a name or a mail address as a rule is not.');
+    .option('--issuer <url>', 'The issuer, exactly as in its ID tokens (iss); default: signOn.issuer.')
+    .requiredOption(
+      '--subject <text>',
+      'The subject at the issuer (sub); usually not a name or a mail address.',
+    );
 }
 
-/** @throws Failure when neither the flag nor the configuration says the issuer */
+/** @throws Failure when neither the flag nor the configuration names the issuer */
 function identityOf({ issuer, subject }: Flags, config: Config) {
   const own = issuer ?? config.signOn?.issuer;
   if (own === undefined) throw new Failure('--issuer is needed: the configuration has no signOn.issuer');
@@ -30,7 +30,7 @@ function identityOf({ issuer, subject }: Flags, config: Config) {
 
 export function linkCommand(context: Context): Command {
   const command = withIdentityFlags(new Command('link'))
-    .description('Let a user sign in with single sign-on, as whoever the provider vouches for.')
+    .description('Link a user to an identity of the sign-on provider.')
     .action(async (name: string, flags: Flags, command: Command) => {
       const { IdentityTaken, linkIdentity } = await import('../administration/identities.ts');
       await administer(command, context, async (database, config) => {
@@ -38,13 +38,13 @@ export function linkCommand(context: Context): Command {
         try {
           const isNew = await linkIdentity(database, name, identity);
           return {
-            text: isNew ? `linked ${name}\n` : `${name} was linked already\n`,
+            text: isNew ? `linked ${name}\n` : `${name} is already linked\n`,
             json: { user: name, ...identity },
           };
         } catch (error) {
           if (!(error instanceof IdentityTaken)) throw error;
           throw new Failure(
-            `${error.message}: berth user identities shows whose it is, and berth user unlink takes it from them`,
+            `${error.message}: berth user identities shows its user, and berth user unlink removes it`,
           );
         }
       });
@@ -58,7 +58,7 @@ export function linkCommand(context: Context): Command {
 
 export function unlinkCommand(context: Context): Command {
   const command = withIdentityFlags(new Command('unlink'))
-    .description('Take an identity of single sign-on from a user; sessions and tokens that it began end.')
+    .description('Unlink a sign-on identity from a user; its sessions and their tokens end.')
     .action(async (name: string, flags: Flags, command: Command) => {
       const { unlinkIdentity } = await import('../administration/identities.ts');
       await administer(command, context, async (database, config) => {
@@ -75,8 +75,8 @@ export function unlinkCommand(context: Context): Command {
 
 export function identitiesCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('identities'))
-    .description('List who signs in with single sign-on, and as whom the provider knows them.')
-    .argument('[name]', 'Only those of this user.')
+    .description('List users with their identities at the sign-on provider.')
+    .argument('[name]', 'Only identities of this user.')
     .action(async (name: string | undefined, _flags, command: Command) => {
       const { listIdentities } = await import('../db/identities.ts');
       const { accountNamed } = await import('../administration/accounts.ts');

@@ -7,14 +7,14 @@ import { needs } from '../../test/support/needs.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 
-/** `berth` over an empty registry of its own. */
+/** `berth` with its own empty registry. */
 async function registry(t: TestContext) {
   const here = await noRegistry(t);
   await makeRegistry(here.data);
   return here;
 }
 
-/** `berth` with a data directory of its own, where nothing is yet. */
+/** `berth` with its own empty data directory. */
 async function noRegistry(t: TestContext) {
   const data = join(await temporaryDirectory(t), 'data');
   return {
@@ -29,7 +29,7 @@ function jsonOf({ exitCode, out, err }: Ended) {
   return JSON.parse(out);
 }
 
-test('the first user is made before the first start with --create, in a database that is made for it', async (t) => {
+test('--create creates the database and the first user before the first start', async (t) => {
   const { berth } = await noRegistry(t);
   const { exitCode, out, err } = await berth('user', 'create', 'alice', '--create');
   assert.deepEqual([exitCode, err], [0, '']);
@@ -37,14 +37,14 @@ test('the first user is made before the first start with --create, in a database
   assert.match((await berth('user', 'list')).out, /^alice /m);
 });
 
-test('the first user may be made in an empty PostgreSQL database too', async (t) => {
+test('--create creates the first user in an empty PostgreSQL database too', async (t) => {
   if (!needs(t, 'postgres')) return;
   const config = join(await temporaryDirectory(t), 'berth.yaml');
   writeFileSync(config, `database:\n  url: ${await openTestPostgres(t)}\n`);
   const fsck = await berth('fsck', '--config', config);
   assert.match(
     fsck.err,
-    /^berth: there is no registry in \S+\/\S+: `berth serve` makes one, or says what became of it\n$/,
+    /^berth: no registry in \S+\/\S+: check the configuration, or create one with `berth serve`\n$/,
   );
   for (const name of ['alice', 'bob']) {
     assert.equal(
@@ -55,7 +55,7 @@ test('the first user may be made in an empty PostgreSQL database too', async (t)
   assert.equal(jsonOf(await berth('user', 'list', '--json', '--config', config)).length, 2);
 });
 
-test('a random password is printed when the user is made, each time another one, and never again', async (t) => {
+test('prints a new random password when the user is created, and never again', async (t) => {
   const { berth } = await registry(t);
   const made = ['alice', 'bob'].map((name) => berth('user', 'create', name, '--json'));
   const passwords = (await Promise.all(made)).map((ended) => jsonOf(ended).password);
@@ -67,7 +67,7 @@ test('a random password is printed when the user is made, each time another one,
   }
 });
 
-test('a user is made with the password of standard input, and shown with all that was said', async (t) => {
+test('creates a user with the password of standard input, and shows every setting', async (t) => {
   const { berth, reading } = await registry(t);
   const flags = ['--mail', 'alice@example.com', '--admin', '--token-only', '--default-visibility', 'public'];
   const made = await reading('correct horse\n', 'user', 'create', 'alice', '--password-stdin', ...flags);
@@ -88,13 +88,13 @@ test('a user is made with the password of standard input, and shown with all tha
   });
 });
 
-test('a user who only signs on has no password', async (t) => {
+test('a user created with --no-password has no password', async (t) => {
   const { berth } = await registry(t);
   assert.equal((await berth('user', 'create', 'bob', '--no-password')).out, 'created the user bob\n');
   assert.equal(jsonOf(await berth('user', 'show', 'bob', '--json')).hasPassword, false);
 });
 
-test('what is set of a user changes, and nothing else', async (t) => {
+test('set changes only the given settings', async (t) => {
   const { berth, reading } = await registry(t);
   await berth('user', 'create', 'root', '--admin');
   const before = jsonOf(await berth('user', 'create', 'alice', '--no-password', '--json'));
@@ -148,7 +148,7 @@ grants            other/app (write)
   });
 });
 
-test('users are listed for people in columns', async (t) => {
+test('users are listed in columns', async (t) => {
   const { berth, reading } = await registry(t);
   await reading('correct horse', 'user', 'create', 'alice', '--admin', '--password-stdin');
   await berth('user', 'create', 'bob', '--no-password', '--mail', 'bob@example.com');
@@ -165,7 +165,7 @@ carol                   no             no        not for clients
   });
 });
 
-test('a list is whole, however many pages it has', async (t) => {
+test('lists all users of many pages', async (t) => {
   const { data, berth } = await registry(t);
   await berth('user', 'create', 'first', '--no-password');
   const { openSqlite } = await import('../db/sqlite/sqlite.ts');
@@ -176,7 +176,7 @@ test('a list is whole, however many pages it has', async (t) => {
   assert.equal(jsonOf(await berth('user', 'list', '--json')).length, 1_002);
 });
 
-test('a user that was deleted is there no more', async (t) => {
+test('a deleted user is gone', async (t) => {
   const { berth } = await registry(t);
   await berth('user', 'create', 'alice');
   assert.deepEqual(jsonOf(await berth('user', 'delete', 'alice', '--json')), { deleted: 'alice' });
@@ -187,7 +187,7 @@ test('a user that was deleted is there no more', async (t) => {
   });
 });
 
-test('what a rule refuses is one line, and exit code 1', async (t) => {
+test('a refused change prints one line and exits with code 1', async (t) => {
   const { berth, reading } = await registry(t);
   await berth('user', 'create', 'alice', '--admin');
   for (const [args, message] of [
@@ -212,7 +212,7 @@ for (const [what, args, message] of [
   ['a password and none', ['create', 'a', '--no-password', '--password-stdin'], /cannot be used with/],
   ['an unknown visibility', ['create', 'a', '--default-visibility', 'secret'], /choices are public, private/],
 ] as const) {
-  test(`${what} is a mistake on the command line: exit code 2`, async (t) => {
+  test(`${what} exits with code 2`, async (t) => {
     const { berth } = await registry(t);
     const { exitCode, out, err } = await berth('user', ...args);
     assert.deepEqual([exitCode, out], [2, '']);
@@ -220,17 +220,17 @@ for (const [what, args, message] of [
   });
 }
 
-test("another registry's directory is refused, and gets no database", async (t) => {
+test("another registry's directory is refused, and no database is created in it", async (t) => {
   const { data, berth } = await noRegistry(t);
   mkdirSync(join(data, 'docker/registry/v2/repositories'), { recursive: true });
   const { exitCode, err } = await berth('user', 'create', 'alice', '--create');
   assert.equal(exitCode, 1);
   assert.match(err, /^berth: .* contains another registry.s images/);
   const { err: again } = await berth('fsck');
-  assert.match(again, /there is no registry/);
+  assert.match(again, /no registry in/);
 });
 
-test('a registry that is read-only keeps its users as they are, and shows them', async (t) => {
+test('a read-only registry shows its users and refuses changes', async (t) => {
   const { berth } = await registry(t);
   await berth('user', 'create', 'alice');
   await berth('read-only', 'on', '--reason', 'moved to new.yaml');
@@ -242,13 +242,13 @@ test('a registry that is read-only keeps its users as they are, and shows them',
   assert.equal(jsonOf(await berth('user', 'show', 'alice', '--json')).disabled, false);
 });
 
-test('a password among the arguments is refused, with the way to give one, and not repeated', async (t) => {
+test('a password in the arguments is refused with the remedy, and not repeated', async (t) => {
   const { berth } = await registry(t);
   await berth('user', 'create', 'alice');
   for (const command of ['create bob --password hunter2222', 'set alice --password=hunter2222']) {
     const { exitCode, out, err } = await berth('user', ...command.split(' '));
     assert.deepEqual([exitCode, out], [2, '']);
-    assert.match(err, /^error: a password among the arguments .* with --password-stdin\n$/);
+    assert.match(err, /^error: a password in the arguments .* with --password-stdin\n$/);
     assert.doesNotMatch(err, /hunter/);
   }
   assert.equal(jsonOf(await berth('user', 'list', '--json')).length, 1);

@@ -1,4 +1,4 @@
-// berth user: the people who log in.
+// berth user: accounts of people.
 import { Command, Option } from 'commander';
 import type { UserChanges } from '../administration/users.ts';
 import type { Db } from '../db/prepare.ts';
@@ -51,36 +51,36 @@ interface Flags {
 
 function withUserFlags(command: Command): Command {
   return withAdministrationFlags(command)
-    .option('--mail <address>', 'Where the user is reached.')
-    .option('--admin', 'The user administers the registry.')
-    .option('--token-only', "A client logs in with the user's tokens, not with the password.")
+    .option('--mail <address>', "The user's mail address.")
+    .option('--admin', 'Make the user an administrator of the registry.')
+    .option('--token-only', 'Clients must log in with access tokens, not with the password.')
     .addOption(
-      new Option('--password-stdin', 'The password is the first line of standard input.').conflicts(
+      new Option('--password-stdin', 'Read the password from the first line of standard input.').conflicts(
         'password',
       ),
     )
     .addOption(passwordInArguments(command))
-    .option('--no-password', 'Nobody logs in as this user with a password: they sign on, or use tokens.')
+    .option('--no-password', 'No password: the user uses single sign-on or access tokens.')
     .addOption(visibilityOption());
 }
 
-/** A flag that people try, and that is refused: what a command is given, everyone on the machine may see. */
+/** Refuses a password in the arguments, which every user of the machine can read. */
 function passwordInArguments(command: Command): Option {
   return new Option('--password <password>', 'Refused: see --password-stdin.')
     .default(true)
     .hideHelp()
     .argParser(() =>
       command.error(
-        'error: a password among the arguments is seen by everyone on this machine and kept by the shell: ' +
-          'give it in the first line of standard input, with --password-stdin',
+        'error: a password in the arguments is visible to all users of this machine and kept in the shell history: ' +
+          'give it on standard input, with --password-stdin',
       ),
     );
 }
 
 function createCommand(context: Context): Command {
   const command = withCreateFlag(withUserFlags(new Command('create')))
-    .description('Make a user; without a password of your own a random one is made and printed.')
-    .argument('<name>', 'What the user is called, and the namespace that is theirs.')
+    .description('Create a user; without a password flag, a random password is printed.')
+    .argument('<name>', 'The name of the user and of their namespace.')
     .action(async (name: string, flags: Flags, command: Command) => {
       const { createUser } = await import('../administration/users.ts');
       const { randomPassword } = await import('../administration/new-password.ts');
@@ -109,19 +109,19 @@ function createCommand(context: Context): Command {
     'berth user create alice                                       with a random password, which is printed',
     'berth user create alice --admin --password-stdin < file       with the password in the first line of a file',
     'berth user create alice --admin --create                      before the first start of the registry',
-    'berth user create bob --no-password --mail bob@example.com    for somebody who signs on elsewhere',
+    'berth user create bob --no-password --mail bob@example.com    for a user with single sign-on',
   );
 }
 
 function setCommand(context: Context): Command {
   const command = withDisabledFlags(
     withUserFlags(new Command('set')),
-    'The user may do nothing, from now on and everywhere.',
+    'Disable the user: all their requests are refused at once.',
   )
-    .description('Change a user; what is not given stays as it is.')
+    .description('Change a user; settings without a flag do not change.')
     .argument('<name>', 'The user.')
-    .option('--no-admin', 'The user administers nothing any more.')
-    .option('--no-token-only', 'The password alone is enough again.')
+    .option('--no-admin', 'The user is no longer an administrator.')
+    .option('--no-token-only', 'Clients may log in with the password again.')
     .action(async (name: string, flags: Flags & DisabledFlags, command: Command) => {
       const { changeUser } = await import('../administration/users.ts');
       const { mail, admin: administrator, tokenOnly, defaultVisibility } = flags;
@@ -146,9 +146,9 @@ function setCommand(context: Context): Command {
     });
   return withExamples(
     command,
-    'berth user set alice --password-stdin < file    everybody who logged in with the former password is out',
-    'berth user set alice --disabled                 nothing is deleted, and nothing is allowed',
-    "berth user set alice --mail ''                  no address",
+    'berth user set alice --password-stdin < file    ends all logins with the former password',
+    'berth user set alice --disabled                 deletes nothing, refuses everything',
+    "berth user set alice --mail ''                  removes the address",
   );
 }
 
@@ -183,7 +183,7 @@ function listCommand(context: Context): Command {
 
 function showCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('show'))
-    .description('Show a user, with their organisations and teams, and what they were granted themselves.')
+    .description('Show a user with organisations, teams and own grants.')
     .argument('<name>', 'The user.')
     .action((name: string, _flags, command: Command) =>
       consult(command, context, ({ read }) => describeUser(read, name)),
@@ -193,9 +193,7 @@ function showCommand(context: Context): Command {
 
 function deleteCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('delete'))
-    .description(
-      'Delete a user whose repositories are empty, with their tokens, robots and all they were granted.',
-    )
+    .description('Delete a user whose repositories are empty, with tokens, robots and grants.')
     .argument('<name>', 'The user.')
     .action(async (name: string, _flags, command: Command) => {
       const { deleteUser } = await import('../administration/users.ts');
@@ -210,7 +208,7 @@ function deleteCommand(context: Context): Command {
   return withExamples(command, 'berth user delete alice');
 }
 
-/** Never the hash: only whether there is a password. */
+/** Without the password hash, but with whether there is one. */
 function shown({ name, mail, administrator, tokenOnly, disabledAt, password }: User) {
   return {
     name,

@@ -497,7 +497,7 @@ describe('fsck', () => {
       { exitCode, err },
       {
         exitCode: 1,
-        err: `berth: there is no registry in ${data}: \`berth serve\` makes one, or says what became of it\n`,
+        err: `berth: no registry in ${data}: check the configuration, or create one with \`berth serve\`\n`,
       },
     );
     assert.deepEqual(await readdir(data), []);

@@ -115,7 +115,7 @@ for (const name of ['migrate-store', 'migrate-db']) {
     test('rejects a target equal to the source and creates nothing', async (t) => {
       const from = await onDisk(t);
       const missing = await berth(name, '--config', from.file, '--to', (await onDisk(t)).file);
-      assert.match(missing.err, /^berth: there is no registry in /);
+      assert.match(missing.err, /^berth: no registry in /);
       await (await from.serve()).stop();
       const { exitCode, err } = await berth(name, '--config', from.file, '--to', from.file);
       assert.equal(exitCode, 1);

@@ -84,7 +84,7 @@ test('blobs: killed, then stopped with Ctrl-C, then completed', async (t) => {
   assert.equal(stopped.code, 1);
   assert.match(
     stopped.err,
-    /^berth: stopped; what was copied is kept: run the same command again to go on$/m,
+    /^berth: stopped; copied (?:rows|blobs) are kept: run the same command again to continue$/m,
   );
   const second = await there();
   assert.ok(first > 0 && first < second && second < count, `${first}, ${second} of ${count} were there`);
