@@ -1,4 +1,4 @@
-// What people change of their own account: their password, and whom the sign-on provider knows them as.
+// Changes of one's own account: the password and the linked sign-on identity.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { origin, TestBrowser } from '../../test/support/browser.ts';
@@ -45,7 +45,7 @@ async function setUp(t: TestContext, { sso = false }: { sso?: boolean } = {}) {
 
 const said = (page: string) => /role="alert">([^<]+)</.exec(page)?.[1];
 
-test('who changes their password stays signed in there, and whoever has the old one is out everywhere', async (t) => {
+test('changing the password keeps this session, and ends all others with the old password', async (t) => {
   const { signIn, isSignedIn, change, login, mint } = await setUp(t);
   const { browser } = await signIn(password);
   const { browser: elsewhere } = await signIn(password);
@@ -58,7 +58,7 @@ test('who changes their password stays signed in there, and whoever has the old 
   assert.deepEqual([await login(password), await login(other), await login(token)], [401, 200, 401]);
 });
 
-test('a password is changed with the current one alone, typed twice alike, and only where there is one to change', async (t) => {
+test('a password change needs the current password, matching new ones, and an existing password', async (t) => {
   const { database, signIn, change, login } = await setUp(t);
   const { browser } = await signIn(password);
   const { token } = await createAccessToken(database, {
@@ -70,7 +70,7 @@ test('a password is changed with the current one alone, typed twice alike, and o
     [{ current: 'wrong', password: other, again: other }, /^the current password is wrong$/],
     [{ current: token, password: other, again: other }, /^the current password is wrong$/],
     [{ password: other, again: other }, /^the current password is wrong$/],
-    [{ current: password, password: other, again: `${other}s` }, /not typed twice alike/],
+    [{ current: password, password: other, again: `${other}s` }, /new passwords do not match/],
     [{ current: password, password: 'short', again: 'short' }, /too short/],
     [{ current: password, password: ` ${other}`, again: ` ${other}` }, /begins or ends with a blank/],
   ] as const) {
@@ -84,16 +84,16 @@ test('a password is changed with the current one alone, typed twice alike, and o
     password: other,
     again: other,
   });
-  assert.equal(forged.statusCode, 403, 'without the token of the form');
+  assert.equal(forged.statusCode, 403, 'without the form token');
 
   await changeUser(database, 'alice', { tokenOnly: true });
   const { browser: byToken } = await signIn(token);
   assert.doesNotMatch((await byToken.get('/auth/account')).body, /Change your password/);
   const refused = await change(byToken, { current: password, password: other, again: other });
-  assert.match(said(refused.body) as string, /no password that you could change here/);
+  assert.match(said(refused.body) as string, /no password that can be changed here/);
 });
 
-test('wrong current passwords count as wrong passwords of a login do, and are in the audit log', async (t) => {
+test('wrong current passwords count like failed logins, and are in the audit log', async (t) => {
   const { database, signIn, change } = await setUp(t);
   const { browser } = await signIn(password);
   const statuses: number[] = [];
@@ -118,21 +118,21 @@ test('wrong current passwords count as wrong passwords of a login do, and are in
   }
 });
 
-/** Leaves from the account page for the provider; where the browser is sent to. */
+/** Starts linking on the account page; returns the URL at the provider. */
 async function leave(browser: TestBrowser): Promise<string> {
   const answer = await browser.post('/auth/account/link', { form: await browser.formToken() });
   assert.equal(answer.statusCode, 200, answer.body);
   const [, url] = /^0; url=(.+)$/.exec(answer.headers.refresh as string) ?? [];
-  assert.ok(url && answer.body.includes('Go on to single sign-on'));
+  assert.ok(url && answer.body.includes('Continue to single sign-on'));
   return url;
 }
 
-test('who is signed in with a password links single sign-on, and signs in with it from then on', async (t) => {
+test('a user signed in with a password links single sign-on, and then signs in with it', async (t) => {
   const { app, provider, database, signIn, isSignedIn } = await setUp(t, { sso: true });
   provider?.people.set('s-1', { preferred_username: 'alice' });
   const taken = await new TestBrowser(app.http).signOn('s-1');
   assert.equal(taken.statusCode, 403);
-  assert.match(taken.body, /<h1>This name is taken<\/h1>/);
+  assert.match(taken.body, /<h1>Name taken<\/h1>/);
   assert.match(
     taken.body,
     /there is a user of that name\. If that is you, sign in with your password and link single sign-on on the account page, or ask an administrator of this registry to link it: berth user link alice --issuer http:\/\/127\.0\.0\.1:\d+ --subject s-1</,
@@ -151,7 +151,7 @@ test('who is signed in with a password links single sign-on, and signs in with i
   assert.equal((await visitor.signOn('s-1')).statusCode, 303);
 });
 
-test('a session that ends while the provider is asked links nothing', async (t) => {
+test('a session that ends during the sign-on links nothing', async (t) => {
   const { provider, database, signIn } = await setUp(t, { sso: true });
   provider?.people.set('s-1', { preferred_username: 'alice' });
   const finish = Provider.prototype.finish;
@@ -176,13 +176,13 @@ test('a session that ends while the provider is asked links nothing', async (t) 
     const answer = await browser.get(callback);
     asked.mock.restore();
     assert.deepEqual([asked.mock.callCount(), answer.statusCode], [1, 403], answer.body);
-    assert.match(answer.body, /<h1>Not done<\/h1>/);
+    assert.match(answer.body, /<h1>Request rejected<\/h1>/);
     assert.deepEqual(await listIdentities(database.read), []);
     await changeUser(database, 'alice', { tokenOnly: false });
   }
 });
 
-test('an identity that another user has is not linked, and neither is one from another session or by a token', async (t) => {
+test('refuses to link an identity of another user, from another session, or in a session of a token', async (t) => {
   const { app, provider, database, signIn } = await setUp(t, { sso: true });
   provider?.people.set('s-2', { preferred_username: 'carol' });
   const carol = new TestBrowser(app.http);
@@ -192,7 +192,7 @@ test('an identity that another user has is not linked, and neither is one from a
   assert.equal(theirs.statusCode, 403);
   assert.match(theirs.body, /this sign-on identity belongs to another user/);
 
-  // An attempt of one browser does nothing in another, nor in a later session of the same.
+  // An attempt is valid only in its browser and session.
   provider?.people.set('s-1', { preferred_username: 'alice' });
   const callback = await logIn(await leave(browser), 's-1');
   const { browser: second } = await signIn(password);

@@ -1,4 +1,4 @@
-// The page on which people see their account and make access tokens.
+// The account page, where users see their account and create access tokens.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { actorOf } from '../access/actor.ts';
 import { signedOnIdentity } from '../access/identity.ts';
@@ -33,13 +33,13 @@ export interface AccountParts {
   readonly browser: Browser;
   readonly audit: Pick<Audit, 'record'>;
   readonly logins: Pick<Logins, 'authenticate' | 'inTurn'>;
-  /** Whether people may sign in with their password. */
+  /** Whether users may sign in with their password. */
   readonly passwords: boolean;
-  /** Absent: there is no single sign-on. */
+  /** Absent: no single sign-on. */
   readonly provider: object | undefined;
 }
 
-/** What the page says of what was just done. */
+/** The result of the last request, shown on the page. */
 interface News {
   readonly status?: number;
   readonly problem?: string;
@@ -63,7 +63,7 @@ export function addAccount(
     const { form, visitor } = await browser.formOf(request);
     const days = form.get('days') ?? '';
     if (days !== 'never' && !lifetimes.includes(Number(days)))
-      throw new Refused('choose how long the token is good for');
+      throw new Refused('choose when the token expires');
     return trying(request, reply, visitor, async () => {
       const { id: _, ...token } = await createAccessToken(actingFor(request, visitor), {
         owner: { kind: 'user', name: visitor.name },
@@ -90,10 +90,10 @@ export function addAccount(
     const { form, visitor } = await browser.formOf(request);
     return trying(request, reply, visitor, async () => {
       if (!hasOwnPassword(await userOf(database, visitor.account), passwords)) {
-        throw new Refused('you have no password that you could change here');
+        throw new Refused('this account has no password that can be changed here');
       }
       const password = form.get('password') ?? '';
-      if (password !== form.get('again')) throw new Refused('the new password was not typed twice alike');
+      if (password !== form.get('again')) throw new Refused('the new passwords do not match');
       const since = await confirm(request, visitor, form.get('current') ?? '');
       const changed = await logins.inTurn(browser.addressOf(request), () =>
         changeOwnPassword(actingFor(request, visitor), { id: visitor.account, since, password }),
@@ -103,7 +103,7 @@ export function addAccount(
     });
   });
 
-  /** Checks the user's password as a login does, and counts a wrong one. When it was set. @throws Refused, RegistryError */
+  /** Checks the user's password as a login does; returns when it was set. @throws Refused, RegistryError */
   async function confirm(request: FastifyRequest, visitor: Visitor, password: string): Promise<number> {
     const { name } = visitor;
     try {
@@ -132,7 +132,7 @@ export function addAccount(
     return actAs(database, actorOf(signedOnIdentity(account, name), browser.requestOrigin(request)));
   }
 
-  /** A mistake in a form is said on the page that it is on. */
+  /** Shows a mistake in a form on the page of the form. */
   async function trying(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -172,7 +172,7 @@ ${hasOwnPassword(overview.user, passwords) && passwordForm(hidden)}`,
   }
 }
 
-/** Whether the user logs in with a password of their own. */
+/** Whether the user logs in with a password of Berth. */
 function hasOwnPassword(user: User | undefined, passwords: boolean): boolean {
   return passwords && user !== undefined && user.password !== null && !user.tokenOnly;
 }

@@ -1,5 +1,5 @@
-// What a browser keeps between leaving for the sign-on provider and coming back: nobody else's answer fits it, and nobody else can
-// make it. Only with it, and once, does a callback cause a request to the provider.
+// Sign-on attempts: a sealed cookie that ties the provider's callback to the browser that began the sign-on. Each cookie permits
+// one callback to query the provider.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { HashQueue } from '../access/login/hash-queue.ts';
@@ -13,11 +13,11 @@ import type { Attempt } from './provider.ts';
 import { NoAttempt, NotSignedOn } from './provider-errors.ts';
 
 const name = 'berth-sign-on';
-/** Milliseconds: to log in at the provider, with a second factor that has to be looked for. */
+/** Milliseconds for the login at the provider, with a second factor. */
 const lifetime = 600_000;
-/** How many attempts that came back are told apart from new ones. */
+/** The number of used attempts to remember. */
 const remembered = 10_000;
-/** How many callbacks are at the provider at a time; others wait their turn. */
+/** The number of callbacks that query the provider at once; others wait. */
 const atOnce = 8;
 
 const form = z.object({
@@ -29,9 +29,9 @@ const form = z.object({
 });
 
 export interface KeptAttempt extends Attempt {
-  /** Where to go in the end. */
+  /** The path to return to. */
   readonly to: string;
-  /** The form token of the session whose user gets the identity (see access/login/sessions.ts); absent: it signs somebody in. */
+  /** The form token of the session whose user links the identity (see access/login/sessions.ts); absent: a sign-in. */
   readonly link?: string | undefined;
 }
 
@@ -39,7 +39,7 @@ export interface AttemptsParts {
   readonly tokens: Pick<BearerTokens, 'seal' | 'unseal'>;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
-  /** How many callbacks from an address may be refused by the provider in a minute. */
+  /** The number of callbacks from an address that the provider may refuse in a minute. */
   readonly perAddress: number;
 }
 
@@ -61,9 +61,9 @@ export class Attempts {
   }
 
   /**
-   * The attempt that the callback ends. In this process it is good once; the provider takes a code once as well.
+   * Takes the attempt that the callback completes. It is valid once in this process; the provider accepts a code once too.
    *
-   * @throws NoAttempt when this browser has begun none, or too long ago; NotSignedOn when the callback answers another
+   * @throws NoAttempt when this browser has no attempt, or an expired one; NotSignedOn when the callback is for another one
    */
   async take(request: FastifyRequest, reply: FastifyReply, secure: boolean): Promise<KeptAttempt> {
     const value = readCookie(request, name, secure);
@@ -78,15 +78,16 @@ export class Attempts {
   }
 
   /**
-   * Asks the provider, in turn with callbacks from elsewhere.
+   * Queries the provider with `ask`; callbacks of different networks take turns.
    *
-   * @throws RegistryError `TOOMANYREQUESTS` after too many that the provider refused, `UNAVAILABLE` when too many wait; what `ask` throws
+   * @throws RegistryError `TOOMANYREQUESTS` after too many refusals by the provider, `UNAVAILABLE` when too many wait; errors of `ask`
    */
   async finish<T>(address: string, ask: () => Promise<T>): Promise<T> {
     const network = networkOf(address);
     return this.#queue.run(network, async () => {
       const retryAfter = this.#failures.wait(network);
-      if (retryAfter > 0) throw new RegistryError('TOOMANYREQUESTS', 'too many sign-ons', { retryAfter });
+      if (retryAfter > 0)
+        throw new RegistryError('TOOMANYREQUESTS', 'too many failed sign-ons', { retryAfter });
       try {
         return await ask();
       } catch (error) {

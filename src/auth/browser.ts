@@ -1,4 +1,4 @@
-// What the routes for browsers have in common: where they are, who is signed in, and whether a form is one of ours.
+// The common parts of routes for browsers: base URL, session, and protection against forged forms.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RequestOrigin } from '../access/actor.ts';
 import { signedOnIdentity } from '../access/identity.ts';
@@ -13,18 +13,18 @@ import { readCookie, setCookie } from './cookies.ts';
 
 const sessionCookie = 'berth';
 
-/** The request is not one that this origin's own pages make. */
+/** A form was not sent by a page of this origin in the current session. */
 export class NotOurForm extends Error {
   override readonly name = 'NotOurForm';
 }
 
-/** Somebody who is signed in. */
+/** A user who is signed in. */
 export interface Visitor extends Session {
-  /** What their browser holds. */
+  /** The session secret in the browser's cookie. */
   readonly secret: string;
 }
 
-/** Whether it is the user who is there and no access token of theirs: what is linked outlives the session. */
+/** Whether the session began with the password and not with an access token: a linked identity outlives the session. */
 export function isByPassword({ originPassword, originToken }: Visitor): boolean {
   return originPassword !== null && originToken === null;
 }
@@ -42,10 +42,10 @@ export class Browser {
     this.#parts = parts;
   }
 
-  /** Where the browser reaches the registry, without a slash at the end. @throws Refused */
+  /** The registry's URL for this browser, without a slash at the end. @throws Refused */
   baseOf(request: FastifyRequest): string {
     const base = baseUrlOf(this.#parts.clientOf(request.raw), this.#parts.externalUrl);
-    if (base === undefined) throw new Refused('the request does not say which host it is for');
+    if (base === undefined) throw new Refused('the request has no valid Host header');
     return base;
   }
 
@@ -71,14 +71,14 @@ export class Browser {
     return { ...session, secret: secret as string };
   }
 
-  /** In the transaction of a change that the visitor makes: their session has not ended since it was looked at. @throws NotOurForm */
+  /** Checks in the transaction of a visitor's change that their session has not ended. @throws NotOurForm */
   async requireSession(db: Db, { secret }: Visitor): Promise<void> {
     if ((await this.#parts.sessions.find(secret, db)) === undefined) {
-      throw new NotOurForm('the session has ended in the meantime');
+      throw new NotOurForm('the session has ended; sign in again');
     }
   }
 
-  /** Always a new session: nobody can have known it before. @throws Refused when the proof is none any more */
+  /** Begins a new session, so that an old secret is never reused. @throws Refused when the proof is no longer valid */
   async signIn(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -100,21 +100,21 @@ export class Browser {
     setCookie(reply, { name: sessionCookie, value, maxAge, secure: this.isSecure(request) });
   }
 
-  /** The form that was sent from a page of this origin. @throws NotOurForm */
+  /** Returns the form if a page of this origin sent it. @throws NotOurForm */
   form(request: FastifyRequest): URLSearchParams {
     const { 'sec-fetch-site': site, origin } = request.headers;
-    // Browsers tell the first over HTTPS, and the second with every form.
+    // Browsers send Sec-Fetch-Site over HTTPS only, and Origin with every form.
     const own = site === undefined ? origin === new URL(this.baseOf(request)).origin : site === 'same-origin';
     if (!own) throw new NotOurForm('the form was not sent by a page of this registry');
     return request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
   }
 
-  /** The same of somebody who is signed in. @throws NotOurForm */
+  /** The same for a form of the current session. @throws NotOurForm */
   async formOf(request: FastifyRequest): Promise<{ form: URLSearchParams; visitor: Visitor }> {
     const form = this.form(request);
     const visitor = await this.visitor(request);
     if (visitor === undefined || !isFormToken(visitor.secret, form.get('form'))) {
-      throw new NotOurForm('the form is of another session, or of one that has ended');
+      throw new NotOurForm('the form belongs to another session, or to one that has ended');
     }
     return { form, visitor };
   }

@@ -1,20 +1,20 @@
-// Cookies that only this origin reads and no script sees (RFC 6265bis).
+// Cookies for this origin only, invisible to scripts (RFC 6265bis).
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 export interface Cookie {
   readonly name: string;
   /** Letters, digits, `-`, `_` and `.`. */
   readonly value: string;
-  /** Seconds; 0 takes it away. */
+  /** Seconds; 0 deletes it. */
   readonly maxAge: number;
-  /** It is for HTTPS alone, and its name says so: nobody else, and no page of another host, can have set it. */
+  /** For HTTPS only, with the `__Host-` prefix, which prevents other hosts from setting it. */
   readonly secure: boolean;
 }
 
-/** Above this nothing is read; browsers send no more than 4 KiB for one. */
+/** Longer headers are ignored; browsers send at most 4 KiB for one cookie. */
 const maxHeader = 16 * 1024;
 
-/** `undefined` when it was not sent, or twice: then one of them is not ours. */
+/** `undefined` when the cookie is missing, or sent twice: then one of them is forged. */
 export function readCookie({ headers }: FastifyRequest, name: string, secure: boolean): string | undefined {
   const { cookie } = headers;
   if (cookie === undefined || cookie.length > maxHeader) return undefined;
@@ -34,7 +34,7 @@ export function setCookie(reply: FastifyReply, { name, value, maxAge, secure }: 
     'SameSite=Lax',
     ...(secure ? ['Secure'] : []),
   ];
-  // Fastify sends each of several.
+  // Fastify appends repeated set-cookie headers.
   reply.header('set-cookie', [`${nameOf(name, secure)}=${value}`, ...attributes].join('; '));
 }
 

@@ -5,18 +5,18 @@ import { note } from '../http/observe.ts';
 import { onStalled } from '../http/stalled-requests.ts';
 import { RegistryError } from '../oci/errors.ts';
 
-/** A form that was not read to its end, with the status that Fastify and error handlers look for. */
+/** A form that could not be read, with the status for Fastify's error handlers. */
 class FormRefused extends Error {
   override readonly name = 'FormRefused';
   readonly statusCode: number;
 
   constructor({ code, detail }: RegistryError) {
-    super(`the form was not read: ${detail}`);
+    super(`the form could not be read: ${detail}`);
     this.statusCode = statusOf[code];
   }
 }
 
-/** Lets the POST routes of a scope take forms of at most `limit` bytes, as `URLSearchParams`, and no other body. */
+/** Makes the POST routes of a scope accept forms of at most `limit` bytes, as `URLSearchParams`, and no other body. */
 export function acceptForms(scope: FastifyInstance, limit: number): void {
   scope.removeAllContentTypeParsers();
   scope.addHook('preParsing', async (request, reply) => {

@@ -20,7 +20,7 @@ async function open(
   return answer;
 }
 
-test('a browser is told what this is, how to log in and push, and where the account is', async (t) => {
+test('browsers get a page with the commands to log in and push, and a link to the account', async (t) => {
   const answer = await open(t, { anonymous: 'public' });
   const page = answer.body.toString();
   assert.equal(answer.headers['content-type'], 'text/html; charset=utf-8');
@@ -33,7 +33,7 @@ test('a browser is told what this is, how to log in and push, and where the acco
   assert.match(page, /your password or an access token/);
 });
 
-test('the host is the one that clients use, and never what is no host', async (t) => {
+test('the commands have the host that clients use, and never an invalid one', async (t) => {
   const external = await open(t, { anonymous: 'public', externalUrl: 'https://hub.example' });
   assert.match(external.body.toString(), />docker login hub\.example</);
   for (const host of ['evil&b', "evil'b", 'evil%22b', '256.256.256.256']) {
@@ -43,18 +43,18 @@ test('the host is the one that clients use, and never what is no host', async (t
   }
 });
 
-test('where everyone may push, nobody is told to log in', async (t) => {
+test('with anonymous push the page has no login command', async (t) => {
   const page = (await open(t, { anonymous: 'push' })).body.toString();
   assert.match(page, />docker tag hello-world registry\.example:5000\/hello\n/);
   assert.doesNotMatch(page, /Log in|login|account|NAME/);
 });
 
-test('without passwords it says that a token is needed', async (t) => {
+test('without password login the page says that a token is needed', async (t) => {
   const page = (await open(t, { anonymous: 'none', access: { passwordLogin: false } })).body.toString();
   assert.match(page, /your user name and an access token/);
 });
 
-test('where another token server lets people in, there is no account to lead to', async (t) => {
+test('with an external token server the page has no account link', async (t) => {
   const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const keys = join(await temporaryDirectory(t), 'keys.json');
   await writeFile(
@@ -67,7 +67,7 @@ test('where another token server lets people in, there is no account to lead to'
   assert.doesNotMatch(page, /href|account|organisation/);
 });
 
-test('other clients get the same in a few lines of text, a HEAD its headers', async (t) => {
+test('other clients get the commands as text, and a HEAD the headers', async (t) => {
   for (const headers of [{ host: 'r.example' }, { host: 'r.example', accept: '*/*' }]) {
     const { headers: sent, body } = await open(t, { anonymous: 'public' }, headers as Record<string, string>);
     assert.equal(sent['content-type'], 'text/plain; charset=utf-8');

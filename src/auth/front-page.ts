@@ -1,4 +1,4 @@
-// `/`: what this is and how to begin, for whoever opens the registry's address in a browser.
+// `/`: introduces the registry, with the commands to log in and push.
 import type { FastifyInstance } from 'fastify';
 import type { Config } from '../config/schema.ts';
 import { baseUrlOf, type ClientOf } from '../http/client.ts';
@@ -11,11 +11,11 @@ export interface FrontPageParts extends Pick<Config, 'anonymous' | 'externalUrl'
   readonly passwordLogin: boolean;
 }
 
-/** Adds `GET /`: a page for browsers, and its commands as text for other clients. It says nothing of the registry's content. */
+/** Adds `GET /`: a page for browsers, and its commands as text for other clients. It shows no content of the registry. */
 export function addFrontPage(http: FastifyInstance, parts: FrontPageParts): void {
   const { anonymous, externalUrl, tokenServer, clientOf } = parts;
   const hasLogins = anonymous !== 'push';
-  // Who has which rights at another token server is not known here.
+  // Berth does not know the accounts of an external token server.
   const hasAccounts = hasLogins && tokenServer === undefined;
   http.route({
     method: ['GET', 'HEAD'],
@@ -38,7 +38,7 @@ ${hasLogins && loginSection(login, hasAccounts && accountOf(parts))}
 <section>
 <h2>Push an image</h2>
 <pre><code>${push}</code></pre>
-${hasAccounts && html`<p><code>NAME</code> is your user name, or an organisation of yours.</p>`}
+${hasAccounts && html`<p><code>NAME</code> is your user name or one of your organisations.</p>`}
 </section>`,
       });
     },
@@ -57,6 +57,6 @@ ${account}
 }
 
 function accountOf({ passwordLogin }: FrontPageParts): Html {
-  return html`<p>with your user name and ${passwordLogin && 'your password or '}an access token, which you make on your account page.</p>
+  return html`<p>with your user name and ${passwordLogin && 'your password or '}an access token, which you create on your account page.</p>
 <p><a class="button main" href="${accountPath}">Your account</a></p>`;
 }

@@ -1,4 +1,4 @@
-// HTML in which every text is escaped, unless it was made here.
+// HTML templates that escape every value, except HTML made by `html`.
 
 const made = Symbol('made by html');
 
@@ -9,12 +9,12 @@ export interface Html {
 
 type Part = Html | string | number | undefined | false | readonly Part[];
 
-/** A template whose values are text; those that `html` made are taken as they are. `undefined` and `false` are nothing. */
+/** Escapes the values of a template, except results of `html`. `undefined` and `false` are left out. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return verbatim(String.raw({ raw: strings }, ...parts.map(textOf)));
 }
 
-/** For text of Berth's own that is not to be escaped, such as a style. */
+/** Marks text of Berth, such as a style sheet, as not to be escaped. */
 export function verbatim(text: string): Html {
   return { [made]: true, text };
 }

@@ -9,11 +9,11 @@ import { RegistryError } from '../oci/errors.ts';
 export interface MetricsReaderParts {
   readonly access: Pick<Access, 'checkAdministrator'>;
   readonly audit: Pick<Audit, 'record'>;
-  /** Where a request comes from. */
+  /** The client of a request. */
   readonly clientOf: (request: IncomingMessage) => { readonly address: string };
 }
 
-/** Checks who may read the metrics where clients come to; credentials that are refused are an event of the audit log. */
+/** Authorizes readers of the metrics on the clients' listener; records refused credentials in the audit log. */
 export function metricsReader({ access, audit, clientOf }: MetricsReaderParts) {
   /** @throws RegistryError `UNAUTHORIZED` | `DENIED` | `TOOMANYREQUESTS` | `UNAVAILABLE` */
   return async (request: IncomingMessage, requestId: string): Promise<void> => {
@@ -23,7 +23,7 @@ export function metricsReader({ access, audit, clientOf }: MetricsReaderParts) {
       const identity = await access.checkAdministrator(authorization, address);
       note(request, { identity });
     } catch (error) {
-      // That a caller without credentials is told to bring some is how every login begins.
+      // A challenge to a caller without credentials is no refusal.
       if (error instanceof RegistryError && authorization !== undefined) {
         const name = parseBasic(authorization)?.username;
         const claimed = name === undefined ? anonymousIdentity : claimantOf(name);

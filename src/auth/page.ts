@@ -1,4 +1,4 @@
-// The frame of every page: one style, no script, nothing from anywhere else.
+// The frame of every page: one style sheet, no script, no external content.
 import { createHash } from 'node:crypto';
 import type { FastifyReply } from 'fastify';
 import { type Html, html, verbatim } from './html.ts';
@@ -46,7 +46,7 @@ const policy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** `who`: the form to sign out, for whoever is signed in. */
+/** @param who the sign-out form, on pages of a session */
 export function sendPage(
   reply: FastifyReply,
   { status = 200, title, who, body }: { status?: number; title: string; who?: Html | undefined; body: Html },
@@ -74,14 +74,14 @@ ${body}
       'content-type': 'text/html; charset=utf-8',
       'content-security-policy': policy,
       'x-content-type-options': 'nosniff',
-      // Another site learns nothing; one's own forms keep their Origin.
+      // Hides URLs from other sites; own forms keep their Origin.
       'referrer-policy': 'same-origin',
       'cache-control': 'no-store',
     })
     .send(page.text);
 }
 
-/** A page that says one thing, and where to go from there: to whoever is signed in, sign-in is a way to their account. */
+/** Sends a page with one message and a link to sign in, which leads to the account page within a session. */
 export function sendMessage(
   reply: FastifyReply,
   { status, title, text }: { status: number; title: string; text: string },

@@ -1,4 +1,4 @@
-// The routes for browsers, apart from the rest: they take forms alone, and answer with pages whatever happens.
+// The routes for browsers, in their own scope: they accept only forms, and answer errors with pages.
 import type { FastifyInstance } from 'fastify';
 import { anonymousIdentity } from '../access/identity.ts';
 import type { Sessions } from '../access/login/sessions.ts';
@@ -15,7 +15,7 @@ import { sendMessage } from './page.ts';
 import { NoAttempt, NotSignedOn, ProviderUnavailable } from './provider-errors.ts';
 import { addSignOn, type SignOnParts } from './sign-on.ts';
 
-/** Bytes of a form. */
+/** The maximum bytes of a form. */
 const bodyLimit = 16 * 1024;
 
 export interface PagesParts extends Omit<SignOnParts & AccountParts, 'browser'> {
@@ -60,35 +60,35 @@ interface Message {
 }
 
 function pageOf(error: Error & { statusCode?: number }): Message {
-  if (error instanceof NameTaken) return { status: 403, title: 'This name is taken', text: error.message };
+  if (error instanceof NameTaken) return { status: 403, title: 'Name taken', text: error.message };
   if (error instanceof IdentityTaken) return { status: 403, title: 'Not linked', text: error.message };
-  if (error instanceof Refused) return { status: 403, title: 'That cannot be', text: error.message };
-  if (error instanceof NotOurForm) return { status: 403, title: 'Not done', text: error.message };
+  if (error instanceof Refused) return { status: 403, title: 'Request rejected', text: error.message };
+  if (error instanceof NotOurForm) return { status: 403, title: 'Request rejected', text: error.message };
   if (error instanceof NotSignedOn) return { status: 403, title: 'Not signed in', text: error.message };
   if (error instanceof NoAttempt) return { status: 400, title: 'Not signed in', text: error.message };
   if (error instanceof ProviderUnavailable) {
-    return { status: 502, title: 'Not signed in', text: `${error.message} now; try again in a moment` };
+    return { status: 502, title: 'Not signed in', text: `${error.message}; try again in a moment` };
   }
   const { statusCode = 500 } = error;
   if (statusCode < 500)
-    return { status: statusCode, title: 'Not understood', text: 'This form cannot be read.' };
+    return { status: statusCode, title: 'Invalid form', text: 'The form could not be read.' };
   const known = asRegistryError(error);
   const [status, retryAfter] = [statusOf[known.code], retryAfterOf(known)];
   if (known.code === 'TOOMANYREQUESTS') {
     const text = `Too many attempts: wait ${retryAfter} seconds.`;
-    return { status, title: 'Not now', text, retryAfter };
+    return { status, title: 'Too many requests', text, retryAfter };
   }
   if (known.code === 'UNAVAILABLE' || known.code === 'STORAGE_FULL') {
     return {
       status,
-      title: 'Not now',
-      text: 'Berth cannot do that now; the reason is in its log.',
+      title: 'Service unavailable',
+      text: 'The request failed; try again later. The cause is in the log of Berth.',
       retryAfter,
     };
   }
   return {
     status: 500,
-    title: 'Something is wrong',
-    text: 'Berth could not do that; the reason is in its log.',
+    title: 'Internal error',
+    text: 'The request failed; the cause is in the log of Berth.',
   };
 }

@@ -1,4 +1,4 @@
-// What people see of it is in sign-on.test.ts.
+// Its pages are tested in sign-on.test.ts.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { logIn, startProvider } from '../../test/support/oidc-provider.ts';
@@ -7,7 +7,7 @@ import { Provider } from './provider.ts';
 const origin = 'http://registry.localhost';
 const redirectUri = `${origin}/auth/callback`;
 
-/** A provider of which the test breaks endpoints: `broken` says how, by the end of their path. */
+/** A provider with broken endpoints: `broken` maps the end of a path to the failure. */
 async function setUp(t: TestContext) {
   const { issuer, clientId, clientSecret, people } = await startProvider(t, { redirectUri });
   people.set('s-1', { preferred_username: 'alice' });
@@ -44,7 +44,7 @@ const timedOut = () => Promise.reject(new DOMException('too slow', 'TimeoutError
 const failing = async () => new Response('upstream', { status: 503 });
 const refusing = async () => Response.json({ error: 'invalid_grant' }, { status: 400 });
 
-test('a provider that cannot be asked who somebody is has not refused them', async (t) => {
+test('a failing provider is ProviderUnavailable, not a refusal', async (t) => {
   const { provider, broken, comeBack } = await setUp(t);
   for (const path of ['/token', '/me']) {
     for (const fault of [unreachable, timedOut, failing]) {
@@ -59,7 +59,7 @@ test('a provider that cannot be asked who somebody is has not refused them', asy
   await assert.rejects(provider.finish(url, attempt), { name: 'NotSignedOn' });
 });
 
-test('what the provider said of itself stays while it cannot be read again', async (t) => {
+test('keeps the former metadata while the provider is unavailable', async (t) => {
   const { provider, clock, broken, asked, comeBack } = await setUp(t);
   const discovery = '/.well-known/openid-configuration';
   broken.set(discovery, failing);

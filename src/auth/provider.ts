@@ -7,7 +7,7 @@ import { NotSignedOn, ProviderUnavailable } from './provider-errors.ts';
 
 export type ProviderSettings = NonNullable<Config['signOn']>;
 
-/** What one attempt to sign on has to come back with; the browser keeps it meanwhile. */
+/** The secrets of one sign-on, which the browser keeps until the callback. */
 export interface Attempt {
   readonly state: string;
   readonly nonce: string;
@@ -30,12 +30,12 @@ export class Provider {
     this.#clock = clock;
   }
 
-  /** As it is set; tokens may write it with a slash at the end. */
+  /** The configured issuer; tokens may have a slash at its end. */
   get issuer(): string {
     return this.#settings.issuer;
   }
 
-  /** Where to send the browser, and what to let it keep. @throws ProviderUnavailable */
+  /** Returns the URL for the browser, and the attempt that it keeps. @throws ProviderUnavailable */
   async begin(redirectUri: string): Promise<{ readonly url: string; readonly attempt: Attempt }> {
     const configuration = await this.#configuration();
     const attempt = {
@@ -54,7 +54,7 @@ export class Provider {
     return { url: url.href, attempt };
   }
 
-  /** Who came back to `url`. @throws ProviderUnavailable | NotSignedOn */
+  /** Returns the person that the provider authenticated; `url` is that of the callback. @throws ProviderUnavailable | NotSignedOn */
   async finish(url: URL, { state, nonce, verifier }: Attempt): Promise<Person> {
     const configuration = await this.#configuration();
     try {
@@ -65,7 +65,7 @@ export class Provider {
         idTokenExpected: true,
       });
       const idToken = tokens.claims() as oidc.IDToken;
-      // Many providers keep names and groups out of the ID token.
+      // Many providers have names and groups only in the userinfo.
       const more = configuration.serverMetadata().userinfo_endpoint
         ? await oidc.fetchUserInfo(configuration, tokens.access_token, idToken.sub)
         : {};
@@ -86,7 +86,7 @@ export class Provider {
     }
   }
 
-  /** Read once an hour; a provider that cannot be read is left alone for a moment, and what it said before stays. */
+  /** Loads the metadata once an hour. After a failure it waits 5 seconds, and uses the former metadata. */
   async #configuration(): Promise<oidc.Configuration> {
     const now = this.#clock();
     if (now - this.#triedAt >= (this.#failed ? times.pause : times.fresh)) {
@@ -107,28 +107,28 @@ export class Provider {
     const authentication = clientSecret === undefined ? oidc.None() : oidc.ClientSecretBasic(clientSecret);
     const document = new URL(`${issuer}/.well-known/openid-configuration`);
     const configuration = await oidc.discovery(document, clientId, undefined, authentication, {
-      // `boundedFetch` lets plain HTTP through on this machine alone.
+      // `boundedFetch` allows plain HTTP only to this machine.
       execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks],
       [oidc.customFetch]: (url, options) => ask(url, options as RequestInit),
     });
-    // The setting has no slash at its end; some issuers do.
+    // The setting has no slash at its end; some issuers have one.
     const { issuer: own } = configuration.serverMetadata();
-    if (own.replace(/\/$/, '') !== issuer) throw new Error(`${document} is of another issuer`);
+    if (own.replace(/\/$/, '') !== issuer) throw new Error(`${document} names another issuer: ${own}`);
     return configuration;
   }
 }
 
-/** @throws ProviderUnavailable, which the library wraps in errors of its own */
+/** @throws ProviderUnavailable, which the library wraps in its own errors */
 async function ask(url: string, init: RequestInit): Promise<Response> {
   const response = await boundedFetch(url, init).catch((cause) => {
     throw unavailable(cause);
   });
-  if (response.status >= 500) throw unavailable(new Error(`${url} answers ${response.status}`));
+  if (response.status >= 500) throw unavailable(new Error(`${url} answered ${response.status}`));
   return response;
 }
 
 function unavailable(cause: unknown): ProviderUnavailable {
-  return new ProviderUnavailable('the sign-on provider cannot be asked', { cause });
+  return new ProviderUnavailable('the sign-on provider is not available', { cause });
 }
 
 function unavailableIn(error: unknown): ProviderUnavailable | undefined {

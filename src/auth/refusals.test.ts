@@ -1,4 +1,4 @@
-// What is refused where people and machines show who they are leaves one event each in the audit log.
+// Each refused authentication is one event of the audit log.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { origin, TestBrowser } from '../../test/support/browser.ts';
@@ -24,7 +24,7 @@ async function setUp(t: TestContext) {
       payload: `${new URLSearchParams(form)}`,
     });
   let seen = 0;
-  /** The refusals that the log has more than before, when there are as many as wanted; it is written twice a second. */
+  /** The new refusals in the log, once there are as many as wanted; it is written twice a second. */
   const refusals = async (wanted: number) => {
     for (;;) {
       const rows = (await listAuditEntries(database.read, {}, undefined, 1_000)).filter(
@@ -45,7 +45,7 @@ async function setUp(t: TestContext) {
   return { database, browser: new TestBrowser(app.http), get, post, refusals };
 }
 
-test('who may not read the metrics is in the audit log, and who has sent no credentials is not', async (t) => {
+test('records refused credentials for the metrics, and no request without credentials', async (t) => {
   const { get, refusals } = await setUp(t);
   assert.equal((await get('/metrics')).statusCode, 401);
   assert.equal((await get('/metrics', basic('admin', administratorPassword))).statusCode, 200);
@@ -59,7 +59,7 @@ test('who may not read the metrics is in the audit log, and who has sent no cred
   ]);
 });
 
-test('a refresh token that is refused is in the audit log, under the name of the user who is disabled', async (t) => {
+test('records a refused refresh token with the name of the disabled user', async (t) => {
   const { database, get, post, refusals } = await setUp(t);
   const { id, token } = await createAccessToken(database, {
     owner: { kind: 'user', name: 'bob' },
@@ -85,7 +85,7 @@ test('a refresh token that is refused is in the audit log, under the name of the
   ]);
 });
 
-test('a form that no page of this registry has sent is in the audit log', async (t) => {
+test('records a form of another site', async (t) => {
   const { browser, refusals } = await setUp(t);
   await browser.post('/auth/sign-in', { username: 'alice', password });
   const forged = { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };

@@ -1,4 +1,4 @@
-// No text that a request, or a token that it brings, can have is a fault of the registry's, whichever database it has.
+// No text in a request or a token causes an internal error, on either database.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { origin, TestBrowser } from '../../test/support/browser.ts';
@@ -10,7 +10,7 @@ import { signOn } from '../administration/sign-on.ts';
 import { createTeam } from '../administration/teams.ts';
 import type { Database } from '../db/database.ts';
 
-/** Each in the place of every text below. */
+/** Each replaces every text below. */
 const texts = [
   '\0',
   'a\0b',
@@ -43,7 +43,7 @@ async function setUp(t: TestContext, database: Database) {
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: no text of a request is answered with a fault of the registry's`, async (t) => {
+  test(`${name}: no text in a request causes an internal error`, async (t) => {
     const database = await open(t);
     const { http, browser, basic, root } = await setUp(t, database);
     await createOrganisation(database, { name: 'acme' });
@@ -114,7 +114,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(faults, []);
   });
 
-  test(`${name}: what a provider says of a person signs them in, or is told to them as it is`, async (t) => {
+  test(`${name}: claims of a provider sign the person in, or are quoted in the refusal`, async (t) => {
     const database = await open(t);
     await createOrganisation(database, { name: 'acme' });
     await createTeam(database, 'acme/developers', { group: 'dev' });

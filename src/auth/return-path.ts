@@ -1,19 +1,19 @@
-/** Where people are sent when nothing else was asked for. */
+/** The default return path. */
 export const accountPath = '/auth/account';
-/** Where a form of that page begins to link single sign-on. */
+/** The form action that starts linking single sign-on. */
 export const linkPath = `${accountPath}/link`;
 
 const maxLength = 2048;
 
-/** A path that is still encoded after so many readers is no path that Berth has. */
+/** The maximum levels of percent-encoding; no path of Berth has more. */
 const mostDecodings = 4;
 
-/** Any origin: only whether a path stays on it matters. */
+/** A placeholder origin to resolve paths against. */
 const base = 'https://berth.invalid';
 
-/** A path of this origin, as it was asked for by a link that anybody can have made; anything else is {@link accountPath}. */
+/** Validates a return path from an untrusted link; anything but a path of this origin becomes {@link accountPath}. */
 export function returnPath(to: unknown): string {
-  // Only the marks of a path and a query: what a header, or a reader of URLs, takes for something else is none of them.
+  // Only characters of a path and a query, none with a special meaning in headers or URL parsers.
   if (typeof to !== 'string' || to.length > maxLength || !/^\/[\w.~!$&'()*+,;=:@%/?-]*$/.test(to))
     return accountPath;
   if (!staysHere(to.split('?', 1)[0] as string)) return accountPath;
@@ -22,8 +22,8 @@ export function returnPath(to: unknown): string {
 }
 
 /**
- * Whether browsers stay on this origin by the path, and so they do when proxies in front of them decode it first, some times over, and
- * resolve `..` in it before that or leave it: `//` is another host to them, and `\` another slash.
+ * Whether the path stays on this origin in browsers, also after proxies have decoded it several times and resolved `..` before
+ * decoding or not: browsers read `//` as another host and `\` as a slash.
  */
 function staysHere(path: string, decodings = mostDecodings): boolean {
   const url = URL.parse(path, base);

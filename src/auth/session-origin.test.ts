@@ -1,4 +1,4 @@
-// A whole registry, and what a browser that signed in makes there: it ends with what the browser signed in with.
+// Sessions, and the tokens created in them, end with the credential that began the session, in a whole registry.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { origin, TestBrowser } from '../../test/support/browser.ts';
@@ -49,7 +49,7 @@ async function setUp(t: TestContext) {
 const tokenOf = (lifetime: number | null) =>
   ({ owner: { kind: 'user', name: 'alice' }, scopes: [], lifetime }) as const;
 
-test('a password that clients may use no more takes with it the session, its tokens and their refresh tokens', async (t) => {
+test('restricting a user to tokens ends sessions of the password, their tokens and refresh tokens', async (t) => {
   const { database, signIn, mint, isSignedIn, status, refreshToken, refresh } = await setUp(t);
   await signIn(password);
   const token = await mint('never');
@@ -59,7 +59,7 @@ test('a password that clients may use no more takes with it the session, its tok
   assert.deepEqual([await isSignedIn(), await status(token), await refresh(fetcher)], [false, 401, 401]);
 });
 
-test('without password login nothing goes on that a password began', async (t) => {
+test('disabling password login ends everything that began with a password', async (t) => {
   const { database, browser, signIn, mint, status } = await setUp(t);
   await signIn(password);
   const token = await mint('never');
@@ -73,10 +73,10 @@ test('without password login nothing goes on that a password began', async (t) =
   for (const [name, value] of browser.cookies) later.cookies.set(name, value);
   assert.equal((await later.get('/auth/account')).statusCode, 303);
   assert.equal(await status(token, app.http), 401);
-  assert.equal(await status(made.token, app.http), 200, 'an administrator made it');
+  assert.equal(await status(made.token, app.http), 200, 'a token created by an administrator stays valid');
 });
 
-test('what a token signs in to and makes there ends when the token would', async (t) => {
+test('a session of a token, and tokens created in it, end when the token expires', async (t) => {
   const { database, signIn, mint, browser } = await setUp(t);
   const short = await createAccessToken(database, tokenOf(hour));
   await signIn(short.token);
@@ -91,7 +91,7 @@ test('what a token signs in to and makes there ends when the token would', async
   );
 });
 
-test('a token that is revoked takes with it all that was made by signing in with it, and so on', async (t) => {
+test('revoking a token ends all tokens created by signing in with it, recursively', async (t) => {
   const { database, signIn, mint, isSignedIn, status, refreshToken, refresh } = await setUp(t);
   const first = await createAccessToken(database, tokenOf(null));
   await signIn(first.token);

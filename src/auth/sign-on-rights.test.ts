@@ -1,4 +1,4 @@
-// A whole registry, a real provider, and what people and jobs may do by its word.
+// Rights from single sign-on and trusts, in a whole registry with a real provider.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { origin, TestBrowser } from '../../test/support/browser.ts';
@@ -19,7 +19,7 @@ async function setUp(t: TestContext) {
     signOn: { issuer, clientId, clientSecret },
   });
   await createOrganisation(database, { name: 'acme' });
-  /** What beginning a push is answered with, to whoever logs in like that. */
+  /** The status of starting a push with these credentials. */
   const push = async (name: string, username: string, password: string): Promise<number> => {
     const answer = await app.http.inject({
       method: 'POST',
@@ -31,7 +31,7 @@ async function setUp(t: TestContext) {
   return { provider, database, push, browser: new TestBrowser(app.http) };
 }
 
-test('who has left a group may do nothing by it any more, with tokens that they had made before either', async (t) => {
+test('leaving a group removes its rights, also from tokens created before', async (t) => {
   const { provider, database, push, browser } = await setUp(t);
   await createTeam(database, 'acme/developers', { group: 'dev' });
   await setGrant(database, {
@@ -52,7 +52,7 @@ test('who has left a group may do nothing by it any more, with tokens that they 
   assert.equal(await push('alice/app', 'alice', token), 202);
 });
 
-test('a job pushes with its ID token where the trust says, and no longer when the trust is changed', async (t) => {
+test('a job pushes with its ID token within the trust, and no longer after the trust changes', async (t) => {
   const { provider, database, push } = await setUp(t);
   await createTrust(database, 'acme', 'ci', {
     issuer: provider.issuer,

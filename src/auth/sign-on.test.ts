@@ -80,7 +80,7 @@ function setUpWith(dialect: (typeof dialects)[number]) {
 for (const dialect of dialects) {
   const setUp = setUpWith(dialect);
 
-  test(`${dialect.name}: whoever the provider vouches for has an account, the same one each time`, async (t) => {
+  test(`${dialect.name}: each sign-on of a person uses the same account`, async (t) => {
     const { database, people, browser } = await setUp(t);
     const first = browser();
     const back = await first.signOn('s-1', '/auth/account?a=1');
@@ -90,7 +90,7 @@ for (const dialect of dialects) {
     assert.match(page.body, /<dd>alice<\/dd>[\s\S]*<dd>alice@example.com<\/dd>/);
     const before = await findUser(database.read, 'alice' as Namespace);
 
-    // Another name at the provider is the same person.
+    // A new name at the provider is the same person.
     people.set('s-1', { preferred_username: 'alice.jones', email: 'jones@example.com' });
     await browser().signOn('s-1');
     const after = await findUser(database.read, 'alice' as Namespace);
@@ -99,7 +99,7 @@ for (const dialect of dialects) {
     assert.equal(after?.password, null);
   });
 
-  test(`${dialect.name}: groups are teams, as they are at each sign-on and no longer`, async (t) => {
+  test(`${dialect.name}: each sign-on updates the teams from the groups`, async (t) => {
     const { database, people, browser } = await setUp(t);
     await createOrganisation(database, { name: 'acme' });
     await createOrganisation(database, { name: 'other' });
@@ -127,7 +127,7 @@ for (const dialect of dialects) {
     assert.deepEqual(await teams(), []);
   });
 
-  test(`${dialect.name}: a name that somebody has, or that has repositories, is not given away`, async (t) => {
+  test(`${dialect.name}: refuses a name that is taken or has repositories`, async (t) => {
     const { database, people, browser } = await setUp(t);
     await createUser(database, { name: 'alice', password: 'correct horse battery' });
     await createOrganisation(database, { name: 'acme' });
@@ -168,20 +168,20 @@ for (const dialect of dialects) {
     assert.ok(await findAccount(database.read, 'lice.von_jones' as Namespace));
   });
 
-  test(`${dialect.name}: the administrators' group makes administrators, and never leaves none`, async (t) => {
+  test(`${dialect.name}: the administrators' group makes administrators, and never removes the last one`, async (t) => {
     const { database, people, browser } = await setUp(t, { settings: { administratorsGroup: 'ops' } });
     const isAdministrator = async () => (await findUser(database.read, 'alice' as Namespace))?.administrator;
     await browser().signOn('s-1');
     assert.equal(await isAdministrator(), true);
     people.set('s-1', { preferred_username: 'alice', groups: ['dev'] });
     await browser().signOn('s-1');
-    assert.equal(await isAdministrator(), true, 'the only one stays');
+    assert.equal(await isAdministrator(), true, 'the last administrator stays');
     await createUser(database, { name: 'root', administrator: true });
     await browser().signOn('s-1');
     assert.equal(await isAdministrator(), false);
   });
 
-  test(`${dialect.name}: a session ends with a disabled account, a new password, its token and its time`, async (t) => {
+  test(`${dialect.name}: a session ends when the account is disabled, the password changes, or its token or time ends`, async (t) => {
     const { database, browser, time, sessions } = await setUp(t);
     await createUser(database, { name: 'bob', password: 'correct horse battery' });
     const owner = { kind: 'user', name: 'bob' } as const;
@@ -220,7 +220,7 @@ async function countSessions(database: Database): Promise<number> {
 
 const setUp = setUpWith(dialects[0] as (typeof dialects)[number]);
 
-test('a disabled user is told so by single sign-on, and has no session', async (t) => {
+test('single sign-on refuses a disabled user with the reason', async (t) => {
   const { database, browser } = await setUp(t);
   await browser().signOn('s-1');
   await changeUser(database, 'alice', { disabled: true });
@@ -230,7 +230,7 @@ test('a disabled user is told so by single sign-on, and has no session', async (
   assert.equal(await countSessions(database), 1);
 });
 
-test('cookies are for this host and HTTPS alone, and no script sees them', async (t) => {
+test('cookies are for this host and HTTPS only, and hidden from scripts', async (t) => {
   const { browser } = await setUp(t);
   const visitor = browser();
   const leaving = await visitor.get('/auth/sign-in/provider');
@@ -259,7 +259,7 @@ test('over plain HTTP cookies have another name and are not Secure', async (t) =
   );
 });
 
-/** What somebody may change of the way back. */
+/** Manipulations of the callback. */
 const tampering: [what: string, change: (callback: URL) => void][] = [
   ['another state', (callback) => callback.searchParams.set('state', 'x')],
   ['no state', (callback) => callback.searchParams.delete('state')],
@@ -268,7 +268,7 @@ const tampering: [what: string, change: (callback: URL) => void][] = [
   ['an error of the provider', (callback) => callback.searchParams.set('error', 'access_denied')],
 ];
 for (const [what, change] of tampering) {
-  test(`nobody is signed in who comes back with ${what}`, async (t) => {
+  test(`refuses a callback with ${what}`, async (t) => {
     const { browser, database } = await setUp(t);
     const visitor = browser();
     const leaving = await visitor.get('/auth/sign-in/provider');
@@ -276,14 +276,14 @@ for (const [what, change] of tampering) {
     change(callback);
     const answer = await visitor.get(callback.href);
     assert.equal(answer.statusCode, 403, answer.body);
-    assert.match(answer.body, /does not vouch/);
-    assert.match(answer.body, /href="\/auth\/sign-in"/, 'a way on');
+    assert.match(answer.body, /provider refused the sign-in/);
+    assert.match(answer.body, /href="\/auth\/sign-in"/, 'a link to try again');
     assert.ok(!visitor.cookies.has('__Host-berth'));
     assert.equal(await countSessions(database), 0);
   });
 }
 
-test('nobody is signed in whose browser kept anything but what Berth gave it', async (t) => {
+test('refuses a manipulated attempt cookie', async (t) => {
   const { browser, database, provider } = await setUp(t);
   const visitor = browser();
   const cookie = '__Host-berth-sign-on';
@@ -314,13 +314,13 @@ test('nobody is signed in whose browser kept anything but what Berth gave it', a
     visitor.cookies.set(cookie, changed);
     const answer = await visitor.get(callback);
     assert.equal(answer.statusCode, 400, answer.body);
-    assert.match(answer.body, /begun more than ten minutes ago, or in another browser/);
+    assert.match(answer.body, /began more than ten minutes ago, or in another browser/);
   }
-  assert.equal(provider.requests(), before, 'nobody was asked');
+  assert.equal(provider.requests(), before, 'no request to the provider');
   assert.equal(await countSessions(database), 0);
 });
 
-test('a hundred forged callbacks cause no request to the provider, and each is an event', async (t) => {
+test('a hundred forged callbacks cause no request to the provider, and each is recorded', async (t) => {
   const { browser, events, provider } = await setUp(t);
   await browser().get('/auth/sign-in/provider');
   const before = provider.requests();
@@ -343,7 +343,7 @@ test('a hundred forged callbacks cause no request to the provider, and each is a
   }
 });
 
-test('whoever comes back with made-up codes again and again has to wait, and others need not', async (t) => {
+test('a network that repeats forged codes must wait, and others need not', async (t) => {
   const { browser, events, provider } = await setUp(t);
   await browser().get('/auth/sign-in/provider');
   const before = provider.requests();
@@ -362,7 +362,7 @@ test('whoever comes back with made-up codes again and again has to wait, and oth
   assert.equal(events.length, 40);
 });
 
-test('the way back works once, and only in the browser that left', async (t) => {
+test('a callback works once, and only in the browser that began', async (t) => {
   const { browser } = await setUp(t);
   const visitor = browser();
   const leaving = await visitor.get('/auth/sign-in/provider');
@@ -372,21 +372,21 @@ test('the way back works once, and only in the browser that left', async (t) => 
   assert.equal((await visitor.get(callback)).statusCode, 400);
 });
 
-test('a provider that is down is said so, and asked again a moment later', async (t) => {
+test('reports a provider that is down, and retries a moment later', async (t) => {
   const { browser } = await setUp(t, { settings: { issuer: 'http://127.0.0.1:9' } });
   const answer = await browser().get('/auth/sign-in/provider');
   assert.equal(answer.statusCode, 502);
-  assert.match(answer.body, /cannot be asked now/);
+  assert.match(answer.body, /provider is not available; try again/);
 });
 
-test('a database that cannot answer is 503, and nobody is taken for signed out', async (t) => {
+test('an unavailable database is 503, and keeps sessions', async (t) => {
   const { browser, sessions } = await setUp(t);
   t.mock.method(sessions, 'find', async () => {
     throw new DatabaseUnavailable('the database is away');
   });
   const answer = await browser().get('/auth/account');
   assert.deepEqual([answer.statusCode, answer.headers['retry-after']], [503, '5']);
-  assert.match(answer.body, /cannot do that now/);
+  assert.match(answer.body, /request failed; try again later/);
   assert.doesNotMatch(answer.body, /is away/);
 });
 
@@ -410,7 +410,7 @@ const elsewhere = [
   '',
   `/${'a'.repeat(3000)}`,
 ];
-test('nobody is sent to another place after signing in', async (t) => {
+test('never redirects to another origin after sign-in', async (t) => {
   const { browser, database } = await setUp(t);
   await createUser(database, { name: 'bob', password: 'correct horse battery' });
   const visitor = browser();
@@ -430,7 +430,7 @@ test('nobody is sent to another place after signing in', async (t) => {
   assert.equal((await visitor.get('/auth/sign-in?to=/somewhere?a=b')).headers.location, '/somewhere?a=b');
 });
 
-test('a form of another site does nothing, whatever cookies come with it', async (t) => {
+test('refuses a form of another site, with any cookies', async (t) => {
   const { browser, database } = await setUp(t);
   const visitor = browser();
   await visitor.signOn('s-1');
@@ -464,7 +464,7 @@ test('a form of another site does nothing, whatever cookies come with it', async
   assert.equal((await make({ origin })).statusCode, 200);
 });
 
-test('pages run no script, load nothing, are in no frame, and no other origin reads them', async (t) => {
+test('pages run no script, load nothing, and cannot be framed or read by other origins', async (t) => {
   const { browser, people } = await setUp(t);
   people.set('s-1', { preferred_username: 'alice', email: '"<img/src=x>"@example.com' });
   const visitor = browser();
@@ -484,7 +484,7 @@ test('pages run no script, load nothing, are in no frame, and no other origin re
   assert.ok(!page.body.includes('<script'));
 });
 
-test('a token is made, shown once, works, and is revoked by its owner alone', async (t) => {
+test('a token is created, shown once, works, and only its owner can revoke it', async (t) => {
   const { browser, database } = await setUp(t);
   const visitor = browser();
   await visitor.signOn('s-1');
@@ -512,7 +512,7 @@ test('a token is made, shown once, works, and is revoked by its owner alone', as
   const login = () => logins.authenticate({ username: 'alice', password: token }, '192.0.2.1');
   assert.equal((await login()).credential.kind, 'token');
   const scoped = await browser().post('/auth/sign-in', { username: 'alice', password: token });
-  assert.equal(scoped.statusCode, 401, 'it is good for less than a session is');
+  assert.equal(scoped.statusCode, 401, 'a token with scopes has less rights than a session');
 
   const [, id = ''] = /name="id" value="(\d+)"/.exec(page) ?? [];
   await createUser(database, { name: 'bob', password: 'correct horse battery' });
@@ -523,10 +523,10 @@ test('a token is made, shown once, works, and is revoked by its owner alone', as
   await login();
   assert.equal((await visitor.post('/auth/account/tokens/revoke', { form, id })).statusCode, 303);
   await assert.rejects(login(), { code: 'UNAUTHORIZED' });
-  assert.match((await visitor.get('/auth/account')).body, /You have none/);
+  assert.match((await visitor.get('/auth/account')).body, /You have no access tokens/);
 });
 
-test('a mistake in the form for a token is said on the page', async (t) => {
+test('a mistake in the token form is shown on the page', async (t) => {
   const { browser } = await setUp(t);
   const visitor = browser();
   await visitor.signOn('s-1');
@@ -534,8 +534,8 @@ test('a mistake in the form for a token is said on the page', async (t) => {
   for (const [fields, said] of [
     [{ name: 'x', days: '30', scopes: 'registry:catalog:*' }, /scope/],
     [{ name: ' ', days: '30' }, /name/],
-    [{ name: 'x', days: '31' }, /how long/],
-    [{ name: 'x' }, /how long/],
+    [{ name: 'x', days: '31' }, /when the token expires/],
+    [{ name: 'x' }, /when the token expires/],
   ] as const) {
     const answer = await visitor.post('/auth/account/tokens', { form, ...fields });
     assert.ok([400, 403].includes(answer.statusCode), answer.body);
@@ -545,7 +545,7 @@ test('a mistake in the form for a token is said on the page', async (t) => {
   assert.equal(json.statusCode, 404);
 });
 
-test('wrong passwords are refused alike, robots and jobs do not sign in, and too many attempts have to wait', async (t) => {
+test('refuses wrong passwords, robots and jobs alike, and too many attempts must wait', async (t) => {
   const { browser, database } = await setUp(t);
   await createUser(database, { name: 'bob', password: 'correct horse battery' });
   await createUser(database, { name: 'carol', password: 'correct horse battery', tokenOnly: true });
@@ -562,7 +562,7 @@ test('wrong passwords are refused alike, robots and jobs do not sign in, and too
   assert.match(late.headers['retry-after'] as string, /^\d+$/);
 });
 
-test('signing out ends the session here and in the database', async (t) => {
+test('signing out ends the session in the browser and in the database', async (t) => {
   const { browser, database } = await setUp(t);
   const visitor = browser();
   await visitor.signOn('s-1');
@@ -574,7 +574,7 @@ test('signing out ends the session here and in the database', async (t) => {
   assert.equal(await countSessions(database), 0);
 });
 
-test('what can be used to sign in is what the page offers', async (t) => {
+test('the page offers exactly the enabled ways to sign in', async (t) => {
   const both = await (await setUp(t)).browser().get('/auth/sign-in?to=/a');
   assert.match(both.body, /href="\/auth\/sign-in\/provider\?to=%2Fa"[\s\S]*type="password"/);
   const sso = await setUp(t, { passwords: false });
@@ -589,7 +589,7 @@ test('what can be used to sign in is what the page offers', async (t) => {
   assert.equal((await local.browser().get('/auth/callback?code=x')).statusCode, 404);
 });
 
-test('a form that is too large, or of another kind, is refused', async (t) => {
+test('refuses a form that is too large or of another type', async (t) => {
   const { browser } = await setUp(t);
   const large = await browser().post('/auth/sign-in', { username: 'a'.repeat(20_000) });
   assert.equal(large.statusCode, 413);
@@ -597,7 +597,7 @@ test('a form that is too large, or of another kind, is refused', async (t) => {
   assert.equal(json.statusCode, 415);
 });
 
-test('who signed in, who was refused, and which tokens were made and revoked are in the audit log', async (t) => {
+test('records sign-ins, refusals, and created and revoked tokens', async (t) => {
   const { browser, database, events, people } = await setUp(t);
   await createUser(database, { name: 'bob', password: 'correct horse battery' });
   await browser().post('/auth/sign-in', { username: 'bob', password: 'wrong' });

@@ -1,4 +1,4 @@
-// Pages on which people sign in, by the sign-on provider or with their password, and out.
+// The pages to sign in, with the sign-on provider or a password, and to sign out.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { actorOf } from '../access/actor.ts';
 import { loadEntitlements } from '../access/entitlements.ts';
@@ -27,13 +27,13 @@ export interface SignOnParts {
   readonly database: Database;
   readonly browser: Browser;
   readonly clock: () => number;
-  /** Absent: there is no single sign-on. */
+  /** Absent: no single sign-on. */
   readonly provider: Provider | undefined;
   readonly attempts: Attempts;
   readonly administratorsGroup: string | undefined;
   readonly logins: { authenticate(credentials: Credentials, address: string): Promise<Identity> };
   readonly audit: Pick<Audit, 'record'>;
-  /** Whether people may sign in with what they log in with. */
+  /** Whether users may sign in with passwords and access tokens. */
   readonly passwords: boolean;
 }
 
@@ -51,7 +51,7 @@ export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
 
   http.post('/auth/sign-in', async (request, reply) => {
     const form = browser.form(request);
-    if (!passwords) throw new Refused('this registry takes no passwords here');
+    if (!passwords) throw new Refused('password sign-in is disabled on this registry');
     const to = returnPath(form.get('to') ?? undefined);
     const credentials = { username: form.get('username') ?? '', password: form.get('password') ?? '' };
     const event = { action: 'login', address: browser.addressOf(request), requestId: request.id } as const;
@@ -76,17 +76,17 @@ export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
     }
   });
 
-  /** A person with all that they may do: what a token is not good for, a page that makes tokens must not be either. */
+  /** Accepts only users with all their rights: a token with scopes must not create tokens without them. */
   async function authenticate(credentials: Credentials, address: string) {
     const { principal, credential } = await parts.logins.authenticate(credentials, address);
     const isPerson = principal.kind === 'user';
     if (!isPerson || (credential.kind !== 'password' && credential.kind !== 'token')) {
-      throw new RegistryError('UNAUTHORIZED', 'only people sign in here');
+      throw new RegistryError('UNAUTHORIZED', 'only users can sign in here');
     }
     const moment = { now: parts.clock(), passwordLogin: passwords };
     const entitlements = await loadEntitlements(parts.database.read, { principal, credential }, moment);
     if (entitlements === undefined || entitlements.scopes !== undefined) {
-      throw new RegistryError('UNAUTHORIZED', 'this access token is good for less than all that you may do');
+      throw new RegistryError('UNAUTHORIZED', 'an access token with scopes cannot sign in here');
     }
     return { principal, credential };
   }
@@ -101,7 +101,7 @@ export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
       title: 'Sign in',
       body: html`${provider && providerLink(to)}
 ${passwords && passwordForm(to, problem?.text)}
-${!provider && !passwords && html`<section><p>Nobody signs in here: this registry has neither single sign-on nor passwords.</p></section>`}`,
+${!provider && !passwords && html`<section><p>Sign-in is disabled: this registry has neither single sign-on nor password login.</p></section>`}`,
     });
   }
 
@@ -138,11 +138,11 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
     const { url, attempt } = await provider.begin(`${browser.baseOf(request)}/auth/callback`);
     const kept = { ...attempt, to: accountPath, link: formToken(visitor.secret) };
     await attempts.keep(reply, kept, browser.isSecure(request));
-    // Not a redirect: browsers take where a form leads to for another place that it is sent to, which pages here forbid.
+    // Not a redirect: browsers apply the page's form-action policy to redirects of a form.
     return sendPage(reply.header('refresh', `0; url=${url}`), {
       status: 200,
-      title: 'To single sign-on',
-      body: html`<section><a class="button main" href="${url}">Go on to single sign-on</a></section>`,
+      title: 'Link single sign-on',
+      body: html`<section><a class="button main" href="${url}">Continue to single sign-on</a></section>`,
     });
   });
 
@@ -177,7 +177,7 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
     }
   });
 
-  /** Signs in whoever the provider vouches for. @throws Refused */
+  /** Signs in a user that the provider has authenticated. @throws Refused */
   async function enter(request: FastifyRequest, reply: FastifyReply, person: Person): Promise<void> {
     const { administratorsGroup } = parts;
     const options = { administratorsGroup, passwordLogin: passwords };
@@ -190,7 +190,7 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
     if (keptAdministrator) {
       request.log.warn(
         { user: name, administratorsGroup },
-        'the only administrator has left the group of administrators, and is one still',
+        'the last administrator left the administrators group and stays administrator',
       );
     }
     const user = signedOnIdentity(account, name);
@@ -206,14 +206,14 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
     await browser.signIn(request, reply, account, { kind: 'identity', id: identity });
   }
 
-  /** Who left to link single sign-on: the session has to be the one that the attempt was begun in. @throws NotOurForm */
+  /** The visitor that links single sign-on; the session must be that of the attempt. @throws NotOurForm */
   async function linking(request: FastifyRequest, token: string): Promise<Visitor> {
     const visitor = await browser.visitor(request);
     if (visitor !== undefined && isFormToken(visitor.secret, token) && isByPassword(visitor)) return visitor;
-    throw new NotOurForm('single sign-on was to be linked in another session, or in one that has ended');
+    throw new NotOurForm('linking began in another session, or in one that has ended');
   }
 
-  /** @throws Refused when the identity belongs to another user; NotOurForm when the visitor's session ended at the provider */
+  /** @throws Refused when the identity belongs to another user; NotOurForm when the visitor's session has ended meanwhile */
   async function link(request: FastifyRequest, visitor: Visitor, person: Person): Promise<void> {
     const { account, name } = visitor;
     const { issuer, subject } = person;
@@ -226,7 +226,7 @@ ${!provider && !passwords && html`<section><p>Nobody signs in here: this registr
 
 type Refusal = Pick<AuditEvent, 'action' | 'identity' | 'detail'>;
 
-/** What the audit log calls a sign-on that was refused; a fault of the registry's is none. */
+/** The audit log's error code of a refused sign-on; `undefined` for an internal error. */
 function refusalCode(error: unknown): ErrorCode | undefined {
   if (error instanceof Refused) return 'DENIED';
   if (error instanceof NoAttempt || error instanceof NotSignedOn) return 'UNAUTHORIZED';
@@ -255,7 +255,7 @@ ${problem !== undefined && html`<p class="bad" role="alert">${problem}</p>`}
 </section>`;
 }
 
-/** For whom it was the wrong password, or one too many. */
+/** The message on the sign-in page after a refused password; `undefined` for an internal error. */
 function explain(error: unknown): { status: number; text: string; retryAfter?: number } | undefined {
   if (!(error instanceof RegistryError)) return undefined;
   const { code, detail } = error;

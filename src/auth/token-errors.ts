@@ -1,17 +1,17 @@
-// How the token server refuses, so that every kind of client understands it: by status, in OAuth2's words (RFC 6749, 5.2), and in the
-// registry API's, which docker, podman and crane look for.
+// Errors of the token server, with a status, the fields of OAuth2 (RFC 6749, 5.2), and the error list of the registry API, which
+// docker, podman and crane read.
 import type { FastifyReply } from 'fastify';
 import { TooManyScopes } from '../access/tokens/docker-scope.ts';
 import { asRegistryError } from '../core/faults.ts';
 import { errorBody, retryHeaders, statusOf } from '../http/error-status.ts';
 import { RegistryError } from '../oci/errors.ts';
 
-/** A request that no credentials could make right. */
+/** A request that is invalid with any credentials. */
 export class BadTokenRequest extends Error {
   readonly error: 'invalid_request' | 'unsupported_grant_type' | 'invalid_scope';
   readonly status: number;
 
-  /** @param message for whoever wrote the client */
+  /** @param message for developers of the client */
   constructor(error: BadTokenRequest['error'], message: string, status = 400) {
     super(message);
     this.name = 'BadTokenRequest';
@@ -20,7 +20,7 @@ export class BadTokenRequest extends Error {
   }
 }
 
-/** Answers with the error, and returns it as it is logged. */
+/** Answers with the error, and returns the error for the log. */
 export function replyError(reply: FastifyReply, thrown: unknown): RegistryError {
   const bad = asBadRequest(thrown);
   const error = bad ? new RegistryError('UNSUPPORTED', bad.message) : withDetail(asRegistryError(thrown));
@@ -34,19 +34,19 @@ export function replyError(reply: FastifyReply, thrown: unknown): RegistryError 
 }
 
 /**
- * The same words whatever was wrong, and never none: docker shows the message of an error that has a detail, and pushes that were
- * refused without one it tries again for most of a minute.
+ * Adds the same detail to every failed login: docker shows the message of an error with a detail, and retries a push that is
+ * refused without one for most of a minute.
  */
 function withDetail(error: RegistryError): RegistryError {
   if (error.code !== 'UNAUTHORIZED' || error.detail !== undefined) return error;
-  const detail = 'the user name, the password or the token is wrong, or has ended';
+  const detail = 'the user name, the password or the token is wrong or expired';
   return new RegistryError('UNAUTHORIZED', detail, { cause: error });
 }
 
 function asBadRequest(thrown: unknown): BadTokenRequest | undefined {
   if (thrown instanceof BadTokenRequest) return thrown;
   if (thrown instanceof TooManyScopes) return new BadTokenRequest('invalid_scope', thrown.message);
-  // Fastify's own: a body of another kind, too long a one, one that broke off.
+  // Fastify's own errors: a wrong media type, a body that is too long or incomplete.
   const { statusCode = 500, message } = (thrown ?? {}) as { statusCode?: number; message?: string };
   if (statusCode < 400 || statusCode > 499) return undefined;
   return new BadTokenRequest('invalid_request', `${message}`, statusCode);

@@ -1,4 +1,4 @@
-// The token server in a whole registry: where clients are sent, what they come back with, and what that is good for.
+// The token server in a whole registry: challenges, tokens and their rights.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -27,7 +27,7 @@ function challengeOf(headers: Readonly<Record<string, unknown>>): Record<string,
   return Object.fromEntries([...text.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value]));
 }
 
-test('a client that follows the challenge is let in', async (t) => {
+test('a client that follows the challenge is authorized', async (t) => {
   const ask = await setUp(t, { anonymous: 'public' });
   const refused = await ask('POST', url);
   assert.equal(refused.status, 401);
@@ -46,7 +46,7 @@ test('a client that follows the challenge is let in', async (t) => {
   assert.equal((await ask('GET', path, basic('admin', 'wrong'))).status, 401);
 });
 
-test('with another token server its tokens are taken, and Berth has none', async (t) => {
+test('with an external token server Berth accepts its tokens and issues none', async (t) => {
   const directory = await temporaryDirectory(t);
   const certificates = join(directory, 'keys.pem');
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -29,7 +29,7 @@ interface Settings {
   readonly limits?: Limits | undefined;
 }
 
-/** The token server over a real database; who has which password, or takes the database away, the test says. */
+/** The token server over a real database; the test defines the passwords, and can close the database. */
 async function setUp(t: TestContext, { policy = 'public', namespacesPerUser = 0, limits }: Settings = {}) {
   const database = await (dialects[0] as (typeof dialects)[number]).open(t);
   const time = { now };
@@ -102,7 +102,7 @@ function basic(credentials: string): string {
   return `Basic ${Buffer.from(credentials).toString('base64')}`;
 }
 
-/** alice with the password `secret`, her own namespace, and read on acme; the ids of repositories of both. */
+/** alice with the password `secret`, her namespace, and read on acme; returns the ids of repositories of both. */
 async function withAlice(server: Server) {
   const { database, known } = server;
   const id = await makeUser(database, 'alice');
@@ -130,13 +130,13 @@ async function publish(database: Database, name: string): Promise<number> {
   return id;
 }
 
-/** What a token is good for, by name, with the ids that it is bound to. */
+/** The actions of a token by repository name, with the repository ids that it is bound to. */
 async function granted({ tokens }: Server, token: string) {
   const { granted: all } = await tokens.verify(token);
   return Object.fromEntries([...all].map(([name, { actions, repository }]) => [name, [actions, repository]]));
 }
 
-test('GET: a login gets a token, in every field that a client reads', async (t) => {
+test('GET: a login gets a token, in all fields that clients read', async (t) => {
   const server = await setUp(t);
   const { own, alice } = await withAlice(server);
   const { status, headers, body } = await server.get(
@@ -154,7 +154,7 @@ test('GET: a login gets a token, in every field that a client reads', async (t) 
   assert.deepEqual(await granted(server, token), { 'alice/app': [['pull', 'push'], own] });
 });
 
-test('GET: a token is good for what was asked and may be done, and for no more', async (t) => {
+test('GET: a token has the requested actions that the caller has rights to', async (t) => {
   const server = await setUp(t);
   const { own, theirs } = await withAlice(server);
   const scopes = [
@@ -178,7 +178,7 @@ test('GET: a token is good for what was asked and may be done, and for no more',
   assert.equal((await server.tokens.verify(body.token)).catalog, true);
 });
 
-test('GET: all actions are those that there is a right to', async (t) => {
+test('GET: `*` gives all actions that the caller has rights to', async (t) => {
   const server = await setUp(t);
   await withAlice(server);
   const { body } = await server.get(
@@ -189,7 +189,7 @@ test('GET: all actions are those that there is a right to', async (t) => {
   assert.deepEqual([own?.[0], theirs?.[0]], [['pull', 'push', 'delete'], ['pull']]);
 });
 
-test("GET: an access token's scopes bound what its tokens are good for", async (t) => {
+test('GET: the scopes of an access token limit its bearer tokens', async (t) => {
   const server = await setUp(t);
   const { id, own } = await withAlice(server);
   const scopes = 'repository:alice/**:pull';
@@ -202,7 +202,7 @@ test("GET: an access token's scopes bound what its tokens are good for", async (
   assert.deepEqual(await granted(server, body.token), { 'alice/app': [['pull'], own] });
 });
 
-test('GET: who may only push new tags is let in to push', async (t) => {
+test('GET: a creator gets push', async (t) => {
   const server = await setUp(t);
   const acme = await makeOrganisation(server.database, 'acme');
   const id = await makeRobot(server.database, 'acme+ci', acme);
@@ -219,7 +219,7 @@ test('GET: who may only push new tags is let in to push', async (t) => {
   assert.deepEqual(await granted(server, body.token), { 'acme/app': [['push', 'create'], undefined] });
 });
 
-test('GET: without a scope it tells whether the login is right', async (t) => {
+test('GET: without a scope it checks the login', async (t) => {
   const server = await setUp(t);
   await withAlice(server);
   const { status, body } = await server.get('?service=berth', 'alice:secret');
@@ -227,7 +227,7 @@ test('GET: without a scope it tells whether the login is right', async (t) => {
   assert.deepEqual(await granted(server, body.token), {});
 });
 
-test('GET: wrong credentials are 401, in the words of the registry API and of OAuth2', async (t) => {
+test('GET: wrong credentials are 401, with the errors of the registry API and of OAuth2', async (t) => {
   const server = await setUp(t, { policy: 'push' });
   await withAlice(server);
   for (const credentials of ['alice:wrong', 'bob:secret', ':', 'alice']) {
@@ -235,7 +235,7 @@ test('GET: wrong credentials are 401, in the words of the registry API and of OA
     assert.equal(status, 401, credentials);
     assert.match(String(headers['www-authenticate']), /^Basic realm=/);
     assert.equal(body.errors[0].code, 'UNAUTHORIZED');
-    // Docker tries what has none again and again.
+    // Docker retries an error without a detail.
     assert.match(body.errors[0].detail, /./);
     assert.equal(body.error, 'invalid_grant');
   }
@@ -261,7 +261,7 @@ const policies: [AnonymousAccess, number, Record<string, readonly string[]>][] =
 ];
 
 for (const [policy, status, expected] of policies) {
-  test(`GET: what a registry with anonymous: ${policy} gives to who has no login`, async (t) => {
+  test(`GET: anonymous tokens with anonymous: ${policy}`, async (t) => {
     const server = await setUp(t, { policy });
     await publish(server.database, 'acme/open');
     await makeRepository(server.database, parseName('acme/closed'));
@@ -278,7 +278,7 @@ for (const [policy, status, expected] of policies) {
   });
 }
 
-test('GET: a namespace that nobody has is for users to push to where they may make it', async (t) => {
+test('GET: users get push to a free namespace if they may create it', async (t) => {
   const server = await setUp(t, { namespacesPerUser: 10 });
   const { id } = await withAlice(server);
   const good = async (name: string, actions: string, credentials?: string) =>
@@ -291,11 +291,11 @@ test('GET: a namespace that nobody has is for users to push to where they may ma
       )
     )[name];
   assert.deepEqual(await good('new/app', 'pull,push', 'alice:secret'), [['pull', 'push'], undefined]);
-  assert.equal(await good('new/app', 'pull', 'alice:secret'), undefined, 'nothing is made by pulling');
-  assert.equal(await good('acme/app', 'push', 'alice:secret'), undefined, 'somebody has it');
+  assert.equal(await good('new/app', 'pull', 'alice:secret'), undefined, 'a pull creates no namespace');
+  assert.equal(await good('acme/app', 'push', 'alice:secret'), undefined, 'the namespace is taken');
   assert.equal(await good('library/app', 'push', 'alice:secret'), undefined);
   assert.equal(await good('app', 'push', 'alice:secret'), undefined);
-  assert.equal(await good('new/app', 'pull,push'), undefined, 'not without a login');
+  assert.equal(await good('new/app', 'pull,push'), undefined, 'anonymous callers cannot create a namespace');
   const scopes = 'repository:new/**:push';
   const credential = { kind: 'token', id: await makeToken(server.database, id, { scopes }) } as const;
   server.known.set('alice:brth_x', { principal: { kind: 'user', id, name: 'alice' }, credential });
@@ -303,14 +303,14 @@ test('GET: a namespace that nobody has is for users to push to where they may ma
   assert.equal(await good('other/app', 'pull,push', 'alice:brth_x'), undefined);
 });
 
-test('GET: only administrators make namespaces where users may not', async (t) => {
+test('GET: only administrators get push to a free namespace if users may not create them', async (t) => {
   const server = await setUp(t);
   await withAlice(server);
   const { body } = await server.get('?scope=repository:new/app:pull,push', 'alice:secret');
   assert.deepEqual(await granted(server, body.token), {});
 });
 
-test('GET: more scopes than one token may have are 400', async (t) => {
+test('GET: too many scopes are 400', async (t) => {
   const server = await setUp(t);
   const { status, body } = await server.get(`?${'scope=repository:a:pull&'.repeat(101)}`);
   assert.equal(status, 400);
@@ -318,7 +318,7 @@ test('GET: more scopes than one token may have are 400', async (t) => {
   assert.match(body.errors[0].message, /./);
 });
 
-test('a refresh token is given to who asks for it, and fetches tokens', async (t) => {
+test('a refresh token is issued on request, and fetches tokens', async (t) => {
   const server = await setUp(t);
   const { alice } = await withAlice(server);
   const { body: plain } = await server.get('', 'alice:secret');
@@ -342,7 +342,7 @@ test('a refresh token is given to who asks for it, and fetches tokens', async (t
   assert.deepEqual((await server.tokens.verify(access_token)).identity, alice);
 });
 
-test('a refresh token ends with what it was given for, at once', async (t) => {
+test('a refresh token ends at once with the credential that it was issued for', async (t) => {
   const server = await setUp(t);
   const { id } = await withAlice(server);
   const { refresh_token } = (await server.get('?offline_token=true', 'alice:secret')).body;
@@ -369,7 +369,7 @@ test('a refresh token ends with what it was given for, at once', async (t) => {
   assert.equal(await refresh(), 401);
 });
 
-test('POST: a password gets a token, and a refresh token where that is asked for', async (t) => {
+test('POST: a password gets a token, and a refresh token on request', async (t) => {
   const server = await setUp(t);
   await withAlice(server);
   const form = {
@@ -389,7 +389,7 @@ test('POST: a password gets a token, and a refresh token where that is asked for
   assert.equal((await server.post({ ...form, password: 'wrong' })).status, 401);
 });
 
-test('POST: scopes count when they are repeated, joined, and with a charset beside the type', async (t) => {
+test('POST: accepts repeated and joined scopes, and a charset in Content-Type', async (t) => {
   const server = await setUp(t);
   await withAlice(server);
   const form =
@@ -401,7 +401,7 @@ test('POST: scopes count when they are repeated, joined, and with a charset besi
 
 const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
-/** A job of acme's, which logged in an hour ago and may fetch tokens for two; the form that it sends. */
+/** The form of a job of acme that logged in an hour ago and may fetch tokens for two hours. */
 async function withJob(server: Server) {
   const acme = await makeOrganisation(server.database, 'acme');
   const trust = await insertRow(server.database, 'trusts', {
@@ -422,7 +422,7 @@ async function withJob(server: Server) {
   return { grant_type: exchange, subject_token: 'eyJ.eyJ.x' };
 }
 
-test('POST: an ID token is exchanged for a token, with the organisation named either way', async (t) => {
+test('POST: an ID token is exchanged for a token, with the organisation in account or audience', async (t) => {
   const server = await setUp(t);
   const form = { ...(await withJob(server)), scope: 'repository:acme/app:push', access_type: 'offline' };
   for (const [where, type] of [
@@ -440,18 +440,22 @@ test('POST: an ID token is exchanged for a token, with the organisation named ei
   assert.equal((await server.post({ ...form, account: 'other' })).status, 401);
 });
 
-test("a job's refresh token ends when the job's time is up", async (t) => {
+test("a job's refresh token ends with the lifetime of the trust", async (t) => {
   const server = await setUp(t);
   const form = { ...(await withJob(server)), account: 'acme', access_type: 'offline' };
   const { refresh_token } = (await server.post(form)).body;
   server.time.now += hour + 29_000;
   assert.equal((await server.post({ grant_type: 'refresh_token', refresh_token })).status, 200);
-  assert.equal((await server.post(form)).body.refresh_token, undefined, 'no time is left for another');
+  assert.equal(
+    (await server.post(form)).body.refresh_token,
+    undefined,
+    'no refresh token beyond the lifetime',
+  );
   server.time.now += 1_000;
   assert.equal((await server.post({ grant_type: 'refresh_token', refresh_token })).status, 401);
 });
 
-test('POST: a password is no ID token', async (t) => {
+test('POST: refuses a password as an ID token', async (t) => {
   const server = await setUp(t);
   await withAlice(server);
   const { status, body } = await server.post({
@@ -474,7 +478,7 @@ const mistakes: [what: string, form: string, error: string][] = [
   ['no refresh token', 'grant_type=refresh_token', 'invalid_request'],
   ['no ID token', `grant_type=${exchange}&account=a`, 'invalid_request'],
   [
-    'an ID token as what it is not',
+    'an ID token with another type',
     `grant_type=${exchange}&account=a&subject_token=eyJ.eyJ.x&subject_token_type=urn:ietf:params:oauth:token-type:access_token`,
     'invalid_request',
   ],
@@ -489,20 +493,20 @@ for (const [what, form, error] of mistakes) {
   });
 }
 
-test('POST: a refresh token of nobody is 401 invalid_grant', async (t) => {
+test('POST: an unknown refresh token is 401 invalid_grant', async (t) => {
   const server = await setUp(t);
   const { status, body } = await server.post({ grant_type: 'refresh_token', refresh_token: 'eyJ' });
   assert.deepEqual([status, body.error, body.errors[0].code], [401, 'invalid_grant', 'UNAUTHORIZED']);
 });
 
-test('POST: other bodies, and longer ones, are refused', async (t) => {
+test('POST: refuses other media types and bodies over the limit', async (t) => {
   const { post } = await setUp(t);
   assert.equal((await post('{"grant_type":"password"}', 'application/json')).status, 415);
   assert.equal((await post('grant_type=password', 'text/plain')).status, 415);
   assert.equal((await post(`grant_type=password&x=${'x'.repeat(64 << 10)}`)).status, 413);
 });
 
-test('POST: a client that waits for a go-ahead with its form gets it', async (t) => {
+test('POST: a client that waits for 100 Continue gets it', async (t) => {
   const server = await setUp(t);
   await withAlice(server);
   await server.http.listen({ host: '127.0.0.1', port: 0 });
@@ -525,7 +529,7 @@ test('POST: a client that waits for a go-ahead with its form gets it', async (t)
   assert.match(answers, /100 Continue.*HTTP\/1.1 200 OK.*"access_token"/s);
 });
 
-test('a client that has to wait is told so, and for how long', async (t) => {
+test('a client over a limit gets 429 with Retry-After', async (t) => {
   const server = await setUp(t);
   server.known.set(
     'a:b',
@@ -539,7 +543,7 @@ test('a client that has to wait is told so, and for how long', async (t) => {
   assert.deepEqual([unavailable.status, unavailable.headers['retry-after']], [503, '5']);
 });
 
-test('what went wrong inside is told to the log and not to the client', async (t) => {
+test('an internal error is in the log and not in the answer', async (t) => {
   const server = await setUp(t);
   const bug = new TypeError('a secret of the house');
   server.known.set('a:b', bug);
@@ -550,7 +554,7 @@ test('what went wrong inside is told to the log and not to the client', async (t
   assert.equal(server.served[0]?.error?.cause, bug);
 });
 
-test('each request is observed, and each login is in the audit log, without what was sent as a secret', async (t) => {
+test('observes each request and records each login, without secrets', async (t) => {
   const server = await setUp(t);
   const { alice } = await withAlice(server);
   await server.get('');
@@ -575,7 +579,7 @@ test('each request is observed, and each login is in the audit log, without what
   assert.doesNotMatch(JSON.stringify(server.events), /canary|secret/);
 });
 
-test('a token that is fetched for a repository is no login, unless it fails or is to fetch others', async (t) => {
+test('a token request for a repository is recorded only if it fails or asks for a refresh token', async (t) => {
   const server = await setUp(t);
   const { id } = await withAlice(server);
   const scope = 'repository:alice/app:pull';
@@ -606,10 +610,10 @@ test('a token that is fetched for a repository is no login, unless it fails or i
   };
   const refresh_token = await server.tokens.issueRefresh(identity);
   const again = () => server.post({ grant_type: 'refresh_token', refresh_token });
-  assert.deepEqual(await logins(again), [200, []], 'that was logged when it was handed out');
+  assert.deepEqual(await logins(again), [200, []], 'recorded when it was issued');
 });
 
-test('what a form counts is what came, however it was sent', async (t) => {
+test('counts the received bytes of a form, with or without Content-Length', async (t) => {
   const server = await setUp(t);
   const form = 'grant_type=password&username=alice&password=wrong';
   const answer = await server.http.inject({
@@ -622,7 +626,7 @@ test('what a form counts is what came, however it was sent', async (t) => {
   assert.equal(server.served[0]?.exchange.received, form.length);
 });
 
-test('requests for tokens count with those for the registry: of an address, and of a user', async (t) => {
+test('token requests count towards the request limits of the address and the user', async (t) => {
   const database = await (dialects[0] as (typeof dialects)[number]).open(t);
   const settings = { requestsPerAddress: 4, requestsPerUser: 2, pullWindow: 60_000 };
   const limits = limitsOf(settings, { database, uncounted: () => assert.fail() });

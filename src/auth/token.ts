@@ -23,9 +23,9 @@ export interface TokenServerParts {
   readonly tokens: BearerTokens;
   readonly grants: TokenGrants;
   readonly audit: Pick<Audit, 'record'>;
-  /** Where a request comes from. */
+  /** The client of a request. */
   readonly clientOf: (request: IncomingMessage) => { readonly address: string };
-  /** Absent: nobody is limited. */
+  /** Absent: no limits. */
   readonly limits?: Pick<RequestLimits, 'arrive' | 'count'> | undefined;
 }
 
@@ -33,7 +33,7 @@ const maxForm = 64 << 10;
 
 const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token';
-/** What an ID token may be called (RFC 8693, 3): it is both. */
+/** The accepted types of an ID token (RFC 8693, 3). */
 const idTokenTypes = ['urn:ietf:params:oauth:token-type:id_token', 'urn:ietf:params:oauth:token-type:jwt'];
 
 export function addTokenServer(http: FastifyInstance, parts: TokenServerParts): void {
@@ -43,7 +43,7 @@ export function addTokenServer(http: FastifyInstance, parts: TokenServerParts): 
       note(request.raw, { error: replyError(reply, error) });
     });
     routes.addHook('onRequest', async (request, reply) => {
-      // 2.1 and RFC 6749, 5.1: nobody on the way may keep it.
+      // 2.1 and RFC 6749, 5.1: tokens must not be cached.
       reply.header('Cache-Control', 'no-store');
       parts.limits?.arrive({ client: parts.clientOf(request.raw) });
     });
@@ -82,13 +82,13 @@ async function postToken(parts: TokenServerParts, request: FastifyRequest) {
   };
 }
 
-/** As `docker login` does; a client that pulls or pushes with a password sends it again for each repository. */
+/** Whether the request is a login, as of `docker login`, and not for a repository or the catalog. */
 function asksNothing({ repositories, catalog }: Asked): boolean {
   return repositories.size === 0 && !catalog;
 }
 
 interface Occasion {
-  /** Whether somebody logs in here, or only fetches a token: of those there are too many for the audit log. */
+  /** Whether this is a login and not only a token request, of which there are too many for the audit log. */
   readonly isLogin: boolean;
 }
 
@@ -102,7 +102,7 @@ async function whoSends(
   const credentials = parseBasic(authorization);
   if (credentials === undefined) {
     return recordingRefusal(parts, request, anonymousIdentity, async () => {
-      throw new RegistryError('UNAUTHORIZED', 'Authorization is not Basic');
+      throw new RegistryError('UNAUTHORIZED', 'the Authorization header must use Basic');
     });
   }
   return logIn(parts, request, credentials, occasion);
@@ -129,7 +129,7 @@ async function whoAsks(
       if (form.has('subject_token_type') && !idTokenTypes.includes(need(form, 'subject_token_type'))) {
         throw new BadTokenRequest(
           'invalid_request',
-          `subject_token_type is one of ${idTokenTypes.join(', ')}`,
+          `subject_token_type must be one of ${idTokenTypes.join(', ')}`,
         );
       }
       const credentials = { username: organisation, password: token };
@@ -142,7 +142,7 @@ async function whoAsks(
     default:
       throw new BadTokenRequest(
         'unsupported_grant_type',
-        `grant_type is one of password, refresh_token and ${exchangeGrant}`,
+        `grant_type must be one of password, refresh_token and ${exchangeGrant}`,
       );
   }
 }
@@ -163,7 +163,7 @@ async function logIn(
   return identity;
 }
 
-/** Whoever shows what no longer holds, such as a refresh token of a user who is disabled by now, is refused here. */
+/** Issues a token. Refuses credentials that are no longer valid, such as a refresh token of a disabled user. */
 function grantTo(
   parts: TokenServerParts,
   request: FastifyRequest,
@@ -173,11 +173,11 @@ function grantTo(
   note(request.raw, { identity });
   parts.limits?.count(identity);
   const grant = () => parts.grants.grant(identity, asked);
-  // That somebody without credentials is told to bring some is how every login begins.
+  // A challenge to a caller without credentials is no refusal.
   return identity === anonymousIdentity ? grant() : recordingRefusal(parts, request, identity, grant);
 }
 
-/** Each refusal is one event of the audit log: a login that failed, of whoever `identity` says. */
+/** Records a refusal by `work` in the audit log, as a failed login of `identity`. */
 async function recordingRefusal<T>(
   { audit, clientOf }: TokenServerParts,
   request: FastifyRequest,
@@ -196,12 +196,12 @@ async function recordingRefusal<T>(
   }
 }
 
-/** A parameter that is sent once, and not empty. */
+/** A required parameter, which must be sent once. */
 function need(form: URLSearchParams, name: string): string {
   const [value = '', second] = form.getAll(name);
   // RFC 6749, 3.2: parameters MUST NOT be included more than once.
   if (value === '' || second !== undefined) {
-    throw new BadTokenRequest('invalid_request', `${name} has to be sent, and once`);
+    throw new BadTokenRequest('invalid_request', `the parameter ${name} must be sent exactly once`);
   }
   return value;
 }

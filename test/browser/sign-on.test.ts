@@ -145,11 +145,11 @@ test('users sign in with Chromium', async (t) => {
         form.append(document.createElement('button'));
       }`);
       await page.press('#evil button');
-      assert.match(await text(), /^Not done$/m, action);
+      assert.match(await text(), /^Request rejected$/m, action);
       await page.open(`${provider.issuer}/.well-known/openid-configuration`);
     }
     await page.open(`${url}/auth/account`);
-    assert.match(await text(), /^carol$[\s\S]*You have none\./m);
+    assert.match(await text(), /^carol$[\s\S]*You have no access tokens\./m);
   });
 
   await t.test('can link single sign-on, and get an error for the identity of another user', async () => {
