@@ -121,7 +121,7 @@ for (const name of ['migrate-store', 'migrate-db']) {
       assert.equal(exitCode, 1);
       assert.match(
         err,
-        /^berth: .*berth\.yaml (keeps its blobs where they are|names the database that is in use) already\n$/,
+        /^berth: .*berth\.yaml has the same (blob store|database) as the current configuration\n$/,
       );
     });
   });
