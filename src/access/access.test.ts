@@ -30,7 +30,7 @@ type Settings = Partial<Pick<AccessParts, 'policy' | 'findClaims' | 'tokens' | '
 const nobodyLogsIn: AccessParts['logins'] = {
   authenticate: () => Promise.reject(new Error('not asked for')),
 };
-/** Every login is this identity's; what was asked for goes to `asked`. */
+/** Every login succeeds as this identity; credentials are recorded in `asked`. */
 function logsInAs(identity: Identity, asked: [Credentials, string][]): AccessParts['logins'] {
   return {
     async authenticate(...one) {
@@ -59,7 +59,7 @@ function accessTo(database: Database, settings: Settings = {}): Access {
   });
 }
 
-/** `acme/app` is private, `acme/base` public, and alice has a role on the first, if any. */
+/** `acme/app` is private and `acme/base` public; alice has a role on `acme/app`, if given. */
 async function setUp(t: TestContext, { role, dialect }: { role?: Role; dialect?: TestDialect } = {}) {
   const database = await (dialect ?? dialects[0]!).open(t);
   const id = await makeUser(database, 'alice');
@@ -91,7 +91,7 @@ const login = ['UNAUTHORIZED', undefined] as const;
 const tooSmall = ['DENIED', 'insufficient_scope'] as const;
 const badToken = ['UNAUTHORIZED', 'invalid_token'] as const;
 
-/** The challenge that is thrown or rejected with: its code and its fault. */
+/** Code and fault of the challenge that is thrown or rejected with. */
 async function assertChallenge(
   act: () => unknown,
   [code, fault]: readonly [string, TokenFault | undefined],
@@ -118,7 +118,7 @@ async function row(database: Database, name: string): Promise<RepositoryRow> {
   return (await findRepositoryRow(database.read, parseName(name))) as RepositoryRow;
 }
 
-/** A permit, without what it answers to questions. */
+/** The values of a permit, without its functions. */
 function plain({ principal, repository, mayCreate, mayUpdate, visible }: Permit) {
   return {
     principal,
@@ -130,7 +130,7 @@ function plain({ principal, repository, mayCreate, mayUpdate, visible }: Permit)
 }
 
 for (const dialect of dialects) {
-  test(`${dialect.name}: what a login may do is what its account may do now`, async (t) => {
+  test(`${dialect.name}: a login has its account's current rights`, async (t) => {
     for (const [role, met] of [
       [undefined, []],
       ['read', ['pull']],
@@ -157,7 +157,7 @@ for (const dialect of dialects) {
     }
   });
 
-  test(`${dialect.name}: a push is let into a namespace that nobody has, which is made by what it stores alone`, async (t) => {
+  test(`${dialect.name}: a push to a free namespace is allowed, and only stored content creates the namespace`, async (t) => {
     const { database, alice } = await setUp(t, { dialect });
     const access = accessTo(database, { findClaims: claimsOfUsers(10) });
     const tokens = withToken(alice, [['third/app', ['push']]]);
@@ -184,7 +184,7 @@ for (const dialect of dialects) {
   });
 }
 
-test('a refusal says what may not be done, and where', async (t) => {
+test('a denial names the action and the repository', async (t) => {
   const { database, alice } = await setUp(t);
   const access = accessTo(database);
   for (const [need, words] of [
@@ -197,7 +197,7 @@ test('a refusal says what may not be done, and where', async (t) => {
   }
 });
 
-test('nothing is made by what is no push, by others than people, or where administrators make namespaces', async (t) => {
+test('no namespace is claimed by a pull or delete, by robots and jobs, or where only administrators create namespaces', async (t) => {
   const { database, alice } = await setUp(t);
   const acme = await makeOrganisation(database, 'acme');
   const id = await makeRobot(database, 'acme+ci', acme);
@@ -220,7 +220,7 @@ test('nothing is made by what is no push, by others than people, or where admini
   }
 });
 
-test('without credentials the policy decides, and a refusal asks for a login', async (t) => {
+test('the policy decides for anonymous callers, and a denial is a challenge', async (t) => {
   const { database, ids } = await setUp(t);
   const absent = parseName('acme/absent');
   for (const [policy, pulls] of [
@@ -245,7 +245,7 @@ test('without credentials the policy decides, and a refusal asks for a login', a
   }
 });
 
-test('in an open registry everybody may do everything, at once; a login or token is still looked up', async (t) => {
+test('an open registry allows anonymous callers everything without a query; a login or token is still looked up', async (t) => {
   const { database, alice } = await setUp(t);
   const access = accessTo(database, { policy: 'push' });
   for (const need of needs) assert.equal(access.authorize(anonymousCaller, need, app), everything);
@@ -259,7 +259,7 @@ test('in an open registry everybody may do everything, at once; a login or token
   await assertChallenge(async () => access.authorize(token, 'push', app), tooSmall);
 });
 
-test('whoever is gone, or has another password, has to log in again; a token of theirs is invalid', async (t) => {
+test('a deleted account or changed password needs a new login, and its token is invalid', async (t) => {
   const { database, alice } = await setUp(t, { role: 'maintain' });
   const access = accessTo(database);
   const { id } = alice.principal as { id: number };
@@ -272,7 +272,7 @@ test('whoever is gone, or has another password, has to log in again; a token of 
   }
 });
 
-test('a token is good for what it says and no more, whatever its owner may do', async (t) => {
+test("a token gives the rights in it and no more, whatever its owner's rights", async (t) => {
   const { database, alice, ids } = await setUp(t, { role: 'admin' });
   const access = accessTo(database);
   const met: [Action[], RepositoryNeed[]][] = [
@@ -305,7 +305,7 @@ test('a token is good for what it says and no more, whatever its owner may do', 
   }
 });
 
-test('a token pulls for its life; to push and to delete its owner has to have the right still', async (t) => {
+test("a token pulls for its life; for pushes and deletions the owner's rights are read again", async (t) => {
   const { database, alice, ids } = await setUp(t);
   const access = accessTo(database);
   const token = (identity: Identity) => withToken(identity, [[app, ['*'], ids.app]]);
@@ -320,7 +320,7 @@ test('a token pulls for its life; to push and to delete its owner has to have th
   }
 });
 
-test('a token from before there was a repository pulls what its owner may pull now', async (t) => {
+test("a token issued before the repository existed pulls by its owner's current rights", async (t) => {
   const { database, alice, ids } = await setUp(t, { role: 'read' });
   const access = accessTo(database);
   const permit = await access.authorize(withToken(alice, [[app, ['*']]]), 'pull', app);
@@ -334,7 +334,7 @@ test('a token from before there was a repository pulls what its owner may pull n
   );
 });
 
-test('a token for a repository does not push to another that has its name, nor makes it anew', async (t) => {
+test('a token for a deleted repository neither pushes to a new one of the same name nor creates it', async (t) => {
   const { database, alice, ids } = await setUp(t, { role: 'admin' });
   const access = accessTo(database);
   for (const need of ['create', 'push', 'delete'] as const) {
@@ -348,7 +348,7 @@ test('a token for a repository does not push to another that has its name, nor m
   await assertChallenge(async () => access.authorize(was, 'push', absent), badToken);
 });
 
-test('what another token server says is done without a look into the database', async (t) => {
+test('a token of another token server is accepted without a query', async (t) => {
   const { database } = await setUp(t);
   const access = accessTo(database, { policy: 'none' });
   const caller = withToken(holder, [[app, ['pull', 'create', 'delete']]]);
@@ -371,7 +371,7 @@ test('what another token server says is done without a look into the database', 
   await assertChallenge(async () => access.authorizeRegistry(withToken(holder, []), 'catalog'), tooSmall);
 });
 
-test('a blob is mounted from where its caller may pull, by rights and by token', async (t) => {
+test('a blob is mounted only from repositories that account and token may pull', async (t) => {
   const { database, alice, ids } = await setUp(t, { role: 'write' });
   const secret = parseName('other/secret');
   const id = await makeRepository(database, secret);
@@ -398,7 +398,7 @@ test('a blob is mounted from where its caller may pull, by rights and by token',
   assert.deepEqual(await asked(both, 'pull'), [false, true], 'for pulls the token is enough');
 });
 
-test('who is let in at all: those with credentials that are right, and everyone in an open registry', async (t) => {
+test('the base endpoint needs valid credentials, except in an open registry', async (t) => {
   const { database, alice } = await setUp(t);
   for (const policy of ['none', 'public', 'pull'] as const) {
     const access = accessTo(database, { policy });
@@ -416,7 +416,7 @@ test('who is let in at all: those with credentials that are right, and everyone 
   }
 });
 
-test('the list of repositories has what its reader may pull', async (t) => {
+test('the catalog lists the repositories that the caller may pull', async (t) => {
   const { database, alice } = await setUp(t, { role: 'read' });
   const names = [app, base, parseName('alice/x'), parseName('other/x')];
   const seen = async (caller: Caller, settings: Settings = {}, need: RegistryNeed = 'catalog') => {
@@ -436,7 +436,7 @@ test('the list of repositories has what its reader may pull', async (t) => {
   }
 });
 
-test('a bearer token is what comes after the scheme, in whatever case, and is believed at once when it is known', async (t) => {
+test('a bearer token follows the scheme in any case, and a known one is accepted synchronously', async (t) => {
   const { database, alice } = await setUp(t);
   const token = withToken(alice, []).token as BearerToken;
   const seen: string[] = [];
@@ -456,7 +456,7 @@ test('a bearer token is what comes after the scheme, in whatever case, and is be
   assert.deepEqual(await unknown.identify('Bearer a.b.c', '::1'), { identity: alice, token });
 });
 
-test('a header of another form is refused, and nobody is asked about it', async (t) => {
+test('an Authorization header of another form is challenged without a login or verification', async (t) => {
   const { database } = await setUp(t);
   const access = accessTo(database);
   for (const header of [
@@ -474,7 +474,7 @@ test('a header of another form is refused, and nobody is asked about it', async 
   }
 });
 
-test('a token that does not hold is answered with why; what went wrong inside stays what it is', async (t) => {
+test('an invalid token is challenged with its fault; internal errors are passed on', async (t) => {
   const { database } = await setUp(t);
   const wrong = new RegistryError('UNAUTHORIZED');
   const broken = new Error('the database is down');
@@ -492,7 +492,7 @@ test('a token that does not hold is answered with why; what went wrong inside st
   }
 });
 
-test('a login is asked about with its name, its password and where it comes from', async (t) => {
+test('a login is checked by user name, password and client address', async (t) => {
   const { database, alice } = await setUp(t);
   const asked: [Credentials, string][] = [];
   const access = accessTo(database, {
@@ -503,7 +503,7 @@ test('a login is asked about with its name, its password and where it comes from
   assert.deepEqual(asked, [[{ username: 'alice', password: 'se:cret' }, '192.0.2.1']]);
 });
 
-test('a wrong login asks for another, one that has to wait is told so, and what went wrong inside stays', async (t) => {
+test('a wrong login is challenged, a rate-limited one gets TOOMANYREQUESTS, and internal errors are passed on', async (t) => {
   const { database } = await setUp(t);
   const by = (error: unknown) => {
     const access = accessTo(database, { logins: { authenticate: () => Promise.reject(error) } });
@@ -516,7 +516,7 @@ test('a wrong login asks for another, one that has to wait is told so, and what 
   }
 });
 
-test('what is for administrators is shown to those alone, by a login that is good for everything', async (t) => {
+test('administrators are accepted only with credentials without scopes', async (t) => {
   const { database, alice } = await setUp(t, { role: 'admin' });
   const id = await makeUser(database, 'root', { administrator: 1 });
   const byToken = async (scopes: string): Promise<Identity> => ({

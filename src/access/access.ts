@@ -15,23 +15,22 @@ import { intersection, type Rights, rightsOfActions } from './rights.ts';
 import type { BearerToken, Granted, TokenVerifier } from './tokens/token-verifier.ts';
 import { visibleTo } from './visible.ts';
 
-/** Who sends a request. */
+/** The sender of a request. */
 export interface Caller {
   readonly identity: Identity;
-  /** Where it came with one, it is good for what the token says at most. */
+  /** Present when the request carried a token, which then bounds the rights. */
   readonly token?: BearerToken;
 }
 
-/** Whoever sends no credentials. */
+/** The caller of a request without credentials. */
 export const anonymousCaller: Caller = { identity: anonymousIdentity };
 
 export interface AccessParts {
   readonly database: Database;
   readonly clock: () => number;
   readonly policy: AnonymousAccess;
-  /** Namespaces that users create by a push. */
   readonly findClaims: FindClaims;
-  /** Whether passwords are accepted at all: where they are not, nothing that one began is. */
+  /** Whether passwords are accepted (`access.passwordLogin`). If not, no session or token that a password began is accepted. */
   readonly passwordLogin: boolean;
   readonly tokens: TokenVerifier;
   readonly logins: {
@@ -40,15 +39,15 @@ export interface AccessParts {
   };
 }
 
-/** What an identity may do in a repository at this moment. */
+/** The rights of an identity in a repository at this moment. */
 interface Standing {
   readonly entitlements: Entitlements;
-  /** The repository, where there is one. */
+  /** `undefined`: the repository does not exist. */
   readonly repository: RepositoryRow | undefined;
   readonly rights: Rights;
 }
 
-/** Somebody who has logged in, and may not see what only administrators may. */
+/** An authenticated caller without administrator rights asked for something that needs them. */
 export class NotAdministrator extends RegistryError {
   readonly identity: Identity;
 
@@ -58,7 +57,7 @@ export class NotAdministrator extends RegistryError {
   }
 }
 
-/** Who somebody is, and whether they may. */
+/** Authenticates and authorizes requests. */
 export class Access {
   readonly #parts: AccessParts;
 
@@ -68,8 +67,8 @@ export class Access {
 
   /**
    * @param authorization the header's value
-   * @param address where the request comes from
-   * @throws Challenge, RegistryError `TOOMANYREQUESTS`: credentials that are sent have to be right, whatever is asked for
+   * @param address the client's address
+   * @throws Challenge, RegistryError `TOOMANYREQUESTS`: wrong credentials are an error even where none are needed
    */
   identify(authorization: string, address: string): Caller | Promise<Caller> {
     const bearer = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
@@ -77,10 +76,10 @@ export class Access {
   }
 
   /**
-   * Whether the caller may do this in the repository of that name, whether there is one or not. Pulls trust a token for its
-   * life; what changes something is looked up each time.
+   * Authorizes a request in a repository, which need not exist. For pulls a token is enough during its life; rights to change
+   * something are read from the database each time.
    *
-   * @param early the caller asks again, when the body of the request is here: a token that is good for the request is enough so far
+   * @param early whether the caller authorizes again when the body has come: until then a token with the scope is enough
    * @throws Challenge, RegistryError `DENIED`
    */
   authorize(
@@ -103,9 +102,9 @@ export class Access {
   }
 
   /**
-   * Whether the caller is let in at all, or may list those repositories that they may pull. Many clients log in only after a
-   * challenge, and would show a list without their own repositories: where a login could show more, a request without credentials
-   * is challenged, and a token fetched without any lists what is public.
+   * Authorizes `GET /v2/` or a list of the repositories that the caller may pull. Many clients log in only after a challenge, and
+   * would show a list without their own repositories. So where a login could show more, a request without credentials is
+   * challenged. A token that was fetched without credentials lists public repositories.
    * @throws Challenge
    */
   authorizeRegistry(caller: Caller, need: RegistryNeed): Permit | Promise<Permit> {
@@ -123,7 +122,7 @@ export class Access {
   }
 
   /**
-   * For what only administrators may see; gives the administrator.
+   * Authenticates an administrator.
    * @throws NotAdministrator (`DENIED`); RegistryError `UNAUTHORIZED` | `TOOMANYREQUESTS`
    */
   async checkAdministrator(authorization: string | undefined, address: string): Promise<Identity> {
@@ -132,7 +131,7 @@ export class Access {
     if (credentials === undefined) throw new RegistryError('UNAUTHORIZED');
     const identity = await logins.authenticate(credentials, address);
     const entitlements = await this.#load(identity);
-    // A credential that is good for some repositories is good for nothing else.
+    // A credential with scopes gives rights in repositories only.
     if (!entitlements?.administrator || entitlements.scopes !== undefined)
       throw new NotAdministrator(identity);
     return identity;
@@ -193,7 +192,7 @@ export class Access {
     const held = claim === undefined ? standing.rights : rightsOfClaimant(standing.entitlements, name);
     const rights = limit === undefined ? held : intersection(held, limit.rights);
     if (!isMet(need, rights)) throw refusal(caller, need, name);
-    // Clients look for what they are about to push; whoever has begun an upload there as well has nothing to show.
+    // Clients check for blobs before a push; in a namespace that does not exist yet there are none, not even in an upload.
     if (claim !== undefined && need === 'pull') throw new RegistryError('NAME_UNKNOWN', { name });
     const mayPull = (from: RepositoryRow) => this.#mayPull(caller, standing, from);
     return permitIn(standing.repository?.id, caller.identity, rights, mayPull, claim);
@@ -235,13 +234,13 @@ function mayPullByToken(token: BearerToken, { id, name }: RepositoryRow): boolea
   return granted.repository === undefined || granted.repository === id;
 }
 
-/** Whoever has said who they are is told that they may not; anyone else, that they have to say it. */
+/** Anonymous callers are asked to log in; authenticated ones are denied. */
 function refusal({ identity }: Caller, need: RepositoryNeed, name: RepositoryName): RegistryError {
   if (identity.principal.kind === 'anonymous') return new Challenge();
   return new RegistryError('DENIED', `you may not ${inWords(need, name)}`);
 }
 
-/** Wrong credentials, for which the caller may bring others; what else may have happened stays what it is. */
+/** Turns wrong credentials into a challenge. Any other error stays as it is. */
 function asChallenge(cause: unknown, fault?: 'invalid_token'): unknown {
   if (!(cause instanceof RegistryError) || cause.code !== 'UNAUTHORIZED') return cause;
   return new Challenge(fault, { cause });

@@ -1,9 +1,9 @@
 import { RegistryError } from '../oci/errors.ts';
 
-/** RFC 6750, 3.1: why the token that came is not enough. */
+/** Why a token was not accepted (RFC 6750, 3.1). */
 export type TokenFault = 'invalid_token' | 'insufficient_scope';
 
-/** Other credentials might do: the caller is to be told where to get a token, and for what (2.1). */
+/** The request needs other credentials. The answer says where to get a token, and with which scope (RFC 6750, 2.1). */
 export class Challenge extends RegistryError {
   readonly fault: TokenFault | undefined;
 

@@ -28,7 +28,7 @@ function job(trust: number, credential: Credential): Identity {
   return { principal: { kind: 'job', trust, subject: 'repo:acme/app', name: 'acme/app' }, credential };
 }
 
-/** What an identity holds, as text. */
+/** The rights of an identity, as text. */
 async function held(database: Database, identity: Identity, at = now): Promise<string[] | undefined> {
   const entitlements = await loadEntitlements(database.read, identity, { now: at, passwordLogin: true });
   return entitlements?.grants.map(({ pattern, rights }) => `${pattern} ${[...rights].sort().join()}`).sort();
@@ -55,7 +55,7 @@ const write = 'create,pull,update';
 const admin = 'create,delete,members,pull,settings,update';
 
 for (const { name, open } of dialects) {
-  test(`${name}: a user has their own namespace, and what membership, grants and teams give`, async (t) => {
+  test(`${name}: a user has rights from their own namespace, memberships, grants and teams`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     const bob = await makeUser(database, 'bob');
@@ -66,7 +66,7 @@ for (const { name, open } of dialects) {
     await insertLink(database, 'members', { organisation_id: acme, account_id: alice, role: 'read' });
     await insertLink(database, 'members', { organisation_id: other, account_id: alice, role: 'none' });
     const team = await insertRow(database, 'teams', { organisation_id: other, name: 'dev', created_at: 1 });
-    // Twice over: the sign-on provider says so too.
+    // A second membership, from the sign-on provider.
     for (const source of ['local', 'sso'] as const) {
       await insertLink(database, 'team_members', { team_id: team, account_id: alice, source });
     }
@@ -89,7 +89,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await held(database, user(alice)), all.slice(1, 3), 'nor does being a member');
   });
 
-  test(`${name}: only who is an administrator is one`, async (t) => {
+  test(`${name}: only administrators have administrator rights`, async (t) => {
     const database = await open(t);
     const root = await makeUser(database, 'root');
     await update(database, 'users', 'account_id', root, { administrator: 1 });
@@ -98,7 +98,7 @@ for (const { name, open } of dialects) {
     assert.equal((await loadEntitlements(database.read, user(alice), moment))?.administrator, false);
   });
 
-  test(`${name}: whoever has logged in is not anonymous`, async (t) => {
+  test(`${name}: an authenticated user is not anonymous`, async (t) => {
     const database = await open(t);
     const acme = await makeOrganisation(database, 'acme');
     const deploy = await makeRobot(database, 'acme+deploy', acme);
@@ -110,7 +110,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: a user who is gone, disabled, or of another password holds no more`, async (t) => {
+  test(`${name}: a deleted or disabled user, or one with a changed password, has no entitlements`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     const acme = await makeOrganisation(database, 'acme');
@@ -143,7 +143,7 @@ for (const { name, open } of dialects) {
     assert.equal(await held(database, since2), undefined, 'tokens alone are good for a client');
   });
 
-  test(`${name}: an access token holds until it ends or is revoked, for its own account`, async (t) => {
+  test(`${name}: an access token is valid for its own account until it expires or is revoked`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     const bob = await makeUser(database, 'bob');
@@ -162,7 +162,7 @@ for (const { name, open } of dialects) {
     assert.equal(await held(database, withToken(token)), undefined);
   });
 
-  test(`${name}: an access token's scopes bound it; without any it is good for everything`, async (t) => {
+  test(`${name}: an access token is bounded by its scopes, if it has any`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     const scopes = 'repository:alice/*:pull repository:acme/app:pull,push';
@@ -180,7 +180,7 @@ for (const { name, open } of dialects) {
     assert.equal(await scopesOf(password), undefined, 'only a token is looked up by its id');
   });
 
-  test(`${name}: a robot has its grants alone, while its namespace is not disabled`, async (t) => {
+  test(`${name}: a robot has only its grants, while its namespace is not disabled`, async (t) => {
     const database = await open(t);
     const acme = await makeOrganisation(database, 'acme');
     const deploy = await makeRobot(database, 'acme+deploy', acme);
@@ -193,7 +193,7 @@ for (const { name, open } of dialects) {
     assert.equal(await held(database, robot(deploy, token)), undefined);
   });
 
-  test(`${name}: a job has what its trust says, inside the organisation's namespace, while neither changes`, async (t) => {
+  test(`${name}: a job has its trust's scopes inside the organisation's namespace, until trust or organisation changes`, async (t) => {
     const database = await open(t);
     const acme = await makeOrganisation(database, 'acme');
     const trust = await insertRow(database, 'trusts', {
@@ -229,7 +229,7 @@ for (const { name, open } of dialects) {
     assert.equal(await held(database, job(trust, credential)), undefined);
   });
 
-  test(`${name}: who has not logged in, and whoever has another server's token, have nothing of their own`, async (t) => {
+  test(`${name}: anonymous callers and holders of foreign tokens have no rights in the database`, async (t) => {
     const { read } = await open(t);
     assert.deepEqual(await loadEntitlements(read, anonymousIdentity, moment), {
       anonymous: true,
@@ -269,7 +269,7 @@ const content: Right[] = ['create', 'delete', 'pull', 'update'];
 const none: Right[] = [];
 const pull: Right[] = ['pull'];
 
-/** What the policy alone gives: to whoever, on what. */
+/** The rights that the policy alone gives, by authentication and visibility. */
 const policies: Record<
   AnonymousAccess,
   Record<'anonymous' | 'loggedIn', Record<Visibility | 'absent', Right[]>>
@@ -295,7 +295,7 @@ const policies: Record<
 for (const [policy, byWho] of Object.entries(policies)) {
   for (const [who, byVisibility] of Object.entries(byWho)) {
     for (const [visibility, expected] of Object.entries(byVisibility)) {
-      test(`under ${policy}, ${who} without grants, on what is ${visibility}: ${expected.join() || 'nothing'}`, () => {
+      test(`policy ${policy} gives ${who} callers without grants in a repository that is ${visibility}: ${expected.join() || 'nothing'}`, () => {
         const rights = rightsOn(
           entitlements({ anonymous: who === 'anonymous' }),
           app,
@@ -308,14 +308,14 @@ for (const [policy, byWho] of Object.entries(policies)) {
   }
 }
 
-test('an administrator has all rights everywhere, even where there is nothing', () => {
+test('an administrator has all rights in every repository, even in one that does not exist', () => {
   for (const name of ['acme/app', 'alpine', 'library/alpine']) {
     const rights = rightsOn(entitlements({ administrator: true }), parseName(name), undefined, 'none');
     assert.deepEqual(sorted(rights), sorted(allRights));
   }
 });
 
-test('the grants that match come together, and with what everyone may', () => {
+test('rights are the union of all matching grants and of the rights of everyone', () => {
   const given = entitlements({
     grants: [grant('acme/**', 'create'), grant('acme/app', 'update'), grant('other/**', 'delete')],
   });
@@ -324,7 +324,7 @@ test('the grants that match come together, and with what everyone may', () => {
   assert.deepEqual(sorted(rightsOn(given, parseName('alpine'), 'private', 'none')), []);
 });
 
-test('scopes bound every right, wherever it comes from', () => {
+test('scopes bound rights of every source', () => {
   const pullOnly = scopes('repository:acme/app:pull');
   const other = scopes('repository:other/**:*');
   for (const [what, given, policy] of [
@@ -341,7 +341,7 @@ test('scopes bound every right, wherever it comes from', () => {
   assert.deepEqual(sorted(bounded), content, 'settings and members are in no scope');
 });
 
-test('a scope gives nothing', () => {
+test('a scope adds no rights', () => {
   const given = entitlements({ grants: [grant('acme/**', 'pull')], scopes: scopes('repository:**:*') });
   assert.deepEqual(sorted(rightsOn(given, app, 'private', 'none')), pull);
 });

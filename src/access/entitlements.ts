@@ -1,4 +1,4 @@
-// What an identity may do now, from the database; and from that, what it may do with a repository.
+// Reads the rights of an identity from the database, and derives its rights in a repository.
 import {
   type AccountStanding,
   type FoundAccount,
@@ -27,14 +27,14 @@ import {
 import { readScopes, rightsInScopes, type Scope } from './scope.ts';
 
 export interface Entitlements {
-  /** Nobody has logged in: whoever this is may do what the registry's policy leaves to everyone, and no more. */
+  /** Not authenticated: has only the rights that the registry's policy gives to everyone. */
   readonly anonymous: boolean;
-  /** All rights everywhere, as far as the scopes go. */
+  /** All rights in all repositories, bounded by the scopes. */
   readonly administrator: boolean;
   readonly grants: readonly Grant[];
-  /** What the credential is good for at most; `undefined`: for all that its owner may do. */
+  /** Bounds of the credential; `undefined`: none. */
   readonly scopes: readonly Scope[] | undefined;
-  /** When the credential ends, in milliseconds since 1970; absent: not by itself. */
+  /** End of the credential in milliseconds since 1970; absent: it has none of its own. */
   readonly until?: number;
 }
 
@@ -43,17 +43,21 @@ export interface Grant {
   readonly rights: Rights;
 }
 
-const nobody: Entitlements = { anonymous: true, administrator: false, grants: [], scopes: undefined };
+const anonymousEntitlements: Entitlements = {
+  anonymous: true,
+  administrator: false,
+  grants: [],
+  scopes: undefined,
+};
 
-/** What they may do is said by their token, which another server made: here they have nothing of their own. */
-const holder: Entitlements = { ...nobody, anonymous: false };
+/** Rights come from the token, which another token server issued; the database holds none. */
+const holderEntitlements: Entitlements = { ...anonymousEntitlements, anonymous: false };
 
 /**
- * What the identity may do at a moment, or `undefined` when it no longer holds: its account is gone or
- * disabled, or a robot's namespace is; the password was changed, or is none for clients any more; the access token was revoked or has
- * ended; the trust that let a job in was changed, or its organisation disabled.
- *
- * One query at most. A `holder` is always what its token says: callers go by that alone, not by what is answered here.
+ * Reads the rights of an identity, or gives `undefined` when its credential is no longer valid: the account is gone or disabled,
+ * or the owner of a robot is; the password was changed or may not be used by clients any more; the access token has expired or
+ * was revoked; the trust of a job was changed, or its organisation disabled.
+ * One query at most. A `holder` has the rights of its token, whatever this answers.
  */
 export async function loadEntitlements(
   db: Db,
@@ -62,9 +66,9 @@ export async function loadEntitlements(
 ): Promise<Entitlements | undefined> {
   switch (principal.kind) {
     case 'anonymous':
-      return nobody;
+      return anonymousEntitlements;
     case 'holder':
-      return holder;
+      return holderEntitlements;
     case 'job':
       return ofJob(db, principal.trust, credential);
     case 'user':
@@ -137,7 +141,7 @@ function stillHolds(credential: Credential, account: AccountStanding, moment: Mo
   if (credential.kind === 'password') {
     return isPasswordInForce(credential.since, account, moment.passwordLogin);
   }
-  // Of whoever shows anything but a token of the account, none was found.
+  // Every other credential is a token; none was found if it is not the account's.
   return account.token !== null && isInForce(account, moment);
 }
 
@@ -153,7 +157,7 @@ async function ofJob(db: Db, id: number, credential: Credential): Promise<Entitl
   }
   if (whyRefused(trust) !== undefined) return undefined;
   const grants = readScopes(trust.scopes)
-    // Whatever the row says: nobody lets jobs into what is not theirs.
+    // An organisation can trust jobs in its own namespace only, whatever the row says.
     .filter(({ pattern }) => pattern.startsWith(`${trust.organisation}/`))
     .map(({ pattern, actions }) => ({ pattern, rights: rightsOfActions(actions) }));
   const until = credential.since + trust.lifetime;
@@ -161,9 +165,8 @@ async function ofJob(db: Db, id: number, credential: Credential): Promise<Entitl
 }
 
 /**
- * What may be done with the repository of that name.
- *
- * @param visibility `undefined` where there is no such repository
+ * The rights in the repository with this name.
+ * @param visibility `undefined`: the repository does not exist
  */
 export function rightsOn(
   { anonymous, administrator, grants, scopes }: Entitlements,
@@ -182,7 +185,7 @@ export function rightsOn(
 
 const pull = rightsOfActions(['pull']);
 
-/** Not settings and members, even in an open registry: what is set there outlasts its being open. */
+/** Without settings and members, even in an open registry: their effects would outlast a change of the policy. */
 const content = rightsOfActions(['*']);
 
 function rightsOfEveryone(

@@ -8,7 +8,7 @@ import {
   principalKey,
 } from './identity.ts';
 
-// Both are kept in the database: what an earlier version wrote has to mean the same.
+// Both keys are in the database: those of an earlier version have to keep their meaning.
 for (const [principal, key] of [
   [{ kind: 'anonymous' }, 'anonymous'],
   [{ kind: 'user', id: 7, name: 'alice' }, 'user:7'],
@@ -16,7 +16,8 @@ for (const [principal, key] of [
   [{ kind: 'job', trust: 2, subject: 'repo:acme/app', name: 'acme/app' }, 'job:2:repo:acme/app'],
   [{ kind: 'holder', name: 'alice' }, 'holder:alice'],
 ] as const satisfies [Principal, string][]) {
-  test(`a principal of kind ${principal.kind} is ${key}`, () => assert.equal(principalKey(principal), key));
+  test(`the key of a ${principal.kind} principal is ${key}`, () =>
+    assert.equal(principalKey(principal), key));
 }
 
 for (const [credential, key] of [
@@ -26,11 +27,11 @@ for (const [credential, key] of [
   [{ kind: 'id-token', trust: 2, since: 6, terms: 5 }, 'trust:2'],
   [{ kind: 'foreign' }, 'foreign'],
 ] as const satisfies [Credential, string][]) {
-  test(`a credential of kind ${credential.kind} is ${key}`, () => {
+  test(`the key of a ${credential.kind} credential is ${key}`, () => {
     assert.equal(credentialKey(credential), key);
   });
 }
 
-test('who has not logged in is nobody, by nothing', () => {
+test('an unauthenticated caller is anonymous, without a credential', () => {
   assert.deepEqual(anonymousIdentity, { principal: { kind: 'anonymous' }, credential: { kind: 'none' } });
 });

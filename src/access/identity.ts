@@ -1,20 +1,20 @@
-// Who sends a request, and by what they say so.
+// The authenticated identity of a request, and the kind of its credential.
 
-/** `job`: a job elsewhere that an organisation trusts. `holder`: whoever has a token of another token server. */
+/** `job`: an external job that an organisation trusts. `holder`: the holder of a token from another token server. */
 export type Principal =
   | { readonly kind: 'anonymous' }
   | { readonly kind: 'user' | 'robot'; readonly id: number; readonly name: string }
   | { readonly kind: 'job'; readonly trust: number; readonly subject: string; readonly name: string }
   | { readonly kind: 'holder'; readonly name: string };
 
-/** What was shown as proof, and by what it can be told whether it still holds; never the secret itself. */
+/** The kind of credential, and what is needed to check that it is still valid. Never the secret. */
 export type Credential =
   | { readonly kind: 'none' }
   /** `since`: when the password was set (`users.password_changed_at`). */
   | { readonly kind: 'password'; readonly since: number }
   /** A personal or a robot's access token. */
   | { readonly kind: 'token'; readonly id: number }
-  /** A job's ID token, checked at `since` against a trust's terms of that time; `terms`: when these were set (`trusts.updated_at`). */
+  /** A job's ID token, verified at `since`; `terms`: when the trust was last changed before that (`trusts.updated_at`). */
   | { readonly kind: 'id-token'; readonly trust: number; readonly since: number; readonly terms: number }
   /** A token of another token server. */
   | { readonly kind: 'foreign' };
@@ -26,21 +26,21 @@ export interface Identity {
 
 export const anonymousIdentity: Identity = { principal: { kind: 'anonymous' }, credential: { kind: 'none' } };
 
-/** Characters; of a name that is only claimed the log keeps no more, as anybody can claim any. */
+/** Characters. Anyone can claim any name, so the log keeps no more of an unverified one. */
 const maxClaimedName = 64;
 
-/** For the audit log: whoever gave the name, and has not shown that it is theirs. */
+/** For the audit log: an unauthenticated caller under the name that it claimed. */
 export function claimantOf(claimed: string): Identity {
   const name = claimed.length > maxClaimedName ? `${claimed.slice(0, maxClaimedName - 1)}…` : claimed;
   return { principal: { kind: 'holder', name }, credential: { kind: 'none' } };
 }
 
-/** A person with a session, whatever it was begun with. */
+/** The identity of a user with a session, independent of the credential that began it. */
 export function signedOnIdentity(id: number, name: string): Identity {
   return { principal: { kind: 'user', id, name }, credential: { kind: 'none' } };
 }
 
-/** One text for one principal, whatever it is called today: owner of uploads, actor in the audit log, subject of limits. */
+/** A stable key of a principal, independent of renames: owner of uploads, actor in the audit log, subject of limits. */
 export function principalKey(principal: Principal): string {
   switch (principal.kind) {
     case 'anonymous':
@@ -55,14 +55,14 @@ export function principalKey(principal: Principal): string {
   }
 }
 
-/** For the access log: the name and the credential of whoever has shown who they are; a name that was only claimed is none. */
+/** For the access log: user and credential. An unverified name is left out. */
 export function shownIdentity({ principal, credential }: Identity): { user?: string; credential?: string } {
   if (principal.kind === 'anonymous') return {};
   if (credential.kind !== 'none') return { user: principal.name, credential: credentialKey(credential) };
   return principal.kind === 'holder' ? {} : { user: principal.name };
 }
 
-/** For the audit log: which credential, never what it is. */
+/** For the audit log: identifies the credential without its secret. */
 export function credentialKey(credential: Credential): string {
   switch (credential.kind) {
     case 'token':

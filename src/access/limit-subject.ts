@@ -1,6 +1,6 @@
 import { networkOf } from './network-of.ts';
 
-/** Whose limits a request counts against: an account's, or those of the network that a caller without one comes from. */
+/** The subject that a request's limits count against: the account, or the client's network if anonymous. */
 export function limitSubject(principal: string, address: string): string {
   return principal === 'anonymous' ? `address:${networkOf(address)}` : principal;
 }

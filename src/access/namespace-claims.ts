@@ -6,7 +6,7 @@ import type { Principal } from './identity.ts';
 import { allRights, intersection, type Rights } from './rights.ts';
 import { rightsInScopes } from './scope.ts';
 
-/** A free namespace that becomes its claimant's with the first thing that they store in it (see `administration/claim-namespace.ts`). */
+/** The right to create a free namespace by the first push to it (see `administration/claim-namespace.ts`). */
 export interface NamespaceClaim {
   readonly namespace: Namespace;
   /** Runs before an upload to the namespace begins. */
@@ -27,7 +27,7 @@ export type FindClaims = (
   names: readonly RepositoryName[],
 ) => Promise<Map<RepositoryName, NamespaceClaim>>;
 
-/** What its claimant may do in the namespace, as far as the credential goes. */
+/** The claimant's rights in the namespace: all, bounded by the credential's scopes. */
 export function rightsOfClaimant({ scopes }: Entitlements, name: RepositoryName): Rights {
   return scopes === undefined ? allRights : intersection(allRights, rightsInScopes(scopes, name));
 }

@@ -1,19 +1,19 @@
-// What requests need, which is what the routes are judged by; and how a client that lacks it is told to ask for it.
+// The rights that requests need, and the token scope that a client without them is told to ask for.
 import type { RepositoryName } from '../oci/name.ts';
 import type { Right } from './rights.ts';
 
-/** In one repository. `create`: bring content; `push`: bring content or move a tag, as it will turn out. */
+/** Need in one repository. `create`: adds content. `push`: adds content or moves a tag; only the request itself shows which. */
 export type RepositoryNeed = 'pull' | 'create' | 'push' | 'delete';
 
-/** Of the registry as a whole. `base`: to be let in at all. */
+/** Need in the registry as a whole. `base`: `GET /v2/`. */
 export type RegistryNeed = 'base' | 'catalog';
 
 interface Terms {
-  /** One of them is enough to begin with. */
+  /** Any one of these lets the request begin. */
   readonly anyOf: readonly Right[];
-  /** The actions of a token's scope that clients ask for. */
+  /** Actions of the token scope to ask for. */
   readonly actions: string;
-  /** For people, before the repository's name. */
+  /** For messages; the repository's name follows. */
   readonly words: string;
 }
 
@@ -28,8 +28,8 @@ export function isMet(need: RepositoryNeed, rights: ReadonlySet<Right>): boolean
   return terms[need].anyOf.some((right) => rights.has(right));
 }
 
-/** The scope of a token that is good for it. */
-export function scopeOf(need: RepositoryNeed, name: RepositoryName): string {
+/** The token scope that fulfils the need. */
+export function neededScope(need: RepositoryNeed, name: RepositoryName): string {
   return `repository:${name}:${terms[need].actions}`;
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { networkOf } from './network-of.ts';
 
-test('an IPv4 address is one client, however it is written; IPv6 addresses are, if 64 bits are the same', () => {
+test('the network is one IPv4 address in any notation, or a /64 of IPv6', () => {
   for (const [address, network] of [
     ['192.0.2.1', '192.0.2.1'],
     ['::ffff:192.0.2.1', '192.0.2.1'],

@@ -1,8 +1,8 @@
 const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
 /**
- * What one client can have all addresses of: an IPv4 address is its own, of IPv6 a client has 64 bits. `2001:db8::1` is of
- * `2001:db8:0:0::/64`, `::ffff:192.0.2.1` is `192.0.2.1`.
+ * The network that one client can have all addresses of: an IPv4 address, or a /64 of IPv6. `2001:db8::1` gives
+ * `2001:db8:0:0::/64`, `::ffff:192.0.2.1` gives `192.0.2.1`.
  */
 export function networkOf(address: string): string {
   const ipv4 = mapped.exec(address)?.[1];
@@ -11,7 +11,7 @@ export function networkOf(address: string): string {
   const [head = '', tail] = (address.split('%')[0] as string).split('::');
   const left = head === '' ? [] : head.split(':');
   const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  // An IPv4 address at the end stands for two groups.
+  // An IPv4 address at the end takes the place of two groups.
   const length = (groups: readonly string[]): number =>
     groups.length + Number(groups.at(-1)?.includes('.') ?? false);
   const zeros = tail === undefined ? 0 : 8 - length(left) - length(right);

@@ -1,5 +1,5 @@
-// Every way to sign in × what is made from there, and from that, × everything that can be taken away: what rests on it has ended, and
-// nothing else has.
+// For every way to sign in, everything made from it and from that, and everything that can be revoked: exactly what rests on the
+// revoked thing ends.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
@@ -19,7 +19,7 @@ import { SigningKeys } from './tokens/signing-keys.ts';
 
 const hour = 3_600_000;
 
-/** Something that was made, and all that it rests on; asked whether it can still be used. */
+/** A session or token, and everything that it rests on. */
 interface Made {
   readonly name: string;
   readonly restsOn: readonly string[];
@@ -28,7 +28,7 @@ interface Made {
 
 type Root = 'password' | 'sign-on' | 'token';
 
-/** A registry and a chain of sign-ins: each session makes a token, with which the next one begins. */
+/** A registry and a chain of sign-ins: each session makes a token, and the next session begins with it. */
 async function setUp(given: ActingDatabase, root: Root, depth: number) {
   const world = { now: given.clock(), passwordLogin: true };
   const clock = () => world.now;
@@ -125,7 +125,7 @@ async function setUp(given: ActingDatabase, root: Root, depth: number) {
 
 type World = Awaited<ReturnType<typeof setUp>>;
 
-/** What can be taken away, and what rests on it. */
+/** Each event, and what it ends. */
 const events: Record<string, { readonly ends: readonly string[]; run(of: World): unknown }> = {
   nothing: { ends: [], run() {} },
   'the user may use tokens only': {
@@ -133,7 +133,7 @@ const events: Record<string, { readonly ends: readonly string[]; run(of: World):
     run: ({ database, account }) =>
       database.transaction((db) => updateUser(db, account, { tokenOnly: true })),
   },
-  'no password logs in any more': {
+  'password login is turned off': {
     ends: ['password'],
     run: ({ world }) => {
       world.passwordLogin = false;
@@ -192,7 +192,7 @@ async function check(t: TestContext, open: (t: TestContext) => Promise<ActingDat
   const database = await open(t);
   for (const [event, { ends, run }] of Object.entries(events)) {
     const world = await setUp(database, root, 3);
-    // The first that there is: what an administrator made, or the first session.
+    // The first token that exists: made by an administrator, or in the first session.
     const first = root === 'token' ? 'token 0' : 'token 1';
     const gone = event === 'the first token is revoked' ? [first] : ends;
     for (const { name, isUsable } of world.made) assert.ok(await isUsable(), `${name} before ${event}`);
@@ -206,11 +206,11 @@ async function check(t: TestContext, open: (t: TestContext) => Promise<ActingDat
 
 for (const { name, open } of dialects) {
   for (const root of ['password', 'sign-on', 'token'] as const) {
-    test(`${name}: what began with a ${root} ends with it, however many sign-ins are between, and not before`, (t) =>
+    test(`${name}: sessions and tokens end with the ${root} that began them, through any number of sign-ins, and not before`, (t) =>
       check(t, open, root));
   }
 
-  test(`${name}: no token is made by one that is revoked, nor by one that is good for less`, async (t) => {
+  test(`${name}: a revoked access token or one with scopes creates no token`, async (t) => {
     const database = await open(t);
     const account = await makeUser(database, 'alice');
     const owner = { kind: 'user', name: 'alice' } as const;
@@ -226,7 +226,7 @@ for (const { name, open } of dialects) {
     const scopes = ['repository:alice/*:pull'];
     const scoped = await createAccessToken(database, { owner, scopes, lifetime: null });
     await assert.rejects(sessions.begin(account, { kind: 'token', id: scoped.id }), {
-      message: 'the access token that you signed in with is good for less than all that you may do',
+      message: 'the access token that you signed in with has scopes, so it cannot create sessions or tokens',
     });
   });
 }

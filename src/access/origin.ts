@@ -1,26 +1,26 @@
-// The one rule of what a login makes: a session, and an access token made in one, ends with what it was begun with, and is good for
-// no longer and for no more. Checked at each use; only `revokedAt` is passed on when it is written (see db/access-tokens.ts).
+// Sessions and access tokens rest on the credential that began them (their origin): they end with it and never have more rights.
+// This is checked at each use. Only `revokedAt` is written to what rests on a token (see db/access-tokens.ts).
 import { findOriginToken } from '../db/access-tokens.ts';
 import { noOrigin, type Origin, type OriginStanding } from '../db/origins.ts';
 import type { Db } from '../db/prepare.ts';
 import type { Credential } from './identity.ts';
 import { Refused } from './refused.ts';
 
-/** What is true of the registry when a credential is looked at. */
+/** The state of the registry at the time of a check. */
 export interface Moment {
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** Whether passwords are accepted at all (`access.passwordLogin`). */
+  /** Whether passwords are accepted (`access.passwordLogin`). */
   readonly passwordLogin: boolean;
 }
 
-/** What a person signs in with. */
+/** The proof that a person signed in with. */
 export type SignInProof =
   | Extract<Credential, { kind: 'password' | 'token' }>
-  /** The provider of single sign-on vouches for an identity (`identities.id`). */
+  /** An identity that the single sign-on provider confirmed (`identities.id`). */
   | { readonly kind: 'identity'; readonly id: number };
 
-/** Whether a session or an access token is still good, itself and by all that it was begun with. */
+/** Whether a session or an access token is still valid, and everything that it rests on. */
 export function isInForce(standing: OriginStanding, { now, passwordLogin }: Moment): boolean {
   const { expiresAt, revokedAt, originPassword, originIdentity, identity } = standing;
   if (revokedAt !== null || (expiresAt !== null && expiresAt <= now)) return false;
@@ -28,7 +28,7 @@ export function isInForce(standing: OriginStanding, { now, passwordLogin }: Mome
   return originIdentity === identity;
 }
 
-/** Whether the password that was set at `since` is still the user's, and one that they may log in with. */
+/** Whether the password set at `since` is still the user's, and may be used to log in. */
 export function isPasswordInForce(
   since: number,
   { passwordChangedAt, tokenOnly }: Pick<OriginStanding, 'passwordChangedAt' | 'tokenOnly'>,
@@ -37,7 +37,10 @@ export function isPasswordInForce(
   return passwordLogin && tokenOnly === 0 && passwordChangedAt === since;
 }
 
-/** What is begun with the proof; for an access token also what that token was begun with. @throws Refused when it is gone */
+/**
+ * The origin of a session or token that begins with this proof. An access token passes its own origin on. @throws Refused if it
+ * is gone
+ */
 export async function originOf(db: Db, proof: SignInProof): Promise<Origin> {
   switch (proof.kind) {
     case 'password':
@@ -52,21 +55,23 @@ export async function originOf(db: Db, proof: SignInProof): Promise<Origin> {
 }
 
 /**
- * When something made with this origin has to end; `null`: it need not. In the transaction that makes it.
- *
- * @throws Refused when the access token that it was begun with is revoked, or is good for some repositories alone
+ * When a session or token with this origin has to end, in milliseconds since 1970; `null`: never. Runs in the transaction that
+ * creates it.
+ * @throws Refused if the access token that it rests on is revoked or has scopes
  */
 export async function endOf(db: Db, { originToken }: Origin): Promise<number | null> {
   if (originToken === null) return null;
   const { expiresAt, revokedAt, scopes } = await tokenOf(db, originToken);
   if (revokedAt !== null) throw new Refused('the access token that you signed in with was revoked');
   if (scopes !== '') {
-    throw new Refused('the access token that you signed in with is good for less than all that you may do');
+    throw new Refused(
+      'the access token that you signed in with has scopes, so it cannot create sessions or tokens',
+    );
   }
   return expiresAt;
 }
 
-/** The earlier of two ends in milliseconds since 1970; `null`: never. */
+/** The earlier of two times in milliseconds since 1970; `null`: never. */
 export function earlier(one: number | null, other: number | null): number | null {
   if (one === null || other === null) return one ?? other;
   return Math.min(one, other);
@@ -74,6 +79,6 @@ export function earlier(one: number | null, other: number | null): number | null
 
 async function tokenOf(db: Db, id: number) {
   const token = await findOriginToken(db, id);
-  if (token === undefined) throw new Refused('the access token that you signed in with is gone');
+  if (token === undefined) throw new Refused('the access token that you signed in with no longer exists');
   return token;
 }

@@ -46,11 +46,11 @@ for (const text of [
   '*a*',
   longest,
 ]) {
-  test(`a pattern: ${text.slice(0, 20)}`, () => assert.equal(asPattern(text), text));
+  test(`accepts a pattern: ${text.slice(0, 20)}`, () => assert.equal(asPattern(text), text));
 }
 
 for (const [what, text] of [
-  ['nothing', ''],
+  ['empty text', ''],
   ['a capital', 'Acme'],
   ['a capital beside a star', 'A*'],
   ['an empty component', 'acme//app'],
@@ -70,15 +70,15 @@ for (const [what, text] of [
   ['a dot at the start, beside a star', '.acme*'],
   ['a dash at the end', 'acme-'],
   ['a dash at the end, beside a star', '*acme-'],
-  ['what no name may have', 'a..b'],
+  ['two dots', 'a..b'],
   ['going up', '../acme'],
   ['a question mark', 'acme/?'],
   ['256 characters', `${longest}a`],
 ] as const) {
-  test(`no pattern: ${what}`, () => assert.equal(asPattern(text), undefined));
+  test(`rejects a pattern: ${what}`, () => assert.equal(asPattern(text), undefined));
 }
 
-test('a namespace is all that is below it', () => {
+test('the pattern of a namespace matches everything below it', () => {
   assert.equal(below('acme'), 'acme/**');
   assert.equal(asPattern(below('acme')), 'acme/**');
 });
@@ -95,7 +95,7 @@ for (const [pattern, prefix] of [
   });
 }
 
-/** The same by the definition: try everything that a star may stand for. */
+/** The definition: try everything that a star may match. */
 function naive(wanted: readonly string[], given: readonly string[]): boolean {
   const [first, ...rest] = wanted;
   if (first === undefined) return given.length === 0;
@@ -112,7 +112,7 @@ function naiveComponent(wanted: readonly string[], given: readonly string[]): bo
   return given[0] === first && naiveComponent(rest, given.slice(1));
 }
 
-// Few letters, so that much nearly matches.
+// Few characters, so that near matches are frequent.
 const word = (...letters: string[]) =>
   fc.string({ unit: fc.constantFrom(...letters), minLength: 1, maxLength: 5 });
 const someName = fc
@@ -124,7 +124,7 @@ const somePattern = fc
   .filter((text) => asPattern(text) !== undefined)
   .map((text) => text as Pattern);
 
-test('what matches is what the definition says', () => {
+test('matches what the definition matches', () => {
   fc.assert(
     fc.property(somePattern, someName, (pattern, name) => {
       assert.equal(matches(pattern, name), naive(pattern.split('/'), name.split('/')));
@@ -133,7 +133,7 @@ test('what matches is what the definition says', () => {
   );
 });
 
-test('whatever matches starts with the prefix', () => {
+test('every match starts with the prefix', () => {
   fc.assert(
     fc.property(somePattern, someName, (pattern, name) => {
       if (matches(pattern, name)) assert.ok(name.startsWith(prefixOf(pattern)));
@@ -142,7 +142,7 @@ test('whatever matches starts with the prefix', () => {
   );
 });
 
-test('no pattern takes long, however many stars it has', () => {
+test('matching is fast for any number of stars', () => {
   const name = parseName('a'.repeat(255));
   const deep = parseName(`${'a/'.repeat(127)}a`);
   const start = performance.now();

@@ -1,5 +1,4 @@
-// Which repositories a grant or a scope is about: a name, in which `*` stands for any part of one component and `**` for any
-// components.
+// Patterns of repository names, for grants and scopes: `*` matches any part of one component, `**` one or more components.
 import { asName, type RepositoryName } from '../oci/name.ts';
 import { Wildcards } from './wildcards.ts';
 
@@ -9,32 +8,30 @@ export type Pattern = string & { readonly __brand: 'Pattern' };
 const maxLength = 255;
 const starred = /^[a-z0-9*](?:[a-z0-9._*-]*[a-z0-9*])?$/;
 
-/** The pattern that `text` spells, or `undefined`. */
 export function asPattern(text: string): Pattern | undefined {
   if (text.length > maxLength) return undefined;
   return text.split('/').every(isComponent) ? (text as Pattern) : undefined;
 }
 
-/** Without a star, what a name can have: no pattern is taken that could not match anything. */
+/** Takes no pattern that could not match any repository name. */
 function isComponent(text: string): boolean {
   if (!text.includes('*')) return asName(text) !== undefined;
   return text === '**' || (starred.test(text) && !text.includes('**'));
 }
 
-/** Everything below a namespace. */
 export function below(namespace: string): Pattern {
   return `${namespace}/**` as Pattern;
 }
 
-/** `**` is one component or more: `acme/**` is not `acme`. */
+/** `**` needs at least one component: `acme/**` does not match `acme`. */
 export function matches(pattern: Pattern, name: RepositoryName): boolean {
   const star = pattern.indexOf('*');
   if (star === -1) return (pattern as string) === name;
-  // Most patterns are a namespace's, and most names are another's.
+  // Most names are in another namespace than the pattern: compare the literal prefix first.
   return name.startsWith(pattern.slice(0, star)) && compiled(pattern).match(name);
 }
 
-/** As grants are read anew with each request, and are the same mostly. */
+/** Each request reads its grants anew, and most are the same. */
 const cache = new Map<Pattern, Wildcards>();
 const maxCached = 1_000;
 
@@ -52,7 +49,7 @@ function compiled(pattern: Pattern): Wildcards {
   return wildcards;
 }
 
-/** `*` is any letters, or none. */
+/** `*` matches any characters, or none. */
 export function matchText(wanted: string, given: string): boolean {
   const tokens = wanted.split(/(\*+)/).map((part) => (part.startsWith('*') ? anyLetters : part));
   return new Wildcards(tokens).match(given);
@@ -60,7 +57,7 @@ export function matchText(wanted: string, given: string): boolean {
 
 const anyLetters = { wildcard: 'letters' } as const;
 
-/** What every name that matches starts with. */
+/** The literal prefix of all names that match. */
 export function prefixOf(pattern: Pattern): string {
   const star = pattern.indexOf('*');
   return star === -1 ? pattern : pattern.slice(0, star);

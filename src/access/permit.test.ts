@@ -4,7 +4,7 @@ import { allVisible } from '../db/repository-ranges.ts';
 import { parseName } from '../oci/name.ts';
 import { everything } from './permit.ts';
 
-test('in a registry that is open to everyone, everyone may do everything', () => {
+test('the permit of an open registry allows everything', () => {
   const { mayPull, ...others } = everything;
   assert.deepEqual(others, {
     principal: 'anonymous',

@@ -4,25 +4,25 @@ import { anonymousIdentity, type Identity, principalKey } from './identity.ts';
 import type { NamespaceClaim } from './namespace-claims.ts';
 import type { Rights } from './rights.ts';
 
-/** What a request that was let through may do; handlers ask nothing else of access. */
+/** The rights of an authorized request. Handlers ask access for nothing else. */
 export interface Permit {
-  /** Whose the upload sessions are that it opens, and alone may use. */
+  /** Owner of the upload sessions that the request opens; only the owner may use them. */
   readonly principal: string;
-  /** Which repository of that name was meant; `undefined` where any of it may be. */
+  /** Id of the authorized repository; `undefined`: any repository with the name. */
   readonly repository: number | undefined;
-  /** Bring content and new tags. */
+  /** May add content and new tags. */
   readonly mayCreate: boolean;
-  /** Move a tag that stands. */
+  /** May move an existing tag. */
   readonly mayUpdate: boolean;
-  /** The namespace that what is stored makes the caller's own, where it is free. */
+  /** Creates the namespace with the first content stored, if it is free. */
   readonly claim?: NamespaceClaim | undefined;
-  /** Whether a blob may be mounted from there. */
+  /** Whether a blob may be mounted from the repository. */
   readonly mayPull: (from: RepositoryRow) => boolean;
-  /** What the list of repositories holds. */
+  /** The repositories that the caller may list. */
   readonly visible: Visible;
 }
 
-/** Of a registry that is open to everyone. */
+/** The permit of every caller in a registry with `anonymous: push`. */
 export const everything: Permit = {
   principal: principalKey(anonymousIdentity.principal),
   repository: undefined,
@@ -32,7 +32,7 @@ export const everything: Permit = {
   visible: allVisible,
 };
 
-/** Of who was let in without regard to a repository. */
+/** The permit of a request that concerns no single repository. */
 export function permitOfRegistry(identity: Identity, visible: Visible = none): Permit {
   const principal = principalKey(identity.principal);
   return {
@@ -47,7 +47,7 @@ export function permitOfRegistry(identity: Identity, visible: Visible = none): P
 
 const none: Visible = { ranges: [], matches: () => false };
 
-/** Of who may do some things in one repository. */
+/** The permit of a request in one repository. */
 export function permitIn(
   repository: number | undefined,
   identity: Identity,

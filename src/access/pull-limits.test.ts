@@ -23,7 +23,7 @@ function limits(database: Database, now = () => 1_800_000_000_000) {
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: users and robots have their own limit wherever they are, others have that of their network`, async (t) => {
+  test(`${name}: users and robots have a limit of their own at any address, anonymous callers that of their network`, async (t) => {
     const { of } = limits(await open(t));
     assert.deepEqual([await of(alice, '192.0.2.1').take(), await of(alice, '192.0.2.2').take()], [2, 1]);
     assert.equal(await of(robot, '192.0.2.1').take(), 2);
@@ -39,7 +39,7 @@ for (const { name, open } of dialects) {
     );
   });
 
-  test(`${name}: replicas count together, and a new window begins when it is said to`, async (t) => {
+  test(`${name}: replicas count together, and a new window begins after retryAfter`, async (t) => {
     const database = await open(t);
     let now = 1_800_000_000_000;
     const [one, other] = [limits(database, () => now), limits(database, () => now)];
@@ -57,13 +57,13 @@ for (const { name, open } of dialects) {
   });
 }
 
-test('windows do not begin at the same time for everybody', () => {
+test('windows begin at different times for different subjects', () => {
   const { of } = limits({} as Database);
   const waits = Array.from({ length: 50 }, (_, id) => of({ ...alice, id }).retryAfter);
   assert.ok(new Set(waits).size > 45);
 });
 
-test('a pull that cannot be counted goes through, and it is told', async (t) => {
+test('a pull that cannot be counted is allowed and reported', async (t) => {
   const database = await (dialects[0] as (typeof dialects)[number]).open(t);
   const full = new Error('database or disk is full');
   const { of, failures } = limits({ ...database, transaction: () => Promise.reject(full) });
@@ -71,7 +71,7 @@ test('a pull that cannot be counted goes through, and it is told', async (t) => 
   assert.deepEqual(failures, [full]);
 });
 
-test('where only users are limited, others are not', () => {
+test('anonymous callers have no limit where only users are limited', () => {
   const database = { clock: () => 0 } as Database;
   const pulls = new PullLimits({ database, window: hour, perAddress: undefined, perUser: 1, uncounted() {} });
   assert.equal(pulls.of(anonymous, '192.0.2.1'), undefined);

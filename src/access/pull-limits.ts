@@ -6,33 +6,33 @@ import { limitSubject } from './limit-subject.ts';
 import { networkOf } from './network-of.ts';
 
 export interface PullLimitsParts {
-  /** One that may be written while the registry is read-only: a count is no part of it. */
+  /** Has to accept writes while the registry is read-only, because counting continues then. */
   readonly database: Database;
   /** Milliseconds. */
   readonly window: number;
   readonly perAddress: number | undefined;
   readonly perUser: number | undefined;
-  /** A pull could not be counted, and went through. */
+  /** Called when a pull could not be counted; the pull is allowed. */
   readonly uncounted: (error: unknown) => void;
 }
 
-/** What one subject may pull in the window of now. */
+/** The pull limit of one subject in the current window. */
 export interface PullLimit {
-  /** Whose limit it is: a user's name, or the network of an address. */
+  /** Subject of the limit: a user's name, or the network of an address. */
   readonly source: string;
   readonly limit: number;
   /** Seconds. */
   readonly window: number;
   /** Seconds until the next window begins. */
   readonly retryAfter: number;
-  /** Counts a pull; how many are left then, or `undefined`: none was. */
+  /** Counts a pull and gives the number left, or `undefined` if none was left. */
   take(): Promise<number | undefined>;
   left(): Promise<number>;
 }
 
 /**
- * How many manifests a user may pull in a window of time, and an address whose caller is nobody: counted in the database, for all
- * replicas together. Robots and jobs are users here.
+ * Limits the manifests that an account, or the network of anonymous callers, may pull in a window of time. Counted in the
+ * database, for all replicas together. Robots and jobs are limited like users.
  */
 export class PullLimits {
   readonly #parts: PullLimitsParts;
@@ -41,18 +41,18 @@ export class PullLimits {
     this.#parts = parts;
   }
 
-  /** `undefined` when they are not limited. */
+  /** `undefined`: no limit. */
   of(principal: Principal, address: string): PullLimit | undefined {
     const { database, window, perAddress, perUser, uncounted } = this.#parts;
-    const isNobody = principal.kind === 'anonymous';
-    const limit = isNobody ? perAddress : perUser;
+    const isAnonymous = principal.kind === 'anonymous';
+    const limit = isAnonymous ? perAddress : perUser;
     if (limit === undefined) return undefined;
     const network = networkOf(address);
     const subject = limitSubject(principalKey(principal), address);
     const now = database.clock();
     const start = startOf(subject, now, window);
     return {
-      source: isNobody ? network : principal.name,
+      source: isAnonymous ? network : principal.name,
       limit,
       window: window / 1_000,
       retryAfter: Math.ceil((start + window - now) / 1_000),
@@ -63,7 +63,7 @@ export class PullLimits {
           });
           return count === undefined ? undefined : limit - count;
         } catch (error) {
-          // A full disk is no reason to refuse pulls.
+          // A full disk must not stop pulls.
           uncounted(error);
           return limit;
         }
@@ -75,7 +75,7 @@ export class PullLimits {
   }
 }
 
-/** Windows begin at another time for each subject, the same on every replica: not all clients come back at once. */
+/** Windows begin at a different time for each subject, so that clients do not all return at once; on every replica the same. */
 function startOf(subject: string, now: number, window: number): number {
   const offset = createHash('sha256').update(subject).digest().readUInt32BE(0) % window;
   return now - ((now - offset) % window);

@@ -12,7 +12,7 @@ function setUp(perMinute: number, capacity?: number) {
 }
 
 for (const perMinute of [1, 7, 10, 30, 1_000_000]) {
-  test(`after ${perMinute} failures at once a key waits, and gets one more chance at a time`, () => {
+  test(`after ${perMinute} events at once a key waits, and then gets one at a time`, () => {
     const { time, limit, fail } = setUp(perMinute);
     fail('a', perMinute - 1);
     assert.equal(limit.wait('a'), 0);
@@ -21,11 +21,11 @@ for (const perMinute of [1, 7, 10, 30, 1_000_000]) {
     assert.equal(wait, Math.ceil(60 / perMinute));
     assert.equal(limit.wait('b'), 0);
     time.now += wait * 1000;
-    assert.equal(limit.wait('a'), 0, 'the wait is as long as was said');
+    assert.equal(limit.wait('a'), 0, 'the wait ends after the given time');
   });
 }
 
-test('a key that fails no more is forgotten after a minute', () => {
+test('a key without events is forgotten after a minute', () => {
   const { time, limit, fail } = setUp(10);
   fail('a', 10);
   time.now += 60_000;
@@ -34,7 +34,7 @@ test('a key that fails no more is forgotten after a minute', () => {
   assert.equal(limit.wait('a'), 0);
 });
 
-test('over a long time a key fails as often as it may, and no more', () => {
+test('over a long time a key gets exactly its limit', () => {
   const { time, limit } = setUp(10);
   let failures = 0;
   for (let second = 0; second < 600; second++) {
@@ -47,7 +47,7 @@ test('over a long time a key fails as often as it may, and no more', () => {
   assert.equal(failures, 10 + 99);
 });
 
-test('a million keys take no more room than was given to them, and the last stay', () => {
+test('keys beyond the capacity evict the oldest', () => {
   const { limit, fail } = setUp(1, 1000);
   for (let i = 0; i < 1_000_000; i++) limit.count(`${i}`);
   assert.equal(limit.size, 1000);
@@ -57,7 +57,7 @@ test('a million keys take no more room than was given to them, and the last stay
   assert.equal(limit.wait('999000'), 0);
 });
 
-test('of too many keys one that fails again and again is not the first to go', () => {
+test('a key with frequent events is not evicted first', () => {
   const { limit, fail } = setUp(1, 2);
   for (const key of ['a', 'b', 'a', 'c']) fail(key, 1);
   assert.deepEqual(

@@ -2,11 +2,11 @@
 const window = 60_000;
 
 /**
- * How often something may happen in a minute, by key. Kept for each is one time: that at which all of it would have ended, were it
- * spread evenly.
+ * Limits how often something happens in a minute, by key. For each key it keeps one time: when all counted events would be over
+ * if they were spread evenly.
  */
 export class RateLimit {
-  /** In the order in which it last happened. */
+  /** In the order of the last event. */
   readonly #clearAt = new Map<string, number>();
   readonly #interval: number;
   readonly #clock: () => number;
@@ -26,11 +26,11 @@ export class RateLimit {
     this.#capacity = capacity;
   }
 
-  /** Seconds until it may happen again; 0: it may now. */
+  /** Seconds until the next event is allowed; 0: now. */
   wait(key: string): number {
     const now = this.#clock();
     const clearAt = Math.max(this.#clearAt.get(key) ?? 0, now);
-    // A hundredth of a millisecond for what fractions lose.
+    // 0.01 ms allow for rounding errors.
     return Math.max(0, Math.ceil((clearAt + this.#interval - window - now - 0.01) / 1000));
   }
 

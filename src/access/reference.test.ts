@@ -1,4 +1,4 @@
-// docs/reference/access.md says what the code does.
+// docs/reference/access.md agrees with the code.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -10,7 +10,7 @@ import { allRights, asAction, type Right, rightsOfActions, rightsOfRole, roles }
 
 const page = readFileSync(new URL('../../docs/reference/access.md', import.meta.url), 'utf8');
 
-/** The cells of the table whose first heading this is, without headings and code marks. */
+/** The cells of the table whose first heading is given, without headings and code marks. */
 function tableOf(heading: string): string[][] {
   const lines = page.split('\n');
   const start = lines.findIndex((line) => line.startsWith(`| ${heading} |`));
@@ -28,7 +28,7 @@ test('the page lists every right, in order', () => {
   assert.deepEqual(listed, [...allRights]);
 });
 
-test("the page's roles have the rights that they have", () => {
+test('the page gives each role its rights', () => {
   const [heading = [], ...rows] = tableOf('role');
   assert.deepEqual(heading, ['role', ...allRights]);
   const expected = roles.map((role) => [
@@ -38,7 +38,7 @@ test("the page's roles have the rights that they have", () => {
   assert.deepEqual(rows, expected);
 });
 
-test("the page's actions have the rights that they have", () => {
+test('the page gives each action its rights', () => {
   const [, ...rows] = tableOf('action');
   for (const [action = '', rights] of rows) {
     const known = asAction(action);
@@ -51,7 +51,7 @@ test("the page's actions have the rights that they have", () => {
   );
 });
 
-test("the page's policies let through what they let through", () => {
+test('the page gives each policy its rights', () => {
   const [, ...rows] = tableOf('`anonymous`');
   assert.deepEqual(
     rows.map(([policy]) => policy),
@@ -73,7 +73,7 @@ test("the page's policies let through what they let through", () => {
   }
 });
 
-test("the page's examples of patterns match what it says", () => {
+test("the page's examples of patterns are right", () => {
   const section = page.slice(page.indexOf('## Patterns'), page.indexOf('## Scopes')).replaceAll(/\s+/g, ' ');
   const said = section.matchAll(/`([^`]+)` is ((?:`[^`]+`(?: and (?!not))?)+)(?:,? and not `([^`]+)`)?/g);
   let count = 0;

@@ -1,4 +1,4 @@
-/** A rule stands against what was asked for. The message is for whoever asked: what is wrong, and what to do about it. */
+/** A rule forbids the request. The message is shown to the user: what is wrong, and what to do. */
 export class Refused extends Error {
   override readonly name = 'Refused';
 }

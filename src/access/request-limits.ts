@@ -3,14 +3,14 @@ import { type Identity, principalKey } from './identity.ts';
 import { networkOf } from './network-of.ts';
 import { RateLimit } from './rate-limit.ts';
 
-/** Limits how many requests a network and an account send in a minute. */
+/** Limits the requests of a network and of an account in a minute. */
 export class RequestLimits {
   readonly #perAddress: number | undefined;
   readonly #perUser: number | undefined;
   readonly #byAddress: RateLimit | undefined;
   readonly #byUser: RateLimit | undefined;
 
-  /** @param limits requests a minute; `undefined`: any number */
+  /** @param limits requests a minute; `undefined`: no limit */
   constructor(limits: { perAddress: number | undefined; perUser: number | undefined }) {
     this.#perAddress = limits.perAddress;
     this.#perUser = limits.perUser;
@@ -18,21 +18,25 @@ export class RequestLimits {
     this.#byUser = rateLimit(limits.perUser);
   }
 
-  /** Counts a request before anything else is done for it. @throws RegistryError `TOOMANYREQUESTS` */
+  /** Counts a request, before any other work. @throws RegistryError `TOOMANYREQUESTS` */
   arrive({ client }: { readonly client: { readonly address: string } }): void {
-    const limit = `requests of this address: at most ${this.#perAddress}`;
+    const limit = `too many requests from this address: at most ${this.#perAddress}`;
     if (this.#byAddress) take(this.#byAddress, networkOf(client.address), limit);
   }
 
   /** Counts a request of an authenticated caller. @throws RegistryError `TOOMANYREQUESTS` */
   count({ principal }: Identity): void {
     if (this.#byUser === undefined || principal.kind === 'anonymous') return;
-    take(this.#byUser, principalKey(principal), `requests of ${principal.name}: at most ${this.#perUser}`);
+    take(
+      this.#byUser,
+      principalKey(principal),
+      `too many requests by ${principal.name}: at most ${this.#perUser}`,
+    );
   }
 }
 
 function rateLimit(perMinute: number | undefined): RateLimit | undefined {
-  // A jump of the machine's clock neither opens nor closes it.
+  // Not affected by changes of the system clock.
   return perMinute === undefined ? undefined : new RateLimit({ perMinute, clock: () => performance.now() });
 }
 

@@ -1,4 +1,4 @@
 import type { Namespace } from '../oci/name.ts';
 
-/** Docker Hub's own images are kept there: it is nobody's but the administrators', as are names of one component. */
+/** Holds copies of Docker Hub's official images. Like names of one component, only administrators have rights in it. */
 export const reserved = 'library' as Namespace;

@@ -17,7 +17,7 @@ import {
 
 const all: Right[] = ['pull', 'create', 'update', 'delete', 'settings', 'members'];
 
-test('there are six rights, and none', () => {
+test('there are six rights', () => {
   assert.deepEqual([...allRights], all);
   assert.deepEqual([...noRights], []);
 });
@@ -29,7 +29,7 @@ const ofRoles = {
   admin: all,
 } as const;
 
-test('there are four roles, each with all rights of the one before and more', () => {
+test('there are four roles, each with more rights than the one before', () => {
   assert.deepEqual(roles, Object.keys(ofRoles));
   for (const [i, role] of roles.entries()) {
     assert.deepEqual([...rightsOfRole(role)], ofRoles[role]);
@@ -47,19 +47,19 @@ const ofActions: Record<Action, Right[]> = {
 };
 
 for (const [action, rights] of Object.entries(ofActions) as [Action, Right[]][]) {
-  test(`the action ${action} is ${rights.join(', ')}`, () => {
+  test(`the action ${action} gives ${rights.join(', ')}`, () => {
     assert.equal(asAction(action), action);
     assert.deepEqual([...rightsOfActions([action])], rights);
   });
 }
 
 for (const text of ['', 'PULL', 'pull ', 'read', 'update', 'settings', 'constructor', '__proto__', '**']) {
-  test(`no action: ${JSON.stringify(text)}`, () => assert.equal(asAction(text), undefined));
+  test(`rejects the action ${JSON.stringify(text)}`, () => assert.equal(asAction(text), undefined));
 }
 
 const someRights = fc.uniqueArray(fc.constantFrom(...all)).map((rights) => new Set(rights));
 
-test('sets of rights come together and bound each other right by right', () => {
+test('union and intersection of rights', () => {
   fc.assert(
     fc.property(fc.array(someRights), someRights, (sets, other) => {
       const together = union(sets);
@@ -73,7 +73,7 @@ test('sets of rights come together and bound each other right by right', () => {
   );
 });
 
-test('actions together have the rights of each', () => {
+test('several actions give the union of their rights', () => {
   assert.deepEqual([...rightsOfActions([])], []);
   assert.deepEqual([...rightsOfActions(['pull', 'push'])], ['pull', 'create', 'update']);
 });

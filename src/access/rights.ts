@@ -1,15 +1,15 @@
-// What may be done with a repository, and by what names people and clients ask for it.
+// Rights in a repository, and the roles and token actions that stand for sets of them.
 import type { Role } from '../db/schema.ts';
 
 /**
- * `create`: push content and new tags. `update`: move a tag that stands. `settings`: visibility and the like. `members`: say who
- * else may do what.
+ * `create`: push content and new tags. `update`: move an existing tag. `settings`: change visibility and the like. `members`:
+ * grant rights to others.
  */
 export type Right = 'pull' | 'create' | 'update' | 'delete' | 'settings' | 'members';
 
 export type Rights = ReadonlySet<Right>;
 
-/** What a client asks for, in a token's scope; `create` is Berth's own: `push` without moving a tag. */
+/** An action of a token's scope; `create` is Berth's own: `push` without moving tags. */
 export type Action = 'pull' | 'create' | 'push' | 'delete' | '*';
 
 export const noRights: Rights = new Set();
@@ -36,7 +36,6 @@ export function rightsOfRole(role: Role): Rights {
   return ofRole[role];
 }
 
-/** The action that `text` names, or `undefined`. */
 export function asAction(text: string): Action | undefined {
   return Object.hasOwn(ofAction, text) ? (text as Action) : undefined;
 }

@@ -13,28 +13,28 @@ for (const [text, pattern, actions] of [
   ['repository:a:delete,create,pull,push,*', 'a', ['delete', 'create', 'pull', 'push', '*']],
   ['repository:a:pull,push,pull', 'a', ['pull', 'push']],
 ] as const) {
-  test(`a scope: ${text}`, () => assert.deepEqual(parseScope(text), { pattern, actions }));
+  test(`parses ${text} as a scope`, () => assert.deepEqual(parseScope(text), { pattern, actions }));
 }
 
 for (const [what, text] of [
-  ['nothing', ''],
-  ['without a type', 'acme/app:pull'],
-  ['without actions', 'repository:acme/app'],
-  ['with no action', 'repository:acme/app:'],
-  ['with no pattern', 'repository::pull'],
-  ['of another type', 'registry:catalog:*'],
-  ['of another type at the end of the word', 'xrepository:acme/app:pull'],
-  ['in capitals', 'Repository:acme/app:pull'],
-  ['with a bad pattern', 'repository:Acme:pull'],
-  ['with an unknown action', 'repository:acme/app:pull,pul'],
-  ['with an empty action', 'repository:acme/app:pull,'],
-  ['with a blank', 'repository:acme/app:pull, push'],
-  ['with a part too many', 'repository:acme/app:pull:push'],
-  ['with a port', 'repository:host:5000/app:pull'],
-  ['with a line end', 'repository:acme/app:pull\n'],
-  ['two', 'repository:a:pull repository:b:pull'],
+  ['empty', ''],
+  ['no type', 'acme/app:pull'],
+  ['no actions', 'repository:acme/app'],
+  ['empty list of actions', 'repository:acme/app:'],
+  ['empty pattern', 'repository::pull'],
+  ['another type', 'registry:catalog:*'],
+  ['type with a prefix', 'xrepository:acme/app:pull'],
+  ['capitals', 'Repository:acme/app:pull'],
+  ['bad pattern', 'repository:Acme:pull'],
+  ['unknown action', 'repository:acme/app:pull,pul'],
+  ['empty action', 'repository:acme/app:pull,'],
+  ['blank', 'repository:acme/app:pull, push'],
+  ['a fourth part', 'repository:acme/app:pull:push'],
+  ['host with a port', 'repository:host:5000/app:pull'],
+  ['line end', 'repository:acme/app:pull\n'],
+  ['two scopes', 'repository:a:pull repository:b:pull'],
 ] as const) {
-  test(`no scope: ${what}`, () => assert.equal(parseScope(text), undefined));
+  test(`rejects a scope: ${what}`, () => assert.equal(parseScope(text), undefined));
 }
 
 function scopes(...texts: string[]): Scope[] {
@@ -51,7 +51,7 @@ const someScope = fc.record(
   { noNullPrototype: true },
 );
 
-test('what is kept is read back the same', () => {
+test('scopes that were printed are read back the same', () => {
   fc.assert(
     fc.property(fc.array(someScope), (all) => {
       assert.deepEqual(readScopes(printScopes(all)), all);
@@ -60,7 +60,7 @@ test('what is kept is read back the same', () => {
   );
 });
 
-test('scopes are kept as one text, and none as none', () => {
+test('prints scopes as one text, and no scopes as the empty text', () => {
   assert.equal(printScopes([]), '');
   assert.deepEqual(readScopes(''), []);
   const two = scopes('repository:a:pull', 'repository:b/*:pull,push');
@@ -68,18 +68,18 @@ test('scopes are kept as one text, and none as none', () => {
   assert.deepEqual(readScopes('repository:a:pull repository:b/*:pull,push'), two);
 });
 
-test('scopes that cannot be read are no bound that is missing: reading them fails', () => {
+test('throws at an unreadable scope, so that its bound is not lost', () => {
   for (const [text, named] of [
     [' ', '""'],
     ['repository:a:pull ', '""'],
     ['repository:a:pull x', '"x"'],
     ['repository:a:read', '"repository:a:read"'],
   ] as const) {
-    assert.throws(() => readScopes(text), { message: `the database has ${named} for a scope` });
+    assert.throws(() => readScopes(text), { message: `invalid scope in the database: ${named}` });
   }
 });
 
-test('what scopes leave is what those that match leave together', () => {
+test('the rights in scopes are the union of those that match', () => {
   const given = scopes('repository:acme/**:pull', 'repository:acme/app:push', 'repository:other/app:delete');
   const left = (name: string) => [...rightsInScopes(given, parseName(name))];
   assert.deepEqual(left('acme/app'), ['pull', 'create', 'update']);

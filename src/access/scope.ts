@@ -1,9 +1,9 @@
-// What a token is asked for, or is good for at most: `repository:acme/app:pull,push`, several parted by spaces.
+// Scopes, which bound the rights of a token: `repository:acme/app:pull,push`, several separated by spaces.
 import type { RepositoryName } from '../oci/name.ts';
 import { asPattern, matches, type Pattern } from './pattern.ts';
 import { type Action, asAction, type Rights, rightsOfActions, union } from './rights.ts';
 
-/** What a credential is good for at most, on the repositories that the pattern matches. */
+/** Bounds a credential to these actions in the repositories that match. */
 export interface Scope {
   readonly pattern: Pattern;
   readonly actions: readonly Action[];
@@ -24,12 +24,14 @@ export function printScope({ pattern, actions }: Scope): string {
   return `repository:${pattern}:${actions.join(',')}`;
 }
 
-/** As they are kept in the database. Throws at what {@link printScopes} never wrote: it must not be taken for no bound. */
+/**
+ * Reads the database's form. Throws at text that {@link printScopes} did not write, as an unreadable bound must not become none.
+ */
 export function readScopes(text: string): readonly Scope[] {
   if (text === '') return [];
   return text.split(' ').map((one) => {
     const scope = parseScope(one);
-    if (scope === undefined) throw new Error(`the database has ${JSON.stringify(one)} for a scope`);
+    if (scope === undefined) throw new Error(`invalid scope in the database: ${JSON.stringify(one)}`);
     return scope;
   });
 }
@@ -38,7 +40,7 @@ export function printScopes(scopes: readonly Scope[]): string {
   return scopes.map(printScope).join(' ');
 }
 
-/** The rights that the scopes leave to whoever has all of them. */
+/** The rights that remain of all rights within the scopes. */
 export function rightsInScopes(scopes: readonly Scope[], name: RepositoryName): Rights {
   const matching = scopes.filter(({ pattern }) => matches(pattern, name));
   return union(matching.map(({ actions }) => rightsOfActions(actions)));

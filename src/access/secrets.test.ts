@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { isSameSecret, keyedHash } from './secrets.ts';
 
-test('secrets are the same byte by byte, whatever their lengths', () => {
+test('compares secrets of any length byte by byte', () => {
   assert.equal(isSameSecret('secret', 'secret'), true);
   assert.equal(isSameSecret('secret', Buffer.from('secret')), true);
   for (const other of ['', 'secre', 'secrets', 'Secret', 'secre\0']) {
@@ -11,7 +11,7 @@ test('secrets are the same byte by byte, whatever their lengths', () => {
   }
 });
 
-test('what is kept of a text is the same each time, and is not its plain hash', () => {
+test('the keyed hash of a text is stable, and is not its plain hash', () => {
   assert.deepEqual(keyedHash('text'), keyedHash('text'));
   assert.notDeepEqual(keyedHash('text'), keyedHash('texts'));
   assert.notDeepEqual(keyedHash('text'), createHash('sha256').update('text').digest());

@@ -26,7 +26,7 @@ function scopes(...texts: string[]): Scope[] {
   return texts.map((text) => parseScope(text) as Scope);
 }
 
-/** Where a database has to look; `public` before a range of which only the public ones count. */
+/** The ranges as texts, with `public` before one in which only public repositories count. */
 function rangesOf(given: Partial<Entitlements>, policy: AnonymousAccess): string[] | 'all' {
   const visible = visibleTo(entitlements(given), policy);
   if (visible === allVisible) return 'all';
@@ -36,32 +36,32 @@ function rangesOf(given: Partial<Entitlements>, policy: AnonymousAccess): string
 }
 
 for (const [what, given, policy, expected] of [
-  ['administrators see all', { administrator: true }, 'none', 'all'],
-  ['all see all that they may pull', { anonymous: true }, 'pull', 'all'],
-  ['all see all in an open registry', { anonymous: true }, 'push', 'all'],
-  ['without a login, nothing', { anonymous: true }, 'none', []],
-  ['without a login, what is public', { anonymous: true }, 'public', ['public *']],
-  ['with a login, what is public', {}, 'none', ['public *']],
+  ['administrators see every repository', { administrator: true }, 'none', 'all'],
+  ['everyone sees everything under the policy pull', { anonymous: true }, 'pull', 'all'],
+  ['everyone sees everything in an open registry', { anonymous: true }, 'push', 'all'],
+  ['anonymous callers see nothing under none', { anonymous: true }, 'none', []],
+  ['anonymous callers see public repositories under public', { anonymous: true }, 'public', ['public *']],
+  ['users see public repositories', {}, 'none', ['public *']],
   [
-    'grants, as far as their patterns are plain',
+    'users see their grants, by the literal prefix of the pattern',
     { grants: read('acme/app', 'acme/web-*', 'bob/**', '*/x') },
     'public',
     ['acme/app', 'acme/web-*', 'bob/*', '*', 'public *'],
   ],
   [
-    'what a grant lets push alone is not seen',
+    'a grant without pull shows nothing',
     { grants: [{ pattern: 'acme/**' as Pattern, rights: new Set(['create', 'update'] as const) }] },
     'none',
     ['public *'],
   ],
   [
-    'scopes narrow what an administrator sees',
+    'scopes bound what an administrator sees',
     { administrator: true, scopes: scopes('repository:acme/**:pull', 'repository:bob/x:push') },
     'none',
     ['acme/*'],
   ],
   [
-    'scopes narrow what is granted and what is public',
+    'scopes bound granted and public repositories',
     {
       grants: read('acme/**', 'bob/app', 'carol/**'),
       scopes: scopes('repository:acme/app:pull', 'repository:bob/**:*', 'repository:acme/x-*:delete'),
@@ -70,12 +70,12 @@ for (const [what, given, policy, expected] of [
     ['acme/app', 'bob/app', 'public acme/app', 'public bob/*'],
   ],
 ] as const) {
-  test(`what is visible: ${what}`, () => {
+  test(`${what}`, () => {
     assert.deepEqual(rangesOf(given, policy), expected);
   });
 }
 
-/** All repositories, each with a manifest unless it is empty. */
+/** All repositories; each has a manifest unless it is empty. */
 async function fill(
   database: Database,
   repositories: readonly { name: RepositoryName; visibility: Visibility; empty: boolean }[],
@@ -147,7 +147,7 @@ const someRepositories = fc.uniqueArray(
 );
 
 for (const { name, open } of dialects) {
-  test(`${name}: every page of a catalog is full of what its reader may pull, and nothing is missing`, async (t) => {
+  test(`${name}: every page of the catalog is full, and the pages hold exactly what the caller may pull`, async (t) => {
     const database = await open(t);
     await fc.assert(
       fc.asyncProperty(
@@ -182,7 +182,7 @@ for (const { name, open } of dialects) {
     );
   });
 
-  test(`${name}: where a listing goes on says nothing of what lies in between`, async (t) => {
+  test(`${name}: the cursor of a list reveals no hidden repositories`, async (t) => {
     const database = await open(t);
     const all = Array.from({ length: 250 }, (_, i) => parseName(`secret/${String(i).padStart(3, '0')}`));
     const mine = ['a/1', 'secret/100', 'z/1'].map(parseName);
@@ -190,7 +190,7 @@ for (const { name, open } of dialects) {
       database,
       [...new Set([...all, ...mine])].map((name) => ({ name, visibility: 'private', empty: false })),
     );
-    // The last pattern makes the database find all of them.
+    // The last pattern makes the database look at all of them.
     const reader = entitlements({ grants: read(...mine, '*/nothing') });
     for (const [last, n, items, more] of [
       ['', 10, mine, false],
@@ -207,7 +207,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: what is granted and what is public come in one order, however much is read for a page`, async (t) => {
+  test(`${name}: granted and public repositories come in one order, for every page size`, async (t) => {
     const database = await open(t);
     const repositories = Array.from({ length: 700 }, (_, i) => ({
       name: parseName(`${['acme', 'bob', 'carol'][i % 3]}/${String(i).padStart(3, '0')}`),
@@ -235,7 +235,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: a page ends where it has looked at thousands in vain, and the walk still finds every name`, async (t) => {
+  test(`${name}: a page ends early after thousands of hidden names, and the walk still finds every visible name`, async (t) => {
     const database = await open(t);
     await fillNumbered(database, 12_000);
     const mine = ['r/02000', 'r/11000'].map(parseName);
@@ -244,7 +244,7 @@ for (const { name, open } of dialects) {
     const pages: RepositoryPage[] = [];
     for (let last: string | undefined = ''; last !== undefined; last = pages.at(-1)?.next) {
       pages.push(await listRepositoryPage(database, { last, n: 100 }, visible));
-      // Three where the machine is quiet; a page also ends when it has taken long, after 100 names at the least.
+      // Three on a quiet machine; a page also ends after a time limit, once it has looked at 100 names.
       assert.ok(pages.length <= 120);
     }
     assert.deepEqual(
@@ -252,19 +252,19 @@ for (const { name, open } of dialects) {
       mine,
     );
     assert.ok(pages.length >= 3, `${pages.length} pages`);
-    // Where the next page starts is a hidden name: nobody but the registry reads it, nor how long it is.
+    // The next page starts at a hidden name: clients can read neither it nor its length.
     const [first, second] = pages.map((page) => page.next as string);
     assert.match(first as string, /^~[\w-]+$/);
     assert.equal(first?.length, second?.length);
     assert.notEqual(first, (await listRepositoryPage(database, { last: '', n: 100 }, visible)).next);
-    // What was not sealed here is a name like any other, after all that there are.
+    // A cursor that this registry did not seal is taken as a name, which sorts after all others.
     const forged = `${first?.slice(0, -2)}AA`;
     const none = await listRepositoryPage(database, { last: forged, n: 100 }, visible);
     assert.deepEqual(none, { names: [], next: undefined });
   });
 }
 
-/** So many private repositories `r/00000` and on. */
+/** Inserts this many private repositories, `r/00000` and on. */
 async function fillNumbered(database: Database, count: number): Promise<void> {
   const names = Array.from({ length: count }, (_, i) => `r/${String(i).padStart(5, '0')}`);
   await database.transaction(async (db) => {

@@ -1,4 +1,4 @@
-// Which repositories somebody may know of, for listings: said so that a database finds the few among the many.
+// The repositories that a caller may list, as ranges of names, so that a database finds few among many.
 import { allVisible, everyName, liesIn, type NameRange, type Visible } from '../db/repository-ranges.ts';
 import { type Entitlements, rightsOn } from './entitlements.ts';
 import { type Pattern, prefixOf } from './pattern.ts';
@@ -6,7 +6,7 @@ import type { AnonymousAccess } from './policy.ts';
 import { rightsOfActions } from './rights.ts';
 import type { Scope } from './scope.ts';
 
-/** Who may pull a repository may know of it. */
+/** The pull right also lets a caller see the repository. */
 export function visibleTo(entitlements: Entitlements, policy: AnonymousAccess): Visible {
   const { administrator, scopes } = entitlements;
   const everywhere = administrator || policy === 'pull' || policy === 'push';
@@ -18,7 +18,7 @@ export function visibleTo(entitlements: Entitlements, policy: AnonymousAccess): 
   };
 }
 
-/** By grants, and what is public to whoever may see that. */
+/** Ranges of grants, and public repositories if the caller may see them. */
 function heldRanges({ anonymous, grants }: Entitlements, policy: AnonymousAccess): readonly NameRange[] {
   const granted = grants.filter(({ rights }) => rights.has('pull')).map(({ pattern }) => rangeOf(pattern));
   return anonymous && policy === 'none' ? granted : [...granted, { ...everyName, publicOnly: true }];
@@ -35,7 +35,7 @@ function rangeOf(pattern: Pattern): NameRange {
   return { prefix, exact: prefix === pattern, publicOnly: false };
 }
 
-/** What is in the range and in one of the others. */
+/** The intersection of a range with the union of others. */
 function within(range: NameRange, others: readonly NameRange[]): NameRange[] {
   const { publicOnly } = range;
   return others.flatMap((other) => {

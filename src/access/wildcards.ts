@@ -1,15 +1,15 @@
-// Wildcards, matched in one pass over the text, whatever the pattern: all places in the pattern that the text so far may have led
-// to are the bits of one number (the "shift-and" algorithm; several numbers where the pattern is long).
+// Matches wildcards in one pass over the text, for every pattern. The positions in the pattern reached so far are the bits of one
+// number ("shift-and" algorithm; several numbers for a long pattern).
 
-/** `letters`: any letters, or none. `component`: the same, but no `/`. `components`: one letter or more, and any. */
+/** `letters`: any characters or none. `component`: the same without `/`. `components`: one or more of any characters. */
 export type Wildcard = 'letters' | 'component' | 'components';
 
 export class Wildcards {
-  /** Which bits a character moves on from. */
+  /** For each character, the bits that it moves on. */
   readonly #moving = new Map<number, Uint32Array>();
-  /** Bits of wildcards that need no letter. */
+  /** Bits of wildcards that match the empty text. */
   readonly #optional: Uint32Array;
-  /** Bits that stay whatever comes, that stay unless it is a `/`, and that move on as well. */
+  /** Bits that stay at every character, those that stay unless it is `/`, and those that also move on at every character. */
   readonly #staying: Uint32Array;
   readonly #stayingInside: Uint32Array;
   readonly #movingAnyway: Uint32Array;
@@ -53,7 +53,7 @@ export class Wildcards {
     return ((places[this.#length >>> 5] as number) & (1 << (this.#length & 31))) !== 0;
   }
 
-  /** False when no place is left. */
+  /** False if no position is left. */
   #step(places: Uint32Array, code: number): boolean {
     const moving = this.#moving.get(code);
     const inside = code !== slash;

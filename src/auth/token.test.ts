@@ -644,8 +644,8 @@ test('token requests count towards the request limits of the address and the use
   limits?.arrive({ client: { address: '192.0.2.7' } });
   await ask(server.get(''));
   await ask(server.post(password));
-  const ofUser = [429, '30', 'requests of alice: at most 2 in a minute'];
-  const ofAddress = [429, '15', 'requests of this address: at most 4 in a minute'];
+  const ofUser = [429, '30', 'too many requests by alice: at most 2 in a minute'];
+  const ofAddress = [429, '15', 'too many requests from this address: at most 4 in a minute'];
   assert.deepEqual(statuses, [
     [200, undefined, undefined],
     [200, undefined, undefined],

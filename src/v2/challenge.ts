@@ -1,5 +1,5 @@
 import { Challenge } from '../access/challenge.ts';
-import { catalogScope, scopeOf } from '../access/need.ts';
+import { catalogScope, neededScope } from '../access/need.ts';
 import { AnotherRepository } from '../core/another-repository.ts';
 import { asName, type RepositoryName } from '../oci/name.ts';
 import type { Exchange, Headers } from './exchange.ts';
@@ -39,9 +39,9 @@ export function challengeHeaders(
 function scopesOf(exchange: Exchange, route: Route): string[] {
   if (route.action === 'getBase') return [];
   if (route.action === 'listRepositories') return [catalogScope];
-  const needed = scopeOf(rightOf[route.action], route.name);
+  const needed = neededScope(rightOf[route.action], route.name);
   const source = route.action === 'startUpload' ? mountSource(exchange) : undefined;
-  return source === undefined || source === route.name ? [needed] : [needed, scopeOf('pull', source)];
+  return source === undefined || source === route.name ? [needed] : [needed, neededScope('pull', source)];
 }
 
 function mountSource({ query }: Exchange): RepositoryName | undefined {

@@ -62,7 +62,10 @@ test('an address over its request limit is refused before any work', async (t) =
     const answer = await client.get(url);
     assert.equal(answer.status, 429, url);
     assert.equal(answer.headers['retry-after'], '12');
-    assert.match(answer.body.toString(), /TOOMANYREQUESTS.*requests of this address: at most 5 in a minute/);
+    assert.match(
+      answer.body.toString(),
+      /TOOMANYREQUESTS.*too many requests from this address: at most 5 in a minute/,
+    );
   }
   const upload = await client.send('POST', '/v2/acme/app/blobs/uploads/', {}, 'x'.repeat(100));
   assert.deepEqual([upload.status, upload.headers.connection], [429, 'close']);
@@ -110,7 +113,7 @@ test('users have their own limits of requests and of pulls', async (t) => {
   await admit(limits, user(1), '/v2/');
   await assert.rejects(admit(limits, user(1), '/v2/'), {
     code: 'TOOMANYREQUESTS',
-    detail: 'requests of user1: at most 3 in a minute',
+    detail: 'too many requests by user1: at most 3 in a minute',
     retryAfter: 20,
   });
   await admit(limits, user(2), manifest);
