@@ -27,7 +27,7 @@ const needs: readonly RepositoryNeed[] = ['pull', 'create', 'push', 'delete'];
 
 type Settings = Partial<Pick<AccessParts, 'policy' | 'findClaims' | 'tokens' | 'logins'>>;
 
-const nobodyLogsIn: AccessParts['logins'] = {
+const noLogins: AccessParts['logins'] = {
   authenticate: () => Promise.reject(new Error('not asked for')),
 };
 /** Every login succeeds as this identity; credentials are recorded in `asked`. */
@@ -54,7 +54,7 @@ function accessTo(database: Database, settings: Settings = {}): Access {
     findClaims: claimsOfUsers(0),
     passwordLogin: true,
     tokens: noTokens,
-    logins: nobodyLogsIn,
+    logins: noLogins,
     ...settings,
   });
 }

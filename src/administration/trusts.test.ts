@@ -99,7 +99,7 @@ for (const dialect of dialects) {
     assert.equal(changed.ownIssuer, true);
     await assert.rejects(
       changeTrust(database, 'acme', 'ci', { issuer: 'https://ci.other.com' }),
-      /anyone could have jobs at https:\/\/ci.other.com/,
+      /anyone may be able to run jobs at https:\/\/ci.other.com/,
     );
   });
 
@@ -163,13 +163,13 @@ const terms: [what: string, change: Partial<TrustRequest>, refused: RegExp | und
   [
     'rules that strangers on GitHub match',
     { issuer: github, claims: { ref: 'refs/heads/main' } },
-    /^anyone on GitHub Actions could get in: add .* --claim repository=acme\/app or --claim repository_owner=acme$/,
+    /^jobs of any tenant of GitHub Actions would be accepted: add .* --claim repository=acme\/app or --claim repository_owner=acme$/,
   ],
   ['an owner on GitHub', { issuer: github, claims: { repository_owner: 'acme' } }, undefined],
   [
     'GitHub for an issuer of one’s own',
     { issuer: github, claims: { ref: 'x' }, ownIssuer: true },
-    /anyone on GitHub/,
+    /any tenant of GitHub/,
   ],
   [
     'many subjects of an unknown issuer',

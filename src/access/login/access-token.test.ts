@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
 import { hashOf, isAccessToken, makeAccessToken } from './access-token.ts';
 
-// Written down, so that no later version takes tokens of this one for something else.
+// A fixed token, so that a later version cannot change the format unnoticed.
 const known = 'brth_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcd0omAup';
 const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
-test('a token is recognised by its prefix, its letters and its checksum', () => {
+test('a token is recognised by prefix, characters and checksum', () => {
   for (let i = 0; i < 100; i++) {
     const { token, hash } = makeAccessToken();
     assert.match(token, /^brth_[0-9A-Za-z]{46}$/);
@@ -19,14 +19,14 @@ test('a token is recognised by its prefix, its letters and its checksum', () => 
   assert.ok(isAccessToken(known));
 });
 
-test('the checksum is the CRC-32 of the random part in base 62, of digits, capitals and small letters', () => {
+test('the checksum is the CRC-32 of the random part in base 62 (digits, capitals, small letters)', () => {
   const { token } = makeAccessToken();
   let value = 0;
   for (const digit of token.slice(-6)) value = value * 62 + digits.indexOf(digit);
   assert.equal(value, crc32(token.slice(5, -6)));
 });
 
-test('no two tokens are alike, and every letter comes up everywhere', () => {
+test('tokens differ, and every character occurs in every position', () => {
   const tokens = Array.from({ length: 2_000 }, () => makeAccessToken().token);
   assert.equal(new Set(tokens).size, tokens.length);
   for (let place = 5; place < 45; place++) {
@@ -34,21 +34,21 @@ test('no two tokens are alike, and every letter comes up everywhere', () => {
   }
 });
 
-test('one changed letter is noticed, wherever it is', () => {
+test('one changed character anywhere is noticed', () => {
   for (let place = 0; place < known.length; place++) {
     const other = known[place] === 'x' ? 'y' : 'x';
     assert.ok(!isAccessToken(known.slice(0, place) + other + known.slice(place + 1)), `place ${place}`);
   }
 });
 
-/** The text, and its random part's checksum: what is no token is none by its shape alone, however well it adds up. */
+/** Appends a valid checksum, so that only the form of the text can be wrong. */
 function withChecksum(text: string): string {
   let [value, checksum] = [crc32(text.slice('brth_'.length)), ''];
   for (let i = 0; i < 6; i++, value = Math.floor(value / 62)) checksum = digits.charAt(value % 62) + checksum;
   return text + checksum;
 }
 
-test('a token is what adds up', () => assert.equal(withChecksum(known.slice(0, -6)), known));
+test('the checksum of the known token is right', () => assert.equal(withChecksum(known.slice(0, -6)), known));
 
 for (const [what, text] of [
   ['nothing', ''],
@@ -65,5 +65,5 @@ for (const [what, text] of [
   ['another token after it', withChecksum(`${known}-${'0'.repeat(20)}`)],
   ['a letter that is none of the 62', withChecksum(known.slice(0, -6).replace('A', '-'))],
 ] as const) {
-  test(`no token: ${what}`, () => assert.equal(isAccessToken(text), false));
+  test(`rejects a token: ${what}`, () => assert.equal(isAccessToken(text), false));
 }

@@ -1,4 +1,4 @@
-// Access tokens of people and robots, which stand in for a password. What is kept is their hash alone.
+// Access tokens of users and robots, sent in place of a password. The database holds only their hash.
 import { createHash, randomInt } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
@@ -9,14 +9,14 @@ const randomLength = 40;
 const checksumLength = 6;
 const shape = /^brth_[0-9A-Za-z]{46}$/;
 
-/** A new token, and what is kept of it. */
+/** A new token and its hash. */
 export function makeAccessToken(): { token: string; hash: string } {
   const random = Array.from({ length: randomLength }, () => digits[randomInt(digits.length)]).join('');
   const token = `${prefix}${random}${checksumOf(random)}`;
   return { token, hash: hashOf(token) };
 }
 
-/** Whether the text can be a token of Berth's: leak scanners tell by the same rule, without asking any registry. */
+/** Whether the text has the form of a Berth token. Leak scanners use the same rule, without asking a registry. */
 export function isAccessToken(text: string): boolean {
   if (!shape.test(text)) return false;
   const random = text.slice(prefix.length, -checksumLength);

@@ -16,7 +16,8 @@ for (const [what, header, username, password] of [
   ['spaces around', basic('a:b').replace(' ', '   ').concat(' '), 'a', 'b'],
   ['base64 without its padding', basic('a:bc').replace(/=+$/, ''), 'a', 'bc'],
 ] as const) {
-  test(`${what} is read`, () => assert.deepEqual(parseBasic(header), { username, password }));
+  test(`parses Basic credentials: ${what}`, () =>
+    assert.deepEqual(parseBasic(header), { username, password }));
 }
 
 for (const [what, header] of [
@@ -31,5 +32,5 @@ for (const [what, header] of [
   ['two values', `${basic('a:b')}, ${basic('c:d')}`],
   ['bytes that are no UTF-8', basic(Buffer.from([0x61, 0x3a, 0xff, 0xfe]))],
 ] as const) {
-  test(`${what} is no Basic credentials`, () => assert.equal(parseBasic(header), undefined));
+  test(`rejects as Basic credentials: ${what}`, () => assert.equal(parseBasic(header), undefined));
 }

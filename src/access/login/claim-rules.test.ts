@@ -58,12 +58,12 @@ const table: [name: string, pattern: string, matches: boolean][] = [
 ];
 
 for (const [name, pattern, matches] of table) {
-  test(`the rule ${name} = ${JSON.stringify(pattern)} ${matches ? 'holds' : 'does not hold'}`, () => {
+  test(`the rule ${name} = ${JSON.stringify(pattern)} ${matches ? 'matches' : 'does not match'}`, () => {
     assert.equal(brokenRules({ [name]: pattern }, claims).length, matches ? 0 : 1);
   });
 }
 
-test('a name that can be read in two ways has to match in both', () => {
+test('an ambiguous name has to match in every reading', () => {
   const both = (one: string, other: string): Claims => ({ 'a.b': one, a: { b: other } });
   assert.deepEqual(brokenRules({ 'a.b': 'x' }, both('x', 'x')), []);
   assert.deepEqual(brokenRules({ 'a.b': 'x' }, both('x', 'y')), [
@@ -72,7 +72,7 @@ test('a name that can be read in two ways has to match in both', () => {
   assert.equal(brokenRules({ 'a.b': 'x' }, both('y', 'x')).length, 1);
 });
 
-test('every rule has to hold, and each that does not is said, with what the token says instead', () => {
+test("every rule has to match, and each broken one is named with the token's value", () => {
   assert.deepEqual(
     brokenRules({ repository: 'acme/app', ref: 'refs/tags/*', environment: 'production' }, claims),
     [
@@ -82,15 +82,15 @@ test('every rule has to hold, and each that does not is said, with what the toke
   );
 });
 
-test('of a long claim its beginning is said, in JSON', () => {
+test('a long value is cut, and printed as JSON', () => {
   const said = (value: unknown) => brokenRules({ long: 'x' }, { long: value });
   const whole = JSON.stringify('y'.repeat(198));
   assert.deepEqual(said('y'.repeat(198)), [`claim "long" is ${whole}, which does not match "x"`]);
   assert.deepEqual(said('y'.repeat(199)), [`claim "long" is "${'y'.repeat(199)}…, which does not match "x"`]);
 });
 
-test('a token as large as one can be takes no time, however its names can be read', () => {
-  // Each name leads on in two ways; what all of them are together is not much more than 16 KiB.
+test('the largest token is checked fast, however ambiguous its names are', () => {
+  // Each name can be read in two ways; all of them together have not much more than 16 KiB.
   const nest = (depth: number): unknown =>
     depth === 0 ? 'y' : { a: nest(depth - 1), ...(depth > 1 && { 'a.a': nest(depth - 2) }) };
   const claims = nest(14) as Claims;

@@ -1,23 +1,23 @@
-// What the claims of an ID token have to be like: a claim's name, and a pattern of its value, in which `*` is any text.
+// Rules for the claims of an ID token: the name of a claim, and a pattern for its value, in which `*` is any text.
 import { matchText } from '../pattern.ts';
 
 export type Claims = Readonly<Record<string, unknown>>;
 
-/** Claim → pattern. A dot in a claim's name leads into an object, or is a dot: `kubernetes.io.namespace`. */
+/** Claim → pattern. A dot in a claim's name is either part of the name or leads into an object: `kubernetes.io.namespace`. */
 export type ClaimRules = Readonly<Record<string, string>>;
 
-/** A sentence for each rule that the claims break; what they say is in it. */
+/** One sentence for each broken rule, with the value that broke it. */
 export function brokenRules(rules: ClaimRules, claims: Claims): string[] {
   return Object.entries(rules).flatMap(([name, pattern]) => {
     const values = valuesAt(claims, name);
     if (values.length === 0) return [`the token has no claim "${name}"`];
-    // A name that can be read in two ways is no way around a rule.
+    // Every reading of an ambiguous name has to match, so that none evades the rule.
     if (values.every((value) => textsOf(value).some((text) => matchText(pattern, text)))) return [];
     return [`claim "${name}" is ${values.map(shown).join(' and ')}, which does not match "${pattern}"`];
   });
 }
 
-/** What the name can mean: each way to read its dots that leads to a value. */
+/** The values of all readings of the name's dots. */
 function valuesAt(claims: Claims, name: string): unknown[] {
   const found: unknown[] = Object.hasOwn(claims, name) ? [claims[name]] : [];
   for (let dot = name.indexOf('.'); dot !== -1; dot = name.indexOf('.', dot + 1)) {
@@ -28,7 +28,7 @@ function valuesAt(claims: Claims, name: string): unknown[] {
   return found;
 }
 
-/** A list is what any of its entries is; an object is no text. */
+/** A list matches if one of its entries does; an object never does. */
 function textsOf(value: unknown): string[] {
   return (Array.isArray(value) ? value : [value]).filter(isPlain).map(String);
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { HashQueue, type HashQueueLimits } from './hash-queue.ts';
 
-/** A queue, and work in it that ends when the test says so, or with the test. */
+/** A queue, and jobs in it that the test ends; the rest end with the test. */
 function setUp(t: TestContext, limits?: HashQueueLimits) {
   const queue = new HashQueue(limits);
   const running: { name: string; end: () => void }[] = [];
@@ -27,7 +27,7 @@ function setUp(t: TestContext, limits?: HashQueueLimits) {
 
 const refused = { code: 'UNAVAILABLE', detail: 'too many logins at once', retryAfter: 10 };
 
-test('one runs at a time, and what it gives is given', async (t) => {
+test('jobs run one at a time, and their results are returned', async (t) => {
   const { started, ask, endOne } = setUp(t);
   const first = ask('a');
   const second = ask('b');
@@ -38,13 +38,13 @@ test('one runs at a time, and what it gives is given', async (t) => {
   assert.deepEqual(await Promise.all([first, second]), ['a', 'b']);
 });
 
-test('as many run at once as are allowed to', (t) => {
+test('as many jobs run at once as allowed', (t) => {
   const { started, ask } = setUp(t, { atOnce: 2 });
   for (const address of ['a', 'b', 'c']) ask(address);
   assert.deepEqual(started, ['a', 'b']);
 });
 
-test('addresses take turns: who sends one waits for one of each other', async (t) => {
+test('addresses take turns: a single job waits for one job of each other address', async (t) => {
   const { queue, started, ask, endOne } = setUp(t);
   for (let i = 0; i < 5; i++) ask('flood', `flood ${i}`);
   ask('a');
@@ -55,7 +55,7 @@ test('addresses take turns: who sends one waits for one of each other', async (t
   assert.equal(queue.waiting, 0);
 });
 
-test('few wait: who is one too many is refused at once, and told when to come back', async (t) => {
+test('a job beyond the maximum is refused at once, with a time to retry', async (t) => {
   const { queue, ask } = setUp(t, { waiting: 2 });
   ask('a');
   ask('a');
@@ -64,7 +64,7 @@ test('few wait: who is one too many is refused at once, and told when to come ba
   assert.equal(queue.waiting, 2);
 });
 
-test('a full queue makes room for a newcomer at the end of the longest line', async (t) => {
+test('a full queue makes room by refusing the last job of the longest queue', async (t) => {
   const { started, ask, endOne } = setUp(t, { waiting: 3 });
   ask('flood', 'flood 0');
   const waiting = [1, 2, 3].map((i) => ask('flood', `flood ${i}`));
@@ -76,13 +76,13 @@ test('a full queue makes room for a newcomer at the end of the longest line', as
   assert.deepEqual(started, ['flood 0', 'flood 1', 'a', 'flood 2']);
 });
 
-test('where nobody may wait, who cannot run is refused', async (t) => {
+test('with no waiting allowed, a job that cannot run is refused', async (t) => {
   const { ask } = setUp(t, { waiting: 0 });
   ask('a');
   await assert.rejects(ask('b'), refused);
 });
 
-test('room is made in the longest line, wherever it stands; of several in that which has its turn first', async (t) => {
+test('the last job of the longest queue is refused, of several longest the one whose turn is first', async (t) => {
   const { ask } = setUp(t, { waiting: 6 });
   ask('x');
   const waiting = ['a', 'b', 'b', 'b', 'c', 'c'].map((address) => ask(address));
@@ -92,7 +92,7 @@ test('room is made in the longest line, wherever it stands; of several in that w
   await assert.rejects(waiting[2] as Promise<string>, refused);
 });
 
-test('who was sent away is gone: when their time is over nobody else is', async (t) => {
+test('the timeout of a refused job affects no other job', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { queue, ask, endOne } = setUp(t, { waiting: 2, longestWait: 3000 });
   for (let i = 0; i < 3; i++) ask('flood', `flood ${i}`);
@@ -104,7 +104,7 @@ test('who was sent away is gone: when their time is over nobody else is', async 
   assert.equal(queue.waiting, 2);
 });
 
-test('nobody waits longer than the limit', async (t) => {
+test('no job waits longer than the limit', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { queue, started, ask, endOne } = setUp(t, { longestWait: 3000 });
   ask('a');
@@ -119,7 +119,7 @@ test('nobody waits longer than the limit', async (t) => {
   assert.deepEqual(started, ['a', 'c']);
 });
 
-test('who runs in time is not refused later', async (t) => {
+test('a job that ran in time is not refused later', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { ask, endOne } = setUp(t, { longestWait: 3000 });
   ask('a');
@@ -130,7 +130,7 @@ test('who runs in time is not refused later', async (t) => {
   assert.equal(await second, 'b');
 });
 
-test('work that fails fails for who asked, and the next has its turn', async () => {
+test('a failed job rejects its own caller, and the next one runs', async () => {
   const queue = new HashQueue();
   const failing = queue.run('a', () => Promise.reject(new Error('broken')));
   const next = queue.run('b', async () => 'done');

@@ -1,9 +1,9 @@
-// Password hashes share four threads with the reading of files. One runs at a time, few wait, and none waits for long.
+// Password hashes share four threads with file reads. So one hash runs at a time, few wait, and none waits long.
 import { RegistryError } from '../../oci/errors.ts';
 
 export interface HashQueueLimits {
   readonly atOnce?: number;
-  /** How many may wait. */
+  /** Maximum number of waiting jobs. */
   readonly waiting?: number;
   /** Milliseconds. */
   readonly longestWait?: number;
@@ -14,12 +14,12 @@ interface Job {
   readonly refuse: () => void;
 }
 
-/** Those who wait take turns by where they come from, so that whoever sends much waits for itself. */
+/** Runs jobs of different addresses in turn, so that an address with many jobs delays only its own. */
 export class HashQueue {
   readonly #atOnce: number;
   readonly #limit: number;
   readonly #longestWait: number;
-  /** Addresses in the order of their next turn; none has an empty line. */
+  /** Queues by address, in the order of their next turn; none is empty. */
   readonly #lines = new Map<string, Job[]>();
   #running = 0;
   #waiting = 0;
@@ -34,7 +34,10 @@ export class HashQueue {
     return this.#waiting;
   }
 
-  /** Runs `work` when it is its turn. @throws RegistryError `UNAVAILABLE` when that is not in time, or what `work` throws */
+  /**
+   * Runs `work` in its turn. @throws RegistryError `UNAVAILABLE` after the longest wait or when too many wait; whatever `work`
+   * throws
+   */
   async run<T>(address: string, work: () => Promise<T>): Promise<T> {
     if (this.#running < this.#atOnce) this.#running += 1;
     else await this.#turn(address);
@@ -83,7 +86,7 @@ export class HashQueue {
     job.run();
   }
 
-  /** Sends away the last of the longest line, unless the newcomer's own line would then be as long. */
+  /** Refuses the last job of the longest queue, unless the new job's own queue would then be as long. */
   #makeRoom(address: string): boolean {
     const own = this.#lines.get(address)?.length ?? 0;
     let longest: [address: string, line: Job[]] | undefined;

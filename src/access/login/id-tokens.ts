@@ -1,4 +1,4 @@
-// ID tokens of jobs elsewhere, in place of a password: whom an organisation trusts, by what the issuer says of them.
+// Authenticates external jobs by an ID token, sent in place of a password: an organisation's trusts say which jobs it accepts.
 import { createLocalJWKSet, decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Database } from '../../db/database.ts';
 import { isStorable } from '../../db/storable.ts';
@@ -10,26 +10,26 @@ import { brokenRules, type ClaimRules } from './claim-rules.ts';
 import { asKeySet, type KeySets, KeysUnavailable } from './key-sets.ts';
 import { whyRefused } from './shared-issuers.ts';
 
-/** Signatures that only the issuer can make. Which of them a token may have, its key decides. */
+/** Signature algorithms with a private key. Which of them a token may use depends on its key. */
 const algorithms = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ];
 
-/** Seconds by which clocks may differ. */
+/** Seconds that clocks may differ by. */
 const leeway = 30;
-/** Seconds after which a token is too old, whatever it says: longer than jobs run. */
+/** Seconds after which a token is too old even if unexpired; no job runs longer. */
 const maxAge = 24 * 3_600;
 const maxLength = 16 * 1024;
 const maxSubject = 1024;
-/** Characters of a name in logs. */
+/** Characters of the name in logs. */
 const maxName = 200;
 
-/** What a trust makes of a token: the claims that the issuer has signed, and a sentence for each thing that is in the way. */
+/** A trust's check of a token: the claims that the issuer signed, and one sentence for each problem. */
 export interface Verdict {
   readonly trust: Trust;
   readonly problems: readonly string[];
-  /** Why nothing can be said of the token now. */
+  /** Set if the token cannot be checked now. */
   readonly unavailable?: KeysUnavailable;
 }
 
@@ -48,10 +48,9 @@ export class IdTokens {
   }
 
   /**
-   * Who shows the token to an organisation. The first of its trusts, by name, that takes the token is the one that counts. Why
-   * none does is in the error's cause alone.
-   *
-   * @throws RegistryError `UNAUTHORIZED`; `UNAVAILABLE` where one might, but the issuer's keys cannot be had now
+   * Authenticates a token that is sent to an organisation. The first trust by name that accepts the token counts. Only the
+   * error's cause says why none does.
+   * @throws RegistryError `UNAUTHORIZED`; `UNAVAILABLE` if a trust might accept it but the issuer's keys cannot be fetched now
    */
   async authenticate(organisation: string, idToken: string): Promise<Identity> {
     const since = this.#parts.clock();
@@ -69,9 +68,8 @@ export class IdTokens {
   }
 
   /**
-   * What each trust of the organisation that is for the token's issuer makes of it, for whoever sets them up.
-   *
-   * @returns a sentence instead, when the token is none
+   * Checks the token against each trust of the organisation for its issuer, to help administrators set them up.
+   * @returns a sentence instead if the text is not an ID token
    */
   async explain(
     organisation: string,
@@ -109,7 +107,7 @@ export class IdTokens {
     } catch (error) {
       if (error instanceof KeysUnavailable) return { trust, problems: [error.message], unavailable: error };
       if (!isOfClaims(error)) return { trust, problems: [problemOf(error as Error)] };
-      // The issuer has signed what the token says, even where it is not for here or no longer so.
+      // The signature is valid, but the token has expired or has another audience.
       return { trust, problems: [problemOfClaims(error, trust), ...brokenRules(rules, error.payload)] };
     }
   }
@@ -124,19 +122,19 @@ interface Claimed {
   readonly sub: string;
 }
 
-/** What the token says, not yet verified; or why it is none. */
+/** The claims, unverified; or why the text is not an ID token. */
 function claimsOf(idToken: string): Claimed | string {
   if (idToken.length > maxLength) return `the ID token has more than ${maxLength} characters`;
   try {
     const { iss, sub } = decodeJwt(idToken);
-    if (typeof iss !== 'string') return 'the ID token does not say its issuer';
+    if (typeof iss !== 'string') return 'the ID token has no issuer';
     if (typeof sub !== 'string' || sub === '') return 'the ID token has no subject';
     if (!isStorable(iss) || !isStorable(sub)) {
-      return 'the issuer or the subject has a character that cannot be stored, such as NUL';
+      return 'the issuer or the subject contains a character that cannot be stored, such as NUL';
     }
     return sub.length > maxSubject ? `the subject has more than ${maxSubject} characters` : { iss, sub };
   } catch {
-    return 'this is no ID token, but something else';
+    return 'not an ID token';
   }
 }
 
@@ -148,16 +146,17 @@ function isOfClaims(error: unknown): error is ClaimsError {
 
 function problemOfClaims(error: ClaimsError, { audience }: Trust): string {
   const { claim, message, payload } = error;
-  if (claim === 'aud') return `the token is for ${JSON.stringify(payload.aud)}, not for "${audience}"`;
-  return error instanceof errors.JWTExpired && claim === 'exp' ? 'the token has ended' : message;
+  if (claim === 'aud')
+    return `the audience of the token is ${JSON.stringify(payload.aud)}, not "${audience}"`;
+  return error instanceof errors.JWTExpired && claim === 'exp' ? 'the token has expired' : message;
 }
 
 function problemOf(error: Error): string {
-  if (error instanceof errors.JWSSignatureVerificationFailed) return 'the signature is not by the issuer';
-  if (error instanceof errors.JWKSNoMatchingKey)
-    return 'the issuer has no key that the token could be signed with';
+  if (error instanceof errors.JWSSignatureVerificationFailed)
+    return "the signature does not match the issuer's key";
+  if (error instanceof errors.JWKSNoMatchingKey) return 'no key of the issuer fits the token';
   if (error instanceof errors.JWKSMultipleMatchingKeys) {
-    return 'the token does not say (by its "kid") with which of the keys of the issuer it is signed';
+    return 'the token has no "kid", and several keys of the issuer fit it';
   }
   return error.message;
 }
@@ -180,16 +179,16 @@ function whyNot(organisation: string, { iss }: Claimed, verdicts: readonly Verdi
   return verdicts.map(({ trust, problems }) => `${trust.name}: ${problems.join(', ')}`).join('; ');
 }
 
-/** The same for all: who guesses learns nothing of what there is. */
+/** The same detail for every reason, so that nothing can be found out by guessing. */
 function refused(reason: string): RegistryError {
-  return new RegistryError('UNAUTHORIZED', 'the ID token is not accepted here', {
+  return new RegistryError('UNAUTHORIZED', 'the ID token is not accepted', {
     cause: new Error(reason),
   });
 }
 
-/** A job whose token may be good tries again. */
+/** The job should try again: its token may be valid. */
 function undecided(reason: string, { retryAfter }: KeysUnavailable): RegistryError {
-  return new RegistryError('UNAVAILABLE', "the keys of the ID token's issuer cannot be had now", {
+  return new RegistryError('UNAVAILABLE', "the keys of the ID token's issuer are not available now", {
     cause: new Error(reason),
     retryAfter,
   });

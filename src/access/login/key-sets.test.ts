@@ -6,7 +6,7 @@ import { asKeySet, KeySets } from './key-sets.ts';
 
 const minute = 60_000;
 
-/** An issuer and a cache whose clock stands still until the test moves it. */
+/** An issuer, and a cache whose clock the test moves. */
 async function setUp(t: TestContext) {
   const issuer = await startIssuer(t);
   const clock = { now: 7 * minute };
@@ -48,7 +48,7 @@ test('a new key is found a minute after the last fetch, and not before', async (
   assert.equal(issuer.askedForKeys, 2);
 });
 
-test('a key that the issuer took back is good for ten minutes more', async (t) => {
+test('a key that the issuer removed is accepted for ten more minutes', async (t) => {
   const { issuer, clock, verify } = await setUp(t);
   const token = await issuer.sign({});
   await verify(token);
@@ -59,7 +59,7 @@ test('a key that the issuer took back is good for ten minutes more', async (t) =
   await assert.rejects(verify(token), /no applicable key/);
 });
 
-test('keys serve for a day while the issuer is down, which is asked once a minute', async (t) => {
+test('keys are used for a day while the issuer is down, and fetched once a minute', async (t) => {
   const { issuer, clock, verify } = await setUp(t);
   const token = await issuer.sign({});
   await verify(token);
@@ -77,10 +77,10 @@ test('keys serve for a day while the issuer is down, which is asked once a minut
   clock.now = start + 24 * 60 * minute - 1;
   await verify(token);
   clock.now += 1;
-  await assert.rejects(verify(token), /cannot be had: .* answers 503/);
+  await assert.rejects(verify(token), /cannot fetch the keys .* answered 503/);
 });
 
-test('an issuer that cannot be reached is left alone for a minute', async (t) => {
+test('an unreachable issuer is not asked again for a minute', async (t) => {
   const { issuer, clock, verify } = await setUp(t);
   const discovery = '/.well-known/openid-configuration';
   issuer.answers.set(discovery, (request) => request.socket.destroy());
@@ -88,7 +88,7 @@ test('an issuer that cannot be reached is left alone for a minute', async (t) =>
   for (let i = 0; i < 10; i++) {
     await assert.rejects(verify(token), {
       name: 'KeysUnavailable',
-      message: /^the keys of http.* cannot be had: fetch failed: ./,
+      message: /^cannot fetch the keys of http.*: fetch failed: ./,
     });
   }
   assert.equal(issuer.asked.length, 1);
@@ -97,7 +97,7 @@ test('an issuer that cannot be reached is left alone for a minute', async (t) =>
   await verify(token);
 });
 
-/** A path of the issuer, what it does there, and what is said of it. */
+/** A path of the issuer, its answer there, and the expected error. */
 const hostile: [what: string, path: string, answer: (issuer: TestIssuer) => Answer, said: RegExp][] = [
   [
     'a body without an end',
@@ -123,28 +123,28 @@ const hostile: [what: string, path: string, answer: (issuer: TestIssuer) => Answ
     '/keys',
     (issuer) => (_request, response) =>
       response.writeHead(302, { location: `${issuer.url}/elsewhere` }).end(),
-    /answers 302/,
+    /answered 302/,
   ],
   [
     'another issuer',
     '/.well-known/openid-configuration',
     (issuer) => (_request, response) =>
       response.end(JSON.stringify({ issuer: `${issuer.url}/`, jwks_uri: `${issuer.url}/keys` })),
-    /is of another issuer/,
+    /names another issuer/,
   ],
   [
     'keys over plain http from elsewhere',
     '/.well-known/openid-configuration',
     (issuer) => (_request, response) =>
       response.end(JSON.stringify({ issuer: issuer.url, jwks_uri: 'http://keys.example/keys' })),
-    /not https/,
+    /without https/,
   ],
   [
     'keys in a file',
     '/.well-known/openid-configuration',
     (issuer) => (_request, response) =>
       response.end(JSON.stringify({ issuer: issuer.url, jwks_uri: 'file:///etc/passwd' })),
-    /not https/,
+    /without https/,
   ],
   [
     'keys at no address',
@@ -167,17 +167,17 @@ const hostile: [what: string, path: string, answer: (issuer: TestIssuer) => Answ
     /has no jwks_uri$/,
   ],
   ['no JSON', '/keys', () => (_request, response) => response.end('<html>'), /is not JSON/],
-  ['null', '/keys', () => (_request, response) => response.end('null'), /no JSON Web Key Set/],
+  ['null', '/keys', () => (_request, response) => response.end('null'), /not a JSON Web Key Set/],
   [
     'null for itself',
     '/.well-known/openid-configuration',
     () => (_r, response) => response.end('null'),
-    /is of another issuer$/,
+    /names another issuer$/,
   ],
 ];
 
 for (const [what, path, answer, said] of hostile) {
-  test(`an issuer with ${what} has no keys, and nothing else is asked of it`, async (t) => {
+  test(`an issuer with ${what} has no keys, and gets no other request`, async (t) => {
     const { issuer, verify } = await setUp(t);
     issuer.answers.set(path, answer(issuer));
     const token = await issuer.sign({});
@@ -192,7 +192,7 @@ for (const [what, path, answer, said] of hostile) {
   });
 }
 
-test('an issuer whose name ends in a slash has one slash before its document', async (t) => {
+test("the trailing slash of an issuer is not doubled in the document's URL", async (t) => {
   const { issuer, keySets } = await setUp(t);
   const name = `${issuer.url}/`;
   issuer.answers.set('/.well-known/openid-configuration', (_request, response) =>
@@ -202,7 +202,7 @@ test('an issuer whose name ends in a slash has one slash before its document', a
   assert.deepEqual(issuer.asked, ['/.well-known/openid-configuration', '/keys']);
 });
 
-test('a token that does not say which of several keys it is signed with costs no fetch', async (t) => {
+test('a token without a kid causes no fetch if several keys fit', async (t) => {
   const { issuer, clock, verify } = await setUp(t);
   issuer.keys = [issuer.keys[0] as (typeof issuer.keys)[0], await makeKey('RS256', 'other')];
   await verify(await issuer.sign({}));
@@ -213,7 +213,7 @@ test('a token that does not say which of several keys it is signed with costs no
   assert.equal(issuer.askedForKeys, 1);
 });
 
-test('keys of 500 issuers are kept, those that were asked for last', async (t) => {
+test('the keys of the 500 issuers used last are cached', async (t) => {
   const { issuer, keySets, verify } = await setUp(t);
   const token = await issuer.sign({});
   const others = async (count: number, name: string) => {
@@ -233,7 +233,7 @@ test('keys of 500 issuers are kept, those that were asked for last', async (t) =
   assert.equal(issuer.askedForKeys, 2);
 });
 
-/** Issuers of elsewhere cannot be had in a test: what they would answer, address by address. */
+/** Tests cannot reach issuers on other hosts: these are their answers, by URL. */
 function elsewhere(t: TestContext, answers: Readonly<Record<string, unknown>>) {
   const asked: [url: string, accept: string | null][] = [];
   t.mock.method(globalThis, 'fetch', async (url: string, init: RequestInit) => {
@@ -243,7 +243,7 @@ function elsewhere(t: TestContext, answers: Readonly<Record<string, unknown>>) {
   return asked;
 }
 
-test('an issuer elsewhere may have its keys at another host, and is asked for JSON', async (t) => {
+test('a remote issuer may have its keys on another host, and is asked for JSON', async (t) => {
   const [name, uri] = ['https://issuer.example', 'https://keys.example/keys'];
   const key = await makeKey();
   const discovery = `${name}/.well-known/openid-configuration`;
@@ -259,18 +259,18 @@ test('an issuer elsewhere may have its keys at another host, and is asked for JS
   ]);
 });
 
-test("an issuer elsewhere does not have this machine's own ports asked", async (t) => {
+test('a remote issuer cannot cause requests to this machine', async (t) => {
   const name = 'https://issuer.example';
   const discovery = `${name}/.well-known/openid-configuration`;
   for (const uri of ['http://127.0.0.1:5000/keys', 'http://localhost/keys', 'http://[::1]/']) {
     const asked = elsewhere(t, { [discovery]: { issuer: name, jwks_uri: uri } });
     const keys = new KeySets().of(name)({ alg: 'RS256' }, { payload: '', signature: '' });
-    await assert.rejects(async () => keys, /has a jwks_uri that is not https$/);
+    await assert.rejects(async () => keys, /has a jwks_uri without https$/);
     assert.equal(asked.length, 1);
   }
 });
 
-test('an issuer with a plain HTTP URL of another machine gets no request', async () => {
+test('an issuer that is neither https nor local is not asked', async () => {
   const keySets = new KeySets();
   for (const issuer of ['http://issuer.example', 'http://127.0.0.1.example', 'ftp://127.0.0.1']) {
     const asked = keySets.of(issuer)({ alg: 'RS256' }, { payload: '', signature: '' });
@@ -278,11 +278,11 @@ test('an issuer with a plain HTTP URL of another machine gets no request', async
   }
 });
 
-test('a key set is an object with a list of at most 100 keys', () => {
+test('a key set has a list of at most 100 keys', () => {
   assert.deepEqual(asKeySet({ keys: [] }), { keys: [] });
   assert.equal(asKeySet({ keys: Array(100).fill({}) }).keys.length, 100);
   assert.throws(() => asKeySet({ keys: Array(101).fill({}) }), /has more than 100 keys$/);
   for (const document of [null, 7, 'keys', [], {}, { keys: {} }, { keys: [null] }, { keys: ['key'] }]) {
-    assert.throws(() => asKeySet(document), /no JSON Web Key Set/, JSON.stringify(document));
+    assert.throws(() => asKeySet(document), /not a JSON Web Key Set/, JSON.stringify(document));
   }
 });

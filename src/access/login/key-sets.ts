@@ -1,11 +1,11 @@
-// The public keys of issuers, fetched when they are first needed and kept for a while.
+// Fetches the public keys of issuers when first needed, and caches them.
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { boundedFetch, FetchRefused, isTrustworthy } from '../../outbound/bounded-fetch.ts';
 
-/** An issuer's keys cannot be had now. The message is for logs and administrators. */
+/** An issuer's keys cannot be fetched now. The message is for logs and administrators. */
 export class KeysUnavailable extends Error {
   override readonly name = 'KeysUnavailable';
-  /** Seconds until they are asked for again. */
+  /** Seconds until the next fetch. */
   readonly retryAfter: number;
 
   constructor(message: string, options: { readonly cause: unknown; readonly retryAfter: number }) {
@@ -19,11 +19,11 @@ const maxIssuers = 500;
 
 /** Milliseconds. */
 const times = {
-  /** Between two fetches from one issuer, whatever its tokens say and however the first one ended. */
+  /** Between two fetches from one issuer, whatever its tokens contain and however the first one ended. */
   pause: 60_000,
-  /** After which keys are fetched again before they are used: one that the issuer took back is good for no longer. */
+  /** Then keys are fetched again before use, so that a key the issuer removed is accepted no longer. */
   fresh: 10 * 60_000,
-  /** For which keys serve while the issuer cannot be reached. */
+  /** Keys are used for this long while the issuer is unreachable. */
   stale: 24 * 3_600_000,
 };
 
@@ -37,19 +37,19 @@ interface Entry {
 }
 
 /**
- * The key sets of issuers, by their discovery documents. Ask only for issuers that an administrator has named: each costs a
- * connection to where the name says.
+ * Caches the key sets of issuers, which it finds by their discovery documents. Only for issuers that an administrator configured,
+ * as each causes a connection to the issuer's host.
  */
 export class KeySets {
   readonly #entries = new Map<string, Entry>();
   readonly #clock: () => number;
 
-  /** @param clock milliseconds, which only go forward */
+  /** @param clock milliseconds, monotonic */
   constructor(clock: () => number = () => performance.now()) {
     this.#clock = clock;
   }
 
-  /** How a token of the issuer finds its key. What it returns throws KeysUnavailable, or jose's errors about the token. */
+  /** Gives the key lookup for the issuer's tokens. It throws KeysUnavailable, or jose's errors about the token. */
   of(issuer: string): JWTVerifyGetKey {
     return async (header, token) => {
       const known = await this.#keys(issuer);
@@ -57,7 +57,7 @@ export class KeySets {
         return await known(header, token);
       } catch (error) {
         if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-        // Perhaps a key that is newer than what is known.
+        // The token may be signed with a newer key.
         const newer = await this.#keys(issuer, { not: known });
         return newer(header, token);
       }
@@ -74,7 +74,7 @@ export class KeySets {
     }
     const good = now - entry.fetchedAt < times.stale ? entry.keys : undefined;
     if (good !== undefined) return good;
-    throw new KeysUnavailable(`the keys of ${issuer} cannot be had: ${messageOf(entry.failure)}`, {
+    throw new KeysUnavailable(`cannot fetch the keys of ${issuer}: ${messageOf(entry.failure)}`, {
       cause: entry.failure,
       retryAfter: Math.max(1, Math.ceil((entry.triedAt + times.pause - this.#clock()) / 1000)),
     });
@@ -90,7 +90,7 @@ export class KeySets {
       failure: undefined,
       loading: undefined,
     };
-    // The last one asked for is the last in the map.
+    // Moves the issuer to the end of the map, which is in order of use.
     this.#entries.delete(issuer);
     this.#entries.set(issuer, entry);
     if (this.#entries.size > maxIssuers) this.#entries.delete(this.#entries.keys().next().value as string);
@@ -114,37 +114,37 @@ export class KeySets {
 async function fetchKeySet(issuer: string): Promise<JSONWebKeySet> {
   const discovery = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   const metadata = (await fetchJson(discovery)) as { issuer?: unknown; jwks_uri?: unknown } | null;
-  // 4.3: the value MUST be identical to the one that the document was found by.
-  if (metadata?.issuer !== issuer) throw new FetchRefused(`${discovery} is of another issuer`);
+  // 4.3: the issuer MUST be identical to the URL that the document was found by.
+  if (metadata?.issuer !== issuer) throw new FetchRefused(`${discovery} names another issuer`);
   const { jwks_uri: uri } = metadata;
   const url = typeof uri === 'string' ? URL.parse(uri) : null;
   if (url === null) throw new FetchRefused(`${discovery} has no jwks_uri`);
-  // Who is elsewhere has no business with this machine's own ports.
+  // An issuer on another host must not make Berth connect to ports of this machine.
   if (!isTrustworthy(url) || (url.protocol === 'http:' && !issuer.startsWith('http:'))) {
-    throw new FetchRefused(`${discovery} has a jwks_uri that is not https`);
+    throw new FetchRefused(`${discovery} has a jwks_uri without https`);
   }
   return asKeySet(await fetchJson(url.href));
 }
 
 async function fetchJson(url: string): Promise<unknown> {
   const response = await boundedFetch(url, { headers: { accept: 'application/json' } });
-  if (response.status !== 200) throw new FetchRefused(`${url} answers ${response.status}`);
+  if (response.status !== 200) throw new FetchRefused(`${url} answered ${response.status}`);
   return response.json().catch(() => {
     throw new FetchRefused(`${url} is not JSON`);
   });
 }
 
-/** The JSON Web Key Set that a document is. @throws FetchRefused when it is none, or a very large one */
+/** Parses a JSON Web Key Set. @throws FetchRefused if the document is none, or has too many keys */
 export function asKeySet(document: unknown): JSONWebKeySet {
   const keys = (document as { keys?: unknown } | null)?.keys;
   if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'object' && key !== null)) {
-    throw new FetchRefused('this is no JSON Web Key Set: an object with a list "keys" of keys');
+    throw new FetchRefused('not a JSON Web Key Set: expected an object with a list "keys"');
   }
   if (keys.length > maxKeys) throw new FetchRefused(`the key set has more than ${maxKeys} keys`);
   return document as JSONWebKeySet;
 }
 
-/** `fetch` says why in the cause of its error. */
+/** Adds the cause, in which `fetch` says why it failed. */
 function messageOf(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error ? `${message}: ${cause.message}` : message;

@@ -1,4 +1,4 @@
-// What a login that fails costs, in CPU time of all threads: the same whoever the name is, so that time tells nothing of who there is.
+// CPU time of all threads for a failed login: the same for every name, so that time does not reveal which users exist.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hash as bcrypt } from '@node-rs/bcrypt';
@@ -8,12 +8,12 @@ import { setPassword } from '../../db/users.ts';
 import { Logins } from './logins.ts';
 import { hashPassword } from './passwords.ts';
 
-/** The security model promises that no pair differs by more. */
+/** The limit that the security model promises for every pair. */
 const ratio = 1.2;
 const fewestRounds = 3;
 const mostRounds = 25;
 
-test('a wrong password costs the same for a name that nobody has and for every kind of hash that others have', async (t) => {
+test('a wrong password costs the same for an unknown user and for every kind of stored hash', async (t) => {
   const database = await (dialects[0] as (typeof dialects)[number]).open(t);
   const clock = database.clock;
   const logins = new Logins({ database, clock, passwordLogin: true, perAddress: 1e6, perAccount: 1e6 });
@@ -35,7 +35,7 @@ test('a wrong password costs the same for a name that nobody has and for every k
   ];
   const least = new Map(kinds.map((kind) => [kind, Number.POSITIVE_INFINITY]));
   const spread = () => Math.max(...least.values()) / Math.min(...least.values());
-  // Other work on the machine can only add to what is measured, so that the least of several is what it takes.
+  // Other work on the machine only adds time, so the least of several runs counts.
   for (let round = 0; round < mostRounds && (round < fewestRounds || spread() > ratio); round++) {
     for (const kind of kinds) {
       const [username, password] = kind;

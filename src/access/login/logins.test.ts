@@ -18,7 +18,7 @@ const { token, hash: tokenHash } = makeAccessToken();
 const minute = 60_000;
 const here = '192.0.2.1';
 
-/** Knows in whose line the password hashes that were made have waited. */
+/** Records the addresses under which password hashes were queued. */
 class CountingQueue extends HashQueue {
   readonly lines: string[] = [];
 
@@ -55,7 +55,7 @@ async function setUp(
   await database.transaction(async (db) => setPassword(db, id, await hashPassword(password), time.now));
   const logIn = (username: string, password: string, address = here): Promise<Identity> =>
     logins.authenticate({ username, password }, address);
-  /** What the caller is told, and how many hashes it took. */
+  /** The error or identity, and the number of hashes. */
   const outcome = async (username: string, password: string, address = here) => {
     const before = queue.hashes;
     const said = await logIn(username, password, address).then(
@@ -104,7 +104,7 @@ for (const { name: dialect, open } of dialects) {
     });
   });
 
-  test(`${dialect}: whatever is wrong with a password, the answer is the same, and so is its cost`, async (t) => {
+  test(`${dialect}: every failed password login has the same answer and the same cost`, async (t) => {
     const { database, outcome, time } = await setUp(t, open, { perAddress: 1000 });
     const hash = await hashPassword(password);
     const add = async (name: string, hash: string | null): Promise<number> => {
@@ -143,31 +143,31 @@ for (const { name: dialect, open } of dialects) {
     }
   });
 
-  test(`${dialect}: the right password of who needs a token is told so, and of nobody else`, async (t) => {
+  test(`${dialect}: only the right password of a user who has to use a token gets that hint`, async (t) => {
     const { database, id, outcome } = await setUp(t, open);
     await database.transaction((db) => updateUser(db, id, { tokenOnly: true }));
     const needsToken = [
       'UNAUTHORIZED',
-      'this user logs in with an access token in place of the password',
+      'this user has to log in with an access token, not with the password',
       undefined,
     ];
     assert.deepEqual((await outcome('alice', password)).said, needsToken);
     assert.deepEqual((await outcome('alice', 'wrong')).said, unauthorized);
   });
 
-  test(`${dialect}: where passwords are not accepted, a right one is told so`, async (t) => {
+  test(`${dialect}: a right password gets a hint if passwords are not accepted`, async (t) => {
     const { outcome } = await setUp(t, open, { passwordLogin: false });
     const { said } = await outcome('alice', password);
     assert.deepEqual(said, [
       'UNAUTHORIZED',
-      'passwords are not accepted here: log in with an access token',
+      'passwords are not accepted: log in with an access token',
       undefined,
     ]);
     assert.deepEqual(await outcome('alice', 'wrong'), { said: unauthorized, hashes: 1 });
     assert.deepEqual(await outcome('nobody', password), { said: unauthorized, hashes: 1 });
   });
 
-  test(`${dialect}: an access token logs its own user or robot in, without a hash`, async (t) => {
+  test(`${dialect}: an access token authenticates its own user or robot, without a hash`, async (t) => {
     const { database, id, outcome } = await setUp(t, open);
     await makeToken(database, id);
     assert.deepEqual(await outcome('alice', token), { said: { kind: 'user', id, name: 'alice' }, hashes: 0 });
@@ -177,7 +177,7 @@ for (const { name: dialect, open } of dialects) {
     assert.deepEqual(await outcome('alice', makeAccessToken().token), { said: unauthorized, hashes: 0 });
   });
 
-  test(`${dialect}: a robot's token says which token it was`, async (t) => {
+  test(`${dialect}: a robot's identity names the token used`, async (t) => {
     const { database, logIn } = await setUp(t, open);
     const robot = await makeRobot(database, await makeOrganisation(database, 'acme'), 'acme+ci');
     const id = await makeToken(database, robot);
@@ -187,7 +187,7 @@ for (const { name: dialect, open } of dialects) {
     });
   });
 
-  test(`${dialect}: a token ends with its time, with its revocation, with its account and its robot's owner`, async (t) => {
+  test(`${dialect}: a token is invalid once expired or revoked, or when its account or the robot's owner is disabled`, async (t) => {
     for (const [what, end] of [
       ['expired', async (_: Database, time: { now: number }) => ({ expires_at: time.now })],
       ['revoked', async () => ({ revoked_at: 1 })],
@@ -199,7 +199,7 @@ for (const { name: dialect, open } of dialects) {
         },
       ],
       [
-        'it is of an organisation, which nobody logs in as',
+        'it belongs to an organisation, which cannot log in',
         async (database: Database, _: unknown, robot: number) => {
           await database.transaction((db) =>
             db
@@ -229,7 +229,7 @@ for (const { name: dialect, open } of dialects) {
     }
   });
 
-  test(`${dialect}: a token's use is noted with its time and place, once a minute`, async (t) => {
+  test(`${dialect}: a token's last use is recorded with time and address, once a minute`, async (t) => {
     const { database, id, time, logins, logIn } = await setUp(t, open);
     await makeToken(database, id);
     const noted = async () => {
@@ -253,7 +253,7 @@ for (const { name: dialect, open } of dialects) {
     assert.deepEqual(await noted(), [start + minute, '192.0.2.2'], 'a refused login is no use');
   });
 
-  test(`${dialect}: an imported bcrypt hash becomes argon2id at the first login, and the login before holds`, async (t) => {
+  test(`${dialect}: an imported bcrypt hash becomes argon2id at the first login, and earlier logins stay valid`, async (t) => {
     const { database, id, since, queue, logins, logIn } = await setUp(t, open);
     await database.transaction(async (db) =>
       db
@@ -266,14 +266,14 @@ for (const { name: dialect, open } of dialects) {
     assert.match((await findUserById(database.read, id))?.password as string, /^\$2b\$/);
     assert.deepEqual((await logIn('alice', password)).credential, { kind: 'password', since });
     await logins.settled();
-    assert.deepEqual(queue.lines, [here, here, `rehash ${id}`], 'nobody waits behind it');
+    assert.deepEqual(queue.lines, [here, here, `rehash ${id}`], 'the rehash delays no login');
     const user = await findUserById(database.read, id);
     assert.equal(needsRehash(user?.password as string), false);
     assert.equal(user?.passwordChangedAt, since);
     assert.deepEqual((await logIn('alice', password)).credential, { kind: 'password', since });
   });
 
-  test(`${dialect}: a new password ends what was remembered of the one before`, async (t) => {
+  test(`${dialect}: a new password ends the cached check of the old one`, async (t) => {
     const { database, id, time, outcome } = await setUp(t, open);
     await outcome('alice', password);
     assert.equal((await outcome('alice', password)).hashes, 0);
@@ -284,7 +284,7 @@ for (const { name: dialect, open } of dialects) {
 
 const { open } = dialects[0] as (typeof dialects)[0];
 
-test('a right password is checked once a minute; a disabled user is refused at once all the same', async (t) => {
+test('a right password is checked once a minute; a disabled user is still refused at once', async (t) => {
   const { database, id, time, outcome } = await setUp(t, open);
   assert.equal((await outcome('alice', password)).hashes, 1);
   time.now += minute - 1;
@@ -295,28 +295,28 @@ test('a right password is checked once a minute; a disabled user is refused at o
   assert.deepEqual((await outcome('alice', password)).said, unauthorized);
 });
 
-test('a hash as they are made today is not made again', async (t) => {
+test("a hash of today's kind is not replaced", async (t) => {
   const { queue, logins, logIn } = await setUp(t, open);
   await logIn('alice', password);
   await logins.settled();
   assert.deepEqual(queue.lines, [here]);
 });
 
-test('many who send the same password at once have it checked once', async (t) => {
+test('concurrent logins with the same password cause one check', async (t) => {
   const { queue, logIn } = await setUp(t, open);
   const all = await Promise.all(Array.from({ length: 200 }, () => logIn('alice', password)));
   assert.equal(all.length, 200);
   assert.equal(queue.hashes, 1);
 });
 
-test('the same password for two names at once is a failure of each', async (t) => {
+test('the same wrong password for two names counts as a failure of each', async (t) => {
   const { queue, logIn, outcome } = await setUp(t, open, { perAccount: 1 });
   await Promise.allSettled([logIn('nobody', 'x'), logIn('no-one', 'x')]);
   assert.equal(queue.hashes, 2);
   for (const name of ['nobody', 'no-one']) assert.equal((await outcome(name, 'y')).hashes, 0, name);
 });
 
-test('names too long for any account are one where they begin with the same 300 characters', async (t) => {
+test("names longer than any account's count as one if the first 300 characters agree", async (t) => {
   const { outcome } = await setUp(t, open, { perAccount: 1 });
   const begin = 'x'.repeat(300);
   await outcome(`${begin}a`, 'x');
@@ -324,7 +324,7 @@ test('names too long for any account are one where they begin with the same 300 
   assert.equal((await outcome(begin.slice(1), 'x')).hashes, 1);
 });
 
-test('after too many wrong passwords an address waits, whoever it says it is, and others do not', async (t) => {
+test('after too many wrong passwords an address has to wait, under any name; other addresses do not', async (t) => {
   const { time, outcome } = await setUp(t, open, { perAddress: 3 });
   for (const name of ['a', 'b', 'c']) assert.deepEqual((await outcome(name, 'x')).said, unauthorized);
   assert.deepEqual(await outcome('alice', password), {
@@ -336,7 +336,7 @@ test('after too many wrong passwords an address waits, whoever it says it is, an
   assert.equal((await outcome('alice', password)).hashes, 1);
 });
 
-test('addresses of one IPv6 network of 64 bits are one', async (t) => {
+test('addresses of one IPv6 /64 count as one', async (t) => {
   const { outcome } = await setUp(t, open, { perAddress: 2 });
   await outcome('a', 'x', '2001:db8:1:2::1');
   await outcome('b', 'x', '2001:db8:1:2::2');
@@ -344,7 +344,7 @@ test('addresses of one IPv6 network of 64 bits are one', async (t) => {
   assert.equal((await outcome('c', 'x', '2001:db8:1:3::1')).hashes, 1);
 });
 
-test('after too many wrong passwords from anywhere an account waits, whether there is one of that name or not', async (t) => {
+test('after too many wrong passwords an account has to wait, even if it does not exist', async (t) => {
   const { outcome } = await setUp(t, open, { perAccount: 2 });
   const limited = { said: ['TOOMANYREQUESTS', 'too many wrong passwords', 30], hashes: 0 };
   for (const name of ['alice', 'nobody', 'acme+nobody']) {
@@ -354,7 +354,7 @@ test('after too many wrong passwords from anywhere an account waits, whether the
   }
 });
 
-test('a right password that is remembered is not refused for the failures of others, nor is a token', async (t) => {
+test('a cached right password and a token are not refused for other failures', async (t) => {
   const { database, id, outcome } = await setUp(t, open, { perAccount: 2, perAddress: 2 });
   await makeToken(database, id);
   assert.equal((await outcome('alice', password)).hashes, 1);
@@ -378,7 +378,7 @@ test('right passwords are not limited', async (t) => {
   }
 });
 
-test('a flood at once is refused after as many hashes as an address may fail', async (t) => {
+test('of a flood only as many logins are hashed as an address may fail', async (t) => {
   const { logIn } = await setUp(t, open, { perAddress: 3, perAccount: 1000 });
   const flood = Array.from({ length: 500 }, (_, i) => logIn(`user${i}`, 'x'));
   const codes = (await Promise.allSettled(flood)).map((result) =>
@@ -389,7 +389,7 @@ test('a flood at once is refused after as many hashes as an address may fail', a
   assert.equal(count('UNAUTHORIZED') + count('TOOMANYREQUESTS') + count('UNAVAILABLE'), 500);
 });
 
-test('an ID token goes to who checks those, with the organisation and nothing hashed', async (t) => {
+test('an ID token is passed on with the organisation, without a hash', async (t) => {
   const asked: string[][] = [];
   const job: Identity = {
     principal: { kind: 'job', trust: 1, subject: 'repo:acme/app', name: 'acme/ci' },
@@ -421,7 +421,7 @@ test('an ID token goes to who checks those, with the organisation and nothing ha
   assert.equal(asked.length, 2);
 });
 
-test('a token in steady use is written once a minute, without waiting for the disk', async (t) => {
+test('a token in steady use is recorded once a minute, without waiting for the disk', async (t) => {
   const database = await open(t);
   const writes: unknown[] = [];
   const watched: Database = {
@@ -448,7 +448,7 @@ test('a token in steady use is written once a minute, without waiting for the di
   assert.deepEqual(writes, [{ durable: false }, { durable: false }]);
 });
 
-test('of uses at the same time the first is noted', async (t) => {
+test('of concurrent uses the first is recorded', async (t) => {
   const { database, id, logins, logIn } = await setUp(t, open);
   await makeToken(database, id);
   await Promise.all([logIn('alice', token, here), logIn('alice', token, '192.0.2.2')]);
@@ -457,7 +457,7 @@ test('of uses at the same time the first is noted', async (t) => {
   assert.equal((await noted.executeTakeFirst())?.from, here);
 });
 
-test('a login succeeds also where nothing can be written', async (t) => {
+test('a login succeeds even if its use cannot be recorded', async (t) => {
   const database = await open(t);
   const refusing: Database = {
     ...database,

@@ -1,4 +1,4 @@
-// Who somebody is, by the user name and the password that they send: an access token, a job's ID token, or a password.
+// Authenticates credentials: a user name with an access token, a job's ID token, or a password.
 import type { Database } from '../../db/database.ts';
 import { findTokenLogin, noteTokenUse, type TokenLogin } from '../../db/logins.ts';
 import { findDearestBcrypt, findUser, replacePasswordHash, type User } from '../../db/users.ts';
@@ -16,9 +16,9 @@ import { HashQueue } from './hash-queue.ts';
 import { bcryptCost, hashPassword, needsRehash, verifyPassword } from './passwords.ts';
 import { Remembered } from './remembered.ts';
 
-/** Jobs elsewhere, whose organisation trusts the issuer of their ID token. */
+/** Authenticates external jobs by ID tokens. */
 export interface IdTokens {
-  /** @throws RegistryError `UNAUTHORIZED`; `UNAVAILABLE` when the issuer's keys cannot be had: the cause says why */
+  /** @throws RegistryError `UNAUTHORIZED`; `UNAVAILABLE` if the issuer's keys cannot be fetched (see the cause) */
   authenticate(organisation: string, idToken: string): Promise<Identity>;
 }
 
@@ -26,21 +26,21 @@ export interface LoginsParts {
   readonly database: Database;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
-  /** Whether passwords are accepted at all. */
+  /** Whether passwords are accepted (`access.passwordLogin`). */
   readonly passwordLogin: boolean;
-  /** How many wrong passwords may come from an address in a minute. */
+  /** Wrong passwords allowed from an address in a minute. */
   readonly perAddress: number;
-  /** How many wrong passwords may be sent for an account in a minute. */
+  /** Wrong passwords allowed for an account in a minute. */
   readonly perAccount: number;
-  /** Absent: no ID token is anybody's password. */
+  /** Absent: ID tokens are not accepted. */
   readonly idTokens?: IdTokens | undefined;
   readonly queue?: HashQueue;
 }
 
-/** Milliseconds between two uses of a token that are noted. */
+/** Milliseconds between two records of a token's use. */
 const noteUsesEvery = 60_000;
 const remembered = { keepFor: 60_000, capacity: 10_000 };
-/** No account has a name as long as this. */
+/** Longer than any account's name. */
 const longestName = 300;
 
 export class Logins {
@@ -51,9 +51,9 @@ export class Logins {
   readonly #queue: HashQueue;
   readonly #byAddress: RateLimit;
   readonly #byAccount: RateLimit;
-  /** Right passwords; by a hash that only this process can make, of the account's hash too, so that a new password ends it. */
+  /** Keyed hashes of right passwords together with the account's password hash, so that a new password ends the entry. */
   readonly #verified: Remembered;
-  /** The same password from the same place is checked once, however many ask at once. */
+  /** Running checks: the same password from the same network is checked once, however many requests send it at once. */
   readonly #checks = new Map<string, Promise<boolean>>();
   readonly #background = new Set<Promise<void>>();
 
@@ -70,10 +70,10 @@ export class Logins {
   }
 
   /**
-   * Who sends these credentials from `address`.
-   *
-   * @throws RegistryError `UNAUTHORIZED` for wrong ones, whatever is wrong; `TOOMANYREQUESTS` with the seconds to wait after too
-   *   many wrong passwords; `UNAVAILABLE` when too many passwords wait to be checked, or an ID token's issuer cannot be asked
+   * Authenticates credentials from `address`.
+   * @throws RegistryError `UNAUTHORIZED` if wrong, the same for every reason; `TOOMANYREQUESTS` with the seconds to wait after
+   * too many wrong passwords; `UNAVAILABLE` when too many passwords wait to be checked, or the keys of an ID token's issuer
+   * cannot be fetched
    */
   async authenticate({ username, password }: Credentials, address: string): Promise<Identity> {
     const kind = secretKind(password);
@@ -82,12 +82,12 @@ export class Logins {
     return this.#byPassword(username, password, address);
   }
 
-  /** Runs work that hashes a password when it is its turn among those that are checked. @throws RegistryError `UNAVAILABLE` */
+  /** Runs work that hashes a password in its turn in the queue. @throws RegistryError `UNAVAILABLE` */
   inTurn<T>(address: string, work: () => Promise<T>): Promise<T> {
     return this.#queue.run(networkOf(address), work);
   }
 
-  /** Resolves when what goes on behind answered logins has ended. */
+  /** Resolves when the background work of answered logins is done. */
   async settled(): Promise<void> {
     while (this.#background.size > 0) await Promise.all(this.#background);
   }
@@ -125,15 +125,15 @@ export class Logins {
     const claimed = found?.disabledAt === null ? found : undefined;
     const user = await this.#check(username, claimed, password, networkOf(address));
     if (user === undefined) throw wrong();
-    if (!this.#passwordLogin) throw wrong('passwords are not accepted here: log in with an access token');
-    if (user.tokenOnly) throw wrong('this user logs in with an access token in place of the password');
+    if (!this.#passwordLogin) throw wrong('passwords are not accepted: log in with an access token');
+    if (user.tokenOnly) throw wrong('this user has to log in with an access token, not with the password');
     return {
       principal: { kind: 'user', id: user.id, name: user.name },
       credential: { kind: 'password', since: user.passwordChangedAt },
     };
   }
 
-  /** The user, if the password is theirs. Without a user, or without a password of theirs, it takes the same way. */
+  /** Gives the user if the password is right. Does the same work for an unknown user or one without a password. */
   async #check(
     username: string,
     user: User | undefined,
@@ -150,7 +150,7 @@ export class Logins {
     if (running === undefined) {
       running = this.#queue
         .run(network, async () => {
-          // Others from there, or for the account, may have failed in the meantime.
+          // Other checks for the network or the account may have failed in the meantime.
           this.#refuseAfterFailures(network, account);
           const dearest = bcryptCost(await findDearestBcrypt(this.#database.read));
           const right = await verifyPassword(password, hash, dearest);
@@ -177,7 +177,10 @@ export class Logins {
       throw new RegistryError('TOOMANYREQUESTS', 'too many wrong passwords', { retryAfter });
   }
 
-  /** A right password gets a hash as they are made today. It stays the same password: nothing granted for it ends. */
+  /**
+   * Replaces the hash of a right password with one of today's kind. The password counts as unchanged: its sessions and tokens
+   * stay.
+   */
   #rehash(id: number, hash: string, password: string, check: Promise<boolean>): void {
     this.#behind(async () => {
       if (!(await check)) return;
@@ -186,7 +189,7 @@ export class Logins {
     });
   }
 
-  /** What a login need not wait for, nor fail with: the next login does it when this one cannot. */
+  /** Runs work that a login neither waits for nor fails with. If it fails, the next login repeats it. */
   #behind(work: () => Promise<void>): void {
     const done = work()
       .catch(() => {})

@@ -6,7 +6,7 @@ import { printArgon2 } from './phc.ts';
 
 const password = 'correct horse battery staple';
 
-test('a password is hashed with argon2id, 19 MiB, two passes and a salt of its own', async () => {
+test('a password is hashed with argon2id, 19 MiB, two passes and a random salt', async () => {
   const [one, other] = await Promise.all([hashPassword(password), hashPassword(password)]);
   assert.match(one, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/);
   assert.notEqual(one, other);
@@ -17,7 +17,7 @@ test('a password is hashed with argon2id, 19 MiB, two passes and a salt of its o
   }
 });
 
-test('a hash that another program made verifies, whatever it spent within reason', async () => {
+test('hashes of other programs verify, at any cost within the limits', async () => {
   // Vectors of the reference implementation (its test.c).
   for (const [hash, text] of [
     ['$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc', 'password'],
@@ -29,7 +29,7 @@ test('a hash that another program made verifies, whatever it spent within reason
   }
 });
 
-test('bcrypt hashes verify in each form that htpasswd and others write, and are to be replaced', async () => {
+test('bcrypt hashes of every variant verify and need a rehash', async () => {
   const made = await bcrypt(password, 4);
   for (const version of ['2a', '2b', '2y']) {
     const hash = made.replace('2b', version);
@@ -40,7 +40,7 @@ test('bcrypt hashes verify in each form that htpasswd and others write, and are 
   }
 });
 
-test('bcrypt never matches a password that it would not read to its end', async () => {
+test('bcrypt never matches a password that it does not read completely', async () => {
   const full = 'x'.repeat(72);
   const hash = await bcrypt(full, 4);
   assert.equal(await verifyPassword(full, hash), true);
@@ -52,7 +52,7 @@ test('bcrypt never matches a password that it would not read to its end', async 
   assert.equal(await verifyPassword('a\0a', repeated), false, 'bcrypt reads a, NUL, a as a repeated');
 });
 
-test('argon2id tells passwords of 72 and of 73 bytes apart', async () => {
+test('argon2id distinguishes passwords of 72 and 73 bytes', async () => {
   const hash = await hashPassword('x'.repeat(72));
   assert.equal(await verifyPassword('x'.repeat(73), hash), false);
   assert.equal(await verifyPassword('x'.repeat(72), hash), true);
@@ -64,7 +64,7 @@ test('bcrypt of every cost from 4 to 15 can be checked', () => {
   assert.deepEqual(checked, [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
 });
 
-test('a hash is to be replaced that is cheaper or dearer than those of today, or shorter', () => {
+test('a hash with another cost or a shorter tag needs a rehash', () => {
   const today = {
     memory: 19_456,
     passes: 2,
@@ -119,14 +119,14 @@ const malformed = [
   '{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=',
 ];
 
-test('what is no hash, or one that would take for ever, matches nothing and throws nothing', async () => {
+test('an invalid or too expensive hash never matches, and does not throw', async () => {
   for (const hash of [undefined, ...malformed]) {
     assert.equal(await verifyPassword(password, hash), false, String(hash));
     if (hash !== undefined) assert.equal(needsRehash(hash), true, hash);
   }
 });
 
-test('it takes the same time whether there is a hash, of either kind, or none', async () => {
+test('a check takes the same time for both kinds of hash and for none', async () => {
   const hashes = {
     argon2: await hashPassword(password),
     bcrypt: await bcrypt(password, 4),
@@ -142,6 +142,6 @@ test('it takes the same time whether there is a hash, of either kind, or none', 
     }
   }
   const medians = [...times.values()].map((all) => all.sort((a, b) => a - b)[7] as number);
-  // A missing one would be a hundred times faster. The bound is for machines on which others work.
+  // Without a hash it would be a hundred times faster. The wide bound allows for other work on the machine.
   assert.ok(Math.max(...medians) < 2 * Math.min(...medians), medians.join(', '));
 });

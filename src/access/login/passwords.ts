@@ -1,12 +1,12 @@
-// Passwords and their hashes. Hashing takes tens of milliseconds of a thread that files are read on too: in a server it goes
-// through the hash queue.
+// Passwords and their hashes. A hash takes tens of milliseconds of a thread that also reads files: a server hashes through the
+// hash queue.
 import { argon2, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import { verify as verifyBcrypt } from '@node-rs/bcrypt';
 import { isSameSecret } from '../secrets.ts';
 import { type Argon2Cost, type Argon2Hash, parseArgon2, printArgon2 } from './phc.ts';
 
-/** What OWASP's password storage cheat sheet asks of argon2id at least. */
+/** The minimum for argon2id in OWASP's password storage cheat sheet. */
 const cost: Argon2Cost = { memory: 19 * 1024, passes: 2, parallelism: 1 };
 const saltLength = 16;
 const tagLength = 32;
@@ -14,8 +14,8 @@ const tagLength = 32;
 const derive = promisify(argon2);
 
 /**
- * The password as it is hashed: keyboards and systems send one text in several forms (RFC 8265, OpaqueString: NFC, and every blank
- * of Unicode is a space).
+ * The form that is hashed, because keyboards and systems send one text in several forms (RFC 8265, OpaqueString: NFC, and all
+ * Unicode spaces become a space).
  */
 export function normalizePassword(password: string): string {
   return password.replaceAll(/\p{Zs}/gu, ' ').normalize('NFC');
@@ -29,11 +29,10 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Whether `hash`, argon2id in PHC form or bcrypt, is that of the password. Each check is the same work, an argon2id hash of today's
- * cost and a bcrypt hash of the dearest cost that any user has, whatever this one is: without a hash, with one that is malformed,
- * or with a cheaper one, it takes as long as with the dearest. Only a password that is not normalized takes twice that.
- *
- * @param dearest the highest cost of the bcrypt hashes that users have; 0 when nobody has one
+ * Checks a password against a hash, argon2id in PHC form or bcrypt. Each check does the same work, an argon2id hash of today's
+ * cost and a bcrypt hash of the highest cost that any user has. So a missing, malformed or cheaper hash takes as long as the most
+ * expensive one. Only a password that is not normalized takes twice that.
+ * @param dearest the highest cost of all users' bcrypt hashes; 0 if there are none
  */
 export async function verifyPassword(
   password: string,
@@ -42,7 +41,7 @@ export async function verifyPassword(
 ): Promise<boolean> {
   const bcrypt = hash !== undefined && isBcrypt(hash) ? hash : undefined;
   const argon2 = hash === undefined ? undefined : parseArgon2(hash);
-  // Imported hashes, and those of before, were made of whatever was sent.
+  // Imported and older hashes were made of the password as it was sent.
   for (const form of new Set([normalizePassword(password), password])) {
     const [byBcrypt, byArgon2] = await Promise.all([
       matchesBcrypt(form, bcrypt, dearest),
@@ -53,7 +52,7 @@ export async function verifyPassword(
   return false;
 }
 
-/** Whether a hash is not what {@link hashPassword} would make today. */
+/** Whether {@link hashPassword} would make another kind of hash today. */
 export function needsRehash(hash: string): boolean {
   const found = parseArgon2(hash);
   return (
@@ -67,23 +66,23 @@ export function needsRehash(hash: string): boolean {
 
 const bcryptForm = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
 const cheapestBcrypt = 4;
-/** Seconds for one check; one step more is twice that. */
+/** Takes seconds to check; each step doubles that. */
 export const costliestBcrypt = 15;
 
-/** Whether this is a bcrypt hash that {@link verifyPassword} takes. */
+/** Whether this is a bcrypt hash that {@link verifyPassword} can check. */
 export function isBcrypt(hash: string): boolean {
   return bcryptCost(bcryptForm.exec(hash)?.[1]) > 0;
 }
 
-/** The cost as a hash writes it, `10`; 0 when a hash of that cost is not checked, or there is none. */
+/** The cost of a bcrypt hash, written as in `10`; 0 if hashes of that cost are not checked, or there is none. */
 export function bcryptCost(text: string | undefined): number {
   const cost = Number(text);
   return cost >= cheapestBcrypt && cost <= costliestBcrypt ? cost : 0;
 }
 
 /**
- * bcrypt reads 72 bytes and no more, and a password that ends in a NUL as its repetition: such passwords match nothing, or others
- * would match with them.
+ * bcrypt reads at most 72 bytes, and cannot tell a password that ends in NUL from its repetition. Such passwords never match, as
+ * others would match with them.
  */
 async function matchesBcrypt(password: string, hash: string | undefined, dearest: number): Promise<boolean> {
   const readable = Buffer.byteLength(password) <= 72 && !password.includes('\0');
@@ -97,7 +96,7 @@ async function matchesBcrypt(password: string, hash: string | undefined, dearest
   return matches;
 }
 
-/** The work of one check. */
+/** Does the work of one check. */
 async function spendBcrypt(cost: number): Promise<void> {
   await verifyBcrypt('', `$2b$${String(cost).padStart(2, '0')}$${'.'.repeat(53)}`);
 }

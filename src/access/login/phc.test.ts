@@ -6,12 +6,12 @@ const salt = Buffer.alloc(16, 0xab);
 const tag = Buffer.alloc(32, 0xcd);
 const base64 = (length: number): string => Buffer.alloc(length, 0xab).toString('base64').replaceAll('=', '');
 
-/** A hash in PHC form, with something else in a place of it. */
+/** A hash in PHC form with one part replaced. */
 function phc({ m = '19456', t = '2', p = '1', salt = base64(16), tag = base64(32) } = {}): string {
   return `$argon2id$v=19$m=${m},t=${t},p=${p}$${salt}$${tag}`;
 }
 
-test('what is printed is read as it was', () => {
+test('a printed hash is parsed back the same', () => {
   const hash = { memory: 19_456, passes: 2, parallelism: 1, salt, tag };
   const text = printArgon2(hash);
   assert.equal(
@@ -28,7 +28,7 @@ for (const [what, place, cost] of [
   ['one pass', { t: '1' }, [19_456, 1, 1]],
   ['16 passes', { t: '16' }, [19_456, 16, 1]],
 ] as const) {
-  test(`a hash of ${what} is one`, () => {
+  test(`accepts a hash with ${what}`, () => {
     const hash = parseArgon2(phc(place));
     assert.deepEqual([hash?.memory, hash?.passes, hash?.parallelism], cost);
   });
@@ -40,7 +40,7 @@ for (const [what, place, lengths] of [
   ['a tag of 16 bytes', { tag: base64(16) }, [16, 16]],
   ['a tag of 64 bytes', { tag: base64(64) }, [16, 64]],
 ] as const) {
-  test(`a hash with ${what} is one`, () => {
+  test(`accepts a hash with ${what}`, () => {
     const hash = parseArgon2(phc(place));
     assert.deepEqual([hash?.salt.length, hash?.tag.length], lengths);
   });
@@ -72,8 +72,8 @@ for (const [what, text] of [
   ['a tag of 65 bytes', phc({ tag: base64(65) })],
   ['padding', phc({ salt: `${base64(16)}==` })],
   ['letters of base64 for URLs', phc({ salt: `${base64(16).slice(0, -1)}-` })],
-  ['bits of a salt that nobody reads', phc({ salt: `${base64(16).slice(0, -1)}x` })],
-  ['bits of a tag that nobody reads', phc({ tag: `${base64(32).slice(0, -1)}x` })],
+  ['unused bits of the salt set', phc({ salt: `${base64(16).slice(0, -1)}x` })],
+  ['unused bits of the tag set', phc({ tag: `${base64(32).slice(0, -1)}x` })],
 ] as const) {
-  test(`${what} is no hash`, () => assert.equal(parseArgon2(text), undefined));
+  test(`rejects a hash with ${what}`, () => assert.equal(parseArgon2(text), undefined));
 }

@@ -12,14 +12,14 @@ export interface Argon2Hash extends Argon2Cost {
   readonly tag: Buffer;
 }
 
-/** Of what is found so, only that which is printed as the text itself is a hash. */
+/** A match is a hash only if printing it gives the same text again. */
 const form =
   /\$argon2id\$v=19\$m=([1-9]\d{0,5}),t=([1-9]\d?),p=([1-9])\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})/;
 
-/** What one check may take: beyond that a hash that somebody put into the database would stop all logins. */
+/** Limits for one check: a more expensive hash in the database would stop all logins. */
 const most = { memory: 256 * 1024, passes: 16 };
 
-/** `undefined` for anything else, and for what is not the only way to write it. */
+/** `undefined` for anything but a hash in its canonical form. */
 export function parseArgon2(text: string): Argon2Hash | undefined {
   const match = form.exec(text);
   if (match === null) return undefined;

@@ -9,7 +9,7 @@ function setUp(capacity: number) {
   return { time, remembered, known };
 }
 
-test('a key is known for its time, and not at its end', () => {
+test('a key is known until its time ends', () => {
   const { time, remembered, known } = setUp(10);
   assert.deepEqual(known('a'), []);
   remembered.add('a');
@@ -19,7 +19,7 @@ test('a key is known for its time, and not at its end', () => {
   assert.deepEqual(known('a'), []);
 });
 
-test('a key that is added again is known from then on', () => {
+test('adding a key again restarts its time', () => {
   const { time, remembered, known } = setUp(10);
   remembered.add('a');
   time.now += 99;
@@ -28,13 +28,13 @@ test('a key that is added again is known from then on', () => {
   assert.deepEqual(known('a'), ['a']);
 });
 
-test('of too many keys the one that was added first is forgotten', () => {
+test('keys beyond the capacity evict the oldest', () => {
   const { remembered, known } = setUp(2);
   for (const key of ['a', 'b', 'a', 'c']) remembered.add(key);
   assert.deepEqual(known('a', 'b', 'c'), ['a', 'c']);
 });
 
-test('a key whose time is over takes no room', () => {
+test('expired keys are removed', () => {
   const { time, remembered, known } = setUp(10);
   remembered.add('a');
   remembered.add('b');

@@ -1,12 +1,12 @@
-/** Keys that are known for a time; the oldest go first. */
+/** A bounded set of keys that expire; the oldest are evicted first. */
 export class Remembered {
-  /** Until when; in the order in which they end. */
+  /** Expiry times, in ascending order. */
   readonly #until = new Map<string, number>();
   readonly #clock: () => number;
   readonly #for: number;
   readonly #capacity: number;
 
-  /** `keepFor` in milliseconds. */
+  /** @param options `keepFor` in milliseconds */
   constructor({ clock, keepFor, capacity }: { clock: () => number; keepFor: number; capacity: number }) {
     this.#clock = clock;
     this.#for = keepFor;

@@ -1,4 +1,4 @@
-// Browsers that are signed on: each holds a secret of its own, of which only the hash is kept.
+// Sessions of browsers. Each browser holds a secret, of which only the hash is stored.
 import { createHash, randomBytes } from 'node:crypto';
 import type { Database } from '../../db/database.ts';
 import type { Db } from '../../db/prepare.ts';
@@ -22,7 +22,7 @@ export interface SessionsParts {
   readonly database: Database;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
-  /** Whether passwords are accepted at all: where they are not, a session that one began has ended. */
+  /** Whether passwords are accepted (`access.passwordLogin`). If not, sessions that a password began are invalid. */
   readonly passwordLogin: boolean;
 }
 
@@ -34,10 +34,9 @@ export class Sessions {
   }
 
   /**
-   * Begins a session of the account's.
-   *
-   * @returns the secret that the browser has to show from now on, and for how many milliseconds at most
-   * @throws Refused when the access token that was shown is revoked by now, or is good for some repositories alone
+   * Begins a session of the account.
+   * @returns the secret for the browser, and its maximum lifetime in milliseconds
+   * @throws Refused if the access token used as proof has been revoked or has scopes
    */
   async begin(account: number, proof: SignInProof): Promise<{ secret: string; lifetime: number }> {
     const { database, clock } = this.#parts;
@@ -47,7 +46,7 @@ export class Sessions {
       const origin = await originOf(db, proof);
       const expiresAt = earlier(now + sessionLifetime, await endOf(db, origin)) as number;
       const user = await findUserById(db, account);
-      // A new password is set at a later time than the one before, even where that is not the clock's.
+      // Not before the password was set: its time may be ahead of the clock, as each new password gets a later time.
       const createdAt = Math.max(now, user?.passwordChangedAt ?? 0);
       await insertSession(db, { ...origin, hash: hashOf(secret), account, createdAt, expiresAt });
       return expiresAt;
@@ -56,9 +55,8 @@ export class Sessions {
   }
 
   /**
-   * The session of whoever shows the secret, while it is in force.
-   *
-   * @param db the transaction whose change only a session in force may make
+   * Finds the valid session of this secret.
+   * @param db the transaction of a change that needs a valid session
    */
   async find(secret: string | undefined, db: Db = this.#parts.database.read): Promise<Session | undefined> {
     if (secret === undefined || !secretForm.test(secret)) return undefined;
@@ -71,14 +69,14 @@ export class Sessions {
     await this.#parts.database.transaction((db) => deleteSession(db, hashOf(secret)));
   }
 
-  /** How many had ended. */
+  /** Gives the number removed. */
   removeExpired(): Promise<number> {
     const { database, clock } = this.#parts;
     return database.transaction((db) => deleteExpiredSessions(db, clock()), { durable: false });
   }
 }
 
-/** What a form of the session's pages has to send: another site can send a form too, but does not know this. */
+/** The token that forms of the session's pages have to send. Other sites can submit forms too, but do not know it. */
 export function formToken(secret: string): string {
   return createHash('sha256').update(`form ${secret}`).digest('base64url');
 }

@@ -7,19 +7,19 @@ import { sharedIssuers, whyTooWide } from './shared-issuers.ts';
 type Token = Claims & { readonly iss: string; readonly sub: string };
 
 interface Platform {
-  /** A job, whichever tenant runs it: all that tenants choose themselves is chosen here, so that one can imitate another. */
+  /** Claims of a tenant's job. Whatever tenants can choose imitates another tenant. */
   readonly jobs: fc.Arbitrary<(tenant: string) => Token>;
   /** Rules that name the tenant. */
   readonly named: (tenant: string) => readonly ClaimRules[];
-  /** Rules that do not, and yet look as if they did; `(issuer)`: at this one. */
+  /** Rules that only seem to name it; `(issuer)`: for this issuer. */
   readonly unnamed: readonly ClaimRules[];
   readonly issuer: (tenant: string) => string;
 }
 
-/** Each begins with another, or ends in it: what a star in the wrong place lets in. */
+/** Each is a prefix or suffix of another, to catch misplaced stars. */
 const tenants = ['acme', 'acme-evil', 'evil-acme', 'acm', 'acme.evil'];
 const tenant = fc.constantFrom(...tenants);
-/** Names of repositories, branches, environments, steps: the tenants' own choice, without the letters that part claims. */
+/** Names that tenants choose (repositories, branches, environments, steps), without the characters that separate claims. */
 const word = fc.constantFrom('app', 'acme', 'production', 'main', 'acme-app', 'repo', 'organization');
 const branch = fc.oneof(
   word,
@@ -33,7 +33,7 @@ const github: Platform = {
   jobs: fc
     .record({
       ...{ app: word, ref: branch, environment: word, actor: word, flow: tenant },
-      // Each repository chooses what its subjects are made of.
+      // Each repository can customize its subjects.
       keys: fc.oneof(
         fc.constantFrom<string[]>(
           ['repo', 'context'],
@@ -58,7 +58,7 @@ const github: Platform = {
         ref: `refs/heads/${ref}`,
         environment,
         actor,
-        // A workflow may be anybody's.
+        // The workflow may belong to another tenant.
         job_workflow_ref: `${flow}/ci/.github/workflows/build.yml@refs/heads/main`,
       };
       const parts: Record<string, string> = { ...claims, repo: claims.repository };
@@ -117,7 +117,7 @@ const gitlab: Platform = {
       namespace_id: idOf(group),
       ref,
       user_login: user,
-      // Where a job of a fork runs, and where its pipeline is written.
+      // Where a job of a fork runs, and where its pipeline is defined.
       job_project_path: `${flow}/app`,
       ci_config_ref_uri: `gitlab.com/${flow}/app//.gitlab-ci.yml@refs/heads/main`,
     })),
@@ -148,7 +148,7 @@ const buildkite: Platform = {
   jobs: fc
     .record({
       ...{ pipeline: word, ref: branch, step: word },
-      // A job may ask for one of its ids as the subject.
+      // A job can choose one of its ids as the subject.
       subject: fc.constantFrom('compound', 'organization_id', 'pipeline_id'),
     })
     .map(({ pipeline, ref, step, subject }) => (organisation: string) => {
@@ -219,7 +219,7 @@ const google: Platform = {
     iss: 'https://accounts.google.com',
     sub: `10${idOf(project)}`,
     azp: `10${idOf(project)}`,
-    // A person's address is whatever they signed up with.
+    // A person's address is the one given at sign-up.
     email: account === 'app' ? `${account}@${project}.iam.gserviceaccount.com` : `${account}@${domain}.com`,
     email_verified: account === 'app',
     hd: `${project}.com`,
@@ -240,7 +240,7 @@ const google: Platform = {
   ],
 };
 
-/** Where the issuer is one tenant's own, any rule will do at it, and none at an issuer that is not. */
+/** A platform with an issuer for each tenant: any rule is accepted there, and none at the shared issuer. */
 function byIssuer(issuer: (tenant: string) => string, shared: string): Platform {
   return {
     issuer,
@@ -267,7 +267,7 @@ const platforms: Readonly<Record<string, Platform>> = {
   Google: google,
 };
 
-test('every issuer of the table has its rules tried', () => {
+test('every issuer of the table is tested', () => {
   assert.deepEqual(Object.keys(platforms).sort(), sharedIssuers.map(({ name }) => name).sort());
 });
 
@@ -276,21 +276,21 @@ function takes(issuer: string, claims: ClaimRules): boolean {
 }
 
 for (const [name, { issuer, jobs, named, unnamed }] of Object.entries(platforms)) {
-  test(`${name}: rules that name the tenant are taken, those that only look so are not, whatever else they say`, () => {
+  test(`${name}: rules that name the tenant are accepted, those that only seem to are not`, () => {
     for (const one of tenants)
       for (const claims of named(one)) assert.ok(takes(issuer(one), claims), JSON.stringify(claims));
     for (const { '(issuer)': at = issuer('acme'), ...claims } of unnamed) {
       const reason = whyTooWide({ issuer: at, claims, ownIssuer: true });
       assert.match(
         reason ?? 'taken',
-        new RegExp(`^anyone on ${name} could get in: `),
+        new RegExp(`^jobs of any tenant of ${name} would be accepted: `),
         JSON.stringify(claims),
       );
     }
   });
 
-  test(`${name}: rules that are taken let in one tenant at most`, () => {
-    // Any claim of a token as a rule, with a star where people put one, or where they should not.
+  test(`${name}: accepted rules match at most one tenant`, () => {
+    // Any claim as a rule, with a star in a sensible place or a wrong one.
     const starred = (value: string) =>
       fc.tuple(fc.nat(value.length), fc.nat(value.length)).map((ends) => {
         const [start, end] = [Math.min(...ends), Math.max(...ends)];
@@ -306,7 +306,7 @@ for (const [name, { issuer, jobs, named, unnamed }] of Object.entries(platforms)
       fc.record({
         at: fc.constant(issuer(one)),
         claims: fc.oneof(ruleOf(job(one)), fc.constantFrom(...named(one))),
-        // Others imitate the job that the rule is about, or do as they like.
+        // Other tenants imitate the job that the rule is for, or choose names freely.
         all: fc.tuple(...tenants.map((other) => fc.oneof(fc.constant(job), jobs).map((job) => job(other)))),
       }),
     );
@@ -389,7 +389,7 @@ const elsewhere: [what: string, issuer: string, claims: ClaimRules, ownIssuer: b
 ];
 
 for (const [what, issuer, claims, ownIssuer, taken] of elsewhere) {
-  test(`${what} (${issuer}) is ${taken ? 'taken' : 'refused'} with ${JSON.stringify(claims)}`, () => {
+  test(`${what} (${issuer}) is ${taken ? 'accepted' : 'refused'} with ${JSON.stringify(claims)}`, () => {
     assert.equal(whyTooWide({ issuer, claims, ownIssuer }) === undefined, taken);
   });
 }

@@ -1,37 +1,40 @@
-// Issuers at which anybody can have jobs, and which rules of a trust keep all tenants but one out. Facts: the platforms' references of
-// their OIDC tokens (docs.github.com "OpenID Connect reference", docs.gitlab.com "ID tokens", buildkite.com "OIDC", developer.hashicorp.com
-// "Workload identity", circleci.com "OpenID Connect tokens", Bitbucket "Integrate Pipelines with resource servers", Azure DevOps
-// "Workload identity federation", Google "OpenID Connect").
+// Issuers that many tenants share, and the rules of a trust that accept the jobs of one tenant only. Sources: the platforms'
+// references of their OIDC tokens (docs.github.com "OpenID Connect reference", docs.gitlab.com "ID tokens", buildkite.com "OIDC",
+// developer.hashicorp.com "Workload identity", circleci.com "OpenID Connect tokens", Bitbucket "Integrate Pipelines with resource
+// servers", Azure DevOps "Workload identity federation", Google "OpenID Connect").
 import type { ClaimRules } from './claim-rules.ts';
 
-/** What of a trust decides whose jobs it lets in. */
+/** The terms of a trust that decide which jobs it accepts. */
 interface Terms {
   readonly issuer: string;
   readonly claims: ClaimRules;
-  /** An administrator has said that nobody else has jobs at this issuer. */
+  /** An administrator has confirmed that no other tenant has jobs at this issuer. */
   readonly ownIssuer: boolean;
 }
 
 interface SharedIssuer {
-  /** Whose tokens they are, for people. */
+  /** The platform's name, for messages. */
   readonly name: string;
   readonly serves: (url: URL) => boolean;
-  /** The path of issuers that sign for one tenant alone, where there are such. */
+  /** Path of issuers that sign for one tenant only, if the platform has them. */
   readonly ownPath?: RegExp;
-  /** Claim → the patterns that the tokens of one tenant match at most: its name stands there to its end, before any `*`. */
+  /** Claim → the patterns that match tokens of one tenant only: the tenant's whole name precedes any `*`. */
   readonly tenant: Readonly<Record<string, RegExp>>;
-  /** What to add. */
+  /** The rule to add. */
   readonly remedy: string;
 }
 
 const exact = /^[^*]+$/;
 const number = /^\d+$/;
 
-/** Known issuers with many tenants. What is not listed here names no tenant: `ref`, `environment`, `job_workflow_ref`, `actor`, … */
+/**
+ * Known issuers with many tenants. Claims not listed do not identify a tenant: `ref`, `environment`, `job_workflow_ref`, `actor`,
+ * …
+ */
 export const sharedIssuers: readonly SharedIssuer[] = [
   {
     name: 'GitHub Actions',
-    // Also an enterprise's own issuer, and GitHub Enterprise Server: there, too, every owner gets tokens.
+    // Includes an enterprise's own issuer and GitHub Enterprise Server: there, too, every owner gets tokens.
     serves: ({ host, pathname }) =>
       host === 'token.actions.githubusercontent.com' || /\/_services\/token\/?$/.test(pathname),
     tenant: {
@@ -41,7 +44,7 @@ export const sharedIssuers: readonly SharedIssuer[] = [
       repository_owner_id: number,
       enterprise: exact,
       enterprise_id: number,
-      // What the subject is made of is up to each repository, so only its first part says whose it is, and only if that part does.
+      // Each repository can customize its subjects, so only the first part can name the owner.
       sub: /^(?:(?:repo|repository):[^*:/]+\/|(?:repository_owner|enterprise):[^*:]+(?::|$)|(?:repository|repository_owner|enterprise)_id:\d+(?::|$))/,
     },
     remedy: '--claim repository=acme/app or --claim repository_owner=acme',
@@ -54,7 +57,7 @@ export const sharedIssuers: readonly SharedIssuer[] = [
       namespace_path: /^[^*/]+(?:\/|$)/,
       project_id: number,
       namespace_id: number,
-      // A project may choose the other parts of its subjects, not the first.
+      // A project can customize its subjects, except for the first part.
       sub: /^project_path:[^*:/]+\//,
     },
     remedy: '--claim project_path=acme/app or --claim namespace_path=acme',
@@ -109,7 +112,7 @@ export const sharedIssuers: readonly SharedIssuer[] = [
     serves: ({ host }) => host === 'accounts.google.com',
     tenant: {
       sub: number,
-      // Nobody but Google hands out these addresses. Any other may be one that its owner never verified.
+      // Only Google assigns these addresses. The owner of another address may never have verified it.
       email: /^[^*@]+@[^*@]+\.gserviceaccount\.com$/,
       hd: exact,
     },
@@ -118,9 +121,9 @@ export const sharedIssuers: readonly SharedIssuer[] = [
 ];
 
 /**
- * Why the rules would let in jobs of anybody, with what to add, for people; `undefined` when they do not. For an issuer with many
- * tenants a rule has to name the tenant. Any other may be such an issuer too, unless it is on a private network, an administrator
- * says that it is theirs, or the rules name one subject to its end.
+ * Explains why the rules would accept jobs of other tenants, and what to add; `undefined` if they do not. At a known shared
+ * issuer, a rule has to name the tenant. Any other issuer may be shared too, unless it is on a private network, an administrator
+ * confirms that it is their own, or the rules require one exact subject.
  */
 export function whyTooWide({ issuer, claims, ownIssuer }: Terms): string | undefined {
   const url = new URL(issuer);
@@ -128,8 +131,8 @@ export function whyTooWide({ issuer, claims, ownIssuer }: Terms): string | undef
   if (shared === undefined) {
     if (ownIssuer || isPrivate(url) || exact.test(claims.sub ?? '*')) return undefined;
     return (
-      `anyone could have jobs at ${issuer}: name one subject to its end (--claim sub=…), ` +
-      'or say that all of its jobs are yours (--i-know-this-issuer-is-mine)'
+      `anyone may be able to run jobs at ${issuer}: require one exact subject (--claim sub=…), ` +
+      'or confirm that all of its jobs are yours (--i-know-this-issuer-is-mine)'
     );
   }
   const { name, ownPath, tenant, remedy } = shared;
@@ -138,15 +141,15 @@ export function whyTooWide({ issuer, claims, ownIssuer }: Terms): string | undef
     ([claim, fixed]) => Object.hasOwn(claims, claim) && fixed.test(`${claims[claim]}`),
   );
   if (named) return undefined;
-  return `anyone on ${name} could get in: ${ownPath ? 'give' : 'add a rule that says whose jobs are meant, such as'} ${remedy}`;
+  return `jobs of any tenant of ${name} would be accepted: ${ownPath ? 'use' : 'add a rule that names your tenant, such as'} ${remedy}`;
 }
 
-/** The same of a trust in the database, where one may be from before such trusts were refused: it lets nobody in. */
+/** The same for a trust in the database. An old one may be too wide, and then accepts no jobs. */
 export function whyRefused(trust: Omit<Terms, 'claims'> & { readonly claims: string }): string | undefined {
   return whyTooWide({ ...trust, claims: JSON.parse(trust.claims) as ClaimRules });
 }
 
-/** Addresses and names that mean nothing outside a network: RFC 1918, 3927, 4193, 6598 and 6761, and those of a cluster. */
+/** Addresses and names that are local to a network (RFC 1918, 3927, 4193, 6598, 6761) or a cluster. */
 function isPrivate({ hostname }: URL): boolean {
   if (hostname.startsWith('[')) return /^\[(?:::1\]$|f[cd]|fe[89ab])/.test(hostname);
   if (/^[\d.]+$/.test(hostname)) return privateAddress.test(hostname);

@@ -35,7 +35,7 @@ async function setUp(t: TestContext, dialect = dialects[0]) {
 }
 
 for (const dialect of dialects) {
-  test(`${dialect.name}: a token says what it was made for`, async (t) => {
+  test(`${dialect.name}: a token has the identity and access that it was issued with`, async (t) => {
     const { tokens, verify } = await setUp(t, dialect);
     const granted = [
       { name: app, actions: ['pull', 'push'] as const, repository: 3 },
@@ -55,7 +55,7 @@ for (const dialect of dialects) {
   });
 }
 
-test('where passwords are accepted no more, neither is a token that was handed out for one', async (t) => {
+test('a token issued for a password is refused once passwords are not accepted', async (t) => {
   const { tokens, keys, clock } = await setUp(t);
   const restarted = new BearerTokens({ keys, clock, ...settings, passwordLogin: false });
   const byToken: Identity = { ...alice, credential: { kind: 'token', id: 1 } };
@@ -84,20 +84,20 @@ const identities: readonly Identity[] = [
 ];
 
 for (const identity of identities) {
-  test(`tokens and refresh tokens of kind ${identity.principal.kind} name whose they are`, async (t) => {
+  test(`tokens and refresh tokens of kind ${identity.principal.kind} name their identity`, async (t) => {
     const { tokens, verify } = await setUp(t);
     assert.deepEqual((await verify((await tokens.issue(identity, [], false)).token)).identity, identity);
     assert.deepEqual(await tokens.verifyRefresh(await tokens.issueRefresh(identity)), identity);
   });
 }
 
-test('what another token server vouched for gets no token here', async (t) => {
+test('an identity of another token server gets no token', async (t) => {
   const { tokens, verify } = await setUp(t);
   const holder: Identity = { principal: { kind: 'holder', name: 'x' }, credential: { kind: 'foreign' } };
   await assert.rejects(verify((await tokens.issue(holder, [], false)).token), refused);
 });
 
-test('a token ends half a minute after its time, in memory or not', async (t) => {
+test('a token ends half a minute after its expiry, cached or not', async (t) => {
   const { tokens, verify, time, clock, keys } = await setUp(t);
   const { token } = await tokens.issue(alice, [], false);
   const other = new BearerTokens({ keys, clock, lifetime: 1, refreshLifetime: 1, passwordLogin: true });
@@ -115,7 +115,7 @@ test('a token ends half a minute after its time, in memory or not', async (t) =>
   await assert.rejects(async () => fresh.verify(token), refused);
 });
 
-test('a refresh token ends when it was made to', async (t) => {
+test('a refresh token expires', async (t) => {
   const { tokens, time } = await setUp(t);
   const [usual, short] = [await tokens.issueRefresh(alice), await tokens.issueRefresh(alice, minute)];
   time.now = now + 2 * minute;
@@ -125,7 +125,7 @@ test('a refresh token ends when it was made to', async (t) => {
   await assert.rejects(tokens.verifyRefresh(usual), refused);
 });
 
-test('one token is not taken for the other', async (t) => {
+test('access tokens and refresh tokens are not accepted as each other', async (t) => {
   const { tokens, verify } = await setUp(t);
   await assert.rejects(verify(await tokens.issueRefresh(alice)), refused);
   await assert.rejects(tokens.verifyRefresh((await tokens.issue(alice, [], false)).token), refused);
@@ -144,7 +144,7 @@ test('a known token is refused once its key has been revoked', async (t) => {
   }
 });
 
-/** Header and claims as Berth itself would write them, to be spoiled. */
+/** Header and claims as Berth writes them, for the forgeries. */
 interface Forged {
   header: Record<string, unknown>;
   claims: Record<string, unknown>;
@@ -190,7 +190,7 @@ function withHeader(header: Record<string, unknown>, key: KeyObject = stranger.p
   return (good) => sign({ ...good.header, ...header }, good.claims, key);
 }
 
-/** Signed well, by the registry's own key, and wrong all the same. */
+/** Signed by the registry's own key, but wrong in another way. */
 function withClaims(claims: Record<string, unknown>): Forgery {
   return (good, keys) => sign(good.header, { ...good.claims, ...claims }, keys.own);
 }
@@ -294,7 +294,7 @@ const forgeries: Record<string, Forgery> = {
   'more than any header holds': withClaims({ padding: 'x'.repeat(16_384) }),
 };
 
-test('a forged token is refused, and no more is said', async (t) => {
+test('a forged token is refused without a detail', async (t) => {
   const { database, keys, tokens, verify } = await setUp(t);
   const own = await ownKeys(database, keys);
   const { token } = await tokens.issue(alice, [{ name: app, actions: ['pull'], repository: 3 }], false);
@@ -313,7 +313,7 @@ test('a forged token is refused, and no more is said', async (t) => {
   }
 });
 
-test('whatever is changed in a token, it is refused or says the same', async (t) => {
+test('any change to a token makes it invalid or leaves its claims the same', async (t) => {
   const { tokens, verify } = await setUp(t);
   const { token } = await tokens.issue(alice, [{ name: app, actions: ['pull'], repository: 3 }], false);
   const expected = await verify(token);
@@ -326,14 +326,14 @@ test('whatever is changed in a token, it is refused or says the same', async (t)
     fc.asyncProperty(change, async ({ at, cut, put }) => {
       const changed = token.slice(0, at) + put + token.slice(at + cut);
       const outcome = await verify(changed).catch((error) => error.code);
-      // The last character of a base64 text has bits that count for nothing.
+      // The last character of a base64 text has unused bits.
       if (outcome !== 'UNAUTHORIZED') assert.deepEqual(outcome, expected);
     }),
     { numRuns: 500 },
   );
 });
 
-test('any text is refused as a token', async (t) => {
+test('arbitrary text is refused as a token', async (t) => {
   const { verify } = await setUp(t);
   const part = fc.oneof(fc.base64String(), fc.string(), fc.json().map(encode));
   const token = fc.oneof(
@@ -343,7 +343,7 @@ test('any text is refused as a token', async (t) => {
   await fc.assert(fc.asyncProperty(token, async (text) => assert.rejects(verify(text), refused)));
 });
 
-test('the log is told what was wrong with a token', async (t) => {
+test('the cause for the log names the problem', async (t) => {
   const { tokens, verify } = await setUp(t);
   const { token } = await tokens.issue(alice, [], false);
   const causeOf = async (text: string) =>
@@ -356,7 +356,7 @@ test('the log is told what was wrong with a token', async (t) => {
   assert.equal(await causeOf(sign({ alg: 'ES256', kid: 'x' }, {}, stranger.privateKey)), undefined);
 });
 
-test('a token may be as long as a header holds, and no longer', async (t) => {
+test('a token may be as long as a header, and no longer', async (t) => {
   const { database, keys, tokens, verify } = await setUp(t);
   const { own } = await ownKeys(database, keys);
   const { token } = await tokens.issue(alice, [], false);
@@ -368,7 +368,7 @@ test('a token may be as long as a header holds, and no longer', async (t) => {
   await assert.rejects(verify(await padded(16_385)), refused);
 });
 
-/** The database, and how often it was read. */
+/** A database that counts reads. */
 function counting(database: Database): { counted: Database; reads: () => number } {
   let count = 0;
   const counted: Database = {
@@ -381,7 +381,7 @@ function counting(database: Database): { counted: Database; reads: () => number 
   return { counted, reads: () => count };
 }
 
-test('what names no key costs no look into the database', async (t) => {
+test('a token without a key id causes no query', async (t) => {
   const { database, clock } = await setUp(t);
   const { counted, reads } = counting(database);
   const keys = new SigningKeys({ database: counted, clock });
@@ -392,7 +392,7 @@ test('what names no key costs no look into the database', async (t) => {
   assert.equal(reads(), 0);
 });
 
-test('a key that nobody has made is looked for once in two seconds', async (t) => {
+test('unknown keys cause one query in two seconds', async (t) => {
   const { database, keys, verify, clock } = await setUp(t);
   await keys.signer();
   const made = await makeSigningKey();

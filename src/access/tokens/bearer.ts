@@ -13,10 +13,10 @@ import {
 } from './token-verifier.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
 
-/** What the registry is called in its challenges: the audience of its tokens. */
+/** The registry's name in challenges: the audience of its tokens. */
 export const service = 'berth';
 
-/** What a token is for; neither passes for the other. */
+/** Types of tokens; one is never accepted as another. */
 const uses = {
   access: { typ: 'at+jwt', audience: service },
   refresh: { typ: 'rt+jwt', audience: `${service}/auth/token` },
@@ -32,11 +32,11 @@ export interface BearerTokensParts {
   readonly lifetime: number;
   /** Milliseconds. */
   readonly refreshLifetime: number;
-  /** Whether a password is a way to log in: where it is none any more, what was handed out for one ends. */
+  /** Whether passwords are accepted. If not, tokens issued for one are invalid. */
   readonly passwordLogin: boolean;
 }
 
-/** The tokens that Berth hands out, signed with its own keys: for requests to the API, and for fetching more of those. */
+/** Issues and verifies Berth's own tokens: access tokens for the API, and refresh tokens to fetch more of them. */
 export class BearerTokens implements TokenVerifier {
   readonly #parts: BearerTokensParts;
   readonly #verified = new VerifiedTokens();
@@ -46,9 +46,8 @@ export class BearerTokens implements TokenVerifier {
   }
 
   /**
-   * A token for the API. `expiresIn` is in seconds, `issuedAt` in milliseconds since 1970.
-   *
-   * @param until when it has to end, in milliseconds since 1970: the credential that it is fetched with does
+   * Issues a token for the API. `expiresIn` is in seconds, `issuedAt` in milliseconds since 1970.
+   * @param until the end of the credential used, in milliseconds since 1970; the token ends no later
    */
   async issue(
     identity: Identity,
@@ -71,7 +70,7 @@ export class BearerTokens implements TokenVerifier {
     return this.#verify(token);
   }
 
-  /** A token that fetches others in the name of `identity`, until the same time at most. */
+  /** Issues a refresh token for `identity`, which ends at `until` at the latest. */
   issueRefresh(identity: Identity, until?: number): Promise<string> {
     const now = this.#parts.clock();
     const lifetime = within(this.#parts.refreshLifetime, now, until);
@@ -79,7 +78,7 @@ export class BearerTokens implements TokenVerifier {
   }
 
   /**
-   * Whose refresh token it is; whether that identity still holds is for the database to say.
+   * Gives the identity of a refresh token; the caller checks in the database whether it is still valid.
    * @throws RegistryError `UNAUTHORIZED`; DatabaseUnavailable
    */
   async verifyRefresh(token: string): Promise<Identity> {
@@ -87,12 +86,12 @@ export class BearerTokens implements TokenVerifier {
     return this.#identityOf(payload);
   }
 
-  /** The claims in a form that nobody else can make, for as many milliseconds; whoever has it can read them. */
+  /** Signs claims for `lifetime` milliseconds. They can be read by anyone, but made only by Berth. */
   seal(claims: JWTPayload, lifetime: number): Promise<string> {
     return this.#sign(claims, uses.sealed, this.#parts.clock(), lifetime);
   }
 
-  /** What was sealed; `undefined` when it was not, or has ended. @throws DatabaseUnavailable */
+  /** The claims of {@link seal}; `undefined` if forged or expired. @throws DatabaseUnavailable */
   async unseal(text: string): Promise<JWTPayload | undefined> {
     try {
       return (await this.#read(text, uses.sealed)).payload;
@@ -132,7 +131,7 @@ export class BearerTokens implements TokenVerifier {
       .sign(key.privateKey);
   }
 
-  /** Which key a token is checked with, and how, the key's id alone decides: whatever else its header says is not looked at. */
+  /** The key's id alone chooses the key and the algorithm; the rest of the header is ignored. */
   async #read(token: string, { typ, audience }: Use): Promise<{ payload: JWTPayload; key: string }> {
     const { keys, clock } = this.#parts;
     const id = keyIdOf(token);
@@ -167,12 +166,12 @@ function keyIdOf(token: string): string | undefined {
     const { kid } = decodeProtectedHeader(token);
     if (typeof kid === 'string') return kid;
   } catch {
-    // It is no token.
+    // Not a token.
   }
   return undefined;
 }
 
-/** @throws RegistryError `UNAUTHORIZED`: why is nobody's business but the log's */
+/** @throws RegistryError `UNAUTHORIZED`: only the log says why */
 function refuse(cause?: unknown): never {
   throw new RegistryError('UNAUTHORIZED', undefined, { cause });
 }

@@ -7,7 +7,7 @@ import { accessClaims, identityClaims, readAccess, readIdentity } from './claims
 
 const app = parseName('acme/app');
 
-/** What a token says, as whoever reads it finds it. */
+/** The claims of a token after encoding and decoding. */
 function written(claims: JWTPayload): JWTPayload {
   return JSON.parse(JSON.stringify(claims));
 }
@@ -23,7 +23,7 @@ const credentials = {
   'id-token': { kind: 'id-token', trust: 2, since: 6, terms: 5 },
 } as const;
 
-test('an identity is written with a subject for others, and read back', () => {
+test('an identity is written with a subject for other readers, and read back', () => {
   const identities: Identity[] = [
     anonymousIdentity,
     { principal: principals.user, credential: credentials.password },
@@ -39,7 +39,7 @@ test('an identity is written with a subject for others, and read back', () => {
   );
 });
 
-test('what is in an identity beside its own is not taken over', () => {
+test('extra fields of an identity are ignored', () => {
   for (const principal of [{ kind: 'anonymous' }, ...Object.values(principals)] as const) {
     const more = { ...principals.job, ...principals.user, ...principal, more: 1 };
     const read = readIdentity({ principal: more, credential: { kind: 'none', id: 1 } });
@@ -91,7 +91,7 @@ for (const [what, credential] of [
   });
 }
 
-test('what was granted is written in the words of Docker, with the ids of what there is', () => {
+test("access is written in Docker's format, with the ids of existing repositories", () => {
   const granted = [
     { name: app, actions: ['pull', 'push'], repository: 3 },
     { name: parseName('acme/new'), actions: ['create'], repository: undefined },
@@ -109,7 +109,7 @@ test('what was granted is written in the words of Docker, with the ids of what t
   });
 });
 
-/** What a token with these entries is good for, as text. */
+/** The access of a token with these entries, as text. */
 function good(access: unknown, ids = true): string[] | undefined {
   const read = readAccess({ access }, { ids });
   if (read === undefined) return undefined;
@@ -137,7 +137,7 @@ for (const [what, access, expected] of [
     [],
   ],
   ['an empty list of actions', [{ ...pull, actions: [] }], ['acme/app:']],
-  ['actions that nobody knows', [{ ...pull, actions: ['pull', 'fly', 'toString'] }], ['acme/app:pull']],
+  ['unknown actions', [{ ...pull, actions: ['pull', 'fly', 'toString'] }], ['acme/app:pull']],
   ['a name that there cannot be', [{ ...pull, name: '../etc' }], []],
   ['a pattern', [{ ...pull, name: 'acme/*' }], []],
   ['a name that is no text', [undefined, 5, ['acme/app']].map((name) => ({ ...pull, name })), []],
@@ -162,7 +162,7 @@ for (const [what, access, expected] of [
   ['a repository of that name', [{ ...catalog, type: 'repository' }], ['catalog:*']],
   ['another type of that name', [{ ...catalog, type: 'artifact' }], []],
 ] as const) {
-  test(`a token is good for what it says: ${what}`, () => assert.deepEqual(good(access), expected));
+  test(`reads access from: ${what}`, () => assert.deepEqual(good(access), expected));
 }
 
 for (const [what, access] of [
@@ -176,10 +176,10 @@ for (const [what, access] of [
   ['actions in an object', [{ ...pull, actions: { 0: 'pull' } }]],
   ['an action that is none', [{ ...pull, actions: ['pull', 5] }]],
 ] as const) {
-  test(`a token that does not say what it is good for: ${what}`, () => assert.equal(good(access), undefined));
+  test(`rejects access from: ${what}`, () => assert.equal(good(access), undefined));
 }
 
-test("a repository's id is believed where it is Berth's own, and one", () => {
+test("a repository's id is read only from Berth's own tokens, and only if valid", () => {
   assert.deepEqual(good([{ ...pull, id: 3 }]), ['acme/app:pull in 3']);
   assert.deepEqual(good([{ ...pull, id: 3 }], false), ['acme/app:pull']);
   for (const id of noIds) assert.deepEqual(good([{ ...pull, id }]), ['acme/app:pull'], String(id));

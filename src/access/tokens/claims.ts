@@ -1,5 +1,5 @@
-// What Berth's own tokens say: Docker's claims, and beside them by whom and by what they were fetched, and for which repositories
-// (by id: a name may come back as another's).
+// The claims of Berth's own tokens: Docker's, and the identity, the credential and the repositories' ids. (A name can later
+// belong to another repository.)
 import type { JWTPayload } from 'jose';
 import { asName } from '../../oci/name.ts';
 import { type Credential, type Identity, type Principal, principalKey } from '../identity.ts';
@@ -19,15 +19,15 @@ export function accessClaims(granted: readonly Granted[], catalog: boolean): JWT
 
 const catalogEntry = { type: 'registry', name: 'catalog', actions: ['*'] };
 
-/** Whose the token is, or `undefined` when it does not say so as this version does. */
+/** The identity in the token, or `undefined` if it does not have this version's form. */
 export function readIdentity({ principal, credential }: JWTPayload): Identity | undefined {
   const [who, by] = [readPrincipal(principal), readCredential(credential)];
   return who && by && { principal: who, credential: by };
 }
 
 /**
- * What the token is good for, or `undefined` when it does not say so as Docker's tokens do. Ids are believed only where they are
- * Berth's own.
+ * The access that the token gives, or `undefined` if it does not have the form of Docker's tokens. Repository ids are valid only
+ * in Berth's own tokens.
  */
 export function readAccess(
   { access }: JWTPayload,

@@ -1,32 +1,33 @@
-// What clients ask the token server for: `repository:acme/app:pull,push`, `registry:catalog:*`, several of them in repeated
-// parameters and parted by spaces (Docker's "Token Scope Documentation").
+// Parses the scopes that clients ask the token server for: `repository:acme/app:pull,push` or `registry:catalog:*`, in repeated
+// parameters and separated by spaces (Docker's "Token Scope Documentation").
 import { asName, type RepositoryName } from '../../oci/name.ts';
 import { type Action, asAction } from '../rights.ts';
 
 export interface Asked {
-  /** In the order they were asked for first. */
+  /** In the order of first mention. */
   readonly repositories: ReadonlyMap<RepositoryName, readonly Action[]>;
-  /** The list of all repositories. */
+  /** The list of all repositories (`registry:catalog:*`). */
   readonly catalog: boolean;
 }
 
 const maxScopes = 100;
 const maxCharacters = 8_192;
 
-/** More is asked for than one token may be good for. The message is for whoever asked. */
+/** The request asks for more than one token may give. The message is shown to the client. */
 export class TooManyScopes extends Error {
   override readonly name = 'TooManyScopes';
 }
 
 /**
- * What is not understood asks for nothing: a client that knows more types of resources gets what there is.
+ * Ignores what it does not understand, so that a client that knows more resource types gets the rest.
  * @throws TooManyScopes
  */
 export function parseAsked(parameters: readonly string[]): Asked {
   const characters = parameters.reduce((sum, { length }) => sum + length, 0);
-  if (characters > maxCharacters) throw new TooManyScopes(`scopes of at most ${maxCharacters} characters`);
+  if (characters > maxCharacters)
+    throw new TooManyScopes(`the scopes have more than ${maxCharacters} characters`);
   const scopes = parameters.flatMap((parameter) => parameter.split(' ')).filter((scope) => scope !== '');
-  if (scopes.length > maxScopes) throw new TooManyScopes(`at most ${maxScopes} scopes in one token`);
+  if (scopes.length > maxScopes) throw new TooManyScopes(`more than ${maxScopes} scopes for one token`);
 
   const repositories = new Map<RepositoryName, readonly Action[]>();
   let catalog = false;
@@ -40,7 +41,7 @@ export function parseAsked(parameters: readonly string[]): Asked {
   return { repositories, catalog };
 }
 
-/** A name may have colons in it (`host:port/name`), types and actions have none. A type may have a class: `repository(plugin)`. */
+/** A name may contain colons (`host:port/name`), types and actions none. A type may have a class: `repository(plugin)`. */
 function split(scope: string): { type: string; name: string; actions: readonly string[] } {
   const [first, last] = [scope.indexOf(':'), scope.lastIndexOf(':')];
   return {

@@ -9,17 +9,17 @@ export interface KeyFiles {
   readonly keys: string | undefined;
 }
 
-/** Whoever wants to know how the files change. */
+/** Observes reloads of the key files. */
 export interface KeysObserver {
   reloaded(keys: number): void;
-  /** The keys that were read last stay. Told once, until the files change again. */
+  /** A reload failed and the last keys stay in use. Called once until the files change again. */
   failed(error: Error): void;
 }
 
-/** Milliseconds for which keys are used as they were read. */
+/** Milliseconds between two looks at the files. */
 const freshFor = 10_000;
 
-/** The keys of another token server, read again when their files have changed. */
+/** The keys of another token server, reloaded when their files change. */
 export class ForeignKeys {
   readonly #files: KeyFiles;
   readonly #clock: () => number;
@@ -39,7 +39,7 @@ export class ForeignKeys {
   }
 
   /**
-   * @param clock milliseconds, which only go forward
+   * @param clock milliseconds, monotonic
    * @throws TokenServerKeysError
    */
   static async open(
@@ -50,7 +50,7 @@ export class ForeignKeys {
     return new ForeignKeys(files, clock, observer, await parse(await readFiles(files)));
   }
 
-  /** Whether {@link all} can be believed without {@link refresh}. */
+  /** Whether {@link all} is up to date without {@link refresh}. */
   get fresh(): boolean {
     return this.#clock() < this.#readAt + freshFor;
   }
@@ -59,7 +59,7 @@ export class ForeignKeys {
     return this.#keys;
   }
 
-  /** Those who ask while the files are read wait for the same answer. */
+  /** Concurrent calls share one look at the files. */
   async refresh(): Promise<void> {
     if (this.fresh) return;
     this.#reading ??= this.#look().finally(() => {
@@ -68,7 +68,7 @@ export class ForeignKeys {
     await this.#reading;
   }
 
-  /** The contents are compared, not the files' times, for Kubernetes swaps a symbolic link above them. */
+  /** Compares contents and not times, because Kubernetes swaps a symbolic link above the files. */
   async #look(): Promise<void> {
     let text: string | undefined;
     try {
@@ -132,7 +132,7 @@ async function parse(contents: readonly Content[]): Promise<Read> {
   return { keys: [...keys.values()], text: textOf(contents) };
 }
 
-/** The same key twice is one key by both names. */
+/** Joins the names of a key that is listed twice. */
 function merge(one: PublicKey | undefined, other: PublicKey): PublicKey {
   if (one === undefined) return other;
   const algorithms = [...new Set([...one.algorithms, ...other.algorithms])];

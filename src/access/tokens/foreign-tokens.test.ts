@@ -30,7 +30,7 @@ const stranger = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const pemOf = (key: KeyObject): string => key.export({ format: 'pem', type: 'spki' }).toString();
 const jwkOf = (key: KeyObject): JWK => key.export({ format: 'jwk' }) as JWK;
 
-/** What a token server that speaks Docker's format says. */
+/** The claims of a token server that uses Docker's format. */
 const usual = {
   iss: 'https://auth.example',
   sub: 'alice',
@@ -87,7 +87,7 @@ async function setUp(t: TestContext, contents: Contents) {
   return { tokens, time, told, files, put, verify: async (token: string) => tokens.verify(token) };
 }
 
-test('a token of the other server is believed in what it says', async (t) => {
+test('a token of the other server gives the access that it states', async (t) => {
   const certificates = pemOf(rsa.publicKey) + pemOf(p256.publicKey);
   const { tokens, verify } = await setUp(t, { certificates });
   const token = await sign(
@@ -134,7 +134,7 @@ for (const [{ publicKey, privateKey }, algorithms] of signatures) {
   });
 }
 
-test('a key goes by its thumbprint, its libtrust fingerprint, the name in the key set, or none', async (t) => {
+test("a token may name its key by thumbprint, libtrust fingerprint or the key set's kid, or not at all", async (t) => {
   const thumbprint = await calculateJwkThumbprint(jwkOf(rsa.publicKey));
   const both = { certificates: pemOf(rsa.publicKey) + pemOf(p256.publicKey) };
   const named = { keys: { keys: [{ ...jwkOf(rsa.publicKey), kid: 'key-1' }] } };
@@ -154,7 +154,7 @@ test('a key goes by its thumbprint, its libtrust fingerprint, the name in the ke
   }
 });
 
-/** For keys that nobody reads again. */
+/** For keys that are not reloaded. */
 const untold: KeysObserver = { reloaded: () => assert.fail(), failed: () => assert.fail() };
 
 type Forgery = () => string | Promise<string>;
@@ -203,13 +203,13 @@ const forgeries: Record<string, Forgery> = {
 };
 
 for (const [what, forge] of Object.entries(forgeries)) {
-  test(`refused, and no more is said: ${what}`, async (t) => {
+  test(`refused without a detail: ${what}`, async (t) => {
     const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
     await assert.rejects(verify(await forge()), refused);
   });
 }
 
-test('the log is told what was wrong with a token', async (t) => {
+test('the cause for the log names the problem', async (t) => {
   const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
   const causeOf = async (text: string) =>
     verify(text).then(
@@ -218,13 +218,13 @@ test('the log is told what was wrong with a token', async (t) => {
     );
   const expired = await sign(p256.privateKey, { alg: 'ES256' }, { exp: seconds - 30 });
   assert.equal((await causeOf(expired))?.code, 'ERR_JWT_EXPIRED');
-  const nobody = await sign(p256.privateKey, { alg: 'ES256' }, { sub: 7 });
-  assert.match((await causeOf(nobody))?.message ?? '', /the claims sub or access/);
+  const malformed = await sign(p256.privateKey, { alg: 'ES256' }, { sub: 7 });
+  assert.match((await causeOf(malformed))?.message ?? '', /claim "sub" or "access"/);
   const long = await sign(p256.privateKey, { alg: 'ES256' }, { x: 'x'.repeat(16_384) });
   for (const text of ['', 'a.b.c', long]) assert.equal(await causeOf(text), undefined, 'no key is tried');
 });
 
-test('a token may be as long as a header holds, and its holder have a name of 255 letters', async (t) => {
+test('a token may be as long as a header, and its subject 255 characters', async (t) => {
   const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
   const padded = (length: number) =>
     tokenOfLength(length, (more, padding) => sign(p256.privateKey, { alg: 'ES256', more }, { padding }));
@@ -233,7 +233,7 @@ test('a token may be as long as a header holds, and its holder have a name of 25
   await verify(await sign(p256.privateKey, { alg: 'ES256' }, { sub: 'a'.repeat(255) }));
 });
 
-test('the audience may be one of several, the holder nobody, and the access none', async (t) => {
+test('accepts several audiences, an empty subject, and no access', async (t) => {
   const { verify } = await setUp(t, { certificates: pemOf(p256.publicKey) });
   await verify(await sign(p256.privateKey, { alg: 'ES256' }, { aud: ['other.example', 'registry.example'] }));
   for (const access of [undefined, null, []]) {
@@ -244,7 +244,7 @@ test('the audience may be one of several, the holder nobody, and the access none
   }
 });
 
-test('a key of a set is used as the set says', async (t) => {
+test("a key's alg and use in the set are respected", async (t) => {
   const { verify } = await setUp(t, {
     keys: {
       keys: [
@@ -266,7 +266,7 @@ test('a key of a set is used as the set says', async (t) => {
   await assert.rejects(verify(mac('secret')), refused);
 });
 
-test('a key that is twice in a set goes by both names, and makes the signatures of both', async (t) => {
+test('a key listed twice has both names and both algorithms', async (t) => {
   const jwk = jwkOf(rsa.publicKey);
   const { verify } = await setUp(t, {
     keys: {
@@ -279,24 +279,24 @@ test('a key that is twice in a set goes by both names, and makes the signatures 
   }
 });
 
-test('a name in a key set that is no text is none', async (t) => {
+test('a kid that is not a string is ignored', async (t) => {
   const { verify } = await setUp(t, { keys: { keys: [{ ...jwkOf(p256.publicKey), kid: 1 }] } });
   await verify(await sign(p256.privateKey, { alg: 'ES256' }));
   await assert.rejects(verify(await sign(p256.privateKey, { alg: 'ES256', kid: 1 as never })), refused);
 });
 
-test('fifty keys are not too many', async (t) => {
+test('fifty keys are accepted', async (t) => {
   const [jwk, pem] = [jwkOf(p256.publicKey), pemOf(p256.publicKey)];
   const { verify } = await setUp(t, { keys: { keys: Array(50).fill(jwk) }, certificates: pem.repeat(50) });
   await verify(await sign(p256.privateKey, { alg: 'ES256' }));
 });
 
-test('keys are used for ten seconds by the clock of the process where no other is given', async (t) => {
+test("keys are cached for ten seconds of the process's clock by default", async (t) => {
   const { files } = await setUp(t, { certificates: pemOf(p256.publicKey) });
   assert.equal((await ForeignKeys.open(files, untold)).fresh, true);
 });
 
-test('keys are read again when their file changes, and tokens of a key that went are refused', async (t) => {
+test('keys are reloaded when their file changes, and tokens of a removed key are refused', async (t) => {
   const { verify, time, told, files, put } = await setUp(t, { certificates: pemOf(p256.publicKey) });
   const [old, young] = [
     await sign(p256.privateKey, { alg: 'ES256' }),
@@ -319,7 +319,7 @@ test('keys are read again when their file changes, and tokens of a key that went
   assert.deepEqual(told, [2]);
 });
 
-test('while the file is broken or gone, the last good keys stay; that is told once', async (t) => {
+test('the last keys stay while the file is broken or missing, which is reported once', async (t) => {
   const { verify, time, told, files, put } = await setUp(t, { certificates: pemOf(p256.publicKey) });
   const token = await sign(p256.privateKey, { alg: 'ES256' });
   const later = async () => {
@@ -338,7 +338,7 @@ test('while the file is broken or gone, the last good keys stay; that is told on
   await put(files.certificates, pemOf(p256.publicKey));
   await later();
   assert.deepEqual(told, [
-    'tokenServer.certificates /keys.pem holds no certificate or public key in PEM',
+    'tokenServer.certificates /keys.pem contains no certificate or public key in PEM',
     'tokenServer.certificates /keys.pem cannot be read: ENOENT',
     'tokenServer.certificates /keys.pem cannot be read: EISDIR',
     1,
@@ -353,22 +353,22 @@ const unusable: [what: string, contents: Contents, message: RegExp][] = [
   [
     'no PEM',
     { certificates: 'x' },
-    /^tokenServer\.certificates .*keys\.pem holds no certificate or public key/,
+    /^tokenServer\.certificates .*keys\.pem contains no certificate or public key/,
   ],
   [
     'a private key',
     { certificates: p256.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString() },
-    /holds a private key: leave that with the token server/,
+    /contains a private key: keep that on the token server/,
   ],
   [
     'an encrypted private key',
     { certificates: '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n' },
-    /holds a private key/,
+    /contains a private key/,
   ],
   [
     'a private key in the form of openssl',
     { certificates: p256.privateKey.export({ format: 'pem', type: 'sec1' }).toString() },
-    /holds a private key/,
+    /contains a private key/,
   ],
   [
     'a broken certificate',
@@ -378,7 +378,7 @@ const unusable: [what: string, contents: Contents, message: RegExp][] = [
   [
     'a short RSA key',
     { certificates: pemOf(small.publicKey) },
-    /an RSA key has to have 2048 bits, and this one has 1024/,
+    /the RSA key has 1024 bits, but 2048 are needed/,
   ],
   [
     'a key of another kind',
@@ -387,10 +387,10 @@ const unusable: [what: string, contents: Contents, message: RegExp][] = [
   ],
   ['another curve', { certificates: pemOf(odd.publicKey) }, /the curve is secp256k1/],
   ['no JSON', { keys: '{' }, /^tokenServer\.keys .*keys\.json is not JSON/],
-  ['no key set', { keys: [] }, /is no JSON Web Key Set/],
-  ['null', { keys: 'null' }, /is no JSON Web Key Set/],
-  ['an empty key set', { keys: { keys: [] } }, /holds no key that verifies/],
-  ['only secrets', { keys: { keys: [{ kty: 'oct', k: 'eA' }] } }, /holds no key that verifies/],
+  ['no key set', { keys: [] }, /is not a JSON Web Key Set/],
+  ['null', { keys: 'null' }, /is not a JSON Web Key Set/],
+  ['an empty key set', { keys: { keys: [] } }, /contains no key that verifies/],
+  ['only secrets', { keys: { keys: [{ kty: 'oct', k: 'eA' }] } }, /contains no key that verifies/],
   ['a broken key', { keys: { keys: [{ kty: 'EC', crv: 'P-256', kid: 'a' }] } }, /cannot be read: key a: /],
   [
     'a broken key with a name that is no text',
@@ -402,7 +402,7 @@ const unusable: [what: string, contents: Contents, message: RegExp][] = [
 ];
 
 for (const [what, contents, message] of unusable) {
-  test(`refused at the start, with the setting and the file: ${what}`, async (t) => {
+  test(`fails to start, naming setting and file: ${what}`, async (t) => {
     await assert.rejects(setUp(t, contents), (error) => {
       assert.ok(error instanceof TokenServerKeysError);
       assert.match(error.message, message);
@@ -414,7 +414,7 @@ for (const [what, contents, message] of unusable) {
   });
 }
 
-test('a file that cannot be read, or whose key cannot, is told with what went wrong below', async (t) => {
+test('an unreadable file or key is reported with its cause', async (t) => {
   const causeOf = (files: KeyFiles) =>
     ForeignKeys.open(files, untold).then(
       () => assert.fail('it was read'),

@@ -11,17 +11,17 @@ export interface ForeignTokensParts {
   readonly keys: ForeignKeys;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
-  /** What the token server calls itself. */
+  /** The token server's `iss`. */
   readonly issuer: string;
-  /** What it calls this registry. */
+  /** This registry's name in the tokens: their `aud`. */
   readonly service: string;
 }
 
 const maxSubject = 255;
 
 /**
- * Tokens of another token server, in Docker's format: it says what their holders may do, and Berth takes its word for it. Which key
- * and which algorithm a token is checked with is for the keys to say; keys and certificates that come in a token are not looked at.
+ * Verifies tokens of another token server, in Docker's format. Berth accepts the rights that they state. The configured keys
+ * alone decide key and algorithm; keys and certificates in a token are ignored.
  */
 export class ForeignTokens implements TokenVerifier {
   readonly #parts: ForeignTokensParts;
@@ -53,7 +53,7 @@ export class ForeignTokens implements TokenVerifier {
     throw new RegistryError('UNAUTHORIZED', undefined, { cause: failure });
   }
 
-  /** The keys that the token may have been signed with. Without a `kid` that is each which can make such a signature. */
+  /** The keys that may have signed the token: the one that `kid` names, or without a `kid` all keys for its algorithm. */
   #candidates(token: string): readonly PublicKey[] {
     if (token.length > maxTokenLength) return [];
     try {
@@ -85,7 +85,7 @@ function bearerOf(payload: JWTPayload): BearerToken {
   const { sub = '', exp } = payload;
   const access = readAccess(payload);
   if (access === undefined || typeof sub !== 'string' || sub.length > maxSubject) {
-    throw new Error('the claims sub or access are not what they should be');
+    throw new Error('claim "sub" or "access" is malformed');
   }
   const identity: Identity = { principal: { kind: 'holder', name: sub }, credential: { kind: 'foreign' } };
   return { identity, ...access, expires: (exp as number) * 1000 };

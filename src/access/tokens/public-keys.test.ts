@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsePemKeys } from './public-keys.ts';
 
-/** Made with openssl; its thumbprint and its fingerprint with another language's libraries. */
+/** Made with openssl; thumbprint and fingerprint computed with libraries of another language. */
 const certificate = `-----BEGIN CERTIFICATE-----
 MIIBgjCCASmgAwIBAgIUfpkcOpLlkGj8sfUJ0OZMkAaakRAwCgYIKoZIzj0EAwIw
 FzEVMBMGA1UEAwwMdG9rZW4gc2VydmVyMB4XDTI2MTEyMTAzNTcyMloXDTM2MTEx
@@ -16,7 +16,7 @@ jghJWDNVrOzX0TRycgQENFiDTw4CIDsenfgypGq+oFBCStzf9xqPLVf8G2LNr0qf
 -----END CERTIFICATE-----
 `;
 
-test('a key in a certificate has the names that token servers give it', async () => {
+test("a certificate's key has the names that token servers use", async () => {
   const [key, ...more] = await parsePemKeys(`token server's\n${certificate}# the end\n`);
   assert.equal(more.length, 0);
   assert.equal(key?.id, 'qVa_-BmTjQHyuJQzbFwUZu6ld0uQKM08kASxI7EmtH8');

@@ -1,4 +1,4 @@
-// The public keys of another token server, as they lie in files: PEM with certificates and keys, or a JSON Web Key Set.
+// Parses the public keys of another token server from files: PEM with certificates and keys, or a JSON Web Key Set.
 import { createHash, createPublicKey, type KeyObject, type webcrypto } from 'node:crypto';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 
@@ -7,13 +7,13 @@ export interface PublicKey {
   /** Its thumbprint (RFC 7638). */
   readonly id: string;
   readonly key: KeyObject;
-  /** What tokens call it: the thumbprint, its fingerprint as Docker's libtrust made them, and its own `kid`. */
+  /** What `kid` may be: the thumbprint, the fingerprint of Docker's libtrust, and the key's own `kid`. */
   readonly names: ReadonlySet<string>;
-  /** The signatures that it can make; never one that a public key could make too. */
+  /** The signature algorithms of the key; never one that works with a public key alone. */
   readonly algorithms: readonly string[];
 }
 
-/** A file does not hold what it should. The message completes a sentence that begins with the file. */
+/** The file contains no usable keys. The message continues a sentence that begins with the file's name. */
 export class UnusableKeys extends Error {
   override readonly name = 'UnusableKeys';
 }
@@ -33,14 +33,14 @@ const pemBlock = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;
 /** @throws UnusableKeys */
 export async function parsePemKeys(text: string): Promise<PublicKey[]> {
   const blocks = [...text.matchAll(pemBlock)];
-  if (blocks.length === 0) throw new UnusableKeys('holds no certificate or public key in PEM');
-  if (blocks.length > maxKeys) throw new UnusableKeys(`holds more than ${maxKeys} keys`);
+  if (blocks.length === 0) throw new UnusableKeys('contains no certificate or public key in PEM');
+  if (blocks.length > maxKeys) throw new UnusableKeys(`contains more than ${maxKeys} keys`);
   return Promise.all(
     blocks.map((match, i) => {
       const label = match[1] as string;
       if (label.endsWith('PRIVATE KEY')) {
         throw new UnusableKeys(
-          'holds a private key: leave that with the token server, and put its certificate here',
+          'contains a private key: keep that on the token server, and put its certificate here',
         );
       }
       return describe(`block ${i + 1}, ${label}`, () => createPublicKey(match[0]));
@@ -48,11 +48,11 @@ export async function parsePemKeys(text: string): Promise<PublicKey[]> {
   );
 }
 
-/** Keys for other uses, of other kinds, and shared secrets are passed over (RFC 7517, 5). @throws UnusableKeys */
+/** Skips shared secrets and keys of other types or uses (RFC 7517, 5). @throws UnusableKeys */
 export async function parseKeySet(text: string): Promise<PublicKey[]> {
   const jwks = jwksOf(text).filter(signs);
-  if (jwks.length === 0) throw new UnusableKeys('holds no key that verifies RS, ES or EdDSA signatures');
-  if (jwks.length > maxKeys) throw new UnusableKeys(`holds more than ${maxKeys} keys`);
+  if (jwks.length === 0) throw new UnusableKeys('contains no key that verifies RS, ES or EdDSA signatures');
+  if (jwks.length > maxKeys) throw new UnusableKeys(`contains more than ${maxKeys} keys`);
   return Promise.all(
     jwks.map(async (jwk, i) => {
       const own = typeof jwk.kid === 'string' ? [jwk.kid] : [];
@@ -81,8 +81,8 @@ function jwksOf(text: string): Jwk[] {
   }
   const keys = document?.keys;
   if (!Array.isArray(keys))
-    throw new UnusableKeys('is no JSON Web Key Set: an object with a list "keys" of keys');
-  // What else is no object has no `kty`.
+    throw new UnusableKeys('is not a JSON Web Key Set: expected an object with a list "keys"');
+  // Other non-objects have no `kty` and are skipped later.
   return keys.filter((key) => key !== null);
 }
 
@@ -104,7 +104,7 @@ async function describe(what: string, make: () => KeyObject): Promise<PublicKey>
   return { id, key, names: new Set([id, libtrustFingerprint(key)]), algorithms };
 }
 
-/** Or why there are none. */
+/** The key's algorithms, or why it has none. */
 function algorithmsOf({
   asymmetricKeyType: type,
   asymmetricKeyDetails: details = {},
@@ -113,12 +113,12 @@ function algorithmsOf({
   if (type === 'ec') return ofCurve[details.namedCurve as string] ?? `the curve is ${details.namedCurve}`;
   if (type !== 'rsa') return `the key is of type ${type}`;
   const bits = details.modulusLength as number;
-  return bits >= minRsaBits ? ofRsa : `an RSA key has to have ${minRsaBits} bits, and this one has ${bits}`;
+  return bits >= minRsaBits ? ofRsa : `the RSA key has ${bits} bits, but ${minRsaBits} are needed`;
 }
 
 const base32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
-/** 240 bits of SHA-256 of the key in DER, in base32, with a colon after every four letters. */
+/** 240 bits of SHA-256 of the key in DER, in base32, with a colon after every four characters. */
 function libtrustFingerprint(key: KeyObject): string {
   const hash = createHash('sha256')
     .update(key.export({ format: 'der', type: 'spki' }))

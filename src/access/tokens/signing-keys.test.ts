@@ -12,7 +12,7 @@ import { SigningKeys } from './signing-keys.ts';
 const hour = 3_600_000;
 const lifetimes = { tokenLifetime: 300_000, refreshLifetime: 24 * hour, revoke: false };
 
-/** A database whose time the test says, and the keys of two processes on it. */
+/** A database with a clock that the test sets, and two processes' keys on it. */
 async function setUp(t: TestContext, dialect: TestDialect) {
   const time = { now: 1_000_000 };
   const clock = (): number => time.now;
@@ -26,7 +26,7 @@ async function idsOf({ read }: ActingDatabase): Promise<string[]> {
 }
 
 for (const dialect of dialects) {
-  test(`${dialect.name}: the first key is made when it is needed, and is the same for all`, async (t) => {
+  test(`${dialect.name}: the first key is created on first use, and is the same for all processes`, async (t) => {
     const { database, here, there } = await setUp(t, dialect);
     assert.deepEqual(await idsOf(database), []);
     const signers = await Promise.all([here.signer(), there.signer(), here.signer(), there.signer()]);
@@ -40,7 +40,7 @@ for (const dialect of dialects) {
     assert.equal(await findProperty(database.read, 'registry'), issuers[0]);
   });
 
-  test(`${dialect.name}: after a rotation the new key signs everywhere in 15 seconds, and the old one verifies`, async (t) => {
+  test(`${dialect.name}: 15 seconds after a rotation every process signs with the new key, and the old one still verifies`, async (t) => {
     const { database, time, here, there } = await setUp(t, dialect);
     const old = (await here.signer()).id;
     await there.refresh();
@@ -68,7 +68,7 @@ for (const dialect of dialects) {
     assert.equal(here.get(old), undefined);
   });
 
-  test(`${dialect.name}: a retired key goes when the last token that it signed has ended`, async (t) => {
+  test(`${dialect.name}: a retired key is removed once the last token it signed has ended`, async (t) => {
     const { database, time, here } = await setUp(t, dialect);
     const old = (await here.signer()).id;
     await rotateSigningKeys(database, lifetimes);
@@ -80,7 +80,7 @@ for (const dialect of dialects) {
     assert.deepEqual(await removeEndedSigningKeys(database, lifetimes), [], 'the one that signs stays');
   });
 
-  test(`${dialect.name}: jobs may have tokens that last longer; their key stays as long`, async (t) => {
+  test(`${dialect.name}: a key is kept as long as the longest tokens of jobs`, async (t) => {
     const { database, time, here } = await setUp(t, dialect);
     const old = (await here.signer()).id;
     await insertRow(database, 'trusts', {
@@ -98,14 +98,14 @@ for (const dialect of dialects) {
     time.now += 48 * hour;
     assert.deepEqual(await removeEndedSigningKeys(database, lifetimes), []);
     time.now += 60_001;
-    // A later rotation tidies up as well.
+    // A later rotation removes it too.
     assert.deepEqual((await rotateSigningKeys(database, lifetimes)).removed, [old]);
   });
 }
 
 const withPostgres = dialects.some(({ name }) => name === 'PostgreSQL');
 
-test('two replicas that need the first key at once come to use one', { skip: !withPostgres }, async (t) => {
+test('two replicas that create the first key at once agree on one', { skip: !withPostgres }, async (t) => {
   const url = await openTestPostgres(t);
   const replicas = await Promise.all([openReplica(t, url), openReplica(t, url), openReplica(t, url)]);
   const all = replicas.map((database) => new SigningKeys({ database, clock: database.clock }));
@@ -114,7 +114,7 @@ test('two replicas that need the first key at once come to use one', { skip: !wi
   assert.equal(new Set(await Promise.all(all.map((keys) => keys.issuer()))).size, 1);
 });
 
-test('a clock that is set back makes no key good for longer', async (t) => {
+test('a clock that is set back does not extend the use of a key', async (t) => {
   const { database, time, here } = await setUp(t, dialects[0] as TestDialect);
   const old = (await here.signer()).id;
   await rotateSigningKeys(database, { ...lifetimes, revoke: true });
@@ -123,7 +123,7 @@ test('a clock that is set back makes no key good for longer', async (t) => {
   assert.equal(await here.find(old), undefined);
 });
 
-/** The database, and how many transactions were begun on it. */
+/** A database that counts transactions. */
 function counting(database: ActingDatabase): { counted: ActingDatabase; begun: () => number } {
   let count = 0;
   const counted: ActingDatabase = {
@@ -136,7 +136,7 @@ function counting(database: ActingDatabase): { counted: ActingDatabase; begun: (
   return { counted, begun: () => count };
 }
 
-test('a key and an id that are there are only read, and the key is parsed once', async (t) => {
+test('an existing key and issuer id are only read, and the key is parsed once', async (t) => {
   const { database, time, here } = await setUp(t, dialects[0] as TestDialect);
   const { id } = await here.signer();
   const issuer = await here.issuer();
@@ -148,7 +148,7 @@ test('a key and an id that are there are only read, and the key is parsed once',
   assert.equal((await there.find(id))?.privateKey, signer.privateKey);
 });
 
-test('where every key is retired, a new one is made', async (t) => {
+test('a new key is created if all are retired', async (t) => {
   const { database, time, here } = await setUp(t, dialects[0] as TestDialect);
   const { id } = await here.signer();
   await retireAll(database);
@@ -158,7 +158,7 @@ test('where every key is retired, a new one is made', async (t) => {
   assert.equal(retired, false);
 });
 
-test('a key that was retired as soon as it was made signs nothing', async (t) => {
+test('a key retired right after its creation does not sign', async (t) => {
   const { database, time } = await setUp(t, dialects[0] as TestDialect);
   let made = 0;
   const racing: ActingDatabase = {

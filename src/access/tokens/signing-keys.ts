@@ -23,23 +23,23 @@ export interface SigningKey {
   readonly id: string;
   readonly privateKey: KeyObject;
   readonly publicKey: KeyObject;
-  /** It signs no more. */
+  /** Verifies existing tokens, but signs no new ones. */
   readonly retired: boolean;
 }
 
-/** A new key pair: its id, and its private key as PKCS #8 in PEM. */
+/** Makes a key pair: its id, and its private key as PKCS #8 in PEM. */
 export async function makeSigningKey(): Promise<{ id: string; privateKey: string }> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const id = await calculateJwkThumbprint(publicKey.export({ format: 'jwk' }) as JWK);
   return { id, privateKey: privateKey.export({ format: 'pem', type: 'pkcs8' }) };
 }
 
-/** Milliseconds for which keys are used as they were read: a rotated or revoked key is so for every process after that. */
+/** Milliseconds that keys are cached: after that every process knows of a rotated or revoked key. */
 const keysFreshFor = 15_000;
-/** Milliseconds between two looks for a key that is not known: anyone can make tokens up. */
+/** Milliseconds between two queries for unknown keys, as anyone can invent key ids. */
 const missesEvery = 2_000;
 
-/** The installation's own keys, in the database and, for a few seconds, in memory. The first one is made when it is needed. */
+/** The installation's own signing keys, from the database with a short cache. The first key is created on first use. */
 export class SigningKeys {
   readonly #database: Database;
   readonly #clock: () => number;
@@ -54,7 +54,7 @@ export class SigningKeys {
     this.#clock = clock;
   }
 
-  /** Whether {@link get} can be believed without {@link refresh}. */
+  /** Whether {@link get} is up to date without {@link refresh}. */
   get fresh(): boolean {
     return isWithin(keysFreshFor, this.#readAt, this.#clock());
   }
@@ -63,12 +63,12 @@ export class SigningKeys {
     if (!this.fresh) await this.#read();
   }
 
-  /** A key that is in memory. */
+  /** Finds a key in memory. */
   get(id: string): SigningKey | undefined {
     return this.#keys.get(id);
   }
 
-  /** A key, whichever process made it. */
+  /** Finds a key, even one that another process has just created. */
   async find(id: string): Promise<SigningKey | undefined> {
     await this.refresh();
     const known = this.#keys.get(id);
@@ -79,7 +79,7 @@ export class SigningKeys {
     return this.#keys.get(id);
   }
 
-  /** The key that new tokens are signed with. */
+  /** The key for new tokens. */
   async signer(): Promise<SigningKey> {
     await this.refresh();
     const known = this.#newest();
@@ -87,15 +87,15 @@ export class SigningKeys {
     const made = await makeSigningKey();
     await this.#database.transaction(async (db) => {
       await lockSigningKeys(db);
-      // Another process may have had the same need.
-      const standing = (await listSigningKeys(db)).some((row) => row.retired_at === null);
-      if (!standing) await insertSigningKey(db, { ...made, now: this.#clock() });
+      // Another process may have created one in the meantime.
+      const exists = (await listSigningKeys(db)).some((row) => row.retired_at === null);
+      if (!exists) await insertSigningKey(db, { ...made, now: this.#clock() });
     });
     await this.#read();
     return this.#newest() ?? this.signer();
   }
 
-  /** What tokens name as their issuer: the registry's own id. */
+  /** The issuer (`iss`) of tokens: the registry's own id. */
   async issuer(): Promise<string> {
     this.#issuer ??=
       (await findProperty(this.#database.read, 'registry')) ??
@@ -107,7 +107,7 @@ export class SigningKeys {
     return [...this.#keys.values()].findLast((key) => !key.retired);
   }
 
-  /** Those who ask while it is read wait for the same answer. */
+  /** Concurrent calls share one read. */
   #read(): Promise<void> {
     this.#reading ??= this.#readNow().finally(() => {
       this.#reading = undefined;
@@ -131,7 +131,7 @@ export class SigningKeys {
   }
 }
 
-/** A clock that was set back makes nothing last longer. */
+/** If the clock was set back, the time counts as over. */
 function isWithin(milliseconds: number, since: number, now: number): boolean {
   return now >= since && now < since + milliseconds;
 }

@@ -1,4 +1,4 @@
-// What the token server makes of it is in auth/token.test.ts.
+// See also auth/token.test.ts, for the token server's use of it.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { insertRow, makeOrganisation, makeUser } from '../../../test/support/access.ts';
@@ -50,19 +50,19 @@ async function setUp(t: TestContext, given: Partial<TokenGrantsParts> = {}) {
 
 const unauthorized = { name: 'RegistryError', code: 'UNAUTHORIZED' };
 
-test('a registry for nobody without a login is there for whoever has one', async (t) => {
+test('the policy none refuses anonymous callers, and not authenticated ones', async (t) => {
   const { alice, granted } = await setUp(t, { policy: 'none' });
   assert.equal((await granted(alice, 'repository:alice/app:pull')).length, 1);
   await assert.rejects(granted(anonymousIdentity), unauthorized);
 });
 
-test('a login that holds no more gets no token', async (t) => {
+test('an invalid login gets no token', async (t) => {
   const { alice, granted } = await setUp(t);
   const changed = { ...alice, credential: { kind: 'password', since: 99 } } as const;
   await assert.rejects(granted(changed), unauthorized);
 });
 
-test('by whatever a push is asked for, a namespace that nobody has can be pushed to', async (t) => {
+test('every action that pushes is granted in a free namespace', async (t) => {
   const { alice, granted } = await setUp(t);
   const name = parseName('new/app');
   for (const [asked, actions] of [
@@ -77,14 +77,14 @@ test('by whatever a push is asked for, a namespace that nobody has can be pushed
   assert.deepEqual(await granted(alice, 'repository:new/app:pull,delete'), []);
 });
 
-test('who may push to a namespace that nobody has does not come to own it', async (t) => {
+test('a token for a free namespace does not create the namespace', async (t) => {
   const { database, alice, id, granted } = await setUp(t);
   await insertRow(database, 'grants', { pattern: '**', account_id: id, role: 'write', created_at: 1 });
   const [one] = await granted(alice, 'repository:new/app:pull,push,delete');
   assert.deepEqual(one?.actions, ['pull', 'push']);
 });
 
-test('a token for many repositories takes no more queries than one for a few', async (t) => {
+test('a token for many repositories needs no more queries than one for a few', async (t) => {
   const { database, grants, alice } = await setUp(t);
   await makeRepository(database, parseName('alice/r1'));
   const { adapter } = database.read.getExecutor();
@@ -107,14 +107,14 @@ test('a token for many repositories takes no more queries than one for a few', a
   assert.equal(await ask(50), few);
 });
 
-test('more tokens can be fetched by who has logged in', async (t) => {
+test('authenticated callers get refresh tokens', async (t) => {
   const { refreshToken, tokens, alice } = await setUp(t);
   const token = await refreshToken(alice);
   assert.deepEqual(await tokens.verifyRefresh(token as string), alice);
   assert.equal(await refreshToken(anonymousIdentity), undefined);
 });
 
-test('a job can fetch more tokens for as long as its trust says, and not once that is gone', async (t) => {
+test("a job can fetch tokens for its trust's lifetime, and not after the trust is deleted", async (t) => {
   const { database, refreshToken } = await setUp(t);
   const trust = await insertRow(database, 'trusts', {
     organisation_id: await makeOrganisation(database, 'acme'),

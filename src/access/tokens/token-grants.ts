@@ -19,13 +19,12 @@ export interface TokenGrantsParts {
   /** Milliseconds since 1970. */
   readonly clock: () => number;
   readonly policy: AnonymousAccess;
-  /** Namespaces that users create by a push. */
   readonly findClaims: FindClaims;
-  /** Whether passwords are accepted at all: where they are not, nothing that one began is. */
+  /** Whether passwords are accepted (`access.passwordLogin`). If not, no login that a password began is accepted. */
   readonly passwordLogin: boolean;
 }
 
-/** A token, and what it came to be good for. */
+/** A token, and what it gives access to. */
 export interface TokenGrant {
   readonly token: string;
   /** Seconds. */
@@ -34,11 +33,11 @@ export interface TokenGrant {
   readonly issuedAt: number;
   readonly granted: readonly Granted[];
   readonly catalog: boolean;
-  /** When the credential ends that it was fetched with, in milliseconds since 1970; `undefined`: not by itself. */
+  /** End of the credential used, in milliseconds since 1970; `undefined`: it has none of its own. */
   readonly until: number | undefined;
 }
 
-/** Decides what the tokens are good for that the token server hands out: what was asked for, as far as there is a right to it now. */
+/** Decides the rights of the token server's tokens: those asked for that the caller has now. */
 export class TokenGrants {
   readonly #parts: TokenGrantsParts;
 
@@ -47,8 +46,8 @@ export class TokenGrants {
   }
 
   /**
-   * A token for the identity. It may be good for nothing: then it says that the login is right.
-   * @throws RegistryError `UNAUTHORIZED` when the identity no longer holds, or the registry is for nobody without a login
+   * Grants a token. It may give no rights; then it only proves that the login is right.
+   * @throws RegistryError `UNAUTHORIZED` if the identity is no longer valid, or is anonymous and the policy is `none`
    */
   async grant(identity: Identity, asked: Asked): Promise<TokenGrant> {
     const { database, tokens, clock, policy, passwordLogin } = this.#parts;
@@ -56,13 +55,13 @@ export class TokenGrants {
     const entitlements = await loadEntitlements(database.read, identity, { now: clock(), passwordLogin });
     if (entitlements === undefined) throw new RegistryError('UNAUTHORIZED');
     const granted = await this.#grantAll(identity, entitlements, asked.repositories);
-    // Whoever lists repositories is shown those that they may pull.
+    // The catalog shows each caller only the repositories that it may pull.
     const { catalog } = asked;
     const { until } = entitlements;
     return { ...(await tokens.issue(identity, granted, catalog, until)), granted, catalog, until };
   }
 
-  /** What fetches more tokens as this one was; `undefined` where there is nobody to fetch them, or no time left to do so. */
+  /** Issues a refresh token for the same identity; `undefined` if anonymous, or if the credential has expired. */
   async refreshToken(
     { principal, credential }: Identity,
     { until }: TokenGrant,
@@ -72,7 +71,7 @@ export class TokenGrants {
     return tokens.issueRefresh({ principal, credential }, until);
   }
 
-  /** However many are asked for, it takes a query for the repositories, and two for namespaces that nobody has yet. */
+  /** Needs one query for the repositories, and two for free namespaces, however many are asked for. */
   async #grantAll(
     { principal }: Identity,
     entitlements: Entitlements,
@@ -84,7 +83,7 @@ export class TokenGrants {
     const rows = new Map(found.map((row) => [row.name, row]));
     const each = await inTurns(rightsOnEach(entitlements, asked, rows, policy));
     const pushed = each.filter(({ rights, actions }) => !rights.has('create') && actions.some(isPush));
-    // The push itself claims the namespace; no token could be had for it otherwise.
+    // The push itself claims the namespace, but needs a token for it first.
     const claimable = await findClaims(
       database.read,
       { principal, entitlements },
@@ -106,7 +105,7 @@ interface AskedRepository {
   readonly rights: Rights;
 }
 
-/** A hundred names by a hundred patterns take a while. */
+/** Yields, as a hundred names by a hundred patterns take a while. */
 function* rightsOnEach(
   entitlements: Entitlements,
   asked: Asked['repositories'],
@@ -129,10 +128,10 @@ function isPush(action: Action): boolean {
   return pushes.has(action);
 }
 
-/** What each action takes at least: who may push new tags only has to be let in, and is told at the tag that stands. */
+/** The right that each action needs. A caller that may only push new tags gets `push`; a PUT that would move a tag is denied. */
 const needs = { pull: 'pull', push: 'create', create: 'create', delete: 'delete' } as const;
 
-/** `*` (2.1: skopeo's delete) is as much of all as there is. */
+/** `*` (2.1: skopeo's delete) gives every action that the rights allow. */
 function actionsWithin(rights: Rights, asked: readonly Action[]): Action[] {
   const wanted = asked.flatMap((action) =>
     action === '*' ? (['pull', 'push', 'delete'] as const) : [action],

@@ -2,20 +2,20 @@ import type { RepositoryName } from '../../oci/name.ts';
 import type { Identity } from '../identity.ts';
 import type { Action } from '../rights.ts';
 
-/** What a token is good for in one repository. */
+/** The actions that a token allows in one repository. */
 export interface Granted {
   readonly name: RepositoryName;
   readonly actions: readonly Action[];
-  /** The repository's id when the token was made; `undefined` when there was none of that name, or the issuer knows no ids. */
+  /** The repository's id when the token was issued; `undefined` if it did not exist, or the issuer knows no ids. */
   readonly repository: number | undefined;
 }
 
-/** A token that was shown and holds. */
+/** A verified token. */
 export interface BearerToken {
   readonly identity: Identity;
   /** By name. */
   readonly granted: ReadonlyMap<string, Granted>;
-  /** Whether it is good for the list of all repositories. */
+  /** Whether it may list all repositories. */
   readonly catalog: boolean;
   /** Milliseconds since 1970. */
   readonly expires: number;
@@ -23,14 +23,14 @@ export interface BearerToken {
 
 export interface TokenVerifier {
   /**
-   * Throws when the token is known already, and rejects else.
-   * @throws RegistryError `UNAUTHORIZED`, for whatever reason; DatabaseUnavailable
+   * Throws for a known token, and rejects for others.
+   * @throws RegistryError `UNAUTHORIZED` for every reason; DatabaseUnavailable
    */
   verify(token: string): BearerToken | Promise<BearerToken>;
 }
 
-/** Seconds by which the clocks of two machines may differ. */
+/** Seconds that the clocks of two machines may differ by. */
 export const clockLeeway = 30;
 
-/** No header that Node accepts holds a longer one. */
+/** Node accepts no longer headers. */
 export const maxTokenLength = 16_384;

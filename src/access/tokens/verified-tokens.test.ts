@@ -9,12 +9,12 @@ const entry: Verified = {
   key: 'a key',
 };
 
-/** As long as makes sixteen of them, with what each costs beside, all that is kept. */
+/** A length with which sixteen tokens, with their overhead, fill the cache. */
 function long(name: number): string {
   return String(name).padEnd((1 << 20) - 1_024, '.');
 }
 
-/** The tokens that are known, of the first so many. */
+/** The cached tokens among the first `count`. */
 function known(tokens: VerifiedTokens, count = 20): number[] {
   return Array.from({ length: count }, (_, name) => name).filter((name) => has(tokens, name));
 }
@@ -29,7 +29,7 @@ function fill(tokens: VerifiedTokens, from: number, to: number): void {
 
 const sixteen = Array.from({ length: 16 }, (_, name) => name);
 
-test('a token is known until half a minute after its end', () => {
+test('a token is cached until half a minute after its end', () => {
   const tokens = new VerifiedTokens();
   tokens.set('a', entry);
   assert.equal(tokens.get('b', 0), undefined);
@@ -39,7 +39,7 @@ test('a token is known until half a minute after its end', () => {
   assert.equal(tokens.get('a', 0), undefined, 'it is forgotten then');
 });
 
-test('as many are known as have room, and the oldest makes place', () => {
+test('tokens beyond the capacity evict the oldest', () => {
   const tokens = new VerifiedTokens();
   fill(tokens, 0, 16);
   assert.deepEqual(known(tokens), sixteen);
@@ -47,7 +47,7 @@ test('as many are known as have room, and the oldest makes place', () => {
   assert.deepEqual(known(tokens), [...sixteen.slice(1), 16]);
 });
 
-test('each token takes a kilobyte beside its text', () => {
+test('each token counts a kilobyte beside its text', () => {
   const tokens = new VerifiedTokens();
   const nth = (name: number) => String(name).padEnd(1_024, '.');
   const room = (16 << 20) / (1_024 + 1_024);
@@ -58,7 +58,7 @@ test('each token takes a kilobyte beside its text', () => {
   );
 });
 
-test('the one that was not used for longest goes first', () => {
+test('the least recently used token is evicted first', () => {
   const tokens = new VerifiedTokens();
   fill(tokens, 0, 16);
   assert.ok(has(tokens, 0));
@@ -66,7 +66,7 @@ test('the one that was not used for longest goes first', () => {
   assert.deepEqual(known(tokens), [0, ...sixteen.slice(2), 16]);
 });
 
-test('while half the room is free, no order is kept', () => {
+test('no order of use is kept while half of the cache is free', () => {
   const tokens = new VerifiedTokens();
   fill(tokens, 0, 8);
   assert.ok(has(tokens, 0));
@@ -74,14 +74,14 @@ test('while half the room is free, no order is kept', () => {
   assert.deepEqual(known(tokens), [...sixteen.slice(1), 16]);
 });
 
-test('a token that is put again takes its room once', () => {
+test('a token added twice counts once', () => {
   const tokens = new VerifiedTokens();
   fill(tokens, 0, 16);
   for (let again = 0; again < 3; again++) fill(tokens, 5, 6);
   assert.deepEqual(known(tokens), sixteen);
 });
 
-test('a token that has ended gives its room back, once', () => {
+test('an ended token frees its size once', () => {
   const tokens = new VerifiedTokens();
   fill(tokens, 0, 16);
   for (let again = 0; again < 3; again++) tokens.get(long(3), expires + 30_000);

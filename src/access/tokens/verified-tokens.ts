@@ -1,25 +1,25 @@
 import { type BearerToken, clockLeeway } from './token-verifier.ts';
 
-/** A token whose signature was checked, and by which key. */
+/** A token with a verified signature, and the key's id. */
 export interface Verified {
   readonly bearer: BearerToken;
   readonly key: string;
 }
 
-/** Characters of all the tokens that are remembered. */
+/** Total characters of the cached tokens. */
 const maxCharacters = 16 << 20;
-/** What an entry costs beyond its token, roughly. */
+/** Approximate size of an entry beside its token. */
 const overhead = 1_024;
 
 /**
- * Tokens whose signatures need no second look: the same one comes with each request of a pull. Those that were not used for
- * longest go first. Whether the key still counts is for the caller to ask.
+ * Caches tokens with a verified signature, because each request of a pull sends the same one. Evicts the least recently used. The
+ * caller checks that the key is still valid.
  */
 export class VerifiedTokens {
   readonly #entries = new Map<string, Verified>();
   #characters = 0;
 
-  /** Nothing when the token has ended by `now`. */
+  /** `undefined` if the token has ended by `now`. */
   get(token: string, now: number): Verified | undefined {
     const entry = this.#entries.get(token);
     if (entry === undefined) return undefined;
@@ -28,7 +28,7 @@ export class VerifiedTokens {
       return undefined;
     }
     if (this.#characters > maxCharacters / 2) {
-      // Only a cache that may have to evict needs the order kept.
+      // Only a cache that may have to evict needs the order of use.
       this.#entries.delete(token);
       this.#entries.set(token, entry);
     }
