@@ -59,52 +59,52 @@ import { auditRequests } from './v2/audit.ts';
 import { limitsOf } from './v2/limits.ts';
 import { redirectsOf } from './v2/redirects.ts';
 
-/** A registry, put together and not yet listening. */
+/** An assembled registry that does not listen yet. */
 export interface App {
   /** Answers `inject()` without a socket. */
   readonly http: FastifyInstance;
   /** Listens on the configured addresses. */
   listen(): Promise<{ url: string; operationsUrl?: string }>;
   /**
-   * Not ready at once; running transfers may end, up to the drain limit; then everything is closed, in order. It happens once,
-   * however often it is asked for.
+   * Reports not ready at once, lets running transfers end up to the drain limit, then closes everything in order. Further calls
+   * wait for the first one.
    */
   close(): Promise<void>;
-  /** Of this process alone. */
+  /** Of this process only. */
   readonly operations: OperationsParts & { readonly metrics: Registry };
 }
 
-/** What the process that runs the app, or a test, puts in the place of the usual parts. */
+/** Replaces parts, for the process that runs the app and for tests. */
 export interface AppParts {
   readonly logger?: Logger;
   readonly worker?: WorkerParts;
   readonly database?: Database;
   readonly store?: BlobStore;
   readonly clock?: Clock;
-  /** Writes to standard error; for what no log may keep. */
+  /** Writes to standard error; for texts that no log may contain. */
   readonly err?: (text: string) => void;
 }
 
-/** For an app that is one of several on this machine (see `workers/`): what another process does for all of them. */
+/** For one of several processes on this machine (see `workers/`): what another process does for all. */
 export interface WorkerParts {
-  /** What health and metrics of all say, or who says it. */
+  /** Health and metrics of all processes, or `elsewhere` if another process serves them. */
   readonly operations: OperationsParts | 'elsewhere';
 }
 
 const unknownBlobs =
-  'found blobs that the database did not know; they are kept for now, and a push of the same digest keeps them for good';
+  'found blobs without a row in the database; they are kept for 30 days, or for good if their digest is pushed';
 
 /**
- * @throws DataDirectoryInUse, ForeignRegistry, StoreMismatch, Refused, TlsError, SchemaMismatch, UnfinishedCopy, UnfitDatabase, StoreUnusable, or
- *   what the system says
+ * @throws DataDirectoryInUse, ForeignRegistry, StoreMismatch, Refused, TlsError, SchemaMismatch, UnfinishedCopy, UnfitDatabase,
+ * StoreUnusable, or a system error
  */
 export async function createApp(config: Config, parts: AppParts = {}): Promise<App> {
-  // What is open is closed in the other order, now when a later part cannot be had, or when the app is closed.
+  // Parts close in reverse order: here if a later part fails to open, otherwise when the app is closed.
   const opened = new AsyncDisposableStack();
   try {
     const store = parts.store ?? (await openStore(config));
     opened.defer(() => store.close());
-    // A data directory with a database in it is one process's; what a server keeps is everybody's.
+    // A data directory with a SQLite database belongs to one process; a database server is shared.
     const exclusive = config.database.url === undefined;
     if (exclusive) {
       const lock = parts.worker ? joinDataDirectory(config.data) : await lockDataDirectory(config.data);
@@ -115,7 +115,7 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
     opened.defer(() => database.close());
     await refuseUnfinishedCopy(database.read);
     const disagreement = await meetStore(refuseWhenReadOnly(database), store, placesOf(config));
-    // Who had claimed an upload before is dead.
+    // Holders of leases from before this start are dead.
     if (exclusive && !parts.worker) await database.transaction((db) => releaseAllClaims(db));
     await ensureAdministrator(config, parts, database);
     return await assemble(config, parts, { store, database, opened, disagreement });
@@ -125,9 +125,9 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
   }
 }
 
-/** Where people log in, there is somebody who can let others in. @throws Refused */
+/** Creates the first administrator if there is none, unless nobody logs in. @throws Refused */
 async function ensureAdministrator(config: Config, parts: AppParts, database: Database): Promise<void> {
-  // Who may do what is everybody's, or another token server's, to say. A copy that is being made has its own already.
+  // Rights are everyone's, or another token server's to decide. A database that is being copied has its own administrators.
   if (config.anonymous === 'push' || config.tokenServer !== undefined) return;
   if ((await readOnlyReason(database.read)) !== undefined) return;
   const made = await makeFirstAdministrator(database, config.admin);
@@ -136,7 +136,7 @@ async function ensureAdministrator(config: Config, parts: AppParts, database: Da
   err(administratorGreeting(config, made));
 }
 
-/** The wiring of the whole house, top to bottom. */
+/** Assembles all parts, top to bottom. */
 async function assemble(
   config: Config,
   parts: AppParts,
@@ -194,9 +194,9 @@ async function assemble(
   const logged = observeRequests({ logger, metrics, log: config.log, shown: shownIdentity });
   const audited = auditRequests({ audit, pulls: config.audit.pulls });
   const limits = limitsOf(config.rateLimits, {
-    // What is counted is no part of the registry, and pulls go on while it is read-only.
+    // Pull counts are written even while the registry is read-only.
     database: raw.database,
-    uncounted: (error) => logger.warn({ err: error }, 'a pull could not be counted, and went through'),
+    uncounted: (error) => logger.warn({ err: error }, 'could not count a pull; the pull was allowed'),
   });
   const { access, tokenServer, sessions, addRoutes, settled } = await assembleAccess(config, {
     database,
@@ -239,13 +239,13 @@ async function assemble(
   addRoutes(http);
   addFrontPage(http, { ...config, clientOf, passwordLogin: config.access.passwordLogin });
 
-  // Both are read, and written to where writes are taken: a file system that went read-only answers reads as ever.
+  // Reads both, and writes where writes are allowed: a file system that has become read-only still answers reads.
   const askBoth = sharedFor(1_000, async () => {
     const readOnly = await readOnlyReason(raw.database.read);
     const write = readOnly === undefined;
     const asked = await Promise.allSettled([database.ping({ write }), store.ping({ write })]);
     for (const { reason } of asked.filter((answer) => answer.status === 'rejected')) {
-      // A full disk refuses pushes and serves pulls.
+      // A full disk refuses pushes but serves pulls.
       if (asRegistryError(reason).code !== 'STORAGE_FULL') throw reason;
     }
     return { readOnly };
@@ -259,7 +259,7 @@ async function assemble(
   };
   const shown = parts.worker?.operations ?? own;
   const operations = shown !== 'elsewhere' && config.operations && createServer(listener());
-  // Where clients come to, the metrics are for those who may see everything anyway.
+  // On the address for clients, metrics are for administrators only.
   const checkReader = metricsReader({ access, audit, clientOf });
   if (shown !== 'elsewhere') {
     addOperations(
@@ -272,7 +272,7 @@ async function assemble(
   const tlsWatch =
     config.tls && tls && watchTls(config.tls, http.server as unknown as TlsServer, logger, { current: tls });
   const jobs = new Jobs({
-    // Whose turn it is may be written at any time.
+    // Leases of jobs are written even while the registry is read-only.
     database: raw.database,
     clock,
     holder,
@@ -331,14 +331,14 @@ async function assemble(
   };
 }
 
-/** Bytes that are left for blobs or the database where they lie in the data directory. */
+/** Free bytes for blobs or the database, if they are in the data directory. */
 async function freeBytesOf({ data, storage, database }: Config): Promise<number | undefined> {
   if (storage.type !== 'filesystem' && database.url !== undefined) return undefined;
   const { bavail, bsize } = await statfs(data);
   return bavail * bsize;
 }
 
-/** The URL as the configuration names the host; what is behind `serverFactory`, such as TLS, Fastify does not know. */
+/** The URL with the host as configured. Fastify does not know what `serverFactory` adds, such as TLS. */
 async function listenOn(
   http: FastifyInstance,
   { host, port }: ListenAddress,

@@ -31,23 +31,23 @@ export interface AccessParts {
   readonly logger: Logger;
   readonly audit: Audit;
   readonly clientOf: ClientOf;
-  /** Absent: nobody is limited. */
+  /** Absent: no limits. */
   readonly limits: Limits | undefined;
 }
 
-/** The part of the house that says who somebody is and what they may do. */
+/** Authentication and authorization. */
 export interface AssembledAccess {
   readonly access: Access;
-  /** Where clients are sent for a token. */
+  /** Tells clients where to get a token. */
   readonly tokenServer: TokenServer;
   readonly sessions: Sessions;
-  /** Adds what people and clients log in at. */
+  /** Adds the pages and endpoints for logins. */
   addRoutes(http: FastifyInstance): void;
-  /** Resolves when what goes on behind answered logins has ended. */
+  /** Resolves when background work of answered logins has ended. */
   settled(): Promise<void>;
 }
 
-/** The wiring of access: with a token server of Berth's own, or with another's tokens. @throws TokenServerKeysError */
+/** Assembles access, with Berth's own token server or another's tokens. @throws TokenServerKeysError */
 export async function assembleAccess(config: Config, parts: AccessParts): Promise<AssembledAccess> {
   const { database, clock, logger, audit, clientOf, limits } = parts;
   const { tokenLifetime: lifetime, refreshLifetime, passwordLogin } = config.access;
@@ -68,7 +68,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     const { organisation, name } = trust;
     logger.warn(
       { organisation, trust: name, reason },
-      'a trust lets nobody in until it is changed (berth trust set)',
+      'trust accepts no jobs until its rules are changed (berth trust set)',
     );
   }
   const sessions = new Sessions({ database, clock, passwordLogin });
@@ -81,9 +81,9 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     const keys = await ForeignKeys.open(
       { certificates, keys: set },
       {
-        reloaded: (keys) => logger.info({ keys }, 'read the keys of the token server again'),
+        reloaded: (keys) => logger.info({ keys }, 'reloaded the keys of the token server'),
         failed: (err) =>
-          logger.error({ err }, 'the keys of the token server cannot be read; the former stay'),
+          logger.error({ err }, 'cannot read the keys of the token server; the previous keys stay in use'),
       },
     );
     return {
@@ -102,7 +102,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     refreshLifetime,
     passwordLogin,
   });
-  // Its library is loaded where somebody has use for it.
+  // Loads the library of single sign-on only if it is configured.
   const provider = config.signOn && new (await import('./auth/provider.ts')).Provider(config.signOn);
   const grants = new TokenGrants({ database, tokens, clock, policy, findClaims, passwordLogin });
   return {

@@ -22,44 +22,44 @@ async function listenError(host: string, port: number): Promise<unknown> {
   return error;
 }
 
-test('an address in use is one line that says what to do', async () => {
+test('an address in use gives one line with the remedy', async () => {
   await using server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   assert.deepEqual(endingOf(await listenError('127.0.0.1', port)), {
     exitCode: 1,
-    text: `berth: cannot listen on 127.0.0.1:${port}: another program listens there; stop it or choose another address with --listen\n`,
+    text: `berth: cannot listen on 127.0.0.1:${port}: another program already listens there; stop it or choose another address with --listen\n`,
   });
 });
 
-test('an address of another machine is one line', async () => {
+test('an address of another machine gives one line', async () => {
   assert.deepEqual(endingOf(await listenError('192.0.2.1', 5000)), {
     exitCode: 1,
     text: 'berth: cannot listen on 192.0.2.1:5000: this machine has no such address\n',
   });
 });
 
-test('a data directory that cannot be made is one line', () => {
+test('a data directory that cannot be created gives one line', () => {
   assert.deepEqual(endingOf(thrownBy(() => mkdirSync('/dev/null/data'))), {
     exitCode: 1,
-    text: 'berth: cannot mkdir /dev/null/data: a file is in the way\n',
+    text: 'berth: cannot mkdir /dev/null/data: part of the path is a file\n',
   });
 });
 
-test('a database that cannot be opened is one line', () => {
+test('a database that cannot be opened gives one line', () => {
   assert.deepEqual(endingOf(thrownBy(() => new DatabaseSync('/nowhere/berth.db'))), {
     exitCode: 1,
-    text: 'berth: the database cannot be used: unable to open database file\n',
+    text: 'berth: cannot use the database: unable to open database file\n',
   });
 });
 
-test('a failure of a command is its message', () => {
+test('a failure of a command prints its message', () => {
   for (const error of [new Failure('3 problems'), new TlsError('3 problems')]) {
     assert.deepEqual(endingOf(error), { exitCode: 1, text: 'berth: 3 problems\n' });
   }
 });
 
-test('a bug keeps its stack', () => {
+test('a bug prints its stack', () => {
   const { exitCode, text } = endingOf(new TypeError('bug'));
   assert.equal(exitCode, 1);
   assert.match(text, /^berth: TypeError: bug\n {4}at .*failure\.test\.ts/);

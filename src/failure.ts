@@ -1,4 +1,4 @@
-// How a command ends that did not do what it was asked.
+// Maps the error that ended a command to its exit code and message.
 import { CommanderError } from 'commander';
 import { Refused } from './access/refused.ts';
 import { TokenServerKeysError } from './access/tokens/token-server-keys-error.ts';
@@ -39,7 +39,7 @@ export class FailedElsewhere extends Error {
   }
 }
 
-/** 2 for what the caller got wrong, 1 for what the machine refused, with a stack only where it is our bug. */
+/** Exit code 2 for mistakes of the caller, 1 for other failures. Only bugs print a stack. */
 export function endingOf(error: unknown): Ending {
   if (error instanceof CommanderError) {
     // Commander has printed its text; help and the version are no failure.
@@ -53,20 +53,20 @@ export function endingOf(error: unknown): Ending {
 }
 
 const REASONS: Record<string, string> = {
-  EADDRINUSE: 'another program listens there; stop it or choose another address with --listen',
+  EADDRINUSE: 'another program already listens there; stop it or choose another address with --listen',
   EADDRNOTAVAIL: 'this machine has no such address',
-  ENOTFOUND: 'the name has no address',
+  ENOTFOUND: 'the host name cannot be resolved',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
-  EEXIST: 'something else is in the way',
-  ENOTDIR: 'a file is in the way',
+  EEXIST: 'it exists already',
+  ENOTDIR: 'part of the path is a file',
   ENOENT: 'there is no such file or directory',
   EMFILE: 'too many open files; raise the limit (ulimit -n)',
 };
 
-/** Errors whose messages are made for whoever typed the command. */
+/** Errors with messages for the user of the command. */
 const spoken = [
   Failure,
   Refused,
@@ -88,10 +88,10 @@ const spoken = [
 function explain(error: unknown): string | undefined {
   if (spoken.some((kind) => error instanceof kind)) return (error as Error).message;
   const { code, syscall, path, address, port, hostname } = error as SystemError;
-  if (code === 'ERR_SQLITE_ERROR') return `the database cannot be used: ${(error as Error).message}`;
+  if (code === 'ERR_SQLITE_ERROR') return `cannot use the database: ${(error as Error).message}`;
   if (!code || !syscall) return undefined;
   const reason = REASONS[code] ?? code;
-  // A worker's listener is bound for it.
+  // The primary binds the listener for a worker.
   if (syscall === 'listen' || syscall === 'bind' || syscall === 'getaddrinfo') {
     const where = hostname ?? (address?.includes(':') ? `[${address}]:${port}` : `${address}:${port}`);
     return `cannot listen on ${where}: ${reason}`;

@@ -1,4 +1,4 @@
-// What whoever starts a registry is told to try first.
+// Messages for the person who starts a registry.
 import { hostname, networkInterfaces } from 'node:os';
 import type { FirstAdministrator } from './administration/first-administrator.ts';
 import { formatAddress, isLoopback } from './config/address.ts';
@@ -8,11 +8,9 @@ import type { Config } from './config/schema.ts';
 type Place = Pick<Config, 'externalUrl' | 'listen' | 'tls'>;
 
 /**
- * What comes before the repository in an image's name: from where the registry can be reached, so `localhost` (to which docker
- * speaks plain HTTP unasked) on a loopback address, and when it listens on all of them, a name of its certificate or an address of
- * this machine.
- *
- * @param url where it listens
+ * The registry's part of an image name, as others can reach it. On a loopback address that is `localhost`, to which docker speaks
+ * plain HTTP by default. If Berth listens on all addresses, it is a name in its certificate or an address of this machine.
+ * @param url the address that it listens on
  */
 export function registryName({ externalUrl, listen, tls }: Place, url: string): string {
   if (externalUrl !== undefined) return new URL(externalUrl).host;
@@ -25,13 +23,13 @@ export function registryName({ externalUrl, listen, tls }: Place, url: string): 
   return withPort(outsideAddress() ?? 'localhost');
 }
 
-/** An IPv4 address by which other machines may reach this one, if it has one. */
+/** An IPv4 address at which other machines may reach this one, if there is one. */
 function outsideAddress(): string | undefined {
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
 }
 
-/** What a start should warn of: what strangers can read or do, and the remedy. */
+/** Warnings about what strangers can read or do, with the remedy. */
 export function startWarnings(
   config: Place & Pick<Config, 'anonymous' | 'trustedProxies'>,
   url: string,
@@ -50,13 +48,13 @@ export function startWarnings(
   if (anonymous === 'push') {
     warnings.push(
       `everyone who reaches ${url} may push and delete images without logging in: set anonymous to public, pull or none if ` +
-        'that is not meant',
+        'that is not intended',
     );
   }
   return warnings;
 }
 
-/** The administrator whose password was made up; this is the only time that anybody sees it. */
+/** Shows the generated password of the first administrator. It is shown only this once. */
 export function administratorGreeting(
   config: Place & Pick<Config, 'access'>,
   { name, password }: FirstAdministrator,
@@ -66,14 +64,14 @@ export function administratorGreeting(
   const next = access.passwordLogin
     ? ['log in with it:', `  docker login --username ${name} ${registry}`]
     : [
-        'access.passwordLogin is false: log in with a token in its place:',
+        'access.passwordLogin is false; log in with a token instead:',
         `  berth token create --user ${name} | docker login --username ${name} --password-stdin ${registry}`,
       ];
   return [
-    'the first administrator has been made; the password is shown this once:',
+    'created the first administrator; the password is shown only once:',
     `  user name: ${name}`,
     `  password:  ${password}`,
-    'should it be lost, this reads another one from standard input:',
+    'if you lose it, set another one from standard input:',
     `  berth user set ${name} --password-stdin`,
     ...next,
     '',

@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'berth-main-'));
 after(() => rmSync(folder, { recursive: true }));
 
-/** Runs Node without any setting of Berth's that this process may have. */
+/** Runs Node without Berth's settings of this process. */
 async function node(argv: string[], { binary = process.execPath, cwd = folder, env = {} } = {}) {
   const child = spawn(binary, argv, { cwd, env: { PATH: process.env.PATH, ...env } });
   const [out, err, [exitCode, signal]] = await Promise.all([
@@ -24,7 +24,7 @@ async function node(argv: string[], { binary = process.execPath, cwd = folder, e
   return { out, err, exitCode, signal };
 }
 
-/** Puts parts of this package, and all that it depends on, where npm would. */
+/** Copies parts of this package and its dependencies to where npm would install them. */
 function install(to: string, parts: string[]) {
   mkdirSync(join(to, 'src'), { recursive: true });
   for (const part of [...parts, 'package.json']) {
@@ -47,7 +47,7 @@ describe('main.ts', () => {
     assert.deepEqual(await node([main, 'config', 'check']), RIGHT);
   });
 
-  test('ends quietly when nobody reads its output any more, as other programs do', async () => {
+  test('ends quietly when the reader closes the pipe', async () => {
     const child = spawn(process.execPath, [main, 'reference'], { stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.destroy();
     const [err, [exitCode]] = await Promise.all([text(child.stderr), once(child, 'close')]);
@@ -69,18 +69,18 @@ describe('the launcher', () => {
     assert.deepEqual(await node([join(root, 'bin/berth.js'), 'config', 'check']), RIGHT);
   });
 
-  test('runs below node_modules, where Node itself strips no types, and warns of nothing', async () => {
+  test('runs in node_modules, where Node does not strip types, without a warning', async () => {
     const installed = join(folder, 'node_modules/berth');
     install(installed, ['bin', 'src']);
     assert.deepEqual(await node([join(installed, 'bin/berth.js'), 'config', 'check']), RIGHT);
 
-    // npm puts a link into .bin, and so the launcher is started under another name.
+    // npm links the launcher into .bin under another name.
     mkdirSync(join(folder, 'node_modules/.bin'));
     symlinkSync('../berth/bin/berth.js', join(folder, 'node_modules/.bin/berth'));
     assert.deepEqual(await node([join(folder, 'node_modules/.bin/berth'), 'config', 'check']), RIGHT);
   });
 
-  test('is on the path after `npm install --global .`, from wherever it is called', async () => {
+  test('is on the path after `npm install --global .`, in every working directory', async () => {
     const checkout = join(folder, 'checkout');
     install(checkout, ['bin', 'src']);
     const prefix = join(folder, 'global');
@@ -91,7 +91,7 @@ describe('the launcher', () => {
     assert.deepEqual(await node([join(prefix, 'bin/berth'), 'config', 'check']), RIGHT);
   });
 
-  test('says what to do before anything is installed', async () => {
+  test('names the remedy if nothing is installed', async () => {
     const bare = join(folder, 'fresh clone');
     for (const part of ['bin', 'src', 'package.json']) {
       cpSync(join(root, part), join(bare, part), { recursive: true });
@@ -104,7 +104,7 @@ describe('the launcher', () => {
     });
   });
 
-  test('runs threads below node_modules too', async () => {
+  test('runs threads in node_modules too', async () => {
     const installed = join(mkdtempSync(join(folder, 'threads-')), 'node_modules/berth');
     install(installed, ['bin']);
     const thread =
@@ -122,7 +122,7 @@ describe('the launcher', () => {
 });
 
 describe('an older Node', () => {
-  test('is told what is needed', () => {
+  test('prints the version that is needed', () => {
     assert.equal(nodeProblem('26.0.0'), undefined);
     assert.equal(nodeProblem('100.1.2'), undefined);
     for (const version of ['8.17.0', '20.20.2', '25.9.0']) {
@@ -137,7 +137,7 @@ describe('an older Node', () => {
   const version = old && execFileSync(old, ['--version'], { encoding: 'utf8' }).slice(1);
   const skip = !version || nodeProblem(version) === undefined ? 'this machine has no older Node' : false;
 
-  test('hands over to the one that npm has installed', { skip }, async () => {
+  test('starts the Node that npm has installed', { skip }, async () => {
     assert.deepEqual(await node([join(root, 'bin/berth.js'), 'config', 'check'], { binary: old! }), RIGHT);
     const { exitCode, err } = await node([join(root, 'bin/berth.js'), 'config', 'check', '--listen', 'x'], {
       binary: old!,
@@ -146,7 +146,7 @@ describe('an older Node', () => {
     assert.match(err, /^ {2}--listen: listen is "x"/m);
   });
 
-  test('installs without a word about it, and with one about what fails', { skip }, async () => {
+  test('installs silently, and prints what fails', { skip }, async () => {
     const fresh = join(folder, 'fresh');
     mkdirSync(fresh);
     for (const file of ['package.json', 'package-lock.json', '.npmrc'])
@@ -163,7 +163,7 @@ describe('an older Node', () => {
     assert.match((await npm('no-such-package-of-berth')).err, /^npm error code ENOTCACHED/);
   });
 
-  test('passes signals on, and ends with the exit code of the newer one', { skip }, async () => {
+  test('forwards signals, and ends with the exit code of the newer Node', { skip }, async () => {
     const copy = join(folder, 'copy');
     install(copy, ['bin']);
     for (const [signal, answer] of [
@@ -180,7 +180,7 @@ describe('an older Node', () => {
     }
   });
 
-  test('says what is needed when npm has installed none', { skip }, async () => {
+  test('prints the version that is needed if npm has installed no Node', { skip }, async () => {
     const bare = join(folder, 'bare');
     cpSync(join(root, 'bin'), join(bare, 'bin'), { recursive: true });
     cpSync(join(root, 'package.json'), join(bare, 'package.json'));

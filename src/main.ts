@@ -1,4 +1,4 @@
-// argv → a command of cli/.
+// Runs the command that the arguments name.
 import { constants } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import '../bin/quick-start.js';
@@ -10,7 +10,7 @@ if (problem) {
   process.exit(1);
 }
 
-// Whoever reads may have enough (`| head`): that ends a program quietly, with 128 and the number of SIGPIPE, which Node ignores.
+// If the reader has closed the pipe (`| head`), end quietly with 128 plus the number of SIGPIPE, which Node ignores.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
@@ -18,7 +18,7 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-// Loaded only now, when the cache is there; and an older Node would stop at the first thing it lacks, with a riddle for a message.
+// Imported late, to use the compile cache, and because an older Node fails at unknown syntax with an unclear message.
 const { run } = await import('./cli/program.ts');
 const exitCode = await run(process.argv.slice(2), {
   env: process.env,
@@ -27,6 +27,6 @@ const exitCode = await run(process.argv.slice(2), {
   input: process.stdin,
   terminal: process.stderr.isTTY === true,
 });
-// What became of the last write is told a moment after it.
+// An error of the last write is reported a moment after it.
 await setImmediate();
 process.exit(exitCode);

@@ -6,9 +6,9 @@ import type { Database } from './db/database.ts';
 import type { Inspection } from './db/inspection.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 
-// Each import waits until its service is wanted: a registry on files and SQLite starts in half the time without the others.
+// Imports only what the configuration needs: with files and SQLite, that halves the time to start.
 
-/** The database that a configuration names, migrated. @throws SchemaMismatch | UnfitDatabase, or what the system says */
+/** Opens and migrates the configured database. @throws SchemaMismatch | UnfitDatabase, or a system error */
 export async function openDatabase(
   { database: { url, poolSize }, data }: Pick<Config, 'database' | 'data'>,
   options?: { checkpoints?: boolean },
@@ -21,19 +21,19 @@ export async function openDatabase(
   return openPostgres({ url, poolSize });
 }
 
-/** Whether there is a database already; of a server it is the server that says so. */
+/** Whether the database exists. A database server is assumed to have it. */
 export function databaseExists({ database: { url }, data }: Pick<Config, 'database' | 'data'>): boolean {
   return url !== undefined || existsSync(join(data, 'berth.db'));
 }
 
-/** A start makes the database where there is none, but not beside blobs: it would be the one that lost them. @throws StoreMismatch */
+/** Refuses to create a database beside existing blobs: the database that knows them is missing. @throws StoreMismatch */
 export async function refuseLostDatabase(config: Config, store: BlobStore): Promise<void> {
   if (databaseExists(config)) return;
   const { refuseFilledStore } = await import('./core/store-identity.ts');
   await refuseFilledStore(store, placesOf(config));
 }
 
-/** The same, to look at it and change nothing: not even its schema. @throws SchemaMismatch | UnfitDatabase */
+/** Opens the database without changing anything, not even its schema. @throws SchemaMismatch | UnfitDatabase */
 export async function inspectDatabase({
   database: { url },
   data,
@@ -46,7 +46,7 @@ export async function inspectDatabase({
   return inspectPostgres(url);
 }
 
-/** The store that a configuration names. @throws ForeignRegistry | StoreUnusable, or what the system says */
+/** Opens the configured store. @throws ForeignRegistry | StoreUnusable, or a system error */
 export async function openStore(
   { storage, data }: Pick<Config, 'storage' | 'data'>,
   { inspectOnly = false } = {},

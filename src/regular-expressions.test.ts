@@ -1,5 +1,5 @@
-// No text that somebody sends costs a regular expression more than it should. The expressions are found in the sources, so that a
-// new one cannot be missed, and each is timed with inputs that are made for it, as long as what it reads may be.
+// No input makes a regular expression slow. The expressions are found in the sources, so that none is missed, and each is timed
+// with inputs made for it, as long as its real input can be.
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -20,11 +20,13 @@ interface Budget {
   readonly limit: number;
 }
 
-/** A URL and all headers of a request are at most this long together; nothing else that is matched against comes longer. */
+/** The URL and all headers of a request together are not longer; no other input is. */
 const usual: Budget = { length: 16 << 10, limit: 5 };
-/** What reads a manifest's strings (`oci/`) may get one as long as a manifest, and may hold the event loop as long as any request. */
+/**
+ * Strings in a manifest (`oci/`) can be as long as the manifest, and parsing may hold the event loop as long as a request may.
+ */
 const manifest: Budget = { length: 4 << 20, limit: 50 };
-/** First short ones: what takes exponential time would not come back from longer ones. */
+/** Short ones first: an expression with exponential time would never finish the longer ones. */
 const lengths = [16, 20, 24, 28, 32, 128, 1024, usual.length];
 
 const root = new URL('.', import.meta.url);
@@ -32,10 +34,10 @@ const sources = globSync('**/*.ts', { cwd: root, exclude: (path) => path.endsWit
   (path) => ({ path, text: readFileSync(new URL(path, root), 'utf8') }),
 );
 
-/** What is wrong with an expression; `undefined` when it takes no time for any input. */
+/** Why an expression is slow; `undefined` if it is fast for every input. */
 function slownessOf(expression: RegExp, path = ''): string | undefined {
   const run = (text: string) => () => {
-    // `replaceAll` and `matchAll` go on behind each match.
+    // `replaceAll` and `matchAll` continue after each match.
     if (expression.global) text.replaceAll(expression, '');
     else expression.test(text);
   };
@@ -56,7 +58,7 @@ function slownessOf(expression: RegExp, path = ''): string | undefined {
   return time(worstInputs(expression, true), manifest.length, manifest.limit);
 }
 
-test('the scan finds an expression wherever one may stand, and takes nothing else for one', () => {
+test('the scan finds expressions in every position, and nothing else', () => {
   const source = [
     "const a = /a/g.test('/not/'), b = [/b[/]/, 1 / 2 / 3];",
     'if (c) return /c\\//u; // not /this/',
@@ -71,7 +73,7 @@ test('the scan finds an expression wherever one may stand, and takes nothing els
 });
 
 for (const slow of [
-  // That of the access log, until a stranger could stop the registry with it.
+  // Of the access log, where it let anyone stop the registry.
   /([?&;])([^=&;]*)=([^&;]*)/g,
   /^(a+)+$/,
   /^(?:[a-z]+\.?)*@/,
@@ -81,14 +83,14 @@ for (const slow of [
   /\/\*.*\*\//,
   /^x(?:a|aa)*$/,
 ]) {
-  test(`the inputs that are made for ${slow} show that it is slow`, () => {
+  test(`the inputs made for ${slow} show that it is slow`, () => {
     assert.ok(slownessOf(slow) !== undefined);
   });
 }
 
 for (const { path, text } of sources) {
   for (const { expression, line } of findExpressions(text)) {
-    test(`${path}:${line}: ${expression} takes no time for any input`, () => {
+    test(`${path}:${line}: ${expression} is fast for every input`, () => {
       assert.equal(slownessOf(expression, path), undefined);
     });
   }
@@ -96,7 +98,7 @@ for (const { path, text } of sources) {
 
 test('expressions are literals, which the scan can read', () => {
   for (const { path, text } of sources) {
-    // The grammars of names are put together from a component; their parsers are measured below.
+    // The grammars of names are composed of parts; their parsers are measured below.
     assert.equal(
       text.split(/\bRegExp\(/).length - 1,
       path === 'oci/name.ts' ? 2 : 0,
@@ -105,7 +107,7 @@ test('expressions are literals, which the scan can read', () => {
   }
 });
 
-/** Long runs that nearly match, of what Berth's grammars are made of. */
+/** Long strings that nearly match Berth's grammars. */
 const runs = [
   ...[
     'a',
@@ -145,7 +147,7 @@ for (const [name, parse, { length, limit }] of [
   ['parseRange', (text: string) => parseRange(text, 1000), usual],
   ['withoutSecrets', withoutSecrets, usual],
 ] as const) {
-  test(`${name} takes no time for any input`, () => {
+  test(`${name} is fast for every input`, () => {
     for (const run of runs) {
       for (const head of heads) {
         const text = head + run.repeat(length / run.length);

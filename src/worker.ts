@@ -1,6 +1,6 @@
-// One of several processes that serve: what `workers/pool.ts` starts.
+// One of several server processes, which `workers/pool.ts` starts.
 import '../bin/quick-start.js';
 
-// Only now, when the cache is there.
+// Imported late, to use the compile cache.
 const { work } = await import('./workers/work.ts');
 await work(process);

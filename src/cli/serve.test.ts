@@ -203,7 +203,7 @@ test('prints the password of the first administrator and the remedy for a lost o
   const text = administratorGreeting(config, { name: 'admin', password: 'made up' });
   assert.match(
     text,
-    /^ {2}password: {2}made up\nshould it be lost, .*:\n {2}berth user set admin --password-stdin\n/m,
+    /^ {2}password: {2}made up\nif you lose it, .*:\n {2}berth user set admin --password-stdin\n/m,
   );
 });
 

@@ -219,7 +219,7 @@ test('workers that cannot listen end the command with a single error', async (t)
   const { port } = other.address() as AddressInfo;
   await assertRefused(
     startBerth(t, { args: [...args, '--listen', `127.0.0.1:${port}`] }),
-    `berth: cannot listen on 127.0.0.1:${port}: another program listens there; stop it or choose another address with --listen`,
+    `berth: cannot listen on 127.0.0.1:${port}: another program already listens there; stop it or choose another address with --listen`,
   );
 });
 
