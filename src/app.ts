@@ -33,7 +33,7 @@ import { listRestingLeases } from './db/leases.ts';
 import { refuseUnfinishedCopy } from './db/properties.ts';
 import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
 import { joinDataDirectory, lockDataDirectory } from './db/sqlite/data-lock.ts';
-import { countUploads, releaseAllClaims } from './db/uploads.ts';
+import { countUploads, releaseUploadLeases } from './db/uploads.ts';
 import { administratorGreeting } from './greeting.ts';
 import { baseUrlOf, clientsOf } from './http/client.ts';
 import { ConnectionLimits } from './http/connection-limits.ts';
@@ -116,7 +116,7 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
     await refuseUnfinishedCopy(database.read);
     const disagreement = await meetStore(refuseWhenReadOnly(database), store, placesOf(config));
     // Holders of leases from before this start are dead.
-    if (exclusive && !parts.worker) await database.transaction((db) => releaseAllClaims(db));
+    if (exclusive && !parts.worker) await database.transaction((db) => releaseUploadLeases(db));
     await ensureAdministrator(config, parts, database);
     return await assemble(config, parts, { store, database, opened, disagreement });
   } catch (error) {

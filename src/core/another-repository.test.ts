@@ -1,5 +1,4 @@
-// What is asked for one repository is not answered from another that has its name by now.
-
+// A request for one repository is not answered from a later one with its name.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, digestNumber, makeRepository, repositoryName } from '../../test/support/databases.ts';
@@ -22,7 +21,7 @@ const missing = digestNumber(2);
 const absent = parseName('library/absent');
 
 for (const { name, open } of dialects) {
-  test(`${name}: a read that means one repository is refused in another, whether it holds what is asked for or not`, async (t) => {
+  test(`${name}: a read for one repository is refused in another of its name, whatever that one holds`, async (t) => {
     const database = await open(t);
     const id = await makeRepository(database);
     const manifest = makeManifest('one');
@@ -65,7 +64,7 @@ for (const { name, open } of dialects) {
         await assert.rejects(read(repositoryName, meant), { code: /_UNKNOWN$/ }, what);
       }
     }
-    // What is gone is unknown, and no other repository.
+    // Deleted content is unknown; no other repository is involved.
     for (const [what, read] of Object.entries({ ...finds, ...misses })) {
       await assert.rejects(read(absent, id), { code: /_UNKNOWN$/ }, what);
     }
@@ -73,10 +72,10 @@ for (const { name, open } of dialects) {
   });
 }
 
-test('the refusal asks for other credentials, and says why', () => {
+test('the error asks for other credentials, and says why', () => {
   const { code, detail } = new AnotherRepository();
   assert.deepEqual(
     [code, detail],
-    ['UNAUTHORIZED', 'this is another repository than the token was made for'],
+    ['UNAUTHORIZED', 'the token was issued for an earlier repository with this name'],
   );
 });

@@ -1,13 +1,13 @@
 import { RegistryError } from '../oci/errors.ts';
 
-/** What the caller was let in for is gone, and another repository has its name. */
+/** The authorized repository was deleted, and another one has its name. */
 export class AnotherRepository extends RegistryError {
   constructor() {
-    super('UNAUTHORIZED', 'this is another repository than the token was made for');
+    super('UNAUTHORIZED', 'the token was issued for an earlier repository with this name');
   }
 }
 
-/** @throws AnotherRepository when there is one and it is not the one that was meant */
+/** @throws AnotherRepository if the found repository is not the authorized one */
 export function checkIdentity(meant: number | undefined, found: number | undefined): void {
   if (meant !== undefined && found !== undefined && found !== meant) throw new AnotherRepository();
 }

@@ -38,10 +38,13 @@ export interface Blob {
   readonly generation: number;
 }
 
-/** Repositories among which a mount without `from` looks for one that the caller may pull; it looks at as many for any digest. */
+/**
+ * Maximum number of repositories in which a mount without `from` looks for one that the caller may pull; the same for every
+ * digest.
+ */
 const candidates = 20;
 
-/** Bytes by digest, and which repository holds them. */
+/** The bytes of blobs, and the repositories that hold them. */
 export class Blobs {
   readonly #database: Database;
   readonly #store: BlobStore;
@@ -54,8 +57,8 @@ export class Blobs {
   }
 
   /**
-   * @param repository which one of that name is meant, if it is known
-   * @throws RegistryError `BLOB_UNKNOWN` when this repository does not hold it; AnotherRepository
+   * @param repository id of the repository that the caller was authorized for, if known
+   * @throws RegistryError `BLOB_UNKNOWN` if this repository does not hold it; AnotherRepository
    */
   async find(name: RepositoryName, digest: Digest, repository?: number): Promise<Blob> {
     const { read } = this.#database;
@@ -67,7 +70,7 @@ export class Blobs {
     return { digest, size: blob.size, generation: blob.generation };
   }
 
-  /** Whether the session has ended with this blob, which its repository holds still: nobody learns of what another brought. */
+  /** Whether the session ended with this blob and its repository still holds it. Reveals nothing about other owners' uploads. */
   isUploadedBy(session: SessionKey, digest: Digest): Promise<boolean> {
     return isUploadedBy(this.#database.read, session, digest);
   }
@@ -76,22 +79,21 @@ export class Blobs {
   async open({ digest, size, generation }: Blob, range?: ByteRange): Promise<OpenBlob> {
     const opened = await this.#store.read(blobKey(digest, generation), range);
     if (opened?.size === size) return opened;
-    // The row promises bytes that are not there: a fault of the storage, never 'unknown', and never wrong bytes.
+    // The row has no matching bytes: a fault of the storage, so neither 'unknown' nor wrong bytes may be answered.
     opened?.close();
     throw new Error(`${digest} should have ${size} bytes, the store has ${opened?.size ?? 'none'}`);
   }
 
-  /** Where the client can fetch the bytes itself, if the store has such a place. */
+  /** A URL from which the client can fetch the bytes, if the store offers one. */
   async redirectUrl({ digest, generation }: Blob): Promise<string | undefined> {
     return this.#store.redirectUrl?.(blobKey(digest, generation), this.#clock());
   }
 
   /**
    * Makes a staged upload, whose bytes were hashed to `digest`, a blob of the repository. Durable on return.
-   *
-   * Bytes first, row second: a crash in between leaves a file without a row, for the sweeper. The generation read before
-   * the bytes moved must be the row's still when they are recorded, or a deletion was decided meanwhile, which will
-   * take the bytes under the old key with it.
+   * Bytes first, row second: a crash in between leaves a file without a row, for the sweeper. The generation read before the
+   * bytes moved must still be the row's when they are recorded. Otherwise a deletion was decided meanwhile, which will remove the
+   * bytes under the old key.
    */
   async commit(
     upload: StagedUpload & {
@@ -113,7 +115,10 @@ export class Blobs {
         throw new RegistryError('UNAVAILABLE', 'the blob was being deleted; push it again');
       }
       if (!(await deleteUpload(db, upload.id, upload.writer))) {
-        throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the upload was taken over or given up');
+        throw new RegistryError(
+          'BLOB_UPLOAD_UNKNOWN',
+          'another request took over the upload, or it was cancelled',
+        );
       }
       const { name, repository } = upload;
       await linkUploaded(db, repository, digest, upload, now);
@@ -123,9 +128,9 @@ export class Blobs {
   }
 
   /**
-   * Makes a blob of `from` (or, without it, of any repository) one of `name` as well, without moving a byte (end-11).
-   * False when that cannot be: the caller uploads instead. A repository that `mayPull` says no to is asked the same of the
-   * database as any other, and is as one that does not hold the blob.
+   * Adds a blob of `from` (or, without it, of any repository) to `name`, without moving a byte (end-11). False if not possible:
+   * the caller uploads instead. For a repository that `mayPull` refuses, the same queries run, and the answer is as if it did not
+   * hold the blob.
    */
   async mount(
     name: RepositoryName,
@@ -134,7 +139,7 @@ export class Blobs {
     mayPull: (repository: RepositoryRow) => boolean,
     { by, namespace }: Pusher,
   ): Promise<boolean> {
-    // Looked at first without a transaction: most mounts of containerd and BuildKit find nothing.
+    // First without a transaction: most mounts of containerd and BuildKit find nothing.
     const { read } = this.#database;
     const source = await (from === undefined
       ? findSource(read, digest, mayPull)
@@ -144,9 +149,9 @@ export class Blobs {
       const now = this.#clock();
       await namespace?.make(db, by, now);
       const repository = await findOrCreateRepository(db, name, now);
-      // From here on nobody deletes the blob or takes it from `from`.
+      // From here on the blob can neither be deleted nor removed from `from`.
       if (!(await postponeReview(db, digest, now))) throw new SourceGone();
-      // The very repository that may be pulled: another may have its name by now.
+      // Compares ids: another repository may have the name by now.
       if ((await findBlob(db, source.name, digest))?.repository_id !== source.id) throw new SourceGone();
       await linkBlob(db, repository, digest, now);
       const change = { repository: name, repositoryId: repository, newDigest: digest };
@@ -160,7 +165,7 @@ export class Blobs {
   }
 
   /**
-   * Takes the blob from the repository (end-10); its bytes stay for the others that hold it.
+   * Removes the blob from the repository (end-10); its bytes stay while other repositories hold it.
    * @throws RegistryError `BLOB_UNKNOWN`; `UNSUPPORTED` while a manifest of the repository needs it
    */
   async delete(name: RepositoryName, digest: Digest, by: Actor): Promise<void> {
@@ -170,9 +175,9 @@ export class Blobs {
       const isHeld = async () => (await findBlob(db, name, digest)) !== undefined;
       const held =
         repository !== undefined &&
-        // What others hold is not looked for: it would take longer than what nobody does.
+        // Blobs of other repositories are not locked: that would take longer than for unknown blobs.
         (await isHeld()) &&
-        // From here on no manifest that needs the blob is pushed.
+        // From here on no manifest that needs the blob can be pushed.
         (await postponeReview(db, digest, now)) &&
         (await isHeld());
       if (!held) throw new RegistryError('BLOB_UNKNOWN', { name, digest });
@@ -190,7 +195,7 @@ export class Blobs {
   }
 }
 
-/** Between the look and the transaction; what that has made already is taken back. */
+/** The source changed between the check and the transaction, which is rolled back. */
 class SourceGone extends Error {}
 
 async function findIn(
@@ -204,7 +209,7 @@ async function findIn(
   return source && mayPull(source) ? source : undefined;
 }
 
-/** All are asked about, whether they hold it or not: what time it takes is not to tell how many do. */
+/** Asks about all of them, so that the time does not reveal how many hold the blob. */
 async function findSource(
   db: Db,
   digest: Digest,
@@ -214,7 +219,7 @@ async function findSource(
   return pullable.find((link) => link.digest === digest && link.state === 'stored');
 }
 
-/** Those that may be pulled; a credential with many patterns takes its time for each. */
+/** Yields between repositories, as a credential with many patterns takes long for each. */
 function* choose<R extends RepositoryRow>(
   repositories: readonly R[],
   mayPull: (repository: RepositoryRow) => boolean,

@@ -1,4 +1,4 @@
-// A4, D9: what a request asks of the database is bounded, however much it names or has to pass over.
+// A4, D9: a request makes a bounded number of queries, however much it names or has to skip.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -20,7 +20,7 @@ const tables = [
   'uploads',
 ] as const;
 
-/** A repository with one of everything; the blob is recorded at 1. */
+/** A repository with one row of every kind; the blob was reviewed at 1. */
 async function fill(database: Database, repository: number): Promise<void> {
   await database.transaction(async (db) => {
     await recordStored(db, { digest: digestNumber(1), size: 1, generation: 0 }, 1);
@@ -48,7 +48,7 @@ async function counts(database: Database): Promise<number[]> {
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a repository goes with everything in it, and nothing of another`, async (t) => {
+  test(`${name}: deletes a repository with everything in it, and nothing of another`, async (t) => {
     const database = await open(t);
     const id = await makeRepository(database, app);
     const other = await makeRepository(database, parseName('acme/app2'));
@@ -62,7 +62,7 @@ for (const { name, open } of dialects) {
     assert.notEqual(await makeRepository(database, app), id, 'the next of that name is another one');
   });
 
-  test(`${name}: bytes that were a deleted repository's alone are due for the sweeper from then on, not before`, async (t) => {
+  test(`${name}: bytes that only a deleted repository held are due for the sweeper from its deletion on`, async (t) => {
     const database = await open(t);
     const id = await makeRepository(database, app);
     await fill(database, id);
@@ -73,7 +73,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual([await due(later), await due(later + 1)], [0, 1]);
   });
 
-  test(`${name}: whoever pushes while a repository is deleted pushes to it before, or to another one after`, async (t) => {
+  test(`${name}: a push during a deletion goes to the repository before it, or to a new one after it`, async (t) => {
     const database = await open(t);
     for (let round = 0; round < 5; round++) {
       const id = await makeRepository(database, app);

@@ -1,4 +1,4 @@
-// How repositories end, with all that they hold.
+// Deletes repositories and everything in them.
 import { listLinkedDigests, postponeReviews } from '../db/blobs.ts';
 import { lockRepository } from '../db/locks.ts';
 import type { Db } from '../db/prepare.ts';
@@ -6,21 +6,21 @@ import { deleteRepositoryRows, listEmptyRepositories } from '../db/repositories.
 import type { Namespace } from '../oci/name.ts';
 
 /**
- * Deletes the repository with all that it holds; returns false when it is gone already. Bytes that no other repository holds are
- * collected later, as after any delete. A later repository of the same name has another id.
+ * Deletes the repository and everything in it; returns false if it does not exist. Bytes that no other repository holds are
+ * collected later, as after any deletion. A later repository of the same name gets another id.
  */
 export async function deleteRepository(db: Db, id: number, now: number): Promise<boolean> {
-  // From here on nothing is put into it: a push waits for the lock, and then finds no repository.
+  // A concurrent push now waits for the lock, and then finds no repository.
   await lockRepository(db, id);
   await postponeReviews(db, id, await listLinkedDigests(db, id), now);
   return deleteRepositoryRows(db, id);
 }
 
-/** Deletes the repositories of the namespace that hold no manifest and receive no upload: the next owner of the name starts anew. */
+/** Deletes the namespace's repositories without manifests and open uploads, so that the name's next owner inherits nothing. */
 export async function deleteEmptyRepositories(db: Db, namespace: Namespace, now: number): Promise<void> {
   for (const id of await listEmptyRepositories(db, namespace)) {
     await lockRepository(db, id);
-    // Another transaction may have pushed to it before this one had the lock.
+    // Another transaction may have pushed before this one got the lock.
     const [still] = await listEmptyRepositories(db, namespace, id);
     if (still !== undefined) await deleteRepository(db, id, now);
   }

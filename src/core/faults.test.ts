@@ -27,7 +27,7 @@ for (const [what, error, code] of [
   ['a database that became read-only', sqlite(8 | (4 << 8)), 'UNAVAILABLE'],
   ['a broken database', sqlite(11), 'UNKNOWN'],
   ['a constraint of the database', sqlite(787), 'UNKNOWN'],
-  // A fault of the storage is never 'not found'.
+  // An error of the storage is never 'not found'.
   ['a file that should be there', system('ENOENT'), 'UNKNOWN'],
   ['a forbidden file', system('EACCES'), 'UNKNOWN'],
   ['staged bytes that are gone', new UploadLost('x'), 'UNKNOWN'],
@@ -36,14 +36,14 @@ for (const [what, error, code] of [
   ['nothing thrown', undefined, 'UNKNOWN'],
   ['null thrown', null, 'UNKNOWN'],
 ] as const) {
-  test(`${what} is ${code}; the caller hears no more, the log all`, () => {
+  test(`${what} gives ${code} without a detail, and its cause for the log`, () => {
     const told = asRegistryError(error);
     assert.deepEqual([told.code, told.detail, told.cause], [code, undefined, error]);
     assert.doesNotMatch(told.message, /secret|sqlite/i);
   });
 }
 
-test('a read-only registry says why, in the message: maintenance for good, a move to try again in a moment', () => {
+test('a read-only registry gives its reason: DENIED for maintenance, UNAVAILABLE for a move', () => {
   const maintained = asRegistryError(new ReadOnlyRegistry('a new disk'));
   assert.deepEqual(
     [maintained.code, maintained.message],
@@ -54,11 +54,11 @@ test('a read-only registry says why, in the message: maintenance for good, a mov
     [moved.code, moved.detail],
     ['UNAVAILABLE', 'the registry is read-only: moved to new.yaml'],
   );
-  // Neither is a fault whose cause the log should have.
+  // Neither has a cause for the log.
   assert.deepEqual([maintained.cause, moved.cause], [undefined, undefined]);
 });
 
-test('an error that is meant for the caller passes as it is', () => {
+test('a RegistryError stays as it is', () => {
   const error = new RegistryError('TAG_INVALID', 'detail');
   assert.equal(asRegistryError(error), error);
 });

@@ -4,7 +4,7 @@ import { RegistryError } from '../oci/errors.ts';
 import { StoreUnavailable } from '../storage/store-errors.ts';
 
 const full = new Set(['ENOSPC', 'EDQUOT', '53100' /* PostgreSQL's */]);
-/** What passes when somebody has freed something, or mounted the disk again. */
+/** Errors that pass once resources are free or the disk is mounted again. */
 const passing = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EROFS', 'EIO', 'EAGAIN', 'ETIMEDOUT', 'ESTALE']);
 const sqliteFull = 13;
 const sqlitePassing = new Set([
@@ -12,15 +12,15 @@ const sqlitePassing = new Set([
 ]);
 
 /**
- * What a caller is told about an error of any kind. Faults of storage and database are the registry's, never 'not found';
- * anything not known here is a bug and says nothing but UNKNOWN.
+ * The error that the client gets for an error of any kind. Faults of store and database are the registry's, never 'not found'. An
+ * unexpected error is a bug, and gives UNKNOWN without details.
  */
 export function asRegistryError(error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   if (error instanceof DatabaseUnavailable)
     return new RegistryError('UNAVAILABLE', undefined, { cause: error });
   if (error instanceof ReadOnlyRegistry) {
-    // A move ends within seconds, and clients try again by themselves; maintenance lasts, and a person has to read why.
+    // A move ends within seconds and clients retry by themselves. Maintenance lasts, so that a person has to read the reason.
     return error.moving
       ? new RegistryError('UNAVAILABLE', error.message)
       : new RegistryError('DENIED', undefined, { message: error.message });

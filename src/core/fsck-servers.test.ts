@@ -1,4 +1,4 @@
-// berth fsck of a registry on PostgreSQL and S3: the same findings, and it holds against a registry that runs.
+// berth fsck of a registry on PostgreSQL and S3: the same findings, also while the registry runs.
 import assert from 'node:assert/strict';
 import { readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ interface Fixture {
   readonly client: Client;
   readonly image: Pushed;
   readonly layer: string;
-  /** The file in which the S3 server keeps a blob. */
+  /** The file in which the S3 server stores a blob. */
   fileOf(digest: string): string;
   sql(statement: string, ...values: unknown[]): Promise<void>;
 }
@@ -64,7 +64,7 @@ async function examine(at: Place): Promise<{ exitCode: number; findings: Finding
 }
 
 describe('on PostgreSQL and S3', () => {
-  test('nothing is found in a registry that runs', async (t) => {
+  test('finds nothing in a running registry', async (t) => {
     const made = await fixture(t);
     if (made === undefined) return;
     assert.deepEqual(await examine(made.at), { exitCode: 0, findings: [] });
@@ -95,7 +95,7 @@ describe('on PostgreSQL and S3', () => {
       },
     ],
   ] as [string, (fixture: Fixture) => Promise<void>][]) {
-    test(`${kind} is found`, async (t) => {
+    test(`finds ${kind}`, async (t) => {
       const made = await fixture(t);
       if (made === undefined) return;
       await damage(made);
@@ -105,7 +105,7 @@ describe('on PostgreSQL and S3', () => {
     });
   }
 
-  test('nothing is found while clients push, tag and delete', async (t) => {
+  test('finds nothing while clients push, tag and delete', async (t) => {
     const made = await fixture(t);
     if (made === undefined) return;
     const { at, client } = made;
@@ -128,7 +128,7 @@ describe('on PostgreSQL and S3', () => {
   });
 });
 
-test('a database that Berth has never used is told from a damaged one, and is not changed', async (t) => {
+test('distinguishes an unused database from a damaged one, and does not change it', async (t) => {
   if (!needs(t, 'postgres')) return;
   const url = await openTestPostgres(t);
   const at = await place(t, database(url));
@@ -139,7 +139,7 @@ test('a database that Berth has never used is told from a damaged one, and is no
   }
 });
 
-test('whoever inspects a database can change nothing in it', async (t) => {
+test('an inspected database is read-only', async (t) => {
   if (!needs(t, 'postgres')) return;
   const url = await openTestPostgres(t);
   await (await openReplica(t, url)).ping();

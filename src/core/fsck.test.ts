@@ -33,7 +33,7 @@ import type { App } from '../app.ts';
 import { asDigest } from '../oci/digest.ts';
 import { blobKey } from '../storage/blob-store.ts';
 
-/** A registry with one of everything, each twice: what is damaged and what is not. */
+/** A registry with two of everything: one to damage, one to stay intact. */
 interface Fixture {
   readonly app: App;
   readonly data: string;
@@ -42,14 +42,14 @@ interface Fixture {
   readonly image: Pushed;
   readonly config: string;
   readonly layer: string;
-  /** `app:multi`, of two images without tags. */
+  /** `app:multi`, an index of two images without tags. */
   readonly index: Pushed;
   readonly child: Pushed;
   /** Refers to `image`, with annotations and without a tag. */
   readonly signature: Pushed;
   /** A session of `app` with 1,000 bytes. */
   readonly upload: string;
-  /** Rows as nobody writes them: without foreign keys. */
+  /** Writes rows without foreign keys, as no code of Berth does. */
   sql(statement: string, ...parameters: SQLInputValue[]): void;
 }
 
@@ -367,7 +367,7 @@ describe('fsck finds each defect, and nothing else', () => {
 
   test('pages of a damaged database file', async (t) => {
     const f = await fixture(t);
-    // An index entry that stands for no row: what a torn page looks like to SQLite.
+    // An index entry without a row: how a torn page looks to SQLite.
     const database = new DatabaseSync(join(f.data, 'berth.db'), { defensive: false });
     database.exec(`pragma writable_schema = on;
       delete from sqlite_schema where name = 'tags_by_manifest'; pragma writable_schema = reset`);
@@ -384,7 +384,7 @@ for (const [what, page] of [
   ['a page of a table', (sql: DatabaseSync) => pageOf(sql, 'manifests')],
   ['a page of an index', (sql: DatabaseSync) => pageOf(sql, 'repository_blobs_by_digest')],
 ] as const) {
-  test(`${what} that is damaged is a finding, whatever SQLite says of it`, async (t) => {
+  test(`reports damage to ${what}, whatever SQLite's error`, async (t) => {
     const f = await fixture(t);
     await f.app.close();
     const path = join(f.data, 'berth.db');
@@ -392,7 +392,7 @@ for (const [what, page] of [
     const at = (page(database) - 1) * Number(database.prepare('pragma page_size').get()?.page_size);
     database.close();
     const file = await open(path, 'r+');
-    // The first page begins with the file's own header.
+    // The first page begins with the file's header.
     await file.write(Buffer.alloc(200, 0xff), 0, 200, at === 0 ? 100 : at);
     await file.close();
     const { exitCode, findings } = await examine(f.data);
@@ -405,9 +405,9 @@ function pageOf(database: DatabaseSync, name: string): number {
   return Number(database.prepare('select rootpage from sqlite_schema where name = ?').get(name)?.rootpage);
 }
 
-test('a byte that changed in the log of a server that was killed is a finding', async (t) => {
+test('reports a changed byte in the log of a killed server', async (t) => {
   const f = await fixture(t);
-  // As a kill leaves them: nothing was merged when the last connection was closed.
+  // The state after a kill: the log was not merged when the last connection closed.
   const killed = await temporaryDirectory(t);
   await cp(f.data, killed, { recursive: true });
   assert.deepEqual((await examine(killed)).findings, []);
@@ -427,7 +427,7 @@ test('a byte that changed in the log of a server that was killed is a finding', 
 });
 
 describe('fsck', () => {
-  test('walks all of a healthy registry, finds nothing and changes nothing', async (t) => {
+  test('checks all of a healthy registry, finds nothing and changes nothing', async (t) => {
     const { data } = await fixture(t);
     const before = await snapshot(data);
     const { exitCode, findings, walked, complaint } = await examine(data);
@@ -446,7 +446,7 @@ describe('fsck', () => {
     assert.deepEqual(await snapshot(data), before);
   });
 
-  test('sees a changed byte only when it reads the data, and the size without', async (t) => {
+  test('finds a changed byte only with --read-data, and a wrong size without it', async (t) => {
     const f = await fixture(t);
     await writeFile(blobFile(f, f.layer), Buffer.alloc(layerBytes.length));
     const quick = await fsck('--data', f.data);
@@ -456,11 +456,11 @@ describe('fsck', () => {
     assert.equal(thorough.exitCode, 1);
     assert.match(
       thorough.out,
-      /^error: blob sha256:.* has other bytes.*; affects .*\nchecked .*: 1 error, 0 notes\n$/,
+      /^error: blob sha256:.* the digest of .* is .*; affects .*\nchecked .*: 1 error, 0 notes\n$/,
     );
   });
 
-  test('names a few of many images that suffer', async (t) => {
+  test('names a few of many affected images', async (t) => {
     const f = await fixture(t);
     for (let i = 0; i < 10; i++) await f.client.putManifest('app', `v2.${i}`, f.image.bytes);
     await unlink(blobFile(f, f.config));
@@ -470,7 +470,7 @@ describe('fsck', () => {
     assert.equal(findings[0]!.affects.at(-1), 'more');
   });
 
-  test('takes an absent layer for a note where the settings allow it', async (t) => {
+  test('reports a missing layer as a note if the settings allow it', async (t) => {
     const { app, data } = await testRegistry(t, { manifests: { missingReferences: 'all' } });
     const absent = { mediaType: ociConfig, digest: digestOf('absent'), size: 6 };
     await new Client(app.http).pushManifest('app', imageOf(absent, []), 'v1');
@@ -481,7 +481,7 @@ describe('fsck', () => {
     assert.equal((await examine(data)).exitCode, 1);
   });
 
-  test('reports each blob when the folder of all blobs is gone, and does not make it', async (t) => {
+  test('reports each blob if the folder of all blobs is missing, and does not create it', async (t) => {
     const f = await fixture(t);
     await rm(join(f.data, 'docker'), { recursive: true });
     const { findings, walked } = await examine(f.data);
@@ -490,7 +490,7 @@ describe('fsck', () => {
     await assert.rejects(stat(join(f.data, 'docker')), { code: 'ENOENT' });
   });
 
-  test('refuses a directory without a database, and makes none', async (t) => {
+  test('refuses a directory without a database, and creates none', async (t) => {
     const data = await temporaryDirectory(t);
     const { exitCode, err } = await fsck('--data', data);
     assert.deepEqual(
@@ -503,7 +503,7 @@ describe('fsck', () => {
     assert.deepEqual(await readdir(data), []);
   });
 
-  test('refuses the database of a newer and of an older version, each in one line', async (t) => {
+  test('refuses the database of a newer or older version with one line', async (t) => {
     const f = await fixture(t);
     f.sql(`insert into kysely_migration values ('9999-future', '2099-01-01')`);
     const newer = await fsck('--data', f.data);
@@ -515,11 +515,11 @@ describe('fsck', () => {
     assert.match(older.err, /^berth: .*written by an older Berth \(it lacks 0002-replicas.*\n$/);
   });
 
-  test('ends with 2 for a flag that it does not have', async () => {
+  test('exits with 2 for an unknown flag', async () => {
     assert.equal((await fsck('--mend')).exitCode, 2);
   });
 
-  test('finds nothing in a registry that is pushed to, deleted from and pushed to again meanwhile', async (t) => {
+  test('finds nothing during concurrent pushes, deletions and repeated pushes', async (t) => {
     const f = await fixture(t);
     let running = true;
     let examinations = 0;

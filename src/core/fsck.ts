@@ -13,8 +13,8 @@ export interface FsckParts extends Pick<Walk, 'store' | 'clock' | 'readData' | '
 }
 
 /**
- * Compares everything that is stored with what was promised, and changes nothing. A registry may be running meanwhile. Holds a
- * page of rows at a time.
+ * Compares everything stored with what was recorded, and changes nothing. The registry may be running. Holds one page of rows at
+ * a time.
  */
 export async function fsck(
   { database, places, ...parts }: FsckParts,
@@ -31,7 +31,7 @@ export async function fsck(
     files: 0,
   };
   try {
-    // What the rows of a damaged database say proves nothing about the rest.
+    // The rows of a damaged database prove nothing about the rest.
     const problems = await database.integrityProblems();
     if (problems.length > 0) for (const problem of problems) reportDamage(problem, report);
     else await walkAll({ ...parts, read: database.read, walked, report }, database, places);
@@ -62,7 +62,7 @@ function reportDamage(problem: string, report: (finding: Finding) => void): void
   report({ severity: 'error', kind: 'database-damaged', subject: 'the database', problem, affects });
 }
 
-/** The database and the store are not of one registry, or not of one age. */
+/** Reports if database and store belong to different registries, or one is an older copy. */
 async function reportObjection({ read, store, report }: Walk, places: Places): Promise<void> {
   const comparison = await compare(read, store);
   const { relation } = comparison;
@@ -71,7 +71,7 @@ async function reportObjection({ read, store, report }: Walk, places: Places): P
   report({ severity: 'error', kind: relation, subject: 'the registry', problem, affects: ['everything'] });
 }
 
-/** What the walk itself says better: what suffers when a tag or a link leads nowhere. */
+/** Foreign keys of which the walk itself reports more: what is affected by a broken tag or link. */
 const walkedKeys = new Set(['tags.manifest_id', 'repository_blobs.digest']);
 
 async function reportBrokenRows(database: Inspection, report: (finding: Finding) => void): Promise<void> {
@@ -81,7 +81,7 @@ async function reportBrokenRows(database: Inspection, report: (finding: Finding)
       severity: 'error',
       kind: 'row-broken',
       subject: `row ${row} of ${table}`,
-      problem: `its ${column} names a row that ${parent} does not have`,
+      problem: `its ${column} refers to a missing row of ${parent}`,
       affects: [],
     });
   }

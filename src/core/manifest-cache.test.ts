@@ -13,7 +13,7 @@ function held(cache: ManifestCache, ids: number): number[] {
   return Array.from({ length: ids }, (_, id) => id).filter((id) => cache.get(id) !== undefined);
 }
 
-test('what was put in is got, by its id', () => {
+test('returns a cached manifest by its id', () => {
   const cache = new ManifestCache();
   const one = manifest(10);
   cache.set(1, one);
@@ -21,7 +21,7 @@ test('what was put in is got, by its id', () => {
   assert.equal(cache.get(2), undefined);
 });
 
-test('the cache holds at most 64 MiB, the newest', () => {
+test('keeps the newest 64 MiB', () => {
   const cache = new ManifestCache();
   for (let id = 0; id < 100; id++) cache.set(id, manifest());
   const ids = held(cache, 100);
@@ -29,7 +29,7 @@ test('the cache holds at most 64 MiB, the newest', () => {
   assert.equal(ids[0], 37);
 });
 
-test('what is asked for stays, what nobody asks for goes', () => {
+test('evicts the least recently used manifest', () => {
   const cache = new ManifestCache();
   for (let id = 0; id < 60; id++) cache.set(id, manifest());
   for (let id = 60; id < 200; id++) {
@@ -39,7 +39,7 @@ test('what is asked for stays, what nobody asks for goes', () => {
   assert.equal(cache.get(1), undefined);
 });
 
-test('small manifests count more than their bytes, so that their number is bounded too', () => {
+test('small manifests count with an overhead, which bounds their number', () => {
   const cache = new ManifestCache();
   const empty = manifest(0);
   for (let id = 0; id < 200_000; id++) cache.set(id, empty);
@@ -47,14 +47,14 @@ test('small manifests count more than their bytes, so that their number is bound
   assert.equal(cache.get(0), undefined);
 });
 
-test('the same id again is not counted again', () => {
+test('an id that is set again counts once', () => {
   const cache = new ManifestCache();
   for (let i = 0; i < 100; i++) cache.set(1, manifest());
   cache.set(2, manifest());
   assert.deepEqual(held(cache, 3), [1, 2]);
 });
 
-test('one manifest larger than the whole cache is not kept', () => {
+test('a manifest larger than the cache is not kept', () => {
   const cache = new ManifestCache();
   cache.set(1, manifest(65 * mebibyte));
   assert.equal(cache.get(1), undefined);

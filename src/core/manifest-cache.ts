@@ -8,10 +8,10 @@ export interface StoredManifest {
 }
 
 const maxBytes = 64 << 20;
-/** What an entry costs beyond its bytes, roughly. */
+/** Approximate size of an entry beside its bytes. */
 const overhead = 512;
 
-/** Manifests by row id, which stands for the same bytes for ever; the least recently used go first. */
+/** Manifests by row id, whose bytes never change; evicts the least recently used. */
 export class ManifestCache {
   readonly #entries = new Map<number, StoredManifest>();
   #bytes = 0;
@@ -19,7 +19,7 @@ export class ManifestCache {
   get(id: number): StoredManifest | undefined {
     const manifest = this.#entries.get(id);
     if (manifest !== undefined && this.#bytes > maxBytes / 2) {
-      // Only a cache that may have to evict needs the order kept.
+      // Only a cache that may have to evict needs the order of use.
       this.#entries.delete(id);
       this.#entries.set(id, manifest);
     }

@@ -29,10 +29,10 @@ import { ManifestCache, type StoredManifest } from './manifest-cache.ts';
 import type { Pusher } from './namespace-claim.ts';
 import { digestBytes } from './running-hash.ts';
 
-/** Which missing references a manifest may be pushed with; a subject and foreign layers may always come later. */
+/** Missing references that a manifest may be pushed with; the subject and foreign layers may always be missing. */
 export type MissingReferences = 'none' | 'children' | 'all';
 
-/** Where the caller believes the reference to stand (RFC 9110, 13.1); `'*'` is 'anywhere'. */
+/** The digests that the reference is expected to point to (RFC 9110, 13.1); `'*'`: any. */
 export interface Conditions {
   readonly ifMatch?: readonly string[] | '*' | undefined;
   readonly ifNoneMatch?: readonly string[] | '*' | undefined;
@@ -47,9 +47,9 @@ export interface ManifestPush extends Pusher {
   readonly rights: PushRights;
 }
 
-/** What a push may do; whether it has to is known only when the tags cannot move any more. */
+/** The rights of a push. Which of them it needs is known only once the tags are locked. */
 export interface PushRights {
-  /** Bring content and new tags. */
+  /** Add content and new tags. */
   readonly mayCreate: boolean;
   /** Move an existing tag. */
   readonly mayUpdate: boolean;
@@ -64,7 +64,7 @@ interface PushedManifest {
   readonly bytes: Buffer;
 }
 
-/** Bytes from which on a manifest is read, hashed, parsed, inserted and committed each in a turn of the event loop of its own. */
+/** From this many bytes on, a manifest is read, hashed, parsed, inserted and committed in separate turns of the event loop. */
 const largeManifest = 256 << 10;
 
 /** Manifests, and the tags that point to them. */
@@ -82,7 +82,7 @@ export class Manifests {
   }
 
   /**
-   * @param repository which one of that name is meant, if it is known
+   * @param repository id of the repository that the caller was authorized for, if known
    * @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN`; AnotherRepository
    */
   async get(name: RepositoryName, reference: Reference, repository?: number): Promise<StoredManifest> {
@@ -98,7 +98,7 @@ export class Manifests {
     return manifest;
   }
 
-  /** Reads what is not in the cache, into it. */
+  /** Reads a manifest into the cache. */
   async #read({ id, digest, size }: ManifestRow): Promise<StoredManifest | undefined> {
     if (size >= largeManifest) {
       await nextTurn();
@@ -109,7 +109,7 @@ export class Manifests {
     if (content === undefined) return undefined;
     const { bytes, media_type: mediaType } = content;
     const manifest = { digest, mediaType, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) };
-    // Once for each row that comes into the cache: neither SQLite nor PostgreSQL by itself notices a byte that changed on the disk.
+    // Once for each cached row: neither SQLite nor PostgreSQL notices a byte that changed on the disk.
     const actual = digestBytes(digestAlgorithm(digest), manifest.bytes);
     if (actual !== digest) throw new Error(`manifest ${digest} has the bytes of ${actual}`);
     this.#cache.set(id, manifest);
@@ -139,7 +139,7 @@ export class Manifests {
     const manifest = await inTurns(readManifest(bytes, push.contentType));
     const annotations = manifest.annotations ? JSON.stringify(manifest.annotations) : null;
     if (isLarge) await nextTurn();
-    // In the order in which all who change several tags at once come to them.
+    // In a fixed order, so that requests which change several tags do not deadlock.
     const tags = reference.kind === 'tag' ? [reference.tag] : [...push.tags].sort();
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
@@ -161,7 +161,7 @@ export class Manifests {
   }
 
   /**
-   * A tag: only that tag goes. A digest: the manifest and every tag on it (end-9). Durable on return.
+   * Deletes only the tag, or for a digest the manifest and every tag that points to it (end-9). Durable on return.
    * @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN` | `PRECONDITION_FAILED`
    */
   async delete(
@@ -184,7 +184,7 @@ export class Manifests {
       if (reference.kind === 'tag') {
         const { tag } = reference;
         await recordTagChange(db, by, { kind: 'tag.delete', ...change, tag }, now);
-        // It may have gone with its manifest just now.
+        // The manifest and its tags may just have been deleted.
         if (!(await deleteTag(db, repository, tag))) throw await this.#unknown(db, name, reference);
       } else {
         const deleted = { ...change, oldDigest: row.digest };
@@ -200,7 +200,7 @@ export class Manifests {
     const { repository, digest, manifest, annotations, bytes } = pushed;
     const blobs = new Set(manifest.blobs.map((blob) => blob.digest));
     const children = new Set(manifest.children.map((child) => child.digest));
-    // First, so that none of them is taken from the repository after it was found there.
+    // First, so that none of them is removed from the repository after the check.
     const held = await postponeReviews(db, repository, new Set([...blobs, ...children]), now);
     await this.#checkReferences(db, repository, { held, blobs, children });
     const row = {
@@ -290,7 +290,7 @@ async function checkRights(
   }
 }
 
-/** Two writers of one tag cannot overwrite each other unseen: checked in the transaction that moves it. */
+/** Checked in the transaction that moves the tag, so that two writers cannot overwrite each other's change unnoticed. */
 async function checkConditions(
   db: Db,
   name: RepositoryName,
@@ -299,7 +299,7 @@ async function checkConditions(
   { ifMatch, ifNoneMatch }: Conditions,
 ): Promise<void> {
   if (ifMatch === undefined && ifNoneMatch === undefined) return;
-  // A tag is locked by now; a manifest that is there must be there to the end as well.
+  // A tag is locked already; a manifest that exists must still exist at the commit.
   if (reference.kind === 'digest') await lockManifestShared(db, repository, reference.digest);
   const current = (await findByReference(db, name, reference))?.digest;
   const matches = (wanted: readonly string[] | '*'): boolean =>

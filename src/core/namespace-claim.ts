@@ -1,15 +1,15 @@
 import type { Actor } from '../db/changes.ts';
 import type { Db } from '../db/prepare.ts';
 
-/** A namespace that nobody has, and that becomes the pusher's with the first thing that is stored in it (see `access/`). */
+/** Creates a free namespace for the pusher with the first content stored in it (see `access/`). */
 export interface NamespaceClaim {
-  /** Before an upload to it begins. */
+  /** Runs before an upload to the namespace begins. */
   prepare(db: Db, now: number): Promise<void>;
-  /** First of all in the transaction that stores something in it. @throws RegistryError `DENIED` */
+  /** Runs first in the transaction that stores content. @throws RegistryError `DENIED` */
   make(db: Db, by: Actor, now: number): Promise<void>;
 }
 
-/** The actor of a push, and the namespace that the push creates where it is free. */
+/** The actor of a push, and the claim of a free namespace, if any. */
 export interface Pusher {
   readonly by: Actor;
   readonly namespace?: NamespaceClaim | undefined;

@@ -20,11 +20,11 @@ for (const [last, n, items, more] of [
   });
 }
 
-test('a page of none asks for nothing', async () => {
+test('a page of 0 items makes no query', async () => {
   await takePage({ last: '', n: 0 }, () => assert.fail('asked'));
 });
 
-test('whatever the page size, walking sees every item once, in order', async () => {
+test('pages of every size give each item once, in order', async () => {
   const items = fc.uniqueArray(fc.string({ minLength: 1 })).map((all) => all.sort());
   await fc.assert(
     fc.asyncProperty(items, fc.integer({ min: 1, max: 5 }), async (all, n) => {

@@ -1,8 +1,8 @@
-/** Which part of a sorted list is wanted. */
+/** A page of a sorted list. */
 export interface PageRequest {
   /** The last item seen (it need not exist); `''` for the first page. */
   readonly last: string;
-  /** How many items at most; 0 asks for none. */
+  /** Maximum number of items; 0 asks for none. */
   readonly n: number;
 }
 
@@ -12,7 +12,7 @@ export interface Page<T> {
   readonly more: boolean;
 }
 
-/** Reads one item more than asked, to know whether there is a next page without counting. */
+/** Reads one item more than asked, to find out without counting whether there is a next page. */
 export async function takePage<T>(
   { last, n }: PageRequest,
   list: (after: string, limit: number) => Promise<T[]>,

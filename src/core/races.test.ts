@@ -1,6 +1,5 @@
-// Two requests at once, on two replicas: one stands still before each of its statements in turn while the other runs as far
-// as it can. What comes of it must be what one after the other would have come to.
-
+// Two requests at once, on two replicas: one pauses before each of its statements in turn, while the other runs as far as it can.
+// The outcome must equal that of one request after the other.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
@@ -13,7 +12,7 @@ import { fenceDeletion, parkBlob } from '../db/blobs.ts';
 import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { findOrCreateRepository } from '../db/repositories.ts';
-import { claimUpload, insertUpload } from '../db/uploads.ts';
+import { insertUpload, leaseUpload } from '../db/uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseName } from '../oci/name.ts';
@@ -23,11 +22,11 @@ import { Blobs } from './blobs.ts';
 import { type Conditions, Manifests, type MissingReferences, type PushRights } from './manifests.ts';
 import { digestBytes } from './running-hash.ts';
 
-/** Repositories and contents of their own for each run; a label names each, whatever the run. */
+/** Repositories and contents of each run, named by labels. */
 class World {
   readonly #run = randomBytes(6).toString('hex');
   readonly #labels = new Map<string, string>();
-  /** Only commits come to the store, and only rows are looked at here. */
+  /** The store only sees commits; only rows are compared. */
   readonly #store = { commit: async () => {} } as unknown as BlobStore;
   time = 1_000;
 
@@ -67,7 +66,7 @@ class World {
     return new Manifests({ database, clock: () => this.time, missingReferences });
   }
 
-  /** Pushes a blob as the last request of an upload does. */
+  /** Pushes a blob like the last request of an upload. */
   async push(database: Database, repository: string, label: string): Promise<void> {
     const upload = await this.openUpload(database, repository);
     await this.blobs(database).commit({ ...upload, size: 1, staged: '' }, this.blob(label), { by: system });
@@ -84,7 +83,7 @@ class World {
         { id, repository: row, algorithm: 'sha256', digest: this.blob('empty'), owner: '' },
         1,
       );
-      await claimUpload(db, id, { writer, before: null, until: 9, now: 1 });
+      await leaseUpload(db, id, { writer, before: null, until: 9, now: 1 });
       return { id, writer, repository: row, name, owner: '' };
     });
   }
@@ -114,7 +113,7 @@ class World {
     );
   }
 
-  /** All that the rows of this run say, in labels. */
+  /** All rows of this run, as labels. */
   async state({ read }: Database): Promise<string[]> {
     const { rows } = await sql<{ line: string }>`
       select 'tag ' || r.name || ' ' || t.name || ' ' || m.digest as line from tags t
@@ -185,7 +184,7 @@ const each =
   async (world, database) => {
     for (const request of requests) await request(world, database);
   };
-/** Later requests see a later time, as those that made a blob wanted again do. */
+/** Later requests see a later time, like those that review a blob again. */
 const later =
   (request: Request): Request =>
   (world, database) => {
@@ -308,7 +307,7 @@ const races: Record<string, Race> = {
   },
 };
 
-/** What one request came to: its result, or the code of its refusal. */
+/** The result of a request, or its error code. */
 async function outcome(request: Promise<unknown>): Promise<string> {
   try {
     const result = await request;
@@ -325,7 +324,7 @@ interface Ended {
   readonly state: readonly string[];
 }
 
-/** One after the other, and either with the other turned away: a push that a deletion overtook may be told to come again. */
+/** The outcomes of both orders, and those with one request refused: a push overtaken by a deletion may be told to retry. */
 async function acceptable(database: Database, { before, requests: [a, b] }: Race): Promise<Ended[]> {
   const run = async (steps: (world: World) => Promise<{ first: string; second: string }>): Promise<Ended> => {
     const world = new World();
@@ -346,7 +345,7 @@ async function acceptable(database: Database, { before, requests: [a, b] }: Race
   ];
 }
 
-/** Until `request` has ended or waits for a lock of another transaction. */
+/** Waits until `request` has ended or waits for a lock. */
 async function untilStill(database: Database, request: Promise<unknown>): Promise<void> {
   let ended = false;
   const end = () => {
@@ -363,7 +362,7 @@ async function untilStill(database: Database, request: Promise<unknown>): Promis
   }
 }
 
-/** `a` stands still at `point` until `b` has ended or waits for it. Undefined when `a` has no such point. */
+/** Pauses `a` at `point` until `b` has ended or waits for it. `undefined` if `a` has no such point. */
 async function runInterleaved(
   one: Database,
   two: PausedDatabase,
@@ -415,7 +414,7 @@ for (const [what, race] of Object.entries(postgres ? races : {})) {
 }
 
 if (postgres) {
-  test('at once: a hundred move one tag among ten manifests, and all of them do', async (t) => {
+  test('at once: a hundred requests move one tag among ten manifests, and all succeed', async (t) => {
     const both = await replicas(t);
     const world = new World();
     const observed = both.map((database) => pauseAt(database, Number.POSITIVE_INFINITY));

@@ -44,7 +44,7 @@ function put(database: Database, repository: number, manifest: Put): Promise<num
   );
 }
 
-/** What a client without the referrers API leaves behind: an index under the fallback tag. */
+/** The index under the fallback tag, as a client without the referrers API pushes it. */
 async function putFallback(database: Database, repository: number, listed: readonly number[]): Promise<void> {
   const id = await put(database, repository, { digest: digestNumber(500), mediaType: ociImageIndex });
   await database.transaction(async (db) => {
@@ -53,7 +53,7 @@ async function putFallback(database: Database, repository: number, listed: reado
   });
 }
 
-/** Digests of a page, and where the next one starts. */
+/** The digests of a page, and the position of the next one. */
 async function list(database: Database, request: Partial<ReferrerRequest> = {}) {
   const { descriptors, next } = await listReferrerPage(database, repositoryName, subject, {
     after: start,
@@ -69,7 +69,7 @@ const cosign = 'application/vnd.dev.cosign.artifact.sig.v1+json';
 const inToto = 'application/vnd.in-toto+json';
 
 for (const { name, open } of dialects) {
-  test(`${name}: an unknown repository, and a digest that nothing refers to, have no referrers`, async (t) => {
+  test(`${name}: an unknown repository and an unreferenced digest have no referrers`, async (t) => {
     const database = await open(t);
     assert.deepEqual(await list(database), { digests: [], next: undefined });
     await makeRepository(database);
@@ -105,7 +105,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await list(database, { n: 0 }), { digests: [], next: undefined });
   });
 
-  test(`${name}: the filter holds for both`, async (t) => {
+  test(`${name}: the filter applies to manifests and to the fallback tag`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     await put(database, repository, { digest: digestNumber(1), subject, artifactType: 'a' });
@@ -124,7 +124,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: annotations are listed as they are, read in portions and no more than fit in a page`, async (t) => {
+  test(`${name}: annotations are listed unchanged, read in portions, and bounded by the page`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
     const mebibyte = 'é'.repeat(1 << 19);

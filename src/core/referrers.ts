@@ -21,29 +21,29 @@ import { checkIdentity } from './another-repository.ts';
 export interface ReferrerPage {
   /** Descriptors (end-12), each as JSON text. */
   readonly descriptors: readonly string[];
-  /** The place of the last one, where more follow. */
+  /** Position of the last one if more follow. */
   readonly next: ReferrerKey | undefined;
 }
 
 export interface ReferrerRequest {
   readonly after: ReferrerKey;
-  /** How many at most; `undefined`: as many as fit in a page. */
+  /** Maximum number; `undefined`: as many as fit in a page. */
   readonly n: number | undefined;
   readonly artifactType: string | undefined;
-  /** Aborted when nobody waits for the page any more. */
+  /** Aborted when the client is gone. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What every registry takes for a manifest, and every client reads as one, less the index around the descriptors. */
+/** The largest manifest that all registries and clients accept, minus the index around the descriptors. */
 const maxPageBytes = (4 << 20) - 256;
-/** Bytes of annotations that are read in one turn of the event loop, unless one manifest has more. */
+/** Bytes of annotations read in one turn of the event loop, unless one manifest has more. */
 const maxReadBytes = 512 << 10;
 
 /**
- * What refers to `subject` in this repository: signatures, then attestations, then all others, each by digest. Manifests that
- * name it come from an index of the database; those that an old client only listed under the fallback tag count too. An unknown
- * repository has no referrers.
- * @param meant which repository of that name is meant, if it is known
+ * The referrers of `subject` in this repository: signatures, then attestations, then all others, each by digest. Manifests that
+ * name it come from an index of the database; those that an old client listed only under the fallback tag are included. An
+ * unknown repository has no referrers.
+ * @param meant id of the repository that the caller was authorized for, if known
  * @throws AnotherRepository; the signal's reason
  */
 export async function listReferrerPage(
@@ -62,7 +62,7 @@ export async function listReferrerPage(
   const page: Entry[] = [];
   let room = maxPageBytes;
   for (let last = after; n > 0; await nextTurn(signal)) {
-    // One more than is wanted tells whether there are more.
+    // One more than wanted shows whether more follow.
     const limit = Math.min(n - page.length + 1, sliceSize);
     const rows = await listReferrers(read, repository, subject, { after: last, limit, artifactType });
     const old = wanted.filter((row) => compareKeys(row, last) > 0).slice(0, limit);
@@ -86,7 +86,7 @@ function isNoType(artifactType: string | undefined): boolean {
   return artifactType !== undefined && (artifactType.length > maxArtifactType || artifactType.includes('\0'));
 }
 
-/** A referrer, and its descriptor but for the annotations. */
+/** A referrer, and its descriptor without annotations. */
 interface Entry {
   readonly row: ReferrerRow;
   readonly text: string;
@@ -103,7 +103,7 @@ function entryOf(row: ReferrerRow): Entry {
 
 const annotationsField = ',"annotations":';
 
-/** The annotations of many small ones are read together, those of large ones in turns. */
+/** Reads annotations of many small manifests together, and of large ones in separate turns. */
 async function printAll(db: Db, page: readonly Entry[], signal?: AbortSignal): Promise<string[]> {
   const descriptors: string[] = [];
   for (let start = 0; start < page.length; ) {
@@ -130,7 +130,7 @@ function sizeAt(page: readonly Entry[], index: number): number {
   return (page[index] as Entry).size;
 }
 
-/** Those of the index under the fallback tag that the repository holds, and that do not name the subject themselves. */
+/** The manifests listed under the fallback tag that the repository holds and that do not name the subject themselves. */
 async function listedByFallbackTag(
   db: Db,
   repository: number,

@@ -14,25 +14,24 @@ export interface RepairParts {
   readonly store: BlobStore;
   readonly by: Actor;
   readonly places: Places;
-  /** Whether anything is changed; if not, it is only counted. */
+  /** Whether to repair; if not, only counts. */
   readonly change: boolean;
 }
 
 export interface Repaired {
-  /** As they were found. */
+  /** The state that was found. */
   readonly before: Comparison;
-  /** Blobs that no row knew, and their bytes: recorded as nobody's, and kept for some time. */
+  /** Blobs without a row, and their bytes: recorded without a repository and kept for some time. */
   parked: number;
   bytes: number;
-  /** Blobs whose bytes are in the store under a later key than the row said. */
+  /** Blobs whose bytes are in the store under a later generation than the row's. */
   moved: number;
 }
 
 /**
- * Brings a database and a store together of which one is an older copy. Blobs that the database does not know are recorded, so that
- * they are kept until somebody pushes what needs them; none of them becomes any repository's. Nothing is deleted. Safe to repeat.
- *
- * @throws StoreMismatch where they are no copies of one registry
+ * Reconciles a database and a store of which one is an older copy. Blobs without a row are recorded, and kept until a push needs
+ * them; no repository gets them. Deletes nothing. Can be repeated.
+ * @throws StoreMismatch if they do not belong to one registry
  */
 export async function repair({ database, store, by, places, change }: RepairParts): Promise<Repaired> {
   const before = await compare(database.read, store);

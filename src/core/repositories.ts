@@ -16,20 +16,20 @@ import { openPlace, sealPlace } from './sealed-place.ts';
 
 export interface RepositoryPage {
   readonly names: readonly RepositoryName[];
-  /** What `last` of the next page is, where more may follow: a name of this page, or a sealed place. */
+  /** `last` for the next page, if more may follow: a name of this page, or a sealed position. */
   readonly next: string | undefined;
 }
 
 /**
- * A page ends, however few names it has, when it has looked at so many repositories in vain, or has worked for so many
- * milliseconds: whoever may see few of a million repositories, or by many patterns, reads more pages.
+ * A page ends, with however few names, after looking at this many hidden repositories, or after this many milliseconds. A caller
+ * that may see few of a million repositories, or has many patterns, reads more pages.
  */
 const [maxHidden, maxWork] = [5_000, 40];
 
 /**
- * A page of the names of the repositories that hold something and are visible, in byte order. Neither the page nor what leads
- * to the next one tells what else there is.
- * @param signal aborted when nobody waits for the page any more
+ * A page of the names of non-empty visible repositories, in byte order. Neither the page nor its link to the next one reveals
+ * hidden repositories.
+ * @param signal aborted when the client is gone
  */
 export async function listRepositoryPage(
   { read }: Database,
@@ -61,7 +61,7 @@ export async function listRepositoryPage(
   }
 }
 
-/** Names after one in byte order, at most as many as asked for; fewer are all that follow. */
+/** Names after a given one in byte order, at most `limit`; fewer means that there are no more. */
 type Source = (after: string, limit: number) => Promise<readonly ListedRepository[]>;
 
 function sourcesOf(read: Db, ranges: readonly NameRange[]): Source[] {
@@ -74,7 +74,7 @@ function sourcesOf(read: Db, ranges: readonly NameRange[]): Source[] {
   ];
 }
 
-/** In byte order, and none in another. */
+/** In byte order, without ranges that lie in others. */
 function distinct(ranges: readonly NameRange[]): NameRange[] {
   const kept: NameRange[] = [];
   for (const range of ranges.toSorted(byPrefix)) {
@@ -84,13 +84,13 @@ function distinct(ranges: readonly NameRange[]): NameRange[] {
   return kept;
 }
 
-/** What holds others comes before them. */
+/** A range sorts before those that it contains. */
 function byPrefix(a: NameRange, b: NameRange): number {
   if (a.prefix === b.prefix) return Number(a.exact) - Number(b.exact);
   return a.prefix < b.prefix ? -1 : 1;
 }
 
-/** Ranges that follow each other are one source. */
+/** Joins ranges that follow each other into one source. */
 function inTurn(read: Db, ranges: readonly NameRange[]): Source {
   return async (after, limit) => {
     const rows: ListedRepository[] = [];
@@ -106,10 +106,10 @@ function isPast({ prefix }: NameRange, after: string): boolean {
   return after > prefix && !after.startsWith(prefix);
 }
 
-/** At least this many rows are read at once, since some of them may not be visible, and at most: some milliseconds on SQLite. */
+/** Minimum rows of one read, since some may be hidden, and maximum: some milliseconds on SQLite. */
 const [minRows, maxRows] = [100, 1_000];
 
-/** What the sources have after a name, as far as all of them were read; `next` is where, until there is no more. */
+/** The names of all sources after a given one, up to where all were read: `next`, unless there are no more. */
 async function readOn(
   sources: readonly Source[],
   after: string,

@@ -7,7 +7,7 @@ import { parseDigest } from '../oci/digest.ts';
 import { digestBytes, RunningHash } from './running-hash.ts';
 
 for (const algorithm of ['sha256', 'sha512'] as const) {
-  test(`${algorithm}: the digest so far is that of the bytes so far, however they were cut`, async () => {
+  test(`${algorithm}: the digest covers the bytes so far, in chunks of any size`, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.uint8Array()), async (parts) => {
         const chunks = parts.map((part) => Buffer.from(part));
@@ -29,7 +29,7 @@ for (const algorithm of ['sha256', 'sha512'] as const) {
   });
 }
 
-test('a stream that breaks has no digest', async () => {
+test('a broken stream has no digest', async () => {
   const broken = new Readable({ read: () => broken.destroy(new Error('gone')) });
   await assert.rejects(RunningHash.of('sha256', broken), /gone/);
 });

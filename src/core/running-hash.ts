@@ -22,7 +22,7 @@ export class RunningHash {
     this.#size += chunk.length;
   }
 
-  /** The digest of what has come so far; more may follow. */
+  /** The digest of the bytes so far; more may follow. */
   digest(): Digest {
     return digestOf(this.algorithm, this.#hash.copy().digest('hex'));
   }
@@ -34,7 +34,7 @@ export class RunningHash {
   }
 }
 
-/** The digest of some bytes in memory. */
+/** The digest of bytes in memory. */
 export function digestBytes(algorithm: DigestAlgorithm, bytes: Uint8Array): Digest {
   return digestOf(algorithm, createHash(algorithm).update(bytes).digest('hex'));
 }

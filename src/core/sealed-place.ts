@@ -1,16 +1,16 @@
-// A place in a list, for somebody who may not see what is there: `last` of a page that ends at a hidden name.
+// A position in a list that does not reveal the hidden name there: `last` of a page that ends at a hidden name.
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { Db } from '../db/prepare.ts';
 import { findProperty } from '../db/properties.ts';
 
 const algorithm = 'aes-256-gcm';
 const [ivLength, tagLength] = [12, 16];
-/** All places are as long as each other: a name has at most 255 characters, all of them ASCII. */
+/** All sealed positions have the same length: names have at most 255 characters, all ASCII. */
 const padded = 255;
-/** No name starts so. */
+/** No name begins with it. */
 const mark = '~';
 
-/** The place, so that nobody but this registry reads it. */
+/** Encrypts the position, so that only this registry can read it. */
 export async function sealPlace(db: Db, place: string): Promise<string> {
   const iv = randomBytes(ivLength);
   const cipher = createCipheriv(algorithm, await keyOf(db), iv);
@@ -18,7 +18,7 @@ export async function sealPlace(db: Db, place: string): Promise<string> {
   return mark + Buffer.concat([iv, cipher.getAuthTag(), text]).toString('base64url');
 }
 
-/** The place that was sealed, or `last` as it is where it is no sealed place. */
+/** The position that was sealed, or `last` itself if it is not sealed. */
 export async function openPlace(db: Db, last: string): Promise<string> {
   const sealed = Buffer.from(last.slice(mark.length), 'base64url');
   if (!last.startsWith(mark) || sealed.length !== ivLength + tagLength + padded) return last;
@@ -34,6 +34,6 @@ export async function openPlace(db: Db, last: string): Promise<string> {
 
 async function keyOf(db: Db): Promise<Buffer> {
   const key = await findProperty(db, 'page-key');
-  if (key === undefined) throw new Error('the database has no page-key among its properties');
+  if (key === undefined) throw new Error('the property page-key is missing in the database');
   return Buffer.from(key, 'hex');
 }

@@ -1,4 +1,4 @@
-/** The same work, whose outcome is shared with all who ask within `milliseconds` of its start. */
+/** Shares the result of `work` with all calls within `milliseconds` of its start. */
 export function sharedFor<T>(milliseconds: number, work: () => Promise<T>): () => Promise<T> {
   let last: { readonly begun: number; readonly outcome: Promise<T> } | undefined;
   return () => {

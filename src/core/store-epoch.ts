@@ -4,9 +4,9 @@ import type { BlobStore } from '../storage/blob-store.ts';
 import type { Clock } from './clock.ts';
 import { advanceEpoch, type Places, requireAgreement } from './store-identity.ts';
 
-/** Milliseconds between two times that commits raise the epoch: what a copy of the database may be younger than, unnoticed. */
+/** Milliseconds between two rises of the epoch by commits: a copy of the database younger than this goes unnoticed. */
 const usualPause = 10_000;
-/** Milliseconds after which the epoch is another process's to raise; more than a bucket may take to answer. */
+/** Milliseconds after which another process may raise the epoch; more than a bucket may take to answer. */
 const lease = 120_000;
 const leaseName = 'epoch';
 
@@ -15,23 +15,23 @@ export interface StoreEpochParts {
   readonly store: BlobStore;
   readonly places: Places;
   readonly clock: Clock;
-  /** This process and no other, ever. */
+  /** Unique to this process. */
   readonly holder: string;
-  /** Told after each look: why nothing may be deleted, or `undefined` when database and store agree. */
+  /** Called after each check: why nothing may be deleted, or `undefined` if database and store agree. */
   readonly looked: (problem: unknown) => void;
   readonly pause?: number;
 }
 
 /**
- * Raises the epoch (see `store-identity.ts`) soon after blobs came, before anything is deleted, and at the end. So a database that
- * does not know these blobs, or these deletions, is behind the store.
+ * Raises the epoch (see `store-identity.ts`) soon after blobs were committed, before anything is deleted, and at the end. So a
+ * database that does not know these blobs or deletions is behind the store.
  */
 export class StoreEpoch {
   readonly #parts: StoreEpochParts;
   readonly #pause: number;
   #running: Promise<number> | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** Whether a blob has come since the epoch was last raised. */
+  /** Whether a blob was committed since the epoch was last raised. */
   #behind = false;
 
   constructor(parts: StoreEpochParts) {
@@ -39,7 +39,7 @@ export class StoreEpoch {
     this.#pause = parts.pause ?? usualPause;
   }
 
-  /** The same store; what is committed to it raises the epoch. */
+  /** Wraps the store, so that commits raise the epoch. */
   watch(store: BlobStore): BlobStore {
     return {
       ...store,
@@ -51,8 +51,8 @@ export class StoreEpoch {
   }
 
   /**
-   * @return the epoch that database and store have now
-   * @throws StoreDisagrees | StoreMismatch, or what database and store say
+   * @return the epoch of database and store
+   * @throws StoreDisagrees | StoreMismatch, or errors of database and store
    */
   advance(): Promise<number> {
     this.#running ??= this.#advance().finally(() => {
@@ -88,7 +88,7 @@ export class StoreEpoch {
       const mine = await database.transaction((db) => takeLease(db, terms), { durable: false });
       const epoch = mine
         ? await advanceEpoch(database, store, places).finally(() => this.#giveBack())
-        : // Another process is at it.
+        : // Another process is raising it.
           (await requireAgreement(database, store, places)).epoch;
       looked(undefined);
       return epoch;

@@ -1,4 +1,4 @@
-// A database that is lost, older or another registry's: on files and in a bucket, nothing of what was pushed is lost.
+// With a lost, older or foreign database, on files and in a bucket, no pushed blob is lost.
 import assert from 'node:assert/strict';
 import { copyFile, rename, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,16 +30,16 @@ import { StoreMismatch } from './store-mismatch.ts';
 
 const day = 24 * 3_600_000;
 
-/** A registry on disk or on servers, and what can happen to its database. */
+/** A registry on disk or on servers, whose database can be replaced. */
 interface World {
   readonly at: Place;
-  /** The folder that has the marker. */
+  /** The folder with the marker. */
   readonly folder: string;
-  /** Makes a copy of the database; the registry is closed. */
+  /** Copies the database of the closed registry. */
   copy(): Promise<void>;
-  /** Puts the copy in the place of the database. */
+  /** Restores the copy. */
   restore(): Promise<void>;
-  /** Puts a database without anything in its place. */
+  /** Replaces the database by an empty one. */
   empty(): Promise<void>;
 }
 
@@ -111,7 +111,7 @@ async function push(client: Client, name: string, count = 3): Promise<string[]> 
   return pushed;
 }
 
-/** A sweep as it would be ten days from now. */
+/** A sweep ten days from now. */
 async function sweepLater(at: Place): Promise<unknown> {
   const config = configOf(at);
   const [database, store] = [await openDatabase(config), await openStore(config)];
@@ -138,7 +138,7 @@ async function fsck(at: Place, ...flags: string[]): Promise<{ exitCode: number; 
 }
 
 for (const [name, open] of Object.entries(worlds)) {
-  test(`${name}: an empty database beside a store with blobs is refused, and nothing is lost`, async (t) => {
+  test(`${name}: an empty database with a filled store is refused, and nothing is lost`, async (t) => {
     const world = await open(t);
     if (world === undefined) return;
     const { app, client } = await serve(t, world.at);
@@ -159,7 +159,7 @@ for (const [name, open] of Object.entries(worlds)) {
     await assertStored(world.at, pushed);
   });
 
-  test(`${name}: beside an older copy of the database nothing is deleted, and a repair keeps what it does not know`, async (t) => {
+  test(`${name}: with an older copy of the database nothing is deleted, and a repair keeps unknown blobs`, async (t) => {
     const world = await open(t);
     if (world === undefined) return;
     let { app, client } = await serve(t, world.at);
@@ -202,7 +202,7 @@ for (const [name, open] of Object.entries(worlds)) {
     const { exitCode, kinds } = await fsck(world.at);
     assert.deepEqual([exitCode, kinds], [0, newer.map(() => 'blob-parked')]);
     await sweepLater(world.at);
-    // What the restored database says was let go is deleted by its own rules from now on.
+    // Blobs that the restored database had already released are deleted as usual.
     await assertStored(world.at, all.slice(1));
   });
 
@@ -221,7 +221,7 @@ for (const [name, open] of Object.entries(worlds)) {
     await rename(markers[1], markers[0]);
     await rename(kept, markers[1]);
     for (const [at, digests] of pushed) {
-      await assert.rejects(createApp(configOf(at)), /two registries/);
+      await assert.rejects(createApp(configOf(at)), /belong to different registries/);
       await assert.rejects(sweepLater(at), StoreMismatch);
       const { exitCode, kinds } = await fsck(at);
       assert.deepEqual([exitCode, kinds], [1, ['other-registry']]);
@@ -231,7 +231,7 @@ for (const [name, open] of Object.entries(worlds)) {
     }
   });
 
-  test(`${name}: a registry from before there were markers is marked, if the store holds its blobs`, async (t) => {
+  test(`${name}: a registry of a version without markers is marked if the store has its blobs`, async (t) => {
     const world = await open(t);
     if (world === undefined) return;
     const { app, client } = await serve(t, world.at);
@@ -253,7 +253,7 @@ for (const [name, open] of Object.entries(worlds)) {
 
     await unmark();
     for (const digest of pushed.slice(1)) await unlink(join(world.folder, blobKey(asDigest(digest)!, 0)));
-    await assert.rejects(createApp(configOf(world.at)), /knows blobs that .* does not hold/);
+    await assert.rejects(createApp(configOf(world.at)), /knows blobs that .* does not have/);
   });
 
   test(`${name}: a store that has lost its marker, or is an older copy, is served and not swept`, async (t) => {
@@ -291,7 +291,7 @@ async function raiseEpoch(at: Place): Promise<void> {
   await database.close();
 }
 
-/** A database and a store that agree, without a server. */
+/** A matching database and store, without a server. */
 async function markedPair(t: TestContext) {
   const database = await openDatabase(configOf(await place(t, {})));
   cleanUp(t, () => database.close());
@@ -303,7 +303,7 @@ async function markedPair(t: TestContext) {
   return { database, store, places, registry, mark };
 }
 
-test('a marker whose epoch no registry can have is damaged, and a repair after it was deleted mends it', async (t) => {
+test('a marker with an impossible epoch counts as damaged, and is repaired after its deletion', async (t) => {
   const { database, store, places, registry, mark } = await markedPair(t);
   const before = await findProperty(database.read, 'epoch');
   for (const epoch of [-1, 0, 1.5, '3', null, largestEpoch + 1, Number.MAX_SAFE_INTEGER, 2 ** 53, 1e300]) {
@@ -324,7 +324,7 @@ test('a marker whose epoch no registry can have is damaged, and a repair after i
     }
     assert.equal(await findProperty(database.read, 'epoch'), before, `${epoch}`);
   }
-  // The remedy that the message names; a memory store cannot delete its marker.
+  // The remedy in the message; a memory store cannot delete its marker.
   const emptied = { ...openMemoryStore(), list: store.list, stat: store.stat };
   await repair({ database, by: system, store: emptied, places, change: true });
   const { relation, epoch, marker } = await compare(database.read, emptied);
@@ -334,7 +334,7 @@ test('a marker whose epoch no registry can have is damaged, and a repair after i
   assert.partialDeepStrictEqual(JSON.parse(repaired?.detail as string), { did: 'epoch', epoch });
 });
 
-test('a repair writes no epoch that would be refused afterwards', async (t) => {
+test('a repair writes no epoch that a start would refuse', async (t) => {
   const { database, store, places, mark } = await markedPair(t);
   await mark(largestEpoch);
   const before = await findProperty(database.read, 'epoch');
@@ -346,7 +346,7 @@ test('a repair writes no epoch that would be refused afterwards', async (t) => {
   assert.deepEqual([relation, epoch], ['agree', largestEpoch]);
 });
 
-test('a database whose epoch is none is said to be damaged', async (t) => {
+test('a database with an invalid epoch is reported as damaged', async (t) => {
   const { database, store } = await markedPair(t);
   for (const epoch of ['9007199254740992', '-1', 'x', '']) {
     await database.transaction((db) => setProperty(db, 'epoch', epoch));
@@ -357,7 +357,7 @@ test('a database whose epoch is none is said to be damaged', async (t) => {
   }
 });
 
-test('the epoch is raised by the first blob at once, by those that follow after a pause, and at the end', async (t) => {
+test('the epoch rises at the first blob, after a pause at later ones, and at the end', async (t) => {
   const at = await place(t, {});
   const database = await openDatabase(configOf(at));
   cleanUp(t, () => database.close());

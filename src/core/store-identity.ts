@@ -1,4 +1,4 @@
-// Whether a database and a blob store belong together: both have the registry's id, and the epoch says which is the older one.
+// Checks that a database and a blob store belong together: both have the registry's id, and the epoch shows which is older.
 import { randomUUID } from 'node:crypto';
 import { knowsBlobs } from '../db/blobs.ts';
 import { type Actor, recordChange } from '../db/changes.ts';
@@ -10,39 +10,39 @@ import type { Digest } from '../oci/digest.ts';
 import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
 import { StoreMismatch } from './store-mismatch.ts';
 
-/** What the store says of itself, in {@link markerKey}. */
+/** The content of {@link markerKey} in the store. */
 export interface Marker {
-  /** The registry's id, as the database's property has it. */
+  /** The registry's id, equal to the database's property. */
   readonly registry: string;
   /** An integer from 1 to {@link largestEpoch}, never above the database's own, which is written first. */
   readonly epoch: number;
 }
 
-/** No registry comes to it, raised a thousand times a second for 100,000 years; JSON and JavaScript are exact far beyond it. */
+/** Enough for 1000 rises a second over 100,000 years; JSON and JavaScript are exact far beyond it. */
 export const largestEpoch = 2 ** 52;
 
-/** How a database and a store stand to each other. */
+/** The relation of a database and a store. */
 export type Relation =
-  /** The same registry, of the same age. */
+  /** The same registry and the same age. */
   | 'agree'
-  /** Neither has anything that the other could lack. */
+  /** Both are empty. */
   | 'new'
-  /** The store has no marker yet and holds the database's blobs: a registry of a version without markers. */
+  /** The store has no marker but holds the database's blobs: the registry is of a version without markers. */
   | 'unmarked'
   | Objection;
 
-/** Blobs may be served and pushed, and nothing may be deleted. */
+/** Blobs may be served and pushed, but nothing may be deleted. */
 export const disagreements = ['database-older', 'store-older', 'marker-lost'] as const;
 export type Disagreement = (typeof disagreements)[number];
 
-/** One of the two is not this registry's. */
+/** The database or the store belongs to another registry. */
 export const mismatches = ['database-empty', 'other-registry', 'blobs-missing'] as const;
 export type Mismatch = (typeof mismatches)[number];
 
 /** Why nothing may be deleted. */
 export type Objection = Disagreement | Mismatch;
 
-/** For people: where database and store are, without secrets. */
+/** For messages: where database and store are, without secrets. */
 export interface Places {
   readonly database: string;
   readonly store: string;
@@ -50,19 +50,19 @@ export interface Places {
 
 export interface Comparison {
   readonly relation: Relation;
-  /** The registry's id in the database; absent until it has been marked. */
+  /** The registry's id in the database; absent until it is marked. */
   readonly registry: string | undefined;
-  /** The database's; 0 before the first. */
+  /** The database's epoch; 0 before the first. */
   readonly epoch: number;
   readonly marker: Marker | undefined;
 }
 
-/** Blobs that stand for all, where there is no marker; keys are random, so that the first ones are a fair sample. */
+/** Sample of blobs to look for if there is no marker. Keys are random, so the first ones are representative. */
 const sampleSize = 20;
 
-/** Reads both and changes nothing. @throws StoreMismatch when the marker or the database's epoch is damaged */
+/** Reads both without changes. @throws StoreMismatch if the marker or the database's epoch is damaged */
 export async function compare(db: Db, store: BlobStore): Promise<Comparison> {
-  // The marker first: where somebody raises the epoch meanwhile, the database is seen ahead, which is nobody's fault.
+  // The marker first: if the epoch is raised meanwhile, the database is ahead, which is normal.
   const marker = await readMarker(store);
   const registry = await findProperty(db, 'registry');
   const epoch = await findEpoch(db);
@@ -77,7 +77,7 @@ async function relate(
 ): Promise<Relation> {
   if (marker !== undefined && marker.registry === registry) {
     if (marker.epoch > epoch) return 'database-older';
-    // One less: whoever advanced it last died, or is, between database and store.
+    // One less is normal: the last process to raise it died, or is, between database and store.
     return marker.epoch < epoch - 1 ? 'store-older' : 'agree';
   }
   if (!(await knowsBlobs(db))) {
@@ -85,18 +85,18 @@ async function relate(
   }
   if (marker !== undefined && registry !== undefined) return 'other-registry';
   if (!(await holdsSample(db, store))) return 'blobs-missing';
-  // A copy from before the first marker.
+  // The database is a copy from before the first marker.
   if (marker !== undefined) return 'database-older';
   return epoch > 1 ? 'marker-lost' : 'unmarked';
 }
 
-/** @throws StoreMismatch when it is damaged */
+/** @throws StoreMismatch if the marker is damaged */
 export async function readMarker(store: BlobStore): Promise<Marker | undefined> {
   const text = await store.readMarker();
   if (text === undefined) return undefined;
   const { registry, epoch } = parseObject(text);
   if (typeof registry === 'string' && registry !== '' && isEpoch(epoch)) return { registry, epoch };
-  throw damagedMarker('it does not name a registry and an epoch');
+  throw damagedMarker('no registry and epoch');
 }
 
 function damagedMarker(why: string): StoreMismatch {
@@ -109,7 +109,7 @@ function isEpoch(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= largestEpoch;
 }
 
-/** The database's epoch; 0 before the first. @throws StoreMismatch when it is damaged */
+/** The database's epoch; 0 before the first. @throws StoreMismatch if it is damaged */
 async function findEpoch(db: Db): Promise<number> {
   const text = await findProperty(db, 'epoch');
   return text === undefined ? 0 : parseEpoch(text);
@@ -121,10 +121,10 @@ function parseEpoch(text: string): number {
   throw new StoreMismatch("the database's epoch is damaged: restore the database from a backup");
 }
 
-/** What follows an epoch. @throws StoreMismatch when none does */
+/** The next epoch. @throws StoreMismatch if there is none */
 function epochAfter(epoch: number): number {
   if (isEpoch(epoch + 1)) return epoch + 1;
-  throw damagedMarker(`no epoch follows ${epoch}`);
+  throw damagedMarker(`no epoch can follow ${epoch}`);
 }
 
 function parseObject(text: string): Record<string, unknown> {
@@ -146,7 +146,7 @@ export async function holdsBytes(store: BlobStore): Promise<boolean> {
   return false;
 }
 
-/** Whether half of the blobs that the database knows are there: some may be damaged, but in another store none would be. */
+/** Whether the store has half of the sampled blobs: some may be damaged, but another store would have none. */
 async function holdsSample(db: Db, store: BlobStore): Promise<boolean> {
   let seen = 0;
   let found = 0;
@@ -158,14 +158,14 @@ async function holdsSample(db: Db, store: BlobStore): Promise<boolean> {
   return found >= seen / 2;
 }
 
-/** One of the two is a copy of another time: nothing is deleted, parked or collected. */
+/** One of the two is an older copy: nothing is deleted, parked or collected. */
 export class StoreDisagrees extends Error {
   override readonly name = 'StoreDisagrees';
 }
 
-/** What a relation other than 'agree' means, and what to do. */
+/** Explains a relation other than 'agree', and the remedy. */
 export function explain({ relation, marker, epoch }: Comparison, { database, store }: Places): string {
-  const repair = 'nothing is deleted until `berth fsck --repair` has brought them together';
+  const repair = 'nothing is deleted until `berth fsck --repair` has reconciled them';
   switch (relation as Objection) {
     case 'database-older':
       return `${database} is an older copy (epoch ${epoch}) of what ${store} was last used with (epoch ${marker?.epoch}): ${repair}`;
@@ -176,19 +176,19 @@ export function explain({ relation, marker, epoch }: Comparison, { database, sto
     case 'database-empty':
       return (
         `${database} is empty, but ${store} holds ${marker ? `registry ${marker.registry}` : 'blobs'}. If the database is the wrong ` +
-        'one, name the right one (database.url, --data) or restore it from a backup; if the store is, choose another one. To begin ' +
-        `anew with this store, move what it holds away first${marker ? `, ${markerKey} as well` : ''}`
+        'one, configure the right one (database.url, --data) or restore it from a backup; if the store is, configure another one. To start ' +
+        `anew with this store, first move its content away${marker ? `, ${markerKey} as well` : ''}`
       );
     case 'other-registry':
-      return `${database} and ${store} are two registries': the store is that of registry ${marker?.registry}. Name the database or the store that belongs to the other (database.url, storage, --data)`;
+      return `${database} and ${store} belong to different registries: the store is that of registry ${marker?.registry}. Configure the database or the store that belongs to the other (database.url, storage, --data)`;
     case 'blobs-missing':
-      return `${database} knows blobs that ${store} does not hold: name the store that it belongs to (storage, --data), or restore the blobs from a backup`;
+      return `${database} knows blobs that ${store} does not have: configure the store that it belongs to (storage, --data), or restore the blobs from a backup`;
   }
 }
 
 /**
- * That both are one registry's and of one age. A new registry, or one from before there were markers, is marked.
- *
+ * Checks that database and store belong together and have the same age. Marks a new registry, or one of a version without
+ * markers.
  * @throws StoreMismatch | StoreDisagrees
  */
 export async function requireAgreement(
@@ -207,9 +207,8 @@ export async function requireAgreement(
 }
 
 /**
- * What a start asks before anything is served.
- *
- * @return why nothing may be deleted, if something stands against it
+ * The check at the start, before anything is served.
+ * @return why nothing may be deleted, if so
  * @throws StoreMismatch
  */
 export async function meetStore(
@@ -221,13 +220,13 @@ export async function meetStore(
     await requireAgreement(database, store, places);
   } catch (error) {
     if (error instanceof StoreDisagrees) return error;
-    // What is kept as it is gets its marker when it may be changed again; nothing is deleted before that.
+    // A read-only registry gets its marker once it is writable; nothing is deleted before.
     if (!(error instanceof ReadOnlyRegistry)) throw error;
   }
   return undefined;
 }
 
-/** @throws StoreMismatch where a database is about to be made beside a store that is not empty */
+/** @throws StoreMismatch if a database would be created beside a store that is not empty */
 export async function refuseFilledStore(store: BlobStore, places: Places): Promise<void> {
   const marker = await readMarker(store);
   if (marker === undefined && !(await holdsBytes(store))) return;
@@ -245,8 +244,8 @@ export function isMismatch(relation: Relation): relation is Mismatch {
 }
 
 /**
- * Writes a marker of the database's age into a store that has all its blobs. The database first: a crash between the two leaves
- * it ahead, never behind.
+ * Writes a marker of the database's age into a store that has all its blobs. The database first, so that a crash in between
+ * leaves it ahead of the store and never behind.
  */
 export async function markStore(database: Database, store: BlobStore): Promise<Marker> {
   const marker = await database.transaction(async (db) => ({
@@ -258,14 +257,14 @@ export async function markStore(database: Database, store: BlobStore): Promise<M
 }
 
 /**
- * Raises the epoch in both, so that every copy of the database made before is known to be older. For one process at a time.
- *
- * @return the epoch that both have now
+ * Raises the epoch in both, so that every earlier copy of the database is known to be older. Only one process may run it at a
+ * time.
+ * @return the new epoch of both
  * @throws StoreDisagrees | StoreMismatch
  */
 export async function advanceEpoch(database: Database, store: BlobStore, places: Places): Promise<number> {
   const { epoch, marker } = await requireAgreement(database, store, places);
-  // Whoever died between the two has raised the database's already.
+  // A process that died in between has raised the database's epoch already.
   const next = marker.epoch < epoch ? epoch : epochAfter(epoch);
   await database.transaction((db) => noteProperty(db, 'epoch', `${next}`));
   await writeMarker(store, { registry: marker.registry, epoch: next });
@@ -273,18 +272,17 @@ export async function advanceEpoch(database: Database, store: BlobStore, places:
 }
 
 /**
- * In the transaction that decides about bytes, or before they are deleted: the database is still the one that agreed with the
- * store at `epoch`, and no older copy has been put in its place.
- *
+ * Checks, in the transaction that decides about bytes or before they are deleted, that the database still has `epoch`, and was
+ * not replaced by an older copy.
  * @throws StoreDisagrees
  */
 export async function requireEpoch(db: Db, epoch: number): Promise<void> {
   const now = await findEpoch(db);
   if (now < epoch)
-    throw new StoreDisagrees(`the database is older (epoch ${now}) than it was (epoch ${epoch})`);
+    throw new StoreDisagrees(`the database was replaced by an older copy (epoch ${now}, before ${epoch})`);
 }
 
-/** Makes both of one age, and so lets deletions go on. */
+/** Sets both to one epoch, which permits deletions again. */
 export async function reconcile(
   database: Database,
   store: BlobStore,

@@ -1,4 +1,4 @@
-/** The database and the store are not one registry's: neither is served. The message is for whoever starts Berth. */
+/** Database and store belong to different registries; neither is served. The message is for the administrator. */
 export class StoreMismatch extends Error {
   override readonly name = 'StoreMismatch';
 }

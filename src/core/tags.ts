@@ -9,7 +9,7 @@ import { type Page, type PageRequest, takePage } from './page.ts';
 
 /**
  * A page of the repository's tags in byte order (end-8).
- * @param signal aborted when nobody waits for the page any more
+ * @param signal aborted when the client is gone
  * @throws RegistryError `NAME_UNKNOWN`; AnotherRepository; the signal's reason
  */
 export async function listTagPage(

@@ -1,6 +1,5 @@
-// A push whose last request fails at each of its calls in turn, on the store and on the database: a client that asks where the
-// session stands, and goes on from there, ends with its blob.
-
+// The last request of a push fails at each of its calls to store and database in turn. A client that asks for the session's
+// progress and continues from there ends with its blob.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
@@ -24,7 +23,7 @@ import { Blobs } from './blobs.ts';
 import { Uploads } from './uploads.ts';
 
 const owner = 'user:1';
-/** More milliseconds than a session stays with a writer that is not heard of. */
+/** More milliseconds than a lease lasts without renewal. */
 const lease = 20_000;
 const maxCalls = 100;
 
@@ -37,7 +36,7 @@ const stores: Record<string, (t: TestContext, faults: Faults) => Promise<BlobSto
   },
 };
 
-/** Bytes of the blob that come before the last request, and the algorithm that this one asks for. */
+/** Bytes that precede the last request, and the digest algorithm it uses. */
 const pushes = {
   'a last chunk': { before: 3_000, algorithm: 'sha256' },
   'a last chunk, and the digest of another algorithm': { before: 3_000, algorithm: 'sha512' },
@@ -50,7 +49,7 @@ type Push = keyof typeof pushes;
 const lastChunk: readonly Push[] = ['a last chunk'];
 const acknowledged = (Object.keys(pushes) as Push[]).filter((push) => pushes[push].before === 3_000);
 
-/** What costs most to run is tried where it is most in danger. */
+/** The slowest cases run only where a failure is most likely. */
 const runs: readonly [store: string, lasting: boolean, sqlite: readonly Push[], postgres: readonly Push[]][] =
   [
     ['memory', true, Object.keys(pushes) as Push[], []],
@@ -64,7 +63,7 @@ for (const dialect of dialects) {
     const tried = dialect.name === 'SQLite' ? sqlite : postgres;
     if (tried.length === 0) continue;
     const how = lasting ? 'all calls from one on fail' : 'one call fails';
-    test(`${dialect.name}, ${storeName}: a PUT of which ${how} leaves its session to be resumed, or finished`, async (t) => {
+    test(`${dialect.name}, ${storeName}: a PUT of which ${how} leaves a session that can be resumed, or is finished`, async (t) => {
       const faults = new Faults();
       const store = await stores[storeName]?.(t, faults);
       if (store === undefined) return;
@@ -74,7 +73,7 @@ for (const dialect of dialects) {
       const blobs = new Blobs({ database, store, clock });
       const newProcess = () => new Uploads({ database, store, blobs, clock });
 
-      /** True when the call was one of the request's. */
+      /** Whether the call belonged to the request. */
       async function failAt(at: number, moment: 'before' | 'after', push: Push) {
         const { before, algorithm } = pushes[push];
         const uploads = newProcess();
@@ -111,9 +110,9 @@ for (const dialect of dialects) {
           assert.ok(size >= before && size <= bytes.length, `${what}: ${size} bytes`);
           await uploads.finish(session, digest, bodyOf(bytes.subarray(size)), { by: system });
         } catch (error) {
-          // The request was carried out, and only its answer failed.
+          // The call succeeded, and only its answer failed.
           if (isUnknown(error) && (await blobs.isUploadedBy(session, digest))) return;
-          // Bytes whose sync failed are not to be trusted, so they are thrown away.
+          // Bytes whose sync failed are discarded.
           assert.ok(isUnknown(error) && faults.hit === 'fsync', `${what}: ${error}`);
           await uploads.finish(await open(uploads), digest, bodyOf(bytes), { by: system });
         }

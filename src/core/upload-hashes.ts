@@ -5,7 +5,7 @@ import { RunningHash } from './running-hash.ts';
 
 const maxRunningHashes = 10_000;
 
-/** The running hashes of upload sessions: a cache. One that is missing is made again from the staged bytes. */
+/** A cache of the running hashes of upload sessions. A missing one is recomputed from the staged bytes. */
 export class UploadHashes {
   readonly #store: BlobStore;
   readonly #hashes = new Map<string, RunningHash>();
@@ -14,23 +14,23 @@ export class UploadHashes {
     this.#store = store;
   }
 
-  /** The hash of exactly the bytes that the row records. @throws UploadLost when other bytes are staged */
+  /** The hash of exactly the bytes recorded in the row. @throws UploadLost if other bytes are staged */
   async of(row: UploadRow): Promise<RunningHash> {
     const { id, size, algorithm, digest } = row;
     const cached = this.#hashes.get(id);
-    // The digest as well: another replica may have come as far with other bytes.
+    // Also compares the digest: another replica may have received as many other bytes.
     if (cached?.size === size && cached.algorithm === algorithm && cached.digest() === digest) return cached;
     let hash = new RunningHash(algorithm);
     if (size > 0) {
       hash = await RunningHash.of(algorithm, await this.#store.readUpload(row));
-      // After a power cut the staged file may be as long as recorded and hold other bytes.
+      // After a power cut the staged file may have the recorded length but other bytes.
       if (hash.digest() !== digest) throw new UploadLost(id, size);
     }
     this.#remember(id, hash);
     return hash;
   }
 
-  /** The digest in `algorithm`; where the session was hashed with another, the staged bytes are read again. */
+  /** The digest in `algorithm`. Reads the staged bytes again if the session was hashed with another one. */
   async digest(hash: RunningHash, upload: StagedUpload, algorithm: DigestAlgorithm): Promise<Digest> {
     if (hash.algorithm === algorithm) return hash.digest();
     if (hash.size === 0) return new RunningHash(algorithm).digest();

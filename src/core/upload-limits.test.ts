@@ -38,7 +38,7 @@ async function uploadsOf(t: TestContext, dialect: TestDialect, limits = usual) {
 }
 
 for (const dialect of dialects) {
-  test(`${dialect.name}: an account has so many uploads open at once, and others are not kept waiting`, async (t) => {
+  test(`${dialect.name}: an account has a limited number of open uploads, and does not affect others`, async (t) => {
     const { uploads, start, usage } = await uploadsOf(t, dialect);
     const [first] = await Promise.all(Array.from({ length: usual.sessions }, () => start()));
     await assert.rejects(start(), tooMany);
@@ -57,7 +57,7 @@ for (const dialect of dialects) {
     await start('anonymous', 'address:192.0.2.2');
   });
 
-  test(`${dialect.name}: nothing is begun by who has as much staged as may be`, async (t) => {
+  test(`${dialect.name}: no upload can be opened once the staged bytes reach the limit`, async (t) => {
     const { uploads, start } = await uploadsOf(t, dialect);
     const session = await start();
     await uploads.append(session, bodyOf(1_000));
@@ -67,7 +67,7 @@ for (const dialect of dialects) {
     await start();
   });
 
-  test(`${dialect.name}: of many chunks at once no more is kept than may be staged; who is refused has freed what they had`, async (t) => {
+  test(`${dialect.name}: of concurrent chunks no more is kept than the limit; refused uploads free their bytes`, async (t) => {
     const { uploads, start, staged, usage } = await uploadsOf(t, dialect);
     const sessions = await Promise.all(Array.from({ length: 5 }, () => start()));
     const outcomes: string[] = [];
@@ -95,7 +95,7 @@ for (const dialect of dialects) {
     assert.deepEqual(await usage(), { sessions: 0, bytes: 0 });
   });
 
-  test(`${dialect.name}: an upload that is too large alone gets no further than the limit, however fast it comes`, async (t) => {
+  test(`${dialect.name}: an upload that is too large alone is stopped at the limit at any speed`, async (t) => {
     const bytes = 20 * chunk.length;
     const { uploads, start, staged, usage } = await uploadsOf(t, dialect, { sessions: 5, bytes });
     for (const sent of [0, 7]) {
@@ -110,7 +110,7 @@ for (const dialect of dialects) {
     assert.equal((await uploads.append(await start(), exact)).size, bytes);
   });
 
-  test(`${dialect.name}: fast bodies that are too many are stopped before anybody renews a claim`, async (t) => {
+  test(`${dialect.name}: too many fast bodies are stopped before any lease is renewed`, async (t) => {
     const bytes = 16 << 20;
     const { uploads, start, usage } = await uploadsOf(t, dialect, { sessions: 4, bytes });
     const bodies = Array.from({ length: 4 }, () => fastBody(bytes, usage));
@@ -128,7 +128,7 @@ for (const dialect of dialects) {
     for (const { taken } of refused) assert.ok(taken.bytes < bytes, 'it was taken to its end');
   });
 
-  test(`${dialect.name}: bodies that are on their way count, and are stopped when they are too many`, async (t) => {
+  test(`${dialect.name}: bodies in progress count, and are stopped when they are too many`, async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
     const { uploads, start, usage } = await uploadsOf(t, dialect);
     const bodies = [new PassThrough(), new PassThrough()] as const;
@@ -154,7 +154,7 @@ for (const dialect of dialects) {
 
 const chunk = Buffer.alloc(64 << 10);
 
-/** A body as fast as it is taken, or as `pace` lets each MiB come, and how much of it was taken. */
+/** A body that is sent as fast as it is read, or a MiB at a time by `pace`, and the bytes read from it. */
 function fastBody(bytes: number, pace: () => Promise<unknown> = nextIteration) {
   const taken = { bytes: 0 };
   const received = (count: number): void => {
@@ -169,7 +169,7 @@ function fastBody(bytes: number, pace: () => Promise<unknown> = nextIteration) {
   return { open: () => Readable.from(chunks()), received, taken };
 }
 
-/** Lets the writers renew their leases until something is so. */
+/** Lets the writers renew their leases until the condition holds. */
 async function renewedUntil(t: TestContext, isSo: () => Promise<boolean>): Promise<void> {
   while (!(await isSo())) {
     t.mock.timers.tick(5_000);

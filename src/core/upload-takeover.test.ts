@@ -1,6 +1,5 @@
-// A writer stands still before and after each of its calls, for longer than its lease; another replica goes on with the session.
-// Nothing that the first one does when it wakes takes anything from the other.
-
+// A writer pauses before and after each of its calls, for longer than its lease, and another replica continues the session. What
+// the first writer does afterwards must not damage the other's upload.
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -13,7 +12,7 @@ import { s3Store } from '../../test/support/s3.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
-import { claimUpload, findUpload, type SessionKey } from '../db/uploads.ts';
+import { findUpload, leaseUpload, type SessionKey } from '../db/uploads.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
 import { openMemoryStore } from '../storage/memory.ts';
@@ -23,7 +22,7 @@ import { digestBytes } from './running-hash.ts';
 import { Uploads } from './uploads.ts';
 
 const owner = 'user:1';
-/** More milliseconds than a session stays with a writer that is not heard of. */
+/** More milliseconds than a lease lasts without renewal. */
 const lease = 20_000;
 
 const stores: Record<string, (t: TestContext) => Promise<BlobStore | undefined>> = {
@@ -34,7 +33,7 @@ const stores: Record<string, (t: TestContext) => Promise<BlobStore | undefined>>
 
 type Run = (uploads: Uploads, session: SessionKey) => Promise<unknown>;
 
-/** What the writer does that stands still, in a session with the bytes `one`; its client wants `onetwo`, or only these. */
+/** The paused call, in a session with the bytes `one`; its client pushes `onetwo`, or only `one`. */
 const stalled: Record<string, Run> = {
   'a PATCH': (uploads, session) => uploads.append(session, bodyOf('late')),
   'a PUT with the last chunk': (uploads, session) =>
@@ -57,14 +56,14 @@ const runs: Record<string, Record<string, readonly string[]>> = {
 for (const dialect of dialects) {
   for (const [storeName, tried] of Object.entries(runs[dialect.name] ?? {})) {
     for (const what of tried) {
-      test(`${dialect.name}, ${storeName}: ${what} that wakes after its lease takes nothing from its successor`, async (t) => {
+      test(`${dialect.name}, ${storeName}: ${what} that continues after its lease does not damage its successor's upload`, async (t) => {
         const store = await stores[storeName]?.(t);
         if (store === undefined) return;
         const world = await worldOf(t, dialect, store);
         let takeovers = 0;
         for (const moment of ['before', 'after'] as const) {
           for (const wakes of ['in the middle', 'at the end'] as const) {
-            // Which of them it took the session from makes a difference until it writes.
+            // It matters which of them it took the session from, until it writes.
             for (const dead of what === 'a PATCH' ? [false, true] : [false]) {
               for (let at = 1, hit = true; hit; at += 1) {
                 const wanted = what === 'a PUT without bytes' ? 'one' : 'onetwo';
@@ -84,11 +83,11 @@ for (const dialect of dialects) {
 interface Stall {
   readonly at: number;
   readonly moment: 'before' | 'after';
-  /** When the writer goes on: after the successor's chunk, or after its blob is finished. */
+  /** When the writer continues: after the successor's chunk, or after its blob is finished. */
   readonly wakes: 'in the middle' | 'at the end';
-  /** Whether the writer that stalls has taken the session over from one that died. */
+  /** Whether the paused writer has itself taken over from a dead one. */
   readonly dead: boolean;
-  /** The bytes that the successor makes a blob of. */
+  /** The bytes of the successor's blob. */
   readonly wanted: string;
 }
 
@@ -108,7 +107,7 @@ async function worldOf(t: TestContext, dialect: TestDialect, store: BlobStore) {
     await uploads.append(session, bodyOf('one'));
     if (dead) {
       await database.transaction((db) =>
-        claimUpload(db, id, { before: null, writer: 'dead', until: now + 1, now }),
+        leaseUpload(db, id, { before: null, writer: 'dead', until: now + 1, now }),
       );
       now += lease;
     }
@@ -156,7 +155,7 @@ async function worldOf(t: TestContext, dialect: TestDialect, store: BlobStore) {
       const successor = replica({ database, store });
       try {
         const { size } = await successor.status(session);
-        // The client of a session that has all its bytes sends no more of them.
+        // The session has all bytes already, so its client sends none.
         if (size < wanted.length) await successor.append(session, bodyOf(wanted.slice(size)));
         if (wakes === 'in the middle') await goOn();
         await finish(successor, session, wanted);

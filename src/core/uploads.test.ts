@@ -16,7 +16,7 @@ import { openFilesystemStore } from '../storage/filesystem.ts';
 import { Blobs } from './blobs.ts';
 import { Uploads } from './uploads.ts';
 
-/** Uploads over a disk that fails a write when told to, and the same data seen by another process. */
+/** Uploads on a disk that can fail a write, and the same data in another process. */
 async function uploadsOf(t: TestContext, dialect: TestDialect) {
   const root = await temporaryDirectory(t);
   const database = await dialect.open(t);
@@ -42,12 +42,12 @@ async function uploadsOf(t: TestContext, dialect: TestDialect) {
     otherProcess: make,
     disk,
     stored,
-    /** Resolves when a request writes to the session. */
-    claimed: async (id: string): Promise<void> => {
+    /** Resolves when a request holds the session's lease. */
+    leased: async (id: string): Promise<void> => {
       while ((await findUpload(database.read, { name: repositoryName, id, owner }))?.writer === null)
         await setImmediate();
     },
-    /** What a commit does first. */
+    /** The first step of a commit. */
     moveToBlob: async (id: string, digest: Digest): Promise<void> => {
       const upload = await findUpload(database.read, { name: repositoryName, id, owner });
       await store.commit(upload as UploadRow, blobKey(digest, 0));
@@ -66,7 +66,7 @@ const body = (bytes: Buffer | string) => ({ open: () => Readable.from([Buffer.fr
 const nothing = () => ({ open: () => Readable.from([]) });
 
 for (const dialect of dialects) {
-  test(`${dialect.name}: bytes that a failed append left behind do not become part of the blob`, async (t) => {
+  test(`${dialect.name}: bytes of a failed append do not become part of the blob`, async (t) => {
     const { uploads, disk, stored } = await uploadsOf(t, dialect);
     const { id } = await uploads.start(repositoryName, 'sha256', owner);
     const session = { name: repositoryName, id, owner };
@@ -79,7 +79,7 @@ for (const dialect of dialects) {
     assert.equal(await stored(digestOf('one')), 3);
   });
 
-  test(`${dialect.name}: bytes that broke their Content-Range do not become part of the blob`, async (t) => {
+  test(`${dialect.name}: bytes that do not match their Content-Range do not become part of the blob`, async (t) => {
     const { uploads, stored } = await uploadsOf(t, dialect);
     const { id } = await uploads.start(repositoryName, 'sha256', owner);
     const session = { name: repositoryName, id, owner };
@@ -90,7 +90,7 @@ for (const dialect of dialects) {
     assert.equal(await stored(digestOf('one')), 3);
   });
 
-  test(`${dialect.name}: another process goes on where one stopped, and hashes again what it did not see`, async (t) => {
+  test(`${dialect.name}: another process continues the session, and hashes the earlier bytes again`, async (t) => {
     const { uploads, otherProcess, stored } = await uploadsOf(t, dialect);
     const [first, second] = [randomBytes(100_000), randomBytes(100_000)];
     const { id } = await uploads.start(repositoryName, 'sha256', owner);
@@ -102,7 +102,7 @@ for (const dialect of dialects) {
     assert.equal(await stored(digest), 200_000);
   });
 
-  test(`${dialect.name}: a session whose staged bytes are gone is ended: the client is told to start again, once`, async (t) => {
+  test(`${dialect.name}: a session without its staged bytes ends, and the client is told to start again, once`, async (t) => {
     const { uploads, otherProcess, stagedFile } = await uploadsOf(t, dialect);
     for (const other of [uploads, otherProcess()]) {
       const { id } = await uploads.start(repositoryName, 'sha256', owner);
@@ -115,27 +115,27 @@ for (const dialect of dialects) {
     }
   });
 
-  test(`${dialect.name}: bytes that moved before their writer died become a blob with the next PUT, in another process`, async (t) => {
-    const { uploads, otherProcess, disk, claimed, moveToBlob, stored } = await uploadsOf(t, dialect);
-    for (const claim of ['given back', 'left behind']) {
+  test(`${dialect.name}: bytes that moved before their writer died become a blob by the next PUT in another process`, async (t) => {
+    const { uploads, otherProcess, disk, leased, moveToBlob, stored } = await uploadsOf(t, dialect);
+    for (const lease of ['given back', 'left behind']) {
       const { id } = await uploads.start(repositoryName, 'sha256', owner);
       const session = { name: repositoryName, id, owner };
-      const digest = digestOf(claim);
-      await uploads.append(session, body(claim));
+      const digest = digestOf(lease);
+      await uploads.append(session, body(lease));
       const stream = new PassThrough();
-      if (claim === 'left behind') {
+      if (lease === 'left behind') {
         uploads.append(session, { open: () => stream }).catch(() => {});
-        await claimed(id);
+        await leased(id);
         disk.now += 60_000;
       }
       await moveToBlob(id, digest);
       await otherProcess().finish(session, digest, { ...nothing(), empty: true }, { by: system });
-      assert.equal(await stored(digest), claim.length);
+      assert.equal(await stored(digest), lease.length);
       stream.end();
     }
   });
 
-  test(`${dialect.name}: a PUT that is sent twice, as its answer was lost, is done both times`, async (t) => {
+  test(`${dialect.name}: a PUT repeated after a lost answer succeeds both times`, async (t) => {
     const { uploads, otherProcess } = await uploadsOf(t, dialect);
     const { id } = await uploads.start(repositoryName, 'sha256', owner);
     const session = { name: repositoryName, id, owner };
@@ -147,27 +147,27 @@ for (const dialect of dialects) {
     await assert.rejects(put(uploads, digestOf('two')), { code: 'BLOB_UPLOAD_UNKNOWN' });
   });
 
-  test(`${dialect.name}: a second writer is refused, and the first goes on`, async (t) => {
-    const { uploads, claimed } = await uploadsOf(t, dialect);
+  test(`${dialect.name}: a second writer is refused, and the first continues`, async (t) => {
+    const { uploads, leased } = await uploadsOf(t, dialect);
     const { id } = await uploads.start(repositoryName, 'sha256', owner);
     const session = { name: repositoryName, id, owner };
     await uploads.append(session, body('one'));
     const stream = new PassThrough();
     const first = uploads.append(session, { open: () => stream });
-    await claimed(id);
+    await leased(id);
     const second = uploads.append(session, body('two'));
     await assert.rejects(second, { code: 'RANGE_INVALID' });
     stream.end('two');
     assert.deepEqual(await first, { id, size: 6 });
   });
 
-  test(`${dialect.name}: the lease of a writer that died is taken over, and what it does late counts for nothing`, async (t) => {
-    const { uploads, otherProcess, disk, claimed } = await uploadsOf(t, dialect);
+  test(`${dialect.name}: the lease of a dead writer is taken over, and its late writes are ignored`, async (t) => {
+    const { uploads, otherProcess, disk, leased } = await uploadsOf(t, dialect);
     const { id } = await uploads.start(repositoryName, 'sha256', owner);
     const session = { name: repositoryName, id, owner };
     const stream = new PassThrough();
     const dead = uploads.append(session, { open: () => stream });
-    await claimed(id);
+    await leased(id);
     disk.now += 60_000;
     await otherProcess().append(session, body('new'));
     stream.end('late');
@@ -175,14 +175,14 @@ for (const dialect of dialects) {
     assert.deepEqual(await uploads.status(session), { id, size: 3 });
   });
 
-  test("a writer that wakes after it was taken over writes into nobody's blob", async (t) => {
-    const { uploads, otherProcess, disk, claimed, stored } = await uploadsOf(t, dialect);
+  test('a writer that continues after a takeover writes into no blob', async (t) => {
+    const { uploads, otherProcess, disk, leased, stored } = await uploadsOf(t, dialect);
     const { id } = await uploads.start(repositoryName, 'sha256', owner);
     const session = { name: repositoryName, id, owner };
     await uploads.append(session, body('one'));
     const stream = new PassThrough();
     const stalled = uploads.append(session, { open: () => stream });
-    await claimed(id);
+    await leased(id);
     disk.now += 60_000;
     const successor = otherProcess();
     await successor.append(session, body('two'));
@@ -192,13 +192,13 @@ for (const dialect of dialects) {
     assert.equal(await stored(digestOf('onetwo')), 6);
   });
 
-  test(`${dialect.name}: a hash that is kept here is not taken for that of other bytes, as many, that came elsewhere`, async (t) => {
-    const { uploads, otherProcess, disk, claimed, stored } = await uploadsOf(t, dialect);
+  test(`${dialect.name}: a cached hash is not used for other bytes of the same length from another replica`, async (t) => {
+    const { uploads, otherProcess, disk, leased, stored } = await uploadsOf(t, dialect);
     const { id } = await uploads.start(repositoryName, 'sha256', owner);
     const session = { name: repositoryName, id, owner };
     const stream = new PassThrough();
     const stalled = uploads.append(session, { open: () => stream });
-    await claimed(id);
+    await leased(id);
     disk.now += 60_000;
     await otherProcess().append(session, body('new'));
     stream.end('old');

@@ -18,33 +18,33 @@ import type { Blobs } from './blobs.ts';
 import type { Clock } from './clock.ts';
 import type { NamespaceClaim, Pusher } from './namespace-claim.ts';
 import { RunningHash } from './running-hash.ts';
-import { type Claim, isGone, type Progress, tooManyUploads, UploadClaims } from './upload-claims.ts';
 import { UploadHashes } from './upload-hashes.ts';
+import { isGone, type Lease, type Progress, tooManyUploads, UploadLeases } from './upload-leases.ts';
 
-/** How far a session has come. */
+/** Progress of a session. */
 export interface UploadStatus {
   readonly id: string;
   /** Bytes received. */
   readonly size: number;
 }
 
-/** A request's bytes, and where it says that they belong. */
+/** The bytes of a request, and their place by `Content-Range`. */
 export interface UploadBody {
-  /** Lets the bytes come; called when nothing stands against them any more. */
+  /** Starts reading; called once nothing can refuse the bytes any more. */
   readonly open: () => Readable;
   /** First and last byte by `Content-Range`; absent: append. */
   readonly range?: { readonly first: number; readonly last: number } | undefined;
-  /** It is known before {@link open} that no bytes come. */
+  /** Known before {@link open} to bring no bytes. */
   readonly empty?: boolean;
   /** Ends the body early, as if the client had hung up. */
   readonly signal?: AbortSignal | undefined;
-  /** Told of each chunk's bytes as it comes. */
+  /** Called with the size of each chunk. */
   readonly received?: ((bytes: number) => void) | undefined;
 }
 
 /**
- * Upload sessions. Their state is in SQL, so any replica can go on with any session; the running hash stays here as a
- * cache, and is made again from the staged bytes where it is missing.
+ * Upload sessions. Their state is in the database, so any replica can continue any session. The running hash is a local cache,
+ * recomputed from the staged bytes if missing.
  */
 export class Uploads {
   readonly #database: Database;
@@ -53,7 +53,7 @@ export class Uploads {
   readonly #clock: Clock;
   readonly #limits: UploadLimits;
   readonly #hashes: UploadHashes;
-  readonly #claims: UploadClaims;
+  readonly #leases: UploadLeases;
 
   constructor(parts: {
     database: Database;
@@ -69,12 +69,12 @@ export class Uploads {
     this.#blobs = parts.blobs;
     this.#clock = parts.clock;
     this.#hashes = new UploadHashes(parts.store);
-    this.#claims = new UploadClaims({ ...parts, limits, hashes: this.#hashes });
+    this.#leases = new UploadLeases({ ...parts, limits, hashes: this.#hashes });
   }
 
   /**
-   * Opens a session, which is its owner's alone; the repository comes to be with its first one.
-   * @param options.chargedTo whose limits it counts against
+   * Opens a session for its owner only; creates the repository if needed.
+   * @param options.chargedTo the account or network whose limits it counts against
    * @throws RegistryError `TOOMANYREQUESTS`
    */
   async start(
@@ -96,7 +96,7 @@ export class Uploads {
           throw tooManyUploads(this.#limits, await findUploadUsage(db, chargedTo));
         }
       },
-      // A session that a power cut takes along was never promised to anyone: the client opens another.
+      // If a power cut loses the session, the client opens another; nothing was promised.
       { durable: false },
     );
     return { id, size: 0 };
@@ -104,43 +104,42 @@ export class Uploads {
 
   /** @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
   async status(session: SessionKey): Promise<UploadStatus> {
-    const { id, size } = await this.#claims.find(session);
+    const { id, size } = await this.#leases.find(session);
     return { id, size };
   }
 
   /**
-   * Takes a chunk, or the whole of a stream (end-5). What came before the client hung up is kept.
-   * @throws RegistryError `RANGE_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`; `TOOMANYREQUESTS` | `DENIED` where more
-   *   than the limits allow would be staged, and the session has ended
+   * Appends a chunk, or a whole stream (end-5). Bytes from before the client hung up are kept.
+   * @throws RegistryError `RANGE_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`; `TOOMANYREQUESTS` | `DENIED` if more
+   * than the limits allow would be staged; the session has then ended
    */
   async append(session: SessionKey, body: UploadBody): Promise<UploadStatus> {
     await this.#store.ensureFreeSpace();
-    return this.#claims.exclusively(session, async (claim) => {
-      const received = await this.#take(claim, body);
-      await this.#claims.release(claim, received);
+    return this.#leases.exclusively(session, async (lease) => {
+      const received = await this.#take(lease, body);
+      await this.#leases.release(lease, received);
       return { id: session.id, size: received.hash.size };
     });
   }
 
   /**
-   * Takes the last bytes, if any, and makes the upload a blob (end-6). A wrong digest ends the session: nothing is
-   * stored, and its bytes are freed. Where the staged bytes are gone and the session has recorded this digest, an attempt before
-   * this one died between the store and the database: then this one records what that one stored. Where there is no session any
-   * more because it ended with this blob, it is done already.
+   * Appends the last bytes, if any, and makes the upload a blob (end-6). A wrong digest ends the session and frees its bytes. If
+   * the staged bytes are gone and the session has recorded this digest, an earlier attempt died between store and database; this
+   * one then records its blob. If the session has already ended with this blob, nothing is left to do.
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async finish(session: SessionKey, digest: Digest, body: UploadBody, pusher: Pusher): Promise<void> {
-    const commit: Commit = (claim, staged) => this.#commit(claim, staged, session.name, digest, pusher);
+    const commit: Commit = (lease, staged) => this.#commit(lease, staged, session.name, digest, pusher);
     const isRecorded = (row: UploadRow): boolean => body.range === undefined && row.digest === digest;
-    const run = async (claim: Claim): Promise<void> => {
-      const commitRecorded = (): Promise<void> => commit(claim, claim.row);
-      if (!isRecorded(claim.row)) {
-        await this.#finishWith(claim, digest, body, commit);
+    const run = async (lease: Lease): Promise<void> => {
+      const commitRecorded = (): Promise<void> => commit(lease, lease.row);
+      if (!isRecorded(lease.row)) {
+        await this.#finishWith(lease, digest, body, commit);
       } else if (body.empty && !this.#store.commitMoves) {
-        // What is recorded of bytes that cannot have changed since needs no second look at them, at whichever replica.
+        // Recorded bytes cannot have changed since, so no replica needs to hash them again.
         await commitRecorded();
       } else {
-        await this.#finishWith(claim, digest, body, commit).catch((error) => {
+        await this.#finishWith(lease, digest, body, commit).catch((error) => {
           if (!isGone(error)) throw error;
           return commitRecorded();
         });
@@ -148,76 +147,76 @@ export class Uploads {
       this.#hashes.forget(session.id);
     };
     try {
-      await this.#claims.exclusively(session, run, { mayHaveMoved: isRecorded });
+      await this.#leases.exclusively(session, run, { mayHaveMoved: isRecorded });
     } catch (error) {
-      // The answer to the first time was lost, and a balancer or a client has sent it once more.
+      // The first answer was lost, and a proxy or client repeated the request.
       const isRepeat =
         body.empty === true && isUnknown(error) && (await this.#blobs.isUploadedBy(session, digest));
       if (!isRepeat) throw error;
     }
   }
 
-  async #finishWith(claim: Claim, digest: Digest, body: UploadBody, commit: Commit): Promise<void> {
-    const received = await this.#take(claim, body);
-    const upload = { id: claim.row.id, size: received.hash.size, staged: received.staged };
+  async #finishWith(lease: Lease, digest: Digest, body: UploadBody, commit: Commit): Promise<void> {
+    const received = await this.#take(lease, body);
+    const upload = { id: lease.row.id, size: received.hash.size, staged: received.staged };
     const computed = await this.#hashes.digest(received.hash, upload, digestAlgorithm(digest));
     if (computed !== digest) {
-      await this.#claims.end(claim, received.staged);
+      await this.#leases.end(lease, received.staged);
       throw new RegistryError('DIGEST_INVALID', `the content's digest is ${computed}, not ${digest}`);
     }
-    await commit(claim, upload);
+    await commit(lease, upload);
   }
 
   async #commit(
-    claim: Claim,
+    lease: Lease,
     { id, size, staged }: StagedUpload,
     name: RepositoryName,
     digest: Digest,
     pusher: Pusher,
   ): Promise<void> {
-    const { row, writer } = claim;
+    const { row, writer } = lease;
     const { repository_id: repository, principal: owner } = row;
     const { commitMoves } = this.#store;
-    // Once the bytes have moved, only the row can tell the next request that nothing is missing. Where the client was never
-    // told that bytes of it are here, it sends all of them again.
+    // Once the bytes have moved, only the row tells the next request that none is missing. A client that was never told that
+    // Berth has some of the bytes sends all of them again.
     if (commitMoves && row.size > 0 && row.digest !== digest) {
-      await this.#claims.record(claim, { size, digest, staged });
+      await this.#leases.record(lease, { size, digest, staged });
     }
     await this.#blobs.commit({ id, size, staged, writer, repository, name, owner }, digest, pusher);
-    // What stays is swept.
-    if (!commitMoves) await this.#claims.free(row, staged).catch(() => {});
+    // The sweeper frees the bytes if this fails.
+    if (!commitMoves) await this.#leases.free(row, staged).catch(() => {});
   }
 
-  /** Gives up the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN` | `RANGE_INVALID` */
+  /** Cancels the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN` | `RANGE_INVALID` */
   async cancel(session: SessionKey): Promise<void> {
-    await this.#claims.exclusively(session, (claim) => this.#claims.end(claim));
+    await this.#leases.exclusively(session, (lease) => this.#leases.end(lease));
   }
 
-  /** Checks the place of a request's bytes, and takes them. */
-  async #take(claim: Claim, body: UploadBody): Promise<Progress> {
-    const { size } = claim.row;
+  /** Checks the place of a request's bytes, and receives them. */
+  async #take(lease: Lease, body: UploadBody): Promise<Progress> {
+    const { size } = lease.row;
     if (body.range !== undefined && body.range.first !== size) {
       const detail = `the next byte is ${size}, the chunk starts at ${body.range.first}`;
       throw new RegistryError('RANGE_INVALID', detail);
     }
-    return this.#receive(claim, await this.#hashes.of(claim.row), body);
+    return this.#receive(lease, await this.#hashes.of(lease.row), body);
   }
 
-  async #receive(claim: Claim, hash: RunningHash, body: UploadBody): Promise<Progress> {
-    const { id, size: start } = claim.row;
+  async #receive(lease: Lease, hash: RunningHash, body: UploadBody): Promise<Progress> {
+    const { id, size: start } = lease.row;
     const { range } = body;
-    const { intake } = claim;
+    const { intake } = lease;
     try {
       const tap = (chunk: Buffer): void => {
         hash.update(chunk);
-        this.#claims.received(claim, chunk.length);
+        this.#leases.received(lease, chunk.length);
         body.received?.(chunk.length);
       };
       const signal = stoppable(intake, body.signal);
-      const { staged, interrupted } = await this.#store.append(claim.row, body.open(), { tap, signal });
+      const { staged, interrupted } = await this.#store.append(lease.row, body.open(), { tap, signal });
       const received = { hash, staged };
       if (interrupted) {
-        await this.#claims.release(claim, received);
+        await this.#leases.release(lease, received);
         throw interrupted instanceof RegistryError
           ? interrupted
           : new RegistryError('BLOB_UPLOAD_INVALID', 'the connection closed before the end of the body', {
@@ -228,23 +227,23 @@ export class Uploads {
         this.#hashes.forget(id);
         throw new RegistryError(
           'RANGE_INVALID',
-          `Content-Range names other bytes than the ${hash.size - start} sent`,
+          `Content-Range does not match the ${hash.size - start} sent`,
         );
       }
       return received;
     } catch (error) {
       if (error instanceof RegistryError) throw error;
-      // The store failed: the hash is ahead of the file. What was recorded before this request still holds.
+      // The store failed, so the hash is ahead of the file. Progress recorded before this request is still valid.
       this.#hashes.forget(id);
       throw error;
     }
   }
 }
 
-type Commit = (claim: Claim, staged: StagedUpload) => Promise<void>;
+type Commit = (lease: Lease, staged: StagedUpload) => Promise<void>;
 
-/** A signal that the claim can give as well. */
-function stoppable(intake: Claim['intake'], signal: AbortSignal | undefined): AbortSignal {
+/** A signal that also aborts when the lease stops the body. */
+function stoppable(intake: Lease['intake'], signal: AbortSignal | undefined): AbortSignal {
   const controller = new AbortController();
   intake.stop = (reason) => controller.abort(reason);
   if (signal?.aborted) controller.abort(signal.reason);

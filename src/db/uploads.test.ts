@@ -4,16 +4,16 @@ import { dialects, digestNumber, makeRepository, repositoryName } from '../../te
 import { parseName } from '../oci/name.ts';
 import type { Database } from './database.ts';
 import {
-  claimUpload,
   countUploads,
   deleteUpload,
   findUpload,
   insertUpload,
+  leaseUpload,
   listExpiredUploads,
   moveStaged,
-  releaseAllClaims,
   releaseUpload,
-  renewClaim,
+  releaseUploadLeases,
+  renewUploadLease,
   uploadExists,
 } from './uploads.ts';
 
@@ -31,9 +31,9 @@ async function withUpload(database: Database, upload = id): Promise<number> {
 }
 
 /** Takes the session's lease after reading its current writer. */
-async function claim(database: Database, writer: string, now: number, until = now + 50) {
+async function takeLease(database: Database, writer: string, now: number, until = now + 50) {
   const before = (await findUpload(database.read, { name: repositoryName, id, owner }))?.writer ?? null;
-  return database.transaction((db) => claimUpload(db, id, { before, writer, until, now }));
+  return database.transaction((db) => leaseUpload(db, id, { before, writer, until, now }));
 }
 
 for (const { name, open } of dialects) {
@@ -59,30 +59,30 @@ for (const { name, open } of dialects) {
   test(`${name}: a session has one writer at a time, until its lease expires`, async (t) => {
     const database = await open(t);
     await withUpload(database);
-    assert.equal((await claim(database, 'a', 1000))?.id, id);
-    assert.equal(await claim(database, 'b', 1050), undefined);
+    assert.equal((await takeLease(database, 'a', 1000))?.id, id);
+    assert.equal(await takeLease(database, 'b', 1050), undefined);
     assert.equal(
-      await claim(database, 'a', 1050),
+      await takeLease(database, 'a', 1050),
       undefined,
       'the same writer neither: a writer is one request',
     );
-    assert.equal((await claim(database, 'b', 1051))?.id, id);
+    assert.equal((await takeLease(database, 'b', 1051))?.id, id);
   });
 
   test(`${name}: a lease with an implausibly late end, written by a wrong clock, can be taken over`, async (t) => {
     const database = await open(t);
     await withUpload(database);
-    await claim(database, 'a', 1e9);
-    assert.equal((await claim(database, 'b', 1000))?.id, id);
-    assert.equal(await claim(database, 'c', 1000), undefined);
+    await takeLease(database, 'a', 1e9);
+    assert.equal((await takeLease(database, 'b', 1000))?.id, id);
+    assert.equal(await takeLease(database, 'c', 1000), undefined);
   });
 
   test(`${name}: taking a session over requires its current writer`, async (t) => {
     const database = await open(t);
     await withUpload(database);
-    await claim(database, 'a', 1000);
+    await takeLease(database, 'a', 1000);
     const take = (before: string | null) =>
-      database.transaction((db) => claimUpload(db, id, { before, writer: 'c', until: 3000, now: 2000 }));
+      database.transaction((db) => leaseUpload(db, id, { before, writer: 'c', until: 3000, now: 2000 }));
     assert.equal(await take(null), undefined);
     assert.equal(await take('b'), undefined);
     assert.equal((await take('a'))?.id, id);
@@ -91,7 +91,7 @@ for (const { name, open } of dialects) {
   test(`${name}: only the writer can move the staged bytes`, async (t) => {
     const database = await open(t);
     await withUpload(database);
-    await claim(database, 'a', 1000);
+    await takeLease(database, 'a', 1000);
     const move = (writer: string, staged: string) =>
       database.transaction((db) => moveStaged(db, { id, writer, staged }));
     assert.deepEqual([await move('a', 'here'), await move('b', 'there')], [true, false]);
@@ -101,26 +101,28 @@ for (const { name, open } of dialects) {
   test(`${name}: one of many concurrent writers gets the lease`, async (t) => {
     const database = await open(t);
     await withUpload(database);
-    const claims = await Promise.all(Array.from({ length: 20 }, (_, i) => claim(database, `w${i}`, 1000)));
-    assert.equal(claims.filter((row) => row !== undefined).length, 1);
+    const taken = await Promise.all(Array.from({ length: 20 }, (_, i) => takeLease(database, `w${i}`, 1000)));
+    assert.equal(taken.filter((row) => row !== undefined).length, 1);
   });
 
   test(`${name}: only the writer can renew its lease`, async (t) => {
     const database = await open(t);
     await withUpload(database);
-    await claim(database, 'a', 1000);
+    await takeLease(database, 'a', 1000);
     const renew = (writer: string) =>
-      database.transaction((db) => renewClaim(db, id, { writer, until: 2000, now: 1040, receiving: 0 }));
+      database.transaction((db) =>
+        renewUploadLease(db, id, { writer, until: 2000, now: 1040, receiving: 0 }),
+      );
     assert.deepEqual([await renew('a'), await renew('b')], [true, false]);
-    assert.equal(await claim(database, 'b', 1999), undefined);
-    await claim(database, 'b', 2001);
+    assert.equal(await takeLease(database, 'b', 1999), undefined);
+    await takeLease(database, 'b', 2001);
     assert.equal(await renew('a'), false, 'taken over');
   });
 
   test(`${name}: a release records progress, but not after the lease was lost`, async (t) => {
     const database = await open(t);
     await withUpload(database);
-    await claim(database, 'a', 1000);
+    await takeLease(database, 'a', 1000);
     const release = (writer: string, size: number) =>
       database.transaction((db) =>
         releaseUpload(
@@ -138,13 +140,13 @@ for (const { name, open } of dialects) {
       [row?.size, row?.digest, row?.algorithm, row?.staged],
       [5, digestNumber(5), 'sha512', 'at 5'],
     );
-    assert.ok(await claim(database, 'b', 1101), 'free again');
+    assert.ok(await takeLease(database, 'b', 1101), 'free again');
   });
 
   test(`${name}: only the writer can delete a session`, async (t) => {
     const database = await open(t);
     await withUpload(database);
-    await claim(database, 'a', 1000);
+    await takeLease(database, 'a', 1000);
     const end = (writer: string) => database.transaction((db) => deleteUpload(db, id, writer));
     assert.deepEqual([await end('b'), await end('a'), await end('a')], [false, true, false]);
     assert.equal(await findUpload(database.read, { name: repositoryName, id, owner: 'user:2' }), undefined);
@@ -160,18 +162,18 @@ for (const { name, open } of dialects) {
       (await listExpiredUploads(database.read, before, now, limit)).map((upload) => upload.id);
     assert.deepEqual(await expired(100, 5000), []);
     assert.deepEqual((await expired(101, 5000)).sort(), [older, id]);
-    await claim(database, 'a', 1000, 1050);
+    await takeLease(database, 'a', 1000, 1050);
     assert.deepEqual(await expired(101, 5000), [older]);
     assert.deepEqual(await expired(1001, 1040), [older], 'being written to');
     assert.deepEqual(await expired(1001, 1051), [older, id]);
     assert.deepEqual(await expired(1001, 1051, 1), [older]);
   });
 
-  test(`${name}: releaseAllClaims releases the leases of a dead process`, async (t) => {
+  test(`${name}: releaseUploadLeases releases the leases of a dead process`, async (t) => {
     const database = await open(t);
     await withUpload(database);
-    await claim(database, 'a', 1000, 1e15);
-    await database.transaction((db) => releaseAllClaims(db));
-    assert.ok(await claim(database, 'b', 1001));
+    await takeLease(database, 'a', 1000, 1e15);
+    await database.transaction((db) => releaseUploadLeases(db));
+    assert.ok(await takeLease(database, 'b', 1001));
   });
 }

@@ -22,7 +22,7 @@ export interface UploadRow {
 }
 
 /** A session with its writer. */
-export interface ClaimableUpload extends UploadRow {
+export interface LeasableUpload extends UploadRow {
   /** The current writer, or one that died while writing; null if none. */
   readonly writer: string | null;
 }
@@ -152,18 +152,18 @@ const selectOne = prepare((db, p: Params<{ id: string; name: string; owner: stri
 );
 
 /** The session, if it belongs to this repository and owner. */
-export function findUpload(db: Db, { name, id, owner }: SessionKey): Promise<ClaimableUpload | undefined> {
-  return first(selectOne(db, { name, id, owner })) as Promise<ClaimableUpload | undefined>;
+export function findUpload(db: Db, { name, id, owner }: SessionKey): Promise<LeasableUpload | undefined> {
+  return first(selectOne(db, { name, id, owner })) as Promise<LeasableUpload | undefined>;
 }
 
-interface NewClaim {
+interface NewLease {
   before: string | null;
   writer: string;
   until: number;
   now: number;
 }
 
-const takeLease = prepare((db, p: Params<NewClaim & { id: string; implausible: number }>) =>
+const takeLease = prepare((db, p: Params<NewLease & { id: string; implausible: number }>) =>
   db
     .updateTable('uploads')
     .set({ writer: p('writer'), writer_until: p('until'), updated_at: p('now'), receiving: 0 })
@@ -183,9 +183,9 @@ const takeLease = prepare((db, p: Params<NewClaim & { id: string; implausible: n
  * Takes the session's lease for `writer` until `until`; `undefined` while another writer has it. `before` is the writer that the
  * caller has read: if it is not null, the caller takes over from it.
  */
-export function claimUpload(db: Db, id: string, claim: NewClaim): Promise<UploadRow | undefined> {
-  const implausible = claim.now + implausibleAfter(claim.until - claim.now);
-  return first(takeLease(db, { id, ...claim, implausible })) as Promise<UploadRow | undefined>;
+export function leaseUpload(db: Db, id: string, lease: NewLease): Promise<UploadRow | undefined> {
+  const implausible = lease.now + implausibleAfter(lease.until - lease.now);
+  return first(takeLease(db, { id, ...lease, implausible })) as Promise<UploadRow | undefined>;
 }
 
 const setStaged = prepare((db, p: Params<{ id: string; writer: string; staged: string }>) =>
@@ -223,7 +223,7 @@ const extendLease = prepare((db, p: Params<Renewal & { id: string }>) =>
 );
 
 /** Renews the writer's lease; false when it was lost: the session expired, or another writer took it over. */
-export async function renewClaim(db: Db, id: string, renewal: Renewal): Promise<boolean> {
+export async function renewUploadLease(db: Db, id: string, renewal: Renewal): Promise<boolean> {
   return (await extendLease(db, { id, ...renewal })).length > 0;
 }
 
@@ -302,17 +302,17 @@ const release = prepare((db, p: Params<{ id: string; writer: string; now: number
 );
 
 /** Releases the lease, if `writer` still has it, without recording progress. */
-export async function giveBackClaim(db: Db, id: string, writer: string, now: number): Promise<void> {
+export async function giveBackUploadLease(db: Db, id: string, writer: string, now: number): Promise<void> {
   await release(db, { id, writer, now });
 }
 
-const deleteClaimed = prepare((db, p: Params<{ id: string; writer: string }>) =>
+const deleteLeased = prepare((db, p: Params<{ id: string; writer: string }>) =>
   db.deleteFrom('uploads').where('id', '=', p('id')).where('writer', '=', p('writer')).returning('id'),
 );
 
 /** Deletes a session of which `writer` has the lease; false when the lease was lost. */
 export async function deleteUpload(db: Db, id: string, writer: string): Promise<boolean> {
-  return (await deleteClaimed(db, { id, writer })).length > 0;
+  return (await deleteLeased(db, { id, writer })).length > 0;
 }
 
 const selectExpired = prepare((db, p: Params<{ before: number; now: number; limit: number }>) =>
@@ -390,6 +390,6 @@ const releaseAll = prepare((db) =>
 );
 
 /** Releases the leases of former writers, at the start on a database that no other process uses. */
-export async function releaseAllClaims(db: Db): Promise<void> {
+export async function releaseUploadLeases(db: Db): Promise<void> {
   await releaseAll(db, {});
 }

@@ -18,7 +18,7 @@ import { countParked } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { findProperty, setProperty } from '../db/properties.ts';
 import { openSqlite } from '../db/sqlite/sqlite.ts';
-import { claimUpload } from '../db/uploads.ts';
+import { leaseUpload } from '../db/uploads.ts';
 import { asDigest } from '../oci/digest.ts';
 import { type BlobStore, blobKey } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
@@ -414,7 +414,7 @@ describe('after a clock that was ahead has been corrected', () => {
     const id = location.split('/').at(-1)!;
     await client.patch(location, 'bytes');
     const dead = { before: null, writer: 'dead', until: Date.now() + ahead, now: Date.now() + ahead };
-    await database.transaction((db) => claimUpload(db, id, dead));
+    await database.transaction((db) => leaseUpload(db, id, dead));
     advance(-ahead);
     assert.deepEqual(await sweep(), nothing);
     assert.equal((await client.get(location)).status, 204);
@@ -427,7 +427,7 @@ describe('after a clock that was ahead has been corrected', () => {
     const location = await client.openUpload('app');
     await client.patch(location, 'one');
     const dead = { before: null, writer: 'dead', until: Date.now() + ahead, now: Date.now() + ahead };
-    await database.transaction((db) => claimUpload(db, location.split('/').at(-1)!, dead));
+    await database.transaction((db) => leaseUpload(db, location.split('/').at(-1)!, dead));
     advance(minute);
     assert.equal((await client.patch(location, 'two')).status, 202);
     assert.equal((await client.finish(location, digestOf('onetwo'))).status, 201);

@@ -9,7 +9,7 @@ import { networkOf } from '../access/network-of.ts';
 import type { ListenAddress } from '../config/address.ts';
 import type { Config } from '../config/schema.ts';
 import { lockDataDirectory } from '../db/sqlite/data-lock.ts';
-import { releaseAllClaims } from '../db/uploads.ts';
+import { releaseUploadLeases } from '../db/uploads.ts';
 import { clientsOf } from '../http/client.ts';
 import { ConnectionLimits } from '../http/connection-limits.ts';
 import { addOperations, type OperationsParts, type Readiness } from '../http/operations.ts';
@@ -43,7 +43,7 @@ async function holdData(config: Config, opened: AsyncDisposableStack): Promise<v
   // Stays open as long as the workers run: it copies their write-ahead log into the database file.
   const database = await openDatabase(config);
   opened.defer(() => database.close());
-  await database.transaction((db) => releaseAllClaims(db));
+  await database.transaction((db) => releaseUploadLeases(db));
   lock.share();
 }
 

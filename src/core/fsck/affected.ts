@@ -2,14 +2,14 @@ import { listHolders, listTagsOn, listUsers } from '../../db/fsck.ts';
 import type { Db } from '../../db/prepare.ts';
 import { maxAffected } from './walk.ts';
 
-/** Whom the loss of a blob concerns: the images that need it, else the repositories that hold it. */
+/** What the loss of a blob affects: the images that need it, else the repositories that hold it. */
 export async function affectedByBlob(db: Db, digest: string): Promise<string[]> {
   const users = await listUsers(db, digest, maxAffected + 1);
   if (users.length === 0) return bounded(await listHolders(db, digest, maxAffected + 1));
   return bounded(users.map(({ name, digest, tag }) => printManifest(name, digest, tag)));
 }
 
-/** Whom the loss of a manifest concerns: its tags, else those who know its digest. */
+/** What the loss of a manifest affects: its tags, else the manifest by digest. */
 export async function affectedByManifest(
   db: Db,
   { id, name, digest }: { id: number; name: string; digest: string },

@@ -8,10 +8,10 @@ import { RunningHash } from '../running-hash.ts';
 import { affectedByBlob } from './affected.ts';
 import { checkRow, type Finding, type FindingKind, type Walk } from './walk.ts';
 
-/** A bucket and a server answer many at once as fast as one; those that they serve come first. */
+/** Parallel checks. As many as a bucket or server answers as fast as one; more would delay their clients. */
 const atOnce = 8;
 
-/** Every stored blob has its bytes under its generation's key. */
+/** Checks that every stored blob has its bytes under its generation's key. */
 export async function checkBlobs(walk: Walk): Promise<void> {
   await concurrently(everyStoredBlob(walk.read), atOnce, async (row) => {
     await checkRow(
@@ -36,29 +36,29 @@ async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
   const parked = row.parked_at === null ? [] : [parkedNote(subject, row.parked_at)];
   const finding = async (kind: FindingKind, problem: string): Promise<Finding[]> => {
     const affects = await affectedByBlob(walk.read, row.digest);
-    // Nobody was promised what is parked.
+    // A parked blob was promised to no repository.
     if (parked.length > 0 && affects.length === 0) return parked;
     return [{ severity: 'error', kind, subject, problem, affects }];
   };
   const digest = asDigest(row.digest);
-  if (digest === undefined) return finding('row-broken', 'its row has no valid digest');
+  if (digest === undefined) return finding('row-broken', 'the digest in its row is invalid');
   const key = blobKey(digest, row.generation);
   try {
     const file = walk.readData ? await walk.store.read(key) : await walk.store.stat(key);
     if (file === undefined) return finding('blob-missing', `${key} is missing`);
     const actual = 'close' in file ? await digestOfFile(walk, file, digest) : digest;
     if (file.size !== row.size) {
-      return finding('blob-size', `${key} has ${file.size} bytes, ${row.size} were pushed`);
+      return finding('blob-size', `${key} has ${file.size} bytes, not ${row.size} as pushed`);
     }
-    if (actual !== digest) return finding('blob-content', `${key} has other bytes, of ${actual}`);
+    if (actual !== digest) return finding('blob-content', `the digest of ${key} is ${actual}`);
     return parked;
   } catch (error) {
-    return finding('blob-unreadable', `${key} cannot be read: ${(error as Error).message}`);
+    return finding('blob-unreadable', `cannot read ${key}: ${(error as Error).message}`);
   }
 }
 
 function parkedNote(subject: string, since: number): Finding {
-  const problem = `found without a row on ${new Date(since).toISOString()}, and kept for now; a push of its digest keeps it for good`;
+  const problem = `found without a row on ${new Date(since).toISOString()}, and kept for 30 days; a push of its digest keeps it for good`;
   return { severity: 'note', kind: 'blob-parked', subject, problem, affects: [] };
 }
 
@@ -72,7 +72,7 @@ async function digestOfFile({ walked }: Walk, file: OpenBlob, digest: Digest): P
   }
 }
 
-/** Every blob that a repository holds is stored. */
+/** Checks that every blob that a repository holds is stored. */
 export async function checkLinks({ read, walked, report }: Walk): Promise<void> {
   for await (const { name, digest, state } of everyLink(read)) {
     walked.links += 1;
@@ -81,21 +81,21 @@ export async function checkLinks({ read, walked, report }: Walk): Promise<void> 
       severity: 'error',
       kind: 'link-broken',
       subject: `blob ${digest} of ${name}`,
-      problem: state === null ? 'nothing is known of its bytes' : `its bytes are ${state}`,
+      problem: state === null ? 'it has no row' : `its bytes are ${state}`,
       affects: await affectedByBlob(read, digest),
     });
   }
 }
 
-/** Every file is some row's. Others harm nobody: pushes on their way, or what a crash left. */
+/** Checks that every file belongs to a row. Other files do no harm: they are pushes in progress, or remains of a crash. */
 export async function checkBlobFiles(walk: Walk): Promise<void> {
   await concurrently(walk.store.list(), atOnce, async ({ name }) => {
     walk.walked.files += 1;
     const parsed = parseBlobKey(name);
     if (parsed === undefined) {
-      walk.report(note('file-unknown', name, 'it is no blob; Berth leaves it alone'));
+      walk.report(note('file-unknown', name, 'not a blob; Berth ignores it'));
     } else if (!(await isKnown(walk, parsed)) && (await isThere(walk, name))) {
-      const problem = 'no row knows it; a push may be on its way, or the sweeper parks it';
+      const problem = 'it has no row: either a push is in progress, or the sweeper will park it';
       walk.report(note('blob-orphan', name, problem));
     }
   });

@@ -15,7 +15,7 @@ import { digestBytes } from '../running-hash.ts';
 import { affectedByManifest } from './affected.ts';
 import { checkRow, type Finding, type FindingKind, type Walk } from './walk.ts';
 
-/** Every manifest is what its digest says, is recorded as what it is, and has what it needs. */
+/** Checks that the bytes of every manifest match its digest and its recorded columns, and that its references exist. */
 export async function checkManifests(walk: Walk): Promise<void> {
   for await (const id of everyManifestId(walk.read)) {
     const readAgain = () => wholeRow(walk, id);
@@ -43,12 +43,12 @@ async function problemsOf(walk: Walk, row: WholeManifestRow): Promise<Finding[]>
 
 async function listProblems(walk: Walk, row: WholeManifestRow): Promise<Problem[]> {
   const digest = asDigest(row.digest);
-  if (digest === undefined) return [error('row-broken', 'its row has no valid digest')];
+  if (digest === undefined) return [error('row-broken', 'the digest in its row is invalid')];
   const actual = digestBytes(digestAlgorithm(digest), row.bytes);
-  if (actual !== digest) return [error('manifest-content', `its bytes are those of ${actual}`)];
+  if (actual !== digest) return [error('manifest-content', `the digest of its bytes is ${actual}`)];
   const problems: Problem[] = [];
   if (row.size !== row.bytes.length) {
-    problems.push(error('manifest-size', `${row.size} is recorded, it has ${row.bytes.length} bytes`));
+    problems.push(error('manifest-size', `it has ${row.bytes.length} bytes, not ${row.size} as recorded`));
   }
   try {
     const manifest = parseManifest(row.bytes, row.media_type);
@@ -60,7 +60,7 @@ async function listProblems(walk: Walk, row: WholeManifestRow): Promise<Problem[
   return problems;
 }
 
-/** What was copied out of the bytes, so that queries can ask for it, is what the bytes say. */
+/** Compares the columns that were derived for queries with the manifest's bytes. */
 async function recordProblems(walk: Walk, row: WholeManifestRow, manifest: Manifest): Promise<Problem[]> {
   const references = await listReferences(walk.read, row.id);
   const recorded = (kind: 'blob' | 'child') =>
@@ -79,14 +79,14 @@ async function recordProblems(walk: Walk, row: WholeManifestRow, manifest: Manif
   const wrong = says.filter(([, recorded, said]) => recorded !== said).map(([what]) => what);
   return wrong.length === 0
     ? []
-    : [error('manifest-record', `its recorded ${wrong.join(', ')} differ from what its bytes say`)];
+    : [error('manifest-record', `its recorded ${wrong.join(', ')} differ from its bytes`)];
 }
 
 function sorted(references: readonly { digest: string }[]): string {
   return [...new Set(references.map((reference) => reference.digest))].sort().join(' ');
 }
 
-/** The repository holds what the manifest needs. (Whether a held blob is stored is the link's own matter.) */
+/** Checks that the repository holds what the manifest needs. (Whether a held blob is stored is checked by its link.) */
 async function missing(
   { read, missingReferences }: Walk,
   row: WholeManifestRow,
@@ -102,7 +102,7 @@ async function missing(
       return { severity, kind: 'manifest-blob', problem: `its repository does not hold blob ${digest}` };
     }),
     ...absent(children).map((digest): Problem => {
-      // A child may be deleted while an index still names it, and pushed later where the settings allow it.
+      // A child may be deleted while an index still refers to it, and pushed later if the settings allow it.
       return { severity: 'note', kind: 'manifest-child', problem: `its repository does not hold ${digest}` };
     }),
   ];
@@ -112,7 +112,7 @@ function error(kind: FindingKind, problem: string): Problem {
   return { severity: 'error', kind, problem };
 }
 
-/** Every tag stands on a manifest of its own repository. */
+/** Checks that every tag points to a manifest of its own repository. */
 export async function checkTags({ read, walked, report }: Walk): Promise<void> {
   for await (const { name, repository_id, tag, manifest_repository_id } of everyTag(read)) {
     walked.tags += 1;
@@ -123,7 +123,7 @@ export async function checkTags({ read, walked, report }: Walk): Promise<void> {
       severity: 'error',
       kind: 'tag-broken',
       subject: `tag ${subject}`,
-      problem: `it stands on a manifest ${where}`,
+      problem: `it points to a manifest ${where}`,
       affects: [subject],
     });
   }

@@ -3,7 +3,7 @@ import { uploadExists } from '../../db/uploads.ts';
 import { UploadLost } from '../../storage/blob-store.ts';
 import { checkRow, type Finding, type Walk } from './walk.ts';
 
-/** Every upload session has at least its recorded bytes staged. */
+/** Checks that every upload session has at least its recorded bytes staged. */
 export async function checkUploads(walk: Walk): Promise<void> {
   for await (const row of everyUpload(walk.read)) {
     await checkRow(
@@ -24,7 +24,7 @@ async function sessionRow({ read }: Walk, id: string): Promise<UploadSessionRow 
 async function problemsOf({ store, clock }: Walk, row: UploadSessionRow): Promise<Finding[]> {
   const { id, name, size } = row;
   const lost = await store.readUpload(row).then(
-    // It is enough that there is something to read; a stream that ends before it was opened is no error.
+    // Being able to open it is enough; a stream destroyed before it was opened is no error.
     (bytes) => void bytes.on('error', () => {}).destroy(),
     (error) => {
       if (error instanceof UploadLost) return error;
@@ -34,18 +34,18 @@ async function problemsOf({ store, clock }: Walk, row: UploadSessionRow): Promis
   if (lost === undefined) return [];
   const finding = { subject: `upload ${id} of ${name}`, affects: [name] };
   if (lost.found !== undefined) {
-    const problem = `fewer than its ${size} bytes are staged; its client has to start again`;
-    // Where staged bytes are synced with the commit only, a power cut takes them, and nobody was promised more.
+    const problem = `fewer than its ${size} bytes are staged; the client has to start again`;
+    // If staged bytes are synced only at the commit, a power cut may lose them; they were not promised.
     const severity = store.commitMoves ? 'note' : 'error';
     return [{ ...finding, severity, kind: 'upload-short', problem }];
   }
-  // Its writer may be moving the bytes to their key at this moment.
+  // Its writer may be moving the bytes to their key now.
   if (row.writer !== null && row.writer_until > clock()) return [];
-  const problem = 'its bytes moved on when it was interrupted; its client starts again';
+  const problem = 'it was interrupted after its bytes had moved; the client has to start again';
   return [{ ...finding, severity: 'note', kind: 'upload-lost', problem }];
 }
 
-/** Every staged file has a session. Others are what a crash left, and the sweeper takes them. */
+/** Checks that every staged file has a session. Others are remains of a crash, which the sweeper removes. */
 export async function checkStagedFiles({ read, store, walked, report }: Walk): Promise<void> {
   const orphans = new Set<string>();
   for await (const { name, upload } of store.listUploads()) {
@@ -53,10 +53,10 @@ export async function checkStagedFiles({ read, store, walked, report }: Walk): P
     if (!(await uploadExists(read, upload))) orphans.add(name);
   }
   if (orphans.size === 0) return;
-  // A session may have ended, and its bytes with it, since they were listed.
+  // A session and its bytes may have ended since the list was read.
   for await (const { name } of store.listUploads()) {
     if (!orphans.has(name)) continue;
-    const problem = 'no upload session knows it; the sweeper takes it';
+    const problem = 'it has no upload session; the sweeper will remove it';
     const subject = `file uploads/${name}`;
     report({ severity: 'note', kind: 'upload-orphan', subject, problem, affects: [] });
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { checkRow, type Finding } from './walk.ts';
 
-/** What is reported of a row that reads as each of `states`, one after the other, and is always found wrong. */
+/** The findings for a row that reads as each of `states` in turn, when the check always fails. */
 async function reported(...states: (string | undefined)[]): Promise<string[]> {
   const findings: Finding[] = [];
   const [first, ...later] = states;
@@ -21,15 +21,15 @@ async function reported(...states: (string | undefined)[]): Promise<string[]> {
 }
 
 describe('a finding in a live registry', () => {
-  test('is reported when its row is the same afterwards', async () => {
+  test('is reported if its row is unchanged afterwards', async () => {
     assert.deepEqual(await reported('a', 'a'), ['a']);
   });
 
-  test('is dropped when its row went meanwhile', async () => {
+  test('is dropped if its row was deleted meanwhile', async () => {
     assert.deepEqual(await reported('a', undefined), []);
   });
 
-  test('is judged again when its row changed meanwhile', async () => {
+  test('is checked again if its row changed meanwhile', async () => {
     assert.deepEqual(await reported('a', 'b', 'b'), ['b']);
     assert.deepEqual(await reported('a', 'b', undefined), []);
   });

@@ -5,15 +5,15 @@ import type { Clock } from '../clock.ts';
 import type { MissingReferences } from '../manifests.ts';
 import type { Objection } from '../store-identity.ts';
 
-/** Something that is not as it should be. */
+/** A defect. */
 export interface Finding {
-  /** An error breaks a promise; a note is what a crash leaves for the sweeper, or what the settings allow. */
+  /** An error breaks a promise. A note is what a crash leaves for the sweeper, or what the settings allow. */
   readonly severity: 'error' | 'note';
   readonly kind: FindingKind;
-  /** What it is about: a row or a file. */
+  /** The row or file. */
   readonly subject: string;
   readonly problem: string;
-  /** Who suffers: `name:tag`, `name@digest` or `name`, at most {@link maxAffected} of them. */
+  /** Affected images and repositories: `name:tag`, `name@digest` or `name`, at most {@link maxAffected}. */
   readonly affects: readonly string[];
 }
 
@@ -40,11 +40,11 @@ export type FindingKind =
   | 'upload-orphan'
   | 'file-unknown';
 
-/** How much was looked at; a clean result over nothing proves nothing. */
+/** How much was checked: no finding over no data proves nothing. */
 export interface Walked {
   repositories: number;
   blobs: number;
-  /** Bytes of blobs that were read and hashed. */
+  /** Bytes of blobs read and hashed. */
   bytes: number;
   links: number;
   manifests: number;
@@ -53,24 +53,24 @@ export interface Walked {
   files: number;
 }
 
-/** What every part of the walk works with. */
+/** Shared by all parts of the walk. */
 export interface Walk {
   readonly read: Db;
   readonly store: BlobStore;
   readonly clock: Clock;
-  /** Whether every blob is read and hashed. */
+  /** Whether to read and hash every blob. */
   readonly readData: boolean;
   readonly missingReferences: MissingReferences;
   readonly walked: Walked;
   report(finding: Finding): void;
 }
 
-/** One more than a finding names tells that there are more. */
+/** One more than a finding lists, to show that there are more. */
 export const maxAffected = 5;
 
 /**
- * Reports what `check` finds in a row, if the row is the same afterwards: in a live registry it may have changed, or gone, while
- * its files were looked at, and then what was seen says nothing.
+ * Reports what `check` finds in a row, if the row is still the same afterwards. In a live registry it may have changed or gone
+ * while its files were checked; the finding would then prove nothing.
  */
 export async function checkRow<Row>(
   row: Row,

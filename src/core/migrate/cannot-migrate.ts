@@ -1,4 +1,4 @@
-/** A move cannot go on as things are. The message is for whoever asked for it: what is in the way, and what to do. */
+/** A move cannot continue. The message is for the administrator: the reason and the remedy. */
 export class CannotMigrate extends Error {
   override readonly name = 'CannotMigrate';
 }

@@ -14,31 +14,31 @@ export interface CopyParts {
   readonly source: BlobStore;
   readonly target: BlobStore;
   readonly signal: AbortSignal;
-  /** Told of what is done: bytes as they are written, and each blob, with the bytes that were there already. */
+  /** Reports progress: bytes as they are written, and blobs, with bytes already present. */
   readonly done: (done: { blobs?: number; bytes?: number }) => void;
-  /** Told of a blob that cannot be copied. */
+  /** Reports a blob that cannot be copied. */
   readonly problem: (text: string) => void;
 }
 
 export interface Copied {
-  /** Blobs that are in the target now. */
+  /** Blobs in the target. */
   blobs: number;
-  /** Of these, those that were not there before, and their bytes. */
+  /** Newly copied blobs, and their bytes. */
   copied: number;
   bytes: number;
   problems: number;
 }
 
-/** How many blobs are on their way at once: enough to hide the answers of a bucket, few enough for memory and disks. */
+/** Blobs copied at once: enough to hide the latency of a bucket, few enough for memory and disks. */
 const atOnce = 8;
-/** Milliseconds before a blob that failed is tried again. */
+/** Milliseconds before each retry of a failed blob. */
 const pauses = [500, 3_000];
-/** A store that fails so many blobs is away; what is left is for the next run. */
+/** After this many failed blobs the store is considered unavailable; the next run copies the rest. */
 const maxFailures = 20;
 
 /**
- * Copies the bytes of every stored blob, or of those in which somebody took an interest since `since`. What is wanted is known
- * from rows, never from a listing. A blob that is in the target with its size is done, so it can be interrupted and repeated.
+ * Copies the bytes of every stored blob, or only of those reviewed since `since`. Blobs are found by rows, never by a listing. A
+ * blob in the target with its size is done, so a run can be interrupted and repeated.
  */
 export async function copyBlobs(parts: CopyParts, since = 0): Promise<Copied> {
   const { database, signal, problem, done } = parts;
@@ -52,7 +52,7 @@ export async function copyBlobs(parts: CopyParts, since = 0): Promise<Copied> {
     } catch (error) {
       signal.throwIfAborted();
       if ((error as NodeJS.ErrnoException).code === 'ENOSPC' || ++failures >= maxFailures) throw error;
-      outcome = { problem: `cannot be copied: ${(error as Error).message}` };
+      outcome = { problem: `could not be copied: ${(error as Error).message}` };
     }
     if (typeof outcome === 'object') {
       copied.problems += 1;
@@ -74,15 +74,15 @@ type Outcome = 'present' | 'copied' | 'gone' | { readonly problem: string };
 async function copyBlob(row: StoredBlobRow, parts: CopyParts): Promise<Outcome> {
   const { database, source, target } = parts;
   const digest = asDigest(row.digest);
-  if (digest === undefined) return { problem: 'has no valid digest' };
+  if (digest === undefined) return { problem: 'has an invalid digest' };
   const key = blobKey(digest, row.generation);
   if ((await target.stat(key))?.size === row.size) return 'present';
   const bytes = await source.read(key);
   if (bytes === undefined) {
-    // Its last repository may have let go of it since the page was read.
+    // Its last repository may have removed it since the page was read.
     const now = await findBytes(database.read, digest);
     const gone = now?.state !== 'stored' || now.generation !== row.generation;
-    return gone ? 'gone' : { problem: `is missing: there is no ${key}` };
+    return gone ? 'gone' : { problem: `is missing: ${key} does not exist` };
   }
   try {
     return await write(bytes, { key, digest, size: row.size }, parts);
@@ -91,7 +91,7 @@ async function copyBlob(row: StoredBlobRow, parts: CopyParts): Promise<Outcome> 
   }
 }
 
-/** Streams the bytes to the target, and commits them only if they are those of the digest. */
+/** Streams the bytes to the target, and commits them only if their digest is right. */
 async function write(
   bytes: OpenBlob,
   { key, digest, size }: { key: BlobKey; digest: Digest; size: number },
@@ -114,16 +114,16 @@ async function write(
     }
   } catch (error) {
     done({ bytes: -hash.size });
-    // What cannot be cleared away now is the sweeper's, once somebody serves from this store.
+    // If this fails, the sweeper removes it once the store is in use.
     await target.abort(upload).catch(() => {});
     throw error;
   }
   done({ bytes: -hash.size });
   await target.abort(upload);
-  return { problem: `has other bytes, ${hash.size} of ${hash.digest()}` };
+  return { problem: `is damaged: its ${hash.size} bytes have the digest ${hash.digest()}` };
 }
 
-/** A store may be away for a moment; a full disk stays full. */
+/** A store may be unavailable for a moment; a full disk stays full. */
 async function repeatedly<T>(run: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (const pause of pauses) {
     try {

@@ -5,10 +5,9 @@ import { setReadOnly } from '../set-read-only.ts';
 import { CannotMigrate } from './cannot-migrate.ts';
 
 /**
- * Makes the registry read-only, waits for the writes that run, and runs `work`. If that fails the registry is as it was before;
- * if not, it stays read-only.
- *
- * @throws CannotMigrate when it could not be made writable again
+ * Makes the registry read-only, waits for running writes, and runs `work`. On failure it restores the previous state; on success
+ * the registry stays read-only.
+ * @throws CannotMigrate if the registry could not be made writable again
  */
 export async function freeze<T>(
   database: Database,
@@ -16,7 +15,7 @@ export async function freeze<T>(
   reason: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  // Whoever made it read-only before has a reason of their own.
+  // If it was read-only before, it stays so with the reason of that time.
   const frozen = (await readOnlyReason(database.read)) !== undefined;
   if (!frozen) await setReadOnly(database, by, reason);
   try {

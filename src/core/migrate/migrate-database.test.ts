@@ -29,7 +29,7 @@ function migrate(
   return migrateDatabase({ ...quiet, ...parts, source, target }, end);
 }
 
-/** All rows that move, bytes and all; the end of a run is recorded after it has copied. */
+/** All rows to copy, with their bytes. */
 async function contentOf({ read }: Database): Promise<Record<string, unknown[]>> {
   const content: Record<string, unknown[]> = {};
   for (const { name, key } of tables) {
@@ -50,13 +50,13 @@ async function filled(t: TestContext, dialect = sqlite!): Promise<Database> {
   return database;
 }
 
-/** What a registry that goes on does to its rows: of every kind of change at least one. */
+/** The changes of a running registry: at least one of every kind. */
 async function goOn(database: Database): Promise<void> {
   await database.transaction(async (db) => {
     const repository = await findOrCreateRepository(db, parseName('new'), 5);
     const old = await db.selectFrom('manifests').selectAll().where('id', '=', 7).executeTakeFirstOrThrow();
     const other = await db.selectFrom('blobs').select('digest').executeTakeFirstOrThrow();
-    // Deleted and pushed again: the same digest in another row, and the tags stand on that one.
+    // Deleted and pushed again: the same digest in a new row, which the tags point to.
     await db.deleteFrom('tags').where('manifest_id', '=', 7).execute();
     await db.deleteFrom('manifests').where('id', '=', 7).execute();
     const { id: _, ...values } = old;
@@ -85,7 +85,7 @@ async function goOn(database: Database): Promise<void> {
   });
 }
 
-test('every table is copied, or left behind on purpose', async (t) => {
+test('every table is copied or listed as left behind', async (t) => {
   const database = await sqlite!.open(t);
   const known = [...tables.map(({ name }) => name), ...leftBehind];
   const found = await database.read.introspection.getTables();
@@ -99,7 +99,7 @@ test('every table is copied, or left behind on purpose', async (t) => {
 for (const from of dialects) {
   for (const to of dialects) {
     describe(`from ${from.name} to ${to.name}`, () => {
-      test('the first run copies everything, the second what changed, the last ends with the same rows', async (t) => {
+      test('the first run copies all rows, the second the changes, and the last leaves no difference', async (t) => {
         const source = await filled(t, from);
         const target = await to.open(t);
         const first = await migrate(source, target);
@@ -124,7 +124,7 @@ for (const from of dialects) {
         assert.equal(await findProperty(target.read, 'migrating'), undefined);
       });
 
-      test('no id is handed out again, of rows that were deleted before the move too', async (t) => {
+      test('ids are not reused, even of rows deleted before the move', async (t) => {
         const source = await filled(t, from);
         const target = await to.open(t);
         const last = await source.transaction((db) => findOrCreateRepository(db, parseName('gone'), 1));
@@ -137,7 +137,7 @@ for (const from of dialects) {
   }
 }
 
-test('open uploads are not copied, and those of a database that is copied back to are dropped', async (t) => {
+test('open uploads are not copied, and those of a target that is copied back to are dropped', async (t) => {
   const source = await filled(t);
   const target = await sqlite!.open(t);
   const digest = asDigest(`sha256:${'0'.repeat(64)}`)!;
@@ -149,7 +149,7 @@ test('open uploads are not copied, and those of a database that is copied back t
   assert.deepEqual(await source.read.selectFrom('uploads').selectAll().execute(), []);
 });
 
-test('a run that was interrupted is gone on with', async (t) => {
+test('an interrupted run is continued', async (t) => {
   const source = await filled(t);
   const target = await sqlite!.open(t);
   const interrupted = new AbortController();
@@ -170,8 +170,8 @@ test('a run that was interrupted is gone on with', async (t) => {
   assert.deepEqual(await contentOf(target), await contentOf(source));
 });
 
-describe('a manifest whose bytes are not those of its digest', () => {
-  test('is told and not copied, everything else is, and the registry stays writable', async (t) => {
+describe('a manifest whose bytes do not match its digest', () => {
+  test('is reported and left out, and the registry stays writable', async (t) => {
     const source = await filled(t);
     const target = await sqlite!.open(t);
     await source.transaction((db) =>
@@ -187,14 +187,14 @@ describe('a manifest whose bytes are not those of its digest', () => {
       moving,
       (error) => error instanceof CannotMigrate && /a manifest/.test(error.message),
     );
-    assert.match(problems.join(), /^manifest sha256:.* has other bytes than its digest says$/);
+    assert.match(problems.join(), /^manifest sha256:.* does not match its digest$/);
     assert.equal(await readOnlyReason(source.read), undefined);
     const { manifests } = await contentOf(target);
     assert.equal(manifests!.length, 299);
   });
 });
 
-test('the begin of each run is in the log of the source, its end too, and that of the last one in the copy', async (t) => {
+test('records the beginning and end of each run in the source, and the end of the last one in the copy', async (t) => {
   const source = await filled(t);
   const target = await sqlite!.open(t);
   await migrate(source, target);
@@ -215,7 +215,7 @@ test('the begin of each run is in the log of the source, its end too, and that o
   assert.deepEqual(await logOf(target), [...inBoth, ['migration.end', last]]);
 });
 
-test('when the end fails the registry takes writes again', async (t) => {
+test('after a failed end the registry is writable again', async (t) => {
   const source = await filled(t);
   const target = await sqlite!.open(t);
   const failing: Database = {
@@ -229,13 +229,13 @@ test('when the end fails the registry takes writes again', async (t) => {
   assert.equal(await readOnlyReason(source.read), undefined);
 });
 
-describe('a target that must not be written to', () => {
+describe('refuses as a target', () => {
   const refused: [what: string, prepare: (source: Database, target: Database) => Promise<unknown>, RegExp][] =
     [
       [
         'another registry',
         (_, target) => fillDatabase(target, { manifests: 1, tags: 1 }),
-        /another registry in it/,
+        /contains another registry/,
       ],
       [
         "another registry's unfinished copy",
@@ -244,7 +244,7 @@ describe('a target that must not be written to', () => {
       ],
       [
         'a finished copy that takes pushes',
-        (source, target) => migrate(source, target, finish),
+        async (source, target) => void (await migrate(source, target, finish)),
         /finished copy of it that takes pushes/,
       ],
       [
@@ -253,12 +253,12 @@ describe('a target that must not be written to', () => {
           await migrate(source, target, finish);
           await target.transaction((db) => setProperty(db, 'read-only', 'too'));
         },
-        /nothing says which of them is the one in use/,
+        /Berth cannot tell which of them is in use/,
       ],
       [
         'anything, from an unfinished copy',
         (source) => source.transaction((db) => setProperty(db, 'migrating', 'other')),
-        /itself a copy that is not finished/,
+        /itself an unfinished copy/,
       ],
     ];
   for (const [what, prepare, message] of refused) {

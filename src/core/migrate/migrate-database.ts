@@ -13,25 +13,24 @@ import { type Differences, type SyncParts, syncTable } from './sync-table.ts';
 
 export interface MigrateDatabaseParts extends SyncParts {
   readonly by: Actor;
-  /** Told when the walk over a table begins, of so many rows. */
+  /** Called when the walk over a table begins, with its number of rows. */
   readonly begin: (table: string, rows: number) => void;
 }
 
-/** A table, when it had been walked over. */
+/** The result for a table. */
 export interface TableResult extends Differences {
   readonly table: string;
   /** Rows of the source. */
   readonly rows: number;
 }
 
-/** Differences that are no more than this are made the same in a moment. */
+/** At most this many differences are copied in a moment. */
 const few = 2_000;
 const maxPasses = 5;
 
 /**
- * Makes the target a copy of the registry's database while the registry goes on. With `finish` it comes to an end: the registry
- * becomes read-only, the target is walked until it does not differ in any row, and becomes a registry that can be served.
- *
+ * Copies the registry's database to the target while the registry runs. With `finish`, the registry becomes read-only, and the
+ * target is compared until no row differs and then becomes a registry that can be served.
  * @throws CannotMigrate
  */
 export async function migrateDatabase(
@@ -51,11 +50,11 @@ export async function migrateDatabase(
   for (let passes = 1; differences(results) > few && passes < maxPasses; passes++)
     results = await pass(parts);
   results = await freeze(source, by, finish.reason, () => passUntilEqual(parts));
-  // Not undone when its answer is lost: the target may be a registry by then, and there must not be two that take writes.
+  // Not undone if its answer is lost: the target may be a registry by then, and two must not accept writes.
   const epoch = await findProperty(source.read, 'epoch');
   await target.transaction(async (db) => {
     await setProperty(db, 'registry', id);
-    // Either of the two may go on with the blob store; the other one is older from then on.
+    // Either may go on with the blob store; the other one is then older.
     await setProperty(db, 'epoch', epoch);
     await setProperty(db, 'read-only', undefined);
     await setProperty(db, 'migrating', undefined);
@@ -65,10 +64,10 @@ export async function migrateDatabase(
   return results;
 }
 
-/** The target is empty, or what an earlier run left of the same registry, or the copy that the registry once came from. */
+/** Checks that the target is empty, an unfinished copy of the same registry, or the copy that the registry once came from. */
 async function claim(source: Database, target: Database): Promise<string> {
   if ((await findProperty(source.read, 'migrating')) !== undefined) {
-    throw new CannotMigrate('the database to copy from is itself a copy that is not finished');
+    throw new CannotMigrate('the source database is itself an unfinished copy');
   }
   const id = await source.transaction((db) => findOrSetProperty(db, 'registry', randomUUID()));
   const frozen = (await readOnlyReason(source.read)) !== undefined;
@@ -76,7 +75,7 @@ async function claim(source: Database, target: Database): Promise<string> {
     const migrating = await findProperty(db, 'migrating');
     if (migrating !== id) {
       const objection = await whyNotTarget(db, id, frozen, migrating);
-      if (objection !== undefined) throw new CannotMigrate(`the database to copy to ${objection}`);
+      if (objection !== undefined) throw new CannotMigrate(`the target database ${objection}`);
       await setProperty(db, 'migrating', id);
     }
     await clearLeftBehind(db);
@@ -90,17 +89,17 @@ async function whyNotTarget(
   frozen: boolean,
   migrating: string | undefined,
 ): Promise<string | undefined> {
-  const other = 'name an empty one';
+  const other = 'use an empty one';
   if (migrating !== undefined) return `is the unfinished copy of another registry; ${other}`;
   const registry = await findProperty(db, 'registry');
   if (registry === undefined && (await isEmpty(db))) return undefined;
-  if (registry !== id) return `has another registry in it; ${other}`;
+  if (registry !== id) return `contains another registry; ${other}`;
   if ((await readOnlyReason(db)) === undefined) {
     return `is this registry's own, or a finished copy of it that takes pushes; ${other}, or make that copy read-only`;
   }
   if (frozen) {
     return (
-      'is read-only, as this registry is: nothing says which of them is the one in use; ' +
+      'is read-only, as this registry is: Berth cannot tell which of them is in use; ' +
       'run `berth read-only off` with the configuration of that one'
     );
   }
@@ -128,7 +127,7 @@ async function pass(parts: MigrateDatabaseParts): Promise<TableResult[]> {
   return results;
 }
 
-/** The source stands still: what a pass leaves is equal in every row, which the next one shows. */
+/** The source does not change now: after a pass all rows are equal, which the next pass confirms. */
 async function passUntilEqual(parts: MigrateDatabaseParts): Promise<TableResult[]> {
   let left = 0;
   for (let passes = 0; passes < maxPasses; passes++) {
@@ -137,7 +136,7 @@ async function passUntilEqual(parts: MigrateDatabaseParts): Promise<TableResult[
     left = results.reduce((sum, result) => sum + result.left, 0);
   }
   throw new CannotMigrate(
-    `${left} rows could not be copied; \`berth fsck\` says what is wrong with them. The registry is as it was`,
+    `${left} rows could not be copied; \`berth fsck\` says what is wrong with them. The registry is unchanged`,
   );
 }
 

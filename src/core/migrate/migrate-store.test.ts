@@ -27,7 +27,7 @@ interface Fixture {
   readonly target: BlobStore;
   readonly data: string;
   readonly client: Client;
-  /** Digest and bytes of what was pushed. */
+  /** Digest and bytes of each pushed blob. */
   readonly blobs: Map<string, Buffer>;
   readonly problems: string[];
   copy(finish?: boolean, parts?: Partial<MigrateStoreParts>): Promise<Copied>;
@@ -76,7 +76,7 @@ async function assertHolds(store: BlobStore, blobs: Fixture['blobs']): Promise<v
   }
 }
 
-test('every stored blob is copied, and the next run finds them there', async (t) => {
+test('copies every stored blob, and the next run finds them present', async (t) => {
   const { copy, target, blobs } = await fixture(t);
   assert.partialDeepStrictEqual(await copy(), { blobs: 10, copied: 10, problems: 0 });
   await assertHolds(target, blobs);
@@ -84,7 +84,7 @@ test('every stored blob is copied, and the next run finds them there', async (t)
   assert.deepEqual(await Array.fromAsync(target.listUploads()), []);
 });
 
-test('the begin and the end of each run are in the audit log, with what made the registry read-only', async (t) => {
+test('records the beginning and end of each run, and that the registry became read-only', async (t) => {
   const { copy, database } = await fixture(t);
   const kinds = async () => {
     const entries = await listAuditEntries(database.read, {}, undefined, 1_000);
@@ -102,7 +102,7 @@ test('the begin and the end of each run are in the audit log, with what made the
   assert.deepEqual((await kinds()).slice(3), last);
 });
 
-test('to a bucket and back', async (t) => {
+test('copies to a bucket and back', async (t) => {
   const { copy, blobs } = await fixture(t);
   const bucket = await s3Store(t);
   if (bucket === undefined) return;
@@ -113,7 +113,7 @@ test('to a bucket and back', async (t) => {
   await assertHolds(back, blobs);
 });
 
-test('what is pushed while blobs are copied is copied by the end, and then nothing can be pushed', async (t) => {
+test('blobs pushed during the copy are copied by the end, and then pushes are refused', async (t) => {
   const { copy, target, blobs, client } = await fixture(t);
   const pushed = randomBytes(1000);
   let begun = 0;
@@ -121,7 +121,7 @@ test('what is pushed while blobs are copied is copied by the end, and then nothi
     begun += 1;
   };
   let once: Promise<void> | undefined;
-  // After the first blob: the walk is somewhere in the middle.
+  // After the first blob, in the middle of the walk.
   const done = () => {
     once ??= client.pushBlob('app', pushed).then((digest) => void blobs.set(digest, pushed));
   };
@@ -133,7 +133,7 @@ test('what is pushed while blobs are copied is copied by the end, and then nothi
   assert.equal(refused.status, 503);
 });
 
-test('a blob that was deleted and pushed again is copied from where it is now', async (t) => {
+test('a blob that was deleted and pushed again is copied from its new key', async (t) => {
   const { database, copy, target, source } = await fixture(t);
   const digest = (await database.read.selectFrom('blobs').select('digest').executeTakeFirstOrThrow()).digest;
   const of = (generation: number) => blobKey(asDigest(digest)!, generation);
@@ -150,15 +150,15 @@ test('a blob that was deleted and pushed again is copied from where it is now', 
 });
 
 for (const [what, damage, says] of [
-  ['that is missing', (file: string) => unlink(file), /is missing: there is no docker/],
+  ['that is missing', (file: string) => unlink(file), /is missing: docker.* does not exist/],
   [
     'with other bytes',
     (file: string) => writeFile(file, randomBytes(4 ** 8)),
-    /has other bytes, 65536 of sha256:/,
+    /is damaged: its 65536 bytes have the digest sha256:/,
   ],
-  ['that was cut', (file: string) => writeFile(file, 'x'), /has other bytes, 1 of sha256:/],
+  ['that was cut', (file: string) => writeFile(file, 'x'), /is damaged: its 1 bytes have the digest sha256:/],
 ] as const) {
-  test(`a blob ${what} is told and never written, all others are, and the registry stays writable`, async (t) => {
+  test(`a blob ${what} is reported and left out, and the registry stays writable`, async (t) => {
     const { copy, blobs, data, target, problems, database } = await fixture(t);
     const [digest] = [...blobs].find(([, bytes]) => bytes.length === 4 ** 8)!;
     const key = blobKey(asDigest(digest)!, 0);
@@ -178,7 +178,7 @@ for (const [what, damage, says] of [
   });
 }
 
-test('a store that fails once is tried again; one that is full is not', async (t) => {
+test('retries a store that fails once, but not a full one', async (t) => {
   const { copy, target, blobs } = await fixture(t);
   let failures = 1;
   const shaky: BlobStore = {
@@ -203,7 +203,7 @@ test('a store that fails once is tried again; one that is full is not', async (t
   assert.ok(tries <= 8);
 });
 
-test('when it is interrupted it stops, and the next run copies what is left', async (t) => {
+test('an interrupted run stops, and the next one copies the rest', async (t) => {
   const { copy, target, blobs } = await fixture(t);
   const interrupted = new AbortController();
   const done = () => interrupted.abort(new Error('enough'));

@@ -7,20 +7,19 @@ import { freeze } from './freeze.ts';
 
 export interface MigrateStoreParts extends CopyParts {
   readonly by: Actor;
-  /** Told when a pass begins, over the blobs of interest since `since` (0: all). */
+  /** Called when a pass begins, over the blobs reviewed since `since` (0: all). */
   readonly begin: (since: number) => Promise<void>;
 }
 
-/** Milliseconds between the time that a row says and its commit, at most; with a margin for clocks that were set. */
+/** Maximum milliseconds between a row's time and its commit, with a margin for changed clocks. */
 const margin = 10 * 60_000;
-/** A pass that takes no longer than this can be repeated while nobody may write, in milliseconds. */
+/** A pass that takes no longer than this, in milliseconds, can be repeated while the registry is read-only. */
 const shortPass = 10_000;
 const maxPasses = 5;
 
 /**
- * Copies what is stored to another store while the registry goes on. With `finish` it comes to an end: the registry becomes
- * read-only, and every blob is in the target, which is marked as the registry's.
- *
+ * Copies the blobs to another store while the registry runs. With `finish`, the registry becomes read-only, the rest is copied,
+ * and the target is marked as the registry's.
  * @throws CannotMigrate
  */
 export async function migrateStore(
@@ -35,14 +34,14 @@ export async function migrateStore(
   };
   await record('migration.begin');
   const total: Copied = { blobs: 0, copied: 0, bytes: 0, problems: 0 };
-  /** Everything that was stored before this time is in the target. */
+  /** Blobs stored before this time are in the target. */
   let since = 0;
   const pass = async (): Promise<number> => {
     const { clock } = database;
     const begun = clock();
     await parts.begin(since);
     const copied = await copyBlobs(parts, since);
-    // Later passes see again what the first has counted.
+    // Later passes count blobs of the first one again.
     if (since === 0) total.blobs = copied.blobs;
     total.copied += copied.copied;
     total.bytes += copied.bytes;
@@ -67,7 +66,7 @@ export async function migrateStore(
 async function refuseOthersStore({ database, target }: MigrateStoreParts): Promise<void> {
   const marker = await readMarker(target);
   if (marker === undefined || marker.registry === (await findProperty(database.read, 'registry'))) return;
-  throw new CannotMigrate(`the store to copy to is that of registry ${marker.registry}; name an empty one`);
+  throw new CannotMigrate(`the target store belongs to registry ${marker.registry}; use an empty one`);
 }
 
 function blobsLeft(count: number): CannotMigrate {

@@ -4,7 +4,7 @@ import type { Db } from '../../db/prepare.ts';
 
 const pageSize = 5_000;
 
-/** The rows of a table in the order of its key, a page at a time; the next page is fetched while this one is read. */
+/** Pages of a table's rows in the order of its key; fetches the next page while this one is read. */
 export class Pages {
   readonly #load: (after: Row | undefined) => Promise<Row[]>;
   #rows: readonly Row[] = [];
@@ -14,14 +14,14 @@ export class Pages {
   constructor(db: Db, queries: TableQueries) {
     this.#load = (after) => {
       const rows = queries.page(db, after, pageSize);
-      // Whoever stops reading does not wait for it.
+      // A reader that stops does not await it.
       rows.catch(() => {});
       return rows;
     };
     this.#next = this.#load(undefined);
   }
 
-  /** The first row that was not taken yet. */
+  /** The first row not yet taken. */
   get current(): Row | undefined {
     return this.#rows[this.#at];
   }
@@ -30,7 +30,7 @@ export class Pages {
     this.#at += 1;
   }
 
-  /** To be awaited where {@link current} is nothing; then it is nothing only at the end. */
+  /** Await this while {@link current} is undefined; afterwards it is undefined only at the end. */
   async fill(): Promise<void> {
     if (this.#at < this.#rows.length || this.#next === undefined) return;
     this.#rows = await this.#next;
@@ -39,7 +39,7 @@ export class Pages {
   }
 }
 
-/** Below, at or above zero, as `a` comes before, at or after `b`. */
+/** Negative, zero or positive, as `a` comes before, at or after `b`. */
 export function compareKeys({ key }: Table, a: Row, b: Row): number {
   for (const column of key) {
     const left = a[column] as string | number;

@@ -10,20 +10,20 @@ export interface SyncParts {
   readonly source: Database;
   readonly target: Database;
   readonly signal: AbortSignal;
-  /** Told of rows that were compared, now and then. */
+  /** Reports compared rows from time to time. */
   readonly compared: (rows: number) => void;
-  /** Told of a row that cannot be copied. */
+  /** Reports a row that cannot be copied. */
   readonly problem: (text: string) => void;
 }
 
-/** What a pass found different, and made the same as far as it could. */
+/** The differences that a pass found and, as far as possible, copied. */
 export interface Differences {
   inserted: number;
   updated: number;
   deleted: number;
-  /** Rows of the source that could not be inserted: the source moves on while it is read, and the next pass finds what they need. */
+  /** Rows that could not be inserted, because the source changes while it is read; the next pass finds what they need. */
   left: number;
-  /** Manifests whose bytes are not those of their digest; they are not copied. */
+  /** Manifests whose bytes do not match their digest; they are not copied. */
   broken: number;
 }
 
@@ -35,12 +35,12 @@ interface Batch {
 }
 
 const batchSize = 2_000;
-/** Bytes of manifests that are copied at once, give or take one manifest. */
+/** Bytes of manifests in one batch, plus at most one manifest. */
 const batchBytes = 4 << 20;
 
 /**
- * Makes a table of the target the same as the source's, in one walk over both by key. While the source is written to, what is
- * read of it is of no single moment; a pass over a source that stands still leaves no difference.
+ * Makes a table of the target equal to the source's, in one walk over both by key. While the source is being written to, the rows
+ * read are not of one moment; a pass over a source at rest leaves no difference.
  */
 export async function syncTable(table: Table, parts: SyncParts): Promise<Differences & { rows: number }> {
   const queries = queriesOf(table);
@@ -68,7 +68,7 @@ export async function syncTable(table: Table, parts: SyncParts): Promise<Differe
     if (order < 0) batch.inserts.push(row as Row);
     else if (order > 0) batch.deletes.push(copy as Row);
     else if (differ(row as Row, copy as Row)) {
-      // What stands for other bytes is another row, though the key is the same.
+      // A row with other fixed columns is another row, though the key is the same.
       if (table.fixed === undefined) batch.updates.push(row as Row);
       else {
         batch.deletes.push(copy as Row);
@@ -115,7 +115,7 @@ async function applyBatch(
   total.deleted += deletes.length;
 }
 
-/** Manifests, a few megabytes at a time; only bytes that are what their digest says. How many are not. */
+/** Inserts manifests, a few megabytes at a time, if their bytes match their digest. Gives the number of those that do not. */
 async function insertManifests(
   rows: readonly Row[],
   { source, signal, problem }: SyncParts,
@@ -136,7 +136,7 @@ async function insertManifests(
       const digest = asDigest(row.digest as string);
       if (digest === undefined || digestBytes(digestAlgorithm(digest), found) !== digest) {
         broken += 1;
-        problem(`manifest ${row.digest} (row ${row.id}) has other bytes than its digest says`);
+        problem(`manifest ${row.digest} (row ${row.id}) does not match its digest`);
       } else {
         const hex = Buffer.from(found.buffer, found.byteOffset, found.byteLength).toString('hex');
         whole.push({ ...row, bytes: `\\x${hex}` });

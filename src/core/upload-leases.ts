@@ -2,16 +2,16 @@ import { randomUUID } from 'node:crypto';
 import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';
 import {
-  type ClaimableUpload,
-  claimUpload,
   deleteUpload,
   findUpload,
   findUploadUsage,
-  giveBackClaim,
+  giveBackUploadLease,
+  type LeasableUpload,
+  leaseUpload,
   moveStaged,
   recordProgress,
   releaseUpload,
-  renewClaim,
+  renewUploadLease,
   type SessionKey,
   type UploadLimits,
   type UploadRow,
@@ -23,26 +23,26 @@ import type { Clock } from './clock.ts';
 import type { RunningHash } from './running-hash.ts';
 import type { UploadHashes } from './upload-hashes.ts';
 
-/** Milliseconds a writer keeps a session without renewing; what a resume on another replica waits for after a crash. */
-const lease = 15_000;
-/** Seconds after which who was refused for too many uploads may try again: others have ended by then. */
+/** Milliseconds that a lease lasts without renewal: how long another replica waits to resume after a crash. */
+const leaseTime = 15_000;
+/** Seconds after which a request refused for too many uploads may try again: others have ended by then. */
 const retryAfter = 10;
 
-/** A session that this process writes to. */
-export interface Claim {
-  /** As it was when it was claimed. */
+/** The lease of a session that this process writes to. */
+export interface Lease {
+  /** The row when the lease was taken. */
   readonly row: UploadRow;
   readonly writer: string;
   readonly intake: Intake;
 }
 
-/** The least bytes of a body that come before the account's usage is looked at again. */
+/** The least bytes of a body between two checks of the account's usage. */
 const leastShare = 4 << 20;
 
-/** The body of the request that writes, as far as it has come. */
+/** What has arrived of the writing request's body. */
 interface Intake {
   received: number;
-  /** At how many bytes received the account's usage is looked at again. */
+  /** Bytes received at which the account's usage is checked next. */
   judgedAt: number;
   /** Ends the body early. */
   stop: ((reason: Error) => void) | undefined;
@@ -51,18 +51,18 @@ interface Intake {
 /** How far a request has brought its session. */
 export interface Progress {
   readonly hash: RunningHash;
-  /** Where the store has the bytes. */
+  /** The store's place of the bytes. */
   readonly staged: string;
 }
 
-/** Gives upload sessions to one writer at a time, by a lease in the session's row. */
-export class UploadClaims {
+/** Lets only one request at a time write to an upload session, by a lease in its row. */
+export class UploadLeases {
   readonly #database: Database;
   readonly #store: BlobStore;
   readonly #clock: Clock;
   readonly #hashes: UploadHashes;
   readonly #limits: UploadLimits;
-  /** Sessions that this process writes to; a lease that ran out while it slept does not let a second writer in. */
+  /** Sessions that this process writes to. Even after a lease ran out, no second writer of this process may begin. */
   readonly #writing = new Set<string>();
 
   constructor(parts: {
@@ -80,21 +80,20 @@ export class UploadClaims {
   }
 
   /** @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
-  async find(session: SessionKey): Promise<ClaimableUpload> {
+  async find(session: SessionKey): Promise<LeasableUpload> {
     const row = await findUpload(this.#database.read, session);
     if (row === undefined) throw unknownUpload();
     return row;
   }
 
   /**
-   * Runs `run` as the session's only writer: two bodies would be interleaved (R16). Gives the claim back when it fails.
-   *
-   * @param mayHaveMoved whether `run` can do with staged bytes that are gone, as they may be a blob's already
+   * Runs `run` as the only writer of the session, because two bodies would be interleaved (R16). Gives the lease back on failure.
+   * @param mayHaveMoved whether `run` can handle missing staged bytes, which may be a blob's already
    * @throws RegistryError `RANGE_INVALID` while another request writes, `BLOB_UPLOAD_UNKNOWN`
    */
   async exclusively<T>(
     session: SessionKey,
-    run: (claim: Claim) => Promise<T>,
+    run: (lease: Lease) => Promise<T>,
     { mayHaveMoved = () => false }: { mayHaveMoved?: (row: UploadRow) => boolean } = {},
   ): Promise<T> {
     const { id, writer: before } = await this.find(session);
@@ -104,16 +103,16 @@ export class UploadClaims {
       const writer = randomUUID();
       const now = this.#clock();
       const row = await this.#database.transaction(
-        (db) => claimUpload(db, id, { before, writer, until: now + lease, now }),
+        (db) => leaseUpload(db, id, { before, writer, until: now + leaseTime, now }),
         { durable: false },
       );
       if (row !== undefined) {
         const judgedAt = shareOf(this.#limits.bytes, this.#limits.sessions);
-        const claim = { row, writer, intake: { received: 0, judgedAt, stop: undefined } };
-        const held = before === null ? claim : await this.#adopt(claim, mayHaveMoved(row));
+        const lease = { row, writer, intake: { received: 0, judgedAt, stop: undefined } };
+        const held = before === null ? lease : await this.#adopt(lease, mayHaveMoved(row));
         return await this.#holding(held, run);
       }
-      // Either another process writes, or the session ended since it was found.
+      // Either another process has the lease, or the session has ended.
       await this.find(session);
       throw busy();
     } finally {
@@ -122,25 +121,25 @@ export class UploadClaims {
   }
 
   /**
-   * Counts bytes of the body that have come. An upload that is larger than may be staged is stopped at once, whatever else is uploaded;
-   * for the sum of all, the database is asked when this one has taken its share of what was left.
+   * Counts arrived bytes of the body. An upload above the limit is stopped at once. For the account's sum, the database is asked
+   * once this upload has used its share of what was left.
    */
-  received(claim: Claim, bytes: number): void {
-    const { row, intake } = claim;
+  received(lease: Lease, bytes: number): void {
+    const { row, intake } = lease;
     intake.received += bytes;
     const size = row.size + intake.received;
     if (size > this.#limits.bytes) {
-      // Not before the store has these bytes, too.
+      // Only after the store has these bytes too.
       queueMicrotask(() => intake.stop?.(tooMuchStaged(this.#limits, size)));
     } else if (intake.received >= intake.judgedAt) {
       intake.judgedAt = Number.POSITIVE_INFINITY;
-      void this.#renew(claim);
+      void this.#renew(lease);
     }
   }
 
-  /** Records the progress and keeps the claim. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` when the claim was lost */
+  /** Records the progress and keeps the lease. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` if the lease was lost */
   async record(
-    { row, writer }: Claim,
+    { row, writer }: Lease,
     progress: Pick<UploadRow, 'size' | 'digest' | 'staged'>,
   ): Promise<void> {
     const upload = { ...progress, id: row.id, writer, algorithm: digestAlgorithm(progress.digest) };
@@ -148,37 +147,37 @@ export class UploadClaims {
   }
 
   /**
-   * Records the progress and gives up the claim. Where that would be more than may be staged at once, the session ends, as it would
-   * keep those waiting that could be finished.
-   * @throws RegistryError `BLOB_UPLOAD_UNKNOWN` when the claim was lost, `TOOMANYREQUESTS`, `DENIED`
+   * Records the progress and releases the lease. If more would be staged than is allowed, ends the session, so that other uploads
+   * can finish.
+   * @throws RegistryError `BLOB_UPLOAD_UNKNOWN` if the lease was lost, `TOOMANYREQUESTS`, `DENIED`
    */
-  async release(claim: Claim, { hash, staged }: Progress): Promise<void> {
-    const { row, writer } = claim;
+  async release(lease: Lease, { hash, staged }: Progress): Promise<void> {
+    const { row, writer } = lease;
     const { algorithm, size } = hash;
     const upload = { id: row.id, writer, algorithm, size, digest: hash.digest(), staged };
     const limit = size > row.size ? this.#limits.bytes : undefined;
     const release = (db: Db): Promise<boolean> => releaseUpload(db, upload, this.#clock(), limit);
     if (!(await this.#database.transaction(release, { durable: false }))) {
-      await this.end(claim, staged);
+      await this.end(lease, staged);
       throw tooMuchStaged(this.#limits, size);
     }
-    // What the store has replaced by other bytes is named by no row any more.
+    // No row names the replaced bytes any more.
     if (staged !== row.staged) await this.#store.abort(row, staged).catch(() => {});
   }
 
   /**
    * Ends the session and frees its bytes.
-   * @param staged where the bytes of this request are
-   * @throws RegistryError `BLOB_UPLOAD_UNKNOWN` when the claim was lost: then the bytes are another writer's
+   * @param staged the place of this request's bytes
+   * @throws RegistryError `BLOB_UPLOAD_UNKNOWN` if the lease was lost: the bytes are then another writer's
    */
-  async end({ row, writer }: Claim, staged = row.staged): Promise<void> {
+  async end({ row, writer }: Lease, staged = row.staged): Promise<void> {
     this.#hashes.forget(row.id);
-    // The row first: staged bytes without a session are swept, a session without its bytes would mislead.
+    // The row first: staged bytes without a session are swept, a session without bytes would mislead clients.
     await this.#ifHeld((db) => deleteUpload(db, row.id, writer));
     await this.free(row, staged);
   }
 
-  /** Frees the bytes of a session that was ended under its claim. */
+  /** Frees the bytes of a session that ended under its lease. */
   async free(row: UploadRow, staged: string): Promise<void> {
     await this.#store.abort({ ...row, staged });
     if (staged !== row.staged) await this.#store.abort(row, staged);
@@ -189,48 +188,47 @@ export class UploadClaims {
   }
 
   /**
-   * The writer before did not release its claim: it died, or sleeps, or runs behind a network that is cut. Whatever it writes
-   * when it wakes must not be among the bytes that count. When this fails the claim is left to run out, so that the next
-   * writer has to do it.
+   * Takes over from a writer that did not release its lease: it died, is suspended, or lost its network. What it still writes
+   * must not be among the bytes that count. On failure the lease runs out, so that the next writer takes over again.
    */
-  async #adopt(claim: Claim, mayHaveMoved: boolean): Promise<Claim> {
-    const { row, writer } = claim;
+  async #adopt(lease: Lease, mayHaveMoved: boolean): Promise<Lease> {
+    const { row, writer } = lease;
     try {
       const staged = await this.#store.adopt(row);
       await this.#ifHeld((db) => moveStaged(db, { id: row.id, writer, staged }));
-      return { ...claim, row: { ...row, staged } };
+      return { ...lease, row: { ...row, staged } };
     } catch (error) {
       if (!(error instanceof UploadLost)) throw error;
-      // Bytes that are gone are nobody's to write to.
-      if (mayHaveMoved && isGone(error)) return claim;
-      return this.#endLost(claim, error);
+      // Missing bytes cannot be written to by the former writer.
+      if (mayHaveMoved && isGone(error)) return lease;
+      return this.#endLost(lease, error);
     }
   }
 
-  /** Keeps the claim while `run` runs. When it fails, what it had not recorded is as if it had not been. */
-  async #holding<T>(claim: Claim, run: (claim: Claim) => Promise<T>): Promise<T> {
-    const renewal = setInterval(() => this.#renew(claim), lease / 3);
+  /** Renews the lease while `run` runs. On failure, unrecorded progress is discarded. */
+  async #holding<T>(lease: Lease, run: (lease: Lease) => Promise<T>): Promise<T> {
+    const renewal = setInterval(() => this.#renew(lease), leaseTime / 3);
     try {
-      return await run(claim);
+      return await run(lease);
     } catch (error) {
-      if (error instanceof UploadLost) await this.#endLost(claim, error);
-      // Changes nothing where the claim was released, or went with its session. Where the database fails, the lease ends it.
-      await this.#giveBack(claim).catch(() => {});
+      if (error instanceof UploadLost) await this.#endLost(lease, error);
+      // No change if the lease was released or its session has ended. If the database fails, the lease runs out.
+      await this.#giveBack(lease).catch(() => {});
       throw error;
     } finally {
       clearInterval(renewal);
     }
   }
 
-  /** Tells of the bytes that have come, too, so that many bodies at once are seen before they are recorded. */
-  async #renew({ row, writer, intake }: Claim): Promise<void> {
+  /** Also records the bytes received, so that many concurrent bodies are noticed before they are recorded. */
+  async #renew({ row, writer, intake }: Lease): Promise<void> {
     const now = this.#clock();
-    const renewal = { writer, until: now + lease, now, receiving: intake.received };
+    const renewal = { writer, until: now + leaseTime, now, receiving: intake.received };
     let share = leastShare;
     try {
       const { bytes, sessions } = await this.#database.transaction(
         async (db) => {
-          await renewClaim(db, row.id, renewal);
+          await renewUploadLease(db, row.id, renewal);
           return findUploadUsage(db, row.charged_to);
         },
         { durable: false },
@@ -238,30 +236,30 @@ export class UploadClaims {
       if (bytes > this.#limits.bytes) intake.stop?.(tooMuchStaged(this.#limits, row.size + intake.received));
       share = shareOf(this.#limits.bytes - bytes, sessions);
     } catch {
-      // A lease that could not be renewed ends by itself; the commit notices.
+      // Without renewal the lease runs out, and the commit notices.
     }
     intake.judgedAt = renewal.receiving + share;
   }
 
-  /** Ends the claim with the session as it was recorded last. */
-  async #giveBack({ row, writer }: Claim): Promise<void> {
-    await this.#database.transaction((db) => giveBackClaim(db, row.id, writer, this.#clock()), {
+  /** Releases the lease without recording progress. */
+  async #giveBack({ row, writer }: Lease): Promise<void> {
+    await this.#database.transaction((db) => giveBackUploadLease(db, row.id, writer, this.#clock()), {
       durable: false,
     });
   }
 
-  async #endLost(claim: Claim, cause: UploadLost): Promise<never> {
-    await this.end(claim);
+  async #endLost(lease: Lease, cause: UploadLost): Promise<never> {
+    await this.end(lease);
     throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the bytes sent so far were lost; start again', { cause });
   }
 }
 
-/** Bytes that one of `sessions` uploads takes of those that are left before it looks again. */
+/** Bytes that one of `sessions` uploads may receive, of those left, before the next check. */
 function shareOf(left: number, sessions: number): number {
   return Math.max(left / sessions, leastShare);
 }
 
-/** Nothing is staged, as opposed to something else. */
+/** Whether nothing is staged, as opposed to other bytes. */
 export function isGone(error: unknown): boolean {
   return error instanceof UploadLost && error.found === undefined;
 }
@@ -269,12 +267,14 @@ export function isGone(error: unknown): boolean {
 /** @param size of the upload in question */
 function tooMuchStaged({ bytes }: UploadLimits, size: number): RegistryError {
   const setting = `limits.stagedBytesPerAccount is ${bytes} bytes`;
-  // It would not fit at any other time either.
+  // A retry cannot help.
   if (size > bytes) return new RegistryError('DENIED', `the upload is too large: ${setting}`);
-  return new RegistryError('TOOMANYREQUESTS', `too much is uploaded at once: ${setting}`, { retryAfter });
+  return new RegistryError('TOOMANYREQUESTS', `too many bytes are uploaded at once: ${setting}`, {
+    retryAfter,
+  });
 }
 
-/** Opening one more session is refused. */
+/** The refusal of one more session. */
 export function tooManyUploads({ sessions, bytes }: UploadLimits, open: UploadLimits): RegistryError {
   if (open.sessions < sessions) return tooMuchStaged({ sessions, bytes }, 0);
   const detail = `${open.sessions} uploads are open: limits.uploadsPerAccount is ${sessions}`;
