@@ -13,12 +13,12 @@ const day = 86_400_000;
 const alice: TokenOwner = { kind: 'user', name: 'alice' };
 const robot: TokenOwner = { kind: 'robot', name: 'acme+ci' };
 
-/** What is listed, as plain objects. */
+/** The listed tokens as plain objects. */
 async function listed(database: ActingDatabase, owner: TokenOwner | undefined) {
   return (await accessTokensOf(database, owner)).map((row) => ({ ...row }));
 }
 
-/** alice and a robot of acme, at a time that stands still. */
+/** alice and a robot of acme, with a fixed clock. */
 async function prepared(opened: ActingDatabase) {
   const database: ActingDatabase = { ...opened, clock: () => now, read: opened.read };
   const user = await makeUser(database, 'alice');
@@ -32,7 +32,7 @@ async function prepared(opened: ActingDatabase) {
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a token is kept as its hash, with its name, its bounds and its end`, async (t) => {
+  test(`${name}: a token is stored as its hash, with name, scopes and end`, async (t) => {
     const { database } = await prepared(await open(t));
     const scopes = ['repository:acme/**:pull', 'repository:base:push'];
     const made = await createAccessToken(database, { owner: robot, name: 'GitHub', scopes, lifetime: day });
@@ -67,7 +67,7 @@ for (const { name, open } of dialects) {
     );
   });
 
-  test(`${name}: a token is good for a millisecond at least, and for ten years or without end`, async (t) => {
+  test(`${name}: a token lasts from a millisecond to ten years, or without end`, async (t) => {
     const { database } = await prepared(await open(t));
     const until = async (lifetime: number | null) =>
       (await createAccessToken(database, { owner: alice, scopes: [], lifetime })).expiresAt;
@@ -77,37 +77,37 @@ for (const { name, open } of dialects) {
     for (const lifetime of [-1, 0, 3_650 * day + 1]) {
       await assert.rejects(
         until(lifetime),
-        refused('a token is good for 3650d at most, or until it is revoked (never)'),
+        refused('a token lasts at most 3650d, or until it is revoked (never)'),
       );
     }
   });
 
-  test(`${name}: no token is made for nobody, by a bad name or with bad bounds`, async (t) => {
+  test(`${name}: no token is created for an unknown owner, with an invalid name or invalid scopes`, async (t) => {
     const { database } = await prepared(await open(t));
     const good = { owner: alice, scopes: [], lifetime: null } as const;
     for (const [change, message] of [
       [{ owner: { kind: 'user', name: 'bob' } }, 'there is no user bob'],
       [{ owner: { kind: 'user', name: 'acme' } }, 'acme is an organisation, not a user'],
       [{ owner: { kind: 'robot', name: 'alice' } }, 'alice is a user, not a robot'],
-      [{ name: '' }, "a token's name neither is empty nor begins or ends with a blank"],
-      [{ scopes: ['pull'] }, /^"pull" is no scope/],
+      [{ name: '' }, "a token's name must not be empty, or begin or end with a blank"],
+      [{ scopes: ['pull'] }, /^"pull" is not a valid scope/],
     ] as const) {
       await assert.rejects(createAccessToken(database, { ...good, ...change }), refused(message));
     }
     assert.deepEqual(await listed(database, undefined), []);
   });
 
-  test(`${name}: who is disabled gets no token, nor does the robot of a namespace that is`, async (t) => {
+  test(`${name}: a disabled user gets no token, nor does a robot of a disabled namespace`, async (t) => {
     const { database, user, acme, disable } = await prepared(await open(t));
     const make = (owner: TokenOwner) => createAccessToken(database, { owner, scopes: [], lifetime: null });
     await disable(user);
-    await assert.rejects(make(alice), refused('alice is disabled: a token of alice could not be used'));
+    await assert.rejects(make(alice), refused('alice is disabled: a token of alice would not work'));
     await make(robot);
     await disable(acme);
-    await assert.rejects(make(robot), refused('acme is disabled: a token of acme+ci could not be used'));
+    await assert.rejects(make(robot), refused('acme is disabled: a token of acme+ci would not work'));
   });
 
-  test(`${name}: a token that is revoked stays so since it was`, async (t) => {
+  test(`${name}: revoking a token again keeps the time of the first revocation`, async (t) => {
     const { database } = await prepared(await open(t));
     const { id } = await createAccessToken(database, { owner: alice, scopes: [], lifetime: null });
     assert.equal(await revokeAccessToken(database, id), now);

@@ -19,7 +19,7 @@ import { type ActingDatabase, change, type Recorder } from './change.ts';
 import { parseScopes } from './parse-scopes.ts';
 import { parseLine } from './text.ts';
 
-/** Whose token it is: organisations have none. */
+/** The owner of a token: a user or a robot. */
 export interface TokenOwner {
   readonly kind: 'user' | 'robot';
   readonly name: string;
@@ -27,20 +27,23 @@ export interface TokenOwner {
 
 export interface NewToken {
   readonly owner: TokenOwner;
-  /** What its owner calls it. */
+  /** A name that the owner chose. */
   readonly name?: string;
-  /** What it is good for at most; none: for all that its owner may do. */
+  /** Bounds of the token; empty: none. */
   readonly scopes: readonly string[];
   /** Milliseconds from now; `null`: until it is revoked. */
   readonly lifetime: number | null;
-  /** What the session was begun with in which it is made: the token ends with that too. Absent: an administrator makes it. */
+  /** Origin of the session that creates the token, with which the token ends too. Absent: an administrator creates it. */
   readonly origin?: Origin;
 }
 
 const day = 86_400_000;
 const maxLifetime = 3_650 * day;
 
-/** The token, which cannot be shown again, with its end in milliseconds since 1970; that may be earlier than asked. @throws Refused */
+/**
+ * Gives the token, which cannot be shown again, and its end in milliseconds since 1970, which may be earlier than asked. @throws
+ * Refused
+ */
 export async function createAccessToken(
   database: ActingDatabase,
   { owner, name, scopes, lifetime, origin = noOrigin }: NewToken,
@@ -48,7 +51,7 @@ export async function createAccessToken(
   const bound = printScopes(parseScopes(scopes));
   const called = name === undefined ? '' : parseLine("a token's name", name);
   if (lifetime !== null && (lifetime < 1 || lifetime > maxLifetime)) {
-    throw new Refused('a token is good for 3650d at most, or until it is revoked (never)');
+    throw new Refused('a token lasts at most 3650d, or until it is revoked (never)');
   }
   const { token, hash } = makeAccessToken();
   const now = database.clock();
@@ -70,13 +73,13 @@ async function enabledOwner(db: Db, { kind, name }: TokenOwner): Promise<number>
   const namespace = account.ownerId && (await findAccountById(db, account.ownerId));
   for (const one of [account, namespace]) {
     if (one && one.disabledAt !== null) {
-      throw new Refused(`${one.name} is disabled: a token of ${account.name} could not be used`);
+      throw new Refused(`${one.name} is disabled: a token of ${account.name} would not work`);
     }
   }
   return account.id;
 }
 
-/** Every token that was made, or the owner's own; ended and revoked ones too. @throws Refused */
+/** All tokens, or those of one owner, including expired and revoked ones. @throws Refused */
 export async function accessTokensOf(
   { read }: Pick<Database, 'read'>,
   owner: TokenOwner | undefined,
@@ -84,7 +87,7 @@ export async function accessTokensOf(
   return listAccessTokens(read, owner && (await accountNamed(read, owner.name, owner.kind)).id);
 }
 
-/** Since when the token is revoked, with those made by it: now, unless it was before. @throws Refused */
+/** Revokes the token and those created with it. Gives the time of the first revocation. @throws Refused */
 export function revokeAccessToken(database: ActingDatabase, id: number): Promise<number> {
   return change(database, (db, record) => revoke(db, record, id, database.clock()));
 }

@@ -1,4 +1,4 @@
-// What all accounts have in common: their names, and how they go.
+// Names and deletion of accounts of every kind.
 
 import { Refused } from '../access/refused.ts';
 import { reserved } from '../access/reserved.ts';
@@ -14,29 +14,29 @@ import { asAccountName, asNamespace, type Namespace } from '../oci/name.ts';
 /** The name of a new user or organisation. @throws Refused */
 export function parseNewName(text: string): Namespace {
   const name = asNamespace(text);
-  if (name === undefined) throw new Refused(`${quote(text)} cannot be a name: ${nameRule}`);
-  if (name === reserved) throw new Refused(`${name} cannot be an account: it belongs to the administrators`);
+  if (name === undefined) throw new Refused(`${quote(text)} is not a valid name: ${nameRule}`);
+  if (name === reserved) throw new Refused(`${name} is reserved for administrators and cannot be an account`);
   return name;
 }
 
 export const nameRule =
-  "a name has lowercase letters and digits, parted by '.', '_', '__' or '-', and at most 128 characters";
+  "a name has lowercase letters and digits, separated by '.', '_', '__' or '-', and at most 128 characters";
 
 const maxWritten = 128;
 
-/** What is nearest to a name from elsewhere that an account can have: `Jane.Doe@example.com` → `jane.doe`. */
+/** The valid account name nearest to a foreign name: `Jane.Doe@example.com` → `jane.doe`. */
 export function nearestName(text: string): Namespace | undefined {
   const [own = ''] = text.slice(0, maxWritten).toLowerCase().split('@', 1);
   const name = own
     .replaceAll(/[^a-z0-9._]+/g, '-')
-    // Marks part letters: one at a time, and none at the ends.
+    // Only one separator in a row, and none at the ends.
     .replaceAll(/([._-])[._-]*/g, '$1')
     .replace(/^[._-]/, '')
     .replace(/[._-]$/, '');
   return asNamespace(name);
 }
 
-/** The new account's id. @throws Refused when another has the name */
+/** Gives the new account's id. @throws Refused if the name is taken */
 export async function addAccount(
   db: Db,
   account: Parameters<typeof insertAccount>[1],
@@ -45,7 +45,7 @@ export async function addAccount(
   const id = await insertAccount(db, account, now);
   if (id !== undefined) return id;
   const other = await findAccount(db, account.name);
-  throw new Refused(`${account.name} is taken: there is ${kinds[other?.kind ?? account.kind]} of that name`);
+  throw new Refused(`${account.name} is taken: ${kinds[other?.kind ?? account.kind]} has that name`);
 }
 
 const kinds: Readonly<Record<AccountKind, string>> = {
@@ -54,7 +54,7 @@ const kinds: Readonly<Record<AccountKind, string>> = {
   robot: 'a robot',
 };
 
-/** @throws Refused when there is no such account */
+/** @throws Refused if there is no such account */
 export async function accountNamed(db: Db, text: string, ...wanted: AccountKind[]): Promise<Account> {
   const name = asAccountName(text);
   const account = name && (await findAccount(db, name));
@@ -68,18 +68,18 @@ export async function accountNamed(db: Db, text: string, ...wanted: AccountKind[
 }
 
 /**
- * Before somebody who is no administrator gets a namespace that was free: takes away what was emptied there, and what was granted
- * there, so that whoever has the name starts anew.
+ * Runs before a user who is no administrator gets a free namespace: removes its empty repositories and all grants in it, so that
+ * the new owner inherits nothing.
  */
 export async function startAnew(db: Db, namespace: Namespace, now: number): Promise<void> {
   await deleteEmptyRepositories(db, namespace, now);
   await deleteGrantsBelow(db, namespace);
 }
 
-/** How many repositories a message names. */
+/** Number of repositories listed in a message. */
 const named = 3;
 
-/** Deletes a namespace's account with all that was its own. @throws Refused while it has repositories */
+/** Deletes a namespace's account and everything that it owns. @throws Refused while it has repositories */
 export async function deleteNamespace(db: Db, account: Account, now: number): Promise<void> {
   const name = account.name as Namespace;
   await deleteEmptyRepositories(db, name, now);

@@ -4,7 +4,7 @@ import type { Database } from '../db/database.ts';
 import { lockAccounts } from '../db/locks.ts';
 import type { Db } from '../db/prepare.ts';
 
-/** A database with the actor of what is changed in it. */
+/** A database, and the actor of the changes made through it. */
 export interface ActingDatabase extends Database {
   readonly by: Actor;
 }
@@ -32,7 +32,7 @@ export function recording<T>(
   return database.transaction((db) => work(db, recorderIn(db, database)));
 }
 
-/** {@link recording} of accounts and their rights, one change after the other: what a rule has read stays so until the commit. */
+/** {@link recording} for accounts and rights, one change after the other: what a rule has checked still holds at the commit. */
 export function change<T>(
   database: ActingDatabase,
   work: (db: Db, record: Recorder) => Promise<T>,

@@ -26,7 +26,7 @@ import { changeUser, createUser, deleteUser } from './users.ts';
 
 const alice: Principal = { kind: 'user', id: 7, name: 'alice' };
 
-/** Who may do nothing so far, by a credential with these scopes. */
+/** A user without rights, with a credential with these scopes. */
 function newcomer(...scopes: string[]): Entitlements {
   const bounds = scopes.length === 0 ? undefined : scopes.map((scope) => parseScope(scope) as Scope);
   return { anonymous: false, administrator: false, grants: [], scopes: bounds };
@@ -51,7 +51,7 @@ async function organisationsCreated({ read }: Database): Promise<number> {
   return rows.length;
 }
 
-/** A manifest stands in it. */
+/** Inserts a repository with a manifest. */
 async function useRepository(database: Database, name: string): Promise<void> {
   const repository = await makeRepository(database, parseName(name));
   await database.transaction((db) => insertManifest(db, { ...manifest, repository }, 1));
@@ -63,11 +63,11 @@ const manifest = {
   bytes: new Uint8Array(),
   ...{ subject: null, artifactType: null, annotations: null },
 };
-const denied = { code: 'DENIED', detail: /is not yours to make any more/ };
+const denied = { code: 'DENIED', detail: /is already taken, or you may not create more namespaces/ };
 const fresh = 'fresh' as Namespace;
 
 for (const { name, open } of dialects) {
-  test(`${name}: a namespace that nobody has is for any user to claim`, async (t) => {
+  test(`${name}: any user can claim a free namespace`, async (t) => {
     const database = await open(t);
     for (const repository of ['new/app', 'new/deep/app']) {
       assert.equal((await claimable(database, repository))?.namespace, 'new');
@@ -76,7 +76,7 @@ for (const { name, open } of dialects) {
     assert.equal(await claimable(database, 'new/app'), undefined, 'somebody has it now');
   });
 
-  test(`${name}: what has manifests belongs to the administrators, and nobody claims it`, async (t) => {
+  test(`${name}: a namespace with manifests belongs to the administrators and cannot be claimed`, async (t) => {
     const database = await open(t);
     const user = await makeUser(database, 'first');
     const early = new UserClaim('standing' as Namespace, user, 3);
@@ -89,7 +89,7 @@ for (const { name, open } of dialects) {
     assert.ok(await claimable(database, 'emptied/app'), 'nothing is in it any more');
   });
 
-  test(`${name}: the first claim makes an organisation with its claimant for admin, and others are refused`, async (t) => {
+  test(`${name}: the first claim creates an organisation with the claimant as admin, and others are refused`, async (t) => {
     const database = await open(t);
     const people = await Promise.all(['alice', 'bob', 'carol'].map((user) => makeUser(database, user)));
     const claims = people.map((user) => new UserClaim(fresh, user, 3));
@@ -103,13 +103,13 @@ for (const { name, open } of dialects) {
     );
     assert.deepEqual(await organisationsCreated(database), 1);
     const [winner] = people.filter((_, i) => roles[i] === 'admin') as [number];
-    // Of the requests of one push, each has a claim of its own.
+    // Each request of a push has a claim of its own.
     const again = new UserClaim(fresh, winner, 3);
     await make(database, again);
     assert.equal(await organisationsCreated(database), 1);
   });
 
-  test(`${name}: a claimant starts anew: what was emptied and what was granted before is gone`, async (t) => {
+  test(`${name}: a claim removes earlier empty repositories and grants`, async (t) => {
     const database = await open(t);
     const [user, other] = [await makeUser(database, 'first'), await makeUser(database, 'other')];
     await makeRepository(database, parseName('fresh/app'));
@@ -126,7 +126,7 @@ for (const { name, open } of dialects) {
     );
   });
 
-  test(`${name}: a user makes as many as they may, and one more for each that is deleted`, async (t) => {
+  test(`${name}: a user claims up to the limit, and one more after each deletion`, async (t) => {
     const database = await open(t);
     const id = await makeUser(database, 'alice');
     const principal: Principal = { kind: 'user', id, name: 'alice' };
@@ -142,7 +142,7 @@ for (const { name, open } of dialects) {
     assert.ok(await claimable(database, 'bobs/app', bob), 'each has their own number');
   });
 
-  test(`${name}: what the sign-on provider calls somebody is for them alone, also where their account has another name`, async (t) => {
+  test(`${name}: a name of the sign-on provider can be claimed only by its user, even if the account has another name`, async (t) => {
     const database = await open(t);
     const person = { issuer: 'https://sso.example', subject: 's-1', mail: undefined, groups: undefined };
     const { account, name: own } = await signOn(database, { ...person, username: 'jane' }, {});
@@ -157,7 +157,7 @@ for (const { name, open } of dialects) {
     assert.ok(await claimable(database, 'jane-doe/app'), 'nobody is called so any more');
   });
 
-  test(`${name}: it does not go to who is disabled or deleted at that moment`, async (t) => {
+  test(`${name}: a user who was disabled or deleted meanwhile cannot claim`, async (t) => {
     const database = await open(t);
     const [alice, bob] = [await makeUser(database, 'alice'), await makeUser(database, 'bob')];
     await changeUser(database, 'alice', { disabled: true });
@@ -168,7 +168,7 @@ for (const { name, open } of dialects) {
     assert.equal(await findAccount(database.read, fresh), undefined);
   });
 
-  test(`${name}: it goes to its claimer or to a new user of that name, to nobody by halves`, async (t) => {
+  test(`${name}: of a claim and a new user with the name exactly one gets the namespace`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     const newcomer = { name: fresh, administrator: false, tokenOnly: false };

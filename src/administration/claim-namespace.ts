@@ -1,5 +1,5 @@
-// Users make namespaces by pushing to a name that is free. A namespace comes to be with the first thing that is stored in it, in the
-// same transaction: neither a request that fails nor an upload that is never finished takes a name.
+// Users create a namespace by pushing to a free name. It is created with the first content stored in it, in the same transaction,
+// so that a failed request or an unfinished upload takes no name.
 
 import type { Claimant, FindClaims, NamespaceClaim } from '../access/namespace-claims.ts';
 import { reserved } from '../access/reserved.ts';
@@ -16,11 +16,10 @@ import { asNamespace, type Namespace, namespaceOf, type RepositoryName } from '.
 import { addAccount, startAnew } from './accounts.ts';
 
 /**
- * Claims for those of the names below a namespace that a push would make the caller's own: no account has its name, nothing is stored in it, as
- * what is there belongs to the administrators, and the sign-on provider calls nobody else so. Only people make namespaces, with a
- * credential that is good for a push there, and so many each.
- *
- * @param namespacesPerUser how many namespaces a user may make by pushing; 0: only administrators make namespaces
+ * Finds claims for those of the names whose namespace a push by the caller would create: no account has its name, it has no
+ * content (which belongs to the administrators), and the sign-on provider calls no other user so. Only users create namespaces,
+ * with a credential that may push there, and up to a limit.
+ * @param namespacesPerUser how many namespaces a user may create by pushes; 0: only administrators create namespaces
  */
 export function claimsOfUsers(namespacesPerUser: number): FindClaims {
   return (db, claimant, names) => findClaims(db, claimant, names, namespacesPerUser);
@@ -48,7 +47,7 @@ async function findClaims(
   );
 }
 
-/** A claim of a user, who becomes the admin of the organisation. */
+/** The claim of a user, who becomes an admin of the new organisation. */
 export class UserClaim implements NamespaceClaim {
   readonly namespace: Namespace;
   readonly #user: number;
@@ -63,29 +62,32 @@ export class UserClaim implements NamespaceClaim {
     this.#perUser = perUser;
   }
 
-  /** Before an upload begins: what was emptied there before is not gone on with. */
+  /** Before an upload begins, deletes empty repositories, so that it does not continue in one of them. */
   async prepare(db: Db, now: number): Promise<void> {
     await deleteEmptyRepositories(db, this.namespace, now);
   }
 
   /**
-   * Makes an organisation of that name, with the user as its admin, first of all in the transaction that stores something there.
-   * Nothing is left of what was there and granted there before.
-   *
-   * @throws RegistryError `DENIED` where it is not the user's to make any more
+   * Creates an organisation with this name and the user as its admin, first in the transaction that stores content. Removes
+   * earlier empty repositories and grants.
+   * @throws RegistryError `DENIED` if the namespace is taken or the user may no longer create it
    */
   async make(db: Db, by: Actor, now: number): Promise<void> {
     const [namespace, user] = [this.namespace, this.#user];
     await lockAccounts(db);
     const taken = await findAccount(db, namespace);
-    // Another request of the same push has made it.
+    // Another request of the same push has created it.
     if (taken && (await findMemberRole(db, taken.id, user)) === 'admin') return;
     const owner = await findAccountById(db, user);
     const may =
       owner?.disabledAt === null &&
       (await countClaimed(db, user)) < this.#perUser &&
       (await freeNamespaces(db, [namespace], user)).has(namespace);
-    if (!may) throw new RegistryError('DENIED', `${namespace} is not yours to make any more`);
+    if (!may)
+      throw new RegistryError(
+        'DENIED',
+        `namespace ${namespace} is already taken, or you may not create more namespaces`,
+      );
     await startAnew(db, namespace, now);
     const account = { name: namespace, kind: 'organisation', claimedBy: user } as const;
     await setMember(db, await addAccount(db, account, now), user, 'admin');

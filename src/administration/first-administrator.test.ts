@@ -12,7 +12,7 @@ import { makeFirstAdministrator } from './first-administrator.ts';
 const admin = 'admin' as Namespace;
 
 for (const { name, open } of dialects) {
-  test(`${name}: where nobody administers, an administrator is made with a password that nobody can guess`, async (t) => {
+  test(`${name}: creates an administrator with a random password if there is none`, async (t) => {
     const database = await open(t);
     const made = await makeFirstAdministrator(database, { name: 'admin' });
     assert.equal(made?.name, 'admin');
@@ -25,7 +25,7 @@ for (const { name, open } of dialects) {
     assert.equal(await makeFirstAdministrator(database, { name: 'admin' }), undefined, 'once');
   });
 
-  test(`${name}: a password that was given is used, and not told again`, async (t) => {
+  test(`${name}: uses a configured password, and does not show it`, async (t) => {
     const database = await open(t);
     const made = await makeFirstAdministrator(database, { name: 'root', password: 'correct horse' });
     assert.deepEqual(made, { name: 'root', password: undefined });
@@ -33,7 +33,7 @@ for (const { name, open } of dialects) {
     assert.ok(await verifyPassword('correct horse', user?.password as string));
   });
 
-  test(`${name}: who administers already is enough, until they are disabled`, async (t) => {
+  test(`${name}: creates no administrator while an enabled one exists`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     await database.transaction((db) => updateUser(db, alice, { administrator: true }));
@@ -44,7 +44,7 @@ for (const { name, open } of dialects) {
     assert.equal((await makeFirstAdministrator(database, { name: 'admin' }))?.name, 'admin');
   });
 
-  test(`${name}: a name that is taken is not taken over`, async (t) => {
+  test(`${name}: refuses a name that is taken`, async (t) => {
     const database = await open(t);
     await makeOrganisation(database, 'acme');
     await makeUser(database, 'admin');
@@ -52,14 +52,14 @@ for (const { name, open } of dialects) {
       await assert.rejects(makeFirstAdministrator(database, { name }), {
         name: 'Refused',
         message: new RegExp(
-          `cannot be ${name}, as that name is taken: .*berth user set NAME --admin.*BERTH_ADMIN_NAME`,
+          `one named ${name} cannot be created, because the name is taken: .*berth user set NAME --admin.*BERTH_ADMIN_NAME`,
         ),
       });
     }
     assert.equal((await findUser(database.read, admin))?.administrator, false);
   });
 
-  test(`${name}: of two who ask at the same time one makes the administrator`, async (t) => {
+  test(`${name}: of two concurrent calls one creates the administrator`, async (t) => {
     const database = await open(t);
     const made = await Promise.all(
       ['one', 'other'].map((name) => makeFirstAdministrator(database, { name })),
@@ -68,14 +68,14 @@ for (const { name, open } of dialects) {
     assert.equal((await listUsers(database.read, '', 10)).length, 1);
   });
 
-  test(`${name}: a password that will not do makes nobody`, async (t) => {
+  test(`${name}: creates no administrator with an unacceptable password`, async (t) => {
     const database = await open(t);
     await assert.rejects(makeFirstAdministrator(database, { name: 'admin', password: 'short' }), /too short/);
     assert.deepEqual(await listUsers(database.read, '', 1), []);
   });
 }
 
-test('of many processes on one database one makes the administrator', {
+test('of many processes on one database one creates the administrator', {
   skip: whyUnusable('postgres'),
 }, async (t) => {
   const url = await openTestPostgres(t);

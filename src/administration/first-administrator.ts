@@ -1,4 +1,4 @@
-// Somebody has to be there who can let others in.
+// Creates the first administrator, without whom nobody could be given access.
 
 import { Refused } from '../access/refused.ts';
 import { findAccount } from '../db/accounts.ts';
@@ -11,15 +11,14 @@ import { hashNewPassword, randomPassword } from './new-password.ts';
 
 export interface FirstAdministrator {
   readonly name: string;
-  /** The one that was made up, which nobody knows yet; `undefined`: it was given. */
+  /** The generated password; `undefined`: it was configured. */
   readonly password: string | undefined;
 }
 
 /**
- * Makes an administrator where there is none who is not disabled; `undefined` where there is one. Of several processes that ask at
- * the same time one makes it, and the others have one.
- *
- * @throws Refused when somebody else has the name, or the password will not do
+ * Creates an administrator if there is no enabled one; otherwise gives `undefined`. Of several processes at once, only one
+ * creates it.
+ * @throws Refused if the name is taken or the password is not acceptable
  */
 export async function makeFirstAdministrator(
   database: Database,
@@ -34,7 +33,7 @@ export async function makeFirstAdministrator(
     if ((await countEnabledAdministrators(db)) > 0) return undefined;
     if ((await findAccount(db, name)) !== undefined) {
       throw new Refused(
-        `nobody administers this registry, and the administrator that a start makes cannot be ${name}, as that name is taken: ` +
+        `this registry has no administrator, and one named ${name} cannot be created, because the name is taken: ` +
           'make a user an administrator (berth user set NAME --admin), or give the administrator another name ' +
           '(key admin.name, environment BERTH_ADMIN_NAME)',
       );

@@ -12,9 +12,8 @@ import { type GranteeName, granteeNamed } from './grantee.ts';
 import { parsePattern } from './parse-pattern.ts';
 
 /**
- * Gives a role on the repositories that the pattern matches, those to come too, in place of the one given by the same pattern.
- * Answers what to warn of, if anything.
- *
+ * Gives a role on all repositories that the pattern matches, now and later. Replaces the grantee's role for the same pattern.
+ * Gives a warning, if any.
  * @throws Refused
  */
 export function setGrant(
@@ -35,27 +34,27 @@ export function setGrant(
 }
 
 /**
- * A namespace is named, or all are meant: by a part of its name a grant would be good for whoever takes such a name later, and for
- * the next who has the name of one that was given up.
+ * The pattern has to name one namespace, or match all. A part of a name would also give rights in namespaces that others create
+ * later, or take over.
  */
 function checkNamespace(pattern: Pattern): void {
   const [first, ...rest] = pattern.split('/') as [string, ...string[]];
   if (rest.length === 0 || !first.includes('*') || /^\*+$/.test(first)) return;
   const below = rest.join('/');
   throw new Refused(
-    `${pattern} would also be for whoever takes a name like ${first} later: name each namespace (NAME/${below}), ` +
-      `or mean all of them, those to come too (*/${below})`,
+    `${pattern} would also match namespaces that are created later with a name like ${first}: name each namespace (NAME/${below}), ` +
+      `or match all, present and future (*/${below})`,
   );
 }
 
-/** A grant may come before what it is for; more often it is a slip of the pen. */
+/** A grant may precede its repositories, but more often the pattern is mistyped. */
 async function whyNothingMatches(db: Db, pattern: Pattern): Promise<string | undefined> {
   const [first, ...rest] = pattern.split('/') as [string, ...string[]];
   const namespace = asNamespace(first);
   if (namespace === undefined) return undefined;
   if (rest.length > 0 && (await findAccount(db, namespace)) !== undefined) return undefined;
   const prefix = prefixOf(pattern);
-  // A name comes before those that it is the beginning of.
+  // A name sorts before all names that it is a prefix of.
   const [repository] = await listSummaries(db, prefix, '', 1);
   if (repository !== undefined && (prefix !== pattern || repository.name === prefix)) return undefined;
   return rest.length > 0
@@ -80,7 +79,7 @@ export async function removeGrant(
   });
 }
 
-/** All grants, or those that one holds. @throws Refused */
+/** All grants, or those of one grantee. @throws Refused */
 export async function grantsOf(
   { read }: Pick<Database, 'read'>,
   name: GranteeName | undefined,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseHtpasswd, whyUnsupported } from './htpasswd.ts';
 
-test('entries are read with their lines, whatever ends them and stands between', () => {
+test('entries are read with line numbers, with any line ends, blank lines and comments', () => {
   const text = '\ufeffalice:$2y$05$a\r\n\n  # people\n \t\n bob:hash:who is bob\ncarol:\n';
   assert.deepEqual(parseHtpasswd(text), {
     entries: [
@@ -14,7 +14,7 @@ test('entries are read with their lines, whatever ends them and stands between',
   });
 });
 
-test('a line without a name or without a colon is no entry, and is told', () => {
+test('a line without a name or colon is reported', () => {
   assert.deepEqual(parseHtpasswd('alice\n:hash\nb:c\n\ufeffd:e'), {
     entries: [
       { line: 3, name: 'b', hash: 'c' },
@@ -31,10 +31,10 @@ for (const [what, hash, why] of [
   ['bcrypt', `$2y$05$${whole}`, undefined],
   ['bcrypt of the highest cost', `$2b$15$${whole}`, undefined],
   ['bcrypt of a higher cost', `$2a$16$${whole}`, 'bcrypt of cost 16; the highest is 15'],
-  ['bcrypt of cost 3', `$2b$03$${whole}`, 'bcrypt, but not a whole hash'],
-  ['part of bcrypt', `$2b$15$${whole.slice(1)}`, 'bcrypt, but not a whole hash'],
-  ['bcrypt behind something', `x$2b$16$${whole}`, 'no hash of a known kind'],
-  ['a version of bcrypt that is none', `$2x$16$${whole}`, 'no hash of a known kind'],
+  ['bcrypt of cost 3', `$2b$03$${whole}`, 'an incomplete bcrypt hash'],
+  ['part of bcrypt', `$2b$15$${whole.slice(1)}`, 'an incomplete bcrypt hash'],
+  ['bcrypt behind something', `x$2b$16$${whole}`, 'an unknown kind of hash'],
+  ['a version of bcrypt that is none', `$2x$16$${whole}`, 'an unknown kind of hash'],
   ['apr1', '$apr1$salt$hash', "Apache's MD5"],
   ['MD5', '$1$salt$hash', 'MD5'],
   ['SHA-1', '{SHA}hash=', 'SHA-1 without a salt'],
@@ -42,12 +42,12 @@ for (const [what, hash, why] of [
   ['SHA-256', '$5$salt$hash', 'SHA-256'],
   ['SHA-512', '$6$salt$hash', 'SHA-512'],
   ['crypt', crypt, 'crypt, which reads 8 characters'],
-  ['more than crypt', `${crypt}x`, 'no hash of a known kind'],
-  ['less than crypt', crypt.slice(1), 'no hash of a known kind'],
-  ['crypt with a mark that it never has', `${crypt.slice(1)}!`, 'no hash of a known kind'],
-  ['nothing', '', 'no hash of a known kind'],
+  ['more than crypt', `${crypt}x`, 'an unknown kind of hash'],
+  ['less than crypt', crypt.slice(1), 'an unknown kind of hash'],
+  ['crypt with a mark that it never has', `${crypt.slice(1)}!`, 'an unknown kind of hash'],
+  ['nothing', '', 'an unknown kind of hash'],
   ...['$apr1$', '$1$', '{SHA}', '{SSHA}', '$5$', '$6$'].map(
-    (form) => [`${form} behind something`, `x${form}hash`, 'no hash of a known kind'] as const,
+    (form) => [`${form} behind something`, `x${form}hash`, 'an unknown kind of hash'] as const,
   ),
 ] as const) {
   test(`${what} ${why === undefined ? 'can be imported' : `cannot be imported: ${why}`}`, () => {

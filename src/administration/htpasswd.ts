@@ -1,4 +1,4 @@
-// Apache's file of names and password hashes, which registries that have no users of their own take theirs from.
+// Parses Apache's htpasswd files, in which registries without users of their own keep names and password hashes.
 import { costliestBcrypt, isBcrypt } from '../access/login/passwords.ts';
 
 export interface HtpasswdEntry {
@@ -8,12 +8,12 @@ export interface HtpasswdEntry {
   readonly hash: string;
 }
 
-/** The entries, and the lines that are none. */
+/** The entries, and the lines that are not entries. */
 export function parseHtpasswd(text: string): { entries: HtpasswdEntry[]; strange: number[] } {
   const entries: HtpasswdEntry[] = [];
   const strange: number[] = [];
   for (const [i, raw] of text.split('\n').entries()) {
-    // A byte order mark is blank to it, too.
+    // Also removes a byte order mark.
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
     // nginx allows a comment after the hash.
@@ -34,12 +34,12 @@ const kinds: readonly (readonly [form: RegExp, kind: string])[] = [
   [/^[./A-Za-z0-9]{13}$/, 'crypt, which reads 8 characters'],
 ];
 
-/** Why a hash cannot be imported, never the hash itself; `undefined`: it can. */
+/** Why a hash cannot be imported, without the hash; `undefined`: it can. */
 export function whyUnsupported(hash: string): string | undefined {
   if (isBcrypt(hash)) return undefined;
   const cost = /^\$2[aby]\$(\d\d)\$/.exec(hash)?.[1];
   if (Number(cost) > costliestBcrypt)
     return `bcrypt of cost ${Number(cost)}; the highest is ${costliestBcrypt}`;
-  if (cost !== undefined) return 'bcrypt, but not a whole hash';
-  return kinds.find(([form]) => form.test(hash))?.[1] ?? 'no hash of a known kind';
+  if (cost !== undefined) return 'an incomplete bcrypt hash';
+  return kinds.find(([form]) => form.test(hash))?.[1] ?? 'an unknown kind of hash';
 }

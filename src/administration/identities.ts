@@ -1,4 +1,4 @@
-// Which users are whom the sign-on provider knows.
+// Links identities of the sign-on provider to users.
 
 import { Refused } from '../access/refused.ts';
 import { deleteIdentity, findIdentity, insertIdentity, listIdentities } from '../db/identities.ts';
@@ -7,26 +7,25 @@ import { isStorable } from '../db/storable.ts';
 import { accountNamed } from './accounts.ts';
 import { type ActingDatabase, change } from './change.ts';
 
-/** A person, as the issuer's ID tokens name them: `iss` and `sub`, letter for letter. */
+/** A person's `iss` and `sub` in the issuer's ID tokens, compared exactly. */
 export interface SignOnIdentity {
   readonly issuer: string;
   readonly subject: string;
 }
 
-/** How many an account may have. */
+/** Maximum identities of an account. */
 const most = 10;
 const maxLength = 1024;
 
-/** The identity belongs to another account, which is never taken from it. */
+/** The identity is linked to another account, which keeps it. */
 export class IdentityTaken extends Refused {}
 
-/** What has to hold in the transaction that makes a change; throws where it does not. */
+/** Checked in the transaction of a change; throws to stop it. */
 export type Condition = (db: Db) => Promise<void>;
 
 /**
- * From now on whoever the issuer vouches for as the subject signs on as the user. False when it was so before.
- *
- * @throws IdentityTaken when it belongs to another user; Refused; what the condition throws
+ * Links the identity, with which the person then signs on as the user. False if it was linked already.
+ * @throws IdentityTaken if it is linked to another user; Refused; whatever the condition throws
  */
 export function linkIdentity(
   database: ActingDatabase,
@@ -40,7 +39,7 @@ export function linkIdentity(
   ] as const) {
     if (text === '' || text.length > maxLength || !isStorable(text)) {
       throw new Refused(
-        `the ${what} has 1 to ${maxLength} characters, and none that cannot be stored, such as NUL`,
+        `the ${what} must have 1 to ${maxLength} characters, and none that cannot be stored, such as NUL`,
       );
     }
   }
@@ -53,7 +52,9 @@ export function linkIdentity(
       throw new IdentityTaken('this sign-on identity belongs to another user');
     }
     if ((await listIdentities(db, account.id)).length >= most) {
-      throw new Refused(`${account.name} has ${most} sign-on identities already: unlink one first`);
+      throw new Refused(
+        `${account.name} has ${most} sign-on identities, which is the maximum: unlink one first`,
+      );
     }
     await insertIdentity(db, issuer, subject, account.id);
     await record('user.link', { user: account.name, issuer, subject });
@@ -61,7 +62,7 @@ export function linkIdentity(
   });
 }
 
-/** Nobody signs on as the user by it any more, and what began with it ends. @throws Refused when it is none of the user's */
+/** Unlinks the identity, and ends the sessions and tokens that it began. @throws Refused if it is not the user's */
 export function unlinkIdentity(
   database: ActingDatabase,
   user: string,

@@ -1,4 +1,4 @@
-// Users from an htpasswd file, with the passwords that they have.
+// Imports users with their password hashes from an htpasswd file.
 
 import { Refused } from '../access/refused.ts';
 import { reserved } from '../access/reserved.ts';
@@ -12,23 +12,23 @@ import { parseHtpasswd, whyUnsupported } from './htpasswd.ts';
 import { shellWord } from './text.ts';
 
 export interface ImportOptions {
-  /** Who become administrators. */
+  /** Names of users to make administrators. */
   readonly administrators?: readonly string[];
-  /** Leave out what cannot be imported, rather than to import nothing. */
+  /** Skip what cannot be imported, instead of importing nothing. */
   readonly skipUnsupported?: boolean;
-  /** Names of the file → what their users are called here. */
+  /** Name in the file → name of the user. */
   readonly renames?: ReadonlyMap<string, string>;
 }
 
 export interface Skipped {
   readonly line: number;
-  /** What is at fault in the line: it itself, its name, its hash, or both. */
+  /** The problem of the line. */
   readonly reason: string;
 }
 
 export interface Imported {
   readonly imported: readonly string[];
-  /** Names that somebody has already: nothing of theirs was changed. */
+  /** Users that exist already; they were not changed. */
   readonly existing: readonly string[];
   readonly skipped: readonly Skipped[];
 }
@@ -36,13 +36,13 @@ export interface Imported {
 interface Wanted {
   readonly users: ReadonlyMap<Namespace, string>;
   readonly skipped: readonly Skipped[];
-  /** Whether some of them have a hash that cannot be imported. */
+  /** Whether the reason includes a hash that cannot be imported. */
   readonly badHashes: boolean;
-  /** Old name → new name, of which the user could make renames. */
+  /** Old name → new name, as a suggestion for `renames`. */
   readonly suggestions: ReadonlyMap<string, Namespace>;
 }
 
-/** All or nothing. @throws Refused: what cannot be imported, line by line, and what to do about it */
+/** Imports all or nothing. @throws Refused: each line that cannot be imported, and the remedy */
 export async function importHtpasswd(
   database: ActingDatabase,
   text: string,
@@ -70,7 +70,7 @@ export async function importHtpasswd(
         imported.push(name);
       } else if (administrator && !(await findUser(db, name))?.administrator) {
         throw new Refused(
-          `${name} is there already, and an import changes nobody: use berth user set ${name} --admin`,
+          `${name} exists already, and an import changes no users: use berth user set ${name} --admin`,
         );
       } else {
         existing.push(name);
@@ -87,7 +87,7 @@ export async function importHtpasswd(
   });
 }
 
-/** @throws Refused when a name that is to be changed is not in the file */
+/** @throws Refused if a name to rename is not in the file */
 function read(text: string, renames: ReadonlyMap<string, string>): Wanted {
   const { entries, strange } = parseHtpasswd(text);
   for (const old of renames.keys()) {
@@ -107,10 +107,10 @@ function read(text: string, renames: ReadonlyMap<string, string>): Wanted {
       reasons.push(name.message);
       badNames.push(written);
     } else if (users.has(name)) {
-      reasons.push(`${name} is in a line before already`);
+      reasons.push(`an earlier line has ${name} already`);
     }
     if (unsupported !== undefined) {
-      reasons.push(`the hash of ${quote(written)} is of another kind: ${unsupported}`);
+      reasons.push(`the hash of ${quote(written)} cannot be imported: ${unsupported}`);
       badHashes = true;
     }
     if (reasons.length > 0) skipped.push({ line, reason: reasons.join('; ') });
@@ -120,7 +120,7 @@ function read(text: string, renames: ReadonlyMap<string, string>): Wanted {
   return { users, skipped, badHashes, suggestions: suggest(badNames, new Set([...users.keys(), reserved])) };
 }
 
-/** New names that nobody else in the file has. */
+/** New names that are unique in the file. */
 function suggest(names: readonly string[], taken: Set<string>): ReadonlyMap<string, Namespace> {
   const suggestions = new Map<string, Namespace>();
   for (const old of names) {
@@ -143,7 +143,7 @@ function nameOf(text: string): Namespace | Refused {
   }
 }
 
-/** How many lines a message names. */
+/** Number of lines listed in a message. */
 const named = 20;
 
 function refusal({ skipped, badHashes, suggestions }: Wanted): Refused {
@@ -152,8 +152,7 @@ function refusal({ skipped, badHashes, suggestions }: Wanted): Refused {
   const renames = [...suggestions]
     .slice(0, named)
     .map(([old, name]) => `--rename ${shellWord(`${old}=${name}`)}`);
-  if (renames.length > 0)
-    lines.push(`give these users names that they can have, such as: ${renames.join(' ')}`);
+  if (renames.length > 0) lines.push(`give these users valid names, such as: ${renames.join(' ')}`);
   if (badHashes)
     lines.push('only bcrypt can be imported: give these users a new password (htpasswd -B FILE NAME)');
   lines.push('--skip-unsupported leaves these lines out and imports the others');

@@ -8,7 +8,7 @@ import { hashPassword, verifyPassword } from '../access/login/passwords.ts';
 import { changeUser, createUser } from './users.ts';
 
 const idToken = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl';
-/** An e with an acute accent, and a Hangul syllable, in one character and in several. */
+/** An e with an acute accent and a Hangul syllable, composed and decomposed. */
 const letters = [
   '\u00e9',
   'e\u0301',
@@ -24,18 +24,18 @@ const letters = [
 
 for (const [what, password, problem] of [
   ['is empty', '', /is empty/],
-  ['has seven characters', 'seven77', /is too short: it needs 8 characters/],
+  ['has seven characters', 'seven77', /is too short: it needs at least 8 characters/],
   ['has more than 1024 bytes', 'é'.repeat(513), /is too long/],
   ['has a NUL', 'correct\0horse', /control character/],
   ['has a line feed', 'correct\nhorse', /control character/],
   ['has a lone surrogate', 'correct\ud800horse', /half a character/],
-  ['begins with a space', ' correct horse', /begins or ends with a blank, which `docker login` leaves out/],
+  ['begins with a space', ' correct horse', /begins or ends with a blank, which `docker login` removes/],
   ['ends with a space', 'correct horse ', /begins or ends with a blank/],
   ['ends with a blank of another script', 'correct horse\u3000', /begins or ends with a blank/],
   ['has the shape of an access token', makeAccessToken().token, /looks like an access token/],
   ['has the shape of a JWT', idToken, /looks like an ID token/],
 ] as const) {
-  test(`a password that ${what} is refused where it is chosen`, async (t) => {
+  test(`a new password that ${what} is refused`, async (t) => {
     const database = await (dialects[0] as (typeof dialects)[number]).open(t);
     await assert.rejects(createUser(database, { name: 'alice', password }), {
       name: 'Refused',
@@ -44,7 +44,7 @@ for (const [what, password, problem] of [
   });
 }
 
-test('every password that is taken logs in, in whatever form of Unicode a client sends it', async (t) => {
+test('every accepted password logs in, in every Unicode form that a client may send', async (t) => {
   const database = await (dialects[0] as (typeof dialects)[number]).open(t);
   await createUser(database, { name: 'alice' });
   const text = fc.array(fc.constantFrom(...letters, ' ', ':', '.', 'eyJ', 'brth_', '\0', '\ud800'), {
@@ -78,8 +78,8 @@ test('every password that is taken logs in, in whatever form of Unicode a client
   await fc.assert(property, { numRuns: 25 });
 });
 
-test('a hash that was made of another form still matches the password as it was sent then', async () => {
-  // Made by argon2 itself of the text below, before passwords were normalized.
+test('a hash of the unnormalized password still matches', async () => {
+  // Made by argon2 itself of the text below, from before passwords were normalized.
   const made = '$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$U19auNAaEHhwlq41fB7VWVb+uloTB7k///z3SFaEkM0';
   assert.equal(await verifyPassword('passwort e\u0301 lang', made), true);
   assert.equal(

@@ -40,7 +40,7 @@ async function membersOf(database: Database, organisation: number): Promise<stri
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: an organisation is made with its first member, or not at all`, async (t) => {
+  test(`${name}: an organisation is created with its first member, or not at all`, async (t) => {
     const database = await open(t);
     await makeUser(database, 'alice');
     await assert.rejects(
@@ -57,12 +57,12 @@ for (const { name, open } of dialects) {
     assert.equal((await find(database, 'acme'))?.defaultVisibility, 'public');
     await assert.rejects(
       createOrganisation(database, { name: 'alice' }),
-      refused('alice is taken: there is a user of that name'),
+      refused('alice is taken: a user has that name'),
     );
     await assert.rejects(createOrganisation(database, { name: 'library' }), refused(/administrators/));
   });
 
-  test(`${name}: what is not said of an organisation stays as it is`, async (t) => {
+  test(`${name}: a change leaves the other fields of an organisation`, async (t) => {
     const database = await open(t);
     await createOrganisation(database, { name: 'acme' });
     const seen = async () => {
@@ -77,7 +77,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await seen(), ['private', false]);
   });
 
-  test(`${name}: members are users, with the role that was given last`, async (t) => {
+  test(`${name}: members are users, with the role set last`, async (t) => {
     const database = await open(t);
     await makeUser(database, 'alice');
     const id = await createOrganisation(database, { name: 'acme' });
@@ -97,7 +97,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await membersOf(database, id), ['alice none']);
   });
 
-  test(`${name}: who is taken out of an organisation is in none of its teams any more`, async (t) => {
+  test(`${name}: removing a member removes it from the organisation's teams`, async (t) => {
     const database = await open(t);
     for (const user of ['alice', 'bob']) await makeUser(database, user);
     const id = await createOrganisation(database, { name: 'acme' });
@@ -115,11 +115,11 @@ for (const { name, open } of dialects) {
     );
     await assert.rejects(
       removeOrganisationMember(database, 'acme', 'alice'),
-      refused('alice is no member of acme'),
+      refused('alice is not a member of acme'),
     );
   });
 
-  test(`${name}: who joins a team while leaving its organisation is in both or in neither`, async (t) => {
+  test(`${name}: a user who joins a team while leaving its organisation ends in both or neither`, async (t) => {
     const database = await open(t);
     await makeUser(database, 'alice');
     const id = await createOrganisation(database, { name: 'acme', admin: 'alice' });
@@ -153,7 +153,7 @@ for (const { name, open } of dialects) {
     await assert.rejects(deleteOrganisation(database, 'acme'), refused('there is no organisation acme'));
   });
 
-  test(`${name}: what is pushed while an organisation is deleted is kept, with the organisation or without`, async (t) => {
+  test(`${name}: content pushed while an organisation is deleted is kept, with the organisation or without`, async (t) => {
     const database = await open(t);
     for (let round = 0; round < 5; round++) {
       await createOrganisation(database, { name: `acme${round}` });

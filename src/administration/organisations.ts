@@ -9,11 +9,11 @@ import { type ActingDatabase, change, differences } from './change.ts';
 export interface NewOrganisation {
   readonly name: string;
   readonly defaultVisibility?: Visibility;
-  /** The user who is its first member, with the role `admin`. */
+  /** The user who becomes the first member, with the role `admin`. */
   readonly admin?: string;
 }
 
-/** The new organisation's id. @throws Refused */
+/** Gives the new organisation's id. @throws Refused */
 export async function createOrganisation(
   database: ActingDatabase,
   { admin, defaultVisibility = 'private', ...organisation }: NewOrganisation,
@@ -29,7 +29,7 @@ export async function createOrganisation(
   });
 }
 
-/** What is left out stays as it is. @throws Refused */
+/** Changes only the fields given. @throws Refused */
 export async function changeOrganisation(
   database: ActingDatabase,
   name: string,
@@ -47,7 +47,7 @@ export async function changeOrganisation(
   });
 }
 
-/** With its teams, robots, grants and trusts. @throws Refused */
+/** Deletes the organisation with its teams, robots, grants and trusts. @throws Refused */
 export function deleteOrganisation(database: ActingDatabase, name: string): Promise<void> {
   return change(database, async (db, record) => {
     await deleteNamespace(db, await accountNamed(db, name, 'organisation'), database.clock());
@@ -55,7 +55,7 @@ export function deleteOrganisation(database: ActingDatabase, name: string): Prom
   });
 }
 
-/** Makes the user a member, or gives the member another role. @throws Refused */
+/** Adds the user as a member, or changes the member's role. @throws Refused */
 export function setOrganisationMember(
   database: ActingDatabase,
   organisation: string,
@@ -71,7 +71,7 @@ export function setOrganisationMember(
   });
 }
 
-/** Takes the user out of the organisation, and so out of its teams. @throws Refused */
+/** Removes the user from the organisation and its teams. @throws Refused */
 export function removeOrganisationMember(
   database: ActingDatabase,
   organisation: string,
@@ -81,7 +81,7 @@ export function removeOrganisationMember(
     const { id } = await accountNamed(db, organisation, 'organisation');
     const account = await accountNamed(db, user, 'user');
     if (!(await removeMember(db, id, account.id)))
-      throw new Refused(`${user} is no member of ${organisation}`);
+      throw new Refused(`${user} is not a member of ${organisation}`);
     await leaveTeams(db, id, account.id);
     await record('member.remove', { organisation, user });
   });

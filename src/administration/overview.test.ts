@@ -9,7 +9,7 @@ import { overviewOf } from './overview.ts';
 import { changeUser, createUser } from './users.ts';
 
 for (const dialect of dialects) {
-  test(`${dialect.name}: tokens that ended with what they were begun with take no place in the overview`, async (t) => {
+  test(`${dialect.name}: tokens whose origin has ended do not count in the overview`, async (t) => {
     const database = await dialect.open(t);
     const account = await createUser(database, { name: 'alice', password: 'correct horse battery' });
     const password = async () => (await findUserById(database.read, account))?.passwordChangedAt as number;

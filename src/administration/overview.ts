@@ -1,4 +1,4 @@
-// What somebody is shown of their own account.
+// A user's own account, for the account page.
 
 import { isInForce } from '../access/origin.ts';
 import { type AccessTokenRow, listUsableTokens } from '../db/access-tokens.ts';
@@ -13,21 +13,20 @@ export interface Overview {
   readonly memberships: readonly Member[];
   readonly teams: readonly TeamOfUser[];
   readonly identities: readonly IdentityRow[];
-  /** That can still be used, the newest first, and no more than the newest hundred. */
+  /** The newest hundred valid tokens, newest first. */
   readonly tokens: readonly AccessTokenRow[];
 }
 
 const maxTokens = 100;
 
-/** `undefined` when the user is gone. */
+/** `undefined` if the user does not exist any more. */
 export function userOf(database: Database, account: number): Promise<User | undefined> {
   return findUserById(database.read, account);
 }
 
 /**
- * `undefined` when the user is gone.
- *
- * @param passwordLogin whether passwords are accepted at all
+ * `undefined` if the user does not exist any more.
+ * @param passwordLogin whether passwords are accepted (`access.passwordLogin`)
  */
 export async function overviewOf(
   database: Database,

@@ -7,7 +7,7 @@ export function parsePattern(text: string): Pattern {
   const pattern = asPattern(text);
   if (pattern !== undefined) return pattern;
   throw new Refused(
-    `${quote(text)} matches no repository: a pattern is a repository's name, with * for any part of one component, ` +
+    `${quote(text)} is not a valid pattern: a pattern is a repository's name, with * for any part of one component, ` +
       'and ** for any components, such as acme/app, acme/web-* or acme/**',
   );
 }

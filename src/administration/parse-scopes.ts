@@ -4,12 +4,12 @@ import { parseScope, type Scope } from '../access/scope.ts';
 import { quote } from '../oci/digest.ts';
 import { parsePattern } from './parse-pattern.ts';
 
-/** More than anybody needs, and few enough to go through at each request. */
+/** Enough in practice, and few enough to check at each request. */
 const maxScopes = 100;
 
 const shape = "repository:PATTERN:ACTIONS, such as 'repository:acme/app:pull,push'";
 
-/** @throws Refused, saying which part is wrong */
+/** @throws Refused, naming the wrong part */
 export function parseScopes(texts: readonly string[]): readonly Scope[] {
   if (texts.length > maxScopes) {
     throw new Refused(
@@ -21,13 +21,13 @@ export function parseScopes(texts: readonly string[]): readonly Scope[] {
     if (scope !== undefined) return scope;
     const parts = text.split(':');
     if (parts.length !== 3 || parts[0] !== 'repository') {
-      throw new Refused(`${quote(text)} is no scope: a scope is ${shape}`);
+      throw new Refused(`${quote(text)} is not a valid scope: a scope is ${shape}`);
     }
     const [, pattern, actions] = parts as [string, string, string];
     parsePattern(pattern);
     const wrong = actions.split(',').find((action) => asAction(action) === undefined) as string;
     throw new Refused(
-      `${quote(wrong)} in ${quote(text)} is no action: there are pull, create, push, delete and *`,
+      `${quote(wrong)} in ${quote(text)} is not an action: the actions are pull, create, push, delete and *`,
     );
   });
 }

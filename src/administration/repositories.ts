@@ -12,14 +12,14 @@ import type { Visibility } from '../db/schema.ts';
 import { quote } from '../oci/digest.ts';
 import { asName, type RepositoryName } from '../oci/name.ts';
 import { type ActingDatabase, recording } from './change.ts';
-import { type Access, whoMay } from './who-may.ts';
+import { type AccessEntry, listRepositoryAccess } from './repository-access.ts';
 
 /** @throws Refused */
 function parseRepositoryName(text: string): RepositoryName {
   const name = asName(text);
   if (name !== undefined) return name;
   throw new Refused(
-    `${quote(text)} cannot be a repository: a name has components of lowercase letters and digits, parted by '.', '_', '__' or '-', joined by '/'`,
+    `${quote(text)} is not a valid repository name: a name has components of lowercase letters and digits, separated by '.', '_', '__' or '-', joined by '/'`,
   );
 }
 
@@ -27,7 +27,7 @@ function unknown(name: RepositoryName, remedy = ''): Refused {
   return new Refused(`there is no repository ${name}${remedy}`);
 }
 
-/** Repositories whose names start with `prefix`, empty ones too, in byte order. */
+/** Repositories whose names begin with `prefix`, also empty ones, in byte order. */
 export async function* repositoriesFrom(
   { read }: Pick<Database, 'read'>,
   prefix: string,
@@ -45,21 +45,22 @@ export async function* repositoriesFrom(
 export async function showRepository(
   { read }: Pick<Database, 'read'>,
   text: string,
-): Promise<RepositorySummary & { readonly access: readonly Access[] }> {
+): Promise<RepositorySummary & { readonly access: readonly AccessEntry[] }> {
   const name = parseRepositoryName(text);
   const [summary] = await listSummaries(read, name, '', 1);
   if (summary?.name !== name) throw unknown(name);
-  return { ...summary, access: await whoMay(read, name, summary.visibility) };
+  return { ...summary, access: await listRepositoryAccess(read, name, summary.visibility) };
 }
 
-/** Who may do what with a repository of that name, which need not be there. @throws Refused */
-export async function accessTo({ read }: Pick<Database, 'read'>, text: string): Promise<Access[]> {
+/** All rights in a repository with this name, which need not exist. @throws Refused */
+export async function accessTo({ read }: Pick<Database, 'read'>, text: string): Promise<AccessEntry[]> {
   const name = parseRepositoryName(text);
-  return whoMay(read, name, (await findRepositoryRow(read, name))?.visibility);
+  return listRepositoryAccess(read, name, (await findRepositoryRow(read, name))?.visibility);
 }
 
 /**
- * Also before the first push, which may be meant to be public at once: then the repository is made, and the answer is true.
+ * Also works before the first push, so that a repository is public from the start: then the repository is created, and the answer
+ * is true.
  * @throws Refused
  */
 export async function changeVisibility(
@@ -78,7 +79,7 @@ export async function changeVisibility(
   });
 }
 
-/** Deletes the repository with all that it holds; what was granted by its name stays. @throws Refused */
+/** Deletes the repository and everything in it; grants for its name stay. @throws Refused */
 export async function removeRepository(database: ActingDatabase, text: string): Promise<void> {
   const name = parseRepositoryName(text);
   await recording(database, async (db, record) => {

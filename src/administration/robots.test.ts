@@ -7,7 +7,7 @@ import type { AccountName } from '../oci/name.ts';
 import { changeRobot, createRobot, deleteRobot } from './robots.ts';
 
 for (const { name, open } of dialects) {
-  test(`${name}: a robot works for the user or the organisation that it is named after`, async (t) => {
+  test(`${name}: a robot belongs to the user or organisation in its name`, async (t) => {
     const database = await open(t);
     const owners = [await makeOrganisation(database, 'acme'), await makeUser(database, 'alice')];
     for (const [index, robot] of ['acme+ci', 'alice+ci'].entries()) {
@@ -16,16 +16,16 @@ for (const { name, open } of dialects) {
       assert.deepEqual([account?.id, account?.kind, account?.ownerId], [id, 'robot', owners[index]]);
     }
     for (const [robot, message] of [
-      ['acme+ci', 'acme+ci is taken: there is a robot of that name'],
-      ['acme', /^"acme" cannot be a robot: .*, such as acme\+deploy$/],
-      ['acme+ci+x', /^"acme\+ci\+x" cannot be a robot/],
+      ['acme+ci', 'acme+ci is taken: a robot has that name'],
+      ['acme', /^"acme" is not a valid robot name: .*, such as acme\+deploy$/],
+      ['acme+ci+x', /^"acme\+ci\+x" is not a valid robot name/],
       ['nobody+ci', 'there is no organisation or user nobody'],
     ] as const) {
       await assert.rejects(createRobot(database, robot), refused(message));
     }
   });
 
-  test(`${name}: a robot is disabled, enabled and deleted, and its owner is not`, async (t) => {
+  test(`${name}: disabling, enabling and deleting a robot does not change its owner`, async (t) => {
     const database = await open(t);
     await makeOrganisation(database, 'acme');
     await createRobot(database, 'acme+ci');

@@ -5,12 +5,12 @@ import { asRobotName } from '../oci/name.ts';
 import { accountNamed, addAccount } from './accounts.ts';
 import { type ActingDatabase, change } from './change.ts';
 
-/** The new robot's id; `acme+deploy` works for `acme`. @throws Refused */
+/** Gives the new robot's id; `acme+deploy` belongs to `acme`. @throws Refused */
 export async function createRobot(database: ActingDatabase, text: string): Promise<number> {
   const robot = asRobotName(text);
   if (robot === undefined) {
     throw new Refused(
-      `${quote(text)} cannot be a robot: its name is that of the user or organisation it works for, a plus and its own, such as acme+deploy`,
+      `${quote(text)} is not a valid robot name: it needs the name of its user or organisation, a plus and a name of its own, such as acme+deploy`,
     );
   }
   return change(database, async (db, record) => {
@@ -22,7 +22,7 @@ export async function createRobot(database: ActingDatabase, text: string): Promi
   });
 }
 
-/** What is left out stays as it is. @throws Refused */
+/** Changes only the fields given. @throws Refused */
 export async function changeRobot(
   database: ActingDatabase,
   name: string,

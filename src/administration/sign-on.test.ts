@@ -22,7 +22,7 @@ async function setUp(t: TestContext, dialect: (typeof dialects)[number]) {
 }
 
 for (const dialect of dialects) {
-  test(`${dialect.name}: who signs on for the first time has an account without a password or a right`, async (t) => {
+  test(`${dialect.name}: the first sign-on creates an account without a password or rights`, async (t) => {
     const { enter, user } = await setUp(t, dialect);
     const signedOn = await enter({ mail: 'alice@example.com' });
     const { id, ...made } = (await user()) ?? assert.fail('nobody was made');
@@ -34,7 +34,7 @@ for (const dialect of dialects) {
     assert.equal(made.disabledAt, null);
   });
 
-  test(`${dialect.name}: a person is an issuer's subject, by whatever name`, async (t) => {
+  test(`${dialect.name}: an identity is an issuer's subject, under any name`, async (t) => {
     const { enter } = await setUp(t, dialect);
     const { account } = await enter({});
     assert.equal((await enter({ username: undefined })).account, account);
@@ -43,11 +43,14 @@ for (const dialect of dialects) {
     const elsewhere = await enter({ issuer: 'https://other.example', username: 'carol' });
     assert.equal(new Set([account, other.account, elsewhere.account]).size, 3);
     for (const person of [{ subject: 's-3' }, { issuer: 'https://third.example' }]) {
-      await assert.rejects(enter(person), { name: 'Refused', message: /^alice is taken: there is a user/ });
+      await assert.rejects(enter(person), {
+        name: 'Refused',
+        message: /^alice is taken: a user has that name/,
+      });
     }
   });
 
-  test(`${dialect.name}: who is disabled is told so, and nothing of theirs changes`, async (t) => {
+  test(`${dialect.name}: a disabled user is refused, and not changed`, async (t) => {
     const { database, enter, user } = await setUp(t, dialect);
     const { account } = await enter({ mail: 'old@example.com' });
     await database.transaction((db) => setDisabled(db, account, 1));
@@ -58,7 +61,7 @@ for (const dialect of dialects) {
     assert.equal((await user())?.mail, 'old@example.com');
   });
 
-  test(`${dialect.name}: a name of which there are repositories is not given away, empty ones are no matter`, async (t) => {
+  test(`${dialect.name}: a name with repositories is not given to a new user, unless they are empty`, async (t) => {
     const { database, enter } = await setUp(t, dialect);
     const repository = await makeRepository(database, parseName('alice/app'));
     await enter({});
@@ -79,11 +82,11 @@ for (const dialect of dialects) {
     );
     await assert.rejects(enter({ subject: 's-2', username: 'bob' }), {
       name: 'Refused',
-      message: 'bob cannot be your account: there are repositories of that name; ask an administrator',
+      message: 'bob cannot be your account, because repositories with that name exist; ask an administrator',
     });
   });
 
-  test(`${dialect.name}: the last mail address that is one is kept`, async (t) => {
+  test(`${dialect.name}: the last valid mail address is kept`, async (t) => {
     const { enter, user } = await setUp(t, dialect);
     for (const [mail, kept] of [
       [undefined, null],
@@ -99,7 +102,7 @@ for (const dialect of dialects) {
     }
   });
 
-  test(`${dialect.name}: one group can be sent as a text, and what is no text is no group`, async (t) => {
+  test(`${dialect.name}: a single group may be a string, and other types are ignored`, async (t) => {
     const { database, enter } = await setUp(t, dialect);
     const acme = await makeOrganisation(database, 'acme');
     await createTeam(database, 'acme/developers', { group: 'dev' });
@@ -122,7 +125,7 @@ for (const dialect of dialects) {
     assert.equal(await findMemberRole(database.read, acme, account), 'none');
   });
 
-  test(`${dialect.name}: a team gives nobody another role in its organisation than they have`, async (t) => {
+  test(`${dialect.name}: joining a team does not change the role in its organisation`, async (t) => {
     const { database, enter } = await setUp(t, dialect);
     const acme = await makeOrganisation(database, 'acme');
     await createTeam(database, 'acme/developers', { group: 'dev' });
@@ -133,7 +136,7 @@ for (const dialect of dialects) {
     assert.equal((await listTeamsOf(database.read, account)).length, 1);
   });
 
-  test(`${dialect.name}: who administers is as the group says, where one is named, save for the last one`, async (t) => {
+  test(`${dialect.name}: administrators match the configured group, except for the last one`, async (t) => {
     const { database, enter, user } = await setUp(t, dialect);
     const seen = async (groups: readonly string[], administratorsGroup?: string) => {
       const { keptAdministrator } = await enter({ groups }, administratorsGroup);
@@ -170,18 +173,18 @@ for (const [claim, name] of [
   [`${'a'.repeat(128)}b`, 'a'.repeat(128)],
   [`${'a'.repeat(127)}@example.com`, 'a'.repeat(127)],
 ] as const) {
-  test(`whom the provider calls ${JSON.stringify(claim)} has the account ${name}`, async (t) => {
+  test(`the provider's name ${JSON.stringify(claim)} gives the account ${name}`, async (t) => {
     const { enter } = await setUp(t, dialect);
     assert.equal((await enter({ username: claim })).name, name);
   });
 }
 
 for (const claim of ['', '@example.com', '...', '§', undefined, null, 7, ['alice'], { name: 'alice' }]) {
-  test(`whom the provider calls ${JSON.stringify(claim)} has no account`, async (t) => {
+  test(`the provider's name ${JSON.stringify(claim)} gives no account`, async (t) => {
     const { enter } = await setUp(t, dialect);
     await assert.rejects(enter({ username: claim }), {
       name: 'Refused',
-      message: 'the sign-on provider gives you no name that an account can have; ask an administrator',
+      message: 'the sign-on provider gives no name for you that an account can have; ask an administrator',
     });
   });
 }

@@ -1,4 +1,5 @@
-// People whom the sign-on provider vouches for: which account is theirs, and what their groups make of it.
+// Finds or creates the account of a person whom the sign-on provider authenticated, and puts it into the teams of the provider's
+// groups.
 
 import { actorOf, type RequestOrigin } from '../access/actor.ts';
 import { signedOnIdentity } from '../access/identity.ts';
@@ -19,7 +20,7 @@ import { differences, type Recorder, recorderIn } from './change.ts';
 import { parseMail, shellWord } from './text.ts';
 import type { UserChanges } from './users.ts';
 
-/** What a provider says of somebody; claims as it sent them. */
+/** A person as the provider describes it; claims as sent. */
 export interface Person {
   readonly issuer: string;
   readonly subject: string;
@@ -28,29 +29,28 @@ export interface Person {
   readonly groups: unknown;
 }
 
-/** The name that the provider gives somebody is another's here. The message says what they can do. */
+/** Another account has the person's name. The message gives the remedy. */
 export class NameTaken extends Refused {}
 
 export interface SignedOn {
   readonly account: number;
   readonly name: Namespace;
-  /** The id of what the provider vouches for; what begins with it ends when it is unlinked. */
+  /** Id of the provider's identity; sessions that it began end when it is unlinked. */
   readonly identity: number;
-  /** The only administrator has left the administrators' group, and is one still: somebody has to be. */
+  /** The last administrator has left the administrators' group, but stays one, as the registry needs one. */
   readonly keptAdministrator: boolean;
 }
 
 export interface SignOnOptions {
-  /** Whose members are administrators; absent: sign-on changes nothing about that. */
+  /** The group whose members are administrators; absent: sign-on does not change administrators. */
   readonly administratorsGroup?: string | undefined;
-  /** Whether users may sign in with their password, to link this identity to an account that they have. */
+  /** Whether users can log in with a password, to link this identity to an existing account. */
   readonly passwordLogin?: boolean;
 }
 
 /**
- * The user who signs on, made when it is their first time; who is in which group is as the provider says now, and no more.
- *
- * @throws Refused with what to tell the person
+ * Signs a person on, and creates the user at the first time. Teams then match the provider's current groups.
+ * @throws Refused with a message for the person
  */
 export async function signOn(
   database: Database,
@@ -60,7 +60,7 @@ export async function signOn(
 ): Promise<SignedOn> {
   if (!isStorable(person.issuer) || !isStorable(person.subject)) {
     throw new Refused(
-      'the sign-on provider knows you by a text that cannot be stored here; ask an administrator',
+      'your identity at the sign-on provider contains a character that cannot be stored, such as NUL; ask an administrator',
     );
   }
   const groups = groupsOf(person.groups);
@@ -103,7 +103,7 @@ async function userOf(
   return { user, identity: id, isNew: known === undefined };
 }
 
-/** An account that somebody else has is never given to whoever the provider calls the same. */
+/** An existing account is never given to a person of the same name. */
 async function addUser(
   db: Db,
   { issuer, subject, username }: Pick<Person, 'issuer' | 'subject' | 'username'>,
@@ -113,16 +113,16 @@ async function addUser(
   const given = nameOf(username);
   if (given === undefined) {
     throw new Refused(
-      'the sign-on provider gives you no name that an account can have; ask an administrator',
+      'the sign-on provider gives no name for you that an account can have; ask an administrator',
     );
   }
   const name = parseNewName(given);
   const other = await findAccount(db, name);
   if (other !== undefined) throw nameTaken(other, { issuer, subject }, passwordLogin);
-  // What is there belongs to the administrators so far, and would be the new user's.
+  // Existing content belongs to the administrators, and would become the new user's.
   if (await holdsManifests(db, name)) {
     throw new Refused(
-      `${name} cannot be your account: there are repositories of that name; ask an administrator`,
+      `${name} cannot be your account, because repositories with that name exist; ask an administrator`,
     );
   }
   await startAnew(db, name, now);
@@ -140,14 +140,14 @@ function nameTaken(
   const byThemselves = 'sign in with your password and link single sign-on on the account page, or ';
   return new NameTaken(
     kind === 'user'
-      ? `${name} is taken: there is a user of that name. If that is you, ${passwordLogin ? byThemselves : ''}` +
+      ? `${name} is taken: a user has that name. If that is you, ${passwordLogin ? byThemselves : ''}` +
           `ask an administrator of this registry to link it: berth user link ${name} ${flags}`
-      : `${name} is taken: there is an ${kind} of that name. Ask an administrator of this registry for a user of another name: ` +
+      : `${name} is taken: an ${kind} has that name. Ask an administrator of this registry for a user with another name: ` +
           `berth user create NAME --no-password, and berth user link NAME ${flags}`,
   );
 }
 
-/** The nearest to it that an account can have; `undefined` when there is none. */
+/** The nearest valid account name; `undefined` if there is none. */
 function nameOf(username: unknown): Namespace | undefined {
   return typeof username === 'string' ? nearestName(username) : undefined;
 }
@@ -157,7 +157,7 @@ function groupsOf(claim: unknown): readonly string[] {
   return groups.filter((group) => typeof group === 'string' && isStorable(group));
 }
 
-/** One that is none is not worth refusing somebody for. */
+/** An invalid mail address is ignored, and does not stop the sign-on. */
 function mailOf(claim: unknown): string | undefined {
   try {
     return typeof claim === 'string' ? parseMail(claim) : undefined;
@@ -166,7 +166,7 @@ function mailOf(claim: unknown): string | undefined {
   }
 }
 
-/** Puts the user into the teams of their groups, and takes them out of those of groups that they have left. */
+/** Adds the user to the teams of their groups, and removes them from the teams of groups that they have left. */
 async function joinTeams(db: Db, user: User, groups: readonly string[], record: Recorder): Promise<void> {
   const before = (await listTeamsOf(db, user.id)).filter(({ source }) => source === 'sso');
   const now = await findTeamsOfGroups(db, groups);

@@ -10,20 +10,19 @@ import {
 import { longestTrust } from '../db/trusts.ts';
 import { type ActingDatabase, type Recorder, recording } from './change.ts';
 
-/** How long what keys sign is good for, in milliseconds. */
+/** Lifetimes of signed tokens, in milliseconds. */
 export interface TokenLifetimes {
   readonly tokenLifetime: number;
   readonly refreshLifetime: number;
 }
 
-/** Milliseconds: for clocks that differ, and processes that learn of it a moment later that a key signs no more. */
+/** Milliseconds that allow for differing clocks, and for processes that learn late of a retired key. */
 const margin = 60_000;
 
 /**
- * From now on a new key signs. The old ones verify until the last token that they signed has ended; with `revoke` they are gone, and
- * every token with them.
- *
- * @returns the new key's id, and those of the keys that were removed
+ * Rotates to a new key. Old keys verify until the last token that they signed has ended; `revoke` removes them at once, and so
+ * ends all tokens.
+ * @returns the new key's id, and those of the removed keys
  */
 export async function rotateSigningKeys(
   database: ActingDatabase,
@@ -42,7 +41,7 @@ export async function rotateSigningKeys(
   return { id: made.id, removed };
 }
 
-/** Removes the keys that signed no token which could still be good; their ids. */
+/** Removes keys whose last token has ended, and gives their ids. */
 export async function removeEndedSigningKeys(
   database: ActingDatabase,
   lifetimes: TokenLifetimes,

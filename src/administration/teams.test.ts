@@ -14,7 +14,7 @@ async function prepared(database: ActingDatabase): Promise<{ alice: number; team
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a team is made once in its organisation, with its group`, async (t) => {
+  test(`${name}: a team is created once in its organisation, with its group`, async (t) => {
     const database = await open(t);
     const { team } = await prepared(database);
     const found = await teamNamed(database.read, 'acme/dev');
@@ -22,21 +22,24 @@ for (const { name, open } of dialects) {
     await createTeam(database, 'acme/ops', { group: 'Operations' });
     assert.equal((await teamNamed(database.read, 'acme/ops')).group, 'Operations');
     for (const [path, message] of [
-      ['acme/dev', 'acme has a team dev already'],
-      ['acme/Dev', /^"Dev" cannot be a team: a name has lowercase letters/],
-      ['acme', '"acme" is no team: a team is named ORGANISATION/TEAM, such as acme/developers'],
-      ['acme/a/b', /is no team/],
-      ['acme/', /is no team/],
-      ['/dev', /is no team/],
+      ['acme/dev', 'acme already has a team dev'],
+      ['acme/Dev', /^"Dev" is not a valid team name: a name has lowercase letters/],
+      ['acme', '"acme" is not a valid team: a team is named ORGANISATION/TEAM, such as acme/developers'],
+      ['acme/a/b', /is not a valid team/],
+      ['acme/', /is not a valid team/],
+      ['/dev', /is not a valid team/],
       ['other/dev', 'there is no organisation other'],
       ['alice/dev', 'alice is a user, not an organisation'],
     ] as const) {
       await assert.rejects(createTeam(database, path), refused(message));
     }
-    await assert.rejects(createTeam(database, 'acme/x', { group: '' }), refused(/^a group neither is empty/));
+    await assert.rejects(
+      createTeam(database, 'acme/x', { group: '' }),
+      refused(/^a group must not be empty/),
+    );
   });
 
-  test(`${name}: a team's group can be changed and taken away`, async (t) => {
+  test(`${name}: a team's group can be changed and removed`, async (t) => {
     const database = await open(t);
     await prepared(database);
     for (const group of ['developers', null]) {
@@ -46,7 +49,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: a team that was removed is there no more`, async (t) => {
+  test(`${name}: a removed team does not exist any more`, async (t) => {
     const database = await open(t);
     await prepared(database);
     await removeTeam(database, 'acme/dev');
@@ -68,7 +71,7 @@ for (const { name, open } of dialects) {
     await assert.rejects(
       addToTeam(database, 'acme/dev', 'bob'),
       refused(
-        'bob is no member of acme, and only members can be in its teams: add bob first (berth org member add acme bob)',
+        'bob is not a member of acme, and only members can be in its teams: add bob first (berth org member add acme bob)',
       ),
     );
     assert.deepEqual(await listTeamMembers(database.read, team), []);
@@ -79,7 +82,7 @@ for (const { name, open } of dialects) {
     assert.equal((await listTeamMembers(database.read, team)).length, 1);
   });
 
-  test(`${name}: whom a group has put into a team is not taken out by hand`, async (t) => {
+  test(`${name}: a user who is in a team by a group is not removed by hand`, async (t) => {
     const database = await open(t);
     const { alice, team } = await prepared(database);
     await changeTeam(database, 'acme/dev', { group: 'developers' });
@@ -89,7 +92,7 @@ for (const { name, open } of dialects) {
     await assert.rejects(
       removeFromTeam(database, 'acme/dev', 'alice'),
       refused(
-        'alice is in acme/dev by the group developers of the sign-on provider: take alice out of it there',
+        'alice is in acme/dev by group developers of the sign-on provider: remove alice from the group there',
       ),
     );
     await changeTeam(database, 'acme/dev', { group: null });

@@ -15,13 +15,13 @@ function parsePath(path: string): { organisation: string; name: string } {
   const [organisation, name, ...rest] = path.split('/', 3);
   if (!organisation || !name || rest.length > 0) {
     throw new Refused(
-      `${quote(path)} is no team: a team is named ORGANISATION/TEAM, such as acme/developers`,
+      `${quote(path)} is not a valid team: a team is named ORGANISATION/TEAM, such as acme/developers`,
     );
   }
   return { organisation, name };
 }
 
-/** @throws Refused when there is no such team */
+/** @throws Refused if there is no such team */
 export async function teamNamed(db: Db, path: string): Promise<Team & { readonly organisation: Account }> {
   const { organisation: owner, name } = parsePath(path);
   const organisation = await accountNamed(db, owner, 'organisation');
@@ -30,7 +30,7 @@ export async function teamNamed(db: Db, path: string): Promise<Team & { readonly
   return { ...team, organisation };
 }
 
-/** The new team's id. `group`: of the sign-on provider, whose members are in the team. @throws Refused */
+/** Gives the new team's id. `group`: group of the sign-on provider, whose members join the team. @throws Refused */
 export function createTeam(
   database: ActingDatabase,
   path: string,
@@ -39,16 +39,17 @@ export function createTeam(
   return change(database, async (db, record) => {
     const { organisation: owner, name } = parsePath(path);
     const organisation = await accountNamed(db, owner, 'organisation');
-    if (asNamespace(name) === undefined) throw new Refused(`${quote(name)} cannot be a team: ${nameRule}`);
+    if (asNamespace(name) === undefined)
+      throw new Refused(`${quote(name)} is not a valid team name: ${nameRule}`);
     const team = { organisation: organisation.id, name, group: parseGroup(group ?? null) };
     const id = await insertTeam(db, team, database.clock());
-    if (id === undefined) throw new Refused(`${organisation.name} has a team ${name} already`);
+    if (id === undefined) throw new Refused(`${organisation.name} already has a team ${name}`);
     await record('team.create', { team: path, group });
     return id;
   });
 }
 
-/** What is left out stays as it is; no group is `null`. @throws Refused */
+/** Changes only the fields given; `null` removes the group. @throws Refused */
 export async function changeTeam(
   database: ActingDatabase,
   path: string,
@@ -82,7 +83,7 @@ export function addToTeam(database: ActingDatabase, path: string, user: string):
     const account = await accountNamed(db, user, 'user');
     if ((await findMemberRole(db, organisation.id, account.id)) === undefined) {
       throw new Refused(
-        `${user} is no member of ${organisation.name}, and only members can be in its teams: add ${user} first (berth org member add ${organisation.name} ${user})`,
+        `${user} is not a member of ${organisation.name}, and only members can be in its teams: add ${user} first (berth org member add ${organisation.name} ${user})`,
       );
     }
     if (await addTeamMember(db, id, account.id, 'local')) {
@@ -91,7 +92,7 @@ export function addToTeam(database: ActingDatabase, path: string, user: string):
   });
 }
 
-/** Takes back that somebody put the user there; whom a group has put there stays. @throws Refused */
+/** Removes a user who was added by hand; users in it by a group stay. @throws Refused */
 export function removeFromTeam(database: ActingDatabase, path: string, user: string): Promise<void> {
   return change(database, async (db, record) => {
     const { id, group } = await teamNamed(db, path);
@@ -102,7 +103,7 @@ export function removeFromTeam(database: ActingDatabase, path: string, user: str
     const bySignOn = (await listTeamMembers(db, id)).some((member) => member.id === account.id);
     throw new Refused(
       bySignOn
-        ? `${user} is in ${path} by the group ${group} of the sign-on provider: take ${user} out of it there`
+        ? `${user} is in ${path} by group ${group} of the sign-on provider: remove ${user} from the group there`
         : `${user} is not in ${path}`,
     );
   });

@@ -2,23 +2,23 @@ import { Refused } from '../access/refused.ts';
 
 const maxLength = 254;
 
-/** Something that people read, on one line. @throws Refused */
+/** Parses one line of text for people. @throws Refused */
 export function parseLine(what: string, text: string): string {
   if (text === '' || text !== text.trim())
-    throw new Refused(`${what} neither is empty nor begins or ends with a blank`);
-  if (/\p{Control}/u.test(text)) throw new Refused(`${what} is one line, without control characters`);
-  if (text.length > maxLength) throw new Refused(`${what} has at most ${maxLength} characters`);
+    throw new Refused(`${what} must not be empty, or begin or end with a blank`);
+  if (/\p{Control}/u.test(text)) throw new Refused(`${what} must be one line, without control characters`);
+  if (text.length > maxLength) throw new Refused(`${what} must have at most ${maxLength} characters`);
   return text;
 }
 
 /** @throws Refused */
 export function parseMail(text: string): string {
   const mail = parseLine('a mail address', text);
-  if (!/^[^@\s]+@[^@\s]+$/.test(mail)) throw new Refused(`${JSON.stringify(mail)} is no mail address`);
+  if (!/^[^@\s]+@[^@\s]+$/.test(mail)) throw new Refused(`${JSON.stringify(mail)} is not a mail address`);
   return mail;
 }
 
-/** The text as a shell reads it as one word. */
+/** Quotes the text as one word for a shell. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

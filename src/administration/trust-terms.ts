@@ -1,4 +1,4 @@
-// What a trust may say: rules that keep strangers out of an organisation whoever writes the trust.
+// Checks the terms of a trust: rules that keep foreign jobs out of an organisation, whoever writes the trust.
 import type { JWK } from 'jose';
 import type { ClaimRules } from '../access/login/claim-rules.ts';
 import { asKeySet } from '../access/login/key-sets.ts';
@@ -11,7 +11,7 @@ import type { Namespace } from '../oci/name.ts';
 import { isTrustworthy } from '../outbound/bounded-fetch.ts';
 import { parseLine } from './text.ts';
 
-/** The terms of a trust, as people write them. */
+/** The terms of a trust as users write them. */
 export interface TrustRequest {
   readonly issuer: string;
   readonly audience: string;
@@ -19,9 +19,9 @@ export interface TrustRequest {
   readonly scopes: readonly string[];
   /** Milliseconds. */
   readonly lifetime: number;
-  /** The text of a JSON Web Key Set; `null`: the issuer's own. */
+  /** The text of a JSON Web Key Set; `null`: use the issuer's own keys. */
   readonly keys: string | null;
-  /** All jobs of the issuer are the administrators' own, as they say. */
+  /** An administrator confirms that no other tenant has jobs at the issuer. */
   readonly ownIssuer: boolean;
 }
 
@@ -32,7 +32,7 @@ const lifetimes = { min: 60_000, max: 24 * 3_600_000 };
 export function parseTerms(organisation: Namespace, request: TrustRequest): TrustTerms {
   const { lifetime, ownIssuer } = request;
   if (!(lifetime >= lifetimes.min && lifetime <= lifetimes.max)) {
-    throw new Refused('a trust’s lifetime is from 1m to 24h');
+    throw new Refused('a trust’s lifetime must be from 1m to 24h');
   }
   const issuer = parseIssuer(request.issuer);
   return {
@@ -46,13 +46,16 @@ export function parseTerms(organisation: Namespace, request: TrustRequest): Trus
   };
 }
 
-/** As the tokens spell it: with a slash at the end, or without. */
+/** Kept exactly as in the tokens, with or without a slash at the end. */
 function parseIssuer(text: string): string {
   const url = URL.parse(text);
   if (url === null || url.search !== '' || url.hash !== '' || url.username !== '' || /\s/.test(text)) {
-    throw new Refused(`${quote(text)} is no issuer: an issuer is a URL, such as https://gitlab.example.com`);
+    throw new Refused(
+      `${quote(text)} is not a valid issuer: an issuer is a URL, such as https://gitlab.example.com`,
+    );
   }
-  if (!isTrustworthy(url)) throw new Refused(`the issuer ${text} has to be https, or everyone could be it`);
+  if (!isTrustworthy(url))
+    throw new Refused(`the issuer ${text} has to use https, or anyone could impersonate it`);
   return text;
 }
 
@@ -69,18 +72,18 @@ function parseOwnScope(organisation: Namespace, text: string): Scope {
   const scope = parseScope(text);
   if (scope === undefined) {
     throw new Refused(
-      `${quote(text)} is no scope: a scope is repository:PATTERN:ACTION,…, such as repository:${organisation}/app:pull,push`,
+      `${quote(text)} is not a valid scope: a scope is repository:PATTERN:ACTION,…, such as repository:${organisation}/app:pull,push`,
     );
   }
   if (!scope.pattern.startsWith(`${organisation}/`)) {
     throw new Refused(
-      `the scope ${text} is not inside ${organisation}: it has to begin with repository:${organisation}/`,
+      `the scope ${text} is outside ${organisation}: it has to begin with repository:${organisation}/`,
     );
   }
   return scope;
 }
 
-/** What every token says and no rule is needed for. */
+/** Claims that every token has, or that need no rule. */
 const ofEveryToken = new Set(['iss', 'aud', 'exp', 'nbf', 'iat']);
 const maxRules = 50;
 
@@ -92,7 +95,7 @@ function parseClaims(issuer: string, rules: ClaimRules, ownIssuer: boolean): Cla
   if (entries.length > maxRules) throw new Refused(`a trust has at most ${maxRules} rules`);
   if (!entries.some(([name, pattern]) => !ofEveryToken.has(name) && !/^\*+$/.test(pattern))) {
     throw new Refused(
-      'a trust needs a rule for a claim that tells its jobs from others of the issuer, such as --claim repository=acme/app',
+      'a trust needs a rule for a claim that distinguishes its jobs from others of the issuer, such as --claim repository=acme/app',
     );
   }
   const claims = Object.fromEntries(entries);
@@ -101,18 +104,18 @@ function parseClaims(issuer: string, rules: ClaimRules, ownIssuer: boolean): Cla
   return claims;
 }
 
-/** Public keys alone: what is kept here is no secret. */
+/** Takes public keys only, as the database stores no secrets here. */
 function parseKeys(text: string): string {
   let keys: readonly JWK[];
   try {
     keys = asKeySet(JSON.parse(text)).keys;
   } catch (error) {
-    throw new Refused(`these keys cannot be used: ${(error as Error).message}`);
+    throw new Refused(`cannot use these keys: ${(error as Error).message}`);
   }
   if (keys.length === 0) throw new Refused('the key set has no keys');
   if (keys.some((key) => key.kty === 'oct' || key.d !== undefined || key.k !== undefined)) {
     throw new Refused(
-      'the key set holds a secret, private or shared: give the public keys alone, and make new ones if others could read the file',
+      'the key set contains a private or shared key: use public keys only, and create new keys if others could read the file',
     );
   }
   return JSON.stringify({ keys });

@@ -19,10 +19,11 @@ export function createTrust(
 ): Promise<Trust> {
   return change(database, async (db, record) => {
     const { id } = await accountNamed(db, organisation, 'organisation');
-    if (asNamespace(name) === undefined) throw new Refused(`${quote(name)} cannot be a trust: ${nameRule}`);
+    if (asNamespace(name) === undefined)
+      throw new Refused(`${quote(name)} is not a valid name of a trust: ${nameRule}`);
     const terms = parseTerms(organisation as Namespace, { ...usual, ...request });
     if (!(await insertTrust(db, id, name, terms, database.clock()))) {
-      throw new Refused(`${organisation} has a trust ${name} already: change it with berth trust set`);
+      throw new Refused(`${organisation} already has a trust ${name}: change it with berth trust set`);
     }
     const trust = await trustNamed(db, organisation, name);
     await record('trust.create', termsOf(trust));
@@ -30,7 +31,7 @@ export function createTrust(
   });
 }
 
-/** What is left out stays as it is; jobs that were let in before have to log in again. @throws Refused */
+/** Changes only the fields given; authenticated jobs have to log in again. @throws Refused */
 export function changeTrust(
   database: ActingDatabase,
   organisation: string,
@@ -41,7 +42,7 @@ export function changeTrust(
     const trust = await trustNamed(db, organisation, name);
     const { issuer, audience, keys, lifetime } = trust;
     const claims = JSON.parse(trust.claims) as ClaimRules;
-    // What was said of the former issuer is not said of another.
+    // The confirmation of the former issuer does not apply to another.
     const ownIssuer = trust.ownIssuer && (request.issuer === undefined || request.issuer === issuer);
     const before = { issuer, audience, keys, lifetime, claims, ownIssuer, scopes: trust.scopes.split(' ') };
     const terms = parseTerms(trust.organisation, { ...before, ...request });
@@ -52,7 +53,7 @@ export function changeTrust(
   });
 }
 
-/** Whoever it let in is out at once. @throws Refused */
+/** Deletes a trust; its jobs lose access at once. @throws Refused */
 export function removeTrust(database: ActingDatabase, organisation: string, name: string): Promise<void> {
   return change(database, async (db, record) => {
     await deleteTrust(db, (await trustNamed(db, organisation, name)).id);
@@ -64,7 +65,7 @@ function termsOf({ organisation, name, issuer, audience, claims, scopes, lifetim
   return { organisation, trust: name, issuer, audience, claims, scopes, lifetime };
 }
 
-/** @throws Refused when there is no such trust */
+/** @throws Refused if there is no such trust */
 export async function trustNamed(db: Db, organisation: string, name: string): Promise<Trust> {
   const { id } = await accountNamed(db, organisation, 'organisation');
   const trust = asNamespace(name) && (await findTrust(db, id, name));
@@ -72,7 +73,7 @@ export async function trustNamed(db: Db, organisation: string, name: string): Pr
   return trust;
 }
 
-/** Of one organisation, or of all. @throws Refused when there is no such organisation */
+/** The trusts of one organisation, or of all. @throws Refused if there is no such organisation */
 export async function trustsOf(db: Db, organisation: string | undefined): Promise<Trust[]> {
   if (organisation === undefined) return listTrusts(db);
   return listTrusts(db, (await accountNamed(db, organisation, 'organisation')).id);

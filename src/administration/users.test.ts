@@ -16,7 +16,7 @@ import { changeUser, createUser, deleteUser } from './users.ts';
 const find = (database: Database, name: string) => findUser(database.read, name as Namespace);
 
 for (const { name, open } of dialects) {
-  test(`${name}: a user is made with what was said, and their password as a hash`, async (t) => {
+  test(`${name}: a user is created with the given fields, and the password as a hash`, async (t) => {
     const database = await open(t);
     const alice = { name: 'alice', mail: 'alice@example.com', password: 'correct horse' };
     const id = await createUser(database, { ...alice, administrator: true, defaultVisibility: 'public' });
@@ -40,12 +40,12 @@ for (const { name, open } of dialects) {
     assert.equal((await find(database, 'bob'))?.password, null);
   });
 
-  test(`${name}: a name is taken by any account that has it, and one of those who ask for it at once gets it`, async (t) => {
+  test(`${name}: a name is unique among all accounts, also in concurrent requests`, async (t) => {
     const database = await open(t);
     await createOrganisation(database, { name: 'acme' });
     await assert.rejects(
       createUser(database, { name: 'acme' }),
-      refused('acme is taken: there is an organisation of that name'),
+      refused('acme is taken: an organisation has that name'),
     );
     const results = await Promise.allSettled(
       Array.from({ length: 5 }, () => createUser(database, { name: 'alice' })),
@@ -56,7 +56,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: what is not said of a user stays as it is`, async (t) => {
+  test(`${name}: a change leaves the other fields of a user`, async (t) => {
     const database = await open(t);
     await createUser(database, { name: 'root', administrator: true });
     await createUser(database, { name: 'alice', mail: 'a@b', password: 'correct horse' });
@@ -75,7 +75,7 @@ for (const { name, open } of dialects) {
     assert.equal((await findAccount(database.read, 'alice' as Namespace))?.defaultVisibility, 'public');
   });
 
-  test(`${name}: a new password, or none, ends what the one before had opened`, async (t) => {
+  test(`${name}: a new or removed password ends what the old one began`, async (t) => {
     const database = await open(t);
     await createUser(database, { name: 'alice', password: 'correct horse' });
     const seen = [await find(database, 'alice')];
@@ -89,7 +89,7 @@ for (const { name, open } of dialects) {
     assert.equal(seen.at(-1)?.password, null);
   });
 
-  test(`${name}: a user who is disabled may be enabled again`, async (t) => {
+  test(`${name}: a disabled user can be enabled again`, async (t) => {
     const database = await open(t);
     await createUser(database, { name: 'alice' });
     await changeUser(database, 'alice', { disabled: true });
@@ -98,14 +98,14 @@ for (const { name, open } of dialects) {
     assert.equal((await find(database, 'alice'))?.disabledAt, null);
   });
 
-  test(`${name}: the last administrator who is not disabled stays one`, async (t) => {
+  test(`${name}: the last enabled administrator cannot be removed`, async (t) => {
     const database = await open(t);
     const root = await createUser(database, { name: 'root', administrator: true, mail: 'root@localhost' });
     const other = await createUser(database, { name: 'other', administrator: true });
     await changeUser(database, 'other', { disabled: true });
     const before = await find(database, 'root');
     const message =
-      'root is the only administrator who is not disabled: make another user one first (berth user set NAME --admin)';
+      'root is the only enabled administrator: make another user an administrator first (berth user set NAME --admin)';
     for (const attempt of [
       () => changeUser(database, 'root', { administrator: false, mail: null }),
       () => changeUser(database, 'root', { disabled: true, mail: null }),
@@ -121,7 +121,7 @@ for (const { name, open } of dialects) {
     assert.notEqual(other, root);
   });
 
-  test(`${name}: of two administrators who give up at once one remains`, async (t) => {
+  test(`${name}: of two administrators removed at once one remains`, async (t) => {
     const database = await open(t);
     for (const name of ['one', 'two']) await createUser(database, { name, administrator: true });
     const results = await Promise.allSettled([
@@ -131,7 +131,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
   });
 
-  test(`${name}: users may be changed where there is no administrator at all`, async (t) => {
+  test(`${name}: users can be changed if there is no administrator`, async (t) => {
     const database = await open(t);
     await createUser(database, { name: 'alice' });
     await changeUser(database, 'alice', { disabled: true });
@@ -139,7 +139,7 @@ for (const { name, open } of dialects) {
     assert.equal(await find(database, 'alice'), undefined);
   });
 
-  test(`${name}: a user whose namespace holds anything is not deleted, one whose repositories are empty is`, async (t) => {
+  test(`${name}: a user is deleted only if the namespace's repositories are empty`, async (t) => {
     const database = await open(t);
     await createUser(database, { name: 'alice' });
     await createRobot(database, 'alice+ci');
@@ -171,7 +171,7 @@ for (const { name, open } of dialects) {
     assert.notEqual(await findRepository(database.read, parseName('alicea/x')), undefined);
   });
 
-  test(`${name}: who is no user is not changed or deleted as one`, async (t) => {
+  test(`${name}: an account of another kind is not changed or deleted as a user`, async (t) => {
     const database = await open(t);
     await createOrganisation(database, { name: 'acme' });
     for (const attempt of [
@@ -189,29 +189,37 @@ for (const { name, open } of dialects) {
 const [{ open }] = dialects as [(typeof dialects)[number]];
 
 for (const [mistake, user, message] of [
-  ['upper-case letters', { name: 'Bob' }, /^"Bob" cannot be a name: a name has lowercase letters and digits/],
-  ['a slash', { name: 'a/b' }, /^"a\/b" cannot be a name/],
-  ["a robot's name", { name: 'a+b' }, /^"a\+b" cannot be a name/],
-  ['the name of a route', { name: '_catalog' }, /^"_catalog" cannot be a name/],
-  ['no name', { name: '' }, /^"" cannot be a name/],
-  ['129 letters', { name: 'a'.repeat(129) }, /cannot be a name/],
+  [
+    'upper-case letters',
+    { name: 'Bob' },
+    /^"Bob" is not a valid name: a name has lowercase letters and digits/,
+  ],
+  ['a slash', { name: 'a/b' }, /^"a\/b" is not a valid name/],
+  ["a robot's name", { name: 'a+b' }, /^"a\+b" is not a valid name/],
+  ['the name of a route', { name: '_catalog' }, /^"_catalog" is not a valid name/],
+  ['no name', { name: '' }, /^"" is not a valid name/],
+  ['129 letters', { name: 'a'.repeat(129) }, /is not a valid name/],
   [
     "Docker Hub's library",
     { name: 'library' },
-    'library cannot be an account: it belongs to the administrators',
+    'library is reserved for administrators and cannot be an account',
   ],
-  ['a mail address without @', { mail: 'alice' }, '"alice" is no mail address'],
-  ['a mail address with a blank', { mail: 'a b@c' }, '"a b@c" is no mail address'],
+  ['a mail address without @', { mail: 'alice' }, '"alice" is not a mail address'],
+  ['a mail address with a blank', { mail: 'a b@c' }, '"a b@c" is not a mail address'],
   ['a mail address on two lines', { mail: 'a@b\nc' }, /one line, without control characters/],
-  ['an empty mail address', { mail: '' }, /is empty/],
+  ['an empty mail address', { mail: '' }, /must not be empty/],
   ['an endless mail address', { mail: `${'a'.repeat(260)}@b` }, /at most 254 characters/],
   ['an empty password', { password: '' }, 'the password is empty'],
-  ['a password of 7 characters', { password: '1234567' }, /too short: it needs 8 characters at least/],
+  ['a password of 7 characters', { password: '1234567' }, /too short: it needs at least 8 characters/],
   ['seven letters of two units each', { password: '𐍈'.repeat(7) }, /too short/],
-  ['a password of 1,025 bytes', { password: `${'é'.repeat(512)}a` }, /too long: it may have 1024 bytes/],
+  [
+    'a password of 1,025 bytes',
+    { password: `${'é'.repeat(512)}a` },
+    /too long: it may have at most 1024 bytes/,
+  ],
   ['a password with a NUL', { password: 'password\0' }, /control character/],
 ] as const) {
-  test(`no user is made with ${mistake}`, async (t) => {
+  test(`no user is created with ${mistake}`, async (t) => {
     const database = await open(t);
     await assert.rejects(createUser(database, { name: 'alice', ...user }), refused(message));
     assert.equal(await find(database, 'alice'), undefined);

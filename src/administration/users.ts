@@ -18,14 +18,14 @@ import { parseMail } from './text.ts';
 export interface NewUser {
   readonly name: string;
   readonly mail?: string;
-  /** Without one, nobody logs in with a password. */
+  /** Absent: the user cannot log in with a password. */
   readonly password?: string;
   readonly administrator?: boolean;
   readonly tokenOnly?: boolean;
   readonly defaultVisibility?: Visibility;
 }
 
-/** The new user's id. @throws Refused */
+/** Gives the new user's id. @throws Refused */
 export async function createUser(database: ActingDatabase, user: NewUser): Promise<number> {
   const name = parseNewName(user.name);
   const mail = user.mail === undefined ? null : parseMail(user.mail);
@@ -40,11 +40,11 @@ export async function createUser(database: ActingDatabase, user: NewUser): Promi
   });
 }
 
-/** What is left out stays as it is. */
+/** Fields to change; absent ones stay as they are. */
 export interface UserChanges {
   /** `null`: none. */
   readonly mail?: string | null;
-  /** `null`: nobody logs in with a password. */
+  /** `null`: the user cannot log in with a password. */
   readonly password?: string | null;
   readonly administrator?: boolean;
   readonly tokenOnly?: boolean;
@@ -85,10 +85,9 @@ export async function changeUser(
 }
 
 /**
- * The user's new password, in place of the one that was set at `since`.
- *
- * @returns when it was set: what is begun with it has that for its origin
- * @throws Refused when the password will not do, or was changed by somebody else in the meantime
+ * Replaces the user's password that was set at `since`.
+ * @returns when it was set, which is the origin of sessions and tokens that it begins
+ * @throws Refused if the password is not acceptable, or was changed in the meantime
  */
 export async function changeOwnPassword(
   database: ActingDatabase,
@@ -115,13 +114,13 @@ export function deleteUser(database: ActingDatabase, name: string): Promise<void
   });
 }
 
-/** What throws here undoes the change. */
+/** Throws if no administrator would be left, which undoes the change. */
 async function keepingAnAdministrator(db: Db, name: string, work: () => Promise<void>): Promise<void> {
   const before = await countEnabledAdministrators(db);
   await work();
   if (before > 0 && (await countEnabledAdministrators(db)) === 0) {
     throw new Refused(
-      `${name} is the only administrator who is not disabled: make another user one first (berth user set NAME --admin)`,
+      `${name} is the only enabled administrator: make another user an administrator first (berth user set NAME --admin)`,
     );
   }
 }

@@ -149,11 +149,11 @@ for (const dialect of dialects) {
       ['alice', /alice is taken/],
       ['ALICE@corp.example', /alice is taken/],
       ['acme', /acme is taken/],
-      ['tools', /repositories of that name/],
-      ['library', /belongs to the administrators/],
-      ['@@@', /no name that an account can have/],
-      [undefined, /no name that an account can have/],
-      [{ name: 'alice' }, /no name that an account can have/],
+      ['tools', /repositories with that name/],
+      ['library', /is reserved for administrators/],
+      ['@@@', /no name for you that an account can have/],
+      [undefined, /no name for you that an account can have/],
+      [{ name: 'alice' }, /no name for you that an account can have/],
     ] as const) {
       people.set('s-2', { preferred_username: name });
       const visitor = browser();

@@ -1,8 +1,8 @@
-import type { Access } from '../administration/who-may.ts';
+import type { AccessEntry } from '../administration/repository-access.ts';
 import { table } from './table.ts';
 
 /** The rights of each account on one repository. */
-export function accessTable(access: readonly Access[]): string {
+export function accessTable(access: readonly AccessEntry[]): string {
   return table(
     ['ACCOUNT', 'RIGHTS', 'SOURCE'],
     access.map(({ kind, name, rights, by }) => [

@@ -66,7 +66,7 @@ test('lists the rights on one repository from every source', async (t) => {
       ({ kind, name, rights, by }: Record<string, string>) => `${kind} ${name}: ${rights} by ${by}`,
     );
   const administrators =
-    'administrators null: pull,create,update,delete,settings,members by being administrators';
+    'administrators null: pull,create,update,delete,settings,members by administrator rights';
   assert.deepEqual(await who('acme/app'), [
     administrators,
     'user alice: pull,create,update by write on acme/**, as a member',
@@ -77,7 +77,7 @@ test('lists the rights on one repository from every source', async (t) => {
     'user alice: pull,create,update,delete,settings,members by owner of alice/**',
   ]);
   await berth('repo', 'set', 'acme/app', '--visibility', 'public');
-  assert.equal((await who('acme/app')).at(-1), 'everyone null: pull by its being public');
+  assert.equal((await who('acme/app')).at(-1), 'everyone null: pull by the repository being public');
 });
 
 test('a grant whose pattern matches nothing is created with a warning', async (t) => {
@@ -99,11 +99,11 @@ for (const [args, exitCode, err] of [
   ['set acme/app --user alice', 2, /required option '--role <role>' not specified/],
   ['set acme/app --user alice --role owner', 2, /Allowed choices are read, write, maintain, admin/],
   ['set acme/app --user alice --robot acme+ci --role read', 2, /cannot be used with/],
-  ['set Acme/app --user alice --role read', 1, /^berth: "Acme\/app" matches no repository: a pattern is /],
+  ['set Acme/app --user alice --role read', 1, /^berth: "Acme\/app" is not a valid pattern: a pattern is /],
   ['set acme/app --user bob --role read', 1, /^berth: there is no user bob\n$/],
   ['set acme/app --user acme --role read', 1, /^berth: acme is an organisation, not a user\n$/],
   ['set acme/app --team acme/ops --role read', 1, /^berth: acme has no team ops\n$/],
-  ['list --repository Acme', 1, /^berth: "Acme" cannot be a repository: /],
+  ['list --repository Acme', 1, /^berth: "Acme" is not a valid repository name: /],
   ['list --repository acme/app --user alice', 2, /cannot be used with/],
 ] as const) {
   test(`refused: berth grant ${args}`, async (t) => {

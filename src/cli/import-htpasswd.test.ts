@@ -73,15 +73,15 @@ const unsupported = [
 ].join('\n');
 
 const reasons = [
-  [2, /the hash of "carol" is of another kind: Apache's MD5$/],
-  [3, /the hash of "dave" is of another kind: SHA-1 without a salt$/],
-  [4, /the hash of "erin" is of another kind: SHA-512$/],
-  [5, /the hash of "frank" is of another kind: crypt, which reads 8 characters$/],
-  [6, /the hash of "grace" is of another kind: no hash of a known kind$/],
-  [7, /the hash of "heidi" is of another kind: bcrypt of cost 17; the highest is 15$/],
-  [8, /"Ivan" cannot be a name: a name has lowercase letters/],
-  [9, /library cannot be an account/],
-  [10, /alice is in a line before already$/],
+  [2, /the hash of "carol" cannot be imported: Apache's MD5$/],
+  [3, /the hash of "dave" cannot be imported: SHA-1 without a salt$/],
+  [4, /the hash of "erin" cannot be imported: SHA-512$/],
+  [5, /the hash of "frank" cannot be imported: crypt, which reads 8 characters$/],
+  [6, /the hash of "grace" cannot be imported: an unknown kind of hash$/],
+  [7, /the hash of "heidi" cannot be imported: bcrypt of cost 17; the highest is 15$/],
+  [8, /"Ivan" is not a valid name: a name has lowercase letters/],
+  [9, /library is reserved for administrators/],
+  [10, /an earlier line has alice already$/],
   [11, /not NAME:HASH$/],
 ] as const;
 
@@ -96,7 +96,7 @@ test('lists every line that cannot be imported with a remedy, and imports nothin
     assert.match(lines[i + 1]!, reason);
   }
   assert.deepEqual(lines.slice(-3), [
-    'give these users names that they can have, such as: --rename Ivan=ivan --rename library=library-2',
+    'give these users valid names, such as: --rename Ivan=ivan --rename library=library-2',
     'only bcrypt can be imported: give these users a new password (htpasswd -B FILE NAME)',
     '--skip-unsupported leaves these lines out and imports the others',
   ]);
@@ -137,7 +137,7 @@ test('an invalid --admin cancels the whole import', async (t) => {
   await user('create', 'bob', '--no-password');
   assert.match(
     (await importFile('--admin', 'bob')).err,
-    /bob is there already, .*berth user set bob --admin$/m,
+    /bob exists already, .*berth user set bob --admin$/m,
   );
   assert.match(
     (await importFile('--admin', 'carol')).err,
@@ -163,7 +163,7 @@ test('reports an invalid name, and suggests the --rename flag for it', async (t)
   const { importFile, names } = await setUp(t, awkward);
   const { err } = await importFile();
   const lines = err.split('\n');
-  const nameRule = /cannot be a name: a name has lowercase letters/;
+  const nameRule = /is not a valid name: a name has lowercase letters/;
   for (const [i, written] of ['"Dev"', '"robot$ci"', '"dev@example.com"', '"Old"', '"a=b"'].entries()) {
     assert.ok(lines[i + 1]?.startsWith(`  line ${i + 1}: ${written} `), err);
     assert.match(lines[i + 1] as string, nameRule);
@@ -171,7 +171,7 @@ test('reports an invalid name, and suggests the --rename flag for it', async (t)
   }
   assert.equal(
     lines[6],
-    "give these users names that they can have, such as: --rename Dev=dev --rename 'robot$ci=robot-ci' --rename dev@example.com=dev-2 --rename Old=old --rename a=b=a-b",
+    "give these users valid names, such as: --rename Dev=dev --rename 'robot$ci=robot-ci' --rename dev@example.com=dev-2 --rename Old=old --rename a=b=a-b",
   );
   assert.deepEqual(await names(), []);
 });
@@ -195,7 +195,7 @@ for (const [what, flags, problem] of [
   ['one without a new name', ['--rename', 'Dev='], /Expected OLD=NEW/],
   ['one without an old name', ['--rename', 'dev'], /Expected OLD=NEW/],
   ['the same user twice', ['--rename', 'Dev=a', '--rename', 'Dev=b'], /Dev is renamed twice/],
-  ['two users as one', ['--rename', 'Dev=x', '--rename', 'a=b=x'], /line 5: x is in a line before already/],
+  ['two users as one', ['--rename', 'Dev=x', '--rename', 'a=b=x'], /line 5: an earlier line has x already/],
 ] as const) {
   test(`${what} cannot be renamed`, async (t) => {
     const { importFile } = await setUp(t, awkward);

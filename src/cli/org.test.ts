@@ -99,7 +99,7 @@ test('a team is created, filled, changed, shown and deleted', async (t) => {
   assert.deepEqual(
     await berth('team', 'member', 'add', 'acme/dev', 'bob'),
     refused(
-      'bob is no member of acme, and only members can be in its teams: add bob first (berth org member add acme bob)',
+      'bob is not a member of acme, and only members can be in its teams: add bob first (berth org member add acme bob)',
     ),
   );
   assert.equal(

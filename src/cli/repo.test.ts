@@ -58,5 +58,5 @@ test('deletes a repository, and no other whose name begins with the same text', 
     assert.deepEqual([exitCode, err], [1, 'berth: there is no repository acme/app\n']);
   }
   assert.match((await repo('list')).out, /\nacme\/app2 +public +0 +0\n$/);
-  assert.match((await repo('delete', '../etc')).err, /^berth: "\.\.\/etc" cannot be a repository: /);
+  assert.match((await repo('delete', '../etc')).err, /^berth: "\.\.\/etc" is not a valid repository name: /);
 });

@@ -87,10 +87,10 @@ test('a disabled account gets no token', async (t) => {
   assert.deepEqual(alice, {
     exitCode: 1,
     out: '',
-    err: 'berth: alice is disabled: a token of alice could not be used\n',
+    err: 'berth: alice is disabled: a token of alice would not work\n',
   });
   const robot = await berth('token', 'create', '--robot', 'acme+ci');
-  assert.equal(robot.err, 'berth: acme is disabled: a token of acme+ci could not be used\n');
+  assert.equal(robot.err, 'berth: acme is disabled: a token of acme+ci would not work\n');
 });
 
 for (const [args, exitCode, err] of [
@@ -98,22 +98,30 @@ for (const [args, exitCode, err] of [
   ['create --user bob', 1, /^berth: there is no user bob\n$/],
   ['create --user acme', 1, /^berth: acme is an organisation, not a user\n$/],
   ['create --user alice --expires 30', 2, /Expected a duration such as 30d or 12h, or never/],
-  ['create --user alice --expires 0d', 1, /^berth: a token is good for 3650d at most/],
-  ['create --user alice --expires 3651d', 1, /^berth: a token is good for 3650d at most/],
+  ['create --user alice --expires 0d', 1, /^berth: a token lasts at most 3650d/],
+  ['create --user alice --expires 3651d', 1, /^berth: a token lasts at most 3650d/],
   [
     'create --user alice --scope acme/app:pull',
     1,
-    /^berth: "acme\/app:pull" is no scope: a scope is repository:/,
+    /^berth: "acme\/app:pull" is not a valid scope: a scope is repository:/,
   ],
-  ['create --user alice --scope registry:catalog:*', 1, /^berth: "registry:catalog:\*" is no scope/],
-  ['create --user alice --scope repository:a:b:pull', 1, /^berth: "repository:a:b:pull" is no scope/],
-  ['create --user alice --scope repository:A:pull', 1, /^berth: "A" matches no repository/],
+  ['create --user alice --scope registry:catalog:*', 1, /^berth: "registry:catalog:\*" is not a valid scope/],
+  [
+    'create --user alice --scope repository:a:b:pull',
+    1,
+    /^berth: "repository:a:b:pull" is not a valid scope/,
+  ],
+  ['create --user alice --scope repository:A:pull', 1, /^berth: "A" is not a valid pattern/],
   [
     'create --user alice --scope repository:a:pul',
     1,
-    /^berth: "pul" in "repository:a:pul" is no action: there are pull/,
+    /^berth: "pul" in "repository:a:pul" is not an action: the actions are pull/,
   ],
-  ['create --user alice --scope repository:a:pull,', 1, /^berth: "" in "repository:a:pull," is no action/],
+  [
+    'create --user alice --scope repository:a:pull,',
+    1,
+    /^berth: "" in "repository:a:pull," is not an action/,
+  ],
   ['revoke 7', 1, /^berth: there is no token 7 \(berth token list shows them\)\n$/],
   ['revoke x', 2, /Expected a number/],
 ] as const) {

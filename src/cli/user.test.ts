@@ -191,13 +191,13 @@ test('a refused change prints one line and exits with code 1', async (t) => {
   const { berth, reading } = await registry(t);
   await berth('user', 'create', 'alice', '--admin');
   for (const [args, message] of [
-    [['create', 'alice'], 'alice is taken: there is a user of that name'],
-    [['create', 'library'], 'library cannot be an account: it belongs to the administrators'],
-    [['create', 'bob', '--password-stdin'], 'the password is too short: it needs 8 characters at least'],
-    [['set', 'alice', '--password-stdin'], 'the password is too short: it needs 8 characters at least'],
+    [['create', 'alice'], 'alice is taken: a user has that name'],
+    [['create', 'library'], 'library is reserved for administrators and cannot be an account'],
+    [['create', 'bob', '--password-stdin'], 'the password is too short: it needs at least 8 characters'],
+    [['set', 'alice', '--password-stdin'], 'the password is too short: it needs at least 8 characters'],
     [
       ['set', 'alice', '--no-admin'],
-      'alice is the only administrator who is not disabled: make another user one first (berth user set NAME --admin)',
+      'alice is the only enabled administrator: make another user an administrator first (berth user set NAME --admin)',
     ],
     [['set', 'bob', '--admin'], 'there is no user bob'],
   ] as const) {

@@ -89,6 +89,6 @@ test('a taken name ends the start with an error and its remedy', async (t) => {
   await database.close();
   await assert.rejects(
     startBerth(t, { data: open.data, args: withLogins }),
-    /berth: nobody administers this registry, .* cannot be admin, as that name is taken: .*BERTH_ADMIN_NAME/,
+    /berth: this registry has no administrator, and one named admin cannot be created, because the name is taken: .*BERTH_ADMIN_NAME/,
   );
 });

@@ -5,20 +5,20 @@ import { dialects } from '../../test/support/databases.ts';
 import type { Database } from '../db/database.ts';
 import type { Visibility } from '../db/schema.ts';
 import { parseName } from '../oci/name.ts';
-import { whoMay } from './who-may.ts';
+import { listRepositoryAccess } from './repository-access.ts';
 
-/** Everybody who may do something, as text; after the administrators, who always come first. */
+/** All rights as text, except those of administrators, which always come first. */
 async function others({ read }: Database, name: string, visibility?: Visibility): Promise<string[]> {
-  const [first, ...rest] = await whoMay(read, parseName(name), visibility);
+  const [first, ...rest] = await listRepositoryAccess(read, parseName(name), visibility);
   const rights = ['pull', 'create', 'update', 'delete', 'settings', 'members'];
-  assert.deepEqual(first, { kind: 'administrators', name: null, rights, by: 'being administrators' });
+  assert.deepEqual(first, { kind: 'administrators', name: null, rights, by: 'administrator rights' });
   return rest.map(({ kind, name, rights, by }) => `${kind} ${name}: ${rights} by ${by}`);
 }
 
 const all = 'pull,create,update,delete,settings,members';
 
 for (const { name, open } of dialects) {
-  test(`${name}: a user's namespace is the user's, and nobody else's`, async (t) => {
+  test(`${name}: only its user has rights in a user's namespace`, async (t) => {
     const database = await open(t);
     await makeUser(database, 'alice');
     assert.deepEqual(await others(database, 'alice/app'), [`user alice: ${all} by owner of alice/**`]);
@@ -27,7 +27,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: an organisation's members and jobs are listed with what they may, and not without`, async (t) => {
+  test(`${name}: an organisation's members and jobs are listed if they have rights`, async (t) => {
     const database = await open(t);
     const acme = await makeOrganisation(database, 'acme');
     const other = await makeOrganisation(database, 'other');
@@ -93,7 +93,7 @@ for (const { name, open } of dialects) {
     );
   });
 
-  test(`${name}: grants are listed where they match, and everyone where all may pull`, async (t) => {
+  test(`${name}: matching grants are listed, and everyone if the repository is public`, async (t) => {
     const database = await open(t);
     const acme = await makeOrganisation(database, 'acme');
     const alice = await makeUser(database, 'alice');
@@ -117,7 +117,7 @@ for (const { name, open } of dialects) {
     }
     assert.deepEqual(await others(database, 'acme/app', 'public'), [
       ...granted,
-      'everyone null: pull by its being public',
+      'everyone null: pull by the repository being public',
     ]);
   });
 }

@@ -1,4 +1,4 @@
-// Who may do what with a repository, and by what, for whoever has to answer for it.
+// Lists all rights in a repository, with their reasons.
 
 import { below, matches, type Pattern } from '../access/pattern.ts';
 import { allRights, type Right, rightsOfActions, rightsOfRole } from '../access/rights.ts';
@@ -11,29 +11,26 @@ import type { Db } from '../db/prepare.ts';
 import type { Visibility } from '../db/schema.ts';
 import { namespaceOf, type RepositoryName } from '../oci/name.ts';
 
-export interface Access {
+export interface AccessEntry {
   readonly kind: GrantRow['kind'] | 'jobs' | 'everyone' | 'administrators';
-  /** A user's, a robot's, a team's with its organisation, or that of the trust that lets jobs in. */
+  /** The name of a user or robot, of a team with its organisation, or of the trust of jobs. */
   readonly name: string | null;
   readonly rights: readonly Right[];
-  /** How they come to have them. */
+  /** The reason for the rights. */
   readonly by: string;
 }
 
-/**
- * Every way in which anybody comes to have rights on the repository, whether it is there or not. Accounts that are disabled are
- * listed too: their rights rest.
- */
-export async function whoMay(
+/** All rights in the repository, whether it exists or not. Includes disabled accounts, whose rights are suspended. */
+export async function listRepositoryAccess(
   db: Db,
   name: RepositoryName,
   visibility: Visibility | undefined,
-): Promise<Access[]> {
+): Promise<AccessEntry[]> {
   const namespace = namespaceOf(name);
   const owner = namespace && (await findAccount(db, namespace));
   const granted = (await listGrants(db)).filter(({ pattern }) => matches(pattern as Pattern, name));
   return [
-    { kind: 'administrators', name: null, rights: [...allRights], by: 'being administrators' },
+    { kind: 'administrators', name: null, rights: [...allRights], by: 'administrator rights' },
     ...(owner ? await byNamespace(db, owner, name) : []),
     ...granted.map(({ kind, name, role, pattern }) => ({
       kind,
@@ -45,19 +42,19 @@ export async function whoMay(
   ];
 }
 
-const everyone: Access = {
+const everyone: AccessEntry = {
   kind: 'everyone',
   name: null,
   rights: [...rightsOfActions(['pull'])],
-  by: 'its being public',
+  by: 'the repository being public',
 };
 
-async function byNamespace(db: Db, owner: Account, name: RepositoryName): Promise<Access[]> {
+async function byNamespace(db: Db, owner: Account, name: RepositoryName): Promise<AccessEntry[]> {
   const own = below(owner.name);
   if (owner.kind === 'user') {
     return [{ kind: 'user', name: owner.name, rights: [...allRights], by: `owner of ${own}` }];
   }
-  const all: Access[] = [];
+  const all: AccessEntry[] = [];
   for await (const { name: member, role } of membersOf(db, owner.id)) {
     if (role === 'none') continue;
     all.push({
