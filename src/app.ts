@@ -125,7 +125,7 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
   }
 }
 
-/** Creates the first administrator if there is none, unless nobody logs in. @throws Refused */
+/** Creates the first administrator if there is none, unless there are no logins. @throws Refused */
 async function ensureAdministrator(config: Config, parts: AppParts, database: Database): Promise<void> {
   // Rights are everyone's, or another token server's to decide. A database that is being copied has its own administrators.
   if (config.anonymous === 'push' || config.tokenServer !== undefined) return;

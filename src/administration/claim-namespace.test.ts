@@ -73,7 +73,7 @@ for (const { name, open } of dialects) {
       assert.equal((await claimable(database, repository))?.namespace, 'new');
     }
     await makeOrganisation(database, 'new');
-    assert.equal(await claimable(database, 'new/app'), undefined, 'somebody has it now');
+    assert.equal(await claimable(database, 'new/app'), undefined, 'it is taken now');
   });
 
   test(`${name}: a namespace with manifests belongs to the administrators and cannot be claimed`, async (t) => {
@@ -154,7 +154,7 @@ for (const { name, open } of dialects) {
     await assert.rejects(make(database, early), denied);
     assert.ok(await claimable(database, 'jane-doe/app', jane));
     await signOn(database, { ...person, username: undefined }, {});
-    assert.ok(await claimable(database, 'jane-doe/app'), 'nobody is called so any more');
+    assert.ok(await claimable(database, 'jane-doe/app'), 'the name is free again');
   });
 
   test(`${name}: a user who was disabled or deleted meanwhile cannot claim`, async (t) => {

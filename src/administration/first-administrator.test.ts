@@ -19,7 +19,7 @@ for (const { name, open } of dialects) {
     assert.match(made?.password as string, /^[A-Za-z0-9]{24}$/);
     const user = await findUser(database.read, admin);
     assert.equal(user?.administrator, true);
-    assert.equal(user.tokenOnly, false, 'or nobody could log in with it');
+    assert.equal(user.tokenOnly, false, 'or the password could not log in');
     assert.equal(user.mail, null);
     assert.ok(await verifyPassword(made?.password as string, user?.password as string));
     assert.equal(await makeFirstAdministrator(database, { name: 'admin' }), undefined, 'once');

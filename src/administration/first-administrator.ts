@@ -1,4 +1,4 @@
-// Creates the first administrator, without whom nobody could be given access.
+// Creates the first administrator, who can then give others access.
 
 import { Refused } from '../access/refused.ts';
 import { findAccount } from '../db/accounts.ts';

@@ -25,7 +25,7 @@ for (const dialect of dialects) {
   test(`${dialect.name}: the first sign-on creates an account without a password or rights`, async (t) => {
     const { enter, user } = await setUp(t, dialect);
     const signedOn = await enter({ mail: 'alice@example.com' });
-    const { id, ...made } = (await user()) ?? assert.fail('nobody was made');
+    const { id, ...made } = (await user()) ?? assert.fail('no user was created');
     assert.deepEqual(signedOn, { account: id, name: 'alice', identity: 1, keptAdministrator: false });
     assert.equal(made.mail, 'alice@example.com');
     assert.equal(made.password, null);
@@ -146,12 +146,12 @@ for (const dialect of dialects) {
     assert.deepEqual(await seen(['dev', 'ops'], 'ops'), [true, false]);
     assert.deepEqual(await seen(['ops'], 'ops'), [true, false]);
     assert.deepEqual(await seen([]), [true, false], 'no group is named');
-    assert.deepEqual(await seen([], 'ops'), [true, true], 'somebody has to be');
+    assert.deepEqual(await seen([], 'ops'), [true, true], 'the last administrator stays');
 
     const root = await makeUser(database, 'root');
     await database.transaction((db) => updateUser(db, root, { administrator: true }));
     assert.deepEqual(await seen([], 'ops'), [false, false]);
-    assert.deepEqual(await seen([], 'ops'), [false, false], 'the only one is somebody else');
+    assert.deepEqual(await seen([], 'ops'), [false, false], 'another administrator exists');
     assert.deepEqual(await seen([]), [false, false]);
     assert.equal((await findUserById(database.read, root))?.administrator, true);
   });

@@ -121,7 +121,7 @@ const defects: readonly Defect[] = [
     affects: () => shared,
   },
   {
-    name: 'a blob whose bytes stand under another generation',
+    name: 'a blob with its bytes under another generation',
     kind: 'blob-missing',
     async damage(f) {
       f.sql('update blobs set generation = 1 where digest = ?', f.layer);
@@ -159,7 +159,7 @@ const defects: readonly Defect[] = [
     affects: () => tagged,
   },
   {
-    name: 'a repository that holds a blob of which nothing is known',
+    name: 'a repository that holds a blob without a row',
     kind: 'link-broken',
     damage: (f) =>
       f.sql(
@@ -179,7 +179,7 @@ const defects: readonly Defect[] = [
     affects: () => tagged,
   },
   {
-    name: 'manifest bytes that are not those of the digest',
+    name: 'manifest bytes that do not match the digest',
     kind: 'manifest-content',
     damage: (f) =>
       f.sql('update manifests set bytes = ? where digest = ?', Buffer.from('{}'), f.image.digest),
@@ -194,7 +194,7 @@ const defects: readonly Defect[] = [
     affects: () => tagged,
   },
   {
-    name: 'bytes that are no manifest',
+    name: 'bytes that are not a manifest',
     kind: 'manifest-invalid',
     damage: (f) => f.sql(`update manifests set media_type = 'text/plain' where digest = ?`, f.image.digest),
     subject: (f) => `manifest ${f.image.digest} of app`,
@@ -247,7 +247,7 @@ const defects: readonly Defect[] = [
     affects: () => tagged,
   },
   {
-    name: 'a child that an index names and nobody holds',
+    name: 'a child of an index that the repository does not hold',
     severity: 'note',
     kind: 'manifest-child',
     async damage(f) {
@@ -258,7 +258,7 @@ const defects: readonly Defect[] = [
     affects: () => ['app:multi'],
   },
   {
-    name: 'a tag on a manifest that does not exist',
+    name: 'a tag that points to a missing manifest',
     kind: 'tag-broken',
     damage: (f) => f.sql(`update tags set manifest_id = 999 where name = 'latest'`),
     subject: () => 'tag app:latest',
@@ -325,7 +325,7 @@ const defects: readonly Defect[] = [
     subject: () => 'file uploads/left-behind',
   },
   {
-    name: 'a file that is no blob',
+    name: 'a file that is not a blob',
     severity: 'note',
     kind: 'file-unknown',
     damage: (f) => writeFile(join(f.data, 'docker/registry/v2/blobs/README'), 'hello'),

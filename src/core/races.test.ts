@@ -207,7 +207,7 @@ const races: Record<string, Race> = {
     ],
   },
   'a blob is pushed twice': { requests: [push, push] },
-  'a blob is mounted and deleted where it came from': { before: push, requests: [mount, letGo] },
+  'a blob is mounted and deleted from its source': { before: push, requests: [mount, letGo] },
   'a blob is mounted, let go and its deletion decided': {
     before: push,
     requests: [mount, each(letGo, fence(1e9))],
@@ -216,18 +216,18 @@ const races: Record<string, Race> = {
     before: push,
     requests: [letGo, (world, database) => world.put(database, 'v1', image(world), { missing: 'children' })],
   },
-  'a blob nobody holds is needed, and its deletion decided': {
+  'an unheld blob is needed, and its deletion decided': {
     before: pushAndLetGo,
     requests: [later((world, database) => world.put(database, 'v1', image(world))), fence(2_000)],
   },
-  'a tag is made by two who want it to be new': {
+  'two requests create a tag on condition that it is new': {
     requests: [tagTo('a', absent), tagTo('b', absent)],
   },
-  'a tag is moved by two from where they saw it': {
+  'two requests move a tag on condition of its old digest': {
     before: tagTo('old'),
     requests: [tagTo('a', at('old')), tagTo('b', at('old'))],
   },
-  'a tag is deleted where it stood, and moved': {
+  'a tag is deleted on condition of its old digest, and moved': {
     before: tagTo('old'),
     requests: [(world, database) => world.delete(database, 'v1', at('old')(world)), tagTo('a')],
   },
@@ -373,8 +373,8 @@ async function runInterleaved(
   await before?.(world, one);
   const paused = pauseAt(one, point);
   const first = outcome(a(world, paused));
-  const stands = await Promise.race([paused.reached.then(() => true), first.then(() => false)]);
-  if (!stands) return undefined;
+  const isPaused = await Promise.race([paused.reached.then(() => true), first.then(() => false)]);
+  if (!isPaused) return undefined;
   const second = outcome(b(world, two));
   await untilStill(one, second);
   paused.goOn();

@@ -11,7 +11,7 @@ import { type BerthOptions, type BerthProcess, startBerth } from '../support/pro
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const withLogins = ['--allow-anonymous', 'public'];
-const told = /password is shown this once:\n {2}user name: (\S+)\n {2}password: {2}(\S+)\n/g;
+const told = /password is shown only once:\n {2}user name: (\S+)\n {2}password: {2}(\S+)\n/g;
 
 function tellings(...processes: BerthProcess[]): { name: string; password: string }[] {
   const matches = processes.flatMap((process) => [...process.output().matchAll(told)]);
