@@ -135,7 +135,7 @@ test('a user signed in with a password links single sign-on, and then signs in w
   assert.match(taken.body, /<h1>Name taken<\/h1>/);
   assert.match(
     taken.body,
-    /there is a user of that name\. If that is you, sign in with your password and link single sign-on on the account page, or ask an administrator of this registry to link it: berth user link alice --issuer http:\/\/127\.0\.0\.1:\d+ --subject s-1</,
+    /a user has that name\. If that is you, sign in with your password and link single sign-on on the account page, or ask an administrator of this registry to link it: berth user link alice --issuer http:\/\/127\.0\.0\.1:\d+ --subject s-1</,
   );
 
   const { browser } = await signIn(password);
