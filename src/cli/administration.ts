@@ -1,6 +1,6 @@
 // The common parts of commands that change or show accounts and rights.
 import { type Command, Option } from 'commander';
-import { type ActingDatabase, actAs } from '../administration/change.ts';
+import type { ActingDatabase } from '../administration/change.ts';
 import type { Config } from '../config/schema.ts';
 import type { Inspection } from '../db/inspection.ts';
 import { commandActor } from './command-actor.ts';
@@ -60,6 +60,8 @@ export async function administer(
     ...(command.options.includes(create) && { create: command.opts().create === true }),
   });
   opened.defer(() => database.close());
+  // Here, not above: a command's help needs no database, nor the time that its library takes to load.
+  const { actAs } = await import('../administration/change.ts');
   print(command, context, await work(actAs(database, commandActor()), chosen.config));
 }
 
