@@ -54,7 +54,7 @@ async function move(t: TestContext, from: Place, to: Place, ledger: Ledger): Pro
   const copied = await succeed(from, 'migrate-store', '--to', to.file, '--finish');
   assert.match(copied, /every blob is in the new store/);
   const synced = await succeed(from, 'migrate-db', '--to', to.file, '--finish');
-  assert.match(synced, /the same in every row/);
+  assert.match(synced, /all rows of the databases are the same/);
   await writers.refused;
   t.diagnostic(`${ledger.acknowledged - before} writes were acknowledged, ${ledger.unknown} refused`);
 
