@@ -1,5 +1,11 @@
 import { postponeReviews } from '../db/blobs.ts';
-import { type Actor, recordChange, recordTagChange, recordTagDeletions } from '../db/changes.ts';
+import {
+  type Actor,
+  moveTagRecorded,
+  recordChange,
+  recordTagChange,
+  recordTagDeletions,
+} from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { lockManifest, lockTags } from '../db/locks.ts';
@@ -17,7 +23,7 @@ import {
 import { nextTurn, nextTurnInTransaction } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
 import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
-import { deleteTag, deleteTagsOf, findTag, moveTag } from '../db/tags.ts';
+import { deleteTag, deleteTagsOf, findTag } from '../db/tags.ts';
 import { type Digest, digestAlgorithm } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type Manifest, readManifest } from '../oci/manifest.ts';
@@ -150,10 +156,7 @@ export class Manifests {
       await checkConditions(db, name, repository, reference, push.conditions);
       const id = await this.#store(db, { repository, digest, manifest, annotations, bytes }, now);
       const change = { kind: 'manifest.push', repository: name, repositoryId: repository, newDigest: digest };
-      for (const tag of tags) {
-        await recordTagChange(db, push.by, { ...change, tag }, now);
-        await moveTag(db, repository, tag, id, now);
-      }
+      for (const tag of tags) await moveTagRecorded(db, push.by, { ...change, tag }, id, now);
       if (tags.length === 0) await recordChange(db, push.by, change, now);
       if (isLarge) await nextTurnInTransaction();
     });

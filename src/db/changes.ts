@@ -2,9 +2,10 @@ import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
 import { deletionOfOldRows } from './delete-old-rows.ts';
-import type { ColumnType } from './dialect.ts';
+import { type ColumnType, isPostgres } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 import { sliceSize, untilDone } from './slices.ts';
+import { moveTag } from './tags.ts';
 
 /**
  * The account that makes a change, and the request that it comes with, as the change's row keeps them: as they were then, and in
@@ -44,6 +45,9 @@ export interface NewChange {
   /** Anything else; a JSON object. */
   readonly detail?: Readonly<Record<string, unknown>> | undefined;
 }
+
+/** A change of a tag. */
+export type TagChange = NewChange & Required<Pick<NewChange, 'repositoryId' | 'tag'>>;
 
 /** A row of the table; times in milliseconds since 1970. */
 export interface ChangeRow extends Actor {
@@ -86,25 +90,54 @@ export async function recordChange(db: Db, by: Actor, change: NewChange, now: nu
 }
 
 const insertTagged = prepare((db, p: Params<Inserted>) =>
-  db.insertInto('changes').values({
-    ...valuesOf(p),
-    old_digest: db
-      .selectFrom('tags')
-      .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
-      .select('manifests.digest')
-      .where('tags.repository_id', '=', p('repository_id'))
-      .where('tags.name', '=', p('tag')),
-  }),
+  db.insertInto('changes').values(taggedValues(db, p)),
 );
 
 /** {@link recordChange} of a tag, before it changes: the row's old digest is the one that the tag points to. */
-export async function recordTagChange(
+export async function recordTagChange(db: Db, by: Actor, change: TagChange, now: number): Promise<void> {
+  await insertTagged(db, rowOf(by, change, now));
+}
+
+const insertWithMove = prepare((db, p: Params<Inserted & { manifest: number }>) =>
+  db
+    .with('moved', (db) =>
+      db
+        .insertInto('tags')
+        .values({
+          repository_id: sql<number>`${p('repository_id')}`,
+          name: sql<string>`${p('tag')}`,
+          manifest_id: p('manifest'),
+          updated_at: p('at'),
+        })
+        .onConflict((conflict) =>
+          conflict
+            .columns(['repository_id', 'name'])
+            .doUpdateSet({ manifest_id: p('manifest'), updated_at: p('at') }),
+        )
+        .returning('name'),
+    )
+    .insertInto('changes')
+    .values(taggedValues(db, p)),
+);
+
+/**
+ * Points a tag to a manifest and records it. On PostgreSQL that is one statement, as a round trip costs more than its work; both parts
+ * of it see the tag as it was before.
+ */
+export async function moveTagRecorded(
   db: Db,
   by: Actor,
-  change: NewChange & Required<Pick<NewChange, 'repositoryId' | 'tag'>>,
+  change: TagChange,
+  manifest: number,
   now: number,
 ): Promise<void> {
-  await insertTagged(db, rowOf(by, change, now));
+  const row = rowOf(by, change, now);
+  if (isPostgres(db)) {
+    await insertWithMove(db, { ...row, manifest });
+    return;
+  }
+  await insertTagged(db, row);
+  await moveTag(db, change.repositoryId, change.tag, manifest, now);
 }
 
 const insertTagDeletions = prepare(
@@ -143,6 +176,19 @@ export async function recordTagDeletions(
     for (const { tag } of recorded) if (tag !== null && tag > after) after = tag;
     return recorded.length;
   });
+}
+
+/** With the digest that the tag points to as the old one. */
+function taggedValues(db: Db, p: Params<Inserted>) {
+  return {
+    ...valuesOf(p),
+    old_digest: db
+      .selectFrom('tags')
+      .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
+      .select('manifests.digest')
+      .where('tags.repository_id', '=', p('repository_id'))
+      .where('tags.name', '=', p('tag')),
+  };
 }
 
 function valuesOf(p: Params<Inserted>) {
