@@ -5,7 +5,7 @@ import { deletionOfOldRows } from './delete-old-rows.ts';
 import { type ColumnType, isPostgres } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 import { sliceSize, untilDone } from './slices.ts';
-import { moveTag } from './tags.ts';
+import { moveTag, upsertTag } from './tags.ts';
 
 /**
  * The account that makes a change, and the request that it comes with, as the change's row keeps them: as they were then, and in
@@ -100,21 +100,13 @@ export async function recordTagChange(db: Db, by: Actor, change: TagChange, now:
 
 const insertWithMove = prepare((db, p: Params<Inserted & { manifest: number }>) =>
   db
-    .with('moved', (db) =>
-      db
-        .insertInto('tags')
-        .values({
-          repository_id: sql<number>`${p('repository_id')}`,
-          name: sql<string>`${p('tag')}`,
-          manifest_id: p('manifest'),
-          updated_at: p('at'),
-        })
-        .onConflict((conflict) =>
-          conflict
-            .columns(['repository_id', 'name'])
-            .doUpdateSet({ manifest_id: p('manifest'), updated_at: p('at') }),
-        )
-        .returning('name'),
+    .with('moved', () =>
+      upsertTag(db, {
+        repository_id: sql<number>`${p('repository_id')}`,
+        name: sql<string>`${p('tag')}`,
+        manifest_id: p('manifest'),
+        updated_at: p('at'),
+      }).returning('name'),
     )
     .insertInto('changes')
     .values(taggedValues(db, p)),

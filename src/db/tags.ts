@@ -1,3 +1,4 @@
+import type { Expression } from 'kysely';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
@@ -21,20 +22,31 @@ export function findTag(
   return first(select(db, { repository, tag }));
 }
 
-const upsert = prepare((db, p: Params<{ repository: number; tag: string; manifest: number; now: number }>) =>
-  db
+interface TagRow {
+  readonly repository_id: number;
+  readonly name: string;
+  readonly manifest_id: number;
+  readonly updated_at: number;
+}
+
+/** The query that points a tag to a manifest; `row` has the parameters. */
+export function upsertTag(db: Db, row: { readonly [K in keyof TagRow]: Expression<TagRow[K]> }) {
+  const { manifest_id, updated_at } = row;
+  return db
     .insertInto('tags')
-    .values({
-      repository_id: p('repository'),
-      name: p('tag'),
-      manifest_id: p('manifest'),
-      updated_at: p('now'),
-    })
+    .values(row)
     .onConflict((conflict) =>
-      conflict
-        .columns(['repository_id', 'name'])
-        .doUpdateSet({ manifest_id: p('manifest'), updated_at: p('now') }),
-    ),
+      conflict.columns(['repository_id', 'name']).doUpdateSet({ manifest_id, updated_at }),
+    );
+}
+
+const upsert = prepare((db, p: Params<{ repository: number; tag: string; manifest: number; now: number }>) =>
+  upsertTag(db, {
+    repository_id: p('repository'),
+    name: p('tag'),
+    manifest_id: p('manifest'),
+    updated_at: p('now'),
+  }),
 );
 
 export async function moveTag(
