@@ -102,7 +102,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     refreshLifetime,
     passwordLogin,
   });
-  // Loads the library of single sign-on only if it is configured.
+  // Loads the library of single sign-on, 7 MB, only if it is configured.
   const provider = config.signOn && new (await import('./auth/provider.ts')).Provider(config.signOn);
   const grants = new TokenGrants({ database, tokens, clock, policy, findClaims, passwordLogin });
   return {

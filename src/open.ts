@@ -2,21 +2,22 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { placesOf } from './config/places.ts';
 import type { Config } from './config/schema.ts';
+import { refuseFilledStore } from './core/store-identity.ts';
 import type { Database } from './db/database.ts';
 import type { Inspection } from './db/inspection.ts';
+import { inspectSqlite } from './db/sqlite/inspect.ts';
+import { openSqlite } from './db/sqlite/sqlite.ts';
 import type { BlobStore } from './storage/blob-store.ts';
+import { openFilesystemStore } from './storage/filesystem.ts';
 
-// Imports only what the configuration needs: with files and SQLite, that halves the time to start.
+// Loads the clients of PostgreSQL and S3 only if they are configured, 35 MB and 0.1 s of CPU time for S3.
 
 /** Opens and migrates the configured database. @throws SchemaMismatch | UnfitDatabase, or a system error */
 export async function openDatabase(
   { database: { url, poolSize }, data }: Pick<Config, 'database' | 'data'>,
   options?: { checkpoints?: boolean },
 ): Promise<Database> {
-  if (url === undefined) {
-    const { openSqlite } = await import('./db/sqlite/sqlite.ts');
-    return openSqlite(join(data, 'berth.db'), options);
-  }
+  if (url === undefined) return openSqlite(join(data, 'berth.db'), options);
   const { openPostgres } = await import('./db/postgres/postgres.ts');
   return openPostgres({ url, poolSize });
 }
@@ -29,7 +30,6 @@ export function databaseExists({ database: { url }, data }: Pick<Config, 'databa
 /** Refuses to create a database beside existing blobs: the database that knows them is missing. @throws StoreMismatch */
 export async function refuseLostDatabase(config: Config, store: BlobStore): Promise<void> {
   if (databaseExists(config)) return;
-  const { refuseFilledStore } = await import('./core/store-identity.ts');
   await refuseFilledStore(store, placesOf(config));
 }
 
@@ -38,10 +38,7 @@ export async function inspectDatabase({
   database: { url },
   data,
 }: Pick<Config, 'database' | 'data'>): Promise<Inspection> {
-  if (url === undefined) {
-    const { inspectSqlite } = await import('./db/sqlite/inspect.ts');
-    return inspectSqlite(join(data, 'berth.db'));
-  }
+  if (url === undefined) return inspectSqlite(join(data, 'berth.db'));
   const { inspectPostgres } = await import('./db/postgres/inspect.ts');
   return inspectPostgres(url);
 }
@@ -51,11 +48,7 @@ export async function openStore(
   { storage, data }: Pick<Config, 'storage' | 'data'>,
   { inspectOnly = false } = {},
 ): Promise<BlobStore> {
-  if (storage.type === 'filesystem') {
-    const { openFilesystemStore } = await import('./storage/filesystem.ts');
-    const { files } = await import('./storage/files.ts');
-    return openFilesystemStore(data, files, { inspectOnly });
-  }
+  if (storage.type === 'filesystem') return openFilesystemStore(data, undefined, { inspectOnly });
   const { openS3Store } = await import('./storage/s3/s3.ts');
   return openS3Store(storage.s3, { inspectOnly });
 }

@@ -94,6 +94,23 @@ test('no folders in src/ import each other in a cycle, at any depth', () => {
   assert.deepEqual(findFolderCycles(sources, rules.entrances), []);
 });
 
+/** The files that load another one on demand, and why. All other imports are static. */
+const onDemand: Record<string, string> = {
+  'src/main.ts': 'the compile cache must be on, and an older Node must get as far as the clear message',
+  'src/worker.ts': 'the compile cache must be on',
+  'src/cli/program.ts': 'a command loads its own file only',
+  'src/cli/serve.ts': 'with several workers, the process that starts them does not load the registry',
+  'src/open.ts': 'the clients of PostgreSQL and S3 are loaded only if they are configured',
+  'src/assemble-access.ts': 'the library of single sign-on is loaded only if it is configured',
+};
+
+test('loads files on demand only where there is a reason', () => {
+  const found = [...sources]
+    .filter(([file, source]) => !file.endsWith('.test.ts') && /\bimport\(/.test(source))
+    .map(([file]) => file);
+  assert.deepEqual(found.toSorted(), Object.keys(onDemand).toSorted());
+});
+
 test('parses every form of import', () => {
   const source = [
     "import { a } from './a.ts';",

@@ -1,8 +1,10 @@
 // The common parts of commands that change or show accounts and rights.
+
 import { type Command, Option } from 'commander';
-import type { ActingDatabase } from '../administration/change.ts';
+import { type ActingDatabase, actAs } from '../administration/change.ts';
 import type { Config } from '../config/schema.ts';
 import type { Inspection } from '../db/inspection.ts';
+import { refuseUnfinishedCopy } from '../db/properties.ts';
 import { commandActor } from './command-actor.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
@@ -40,7 +42,6 @@ export async function consult(
   context: Context,
   look: (database: Readable) => Promise<Answer>,
 ): Promise<void> {
-  const { refuseUnfinishedCopy } = await import('../db/properties.ts');
   await using opened = new AsyncDisposableStack();
   const database = await inspectExisting(configOf(command, context), context);
   opened.defer(() => database.close());
@@ -60,8 +61,6 @@ export async function administer(
     ...(command.options.includes(create) && { create: command.opts().create === true }),
   });
   opened.defer(() => database.close());
-  // Here, not above: a command's help needs no database, nor the time that its library takes to load.
-  const { actAs } = await import('../administration/change.ts');
   print(command, context, await work(actAs(database, commandActor()), chosen.config));
 }
 

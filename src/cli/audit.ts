@@ -2,7 +2,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type AuditAction, auditActions } from '../audit/actions.ts';
 import { parseDuration } from '../config/units.ts';
-import type { AuditEntry, AuditFilter } from '../db/audit-events.ts';
+import {
+  type AuditEntry,
+  type AuditFilter,
+  listAuditEntries,
+  listLatestAuditEntries,
+} from '../db/audit-events.ts';
 import { asName } from '../oci/name.ts';
 import { withExamples } from './administration.ts';
 import { auditTable } from './audit-table.ts';
@@ -35,7 +40,6 @@ export function auditCommand(command: Command, context: Context): void {
       new Option('--limit <number>', 'Print at most this many events.').argParser(asLimit).default(50),
     )
     .action(async ({ limit, ...options }: ListOptions, command: Command) => {
-      const { listLatestAuditEntries } = await import('../db/audit-events.ts');
       await using opened = new AsyncDisposableStack();
       const { read, close } = await inspectExisting(configOf(command, context), context);
       opened.defer(close);
@@ -51,7 +55,6 @@ export function auditCommand(command: Command, context: Context): void {
   const exporting = withFilters(command.command('export'))
     .description('Print the events, oldest first, one JSON object a line; the registry may be running.')
     .action(async (options: FilterOptions, command: Command) => {
-      const { listAuditEntries } = await import('../db/audit-events.ts');
       await using opened = new AsyncDisposableStack();
       const { read, close } = await inspectExisting(configOf(command, context), context);
       opened.defer(close);

@@ -1,10 +1,13 @@
 // Opens the registry of a command's configuration.
+
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Loaded } from '../config/load.ts';
 import { registryPlace } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import { type Database, EmptyDatabase, SchemaMismatch } from '../db/database.ts';
 import type { Inspection } from '../db/inspection.ts';
+import { refuseUnfinishedCopy } from '../db/properties.ts';
+import { refuseWhenReadOnly } from '../db/read-only.ts';
 import { Failure } from '../failure.ts';
 import { databaseExists, inspectDatabase, openDatabase, openStore, refuseLostDatabase } from '../open.ts';
 import type { Context } from './context.ts';
@@ -56,8 +59,6 @@ export async function openForAdministration(
       );
     if (!databaseExists(config)) await prepareStore(config);
   }
-  const { refuseUnfinishedCopy } = await import('../db/properties.ts');
-  const { refuseWhenReadOnly } = await import('../db/read-only.ts');
   const database = await openDatabase(config, { checkpoints: false });
   try {
     await refuseUnfinishedCopy(database.read);

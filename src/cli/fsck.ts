@@ -1,11 +1,15 @@
 // berth fsck: checks the database against the blob store.
+
 import type { Command } from 'commander';
 import type { Loaded } from '../config/load.ts';
 import { placesOf, registryPlace } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import type { Finding, Walked } from '../core/fsck/walk.ts';
-import type { Repaired } from '../core/repair.ts';
+import { fsck } from '../core/fsck.ts';
+import { type Repaired, repair } from '../core/repair.ts';
+import { refuseWhenReadOnly } from '../db/read-only.ts';
 import { Failure } from '../failure.ts';
+import { openStore } from '../open.ts';
 import { commandActor } from './command-actor.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
@@ -33,9 +37,6 @@ export function fsckCommand(command: Command, context: Context): void {
       const { config } = chosen;
       if (options.repair) return repairOf(chosen, context, options.yes === true);
       if (options.yes) throw new Failure('--yes needs --repair');
-      // Imported here, as --repair does not need it.
-      const { openStore } = await import('../open.ts');
-      const { fsck } = await import('../core/fsck.ts');
 
       const print = json ? printJson : printText;
       const count = { error: 0, note: 0 };
@@ -58,9 +59,6 @@ export function fsckCommand(command: Command, context: Context): void {
 }
 
 async function repairOf(chosen: Loaded<Config>, context: Context, change: boolean): Promise<void> {
-  const { openStore } = await import('../open.ts');
-  const { repair } = await import('../core/repair.ts');
-  const { refuseWhenReadOnly } = await import('../db/read-only.ts');
   await using opened = new AsyncDisposableStack();
   const database = await openExisting(chosen, context);
   opened.defer(() => database.close());

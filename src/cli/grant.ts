@@ -1,5 +1,8 @@
 // berth grant: gives accounts and teams roles on repositories.
+
 import { Argument, Command, Option } from 'commander';
+import { grantsOf, removeGrant, setGrant } from '../administration/grants.ts';
+import { accessTo } from '../administration/repositories.ts';
 import type { GrantRow } from '../db/grants.ts';
 import type { Role } from '../db/schema.ts';
 import { accessTable } from './access-table.ts';
@@ -35,7 +38,6 @@ function setCommand(context: Context): Command {
         .makeOptionMandatory(),
     )
     .action(async (pattern: string, { role }: { role: Role }, command: Command) => {
-      const { setGrant } = await import('../administration/grants.ts');
       const grantee = requireSubject(command, grantees);
       await administer(command, context, async (database) => {
         const { warning } = await setGrant(database, { pattern, grantee, role });
@@ -64,7 +66,6 @@ function removeCommand(context: Context): Command {
     .description('Remove a grant, given its pattern.')
     .addArgument(pattern)
     .action(async (pattern: string, _flags, command: Command) => {
-      const { removeGrant } = await import('../administration/grants.ts');
       const grantee = requireSubject(command, grantees);
       await administer(command, context, async (database) => {
         await removeGrant(database, pattern, grantee);
@@ -92,8 +93,6 @@ function listCommand(context: Context): Command {
       ).conflicts([...grantees]),
     )
     .action(async ({ repository }: { repository?: string }, command: Command) => {
-      const { grantsOf } = await import('../administration/grants.ts');
-      const { accessTo } = await import('../administration/repositories.ts');
       await consult(command, context, async (database) => {
         if (repository !== undefined) {
           const access = await accessTo(database, repository);

@@ -1,5 +1,7 @@
 // berth user import-htpasswd: imports the users of an htpasswd file.
+
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { importHtpasswd } from '../administration/import-htpasswd.ts';
 import { readTextFile } from '../config/text-file.ts';
 import { Failure } from '../failure.ts';
 import { administer, withAdministrationFlags, withCreateFlag, withExamples } from './administration.ts';
@@ -30,7 +32,6 @@ export function importHtpasswdCommand(context: Context): Command {
     .action(async (file: string, { admin, skipUnsupported, rename: renames }: Flags, command: Command) => {
       const read = readTextFile(file);
       if (!('text' in read)) throw new Failure(`${file} cannot be read: ${read.reason}`);
-      const { importHtpasswd } = await import('../administration/import-htpasswd.ts');
       await administer(command, context, async (database) => {
         const options = {
           renames,

@@ -1,6 +1,8 @@
 // berth key: the signing keys of the token server.
+
 import { Command } from 'commander';
-import type { SigningKeyRow } from '../db/signing-keys.ts';
+import { rotateSigningKeys } from '../administration/signing-keys.ts';
+import { listSigningKeys, type SigningKeyRow } from '../db/signing-keys.ts';
 import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 import { showTime, table } from './table.ts';
@@ -15,7 +17,6 @@ function listCommand(context: Context): Command {
     .description('List the keys, without key material.')
     .action(async (_options, command: Command) =>
       consult(command, context, async (database) => {
-        const { listSigningKeys } = await import('../db/signing-keys.ts');
         const keys = await listSigningKeys(database.read);
         const rows = keys.map((one) => [one.id, showTime(one.created_at), useOf(one)]);
         return { text: table(['ID', 'CREATED', 'USE'], rows), json: keys.map(asJson) };
@@ -32,8 +33,6 @@ function rotateCommand(context: Context): Command {
     )
     .action(async ({ revoke = false }: { revoke?: boolean }, command: Command) =>
       administer(command, context, async (database, { access }) => {
-        const { rotateSigningKeys } = await import('../administration/signing-keys.ts');
-        const { listSigningKeys } = await import('../db/signing-keys.ts');
         const { id, removed } = await rotateSigningKeys(database, { ...access, revoke });
         const verifying = (await listSigningKeys(database.read)).filter((one) => one.id !== id);
         const old = [

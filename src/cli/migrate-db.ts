@@ -1,7 +1,11 @@
 // berth migrate-db: copies the database into another one, SQLite or PostgreSQL, while the registry runs.
+
 import type { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
+import { migrateDatabase } from '../core/migrate/migrate-database.ts';
+import { lockDataDirectory } from '../db/sqlite/data-lock.ts';
 import { Failure } from '../failure.ts';
+import { openDatabase } from '../open.ts';
 import { commandActor } from './command-actor.ts';
 import type { Context } from './context.ts';
 import { openExisting } from './existing.ts';
@@ -23,7 +27,6 @@ export function migrateDbCommand(command: Command, context: Context): void {
     const move = moveOf(command, context, options);
     if (sameDatabase(move))
       throw new Failure(`${move.file} has the same database as the current configuration`);
-    const { migrateDatabase } = await import('../core/migrate/migrate-database.ts');
 
     await using opened = new AsyncDisposableStack();
     const source = await openExisting(move.from, context);
@@ -66,9 +69,7 @@ export function migrateDbCommand(command: Command, context: Context): void {
 
 /** Creates a missing target, and locks it against being served. */
 async function openTarget(config: Config, opened: AsyncDisposableStack) {
-  const { openDatabase } = await import('../open.ts');
   if (config.database.url === undefined) {
-    const { lockDataDirectory } = await import('../db/sqlite/data-lock.ts');
     const lock = await lockDataDirectory(config.data);
     opened.defer(async () => lock.release());
   }

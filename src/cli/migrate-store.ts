@@ -1,6 +1,10 @@
 // berth migrate-store: copies the blobs to another store, while the registry runs.
+
 import type { Command } from 'commander';
+import { migrateStore } from '../core/migrate/migrate-store.ts';
+import { countStoredBlobs } from '../db/fsck.ts';
 import { Failure } from '../failure.ts';
+import { openStore } from '../open.ts';
 import { commandActor } from './command-actor.ts';
 import type { Context } from './context.ts';
 import { openExisting } from './existing.ts';
@@ -22,9 +26,6 @@ export function migrateStoreCommand(command: Command, context: Context): void {
     const move = moveOf(command, context, options);
     if (sameStore(move))
       throw new Failure(`${move.file} has the same blob store as the current configuration`);
-    const { openStore } = await import('../open.ts');
-    const { countStoredBlobs } = await import('../db/fsck.ts');
-    const { migrateStore } = await import('../core/migrate/migrate-store.ts');
 
     await using opened = new AsyncDisposableStack();
     const database = await openExisting(move.from, context);

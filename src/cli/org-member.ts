@@ -1,6 +1,10 @@
 // berth org member: the members of an organisation, with their roles in its namespace.
+
 import { Argument, Command, Option } from 'commander';
 import { roles } from '../access/rights.ts';
+import { accountNamed } from '../administration/accounts.ts';
+import { removeOrganisationMember, setOrganisationMember } from '../administration/organisations.ts';
+import { listMembers } from '../db/members.ts';
 import type { MemberRole } from '../db/schema.ts';
 import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
@@ -29,7 +33,6 @@ function addCommand(context: Context): Command {
         .default('read'),
     )
     .action(async (org: string, name: string, { role }: { role: MemberRole }, command: Command) => {
-      const { setOrganisationMember } = await import('../administration/organisations.ts');
       await administer(command, context, async (database) => {
         await setOrganisationMember(database, org, name, role);
         return {
@@ -51,7 +54,6 @@ function removeCommand(context: Context): Command {
     .addArgument(organisation)
     .addArgument(user)
     .action(async (org: string, name: string, _flags, command: Command) => {
-      const { removeOrganisationMember } = await import('../administration/organisations.ts');
       await administer(command, context, async (database) => {
         await removeOrganisationMember(database, org, name);
         return {
@@ -68,8 +70,6 @@ function listCommand(context: Context): Command {
     .description("List an organisation's members.")
     .addArgument(organisation)
     .action(async (org: string, _flags, command: Command) => {
-      const { accountNamed } = await import('../administration/accounts.ts');
-      const { listMembers } = await import('../db/members.ts');
       await consult(command, context, async ({ read }) => {
         const { id } = await accountNamed(read, org, 'organisation');
         const members = await everyRow((after, limit) => listMembers(read, id, after, limit));

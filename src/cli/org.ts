@@ -1,8 +1,17 @@
 // berth org: organisations, which own namespaces.
+
 import { Command } from 'commander';
-import type { Account } from '../db/accounts.ts';
+import { accountNamed } from '../administration/accounts.ts';
+import {
+  changeOrganisation,
+  createOrganisation,
+  deleteOrganisation,
+} from '../administration/organisations.ts';
+import { type Account, listAccounts, listRobotsOf } from '../db/accounts.ts';
+import { listMembers } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
 import type { Visibility } from '../db/schema.ts';
+import { listTeams } from '../db/teams.ts';
 import {
   type DisabledFlags,
   disabledOf,
@@ -45,7 +54,6 @@ function createCommand(context: Context): Command {
         { defaultVisibility, admin }: { defaultVisibility?: Visibility; admin?: string },
         command: Command,
       ) => {
-        const { createOrganisation } = await import('../administration/organisations.ts');
         await administer(command, context, async (database) => {
           await createOrganisation(database, {
             name,
@@ -77,7 +85,6 @@ function setCommand(context: Context): Command {
     .addOption(visibilityOption())
     .action(
       async (name: string, flags: DisabledFlags & { defaultVisibility?: Visibility }, command: Command) => {
-        const { changeOrganisation } = await import('../administration/organisations.ts');
         const { defaultVisibility } = flags;
         const changes = {
           ...disabledOf(flags),
@@ -101,7 +108,6 @@ function listCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('list'))
     .description('List the organisations.')
     .action(async (_flags, command: Command) => {
-      const { listAccounts } = await import('../db/accounts.ts');
       await consult(command, context, async ({ read }) => {
         const rows = await everyRow((after, limit) => listAccounts(read, 'organisation', after, limit));
         const organisations = rows.map(shown);
@@ -139,7 +145,6 @@ function deleteCommand(context: Context): Command {
     )
     .argument('<name>', 'The organisation.')
     .action(async (name: string, _flags, command: Command) => {
-      const { deleteOrganisation } = await import('../administration/organisations.ts');
       await administer(command, context, async (database) => {
         await deleteOrganisation(database, name);
         return {
@@ -156,10 +161,6 @@ function shown({ name, defaultVisibility, disabledAt, createdAt }: Account) {
 }
 
 async function describeOrganisation(db: Db, text: string): Promise<Answer> {
-  const { accountNamed } = await import('../administration/accounts.ts');
-  const { listRobotsOf } = await import('../db/accounts.ts');
-  const { listMembers } = await import('../db/members.ts');
-  const { listTeams } = await import('../db/teams.ts');
   const account = await accountNamed(db, text, 'organisation');
   const { id } = account;
   const all = await everyRow((after, limit) => listMembers(db, id, after, limit));

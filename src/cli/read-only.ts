@@ -1,6 +1,9 @@
 // berth read-only: makes all replicas of a registry refuse writes.
+
 import { type Command, Option } from 'commander';
 import { registryPlace } from '../config/places.ts';
+import { setReadOnly } from '../core/set-read-only.ts';
+import { readOnlyReason } from '../db/read-only.ts';
 import { commandActor } from './command-actor.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
@@ -30,7 +33,6 @@ export function readOnlyCommand(readOnly: Command, context: Context): void {
     .description('Print whether the registry is writable or read-only, with the reason.')
     .action(async (_options, command: Command) => {
       const chosen = configOf(command, context);
-      const { readOnlyReason } = await import('../db/read-only.ts');
       await using opened = new AsyncDisposableStack();
       const database = await inspectExisting(chosen, context);
       opened.defer(() => database.close());
@@ -41,7 +43,6 @@ export function readOnlyCommand(readOnly: Command, context: Context): void {
     });
 
   async function set(command: Command, reason: string | undefined): Promise<void> {
-    const { setReadOnly } = await import('../core/set-read-only.ts');
     await using opened = new AsyncDisposableStack();
     const database = await openExisting(configOf(command, context), context);
     opened.defer(() => database.close());

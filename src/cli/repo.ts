@@ -1,5 +1,12 @@
 // berth repo: repositories and their visibility.
+
 import { Argument, Command, Option } from 'commander';
+import {
+  changeVisibility,
+  removeRepository,
+  repositoriesFrom,
+  showRepository,
+} from '../administration/repositories.ts';
 import type { Visibility } from '../db/schema.ts';
 import { accessTable } from './access-table.ts';
 import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
@@ -20,7 +27,6 @@ function listCommand(context: Context): Command {
     .description('List repositories, empty ones too.')
     .argument('[prefix]', 'Only names with this prefix; default: all repositories.')
     .action(async (prefix: string | undefined, _flags, command: Command) => {
-      const { repositoriesFrom } = await import('../administration/repositories.ts');
       await consult(command, context, async (database) => {
         const repositories = await Array.fromAsync(repositoriesFrom(database, prefix ?? ''));
         return {
@@ -45,7 +51,6 @@ function showCommand(context: Context): Command {
     .description('Show a repository and the rights of all accounts on it; includes disabled accounts.')
     .addArgument(name)
     .action(async (name: string, _flags, command: Command) => {
-      const { showRepository } = await import('../administration/repositories.ts');
       await consult(command, context, async (database) => {
         const repository = await showRepository(database, name);
         const { id, visibility, tags, manifests, access } = repository;
@@ -76,7 +81,6 @@ function setCommand(context: Context): Command {
         .makeOptionMandatory(),
     )
     .action(async (name: string, { visibility }: SetFlags, command: Command) => {
-      const { changeVisibility } = await import('../administration/repositories.ts');
       await administer(command, context, async (database) => {
         const made = await changeVisibility(database, name, visibility);
         if (made) context.err(`${name} has no content yet; it is ${visibility} from its first push on\n`);
@@ -96,7 +100,6 @@ function deleteCommand(context: Context): Command {
     )
     .addArgument(name)
     .action(async (name: string, _flags, command: Command) => {
-      const { removeRepository } = await import('../administration/repositories.ts');
       await administer(command, context, async (database) => {
         await removeRepository(database, name);
         return {

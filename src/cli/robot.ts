@@ -1,6 +1,9 @@
 // berth robot: accounts for machines, which log in with access tokens only.
+
 import { Argument, Command } from 'commander';
-import type { Account } from '../db/accounts.ts';
+import { accountNamed } from '../administration/accounts.ts';
+import { changeRobot, createRobot, deleteRobot } from '../administration/robots.ts';
+import { type Account, listAccounts, listRobotsOf } from '../db/accounts.ts';
 import type { Db } from '../db/prepare.ts';
 import {
   type DisabledFlags,
@@ -31,7 +34,6 @@ function createCommand(context: Context): Command {
     .description('Create a robot; it needs a grant and an access token to do anything.')
     .addArgument(robotName)
     .action(async (name: string, _flags, command: Command) => {
-      const { createRobot } = await import('../administration/robots.ts');
       await administer(command, context, async (database) => {
         await createRobot(database, name);
         return {
@@ -51,7 +53,6 @@ function setCommand(context: Context): Command {
     .description('Change a robot.')
     .addArgument(robotName)
     .action(async (name: string, flags: DisabledFlags, command: Command) => {
-      const { changeRobot } = await import('../administration/robots.ts');
       const changes = disabledOf(flags);
       requireChange(command, changes);
       await administer(command, context, async (database) => {
@@ -70,8 +71,6 @@ function listCommand(context: Context): Command {
     .description('List the robots.')
     .argument('[namespace]', 'Only robots of this user or organisation; default: all robots.')
     .action(async (namespace: string | undefined, _flags, command: Command) => {
-      const { accountNamed } = await import('../administration/accounts.ts');
-      const { listAccounts, listRobotsOf } = await import('../db/accounts.ts');
       await consult(command, context, async ({ read }) => {
         const owner = namespace && (await accountNamed(read, namespace, 'organisation', 'user'));
         const rows = await everyRow((after, limit) =>
@@ -95,7 +94,6 @@ function deleteCommand(context: Context): Command {
     .description('Delete a robot with its tokens and grants.')
     .addArgument(robotName)
     .action(async (name: string, _flags, command: Command) => {
-      const { deleteRobot } = await import('../administration/robots.ts');
       await administer(command, context, async (database) => {
         await deleteRobot(database, name);
         return {
@@ -112,6 +110,5 @@ function shown({ name, disabledAt, createdAt }: Account) {
 }
 
 async function describeRobot(db: Db, name: string): Promise<ReturnType<typeof shown>> {
-  const { accountNamed } = await import('../administration/accounts.ts');
   return shown(await accountNamed(db, name, 'robot'));
 }

@@ -18,7 +18,7 @@ export function serveCommand(command: Command, context: Context): void {
   withConfigFlags(command).action(async (_options, command: Command) => {
     const { config, file } = configOf(command, context);
     await ensureListenable([config.listen, ...(config.operations ? [config.operations.listen] : [])]);
-    // Imported here, as the help does not need the server, which takes time to load.
+    // The process that only starts workers does not load the registry, which takes 17 MB.
     const createService =
       config.workers > 1
         ? (await import('../workers/primary.ts')).createPrimary

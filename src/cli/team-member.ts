@@ -1,5 +1,7 @@
 // berth team member: the members of a team that were added by hand.
+
 import { Argument, Command } from 'commander';
+import { addToTeam, removeFromTeam } from '../administration/teams.ts';
 import { administer, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
 
@@ -14,7 +16,6 @@ export function teamMemberCommand(context: Context): Command {
     .addArgument(path)
     .addArgument(user)
     .action(async (team: string, name: string, _flags, command: Command) => {
-      const { addToTeam } = await import('../administration/teams.ts');
       await administer(command, context, async (database) => {
         await addToTeam(database, team, name);
         return {
@@ -30,7 +31,6 @@ export function teamMemberCommand(context: Context): Command {
     .addArgument(path)
     .addArgument(user)
     .action(async (team: string, name: string, _flags, command: Command) => {
-      const { removeFromTeam } = await import('../administration/teams.ts');
       await administer(command, context, async (database) => {
         await removeFromTeam(database, team, name);
         return {

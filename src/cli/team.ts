@@ -1,6 +1,11 @@
 // berth team: groups of members of an organisation, which receive grants.
+
 import { Argument, Command, Option } from 'commander';
+import { accountNamed } from '../administration/accounts.ts';
+import { changeTeam, createTeam, removeTeam, teamNamed } from '../administration/teams.ts';
 import type { Db } from '../db/prepare.ts';
+import { listTeamMembers } from '../db/team-members.ts';
+import { listTeams } from '../db/teams.ts';
 import { requireChange } from './account-flags.ts';
 import { type Answer, administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
@@ -29,7 +34,6 @@ function createCommand(context: Context): Command {
     .addArgument(path)
     .addOption(groupOption())
     .action(async (team: string, { group }: { group?: string }, command: Command) => {
-      const { createTeam } = await import('../administration/teams.ts');
       await administer(command, context, async (database) => {
         await createTeam(database, team, group === undefined ? {} : { group });
         const { json } = await describeTeam(database.read, team);
@@ -53,7 +57,6 @@ function setCommand(context: Context): Command {
     .addOption(groupOption())
     .option('--no-group', 'Remove the group from the team.')
     .action(async (team: string, { group }: { group?: string | boolean }, command: Command) => {
-      const { changeTeam } = await import('../administration/teams.ts');
       const changes = {
         ...(typeof group === 'string' && { group }),
         ...(group === false && { group: null }),
@@ -76,8 +79,6 @@ function listCommand(context: Context): Command {
     .description("List an organisation's teams.")
     .argument('<org>', 'The organisation.')
     .action(async (org: string, _flags, command: Command) => {
-      const { accountNamed } = await import('../administration/accounts.ts');
-      const { listTeams } = await import('../db/teams.ts');
       await consult(command, context, async ({ read }) => {
         const { id } = await accountNamed(read, org, 'organisation');
         const teams = await everyRow((after, limit) => listTeams(read, id, after, limit));
@@ -108,7 +109,6 @@ function deleteCommand(context: Context): Command {
     .description('Delete a team and its grants; its members stay in the organisation.')
     .addArgument(path)
     .action(async (team: string, _flags, command: Command) => {
-      const { removeTeam } = await import('../administration/teams.ts');
       await administer(command, context, async (database) => {
         await removeTeam(database, team);
         return {
@@ -121,8 +121,6 @@ function deleteCommand(context: Context): Command {
 }
 
 async function describeTeam(db: Db, text: string): Promise<Answer> {
-  const { teamNamed } = await import('../administration/teams.ts');
-  const { listTeamMembers } = await import('../db/team-members.ts');
   const team = await teamNamed(db, text);
   const all = await listTeamMembers(db, team.id);
   const members = all.map(({ name, source }) => ({ name, source }));

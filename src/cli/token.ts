@@ -1,5 +1,7 @@
 // berth token: access tokens of users and robots.
+
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { accessTokensOf, createAccessToken, revokeAccessToken } from '../administration/access-tokens.ts';
 import { parseDuration } from '../config/units.ts';
 import type { AccessTokenRow } from '../db/access-tokens.ts';
 import type { Origin } from '../db/origins.ts';
@@ -45,7 +47,6 @@ function createCommand(context: Context): Command {
       ).argParser(parseExpiry),
     )
     .action(async ({ name, scope, expires }: CreateFlags, command: Command) => {
-      const { createAccessToken } = await import('../administration/access-tokens.ts');
       const owner = requireSubject(command, owners);
       const lifetime = expires === 'never' ? null : (expires ?? (parseDuration(defaultLifetime) as number));
       await administer(command, context, async (database) => {
@@ -88,7 +89,6 @@ function listCommand(context: Context): Command {
   })
     .description('List access tokens, also revoked and expired ones, without the tokens themselves.')
     .action(async (_flags, command: Command) => {
-      const { accessTokensOf } = await import('../administration/access-tokens.ts');
       await consult(command, context, async (database) => {
         const tokens = (await accessTokensOf(database, subjectOf(command, owners))).map(shown);
         return {
@@ -159,7 +159,6 @@ function revokeCommand(context: Context): Command {
     .description('Revoke an access token: logins and pushes with it are refused at once.')
     .addArgument(new Argument('<id>', 'The id from `berth token list`.').argParser(parseId))
     .action(async (id: number, _flags, command: Command) => {
-      const { revokeAccessToken } = await import('../administration/access-tokens.ts');
       await administer(command, context, async (database) => {
         const revokedAt = showTime(await revokeAccessToken(database, id));
         return {

@@ -1,6 +1,8 @@
 // berth trust test: checks an ID token against the trusts of an organisation, claim by claim.
 import { Command } from 'commander';
-import type { Verdict } from '../access/login/id-tokens.ts';
+import { IdTokens, type Verdict } from '../access/login/id-tokens.ts';
+import { KeySets } from '../access/login/key-sets.ts';
+import { accountNamed } from '../administration/accounts.ts';
 import { Failure } from '../failure.ts';
 import { consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
@@ -16,9 +18,6 @@ export function trustTestCommand(context: Context): Command {
         const idToken = await tokenOf(context);
         let allowed = false;
         await consult(command, context, async (database) => {
-          const { accountNamed } = await import('../administration/accounts.ts');
-          const { IdTokens } = await import('../access/login/id-tokens.ts');
-          const { KeySets } = await import('../access/login/key-sets.ts');
           await accountNamed(database.read, organisation, 'organisation');
           const parts = { database, keySets: new KeySets(), clock: database.clock };
           const explained = await new IdTokens(parts).explain(organisation, idToken);

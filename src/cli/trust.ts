@@ -1,9 +1,11 @@
 // berth trust: lets CI jobs log in with ID tokens, without a secret.
+
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import type { ClaimRules } from '../access/login/claim-rules.ts';
 import { whyRefused } from '../access/login/shared-issuers.ts';
 import type { TrustRequest } from '../administration/trust-terms.ts';
+import { changeTrust, createTrust, removeTrust, trustNamed, trustsOf } from '../administration/trusts.ts';
 import type { Config } from '../config/schema.ts';
 import { formatDuration, parseDuration } from '../config/units.ts';
 import type { Trust } from '../db/trusts.ts';
@@ -33,7 +35,6 @@ export function trustCommand(command: Command, context: Context): void {
         const { issuer, claim: claims = {}, scope: scopes = [], ...rest } = options;
         if (issuer === undefined) throw new Failure('give the issuer of the ID tokens: --issuer <url>');
         await administer(command, context, async (database, config) => {
-          const { createTrust } = await import('../administration/trusts.ts');
           const audience = rest.audience ?? audienceOf(config);
           const given = await termsOf(rest);
           const trust = await createTrust(database, organisation, name, {
@@ -62,7 +63,6 @@ export function trustCommand(command: Command, context: Context): void {
           );
         }
         await administer(command, context, async (database) => {
-          const { changeTrust } = await import('../administration/trusts.ts');
           const trust = await changeTrust(database, organisation, name, await termsOf(options));
           return shown(trust);
         });
@@ -74,7 +74,6 @@ export function trustCommand(command: Command, context: Context): void {
     .description('List the trusts of an organisation, or all.')
     .action(async (organisation: string | undefined, _options, command: Command) =>
       consult(command, context, async (database) => {
-        const { trustsOf } = await import('../administration/trusts.ts');
         const trusts = await trustsOf(database.read, organisation);
         for (const { organisation, name, refused } of trusts.map(judged)) {
           if (refused !== null)
@@ -98,7 +97,6 @@ export function trustCommand(command: Command, context: Context): void {
     .description('Show a trust.')
     .action(async (organisation: string, name: string, _options, command: Command) =>
       consult(command, context, async (database) => {
-        const { trustNamed } = await import('../administration/trusts.ts');
         return shown(await trustNamed(database.read, organisation, name));
       }),
     );
@@ -107,7 +105,6 @@ export function trustCommand(command: Command, context: Context): void {
     .description('Delete a trust; its jobs are logged out at once.')
     .action(async (organisation: string, name: string, _options, command: Command) =>
       administer(command, context, async (database) => {
-        const { removeTrust } = await import('../administration/trusts.ts');
         await removeTrust(database, organisation, name);
         return {
           text: `trust ${organisation}/${name} deleted\n`,

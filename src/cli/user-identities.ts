@@ -1,6 +1,10 @@
 // berth user link, unlink and identities: the sign-on identities of users.
+
 import { Command } from 'commander';
+import { accountNamed } from '../administration/accounts.ts';
+import { IdentityTaken, linkIdentity, unlinkIdentity } from '../administration/identities.ts';
 import type { Config } from '../config/schema.ts';
+import { listIdentities } from '../db/identities.ts';
 import { Failure } from '../failure.ts';
 import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
@@ -32,7 +36,6 @@ export function linkCommand(context: Context): Command {
   const command = withIdentityFlags(new Command('link'))
     .description('Link a user to an identity of the sign-on provider.')
     .action(async (name: string, flags: Flags, command: Command) => {
-      const { IdentityTaken, linkIdentity } = await import('../administration/identities.ts');
       await administer(command, context, async (database, config) => {
         const identity = identityOf(flags, config);
         try {
@@ -60,7 +63,6 @@ export function unlinkCommand(context: Context): Command {
   const command = withIdentityFlags(new Command('unlink'))
     .description('Unlink a sign-on identity from a user; its sessions and their tokens end.')
     .action(async (name: string, flags: Flags, command: Command) => {
-      const { unlinkIdentity } = await import('../administration/identities.ts');
       await administer(command, context, async (database, config) => {
         const identity = identityOf(flags, config);
         await unlinkIdentity(database, name, identity);
@@ -78,8 +80,6 @@ export function identitiesCommand(context: Context): Command {
     .description('List users with their identities at the sign-on provider.')
     .argument('[name]', 'Only identities of this user.')
     .action(async (name: string | undefined, _flags, command: Command) => {
-      const { listIdentities } = await import('../db/identities.ts');
-      const { accountNamed } = await import('../administration/accounts.ts');
       await consult(command, context, async ({ read }) => {
         const account = name === undefined ? undefined : (await accountNamed(read, name, 'user')).id;
         const identities = await listIdentities(read, account);

@@ -1,9 +1,15 @@
 // berth user: accounts of people.
+
 import { Command, Option } from 'commander';
-import type { UserChanges } from '../administration/users.ts';
+import { accountNamed } from '../administration/accounts.ts';
+import { randomPassword } from '../administration/new-password.ts';
+import { changeUser, createUser, deleteUser, type UserChanges } from '../administration/users.ts';
+import { listGrants } from '../db/grants.ts';
+import { listMemberships } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
 import type { Visibility } from '../db/schema.ts';
-import type { User } from '../db/users.ts';
+import { listTeamsOf } from '../db/team-members.ts';
+import { findUserById, listUsers, type User } from '../db/users.ts';
 import {
   type DisabledFlags,
   disabledOf,
@@ -82,8 +88,6 @@ function createCommand(context: Context): Command {
     .description('Create a user; without a password flag, a random password is printed.')
     .argument('<name>', 'The name of the user and of their namespace.')
     .action(async (name: string, flags: Flags, command: Command) => {
-      const { createUser } = await import('../administration/users.ts');
-      const { randomPassword } = await import('../administration/new-password.ts');
       const { mail, admin: administrator = false, tokenOnly = false, defaultVisibility } = flags;
       const given = flags.passwordStdin && (await readFirstLine(context));
       const random = given === undefined && flags.password ? randomPassword() : undefined;
@@ -123,7 +127,6 @@ function setCommand(context: Context): Command {
     .option('--no-admin', 'The user is no longer an administrator.')
     .option('--no-token-only', 'Clients may log in with the password again.')
     .action(async (name: string, flags: Flags & DisabledFlags, command: Command) => {
-      const { changeUser } = await import('../administration/users.ts');
       const { mail, admin: administrator, tokenOnly, defaultVisibility } = flags;
       const changes: UserChanges = {
         ...disabledOf(flags),
@@ -156,7 +159,6 @@ function listCommand(context: Context): Command {
   const command = withAdministrationFlags(new Command('list'))
     .description('List the users.')
     .action(async (_flags, command: Command) => {
-      const { listUsers } = await import('../db/users.ts');
       await consult(command, context, async ({ read }) => {
         const users = (await everyRow((after, limit) => listUsers(read, after, limit))).map(shown);
         return {
@@ -196,7 +198,6 @@ function deleteCommand(context: Context): Command {
     .description('Delete a user whose repositories are empty, with tokens, robots and grants.')
     .argument('<name>', 'The user.')
     .action(async (name: string, _flags, command: Command) => {
-      const { deleteUser } = await import('../administration/users.ts');
       await administer(command, context, async (database) => {
         await deleteUser(database, name);
         return {
@@ -226,11 +227,6 @@ function passwordOf({ hasPassword, tokenOnly }: ReturnType<typeof shown>): strin
 }
 
 async function describeUser(db: Db, text: string): Promise<Answer & { json: object }> {
-  const { accountNamed } = await import('../administration/accounts.ts');
-  const { findUserById } = await import('../db/users.ts');
-  const { listMemberships } = await import('../db/members.ts');
-  const { listTeamsOf } = await import('../db/team-members.ts');
-  const { listGrants } = await import('../db/grants.ts');
   const account = await accountNamed(db, text, 'user');
   const user = shown((await findUserById(db, account.id)) as User);
   const organisations = (await listMemberships(db, account.id)).map(({ name, role }) => ({ name, role }));
