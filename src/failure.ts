@@ -22,6 +22,11 @@ export class Failure extends Error {
   override readonly name = 'Failure';
 }
 
+/** The arguments of the command are wrong: ends it with one line and exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
 export interface Ending {
   readonly exitCode: number;
   /** For standard error. */
@@ -46,6 +51,8 @@ export function endingOf(error: unknown): Ending {
     return { exitCode: error.exitCode === 0 ? 0 : 2, text: '' };
   }
   if (error instanceof FailedElsewhere) return error.ending;
+  // As Commander begins its own.
+  if (error instanceof UsageError) return { exitCode: 2, text: `error: ${error.message}\n` };
   if (error instanceof ConfigError) return { exitCode: 2, text: `berth: ${error.message}\n` };
   const reason = explain(error);
   if (reason !== undefined) return { exitCode: 1, text: `berth: ${reason}\n` };

@@ -1,14 +1,11 @@
 import type { AccessEntry } from '../administration/repository-access.ts';
-import { table } from './table.ts';
+import { type Answer, listed } from './answer.ts';
 
 /** The rights of each account on one repository. */
-export function accessTable(access: readonly AccessEntry[]): string {
-  return table(
-    ['ACCOUNT', 'RIGHTS', 'SOURCE'],
-    access.map(({ kind, name, rights, by }) => [
-      name === null ? kind : `${kind} ${name}`,
-      rights.join(','),
-      by,
-    ]),
-  );
+export function listedAccess(access: readonly AccessEntry[]): Answer {
+  return listed(access, {
+    ACCOUNT: ({ kind, name }) => (name === null ? kind : `${kind} ${name}`),
+    RIGHTS: ({ rights }) => rights.join(','),
+    SOURCE: ({ by }) => by,
+  });
 }

@@ -1,6 +1,7 @@
 // Flags of the commands about accounts.
-import { type Command, Option } from 'commander';
+import { Option } from 'commander';
 import type { Visibility } from '../db/schema.ts';
+import { UsageError } from '../failure.ts';
 
 export function visibilityOption(): Option {
   return new Option(
@@ -14,10 +15,12 @@ export interface DisabledFlags {
   readonly enabled?: true;
 }
 
-export function withDisabledFlags(command: Command, disabled: string): Command {
-  return command
-    .addOption(new Option('--disabled', disabled).conflicts('enabled'))
-    .addOption(new Option('--enabled', 'Undo --disabled.'));
+/** @param description the help of `--disabled` */
+export function disabledOptions(description: string): readonly Option[] {
+  return [
+    new Option('--disabled', description).conflicts('enabled'),
+    new Option('--enabled', 'Undo --disabled.'),
+  ];
 }
 
 /** Empty when neither flag is given. */
@@ -25,12 +28,8 @@ export function disabledOf({ disabled, enabled }: DisabledFlags): { disabled?: b
   return disabled || enabled ? { disabled: disabled === true } : {};
 }
 
-/** Ends a command that has no changes to make. */
-export function requireChange(command: Command, changes: object): void {
+/** @throws UsageError when there is no change to make */
+export function requireChange(changes: object): void {
   if (Object.keys(changes).length === 0)
-    command.error('error: nothing to change: give an option (see --help)');
-}
-
-export function yesOrNo(value: boolean): string {
-  return value ? 'yes' : 'no';
+    throw new UsageError('nothing to change: give an option (see --help)');
 }

@@ -9,11 +9,11 @@ import {
   listLatestAuditEntries,
 } from '../db/audit-events.ts';
 import { asName } from '../oci/name.ts';
-import { withExamples } from './administration.ts';
 import { auditTable } from './audit-table.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting } from './existing.ts';
+import { withExamples } from './registry-command.ts';
 
 interface FilterOptions {
   readonly since?: number;

@@ -1,4 +1,5 @@
 // The parts of the process that a command uses.
+import type { Command } from 'commander';
 import type { Environment } from '../config/environment.ts';
 
 export interface Context {
@@ -12,3 +13,6 @@ export interface Context {
   /** Standard error is a terminal, where a line can be overwritten. */
   readonly terminal?: boolean;
 }
+
+/** Adds arguments, flags, action and subcommands to a command that has its name and description. */
+export type Define = (command: Command, context: Context) => void;

@@ -1,15 +1,15 @@
 // berth grant: gives accounts and teams roles on repositories.
-
-import { Argument, Command, Option } from 'commander';
+import { Argument, Option } from 'commander';
+import { roles } from '../access/rights.ts';
 import { grantsOf, removeGrant, setGrant } from '../administration/grants.ts';
 import { accessTo } from '../administration/repositories.ts';
 import type { GrantRow } from '../db/grants.ts';
 import type { Role } from '../db/schema.ts';
-import { accessTable } from './access-table.ts';
-import { administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
-import type { Context } from './context.ts';
-import { requireSubject, subjectOf, withSubjectFlags } from './subject-flags.ts';
-import { showTime, table } from './table.ts';
+import { listedAccess } from './access-table.ts';
+import { listed } from './answer.ts';
+import { subcommands } from './registry-command.ts';
+import { requireSubject, type SubjectFlags, subjectOf, subjectOptions } from './subject-flags.ts';
+import { showTime } from './table.ts';
 
 const grantees = ['user', 'team', 'robot'] as const;
 
@@ -18,109 +18,83 @@ const pattern = new Argument(
   'A repository or a pattern: * matches any part of one component, ** any components, as in acme/web-* and acme/**.',
 );
 
-export function grantCommand(grant: Command, context: Context): void {
-  grant.addCommand(setCommand(context));
-  grant.addCommand(removeCommand(context));
-  grant.addCommand(listCommand(context));
-}
-
-function setCommand(context: Context): Command {
-  const command = withSubjectFlags(withAdministrationFlags(new Command('set')), {
-    user: 'The user to give the role to.',
-    team: 'The team to give the role to; all of its members get it.',
-    robot: 'The robot to give the role to.',
-  })
-    .description('Give a role on repositories; replaces the grant with the same pattern.')
-    .addArgument(pattern)
-    .addOption(
-      new Option('--role <role>', 'The role.')
-        .choices(['read', 'write', 'maintain', 'admin'] satisfies Role[])
-        .makeOptionMandatory(),
-    )
-    .action(async (pattern: string, { role }: { role: Role }, command: Command) => {
-      const grantee = requireSubject(command, grantees);
-      await administer(command, context, async (database) => {
-        const { warning } = await setGrant(database, { pattern, grantee, role });
-        if (warning !== undefined) context.err(`berth: ${warning}\n`);
-        const { kind, name } = grantee;
-        return {
-          text: `${kind} ${name} has ${role} on ${pattern}\n`,
-          json: { pattern, role, kind, name },
-        };
-      });
-    });
-  return withExamples(
-    command,
-    'berth grant set acme/app --user alice --role write',
-    "berth grant set 'acme/**' --team acme/developers --role read",
-    'berth grant set acme/app --robot acme+deploy --role read',
-  );
-}
-
-function removeCommand(context: Context): Command {
-  const command = withSubjectFlags(withAdministrationFlags(new Command('remove')), {
-    user: 'The user who has the grant.',
-    team: 'The team that has the grant.',
-    robot: 'The robot that has the grant.',
-  })
-    .description('Remove a grant, given its pattern.')
-    .addArgument(pattern)
-    .action(async (pattern: string, _flags, command: Command) => {
-      const grantee = requireSubject(command, grantees);
-      await administer(command, context, async (database) => {
-        await removeGrant(database, pattern, grantee);
-        const { kind, name } = grantee;
-        return {
-          text: `removed the grant of ${kind} ${name} on ${pattern}\n`,
-          json: { pattern, kind, name, removed: true },
-        };
-      });
-    });
-  return withExamples(command, "berth grant remove 'acme/**' --team acme/developers");
-}
-
-function listCommand(context: Context): Command {
-  const command = withSubjectFlags(withAdministrationFlags(new Command('list')), {
-    user: 'Only grants of this user.',
-    team: 'Only grants of this team.',
-    robot: 'Only grants of this robot.',
-  })
-    .description('List the grants, or the rights of all accounts on one repository.')
-    .addOption(
+export const grantCommand = subcommands(
+  {
+    name: 'set',
+    description: 'Give a role on repositories; replaces the grant with the same pattern.',
+    arguments: [pattern],
+    options: [
+      ...subjectOptions({
+        user: 'The user to give the role to.',
+        team: 'The team to give the role to; all of its members get it.',
+        robot: 'The robot to give the role to.',
+      }),
+      new Option('--role <role>', 'The role.').choices(roles).makeOptionMandatory(),
+    ],
+    examples: [
+      'berth grant set acme/app --user alice --role write',
+      "berth grant set 'acme/**' --team acme/developers --role read",
+      'berth grant set acme/app --robot acme+deploy --role read',
+    ],
+    async run(invocation, pattern: string, { role, ...flags }: SubjectFlags & { role: Role }) {
+      const grantee = requireSubject(flags, grantees);
+      const { warning } = await setGrant(await invocation.openForChanges(), { pattern, grantee, role });
+      if (warning !== undefined) invocation.warn(warning);
+      const { kind, name } = grantee;
+      return { text: `${kind} ${name} has ${role} on ${pattern}\n`, json: { pattern, role, kind, name } };
+    },
+  },
+  {
+    name: 'remove',
+    description: 'Remove a grant, given its pattern.',
+    arguments: [pattern],
+    options: subjectOptions({
+      user: 'The user who has the grant.',
+      team: 'The team that has the grant.',
+      robot: 'The robot that has the grant.',
+    }),
+    examples: ["berth grant remove 'acme/**' --team acme/developers"],
+    async run(invocation, pattern: string, flags: SubjectFlags) {
+      const { kind, name } = requireSubject(flags, grantees);
+      await removeGrant(await invocation.openForChanges(), pattern, { kind, name });
+      return {
+        text: `removed the grant of ${kind} ${name} on ${pattern}\n`,
+        json: { pattern, kind, name, removed: true },
+      };
+    },
+  },
+  {
+    name: 'list',
+    description: 'List the grants, or the rights of all accounts on one repository.',
+    options: [
+      ...subjectOptions({
+        user: 'Only grants of this user.',
+        team: 'Only grants of this team.',
+        robot: 'Only grants of this robot.',
+      }),
       new Option(
         '--repository <name>',
         'List the rights on this repository, from grants or otherwise; includes disabled accounts.',
       ).conflicts([...grantees]),
-    )
-    .action(async ({ repository }: { repository?: string }, command: Command) => {
-      await consult(command, context, async (database) => {
-        if (repository !== undefined) {
-          const access = await accessTo(database, repository);
-          return { text: accessTable(access), json: access };
-        }
-        const grants = (await grantsOf(database, subjectOf(command, grantees))).map(shown);
-        return {
-          text: table(
-            ['PATTERN', 'ROLE', 'GRANTEE', 'SINCE'],
-            grants.map(({ pattern, role, kind, name, createdAt }) => [
-              pattern,
-              role,
-              `${kind} ${name}`,
-              createdAt,
-            ]),
-          ),
-          json: grants,
-        };
+    ],
+    examples: [
+      'berth grant list',
+      'berth grant list --team acme/developers',
+      'berth grant list --repository acme/app',
+    ],
+    async run(invocation, { repository, ...flags }: SubjectFlags & { repository?: string }) {
+      const database = await invocation.openForReading();
+      if (repository !== undefined) return listedAccess(await accessTo(database, repository));
+      return listed((await grantsOf(database, subjectOf(flags, grantees))).map(asJson), {
+        PATTERN: ({ pattern }) => pattern,
+        ROLE: ({ role }) => role,
+        GRANTEE: ({ kind, name }) => `${kind} ${name}`,
+        SINCE: ({ createdAt }) => createdAt,
       });
-    });
-  return withExamples(
-    command,
-    'berth grant list',
-    'berth grant list --team acme/developers',
-    'berth grant list --repository acme/app',
-  );
-}
+    },
+  },
+);
 
-function shown({ createdAt, ...grant }: GrantRow) {
+function asJson({ createdAt, ...grant }: GrantRow) {
   return { ...grant, createdAt: showTime(createdAt) };
 }

@@ -2,10 +2,7 @@
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { endingOf } from '../failure.ts';
-import type { Context } from './context.ts';
-
-/** Adds arguments, flags, action and subcommands to a command that has its name and description. */
-type Define = (command: Command, context: Context) => void;
+import type { Context, Define } from './context.ts';
 
 interface Entry {
   readonly name: string;

@@ -16,7 +16,7 @@ test('a repository can be made public before its first push, with a note', async
   assert.deepEqual(await repo(...set), {
     exitCode: 0,
     out: 'acme/app is public\n',
-    err: 'acme/app has no content yet; it is public from its first push on\n',
+    err: 'berth: acme/app has no content yet; it is public from its first push on\n',
   });
   assert.deepEqual(await repo(...set), { exitCode: 0, out: 'acme/app is public\n', err: '' });
   assert.deepEqual(JSON.parse((await repo(...set, '--json')).out), {

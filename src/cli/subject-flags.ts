@@ -1,5 +1,6 @@
 // Flags that name the account of a command: one flag for each kind.
-import { type Command, Option } from 'commander';
+import { Option } from 'commander';
+import { UsageError } from '../failure.ts';
 
 const placeholders = { user: '<name>', team: '<org/team>', robot: '<namespace+name>' };
 
@@ -10,22 +11,20 @@ export interface Subject<K extends Kind = Kind> {
   readonly name: string;
 }
 
-/** @param descriptions the help of each flag */
-export function withSubjectFlags<K extends Kind>(
-  command: Command,
-  descriptions: Readonly<Record<K, string>>,
-): Command {
+export type SubjectFlags = Readonly<Partial<Record<Kind, string>>>;
+
+/** Options that exclude each other. @param descriptions the help of each */
+export function subjectOptions<K extends Kind>(descriptions: Readonly<Record<K, string>>): readonly Option[] {
   const kinds = Object.keys(descriptions) as K[];
-  for (const kind of kinds) {
-    const option = new Option(`--${kind} ${placeholders[kind]}`, descriptions[kind]);
-    command.addOption(option.conflicts(kinds.filter((other) => other !== kind)));
-  }
-  return command;
+  return kinds.map((kind) =>
+    new Option(`--${kind} ${placeholders[kind]}`, descriptions[kind]).conflicts(
+      kinds.filter((other) => other !== kind),
+    ),
+  );
 }
 
 /** The account that the flags name, if any. */
-export function subjectOf<K extends Kind>(command: Command, kinds: readonly K[]): Subject<K> | undefined {
-  const flags = command.opts<Partial<Record<Kind, string>>>();
+export function subjectOf<K extends Kind>(flags: SubjectFlags, kinds: readonly K[]): Subject<K> | undefined {
   for (const kind of kinds) {
     const name = flags[kind];
     if (name !== undefined) return { kind, name };
@@ -33,9 +32,9 @@ export function subjectOf<K extends Kind>(command: Command, kinds: readonly K[])
   return undefined;
 }
 
-/** The account that the flags name; ends the command when there is none. */
-export function requireSubject<K extends Kind>(command: Command, kinds: readonly K[]): Subject<K> {
-  const subject = subjectOf(command, kinds);
+/** The account that the flags name. @throws UsageError when there is none */
+export function requireSubject<K extends Kind>(flags: SubjectFlags, kinds: readonly K[]): Subject<K> {
+  const subject = subjectOf(flags, kinds);
   if (subject !== undefined) return subject;
-  return command.error(`error: missing option: ${kinds.map((kind) => `--${kind}`).join(' or ')}`);
+  throw new UsageError(`missing option: ${kinds.map((kind) => `--${kind}`).join(' or ')}`);
 }

@@ -1,136 +1,95 @@
 // berth team: groups of members of an organisation, which receive grants.
-
-import { Argument, Command, Option } from 'commander';
+import { Argument, Option } from 'commander';
 import { accountNamed } from '../administration/accounts.ts';
 import { changeTeam, createTeam, removeTeam, teamNamed } from '../administration/teams.ts';
 import type { Db } from '../db/prepare.ts';
 import { listTeamMembers } from '../db/team-members.ts';
 import { listTeams } from '../db/teams.ts';
 import { requireChange } from './account-flags.ts';
-import { type Answer, administer, consult, withAdministrationFlags, withExamples } from './administration.ts';
-import type { Context } from './context.ts';
+import { described, listed } from './answer.ts';
 import { everyRow } from './every-row.ts';
-import { fields, table } from './table.ts';
-import { teamMemberCommand } from './team-member.ts';
+import { subcommands } from './registry-command.ts';
+import { teamMemberCommands } from './team-member.ts';
 
-const path = new Argument('<org/team>', 'The team, with its organisation.');
+const team = new Argument('<org/team>', 'The team, with its organisation.');
+const group = new Option('--group <group>', 'The group of the sign-on provider whose members join the team.');
 
-export function teamCommand(team: Command, context: Context): void {
-  team.addCommand(createCommand(context));
-  team.addCommand(setCommand(context));
-  team.addCommand(listCommand(context));
-  team.addCommand(showCommand(context));
-  team.addCommand(deleteCommand(context));
-  team.addCommand(teamMemberCommand(context));
-}
+export const teamCommand = subcommands(
+  {
+    name: 'create',
+    description: 'Create a team.',
+    arguments: [team],
+    options: [group],
+    examples: [
+      'berth team create acme/developers',
+      'berth team create acme/operations --group ops    filled from the group at each sign-on',
+    ],
+    async run(invocation, path: string, { group }: { group?: string }) {
+      const database = await invocation.openForChanges();
+      await createTeam(database, path, group === undefined ? {} : { group });
+      return { text: `created the team ${path}\n`, json: await readTeam(database.read, path) };
+    },
+  },
+  {
+    name: 'set',
+    description: 'Change a team; members from its former group leave it.',
+    arguments: [team],
+    options: [group, new Option('--no-group', 'Remove the group from the team.')],
+    examples: ['berth team set acme/developers --group dev'],
+    async run(invocation, path: string, { group }: { group?: string | false }) {
+      const changes = group === undefined ? {} : { group: group === false ? null : group };
+      requireChange(changes);
+      const database = await invocation.openForChanges();
+      await changeTeam(database, path, changes);
+      return { text: `changed the team ${path}\n`, json: await readTeam(database.read, path) };
+    },
+  },
+  {
+    name: 'list',
+    description: "List an organisation's teams.",
+    arguments: [new Argument('<org>', 'The organisation.')],
+    examples: ['berth team list acme'],
+    async run(invocation, org: string) {
+      const { read } = await invocation.openForReading();
+      const { id } = await accountNamed(read, org, 'organisation');
+      const teams = await everyRow((after, limit) => listTeams(read, id, after, limit));
+      return listed(
+        teams.map(({ name, group }) => ({ name: `${org}/${name}`, group })),
+        { TEAM: ({ name }) => name, GROUP: ({ group }) => group },
+      );
+    },
+  },
+  {
+    name: 'show',
+    description: 'Show a team and its members.',
+    arguments: [team],
+    examples: ['berth team show acme/developers'],
+    async run(invocation, path: string) {
+      const { read } = await invocation.openForReading();
+      const json = await readTeam(read, path);
+      const members = json.members.map(({ name, source }) => `${name} (${source})`);
+      return { text: described({ ...json, members }), json };
+    },
+  },
+  {
+    name: 'delete',
+    description: 'Delete a team and its grants; its members stay in the organisation.',
+    arguments: [team],
+    examples: ['berth team delete acme/developers'],
+    async run(invocation, path: string) {
+      await removeTeam(await invocation.openForChanges(), path);
+      return { text: `deleted the team ${path}\n`, json: { deleted: path } };
+    },
+  },
+  { name: 'member', description: "A team's members.", commands: teamMemberCommands },
+);
 
-function groupOption(): Option {
-  return new Option('--group <group>', 'The group of the sign-on provider whose members join the team.');
-}
-
-function createCommand(context: Context): Command {
-  const command = withAdministrationFlags(new Command('create'))
-    .description('Create a team.')
-    .addArgument(path)
-    .addOption(groupOption())
-    .action(async (team: string, { group }: { group?: string }, command: Command) => {
-      await administer(command, context, async (database) => {
-        await createTeam(database, team, group === undefined ? {} : { group });
-        const { json } = await describeTeam(database.read, team);
-        return {
-          text: `created the team ${team}\n`,
-          json,
-        };
-      });
-    });
-  return withExamples(
-    command,
-    'berth team create acme/developers',
-    'berth team create acme/operations --group ops    filled from the group at each sign-on',
-  );
-}
-
-function setCommand(context: Context): Command {
-  const command = withAdministrationFlags(new Command('set'))
-    .description('Change a team; members from its former group leave it.')
-    .addArgument(path)
-    .addOption(groupOption())
-    .option('--no-group', 'Remove the group from the team.')
-    .action(async (team: string, { group }: { group?: string | boolean }, command: Command) => {
-      const changes = {
-        ...(typeof group === 'string' && { group }),
-        ...(group === false && { group: null }),
-      };
-      requireChange(command, changes);
-      await administer(command, context, async (database) => {
-        await changeTeam(database, team, changes);
-        const { json } = await describeTeam(database.read, team);
-        return {
-          text: `changed the team ${team}\n`,
-          json,
-        };
-      });
-    });
-  return withExamples(command, 'berth team set acme/developers --group dev');
-}
-
-function listCommand(context: Context): Command {
-  const command = withAdministrationFlags(new Command('list'))
-    .description("List an organisation's teams.")
-    .argument('<org>', 'The organisation.')
-    .action(async (org: string, _flags, command: Command) => {
-      await consult(command, context, async ({ read }) => {
-        const { id } = await accountNamed(read, org, 'organisation');
-        const teams = await everyRow((after, limit) => listTeams(read, id, after, limit));
-        return {
-          text: table(
-            ['TEAM', 'GROUP'],
-            teams.map(({ name, group }) => [`${org}/${name}`, group ?? '']),
-          ),
-          json: teams.map(({ name, group }) => ({ name: `${org}/${name}`, group })),
-        };
-      });
-    });
-  return withExamples(command, 'berth team list acme');
-}
-
-function showCommand(context: Context): Command {
-  const command = withAdministrationFlags(new Command('show'))
-    .description('Show a team and its members.')
-    .addArgument(path)
-    .action((team: string, _flags, command: Command) =>
-      consult(command, context, ({ read }) => describeTeam(read, team)),
-    );
-  return withExamples(command, 'berth team show acme/developers');
-}
-
-function deleteCommand(context: Context): Command {
-  const command = withAdministrationFlags(new Command('delete'))
-    .description('Delete a team and its grants; its members stay in the organisation.')
-    .addArgument(path)
-    .action(async (team: string, _flags, command: Command) => {
-      await administer(command, context, async (database) => {
-        await removeTeam(database, team);
-        return {
-          text: `deleted the team ${team}\n`,
-          json: { deleted: team },
-        };
-      });
-    });
-  return withExamples(command, 'berth team delete acme/developers');
-}
-
-async function describeTeam(db: Db, text: string): Promise<Answer> {
-  const team = await teamNamed(db, text);
-  const all = await listTeamMembers(db, team.id);
-  const members = all.map(({ name, source }) => ({ name, source }));
-  const name = `${team.organisation.name}/${team.name}`;
+async function readTeam(db: Db, path: string) {
+  const { id, organisation, name, group } = await teamNamed(db, path);
+  const members = await listTeamMembers(db, id);
   return {
-    text: fields({
-      name,
-      group: team.group ?? 'none',
-      members: members.map(({ name, source }) => `${name} (${source})`).join(', ') || 'none',
-    }),
-    json: { name, group: team.group, members },
+    name: `${organisation.name}/${name}`,
+    group,
+    members: members.map(({ name, source }) => ({ name, source })),
   };
 }

@@ -1,43 +1,37 @@
 // berth trust test: checks an ID token against the trusts of an organisation, claim by claim.
-import { Command } from 'commander';
+import { Argument } from 'commander';
 import { IdTokens, type Verdict } from '../access/login/id-tokens.ts';
 import { KeySets } from '../access/login/key-sets.ts';
 import { accountNamed } from '../administration/accounts.ts';
 import { Failure } from '../failure.ts';
-import { consult, withAdministrationFlags, withExamples } from './administration.ts';
 import type { Context } from './context.ts';
+import type { RegistryCommand } from './registry-command.ts';
 
-export function trustTestCommand(context: Context): Command {
-  return withExamples(
-    withAdministrationFlags(new Command('test'))
-      .argument('<organisation>')
-      .description(
-        'Print which trust accepts the ID token on standard input, or why none does (exit code 1).',
-      )
-      .action(async (organisation: string, _options, command: Command) => {
-        const idToken = await tokenOf(context);
-        let allowed = false;
-        await consult(command, context, async (database) => {
-          await accountNamed(database.read, organisation, 'organisation');
-          const parts = { database, keySets: new KeySets(), clock: database.clock };
-          const explained = await new IdTokens(parts).explain(organisation, idToken);
-          if (typeof explained === 'string') throw new Failure(explained);
-          const { issuer, verdicts } = explained;
-          if (verdicts.length === 0)
-            throw new Failure(`${organisation} has no trust for the issuer ${issuer}`);
-          const first = verdicts.find(({ problems }) => problems.length === 0);
-          allowed = first !== undefined;
-          return {
-            text: verdicts.map((verdict) => linesOf(verdict, verdict === first)).join(''),
-            json: { allowed, verdicts: verdicts.map(asJson) },
-          };
-        });
-        if (!allowed) throw new Failure(`no trust of ${organisation} accepts this token`);
-      }),
+export const trustTestCommand: RegistryCommand = {
+  name: 'test',
+  description: 'Print which trust accepts the ID token on standard input, or why none does (exit code 1).',
+  arguments: [new Argument('<organisation>')],
+  examples: [
     'curl -s -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" \\\n' +
       '    "$ACTIONS_ID_TOKEN_REQUEST_URL&audience=registry.example.com" | jq -r .value | berth trust test acme',
-  );
-}
+  ],
+  async run(invocation, organisation: string) {
+    const idToken = await tokenOf(invocation.context);
+    const database = await invocation.openForReading();
+    await accountNamed(database.read, organisation, 'organisation');
+    const parts = { database, keySets: new KeySets(), clock: database.clock };
+    const explained = await new IdTokens(parts).explain(organisation, idToken);
+    if (typeof explained === 'string') throw new Failure(explained);
+    const { issuer, verdicts } = explained;
+    if (verdicts.length === 0) throw new Failure(`${organisation} has no trust for the issuer ${issuer}`);
+    const first = verdicts.find(({ problems }) => problems.length === 0);
+    return {
+      text: verdicts.map((verdict) => linesOf(verdict, verdict === first)).join(''),
+      json: { allowed: first !== undefined, verdicts: verdicts.map(asJson) },
+      ...(!first && { failure: new Failure(`no trust of ${organisation} accepts this token`) }),
+    };
+  },
+};
 
 const maxInput = 64 * 1024;
 

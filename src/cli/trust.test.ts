@@ -100,7 +100,7 @@ test("the audience defaults to externalUrl's host, or is required", async (t) =>
   const { trust } = await setUp(t);
   const create = ['create', 'acme', 'ci', '--issuer', 'https://issuer.example', ...rules, ...scope];
   const refused = await trust(create);
-  assert.equal(refused.code, 1);
+  assert.equal(refused.code, 2);
   assert.match(refused.err, /--audience registry.example.com.*externalUrl/);
   assert.match(
     (await trust([...create, '--external-url', 'https://r.example:8443'])).out,
@@ -108,25 +108,25 @@ test("the audience defaults to externalUrl's host, or is required", async (t) =>
   );
 });
 
-const mistakes: [args: string[], said: RegExp][] = [
-  [['create', 'acme', 'ci', '--audience', 'me', ...rules, ...scope], /--issuer <url>/],
-  [['create', 'acme', 'ci', '--claim', 'repository'], /NAME=PATTERN/],
-  [['create', 'acme', 'ci', '--claim', 'a=1', '--claim', 'a=2'], /given twice/],
-  [['create', 'acme', 'ci', '--lifetime', '30'], /a duration with a unit/],
+const mistakes: [args: string[], code: number, said: RegExp][] = [
+  [['create', 'acme', 'ci', '--audience', 'me', ...rules, ...scope], 2, /^error: .*--issuer <url>/],
+  [['create', 'acme', 'ci', '--claim', 'repository'], 2, /^error: .*'repository'.* NAME=PATTERN/],
+  [['create', 'acme', 'ci', '--claim', 'a=1', '--claim', 'a=2'], 2, /^error: .* given twice/],
+  [['create', 'acme', 'ci', '--lifetime', '30'], 2, /^error: .*'30'.* a duration with a unit/],
   [
     ['create', 'acme', 'ci', '--issuer', 'https://a.example', '--audience', 'me', '--keys', '/nowhere'],
-    /\/nowhere/,
+    1,
+    /^berth: .*\/nowhere/,
   ],
-  [['set', 'acme', 'ci'], /nothing to change/],
-  [['list', 'nobody'], /no organisation nobody/],
+  [['set', 'acme', 'ci'], 2, /^error: nothing to change/],
+  [['list', 'nobody'], 1, /^berth: there is no organisation nobody/],
 ];
-for (const [args, said] of mistakes) {
-  test(`trust ${args.join(' ')} is refused with the reason`, async (t) => {
+for (const [args, code, said] of mistakes) {
+  test(`trust ${args.join(' ')} exits with ${code} and the reason`, async (t) => {
     const { trust } = await setUp(t);
-    const { code, out, err } = await trust(args);
-    assert.equal(code, 1);
-    assert.equal(out, '');
-    assert.match(err, said);
+    const refused = await trust(args);
+    assert.deepEqual([refused.code, refused.out], [code, '']);
+    assert.match(refused.err, said);
   });
 }
 

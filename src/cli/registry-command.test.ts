@@ -53,7 +53,8 @@ const changes: readonly [string, ...AuditAction[]][] = [
 /** The last words of commands that only show something. */
 const shows = /^(list|show|test|identities)$/;
 
-const groups = ['user', 'org', 'team', 'robot', 'token', 'grant', 'repo', 'trust', 'key'];
+/** Commands with tests of what they record elsewhere, or that change nothing. */
+const others = ['serve', 'config', 'reference', 'audit', 'fsck', 'read-only', 'migrate-db', 'migrate-store'];
 
 test('records each change of a command once, with the operating-system user', async (t) => {
   const directory = await temporaryDirectory(t);
@@ -88,10 +89,9 @@ test('records each change of a command once, with the operating-system user', as
   }
 });
 
-test('every command about accounts and access is in the list of changes or only shows something', async () => {
+test('every command that is not tested elsewhere is in the list of changes or only shows something', async () => {
   const { commands } = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
-  const named = commands.filter((command) => groups.includes(command.name()));
-  assert.equal(named.length, groups.length);
+  const named = commands.filter((command) => !others.includes(command.name()));
   const changing = named
     .flatMap((command) => leaves(command))
     .filter((name) => !shows.test(name.split(' ').at(-1)!));

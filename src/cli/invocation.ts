@@ -1,0 +1,58 @@
+import type { Command } from 'commander';
+import { type ActingDatabase, actAs } from '../administration/change.ts';
+import type { Loaded } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import type { Inspection } from '../db/inspection.ts';
+import { refuseUnfinishedCopy } from '../db/properties.ts';
+import { commandActor } from './command-actor.ts';
+import { configOf } from './config-flags.ts';
+import type { Context } from './context.ts';
+import { inspectExisting, openForAdministration } from './existing.ts';
+
+/** One run of a command: its configuration, and its registry, opened on demand and closed at the end. */
+export class Invocation implements AsyncDisposable {
+  readonly context: Context;
+  readonly #command: Command;
+  readonly #opening: { readonly create?: boolean };
+  readonly #opened = new AsyncDisposableStack();
+  #loaded: Loaded<Config> | undefined;
+
+  /** @param opening `create` creates a missing registry; absent if the command has no `--create` */
+  constructor(command: Command, context: Context, opening: { readonly create?: boolean } = {}) {
+    this.#command = command;
+    this.context = context;
+    this.#opening = opening;
+  }
+
+  get config(): Config {
+    return this.#load().config;
+  }
+
+  /** Opens the database read-only; servers may be running. */
+  async openForReading(): Promise<Pick<Inspection, 'read' | 'clock'>> {
+    const database = await inspectExisting(this.#load(), this.context);
+    this.#opened.defer(() => database.close());
+    await refuseUnfinishedCopy(database.read);
+    return database;
+  }
+
+  /** Opens the database for changes by the user of the operating system; servers may be running. */
+  async openForChanges(): Promise<ActingDatabase> {
+    const database = await openForAdministration(this.#load(), this.context, this.#opening);
+    this.#opened.defer(() => database.close());
+    return actAs(database, commandActor());
+  }
+
+  warn(text: string): void {
+    this.context.err(`berth: ${text}\n`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#opened.disposeAsync();
+  }
+
+  #load(): Loaded<Config> {
+    this.#loaded ??= configOf(this.#command, this.context);
+    return this.#loaded;
+  }
+}
