@@ -23,7 +23,7 @@ test('docs/reference/audit-events.md lists every action once, in order, with its
   );
 });
 
-test('docs/reference/audit-events.md says what each field is', () => {
+test('docs/reference/audit-events.md describes every field', () => {
   const fields: Record<
     Exclude<keyof AuditEntry, 'source' | 'actor_name' | 'request_id' | 'old_digest'>,
     true

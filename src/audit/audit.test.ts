@@ -48,7 +48,7 @@ function unreliable(database: Database) {
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: an event is in the log with all that was told of it, half a second later at most`, async (t) => {
+  test(`${name}: writes an event with all its fields within half a second`, async (t) => {
     const { audit, rows } = observe(await open(t));
     t.after(() => audit.close());
     const told = performance.now();
@@ -88,7 +88,7 @@ for (const { name, open } of dialects) {
     });
   });
 
-  test(`${name}: thousands of events at once are all written, in their order`, async (t) => {
+  test(`${name}: writes thousands of events in order`, async (t) => {
     const { audit, told, rows } = observe(await open(t));
     for (let i = 0; i < 3_000; i++) audit.record({ ...push, tag: `v${i}` });
     await audit.close();
@@ -100,7 +100,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual([told.written, told.lost], [3_000, []]);
   });
 
-  test(`${name}: what no database has a form for does not keep an event out of the log`, async (t) => {
+  test(`${name}: writes an event whose text a database rejects, without those characters`, async (t) => {
     const { audit, rows } = observe(await open(t));
     const principal = { kind: 'holder', name: `a\0b\ud800\u001b[2J${'x'.repeat(10_000)}` } as const;
     const detail = { nul: '\0', lone: '\ud800' };
@@ -113,7 +113,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(JSON.parse(long?.detail as string), { omitted: '100011 characters' });
   });
 
-  test(`${name}: while the registry is read-only events wait, and are written when it is not`, async (t) => {
+  test(`${name}: events wait while the registry is read-only, and are written afterwards`, async (t) => {
     const database = await open(t);
     await database.transaction((db) => setProperty(db, 'read-only', 'moving'));
     const { audit, told, rows } = observe(refuseWhenReadOnly(database));
@@ -130,7 +130,7 @@ for (const { name, open } of dialects) {
 
 const { open } = dialects[0] as (typeof dialects)[number];
 
-test('a failure is told once, and events are written by themselves when the database is back', async (t) => {
+test('reports an outage of the database once, and writes the events after it', async (t) => {
   const { state, database } = unreliable(await open(t));
   const { audit, told, rows } = observe(database, { times: { write: 1, retry: 5, flood: 60_000 } });
   t.after(() => audit.close());
@@ -148,7 +148,7 @@ test('a failure is told once, and events are written by themselves when the data
   state.down = false;
 });
 
-test('while the database is away, anonymous refusals are folded first, and nothing else is lost', async (t) => {
+test('during an outage merges anonymous refusals first, and loses nothing else', async (t) => {
   const { state, database } = unreliable(await open(t));
   const { audit, told, rows } = observe(database, { capacity: 10 });
   for (let i = 0; i < 8; i++) audit.record({ ...refusal, address: `192.0.2.${i}`, at: i });
@@ -171,7 +171,7 @@ test('while the database is away, anonymous refusals are folded first, and nothi
   await audit.close();
 });
 
-test('when there is room for no more, the oldest event is lost, and it is told which', async (t) => {
+test('drops the oldest event when the queue is full, and reports it', async (t) => {
   const { state, database } = unreliable(await open(t));
   const { audit, told, rows } = observe(database, { capacity: 3 });
   for (const tag of ['a', 'b', 'c', 'd']) audit.record({ ...push, tag });
@@ -184,7 +184,7 @@ test('when there is room for no more, the oldest event is lost, and it is told w
   assert.deepEqual(tags(await rows()), ['c', 'd', 'e']);
 });
 
-test('what cannot be written before the end is told as lost', async (t) => {
+test('reports events that cannot be written before the end as lost', async (t) => {
   const { database } = unreliable(await open(t));
   const { audit, told } = observe(database);
   audit.record(push);
@@ -192,7 +192,7 @@ test('what cannot be written before the end is told as lost', async (t) => {
   assert.equal(told.lost.length, 1);
 });
 
-test('a refusal that repeats within a minute is two events: the first, and how many followed', async (t) => {
+test('a refusal repeated within a minute is two events: the first, and the count of the others', async (t) => {
   const database = await open(t);
   let now = 1_000_000;
   const { audit, rows } = observe(
@@ -213,7 +213,7 @@ test('a refusal that repeats within a minute is two events: the first, and how m
   assert.equal((await rows()).length, 3, 'the next minute begins anew');
 });
 
-test('what differs in actor, network, action or reason is no repetition, and what was allowed never is', async (t) => {
+test('merges only refusals of the same actor, network, action and error, and no allowed actions', async (t) => {
   const { audit, rows } = observe(await open(t));
   const events: AuditEvent[] = [
     refusal,
@@ -231,7 +231,7 @@ test('what differs in actor, network, action or reason is no repetition, and wha
   assert.equal((await rows()).length, events.length, 'one of a kind is not repeated at the end');
 });
 
-test('one network without an account leaves 41 short events a minute, whatever it makes up', async (t) => {
+test('unauthenticated callers of one network cause at most 41 events a minute', async (t) => {
   const { audit, rows } = observe(await open(t));
   const errors = ['UNAUTHORIZED', 'DENIED', 'TOOMANYREQUESTS'];
   for (let i = 0; i < 5_000; i++) {
@@ -262,7 +262,7 @@ test('one network without an account leaves 41 short events a minute, whatever i
   );
 });
 
-test('a flood from everywhere leaves thousands of events, not millions', async (t) => {
+test('refusals from many networks cause thousands of events, not millions', async (t) => {
   const { audit, rows } = observe(await open(t));
   for (let i = 0; i < 20_000; i++) {
     audit.record({ ...refusal, address: `2001:db8:${(i >> 8).toString(16)}:${(i & 255).toString(16)}::1` });

@@ -5,30 +5,29 @@ import type { AuditEvent } from './event.ts';
 import { AuditFloods } from './floods.ts';
 import { rowOf } from './row.ts';
 
-/** Whoever wants to know how the log fares. */
 export interface AuditObserver {
   written(events: number): void;
-  /** These will not be in the log: there was no room to keep them, or the process ends while the database takes nothing. */
+  /** The events are dropped: too many were waiting, or the process ends while the database is unavailable. */
   lost(events: readonly NewAuditEvent[]): void;
-  /** The database did not take events, and `waiting` of them are kept. Told once, until it takes some. */
+  /** A write failed; `waiting` events are kept. Called once for each outage. */
   failed(error: unknown, waiting: number): void;
 }
 
 export interface AuditParts {
-  /** One that refuses while the registry is read-only: a log that grew all the time could not be copied to its end. */
+  /** Must refuse writes while the registry is read-only, so that a migration can copy the whole log. */
   readonly database: Database;
   readonly observer: AuditObserver;
-  /** How many events may wait in memory. */
+  /** The maximum of events that wait in memory. */
   readonly capacity?: number;
   readonly times?: AuditTimes;
 }
 
 export interface AuditTimes {
-  /** Milliseconds from an event to its being written. */
+  /** Milliseconds until an event is written. */
   readonly write: number;
   /** Milliseconds from a failure to the next attempt. */
   readonly retry: number;
-  /** Milliseconds for which a refusal that repeats is one event. */
+  /** Milliseconds in which repetitions of a refusal are merged into one event. */
   readonly flood: number;
 }
 
@@ -37,8 +36,8 @@ const usualCapacity = 10_000;
 const batchSize = 250;
 
 /**
- * The audit log. Events are told at once and written in batches, half a second later at most; what the database cannot take
- * waits. Where only the answer to a commit was lost, its events are there twice.
+ * Writes audit events in batches, at most half a second after they are recorded. While the database is unavailable, events wait
+ * in memory. An event is written twice if the database committed a batch but the answer was lost.
  */
 export class Audit {
   readonly #database: Database;
@@ -59,22 +58,22 @@ export class Audit {
     this.#floods = new AuditFloods(times.flood);
   }
 
-  /** Neither throws nor waits. */
+  /** Does not throw; returns before the event is written. */
   record(event: AuditEvent): void {
     const row = rowOf(event, this.#database.clock());
-    if (event.allowed || !this.#floods.takes(row)) this.#backlog.add(row);
+    if (event.allowed || !this.#floods.merges(row)) this.#backlog.add(row);
     if (this.#backlog.length >= batchSize && !this.#failing) void this.#write();
     else this.#plan();
   }
 
-  /** Resolves when what was recorded so far is on disk, or the database has refused it. Repeated refusals stay open. */
+  /** Resolves when the events recorded so far are on disk, or the write has failed. Does not write merged refusals. */
   async flush(): Promise<void> {
-    // A write that runs may have begun before the last event came.
+    // A running write may not include the latest event.
     await this.#writing;
     await this.#write();
   }
 
-  /** Writes what it can, and tells of the rest that it is lost. */
+  /** Writes all events; those that cannot be written are reported as lost. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);

@@ -3,8 +3,8 @@ import type { NewAuditEvent } from '../db/audit-events.ts';
 import { rowOf } from './row.ts';
 
 /**
- * The events that wait to be written, so many at the most. Where there is no room for more, refusals of callers without an
- * account go first, of whom one event says how many they were; then the oldest event.
+ * A bounded queue of events to be written. When it is full, refusals of unauthenticated callers are merged into one event with
+ * their count; after that, the oldest events are dropped.
  */
 export class AuditBacklog {
   readonly #capacity: number;
@@ -23,7 +23,7 @@ export class AuditBacklog {
 
   add(row: NewAuditEvent): void {
     if (this.#rows.length >= this.#capacity) {
-      if (isCheap(row)) {
+      if (isUnauthenticatedRefusal(row)) {
         this.#fold(row);
         return;
       }
@@ -32,27 +32,27 @@ export class AuditBacklog {
     this.#rows.push(row);
   }
 
-  /** The oldest events, `limit` at most, which are the caller's from now on. */
+  /** Removes and returns the oldest events, at most `limit`. */
   take(limit: number): NewAuditEvent[] {
     if (this.#rows.length > 0 || this.#folded.count === 0) return this.#rows.splice(0, limit);
-    // At the end of all others: there is one such event however long the database was away.
+    // After all other events, so an outage of any length adds one such event.
     const { count, since, until } = this.#folded;
     this.#folded.count = 0;
     const event = { action: 'audit.overflow', allowed: false, identity: anonymousIdentity } as const;
     return [rowOf({ ...event, detail: { count, since } }, until)];
   }
 
-  /** Gives back what was taken and could not be written. */
+  /** Returns events from {@link take} that could not be written. */
   putBack(rows: readonly NewAuditEvent[]): void {
     this.#rows = [...rows, ...this.#rows];
     if (this.#rows.length > this.#capacity) this.#makeRoom(0);
   }
 
-  /** So that `more` fit. */
+  /** Makes room for `more` events. */
   #makeRoom(more: number): void {
     const kept: NewAuditEvent[] = [];
     for (const row of this.#rows) {
-      if (isCheap(row)) this.#fold(row);
+      if (isUnauthenticatedRefusal(row)) this.#fold(row);
       else kept.push(row);
     }
     const excess = kept.length + more - this.#capacity;
@@ -67,7 +67,7 @@ export class AuditBacklog {
   }
 }
 
-/** Anybody can cause these: logins that fail are among them, whatever name was given. */
-function isCheap({ allowed, credential, action }: NewAuditEvent): boolean {
+/** Clients can cause any number of these, such as failed logins. */
+function isUnauthenticatedRefusal({ allowed, credential, action }: NewAuditEvent): boolean {
   return allowed === 0 && credential === 'none' && action !== 'audit.overflow';
 }

@@ -1,24 +1,24 @@
 import type { Identity } from '../access/identity.ts';
 import type { AuditAction } from './actions.ts';
 
-/** One thing that was done or refused. No field is ever a secret: the log is read by people who do not have them. */
+/** An action that was done or refused. Contains no secrets. */
 export interface AuditEvent {
   readonly action: AuditAction;
-  /** False: it was refused. */
+  /** False: refused. */
   readonly allowed: boolean;
   readonly identity: Identity;
-  /** Where it came from. */
+  /** The client's IP address. */
   readonly address?: string | undefined;
   readonly repository?: string | undefined;
   readonly tag?: string | undefined;
   readonly digest?: string | undefined;
-  /** Of the HTTP answer. */
+  /** The HTTP status. */
   readonly status?: number | undefined;
-  /** An OCI error's code, or a word of that kind. */
+  /** An OCI error code. */
   readonly error?: string | undefined;
-  /** What else was asked for; anything that JSON can say. */
+  /** More facts, as JSON values. */
   readonly detail?: Readonly<Record<string, unknown>> | undefined;
   readonly requestId?: string | undefined;
-  /** Milliseconds since 1970; now, when it is left out. */
+  /** Milliseconds since 1970; default: now. */
   readonly at?: number | undefined;
 }

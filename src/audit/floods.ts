@@ -2,34 +2,34 @@ import { networkOf } from '../access/network-of.ts';
 import type { NewAuditEvent } from '../db/audit-events.ts';
 import type { AuditAction } from './actions.ts';
 
-/** How many kinds of refusals are kept apart at a time; what is more is told apart by action and error alone. */
+/** The kinds of refusals that are merged separately at a time; further ones are separated by action and error only. */
 const maxKinds = 1_000;
-/** How many of them a network may have whose callers have shown no credentials that are good; what is more is one event. */
-const maxKindsOfStrangers = 20;
+/** The same for unauthenticated callers of one network; its further kinds are merged into one event. */
+const maxKindsUnauthenticated = 20;
 const several = 'several';
 const overflow: AuditAction = 'audit.overflow';
 
 interface Flood {
   readonly began: number;
-  /** The network that it counts for among those of strangers. */
+  /** The network of unauthenticated callers in whose number it is counted. */
   readonly network: string | undefined;
-  /** What all the refusals that were not written have in common. */
+  /** The fields that all merged refusals have in common; `undefined` before the first repetition. */
   row: NewAuditEvent | undefined;
   count: number;
 }
 
 /**
- * Refusals that repeat: the same actor at the same address is refused the same action for the same reason, again and again. The
- * first is an event; those of the next minute become one more. So the log grows by some thousand events a minute at the most,
- * whatever is thrown at the registry, and by {@link maxKindsOfStrangers} twice and one that a network without an account sends.
+ * Merges repeated refusals: same actor, network, action and error. The first one is an event; all repetitions of the next minute
+ * are one more. So an attack adds at most a few thousand events a minute, and a network of unauthenticated callers at most
+ * twice {@link maxKindsUnauthenticated} and one.
  */
 export class AuditFloods {
   readonly #length: number;
   readonly #floods = new Map<string, Flood>();
-  /** How many floods there are of strangers, by network. */
-  readonly #strangers = new Map<string, number>();
+  /** The number of floods of unauthenticated callers, by network. */
+  readonly #unauthenticated = new Map<string, number>();
 
-  /** @param length milliseconds for which repetitions are one event */
+  /** @param length milliseconds in which repetitions are merged */
   constructor(length: number) {
     this.#length = length;
   }
@@ -38,8 +38,8 @@ export class AuditFloods {
     return this.#floods.size;
   }
 
-  /** Whether this refusal repeats one, so that it is part of an event to come and none by itself. */
-  takes(row: NewAuditEvent): boolean {
+  /** Merges a repetition into a later event; returns whether it did. */
+  merges(row: NewAuditEvent): boolean {
     const flood = this.#find(row);
     if (flood === undefined) return false;
     flood.row = flood.row === undefined ? row : common(flood.row, row);
@@ -47,13 +47,13 @@ export class AuditFloods {
     return true;
   }
 
-  /** The events of those that are over at a time; of all, when none is given. */
+  /** Ends the floods that are over at `now`, and returns their events; ends all without `now`. */
   end(now = Number.POSITIVE_INFINITY): NewAuditEvent[] {
     const rows: NewAuditEvent[] = [];
     for (const [key, { began, network, row, count }] of this.#floods) {
       if (began + this.#length > now) continue;
       this.#floods.delete(key);
-      if (network !== undefined) this.#countStrangers(network, -1);
+      if (network !== undefined) this.#countUnauthenticated(network, -1);
       if (row !== undefined) rows.push({ ...row, detail: JSON.stringify({ count, since: began }) });
     }
     return rows;
@@ -62,21 +62,23 @@ export class AuditFloods {
   #find(row: NewAuditEvent): Flood | undefined {
     const { action, error, actor, address, credential, at } = row;
     const network = address === null ? '' : networkOf(address);
-    const isStranger = credential === 'none';
-    const own = `${action} ${error} ${network} ${actor}`;
-    const crowd = `strangers ${network}`;
-    const wide = `${action} ${error}`;
+    const isUnauthenticated = credential === 'none';
+    const byActor = `${action} ${error} ${network} ${actor}`;
+    const byNetwork = `unauthenticated ${network}`;
+    const byAction = `${action} ${error}`;
     const known =
-      this.#floods.get(own) ?? (isStranger ? this.#floods.get(crowd) : undefined) ?? this.#floods.get(wide);
+      this.#floods.get(byActor) ??
+      (isUnauthenticated ? this.#floods.get(byNetwork) : undefined) ??
+      this.#floods.get(byAction);
     if (known !== undefined) return known;
     if (this.#floods.size >= maxKinds) {
-      this.#begin(wide, at);
-    } else if (!isStranger) {
-      this.#begin(own, at);
-    } else if ((this.#strangers.get(network) ?? 0) < maxKindsOfStrangers) {
-      this.#begin(own, at, network);
+      this.#begin(byAction, at);
+    } else if (!isUnauthenticated) {
+      this.#begin(byActor, at);
+    } else if ((this.#unauthenticated.get(network) ?? 0) < maxKindsUnauthenticated) {
+      this.#begin(byActor, at, network);
     } else {
-      return this.#begin(crowd, at);
+      return this.#begin(byNetwork, at);
     }
     return undefined;
   }
@@ -84,17 +86,18 @@ export class AuditFloods {
   #begin(key: string, began: number, network?: string): Flood {
     const flood = { began, network, row: undefined, count: 0 };
     this.#floods.set(key, flood);
-    if (network !== undefined) this.#countStrangers(network, 1);
+    if (network !== undefined) this.#countUnauthenticated(network, 1);
     return flood;
   }
 
-  #countStrangers(network: string, more: 1 | -1): void {
-    const count = (this.#strangers.get(network) ?? 0) + more;
-    if (count === 0) this.#strangers.delete(network);
-    else this.#strangers.set(network, count);
+  #countUnauthenticated(network: string, more: 1 | -1): void {
+    const count = (this.#unauthenticated.get(network) ?? 0) + more;
+    if (count === 0) this.#unauthenticated.delete(network);
+    else this.#unauthenticated.set(network, count);
   }
 }
 
+/** Keeps the fields that both have in common. */
 function common(one: NewAuditEvent, other: NewAuditEvent): NewAuditEvent {
   const same = <K extends keyof NewAuditEvent>(key: K) => (one[key] === other[key] ? one[key] : null);
   return {

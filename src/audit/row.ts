@@ -4,7 +4,7 @@ import { printDetail } from '../db/changes.ts';
 import { cleanText } from '../db/storable.ts';
 import type { AuditEvent } from './event.ts';
 
-/** The event as a row that every database takes, whatever a caller has put into a name. */
+/** Converts an event to a row; removes characters that a database rejects. */
 export function rowOf({ identity, ...event }: AuditEvent, now: number): NewAuditEvent {
   const { actor, actor_name, credential, address, request_id } = actorOf(identity, event);
   return {
