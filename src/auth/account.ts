@@ -160,7 +160,7 @@ export function addAccount(
     return sendPage(reply, {
       status,
       title: overview.user.name,
-      who: html`<form method="post" action="/auth/sign-out">${hidden}<button>Sign out</button></form>`,
+      signOut: html`<form method="post" action="/auth/sign-out">${hidden}<button>Sign out</button></form>`,
       body: html`${problem !== undefined && html`<section><p class="bad" role="alert">${problem}</p></section>`}
 ${token !== undefined && newToken(token, overview.user.name, new URL(browser.baseOf(request)).host)}
 ${account(overview)}

@@ -46,10 +46,10 @@ const policy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** @param who the sign-out form, on pages of a session */
+/** @param signOut the form, on pages of a session */
 export function sendPage(
   reply: FastifyReply,
-  { status = 200, title, who, body }: { status?: number; title: string; who?: Html | undefined; body: Html },
+  { status = 200, title, signOut, body }: { status?: number; title: string; signOut?: Html; body: Html },
 ): FastifyReply {
   const page = html`<!doctype html>
 <html lang="en">
@@ -60,7 +60,7 @@ export function sendPage(
 <style>${verbatim(style)}</style>
 </head>
 <body>
-<header><strong>Berth</strong>${who}</header>
+<header><strong>Berth</strong>${signOut}</header>
 <main>
 <h1>${title}</h1>
 ${body}

@@ -57,7 +57,7 @@ async function getToken(parts: TokenServerParts, request: FastifyRequest) {
   const query = new URLSearchParams(question === -1 ? '' : request.url.slice(question));
   const asked = parseAsked(query.getAll('scope'));
   const offline = query.get('offline_token') === 'true';
-  const identity = await whoSends(parts, request, { isLogin: offline || asksNothing(asked) });
+  const identity = await authenticateHeader(parts, request, { isLogin: offline || hasNoScope(asked) });
   const grant = await grantTo(parts, request, identity, asked);
   return {
     token: grant.token,
@@ -71,7 +71,10 @@ async function postToken(parts: TokenServerParts, request: FastifyRequest) {
   const asked = parseAsked(form.getAll('scope'));
   const type = need(form, 'grant_type');
   const offline = form.get('access_type') === 'offline' && type !== 'refresh_token';
-  const identity = await whoAsks(parts, request, form, { type, isLogin: offline || asksNothing(asked) });
+  const identity = await authenticateForm(parts, request, form, {
+    type,
+    isLogin: offline || hasNoScope(asked),
+  });
   const grant = await grantTo(parts, request, identity, asked);
   return {
     ...replyOf(grant),
@@ -82,20 +85,21 @@ async function postToken(parts: TokenServerParts, request: FastifyRequest) {
   };
 }
 
-/** Whether the request is a login, as of `docker login`, and not for a repository or the catalog. */
-function asksNothing({ repositories, catalog }: Asked): boolean {
+/** Whether the request is a login, as `docker login` sends it, and not for a repository or the catalog. */
+function hasNoScope({ repositories, catalog }: Asked): boolean {
   return repositories.size === 0 && !catalog;
 }
 
-interface Occasion {
-  /** Whether this is a login and not only a token request, of which there are too many for the audit log. */
+interface Purpose {
+  /** Whether this is a login; the audit log does not have other token requests, which are too many. */
   readonly isLogin: boolean;
 }
 
-async function whoSends(
+/** Authenticates the Authorization header of a GET. @throws RegistryError */
+async function authenticateHeader(
   parts: TokenServerParts,
   request: FastifyRequest,
-  occasion: Occasion,
+  purpose: Purpose,
 ): Promise<Identity> {
   const { authorization } = request.headers;
   if (authorization === undefined) return anonymousIdentity;
@@ -105,14 +109,15 @@ async function whoSends(
       throw new RegistryError('UNAUTHORIZED', 'the Authorization header must use Basic');
     });
   }
-  return logIn(parts, request, credentials, occasion);
+  return logIn(parts, request, credentials, purpose);
 }
 
-async function whoAsks(
+/** Authenticates the form of a POST. @throws RegistryError | BadTokenRequest */
+async function authenticateForm(
   parts: TokenServerParts,
   request: FastifyRequest,
   form: URLSearchParams,
-  { type, isLogin }: Occasion & { readonly type: string },
+  { type, isLogin }: Purpose & { readonly type: string },
 ): Promise<Identity> {
   switch (type) {
     case 'password': {
@@ -151,7 +156,7 @@ async function logIn(
   parts: TokenServerParts,
   request: FastifyRequest,
   credentials: Credentials,
-  { isLogin }: Occasion,
+  { isLogin }: Purpose,
 ): Promise<Identity> {
   const { address } = parts.clientOf(request.raw);
   const identity = await recordingRefusal(parts, request, claimantOf(credentials.username), () =>
