@@ -67,7 +67,7 @@ const REASONS: Record<string, string> = {
   EPERM: 'permission denied',
   EROFS: 'the file system is read-only',
   ENOSPC: 'the disk is full',
-  EEXIST: 'it exists already',
+  EEXIST: 'it already exists',
   ENOTDIR: 'part of the path is a file',
   ENOENT: 'there is no such file or directory',
   EMFILE: 'too many open files; raise the limit (ulimit -n)',

@@ -70,7 +70,7 @@ export async function importHtpasswd(
         imported.push(name);
       } else if (administrator && !(await findUser(db, name))?.administrator) {
         throw new Refused(
-          `${name} exists already, and an import changes no users: use berth user set ${name} --admin`,
+          `${name} already exists, and an import changes no users: use berth user set ${name} --admin`,
         );
       } else {
         existing.push(name);

@@ -16,19 +16,19 @@ type Place = Pick<Config, 'database' | 'data'>;
 type Chosen = Pick<Loaded<Config>, 'config' | 'file'>;
 
 /**
- * Opens the registry of a configuration read-only, and prints on standard error which one it is.
+ * Opens the registry of a configuration for reading, and names it on standard error.
  *
  * @throws Failure when there is none | SchemaMismatch | UnfitDatabase
  */
 export async function inspectExisting(chosen: Chosen, context: Context): Promise<Inspection> {
-  sayWhich(chosen, context);
+  printRegistry(chosen, context);
   const inspection = await inspect(chosen.config);
   if (inspection === undefined) throw new Failure(noRegistry(chosen.config));
   return inspection;
 }
 
 /**
- * Opens it to change it, perhaps beside running servers; so never migrates the schema, which may be another version's.
+ * Opens it for changes. Does not migrate the schema, which running servers of another version may be using.
  *
  * @throws Failure when there is none | SchemaMismatch | UnfitDatabase
  */
@@ -38,7 +38,7 @@ export async function openExisting(chosen: Chosen, context: Context): Promise<Da
 }
 
 /**
- * Opens it to change accounts and rights. Refuses writes while the registry is read-only.
+ * Opens it for changes to accounts, rights and repositories. Refuses writes while the registry is read-only.
  *
  * @param create creates a missing registry, as the first start does; absent if the command has no --create
  * @throws Failure when there is none | SchemaMismatch | UnfitDatabase | UnfinishedCopy | ForeignRegistry | StoreMismatch
@@ -49,7 +49,7 @@ export async function openForAdministration(
   { create }: { create?: boolean } = {},
 ): Promise<Database> {
   const { config } = chosen;
-  sayWhich(chosen, context);
+  printRegistry(chosen, context);
   const inspection = await inspect(config);
   await inspection?.close();
   if (inspection === undefined) {
@@ -69,8 +69,8 @@ export async function openForAdministration(
   }
 }
 
-/** Milliseconds to wait for a first start elsewhere that is creating the schema. */
-const madeWithin = 2_000;
+/** Milliseconds to wait for another process that is creating the schema. */
+const schemaWait = 2_000;
 
 /** `undefined` when there is no registry. */
 async function inspect(config: Place): Promise<Inspection | undefined> {
@@ -80,12 +80,12 @@ async function inspect(config: Place): Promise<Inspection | undefined> {
       return await inspectDatabase(config);
     } catch (error) {
       if (error instanceof EmptyDatabase) return undefined;
-      if (!(error instanceof SchemaMismatch) || performance.now() - began > madeWithin) throw error;
+      if (!(error instanceof SchemaMismatch) || performance.now() - began > schemaWait) throw error;
     }
   }
 }
 
-/** Creates the store's folders before the database. Existing ones may belong to another registry, or lack their database. */
+/** Creates the store's folders before the database. Refuses those of another registry, and those whose database is missing. */
 async function prepareStore(config: Config): Promise<void> {
   const store = await openStore(config);
   try {
@@ -95,7 +95,7 @@ async function prepareStore(config: Config): Promise<void> {
   }
 }
 
-function sayWhich({ config, file }: Chosen, context: Context): void {
+function printRegistry({ config, file }: Chosen, context: Context): void {
   const kind = config.database.url === undefined ? 'SQLite' : 'PostgreSQL';
   const settings = file === undefined ? '' : `, from ${file}`;
   context.err(`registry: ${registryPlace(config)} (${kind})${settings}\n`);

@@ -8,7 +8,7 @@ import type { Finding, Walked } from '../core/fsck/walk.ts';
 import { fsck } from '../core/fsck.ts';
 import { type Repaired, repair } from '../core/repair.ts';
 import { refuseWhenReadOnly } from '../db/read-only.ts';
-import { Failure } from '../failure.ts';
+import { Failure, UsageError } from '../failure.ts';
 import { openStore } from '../open.ts';
 import { commandActor } from './command-actor.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
@@ -36,7 +36,7 @@ export function fsckCommand(command: Command, context: Context): void {
       const chosen = configOf(command, context);
       const { config } = chosen;
       if (options.repair) return repairOf(chosen, context, options.yes === true);
-      if (options.yes) throw new Failure('--yes needs --repair');
+      if (options.yes) throw new UsageError('--yes needs --repair');
 
       const print = json ? printJson : printText;
       const count = { error: 0, note: 0 };
@@ -105,16 +105,16 @@ const printJson = {
 
 const printText = {
   finding({ severity, subject, problem, affects }: Finding): string {
-    const suffers = affects.length > 0 ? `; affects ${affects.join(', ')}` : '';
-    return `${severity}: ${subject}: ${problem}${suffers}`;
+    const affected = affects.length > 0 ? `; affects ${affects.join(', ')}` : '';
+    return `${severity}: ${subject}: ${problem}${affected}`;
   },
   summary({ bytes, ...walked }: Walked, { error, note }: Counts): string {
-    const things = Object.entries(walked).map(([things, count]) => `${count} ${things}`);
+    const counts = Object.entries(walked).map(([kind, count]) => `${count} ${kind}`);
     const read = bytes > 0 ? ` (${bytes} bytes read)` : '';
-    return `checked ${things.join(', ')}${read}: ${plural(error, 'error')}, ${plural(note, 'note')}`;
+    return `checked ${counts.join(', ')}${read}: ${plural(error, 'error')}, ${plural(note, 'note')}`;
   },
 };
 
-function plural(count: number, thing: string): string {
-  return `${count} ${thing}${count === 1 ? '' : 's'}`;
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -137,7 +137,7 @@ test('an invalid --admin cancels the whole import', async (t) => {
   await user('create', 'bob', '--no-password');
   assert.match(
     (await importFile('--admin', 'bob')).err,
-    /bob exists already, .*berth user set bob --admin$/m,
+    /bob already exists, .*berth user set bob --admin$/m,
   );
   assert.match(
     (await importFile('--admin', 'carol')).err,

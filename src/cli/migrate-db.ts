@@ -61,7 +61,7 @@ export function migrateDbCommand(command: Command, context: Context): void {
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     context.out(
       finish
-        ? whatNow(move)
+        ? nextSteps(move)
         : `${seconds} s; run it again to copy new changes, and with --finish to finish the migration\n`,
     );
   });
@@ -78,7 +78,7 @@ async function openTarget(config: Config, opened: AsyncDisposableStack) {
   return target;
 }
 
-function whatNow(move: Move): string {
+function nextSteps(move: Move): string {
   const { file } = move;
   const blobs = `berth migrate-store --to ${file} --finish, with the configuration of this command, if that has not been done`;
   const steps = [...(sameStore(move) ? [] : [blobs]), 'stop Berth', `start it with ${file}`];

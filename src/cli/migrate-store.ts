@@ -63,12 +63,14 @@ export function migrateStoreCommand(command: Command, context: Context): void {
       `${copied.blobs} blobs in the new store, ${copied.copied} of them copied now (${printBytes(copied.bytes)})\n`,
     );
     context.out(
-      finish ? whatNow(move) : 'run it again to copy new blobs, and with --finish to finish the migration\n',
+      finish
+        ? nextSteps(move)
+        : 'run it again to copy new blobs, and with --finish to finish the migration\n',
     );
   });
 }
 
-function whatNow(move: Move): string {
+function nextSteps(move: Move): string {
   const { file } = move;
   const rows = `berth migrate-db --to ${file} --finish, with the configuration of this command, if that has not been done`;
   const steps = sameDatabase(move)

@@ -1,4 +1,4 @@
-// The command line: one entry for each command, whose file is loaded on demand.
+// The table of commands. Each command's file is loaded only when it runs.
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { endingOf } from '../failure.ts';
@@ -125,7 +125,7 @@ export async function wholeProgram(context: Context): Promise<Command> {
   return root;
 }
 
-/** Only names and descriptions, for `berth --help`. */
+/** The commands with names and descriptions only, for `berth --help`. */
 function rootCommand(context: Context): Command {
   const root = new Command('berth').description(manifest.description).version(manifest.version);
   for (const { name, description } of entries) root.command(name).description(description);

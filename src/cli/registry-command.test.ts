@@ -112,6 +112,21 @@ test('records neither a refused command nor one that changes nothing', async (t)
   assert.equal((await berth('audit', 'export', '--data', data)).out, '');
 });
 
+for (const line of [
+  'fsck --yes',
+  'user set alice',
+  'team set acme/dev',
+  'trust set acme ci',
+  'token create',
+  'grant remove acme/app',
+]) {
+  test(`berth ${line} exits with 2 and one line, before it opens the registry`, async () => {
+    const { exitCode, out, err } = await berth(...line.split(' '), '--data', '/nowhere');
+    assert.deepEqual([exitCode, out], [2, '']);
+    assert.match(err, /^error: .*\n$/);
+  });
+}
+
 test('changes nothing when the change cannot be recorded', async (t) => {
   const data = join(await temporaryDirectory(t), 'data');
   await makeRegistry(data);

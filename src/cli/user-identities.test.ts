@@ -61,6 +61,6 @@ test('without an issuer in the configuration --issuer is required', async (t) =>
   const { exitCode, err } = await user('link', 'alice', '--subject', 's');
   assert.deepEqual(
     [exitCode, err],
-    [1, 'berth: --issuer is needed: the configuration has no signOn.issuer\n'],
+    [2, 'error: give the issuer: --issuer <url>, or configure signOn.issuer\n'],
   );
 });

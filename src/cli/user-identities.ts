@@ -4,7 +4,7 @@ import { accountNamed } from '../administration/accounts.ts';
 import { IdentityTaken, linkIdentity, unlinkIdentity } from '../administration/identities.ts';
 import type { Config } from '../config/schema.ts';
 import { listIdentities } from '../db/identities.ts';
-import { Failure } from '../failure.ts';
+import { Failure, UsageError } from '../failure.ts';
 import { listed } from './answer.ts';
 import type { RegistryCommand } from './registry-command.ts';
 
@@ -79,9 +79,9 @@ export const identityCommands: readonly RegistryCommand[] = [
   },
 ];
 
-/** @throws Failure when neither the flag nor the configuration names the issuer */
+/** @throws UsageError when neither the flag nor the configuration names the issuer */
 function identityOf({ issuer, subject }: Flags, config: Config) {
   const own = issuer ?? config.signOn?.issuer;
-  if (own === undefined) throw new Failure('--issuer is needed: the configuration has no signOn.issuer');
+  if (own === undefined) throw new UsageError('give the issuer: --issuer <url>, or configure signOn.issuer');
   return { issuer: own, subject };
 }
