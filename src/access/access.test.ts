@@ -11,7 +11,8 @@ import { allVisible } from '../db/repository-ranges.ts';
 import type { Role } from '../db/schema.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type AccountName, parseName } from '../oci/name.ts';
-import { Access, type AccessParts, anonymousCaller, type Caller } from './access.ts';
+import { Access, type AccessParts } from './access.ts';
+import { anonymousCaller, type Caller } from './caller.ts';
 import { Challenge, type TokenFault } from './challenge.ts';
 import { anonymousIdentity, type Identity } from './identity.ts';
 import type { Credentials } from './login/basic.ts';
@@ -257,6 +258,19 @@ test('an open registry allows anonymous callers everything without a query; a lo
   await assertChallenge(async () => access.authorize({ identity: gone }, 'pull', app), login);
   const token = withToken(anonymousIdentity, [[app, ['pull']]]);
   await assertChallenge(async () => access.authorize(token, 'push', app), tooSmall);
+});
+
+test('a permit names the caller, whether a token or a login gave the right', async (t) => {
+  const { database, alice, ids } = await setUp(t, { role: 'write' });
+  const access = accessTo(database);
+  for (const caller of [{ identity: alice }, withToken(alice, [[app, ['*'], ids.app]], true)]) {
+    for (const need of ['pull', 'push'] as const) {
+      assert.equal((await access.authorize(caller, need, app)).caller, caller);
+    }
+    for (const need of ['base', 'catalog'] as const) {
+      assert.equal((await access.authorizeRegistry(caller, need)).caller, caller);
+    }
+  }
 });
 
 test('a deleted account or changed password needs a new login, and its token is invalid', async (t) => {

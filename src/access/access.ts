@@ -3,9 +3,10 @@ import type { RepositoryRow } from '../db/repositories.ts';
 import { allVisible } from '../db/repository-ranges.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
+import { anonymousCaller, type Caller } from './caller.ts';
 import { Challenge } from './challenge.ts';
 import { type Entitlements, loadEntitlements, loadStanding, rightsOn } from './entitlements.ts';
-import { anonymousIdentity, type Identity } from './identity.ts';
+import type { Identity } from './identity.ts';
 import { type Credentials, parseBasic } from './login/basic.ts';
 import { type FindClaims, type NamespaceClaim, rightsOfClaimant } from './namespace-claims.ts';
 import { inWords, isMet, type RegistryNeed, type RepositoryNeed } from './need.ts';
@@ -14,16 +15,6 @@ import type { AnonymousAccess } from './policy.ts';
 import { intersection, type Rights, rightsOfActions } from './rights.ts';
 import type { BearerToken, Granted, TokenVerifier } from './tokens/token-verifier.ts';
 import { visibleTo } from './visible.ts';
-
-/** The sender of a request. */
-export interface Caller {
-  readonly identity: Identity;
-  /** Present when the request carried a token, which then bounds the rights. */
-  readonly token?: BearerToken;
-}
-
-/** The caller of a request without credentials. */
-export const anonymousCaller: Caller = { identity: anonymousIdentity };
 
 export interface AccessParts {
   readonly database: Database;
@@ -97,7 +88,7 @@ export class Access {
     if (!isMet(need, rights)) throw new Challenge('insufficient_scope');
     const trusted =
       early || identity.principal.kind === 'holder' || (need === 'pull' && granted.repository !== undefined);
-    if (trusted) return permitIn(granted.repository, identity, rights, (from) => mayPullByToken(token, from));
+    if (trusted) return permitIn(granted.repository, caller, rights, (from) => mayPullByToken(token, from));
     return this.#lookUp(caller, need, name, { granted, rights });
   }
 
@@ -114,10 +105,10 @@ export class Access {
       if (policy === 'push') return everything;
       if (need === 'base' || policy !== 'pull') throw new Challenge();
     }
-    if (need === 'base') return permitOfRegistry(identity);
+    if (need === 'base') return permitOfRegistry(caller);
     if (token?.catalog === false) throw new Challenge('insufficient_scope');
     return identity.principal.kind === 'holder'
-      ? permitOfRegistry(identity, allVisible)
+      ? permitOfRegistry(caller, allVisible)
       : this.#catalogPermit(caller);
   }
 
@@ -162,7 +153,7 @@ export class Access {
 
   async #catalogPermit(caller: Caller): Promise<Permit> {
     const entitlements = await this.#entitlements(caller);
-    return permitOfRegistry(caller.identity, visibleTo(entitlements, this.#parts.policy));
+    return permitOfRegistry(caller, visibleTo(entitlements, this.#parts.policy));
   }
 
   async #entitlements({ identity, token }: Caller): Promise<Entitlements> {
@@ -195,7 +186,7 @@ export class Access {
     // Clients check for blobs before a push; in a namespace that does not exist yet there are none, not even in an upload.
     if (claim !== undefined && need === 'pull') throw new RegistryError('NAME_UNKNOWN', { name });
     const mayPull = (from: RepositoryRow) => this.#mayPull(caller, standing, from);
-    return permitIn(standing.repository?.id, caller.identity, rights, mayPull, claim);
+    return permitIn(standing.repository?.id, caller, rights, mayPull, claim);
   }
 
   async #standing(caller: Caller, name: RepositoryName): Promise<Standing> {

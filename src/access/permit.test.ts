@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allVisible } from '../db/repository-ranges.ts';
 import { parseName } from '../oci/name.ts';
+import { anonymousCaller } from './caller.ts';
 import { everything } from './permit.ts';
 
 test('the permit of an open registry allows everything', () => {
   const { mayPull, ...others } = everything;
   assert.deepEqual(others, {
+    caller: anonymousCaller,
     principal: 'anonymous',
     repository: undefined,
     mayCreate: true,

@@ -1,11 +1,14 @@
 import type { RepositoryRow } from '../db/repositories.ts';
 import { allVisible, type Visible } from '../db/repository-ranges.ts';
-import { anonymousIdentity, type Identity, principalKey } from './identity.ts';
+import { anonymousCaller, type Caller } from './caller.ts';
+import { principalKey } from './identity.ts';
 import type { NamespaceClaim } from './namespace-claims.ts';
 import type { Rights } from './rights.ts';
 
-/** The rights of an authorized request. Handlers ask access for nothing else. */
+/** An authorized request: its caller and rights. */
 export interface Permit {
+  /** The authenticated caller: the author of the changes that the request makes. */
+  readonly caller: Caller;
   /** Owner of the upload sessions that the request opens; only the owner may use them. */
   readonly principal: string;
   /** Id of the authorized repository; `undefined`: any repository with the name. */
@@ -24,7 +27,8 @@ export interface Permit {
 
 /** The permit of every caller in a registry with `anonymous: push`. */
 export const everything: Permit = {
-  principal: principalKey(anonymousIdentity.principal),
+  caller: anonymousCaller,
+  principal: principalKey(anonymousCaller.identity.principal),
   repository: undefined,
   mayCreate: true,
   mayUpdate: true,
@@ -33,10 +37,10 @@ export const everything: Permit = {
 };
 
 /** The permit of a request that concerns no single repository. */
-export function permitOfRegistry(identity: Identity, visible: Visible = none): Permit {
-  const principal = principalKey(identity.principal);
+export function permitOfRegistry(caller: Caller, visible: Visible = none): Permit {
   return {
-    principal,
+    caller,
+    principal: principalKey(caller.identity.principal),
     repository: undefined,
     mayCreate: false,
     mayUpdate: false,
@@ -50,13 +54,14 @@ const none: Visible = { ranges: [], matches: () => false };
 /** The permit of a request in one repository. */
 export function permitIn(
   repository: number | undefined,
-  identity: Identity,
+  caller: Caller,
   rights: Rights,
   mayPull: Permit['mayPull'],
   claim?: NamespaceClaim,
 ): Permit {
   return {
-    principal: principalKey(identity.principal),
+    caller,
+    principal: principalKey(caller.identity.principal),
     repository,
     mayCreate: rights.has('create'),
     mayUpdate: rights.has('update'),

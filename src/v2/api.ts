@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Access, anonymousCaller, type Caller } from '../access/access.ts';
+import type { Access } from '../access/access.ts';
 import { actorOf } from '../access/actor.ts';
+import { anonymousCaller, type Caller } from '../access/caller.ts';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
 import { parseBasic } from '../access/login/basic.ts';
 import type { Permit } from '../access/permit.ts';
