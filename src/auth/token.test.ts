@@ -623,7 +623,7 @@ test('counts the received bytes of a form, with or without Content-Length', asyn
     payload: Readable.from([form]),
   });
   assert.equal(answer.statusCode, 401);
-  assert.equal(server.served[0]?.exchange.received, form.length);
+  assert.equal(server.served[0]?.received, form.length);
 });
 
 test('token requests count towards the request limits of the address and the user', async (t) => {

@@ -47,3 +47,6 @@ export function retryHeaders(error: RegistryError): Readonly<Record<string, stri
   const seconds = retryAfterOf(error);
   return seconds === undefined ? {} : { 'Retry-After': `${seconds}` };
 }
+
+/** nginx's status for a client that closed the connection before its answer. */
+export const clientGone = 499;

@@ -41,10 +41,12 @@ export function answerMalformed({
     // Clients open connections in advance; an unused one was no request.
     if (socket.bytesRead === 0 || current !== undefined) return;
     observe({
-      exchange: { request: { headers: {} }, client, requestId: id, sent: body.length, received: 0 },
+      request: { id, headers: {}, client },
       route: undefined,
       identity: undefined,
       status,
+      sent: body.length,
+      received: 0,
       duration: 0,
       error: undefined,
     });

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Answered } from '../telemetry/access-log.ts';
 import type { ClientOf } from './client.ts';
+import { clientGone } from './error-status.ts';
 
 const operations: readonly (string | undefined)[] = ['/healthz', '/readyz', '/metrics'];
 
@@ -25,9 +26,6 @@ export function note(request: IncomingMessage, more: Notes): void {
   notes.set(request, { ...notes.get(request), ...more });
 }
 
-/** nginx's status for a client that closed the connection before its answer. */
-const gone = 499;
-
 /** Reports a request that Fastify answers to `observe`, when it is answered or its connection closes; sets `X-Request-Id`. */
 export function observeAnswer(
   request: FastifyRequest,
@@ -38,13 +36,13 @@ export function observeAnswer(
   // Read now: a closed connection has no address.
   const { address } = clientOf(request.raw);
   const start = performance.now();
-  let told = false;
-  const tell = (): void => {
-    if (told) return;
-    told = true;
+  let reported = false;
+  const report = (): void => {
+    if (reported) return;
+    reported = true;
     observe(answeredOf(request, reply, address, performance.now() - start));
   };
-  reply.raw.once('finish', tell).once('close', tell);
+  reply.raw.once('finish', report).once('close', report);
 }
 
 function answeredOf(
@@ -57,16 +55,12 @@ function answeredOf(
   const { url } = request.routeOptions;
   const { identity, error, received = 0 } = notes.get(raw) ?? {};
   return {
-    exchange: {
-      request: raw,
-      client: { address },
-      requestId: request.id,
-      sent: method === 'HEAD' ? 0 : Number(reply.getHeader('content-length') ?? 0),
-      received,
-    },
+    request: { id: request.id, method, url: raw.url, headers: raw.headers, client: { address } },
     route: url === undefined ? undefined : { action: actionOf(method, url) },
     identity,
-    status: reply.raw.headersSent ? reply.raw.statusCode : gone,
+    status: reply.raw.headersSent ? reply.raw.statusCode : clientGone,
+    sent: method === 'HEAD' ? 0 : Number(reply.getHeader('content-length') ?? 0),
+    received,
     duration,
     error,
     isProbe: isOperationsPath(url),

@@ -11,20 +11,18 @@ import { createLogger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 
 const pull: Answered = {
-  exchange: {
-    request: {
-      method: 'GET',
-      url: '/v2/library/app/manifests/latest',
-      headers: { 'user-agent': 'docker/29', authorization: 'Basic c2VjcmV0' },
-    },
+  request: {
+    id: 'id-1',
+    method: 'GET',
+    url: '/v2/library/app/manifests/latest',
+    headers: { 'user-agent': 'docker/29', authorization: 'Basic c2VjcmV0' },
     client: { address: '192.0.2.1' },
-    requestId: 'id-1',
-    sent: 1234,
-    received: 0,
   },
   route: { action: 'getManifest', name: 'library/app' },
   identity: { principal: { kind: 'user', id: 7, name: 'alice' }, credential: { kind: 'token', id: 12 } },
   status: 200,
+  sent: 1234,
+  received: 0,
   duration: 1.23456,
   error: undefined,
 };
@@ -85,7 +83,7 @@ for (const fast of [true, false]) {
   });
 
   test(`a line ${way} omits unknown fields`, () => {
-    const request = { method: 'GET', url: '/v2/nothing', headers: {} };
+    const request = { id: 'id-1', method: 'GET', url: '/v2/nothing', headers: {}, client: { address: '' } };
     const error = new RegistryError('NAME_UNKNOWN');
     const [line] = observe(
       {
@@ -94,7 +92,7 @@ for (const fast of [true, false]) {
         identity: undefined,
         status: 404,
         error,
-        exchange: { ...pull.exchange, request, client: { address: '' } },
+        request,
       },
       json,
       fast,
@@ -120,8 +118,8 @@ for (const fast of [true, false]) {
     fc.assert(
       fc.property(hostile, hostile, (url, userAgent) => {
         const headers = { authorization: 'Basic c2VjcmV0', 'user-agent': userAgent };
-        const request = { ...pull.exchange.request, url, headers };
-        const { text, lines } = observe({ ...pull, exchange: { ...pull.exchange, request } }, json, fast);
+        const request = { ...pull.request, url, headers };
+        const { text, lines } = observe({ ...pull, request }, json, fast);
         const [line] = lines() as [Line];
         assert.equal(text.indexOf('\n'), text.length - 1, 'one line');
         assert.deepEqual([line.url, line.userAgent, line.level], [url, userAgent, 'info']);
@@ -134,8 +132,8 @@ for (const fast of [true, false]) {
 for (const format of ['json', 'pretty'] as const) {
   for (const fast of [true, false]) {
     test(`a ${format} line formatted by ${fast ? 'Berth' : 'pino'} hides a credential in the URL`, () => {
-      const request = { ...pull.exchange.request, url: '/v2/nothing?access_token=canary' };
-      const answered = { ...pull, route: undefined, exchange: { ...pull.exchange, request } };
+      const request = { ...pull.request, url: '/v2/nothing?access_token=canary' };
+      const answered = { ...pull, route: undefined, request };
       const { text } = observe(answered, { ...json, format }, fast);
       assert.match(text, /access_token=\(hidden\)/);
       assert.doesNotMatch(text, /canary/);
@@ -235,12 +233,12 @@ test('a pretty line is a sentence', () => {
 });
 
 test('counts an unknown URL as route="unknown", without the text of the client', async () => {
-  const request = { ...pull.exchange.request, url: '/v2/attacker-chosen' };
+  const request = { ...pull.request, url: '/v2/attacker-chosen' };
   const { metrics } = observe({
     ...pull,
     route: undefined,
     status: 404,
-    exchange: { ...pull.exchange, request },
+    request,
   });
   const text = await metrics.registry.metrics();
   assert.match(text, /route="unknown"/);

@@ -9,22 +9,22 @@ type Failure = Error & { readonly code: string; readonly detail?: unknown };
 
 /** An answered request: what logs and metrics need of it. */
 export interface Answered {
-  readonly exchange: {
-    readonly request: {
-      readonly method?: string | undefined;
-      readonly url?: string | undefined;
-      readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-    };
+  readonly request: {
+    readonly id: string;
+    readonly method?: string | undefined;
+    readonly url?: string | undefined;
+    readonly headers: Readonly<Record<string, string | string[] | undefined>>;
     readonly client: { readonly address: string };
-    readonly requestId: string;
-    readonly sent: number;
-    readonly received: number;
   };
   /** Absent when the URL is unknown or malformed. */
   readonly route: { readonly action: string; readonly name?: string } | undefined;
   /** Absent where requests are not authenticated. */
   readonly identity: Identity | undefined;
   readonly status: number;
+  /** Bytes of the answer's body. */
+  readonly sent: number;
+  /** Bytes of the request's body that were read. */
+  readonly received: number;
   /** Milliseconds. */
   readonly duration: number;
   readonly error: Failure | undefined;
@@ -50,8 +50,8 @@ export interface ObserveParts {
 export function observeRequests({ logger, metrics, log, shown }: ObserveParts): (answered: Answered) => void {
   const write = log.access ? accessWriter(logger, log, shown) : undefined;
   return (answered) => {
-    const { exchange, route, status, duration, error } = answered;
-    const { request, requestId, sent, received } = exchange;
+    const { request, route, status, sent, received, duration, error } = answered;
+    const requestId = request.id;
     if (!answered.isProbe) {
       const { method = 'unknown' } = request;
       metrics?.request(route?.action ?? 'unknown', method, status, duration / 1000, received, sent);
@@ -98,15 +98,15 @@ function accessWriter(
     const level = levelOf(answered);
     if (!enabled[level]) return;
     const client = answered.identity === undefined ? {} : shown(answered.identity);
-    if (pretty) logger[level]({ requestId: answered.exchange.requestId }, sentenceOf(answered, client));
+    if (pretty) logger[level]({ requestId: answered.request.id }, sentenceOf(answered, client));
     // Only pino's own file stream accepts formatted lines.
     else if (stream?.minLength === undefined) logger[level](fieldsOf(answered, client));
     else stream.write(lineOf(answered, client, level, prefix));
   };
 }
 
-function sentenceOf({ exchange, route, status, duration, error }: Answered, client: Shown): string {
-  const { request, sent, received } = exchange;
+function sentenceOf(answered: Answered, client: Shown): string {
+  const { request, route, status, sent, received, duration, error } = answered;
   const what = route ? [route.action, route.name].filter(Boolean).join(' ') : withoutSecrets(request.url);
   const { user, credential } = client;
   const by = user === undefined ? '' : ` by ${user}${credential ? ` (${credential})` : ''}`;
@@ -120,12 +120,11 @@ function sentenceOf({ exchange, route, status, duration, error }: Answered, clie
 }
 
 function fieldsOf(
-  { exchange, route, status, duration, error }: Answered,
+  { request, route, status, sent, received, duration, error }: Answered,
   { user, credential }: Shown,
 ): Record<string, unknown> {
-  const { request, requestId, sent, received } = exchange;
   return {
-    requestId,
+    requestId: request.id,
     method: request.method,
     url: withoutSecrets(request.url),
     action: route?.action,
@@ -136,7 +135,7 @@ function fieldsOf(
     received,
     sent,
     milliseconds: rounded(duration),
-    remote: exchange.client.address || undefined,
+    remote: request.client.address || undefined,
     userAgent: request.headers['user-agent'],
     error: error?.code,
   };
@@ -144,16 +143,15 @@ function fieldsOf(
 
 /** `fieldsOf` as JSON. Escapes the client's text; actions, repositories, credentials and codes contain nothing to escape. */
 function lineOf(
-  { exchange, route, status, duration, error }: Answered,
+  { request, route, status, sent, received, duration, error }: Answered,
   { user, credential }: Shown,
   level: Level,
   prefix: string,
 ): string {
-  const { request, requestId, sent, received } = exchange;
-  const { method, url, headers } = request;
+  const { id, method, url, headers } = request;
   const userAgent = headers['user-agent'];
-  const { address } = exchange.client;
-  return `{"level":"${level}","time":"${isoTime()}",${prefix}"requestId":"${requestId}"${
+  const { address } = request.client;
+  return `{"level":"${level}","time":"${isoTime()}",${prefix}"requestId":"${id}"${
     method === undefined ? '' : `,"method":"${method}"`
   }${url === undefined ? '' : `,"url":${JSON.stringify(withoutSecrets(url))}`}${
     route ? `,"action":"${route.action}"` : ''

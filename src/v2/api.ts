@@ -1,60 +1,39 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Access } from '../access/access.ts';
-import { actorOf } from '../access/actor.ts';
 import { anonymousCaller, type Caller } from '../access/caller.ts';
 import { anonymousIdentity, claimantOf, type Identity } from '../access/identity.ts';
 import { parseBasic } from '../access/login/basic.ts';
 import type { Permit } from '../access/permit.ts';
-import type { Blobs } from '../core/blobs.ts';
 import { asRegistryError } from '../core/faults.ts';
-import type { Manifests } from '../core/manifests.ts';
-import type { Uploads } from '../core/uploads.ts';
-import type { Actor } from '../db/changes.ts';
-import type { Database } from '../db/database.ts';
-import type { ClientOf } from '../http/client.ts';
-import type { ConnectionLimits } from '../http/connection-limits.ts';
-import { errorBody, retryHeaders, statusOf } from '../http/error-status.ts';
-import { refusalOfHead } from '../http/request-head.ts';
+import { type Answer, errorAnswer, type Headers } from '../http/answer.ts';
+import { answerRequests } from '../http/answer-requests.ts';
+import type { HttpRequest, RequestParts } from '../http/request.ts';
+import type { RawHandler } from '../http/server.ts';
+import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
-import { buildList } from './build-list.ts';
 import { listRepositories } from './catalog.ts';
 import { challengeHeaders, isChallenge, type TokenServer } from './challenge.ts';
-import { Exchange, type LocationBase } from './exchange.ts';
+import type { Handler, HandlerParts } from './handler.ts';
 import type { Limits } from './limits.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
-import type { Redirects } from './redirects.ts';
 import { listReferrers } from './referrers.ts';
-import { MethodNotAllowed, parseRoute, type Route, rightOf } from './routes.ts';
+import { type Action, parseRoute, type Route, rightOf } from './routes.ts';
 import { listTags } from './tags.ts';
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
 
 /** The parts that the API needs. */
-export interface RegistryApiParts {
-  readonly database: Database;
-  readonly blobs: Blobs;
-  readonly uploads: Uploads;
-  readonly manifests: Manifests;
-  readonly access: Access;
-  readonly clientOf: ClientOf;
+export interface RegistryApiParts extends HandlerParts, RequestParts {
   readonly tokenServer: TokenServer;
-  /** Absent: `Location` is a path. */
-  readonly locationBase?: LocationBase | undefined;
-  readonly maxManifestSize: number;
   readonly deletesEnabled: boolean;
-  /** Absent: Berth sends all bytes itself. */
-  readonly redirects?: Redirects | undefined;
   /** Absent: no limits. */
   readonly limits?: Limits | undefined;
-  /** Absent: any number of connections may be open. */
-  readonly connections?: Pick<ConnectionLimits, 'refusalOf'> | undefined;
   /** Called for every answered request. */
   readonly observe: (served: Served) => void;
 }
 
 /** A request that has been answered. */
 export interface Served {
-  readonly exchange: Exchange;
+  readonly request: HttpRequest;
   /** Absent when the URL names no resource. */
   readonly route: Route | undefined;
   /** The authenticated identity; after a failed login, the claimed one. */
@@ -62,141 +41,129 @@ export interface Served {
   /** The request had credentials, and they were refused. */
   readonly loginFailed: boolean;
   readonly status: number;
+  /** The digest of the manifest that was sent. */
+  readonly manifest: Digest | undefined;
+  /** Bytes of the answer's body. */
+  readonly sent: number;
+  /** Bytes of the request's body that were read. */
+  readonly received: number;
   /** Milliseconds. */
   readonly duration: number;
   /** The error for the log; its `cause` is not in the answer. */
   readonly error: RegistryError | undefined;
 }
 
-/** The OCI distribution API: returns a function that answers any request below `/v2` and never rejects. */
-export function registryApi(parts: RegistryApiParts) {
-  return async (request: IncomingMessage, response: ServerResponse, requestId: string): Promise<void> => {
-    const start = performance.now();
-    const exchange = new Exchange({
-      request,
-      response,
-      requestId,
-      clientOf: parts.clientOf,
-      locationBase: parts.locationBase,
-    });
-    let route: Route | undefined;
-    let caller: Caller | undefined;
-    let failure: RegistryError | undefined;
-    try {
-      const refusal = refusalOfHead(request) ?? parts.connections?.refusalOf(request);
-      if (refusal !== undefined) throw refusal;
-      parts.limits?.arrive(exchange);
-      route = parseRoute(request.method as string, exchange.path);
-      // Await only real promises: each await costs every pull a turn of the event loop.
-      const identified = identify(parts.access, exchange);
-      caller = identified instanceof Promise ? await identified : identified;
-      const admitted = admit(parts.access, caller, route, route.action === 'putManifest');
-      const permit = admitted instanceof Promise ? await admitted : admitted;
-      if (rightOf[route.action] === 'delete' && !parts.deletesEnabled) {
-        throw new RegistryError('UNSUPPORTED', 'deletes are disabled on this registry (deletes.enabled)');
-      }
-      if (parts.limits) await parts.limits.admit(exchange, route, caller.identity);
-      await handle(parts, exchange, route, caller, permit);
-    } catch (error) {
-      failure = asRegistryError(error);
-      if (route !== undefined && isChallenge(failure)) {
-        exchange.errorHeaders = challengeHeaders(parts.tokenServer, exchange, route, failure);
-      }
-      replyError(exchange, failure);
+/** The answer to a request, and what its log line needs besides. */
+interface Outcome extends Pick<Served, 'route' | 'identity' | 'loginFailed' | 'error'> {
+  readonly answer: Answer;
+}
+
+/** One handler for each action. */
+const handlers: { readonly [A in Action]: Handler<A> } = {
+  // end-1
+  getBase: () => ({ status: 200, headers: { 'Content-Type': 'application/json' }, body: '{}' }),
+  getManifest,
+  putManifest,
+  deleteManifest,
+  getBlob,
+  deleteBlob,
+  startUpload,
+  getUpload,
+  patchUpload,
+  putUpload,
+  deleteUpload,
+  listTags,
+  listReferrers,
+  listRepositories,
+};
+
+/** The OCI distribution API: answers any request below `/v2`. */
+export function registryApi(parts: RegistryApiParts): RawHandler {
+  const { clientOf, locationBase, connections } = parts;
+  return answerRequests<Outcome>({
+    clientOf,
+    locationBase,
+    connections,
+    answer: (request) => answerRequest(parts, request),
+    observe(request, outcome, { status, sent, duration, failure }) {
+      const { answer, route, identity, loginFailed } = outcome;
+      parts.observe({
+        request,
+        route,
+        identity,
+        loginFailed,
+        status,
+        manifest: answer.manifest,
+        sent,
+        received: request.received,
+        duration,
+        error: failure === undefined ? outcome.error : asRegistryError(failure),
+      });
+    },
+  });
+}
+
+/** Never rejects: an error becomes an answer. */
+async function answerRequest(parts: RegistryApiParts, request: HttpRequest): Promise<Outcome> {
+  const { access, limits } = parts;
+  let route: Route | undefined;
+  let caller: Caller | undefined;
+  let limitHeaders: Headers | undefined;
+  try {
+    const { refusal } = request;
+    if (refusal !== undefined) throw refusal;
+    limits?.arrive(request);
+    route = parseRoute(request.method, request.path);
+    // Only promises are awaited: each await delays every pull by a turn of the microtask queue.
+    const authenticated = authenticate(access, request);
+    caller = authenticated instanceof Promise ? await authenticated : authenticated;
+    const authorized = authorize(access, caller, route);
+    const permit = authorized instanceof Promise ? await authorized : authorized;
+    if (rightOf[route.action] === 'delete' && !parts.deletesEnabled) {
+      throw new RegistryError('UNSUPPORTED', 'deletes are disabled on this registry (deletes.enabled)');
     }
-    const duration = performance.now() - start;
-    parts.observe({
-      exchange,
+    if (limits) limitHeaders = await limits.admit(request, route, caller.identity);
+    const answer = await (handlers[route.action] as Handler<Action>)(parts, request, route, permit);
+    return {
+      answer: limitHeaders ? { ...answer, headers: { ...answer.headers, ...limitHeaders } } : answer,
       route,
-      identity: caller?.identity ?? claimant(exchange),
+      identity: caller.identity,
+      loginFailed: false,
+      error: undefined,
+    };
+  } catch (thrown) {
+    const error = asRegistryError(thrown);
+    const challenge =
+      route !== undefined && isChallenge(error)
+        ? challengeHeaders(parts.tokenServer, request, route, error)
+        : undefined;
+    const answer = errorAnswer(error, { ...challenge, ...limitHeaders });
+    return {
+      answer: challenge ? { ...answer, status: 401 } : answer,
+      route,
+      identity: caller?.identity ?? claimedIdentity(request),
       // A request refused before authentication has no route yet.
       loginFailed: route !== undefined && caller === undefined,
-      status: response.statusCode,
-      duration,
-      error: failure,
-    });
-  };
-}
-
-function identify(access: Access, exchange: Exchange): Caller | Promise<Caller> {
-  const { authorization } = exchange.request.headers;
-  if (authorization === undefined) return anonymousCaller;
-  return access.identify(authorization, exchange.client.address);
-}
-
-/** The claimed user of wrong Basic credentials; a wrong Bearer token names none. */
-function claimant({ request }: Exchange): Identity {
-  const credentials = parseBasic(request.headers.authorization);
-  return credentials === undefined ? anonymousIdentity : claimantOf(credentials.username);
-}
-
-/** @param early whether it is asked again when the body is here */
-function admit(access: Access, caller: Caller, route: Route, early = false): Permit | Promise<Permit> {
-  return 'name' in route
-    ? access.authorize(caller, rightOf[route.action], route.name, early)
-    : access.authorizeRegistry(caller, rightOf[route.action]);
-}
-
-function handle(
-  parts: RegistryApiParts,
-  exchange: Exchange,
-  route: Route,
-  caller: Caller,
-  permit: Permit,
-): Promise<void> | void {
-  const { database, blobs, uploads, manifests } = parts;
-  const by = (): Actor => actorOf(caller.identity, exchange.origin);
-  switch (route.action) {
-    case 'getManifest':
-      return getManifest(manifests, exchange, route, permit);
-    case 'getBlob':
-      return getBlob(blobs, parts.redirects, exchange, route, permit);
-    case 'startUpload':
-      return startUpload(uploads, blobs, exchange, route, permit, by());
-    case 'patchUpload':
-      return patchUpload(uploads, exchange, route, permit);
-    case 'putUpload':
-      return putUpload(uploads, exchange, route, permit, by());
-    case 'getUpload':
-      return getUpload(uploads, exchange, route, permit);
-    case 'deleteUpload':
-      return deleteUpload(uploads, exchange, route, permit);
-    case 'putManifest':
-      return putManifest(
-        manifests,
-        parts.maxManifestSize,
-        exchange,
-        route,
-        () => admit(parts.access, caller, route),
-        by(),
-      );
-    case 'deleteManifest':
-      return deleteManifest(manifests, exchange, route, by());
-    case 'deleteBlob':
-      return deleteBlob(blobs, exchange, route, by());
-    case 'listTags':
-      return buildList(exchange, (signal) => listTags(database, exchange, route, permit, signal));
-    case 'listReferrers':
-      return buildList(exchange, (signal) => listReferrers(database, exchange, route, permit, signal));
-    case 'listRepositories':
-      return buildList(exchange, (signal) => listRepositories(database, exchange, permit, signal));
-    case 'getBase':
-      // end-1
-      return exchange.reply(200, { 'Content-Type': 'application/json' }, '{}');
+      error,
+    };
   }
 }
 
-function replyError(exchange: Exchange, error: RegistryError): void {
-  // After the head is sent, only a broken connection can signal an error.
-  if (exchange.response.headersSent) return void exchange.response.destroy();
-  exchange.reply(
-    isChallenge(error) ? 401 : statusOf[error.code],
-    {
-      'Content-Type': 'application/json',
-      ...(error instanceof MethodNotAllowed && { Allow: error.allow }),
-      ...retryHeaders(error),
-      ...exchange.errorHeaders,
-    },
-    errorBody(error),
-  );
+function authenticate(access: Access, request: HttpRequest): Caller | Promise<Caller> {
+  const { authorization } = request.headers;
+  if (authorization === undefined) return anonymousCaller;
+  return access.identify(authorization, request.client.address);
+}
+
+/** The claimed user of wrong Basic credentials; a wrong Bearer token names none. */
+function claimedIdentity({ headers }: HttpRequest): Identity {
+  const credentials = parseBasic(headers.authorization);
+  return credentials === undefined ? anonymousIdentity : claimantOf(credentials.username);
+}
+
+function authorize(access: Access, caller: Caller, route: Route): Permit | Promise<Permit> {
+  return 'name' in route
+    ? // `putManifest` authorizes again when its body is there.
+      access.authorize(caller, rightOf[route.action], route.name, route.action === 'putManifest')
+    : access.authorizeRegistry(caller, rightOf[route.action]);
 }

@@ -2,8 +2,8 @@
 
 import type { AuditAction } from '../audit/actions.ts';
 import type { Audit } from '../audit/audit.ts';
+import type { HttpRequest } from '../http/request.ts';
 import type { Served } from './api.ts';
-import type { Exchange } from './exchange.ts';
 import type { Route } from './routes.ts';
 
 export interface AuditRequestsParts {
@@ -15,41 +15,41 @@ export interface AuditRequestsParts {
 /** Records every refused request, and pulls if enabled. */
 export function auditRequests({ audit, pulls }: AuditRequestsParts): (served: Served) => void {
   return (served) => {
-    const { exchange, route, status, error, identity } = served;
+    const { request, route, status, error, identity } = served;
     if (route === undefined) return;
     const refused = isRefusal(served);
     if (!refused && !(pulls && isPull(served, route))) return;
     audit.record({
-      action: actionOf(route, exchange),
+      action: actionOf(route, request),
       allowed: !refused,
       identity,
       // A closed connection has no address.
-      address: exchange.client.address || undefined,
+      address: request.client.address || undefined,
       repository: 'name' in route ? route.name : undefined,
-      ...subjectOf(route, exchange),
+      ...subjectOf(route, served),
       status,
       error: error?.code,
-      requestId: exchange.requestId,
+      requestId: request.id,
     });
   };
 }
 
 /** A redirect (307) delivers the bytes too; a HEAD or a 304 does not. */
-function isPull({ exchange, status }: Served, { action }: Route): boolean {
+function isPull({ request, status }: Served, { action }: Route): boolean {
   const isOfContent = action === 'getManifest' || action === 'getBlob';
-  return isOfContent && !exchange.isHead && [200, 206, 307].includes(status);
+  return isOfContent && !request.isHead && [200, 206, 307].includes(status);
 }
 
 /** A challenge to a caller without credentials is no refusal: every login begins with one. */
-function isRefusal({ exchange, status, loginFailed }: Served): boolean {
+function isRefusal({ request, status, loginFailed }: Served): boolean {
   if (status === 403) return true;
-  if (status === 401) return exchange.request.headers.authorization !== undefined;
+  if (status === 401) return request.headers.authorization !== undefined;
   // Too many wrong passwords, or too many logins at once; other limits do not concern credentials.
   return loginFailed && (status === 429 || status === 503);
 }
 
 /** The requested action. */
-function actionOf(route: Route, { query }: Exchange): AuditAction {
+function actionOf(route: Route, { query }: HttpRequest): AuditAction {
   switch (route.action) {
     case 'getBase':
       return 'api.check';
@@ -86,7 +86,7 @@ interface Subject {
   readonly digest?: string;
 }
 
-function subjectOf(route: Route, { manifest }: Exchange): Subject {
+function subjectOf(route: Route, { manifest }: Served): Subject {
   if ('digest' in route) return { digest: route.digest };
   if (!('reference' in route)) return {};
   const { reference } = route;

@@ -1,18 +1,19 @@
 import { randomBytes } from 'node:crypto';
+import { actorOf } from '../access/actor.ts';
 import type { Permit } from '../access/permit.ts';
 import type { Blob, Blobs } from '../core/blobs.ts';
-import type { Actor } from '../db/changes.ts';
+import type { Answer, Headers } from '../http/answer.ts';
 import { parseRange } from '../http/range.ts';
+import type { HttpRequest } from '../http/request.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { RepositoryName } from '../oci/name.ts';
 import type { ByteRange } from '../storage/blob-store.ts';
 import { isNotModified } from './conditions.ts';
-import type { BlobPart, Exchange } from './exchange.ts';
-import type { Redirects } from './redirects.ts';
+import type { HandlerParts } from './handler.ts';
+import type { RouteOf } from './routes.ts';
 
 const octets = 'application/octet-stream';
 
-function headersOf(digest: Digest): Record<string, string> {
+function headersOf(digest: Digest): Headers {
   return {
     'Docker-Content-Digest': digest,
     ETag: `"${digest}"`,
@@ -28,94 +29,94 @@ function headersOf(digest: Digest): Record<string, string> {
 
 /** end-2 */
 export async function getBlob(
-  blobs: Blobs,
-  redirects: Redirects | undefined,
-  exchange: Exchange,
-  { name, digest }: { name: RepositoryName; digest: Digest },
+  { blobs, redirects }: HandlerParts,
+  request: HttpRequest,
+  { name, digest }: RouteOf<'getBlob'>,
   { repository }: Permit,
-): Promise<void> {
+): Promise<Answer> {
   const blob = await blobs.find(name, digest, repository);
   const headers = headersOf(digest);
-  if (isNotModified(exchange, digest)) return exchange.reply(304, headers);
+  if (isNotModified(request, digest)) return { status: 304, headers };
   // RFC 9110, 14.2: ranges apply to GET only.
-  if (exchange.isHead) {
-    return exchange.reply(200, { ...headers, 'Content-Type': octets, 'Content-Length': blob.size });
+  if (request.isHead) {
+    return { status: 200, headers: { ...headers, 'Content-Type': octets, 'Content-Length': blob.size } };
   }
-  const ranges = wantedRanges(exchange, digest, blob.size);
+  const ranges = wantedRanges(request, digest, blob.size);
   if (ranges === 'unsatisfiable') {
-    return exchange.reply(416, { ...headers, 'Content-Range': `bytes */${blob.size}` });
+    return { status: 416, headers: { ...headers, 'Content-Range': `bytes */${blob.size}` } };
   }
   // Stores serve one range of a presigned URL, not several, and no range of an empty object.
-  if (blob.size > 0 && (ranges?.length ?? 1) === 1 && redirects?.(exchange)) {
+  if (blob.size > 0 && (ranges?.length ?? 1) === 1 && redirects?.(request)) {
     const url = await blobs.redirectUrl(blob);
-    if (url !== undefined) return redirect(exchange, digest, url);
+    if (url !== undefined) return redirectTo(url, digest);
   }
-  return sendRanges(blobs, exchange, blob, headers, ranges);
+  if (ranges !== undefined && ranges.length > 1) return answerMultipart(blobs, blob, headers, ranges);
+  return answerOnePart(blobs, blob, headers, ranges?.[0]);
 }
 
 /** Clients repeat the request there, with its Range and without its credentials (2.3). `no-store`, as the URL expires soon. */
-function redirect(exchange: Exchange, digest: Digest, url: string): void {
-  exchange.reply(307, { Location: url, 'Docker-Content-Digest': digest, 'Cache-Control': 'no-store' });
+function redirectTo(url: string, digest: Digest): Answer {
+  return {
+    status: 307,
+    headers: { Location: url, 'Docker-Content-Digest': digest, 'Cache-Control': 'no-store' },
+  };
 }
 
 /** end-10 */
 export async function deleteBlob(
-  blobs: Blobs,
-  exchange: Exchange,
-  { name, digest }: { name: RepositoryName; digest: Digest },
-  by: Actor,
-): Promise<void> {
-  await blobs.delete(name, digest, by);
-  exchange.reply(202, { 'Docker-Content-Digest': digest });
+  { blobs }: HandlerParts,
+  request: HttpRequest,
+  { name, digest }: RouteOf<'deleteBlob'>,
+  { caller }: Permit,
+): Promise<Answer> {
+  await blobs.delete(name, digest, actorOf(caller.identity, request.origin));
+  return { status: 202, headers: { 'Docker-Content-Digest': digest } };
 }
 
 function wantedRanges(
-  exchange: Exchange,
+  request: HttpRequest,
   digest: Digest,
   size: number,
 ): readonly ByteRange[] | 'unsatisfiable' | undefined {
-  const range = exchange.header('range');
+  const range = request.header('range');
   if (range === undefined) return undefined;
   // RFC 9110, 13.1.5: if the representation differs, the range is ignored.
-  const ifRange = exchange.header('if-range');
+  const ifRange = request.header('if-range');
   if (ifRange !== undefined && ifRange.replaceAll('"', '') !== digest) return undefined;
   return parseRange(range, size);
 }
 
-async function sendRanges(
+/** @param wanted `undefined`: the whole blob */
+async function answerOnePart(
   blobs: Blobs,
-  exchange: Exchange,
   blob: Blob,
-  headers: Record<string, string>,
-  ranges: readonly ByteRange[] | undefined,
-): Promise<void> {
-  if (ranges !== undefined && ranges.length > 1) {
-    return sendMultipart(blobs, exchange, blob, headers, ranges);
-  }
+  headers: Headers,
+  wanted: ByteRange | undefined,
+): Promise<Answer> {
   const { size } = blob;
-  const range = ranges?.[0] ?? { start: 0, end: size - 1 };
-  const status = ranges === undefined ? 200 : 206;
-  const all = {
-    ...headers,
-    'Content-Type': octets,
-    'Content-Length': range.end - range.start + 1,
-    ...(ranges && { 'Content-Range': contentRange(range, size) }),
+  const range = wanted ?? { start: 0, end: size - 1 };
+  return {
+    status: wanted === undefined ? 200 : 206,
+    headers: {
+      ...headers,
+      'Content-Type': octets,
+      'Content-Length': range.end - range.start + 1,
+      ...(wanted && { 'Content-Range': contentRange(range, size) }),
+    },
+    body: { parts: [{ range }], opened: await blobs.open(blob, wanted), open: (r) => blobs.open(blob, r) },
   };
-  return exchange.replyBlob(status, all, [{ range, open: () => blobs.open(blob, ranges?.[0]) }]);
 }
 
-/** Sends one part for each range, in the order of the header, none merged: podman's zstd:chunked counts them. */
-async function sendMultipart(
+/** One part for each range, in the order of the header, none merged: podman's zstd:chunked counts them. */
+async function answerMultipart(
   blobs: Blobs,
-  exchange: Exchange,
   blob: Blob,
-  headers: Record<string, string>,
+  headers: Headers,
   ranges: readonly ByteRange[],
-): Promise<void> {
+): Promise<Answer> {
   const boundary = randomBytes(16).toString('hex');
-  const parts = ranges.map((range, i): BlobPart & { preamble: string } => ({
+  const parts = ranges.map((range, i) => ({
     range,
-    open: () => blobs.open(blob, range),
     preamble: `${i === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Type: ${octets}\r\nContent-Range: ${contentRange(range, blob.size)}\r\n\r\n`,
   }));
   const epilogue = `\r\n--${boundary}--\r\n`;
@@ -123,12 +124,16 @@ async function sendMultipart(
     (sum, { preamble, range }) => sum + preamble.length + range.end - range.start + 1,
     epilogue.length,
   );
-  const all = {
-    ...headers,
-    'Content-Type': `multipart/byteranges; boundary=${boundary}`,
-    'Content-Length': length,
+  const open = (range: ByteRange) => blobs.open(blob, range);
+  return {
+    status: 206,
+    headers: {
+      ...headers,
+      'Content-Type': `multipart/byteranges; boundary=${boundary}`,
+      'Content-Length': length,
+    },
+    body: { parts, opened: await open(ranges[0] as ByteRange), open, epilogue },
   };
-  return exchange.replyBlob(206, all, parts, epilogue);
 }
 
 function contentRange({ start, end }: ByteRange, size: number): string {

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { type Answer, connect, unknownDigest, unknownUpload } from '../../test/support/inject.ts';
 import { connectPeople, fetchToken, type Person } from '../../test/support/people.ts';
 import { Challenge } from '../access/challenge.ts';
+import type { HttpRequest } from '../http/request.ts';
 import { challengeHeaders } from './challenge.ts';
-import type { Exchange } from './exchange.ts';
 
 const challengeOf = ({ headers }: Answer): string | undefined => headers['www-authenticate'];
 
@@ -59,7 +59,7 @@ test('a challenge names the token server, the service and the scope', async (t) 
 
 test('input quoted in a challenge cannot end the quotes or the line', () => {
   const server = { realmFor: () => 'https://a.example/"x\\y\r\n\u00e9', service: 'a "b"' };
-  const headers = challengeHeaders(server, {} as Exchange, { action: 'getBase' }, new Challenge());
+  const headers = challengeHeaders(server, {} as HttpRequest, { action: 'getBase' }, new Challenge());
   const expected = 'Bearer realm="https://a.example/\\"x\\\\y",service="a \\"b\\""';
   assert.equal(headers['WWW-Authenticate'], expected);
 });

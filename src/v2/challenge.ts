@@ -1,14 +1,15 @@
 import { Challenge } from '../access/challenge.ts';
 import { catalogScope, neededScope } from '../access/need.ts';
 import { AnotherRepository } from '../core/another-repository.ts';
+import type { Headers } from '../http/answer.ts';
+import type { HttpRequest } from '../http/request.ts';
 import { asName, type RepositoryName } from '../oci/name.ts';
-import type { Exchange, Headers } from './exchange.ts';
 import { type Route, rightOf } from './routes.ts';
 
 /** The token server whose tokens Berth accepts: its own, or a configured one in its place. */
 export interface TokenServer {
   /** Its URL, for the client of the request. */
-  readonly realmFor: (exchange: Exchange) => string;
+  readonly realmFor: (request: HttpRequest) => string;
   /** The name of this registry at the token server. */
   readonly service: string;
 }
@@ -21,14 +22,14 @@ export function isChallenge(error: unknown): boolean {
 /** The challenge: the token server, the scopes needed, and the error of the token sent (2.1; RFC 6750, 3). */
 export function challengeHeaders(
   { realmFor, service }: TokenServer,
-  exchange: Exchange,
+  request: HttpRequest,
   route: Route,
   error: unknown,
 ): Headers {
-  const scopes = scopesOf(exchange, route);
+  const scopes = scopesOf(request, route);
   const fault = error instanceof Challenge ? error.fault : 'invalid_token';
   const parameters = [
-    ['realm', realmFor(exchange)],
+    ['realm', realmFor(request)],
     ['service', service],
     ...(scopes.length > 0 ? [['scope', scopes.join(' ')]] : []),
     ...(fault ? [['error', fault]] : []),
@@ -36,15 +37,15 @@ export function challengeHeaders(
   return { 'WWW-Authenticate': `Bearer ${parameters.join(',')}`, 'Cache-Control': 'no-store' };
 }
 
-function scopesOf(exchange: Exchange, route: Route): string[] {
+function scopesOf(request: HttpRequest, route: Route): string[] {
   if (route.action === 'getBase') return [];
   if (route.action === 'listRepositories') return [catalogScope];
   const needed = neededScope(rightOf[route.action], route.name);
-  const source = route.action === 'startUpload' ? mountSource(exchange) : undefined;
+  const source = route.action === 'startUpload' ? mountSource(request) : undefined;
   return source === undefined || source === route.name ? [needed] : [needed, neededScope('pull', source)];
 }
 
-function mountSource({ query }: Exchange): RepositoryName | undefined {
+function mountSource({ query }: HttpRequest): RepositoryName | undefined {
   return query.has('mount') ? asName(query.get('from') ?? '') : undefined;
 }
 

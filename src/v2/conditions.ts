@@ -1,5 +1,5 @@
 import type { Conditions } from '../core/manifests.ts';
-import type { Exchange } from './exchange.ts';
+import type { HttpRequest } from '../http/request.ts';
 
 /** Parses the entity tags of an `If-Match` or `If-None-Match` (RFC 9110, 13.1); quotes are optional, as clients differ. */
 export function parseEntityTags(header: string | undefined): readonly string[] | '*' | undefined {
@@ -8,15 +8,15 @@ export function parseEntityTags(header: string | undefined): readonly string[] |
   return header.split(',').map((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', ''));
 }
 
-export function conditionsOf(exchange: Exchange): Conditions {
+export function conditionsOf(request: HttpRequest): Conditions {
   return {
-    ifMatch: parseEntityTags(exchange.header('if-match')),
-    ifNoneMatch: parseEntityTags(exchange.header('if-none-match')),
+    ifMatch: parseEntityTags(request.header('if-match')),
+    ifNoneMatch: parseEntityTags(request.header('if-none-match')),
   };
 }
 
 /** Whether the client has this digest already and gets a 304. */
-export function isNotModified(exchange: Exchange, digest: string): boolean {
-  const known = parseEntityTags(exchange.header('if-none-match'));
+export function isNotModified(request: HttpRequest, digest: string): boolean {
+  const known = parseEntityTags(request.header('if-none-match'));
   return known !== undefined && (known === '*' || known.includes(digest));
 }

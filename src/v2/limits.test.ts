@@ -6,7 +6,7 @@ import { dialects } from '../../test/support/databases.ts';
 import { connect } from '../../test/support/inject.ts';
 import type { Identity } from '../access/identity.ts';
 import { clientsOf } from '../http/client.ts';
-import { Exchange } from './exchange.ts';
+import { HttpRequest } from '../http/request.ts';
 import { type Limits, limitsOf } from './limits.ts';
 import { parseRoute } from './routes.ts';
 
@@ -85,17 +85,11 @@ const user = (id: number): Identity => ({
   credential: { kind: 'token', id: 1 },
 });
 
-function admit(limits: Limits, identity: Identity, path: string): Promise<void> {
-  const request = new IncomingMessage(new Socket());
-  Object.assign(request, { method: 'GET', url: path });
-  const response = new ServerResponse(request);
-  const exchange = new Exchange({
-    request,
-    response,
-    requestId: '',
-    clientOf: clientsOf([]),
-  });
-  return limits.admit(exchange, parseRoute('GET', path), identity);
+function admit(limits: Limits, identity: Identity, path: string): Promise<unknown> {
+  const incoming = new IncomingMessage(new Socket());
+  Object.assign(incoming, { method: 'GET', url: path });
+  const request = new HttpRequest(incoming, new ServerResponse(incoming), '', { clientOf: clientsOf([]) });
+  return limits.admit(request, parseRoute('GET', path), identity);
 }
 
 test('users have their own limits of requests and of pulls', async (t) => {

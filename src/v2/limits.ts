@@ -3,13 +3,16 @@ import type { Identity } from '../access/identity.ts';
 import { type PullLimit, PullLimits, type PullLimitsParts } from '../access/pull-limits.ts';
 import { RequestLimits } from '../access/request-limits.ts';
 import type { Config } from '../config/schema.ts';
-import { RegistryError } from '../oci/errors.ts';
-import type { Exchange } from './exchange.ts';
+import { ErrorWithHeaders, type Headers } from '../http/answer.ts';
+import type { HttpRequest } from '../http/request.ts';
 import type { Route } from './routes.ts';
 
 export interface Limits extends Pick<RequestLimits, 'arrive' | 'count'> {
-  /** Counts an authorized request. @throws RegistryError `TOOMANYREQUESTS` */
-  admit(exchange: Exchange, route: Route, identity: Identity): Promise<void>;
+  /**
+   * Counts an authorized request. Returns headers for its answer, which may be an error.
+   * @throws RegistryError `TOOMANYREQUESTS`
+   */
+  admit(request: HttpRequest, route: Route, identity: Identity): Promise<Headers | undefined>;
 }
 
 export type LimitsParts = Omit<PullLimitsParts, 'window' | 'perAddress' | 'perUser'>;
@@ -31,36 +34,28 @@ export function limitsOf(settings: Config['rateLimits'], parts: LimitsParts): Li
   return {
     count: (identity) => requests.count(identity),
     arrive: (request) => requests.arrive(request),
-    async admit(exchange, route, identity) {
+    async admit(request, route, identity) {
       requests.count(identity);
-      if (route.action !== 'getManifest') return;
-      const limit = pulls.of(identity.principal, exchange.client.address);
+      if (route.action !== 'getManifest') return undefined;
+      const limit = pulls.of(identity.principal, request.client.address);
+      if (limit === undefined) return undefined;
       // A HEAD is no pull: it asks for the digest of a tag and the pulls left.
-      if (limit !== undefined) await (exchange.isHead ? tell(exchange, limit) : pull(exchange, limit));
+      return headersOf(limit, await (request.isHead ? limit.left() : countPull(limit)));
     },
   };
 }
 
-async function tell(exchange: Exchange, limit: PullLimit): Promise<void> {
-  exchange.extraHeaders = headersOf(limit, await limit.left());
-}
-
-async function pull(exchange: Exchange, limit: PullLimit): Promise<void> {
+/** Returns the pulls left. */
+async function countPull(limit: PullLimit): Promise<number> {
   const left = await limit.take();
-  exchange.extraHeaders = headersOf(limit, left ?? 0);
-  if (left !== undefined) return;
+  if (left !== undefined) return left;
   const { source, limit: pulls, window, retryAfter } = limit;
-  throw new RegistryError(
-    'TOOMANYREQUESTS',
-    `pull limit of ${source} reached: ${pulls} in ${window} seconds`,
-    {
-      retryAfter,
-    },
-  );
+  const detail = `pull limit of ${source} reached: ${pulls} in ${window} seconds`;
+  throw new ErrorWithHeaders('TOOMANYREQUESTS', detail, headersOf(limit, 0), { retryAfter });
 }
 
 /** The headers of Docker Hub, which tools already read. */
-function headersOf({ source, limit, window }: PullLimit, left: number) {
+function headersOf({ source, limit, window }: PullLimit, left: number): Headers {
   return {
     'RateLimit-Limit': `${limit};w=${window}`,
     'RateLimit-Remaining': `${left};w=${window}`,

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Exchange } from './exchange.ts';
+import type { HttpRequest } from '../http/request.ts';
 import { nextLink, pageRequest } from './paging.ts';
 
 /** The parts of a request that paging reads. */
-function requestOf(query: string, path = '/v2/a/tags/list'): Exchange {
-  return { path, query: new URLSearchParams(query) } as unknown as Exchange;
+function requestOf(query: string, path = '/v2/a/tags/list'): HttpRequest {
+  return { path, query: new URLSearchParams(query) } as unknown as HttpRequest;
 }
 
 for (const [query, n, last] of [
@@ -70,7 +70,7 @@ test('the link continues after the last item, keeps the filters, is a path, and 
           [url.searchParams.get('last'), url.searchParams.get('artifactType')],
           [last.toWellFormed(), type.toWellFormed()],
         );
-        assert.deepEqual(pageRequest({ query: url.searchParams } as Exchange, 1, 1000), {
+        assert.deepEqual(pageRequest({ query: url.searchParams } as HttpRequest, 1, 1000), {
           n,
           last: last.toWellFormed(),
         });

@@ -1,7 +1,7 @@
 import type { PageRequest } from '../core/page.ts';
+import type { HttpRequest } from '../http/request.ts';
 import { quote } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
-import type { Exchange } from './exchange.ts';
 
 /**
  * Parses `n` and `last` of a list request. An `n` over the limit is reduced to it; `Link` leads to the next page.
@@ -9,11 +9,10 @@ import type { Exchange } from './exchange.ts';
  * @throws RegistryError `PAGINATION_NUMBER_INVALID`
  */
 export function pageRequest<N extends number | undefined>(
-  exchange: Exchange,
+  { query }: HttpRequest,
   defaultSize: N,
   maxSize: number,
 ): Omit<PageRequest, 'n'> & { readonly n: number | N } {
-  const { query } = exchange;
   const n = query.get('n');
   if (n !== null && !/^\d{1,18}$/.test(n)) {
     throw new RegistryError('PAGINATION_NUMBER_INVALID', `n must be a whole number, found ${quote(n)}`);

@@ -1,5 +1,5 @@
 import { membership, type Network } from '../http/networks.ts';
-import type { Exchange } from './exchange.ts';
+import type { HttpRequest } from '../http/request.ts';
 
 export interface RedirectPolicy {
   readonly redirect: boolean;
@@ -8,7 +8,7 @@ export interface RedirectPolicy {
 }
 
 /** Whether the client is redirected to the store; otherwise Berth sends the bytes. */
-export type Redirects = (exchange: Exchange) => boolean;
+export type Redirects = (request: HttpRequest) => boolean;
 
 /** `undefined` when redirects are off. */
 export function redirectsOf({ redirect, streamTo }: RedirectPolicy): Redirects | undefined {

@@ -6,8 +6,9 @@ import {
   unknownUpload as id,
   unknownSha512 as sha512,
 } from '../../test/support/inject.ts';
+import { ErrorWithHeaders } from '../http/answer.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { MethodNotAllowed, parseRoute, type Route, rightOf } from './routes.ts';
+import { parseRoute, type Route, rightOf } from './routes.ts';
 
 const methods = [
   'GET',
@@ -114,9 +115,9 @@ for (const method of methods) {
           assert.throws(
             () => parseRoute(method, url),
             (error) =>
-              error instanceof MethodNotAllowed &&
+              error instanceof ErrorWithHeaders &&
               error.code === 'UNSUPPORTED' &&
-              error.allow
+              `${error.headers.Allow}`
                 .split(', ')
                 .filter((allowed) => allowed !== 'HEAD')
                 .join() === Object.keys(routes).join(),

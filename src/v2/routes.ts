@@ -1,4 +1,5 @@
 import type { RegistryNeed, RepositoryNeed } from '../access/need.ts';
+import { ErrorWithHeaders } from '../http/answer.ts';
 import { type Digest, parseDigest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseName, type RepositoryName } from '../oci/name.ts';
@@ -33,12 +34,14 @@ export type Route =
 
 export type Action = Route['action'];
 
+export type RouteOf<A extends Action> = Extract<Route, { action: A }>;
+
 /**
  * The right that each route needs. Besides, an upload session is only for the caller that opened it (see `core/uploads.ts`), and
  * the right to set a tag is checked when the tag is locked (see `core/manifests.ts`).
  */
 export const rightOf: {
-  readonly [A in Action]: Extract<Route, { action: A }> extends InRepository ? RepositoryNeed : RegistryNeed;
+  readonly [A in Action]: RouteOf<A> extends InRepository ? RepositoryNeed : RegistryNeed;
 } = {
   getBase: 'base',
   listRepositories: 'catalog',
@@ -59,19 +62,11 @@ export const rightOf: {
 const encodedSlash = /%2f/gi;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** The resource exists in the API, but not with this method. */
-export class MethodNotAllowed extends RegistryError {
-  readonly allow: string;
-  constructor(allow: readonly string[]) {
-    super('UNSUPPORTED', `allowed methods: ${allow.join(', ')}`);
-    this.allow = allow.join(', ');
-  }
-}
-
 /**
  * @param path canonical, see `http/request-target.ts`. No grammar accepts the percent-encoding left in it, except for slashes in a
  *   name: some clients (Portainer) send a name as one segment
- * @throws RegistryError `NAME_INVALID` | `DIGEST_INVALID` | `TAG_INVALID` | `NAME_UNKNOWN` (no such route), MethodNotAllowed
+ * @throws RegistryError `NAME_INVALID` | `DIGEST_INVALID` | `TAG_INVALID` | `NAME_UNKNOWN` (no such route) |
+ *   `UNSUPPORTED` (no such method of the route)
  */
 export function parseRoute(method: string, path: string): Route {
   if (path === '/v2/' || path === '/v2') return choose(method, { GET: { action: 'getBase' } });
@@ -148,9 +143,9 @@ function uploadRoute(method: string, name: RepositoryName, id: string): Route {
 function choose(method: string, routes: Partial<Record<string, Route>>): Route {
   const route = routes[method === 'HEAD' ? 'GET' : method];
   if (route === undefined || !Object.hasOwn(routes, method === 'HEAD' ? 'GET' : method)) {
-    throw new MethodNotAllowed(
-      Object.keys(routes).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name])),
-    );
+    const allowed = Object.keys(routes).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]));
+    const methods = allowed.join(', ');
+    throw new ErrorWithHeaders('UNSUPPORTED', `allowed methods: ${methods}`, { Allow: methods });
   }
   return route;
 }

@@ -1,139 +1,137 @@
+import { actorOf } from '../access/actor.ts';
 import { limitSubject } from '../access/limit-subject.ts';
 import type { Permit } from '../access/permit.ts';
-import type { Blobs } from '../core/blobs.ts';
 import type { UploadBody, UploadStatus, Uploads } from '../core/uploads.ts';
 import type { Actor } from '../db/changes.ts';
 import type { SessionKey } from '../db/uploads.ts';
+import { type Answer, ErrorWithHeaders, type Headers } from '../http/answer.ts';
 import type { Intake } from '../http/body.ts';
 import { parseContentRange } from '../http/range.ts';
+import type { HttpRequest } from '../http/request.ts';
 import { type Digest, parseDigest, parseDigestAlgorithm, quote } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseName, type RepositoryName } from '../oci/name.ts';
-import type { Exchange, Headers } from './exchange.ts';
-
-interface UploadRoute {
-  readonly name: RepositoryName;
-  readonly id: string;
-}
+import type { HandlerParts } from './handler.ts';
+import type { RouteOf } from './routes.ts';
 
 /** end-4 and end-11: open a session, push a whole blob, or mount one. */
 export async function startUpload(
-  uploads: Uploads,
-  blobs: Blobs,
-  exchange: Exchange,
-  { name }: { name: RepositoryName },
+  { uploads, blobs }: HandlerParts,
+  request: HttpRequest,
+  { name }: RouteOf<'startUpload'>,
   permit: Permit,
-  by: Actor,
-): Promise<void> {
-  const { query } = exchange;
+): Promise<Answer> {
+  const by = actorOf(permit.caller.identity, request.origin);
+  const { query } = request;
   const mount = query.get('mount');
   const from = query.get('from');
   if (mount !== null) {
     const digest = parseDigest(mount);
     const source = from === null ? undefined : parseName(from);
     if (await blobs.mount(name, digest, source, permit.mayPull, { by, namespace: permit.claim })) {
-      return exchange.reply(201, blobHeaders(exchange, name, digest));
+      return blobCreated(request, name, digest);
     }
     // end-11: a blob that cannot be mounted is uploaded in an ordinary session.
   }
   const wanted = query.get('digest');
   const algorithm = query.get('digest-algorithm');
-  if (wanted === null || mount !== null) {
-    const status = await uploads.start(
-      name,
-      algorithm === null ? 'sha256' : parseDigestAlgorithm(algorithm),
-      permit.principal,
-      { claim: permit.claim, chargedTo: limitSubject(permit.principal, exchange.client.address) },
-    );
-    return exchange.reply(202, sessionHeaders(exchange, name, status));
+  if (wanted !== null && mount === null) {
+    return pushWhole(uploads, request, name, parseDigest(wanted), permit, by);
   }
-  await pushWhole(uploads, exchange, name, parseDigest(wanted), permit, by);
+  const status = await uploads.start(
+    name,
+    algorithm === null ? 'sha256' : parseDigestAlgorithm(algorithm),
+    permit.principal,
+    { claim: permit.claim, chargedTo: limitSubject(permit.principal, request.client.address) },
+  );
+  return { status: 202, headers: sessionHeaders(request, name, status) };
 }
 
 /** end-4b: pushes a blob in one request, through a session that ends with it. */
 async function pushWhole(
   uploads: Uploads,
-  exchange: Exchange,
+  request: HttpRequest,
   name: RepositoryName,
   digest: Digest,
   { principal: owner, claim }: Permit,
   by: Actor,
-): Promise<void> {
-  const chargedTo = limitSubject(owner, exchange.client.address);
+): Promise<Answer> {
+  const chargedTo = limitSubject(owner, request.client.address);
   const { id } = await uploads.start(name, 'sha256', owner, { claim, chargedTo });
   const session = { name, owner, id };
   try {
-    await exchange.takeBody((intake) => uploads.finish(session, digest, intake, { by, namespace: claim }));
+    await request.takeBody((intake) => uploads.finish(session, digest, intake, { by, namespace: claim }));
   } catch (error) {
     await uploads.cancel(session).catch(() => {});
     throw error;
   }
-  exchange.reply(201, blobHeaders(exchange, name, digest));
+  return blobCreated(request, name, digest);
 }
 
 /** end-13 */
 export async function getUpload(
-  uploads: Uploads,
-  exchange: Exchange,
-  { name, id }: UploadRoute,
+  { uploads }: HandlerParts,
+  request: HttpRequest,
+  { name, id }: RouteOf<'getUpload'>,
   { principal: owner }: Permit,
-): Promise<void> {
-  exchange.reply(204, sessionHeaders(exchange, name, await uploads.status({ name, id, owner })));
+): Promise<Answer> {
+  const status = await uploads.status({ name, id, owner });
+  return { status: 204, headers: sessionHeaders(request, name, status) };
 }
 
 /** end-5 */
 export async function patchUpload(
-  uploads: Uploads,
-  exchange: Exchange,
-  { name, id }: UploadRoute,
+  { uploads }: HandlerParts,
+  request: HttpRequest,
+  { name, id }: RouteOf<'patchUpload'>,
   { principal: owner }: Permit,
-): Promise<void> {
+): Promise<Answer> {
   const session = { name, id, owner };
-  const status = await orState(uploads, exchange, session, () =>
-    exchange.takeBody((intake) => uploads.append(session, bodyOf(exchange, intake))),
+  const status = await withSessionState(uploads, request, session, () =>
+    request.takeBody((intake) => uploads.append(session, bodyOf(request, intake))),
   );
-  exchange.reply(202, sessionHeaders(exchange, name, status));
+  return { status: 202, headers: sessionHeaders(request, name, status) };
 }
 
 /** end-6 */
 export async function putUpload(
-  uploads: Uploads,
-  exchange: Exchange,
-  { name, id }: UploadRoute,
-  { principal: owner, claim }: Permit,
-  by: Actor,
-): Promise<void> {
+  { uploads }: HandlerParts,
+  request: HttpRequest,
+  { name, id }: RouteOf<'putUpload'>,
+  { principal: owner, caller, claim }: Permit,
+): Promise<Answer> {
+  const by = actorOf(caller.identity, request.origin);
   const session = { name, id, owner };
-  const wanted = exchange.query.get('digest');
+  const wanted = request.query.get('digest');
   if (wanted === null)
     throw new RegistryError('DIGEST_INVALID', 'the digest is missing: send PUT …?digest=<digest>');
   const digest = parseDigest(wanted);
-  await orState(uploads, exchange, session, () =>
-    exchange.takeBody((intake) =>
-      uploads.finish(session, digest, bodyOf(exchange, intake), { by, namespace: claim }),
+  await withSessionState(uploads, request, session, () =>
+    request.takeBody((intake) =>
+      uploads.finish(session, digest, bodyOf(request, intake), { by, namespace: claim }),
     ),
   );
-  exchange.reply(201, blobHeaders(exchange, name, digest));
+  return blobCreated(request, name, digest);
 }
 
 /** end-14 */
 export async function deleteUpload(
-  uploads: Uploads,
-  exchange: Exchange,
-  { name, id }: UploadRoute,
+  { uploads }: HandlerParts,
+  _request: HttpRequest,
+  { name, id }: RouteOf<'deleteUpload'>,
   { principal: owner }: Permit,
-): Promise<void> {
+): Promise<Answer> {
   await uploads.cancel({ name, id, owner });
-  exchange.reply(204, {});
+  return { status: 204, headers: {} };
 }
 
-function bodyOf(exchange: Exchange, intake: Intake): UploadBody {
-  const header = exchange.header('content-range');
+function bodyOf(request: HttpRequest, intake: Intake): UploadBody {
+  const header = request.header('content-range');
   if (header === undefined) return intake;
   const range = parseContentRange(header);
   if (range === undefined)
     throw new RegistryError('RANGE_INVALID', `Content-Range must be <first>-<last>, found ${quote(header)}`);
-  const length = exchange.header('content-length');
+  const length = request.header('content-length');
   if (length !== undefined && Number(length) !== range.last - range.first + 1) {
     throw new RegistryError(
       'RANGE_INVALID',
@@ -143,32 +141,37 @@ function bodyOf(exchange: Exchange, intake: Intake): UploadBody {
   return { ...intake, range };
 }
 
-/** Adds the state of the session to a refused chunk's answer (R16), so that the client can continue at once. */
-async function orState<T>(
+/** Adds the state of the session to the error of a refused chunk (R16), so that the client can continue at once. */
+async function withSessionState<T>(
   uploads: Uploads,
-  exchange: Exchange,
+  request: HttpRequest,
   session: SessionKey,
   run: () => Promise<T>,
 ): Promise<T> {
   try {
     return await run();
   } catch (error) {
-    if (error instanceof RegistryError && error.code === 'RANGE_INVALID') {
-      exchange.errorHeaders = sessionHeaders(exchange, session.name, await uploads.status(session));
-    }
-    throw error;
+    if (!(error instanceof RegistryError) || error.code !== 'RANGE_INVALID') throw error;
+    const headers = sessionHeaders(request, session.name, await uploads.status(session));
+    throw new ErrorWithHeaders(error.code, error.detail, headers, { cause: error });
   }
 }
 
-function sessionHeaders(exchange: Exchange, name: RepositoryName, { id, size }: UploadStatus): Headers {
+function sessionHeaders(request: HttpRequest, name: RepositoryName, { id, size }: UploadStatus): Headers {
   return {
-    Location: exchange.locationOf(`/v2/${name}/blobs/uploads/${id}`),
+    Location: request.locationOf(`/v2/${name}/blobs/uploads/${id}`),
     // Inclusive and without a unit; an empty session has 0-0 too, as clients expect a range.
     Range: `0-${Math.max(size - 1, 0)}`,
     'Docker-Upload-UUID': id,
   };
 }
 
-function blobHeaders(exchange: Exchange, name: RepositoryName, digest: Digest): Headers {
-  return { Location: exchange.locationOf(`/v2/${name}/blobs/${digest}`), 'Docker-Content-Digest': digest };
+function blobCreated(request: HttpRequest, name: RepositoryName, digest: Digest): Answer {
+  return {
+    status: 201,
+    headers: {
+      Location: request.locationOf(`/v2/${name}/blobs/${digest}`),
+      'Docker-Content-Digest': digest,
+    },
+  };
 }
