@@ -38,7 +38,7 @@ const rules: Rules = {
     // Tokens and sign-on, beside the API that they are for and whose errors they answer with.
     auth: {
       from: ['core', 'access', 'administration', 'audit', 'oci', 'http', 'outbound'],
-      types: ['db'],
+      types: ['db', 'node:http'],
       packages: ['fastify', 'openid-client', 'zod'],
     },
     api: {
@@ -184,6 +184,18 @@ const violations: [what: string, file: string, source: string, expected: RegExp 
     'src/core/x.ts',
     "import { open } from 'node:fs/promises';",
     /only storage, db, .* may use node:fs/,
+  ],
+  [
+    'the response of node:http in a handler, even as a type',
+    'src/v2/x.ts',
+    "import type { ServerResponse } from 'node:http';",
+    /only http, upstream, events may use node:http/,
+  ],
+  [
+    'a type of a reserved module, where it is listed',
+    'src/auth/x.ts',
+    "import type { IncomingMessage } from 'node:http';",
+    undefined,
   ],
   [
     'an unknown folder',

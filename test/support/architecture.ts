@@ -5,7 +5,7 @@ import { type Import, lineAt, readImports } from './imports.ts';
 export interface Room {
   /** Folders. */
   readonly from: readonly string[];
-  /** Folders from which it may import types only. */
+  /** Folders, and reserved Node modules, from which it may import types only. */
   readonly types?: readonly string[];
   /** npm packages. */
   readonly packages: readonly string[];
@@ -73,7 +73,7 @@ function whatIsAllowed(
   if (specifier.startsWith('node:')) {
     const module = specifier.split('/')[0]!; // node:fs/promises is node:fs
     const users = rules.reserved[module];
-    if (!users || users.includes(folder) || typeOnly) return undefined;
+    if (!users || users.includes(folder) || (typeOnly && room.types?.includes(module))) return undefined;
     return `only ${listOf('folder', users)} may use ${module}`;
   }
   if (!specifier.startsWith('.')) {
