@@ -19,7 +19,7 @@ const rules: Rules = {
     storage: { from: ['oci'], packages: ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'] },
     db: { from: ['oci'], packages: ['kysely', 'pg'] },
     core: { from: ['db', 'storage', 'oci'], packages: [] },
-    access: { from: ['db', 'oci', 'outbound'], packages: ['@node-rs/bcrypt', 'jose'] },
+    access: { from: ['db', 'oci', 'outbound'], packages: ['@node-rs/bcrypt', 'jose', 'lru-cache'] },
     audit: { from: ['access', 'db', 'oci'], packages: [] },
     // Requests that Berth makes itself, to addresses that others name.
     outbound: { from: ['oci'], packages: [] },

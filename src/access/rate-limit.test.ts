@@ -65,3 +65,22 @@ test('a key with frequent events is not evicted first', () => {
     [true, false, true],
   );
 });
+
+test('an event of a new key costs no more when the limit is full', () => {
+  const { limit } = setUp(1, 100_000);
+  for (let i = 0; i < 100_000; i++) limit.count(`${i}`);
+  const before = process.cpuUsage();
+  for (let i = 100_000; i < 200_000; i++) limit.count(`${i}`);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 1_000_000, `100,000 events took ${user + system} µs of CPU`);
+});
+
+test('after a flood each event removes some of its keys', () => {
+  const { time, limit } = setUp(10);
+  for (let i = 0; i < 1_000; i++) limit.count(`${i}`);
+  time.now += 60_000;
+  limit.count('a');
+  assert.ok(limit.size > 500, 'no event removes all');
+  for (let i = 0; i < 20; i++) limit.count('a');
+  assert.equal(limit.size, 1);
+});

@@ -1,3 +1,5 @@
+import { ExpiryTimes } from './expiry-times.ts';
+
 /** Milliseconds. */
 const window = 60_000;
 
@@ -6,11 +8,9 @@ const window = 60_000;
  * if they were spread evenly.
  */
 export class RateLimit {
-  /** In the order of the last event. */
-  readonly #clearAt = new Map<string, number>();
+  readonly #clearAt: ExpiryTimes;
   readonly #interval: number;
   readonly #clock: () => number;
-  readonly #capacity: number;
 
   constructor({
     perMinute,
@@ -23,26 +23,20 @@ export class RateLimit {
   }) {
     this.#interval = window / perMinute;
     this.#clock = clock;
-    this.#capacity = capacity;
+    this.#clearAt = new ExpiryTimes(capacity);
   }
 
   /** Seconds until the next event is allowed; 0: now. */
   wait(key: string): number {
     const now = this.#clock();
-    const clearAt = Math.max(this.#clearAt.get(key) ?? 0, now);
+    const clearAt = Math.max(this.#clearAt.get(key), now);
     // 0.01 ms allow for rounding errors.
     return Math.max(0, Math.ceil((clearAt + this.#interval - window - now - 0.01) / 1000));
   }
 
   count(key: string): void {
     const now = this.#clock();
-    const clearAt = Math.max(this.#clearAt.get(key) ?? 0, now) + this.#interval;
-    this.#clearAt.delete(key);
-    this.#clearAt.set(key, clearAt);
-    for (const [oldest, cleared] of this.#clearAt) {
-      if (cleared > now && this.#clearAt.size <= this.#capacity) break;
-      this.#clearAt.delete(oldest);
-    }
+    this.#clearAt.set(key, Math.max(this.#clearAt.get(key), now) + this.#interval, now);
   }
 
   get size(): number {

@@ -1,5 +1,6 @@
 // Fetches the public keys of issuers when first needed, and caches them.
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { LRUCache } from 'lru-cache';
 import { boundedFetch, FetchRefused, isTrustworthy } from '../../outbound/bounded-fetch.ts';
 
 /** An issuer's keys cannot be fetched now. The message is for logs and administrators. */
@@ -36,12 +37,24 @@ interface Entry {
   loading: Promise<void> | undefined;
 }
 
+function newEntry(issuer: string): Entry {
+  const never = Number.NEGATIVE_INFINITY;
+  return {
+    issuer,
+    keys: undefined,
+    fetchedAt: never,
+    triedAt: never,
+    failure: undefined,
+    loading: undefined,
+  };
+}
+
 /**
  * Caches the key sets of issuers, which it finds by their discovery documents. Only for issuers that an administrator configured,
  * as each causes a connection to the issuer's host.
  */
 export class KeySets {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new LRUCache<string, Entry>({ max: maxIssuers, memoMethod: newEntry });
   readonly #clock: () => number;
 
   /** @param clock milliseconds, monotonic */
@@ -65,7 +78,7 @@ export class KeySets {
   }
 
   async #keys(issuer: string, unwanted?: { not: JWTVerifyGetKey }): Promise<JWTVerifyGetKey> {
-    const entry = this.#entryOf(issuer);
+    const entry = this.#entries.memo(issuer);
     const now = this.#clock();
     const old = now - entry.fetchedAt >= times.fresh;
     if (old || entry.keys === unwanted?.not) {
@@ -78,23 +91,6 @@ export class KeySets {
       cause: entry.failure,
       retryAfter: Math.max(1, Math.ceil((entry.triedAt + times.pause - this.#clock()) / 1000)),
     });
-  }
-
-  #entryOf(issuer: string): Entry {
-    const never = Number.NEGATIVE_INFINITY;
-    const entry = this.#entries.get(issuer) ?? {
-      issuer,
-      keys: undefined,
-      fetchedAt: never,
-      triedAt: never,
-      failure: undefined,
-      loading: undefined,
-    };
-    // Moves the issuer to the end of the map, which is in order of use.
-    this.#entries.delete(issuer);
-    this.#entries.set(issuer, entry);
-    if (this.#entries.size > maxIssuers) this.#entries.delete(this.#entries.keys().next().value as string);
-    return entry;
   }
 
   async #load(entry: Entry, now: number): Promise<void> {

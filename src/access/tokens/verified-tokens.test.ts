@@ -66,12 +66,12 @@ test('the least recently used token is evicted first', () => {
   assert.deepEqual(known(tokens), [0, ...sixteen.slice(2), 16]);
 });
 
-test('no order of use is kept while half of the cache is free', () => {
+test('a use counts while half of the cache is free', () => {
   const tokens = new VerifiedTokens();
   fill(tokens, 0, 8);
   assert.ok(has(tokens, 0));
   fill(tokens, 8, 17);
-  assert.deepEqual(known(tokens), [...sixteen.slice(1), 16]);
+  assert.deepEqual(known(tokens), [0, ...sixteen.slice(2), 16]);
 });
 
 test('a token added twice counts once', () => {

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { type BearerToken, clockLeeway } from './token-verifier.ts';
 
 /** A token with a verified signature, and the key's id. */
@@ -16,36 +17,20 @@ const overhead = 1_024;
  * caller checks that the key is still valid.
  */
 export class VerifiedTokens {
-  readonly #entries = new Map<string, Verified>();
-  #characters = 0;
+  readonly #entries = new LRUCache<string, Verified>({
+    maxSize: maxCharacters,
+    sizeCalculation: (_entry, token) => token.length + overhead,
+  });
 
   /** `undefined` if the token has ended by `now`. */
   get(token: string, now: number): Verified | undefined {
     const entry = this.#entries.get(token);
-    if (entry === undefined) return undefined;
-    if (now >= entry.bearer.expires + clockLeeway * 1000) {
-      this.delete(token);
-      return undefined;
-    }
-    if (this.#characters > maxCharacters / 2) {
-      // Only a cache that may have to evict needs the order of use.
-      this.#entries.delete(token);
-      this.#entries.set(token, entry);
-    }
-    return entry;
+    if (entry === undefined || now < entry.bearer.expires + clockLeeway * 1000) return entry;
+    this.#entries.delete(token);
+    return undefined;
   }
 
   set(token: string, entry: Verified): void {
-    this.delete(token);
     this.#entries.set(token, entry);
-    this.#characters += token.length + overhead;
-    for (const oldest of this.#entries.keys()) {
-      if (this.#characters <= maxCharacters) return;
-      this.delete(oldest);
-    }
-  }
-
-  delete(token: string): void {
-    if (this.#entries.delete(token)) this.#characters -= token.length + overhead;
   }
 }
