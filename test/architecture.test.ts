@@ -18,7 +18,7 @@ const rules: Rules = {
     config: { from: ['oci'], packages: ['yaml', 'zod'] },
     storage: { from: ['oci'], packages: ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'] },
     db: { from: ['oci'], packages: ['kysely', 'pg'] },
-    core: { from: ['db', 'storage', 'oci'], packages: [] },
+    core: { from: ['db', 'storage', 'oci'], packages: ['lru-cache'] },
     access: { from: ['db', 'oci', 'outbound'], packages: ['@node-rs/bcrypt', 'jose', 'lru-cache'] },
     audit: { from: ['access', 'db', 'oci'], packages: [] },
     // Requests that Berth makes itself, to addresses that others name.
@@ -177,7 +177,7 @@ const violations: [what: string, file: string, source: string, expected: RegExp 
     "const f = () => import('../db/x.ts');",
     /oci may import from no folder/,
   ],
-  ['a package', 'src/core/blobs.ts', "import fastify from 'fastify';", /core may use no package/],
+  ['a package', 'src/jobs/jobs.ts', "import fastify from 'fastify';", /jobs may use no package/],
   ["a package's inner file", 'src/db/x.ts', "import { Migrator } from 'kysely/migration';", undefined],
   [
     'a reserved module',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Digest } from '../oci/digest.ts';
-import { ManifestCache, type StoredManifest } from './manifest-cache.ts';
+import { type ManifestCache, manifestCache, type StoredManifest } from './manifest-cache.ts';
 
 const mebibyte = 1 << 20;
 
@@ -14,7 +14,7 @@ function held(cache: ManifestCache, ids: number): number[] {
 }
 
 test('returns a cached manifest by its id', () => {
-  const cache = new ManifestCache();
+  const cache = manifestCache();
   const one = manifest(10);
   cache.set(1, one);
   assert.equal(cache.get(1), one);
@@ -22,7 +22,7 @@ test('returns a cached manifest by its id', () => {
 });
 
 test('keeps the newest 64 MiB', () => {
-  const cache = new ManifestCache();
+  const cache = manifestCache();
   for (let id = 0; id < 100; id++) cache.set(id, manifest());
   const ids = held(cache, 100);
   assert.equal(ids.length, 63);
@@ -30,7 +30,7 @@ test('keeps the newest 64 MiB', () => {
 });
 
 test('evicts the least recently used manifest', () => {
-  const cache = new ManifestCache();
+  const cache = manifestCache();
   for (let id = 0; id < 60; id++) cache.set(id, manifest());
   for (let id = 60; id < 200; id++) {
     assert.ok(cache.get(0), `gone after ${id}`);
@@ -39,8 +39,16 @@ test('evicts the least recently used manifest', () => {
   assert.equal(cache.get(1), undefined);
 });
 
+test('a use counts while half of the cache is free', () => {
+  const cache = manifestCache();
+  for (let id = 0; id < 10; id++) cache.set(id, manifest());
+  assert.ok(cache.get(0));
+  for (let id = 10; id < 64; id++) cache.set(id, manifest());
+  assert.deepEqual(held(cache, 3), [0, 2]);
+});
+
 test('small manifests count with an overhead, which bounds their number', () => {
-  const cache = new ManifestCache();
+  const cache = manifestCache();
   const empty = manifest(0);
   for (let id = 0; id < 200_000; id++) cache.set(id, empty);
   assert.ok(cache.get(199_999));
@@ -48,14 +56,14 @@ test('small manifests count with an overhead, which bounds their number', () => 
 });
 
 test('an id that is set again counts once', () => {
-  const cache = new ManifestCache();
+  const cache = manifestCache();
   for (let i = 0; i < 100; i++) cache.set(1, manifest());
   cache.set(2, manifest());
   assert.deepEqual(held(cache, 3), [1, 2]);
 });
 
 test('a manifest larger than the cache is not kept', () => {
-  const cache = new ManifestCache();
+  const cache = manifestCache();
   cache.set(1, manifest(65 * mebibyte));
   assert.equal(cache.get(1), undefined);
   cache.set(2, manifest());

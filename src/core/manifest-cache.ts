@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
 
 /** A manifest as it was pushed. */
@@ -12,28 +13,8 @@ const maxBytes = 64 << 20;
 const overhead = 512;
 
 /** Manifests by row id, whose bytes never change; evicts the least recently used. */
-export class ManifestCache {
-  readonly #entries = new Map<number, StoredManifest>();
-  #bytes = 0;
+export type ManifestCache = LRUCache<number, StoredManifest>;
 
-  get(id: number): StoredManifest | undefined {
-    const manifest = this.#entries.get(id);
-    if (manifest !== undefined && this.#bytes > maxBytes / 2) {
-      // Only a cache that may have to evict needs the order of use.
-      this.#entries.delete(id);
-      this.#entries.set(id, manifest);
-    }
-    return manifest;
-  }
-
-  set(id: number, manifest: StoredManifest): void {
-    if (this.#entries.has(id)) return;
-    this.#entries.set(id, manifest);
-    this.#bytes += manifest.bytes.length + overhead;
-    for (const [oldest, { bytes }] of this.#entries) {
-      if (this.#bytes <= maxBytes) return;
-      this.#entries.delete(oldest);
-      this.#bytes -= bytes.length + overhead;
-    }
-  }
+export function manifestCache(): ManifestCache {
+  return new LRUCache({ maxSize: maxBytes, sizeCalculation: ({ bytes }) => bytes.length + overhead });
 }

@@ -31,7 +31,7 @@ import type { RepositoryName } from '../oci/name.ts';
 import { printReference, type Reference, type Tag } from '../oci/reference.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
-import { ManifestCache, type StoredManifest } from './manifest-cache.ts';
+import { type ManifestCache, manifestCache, type StoredManifest } from './manifest-cache.ts';
 import type { Pusher } from './namespace-claim.ts';
 import { digestBytes } from './running-hash.ts';
 
@@ -84,7 +84,7 @@ export class Manifests {
     this.#database = parts.database;
     this.#clock = parts.clock;
     this.#missing = parts.missingReferences;
-    this.#cache = new ManifestCache();
+    this.#cache = manifestCache();
   }
 
   /**

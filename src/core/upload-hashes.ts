@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { UploadRow } from '../db/uploads.ts';
 import type { Digest, DigestAlgorithm } from '../oci/digest.ts';
 import { type BlobStore, type StagedUpload, UploadLost } from '../storage/blob-store.ts';
@@ -5,12 +6,12 @@ import { RunningHash } from './running-hash.ts';
 
 const maxRunningHashes = 10_000;
 
-/** A cache of the running hashes of upload sessions. A missing one is recomputed from the staged bytes. */
+/** A cache of the running hashes of the upload sessions used last. A missing one is recomputed from the staged bytes. */
 export class UploadHashes {
-  readonly #store: BlobStore;
-  readonly #hashes = new Map<string, RunningHash>();
+  readonly #store: Pick<BlobStore, 'readUpload'>;
+  readonly #hashes = new LRUCache<string, RunningHash>({ max: maxRunningHashes });
 
-  constructor(store: BlobStore) {
+  constructor(store: Pick<BlobStore, 'readUpload'>) {
     this.#store = store;
   }
 
@@ -26,7 +27,7 @@ export class UploadHashes {
       // After a power cut the staged file may have the recorded length but other bytes.
       if (hash.digest() !== digest) throw new UploadLost(id, size);
     }
-    this.#remember(id, hash);
+    this.#hashes.set(id, hash);
     return hash;
   }
 
@@ -39,13 +40,5 @@ export class UploadHashes {
 
   forget(id: string): void {
     this.#hashes.delete(id);
-  }
-
-  #remember(id: string, hash: RunningHash): void {
-    if (this.#hashes.size >= maxRunningHashes) {
-      const [oldest] = this.#hashes.keys();
-      this.#hashes.delete(oldest as string);
-    }
-    this.#hashes.set(id, hash);
   }
 }
