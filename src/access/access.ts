@@ -1,4 +1,5 @@
 import type { Database } from '../db/database.ts';
+import type { NamespaceClaim } from '../db/namespace-claim.ts';
 import type { RepositoryRow } from '../db/repositories.ts';
 import { allVisible } from '../db/repository-ranges.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -8,7 +9,7 @@ import { Challenge } from './challenge.ts';
 import { type Entitlements, loadEntitlements, loadStanding, rightsOn } from './entitlements.ts';
 import type { Identity } from './identity.ts';
 import { type Credentials, parseBasic } from './login/basic.ts';
-import { type FindClaims, type NamespaceClaim, rightsOfClaimant } from './namespace-claims.ts';
+import { type FindClaims, rightsOfClaimant } from './namespace-claims.ts';
 import { inWords, isMet, type RegistryNeed, type RepositoryNeed } from './need.ts';
 import { everything, type Permit, permitIn, permitOfRegistry } from './permit.ts';
 import type { AnonymousAccess } from './policy.ts';

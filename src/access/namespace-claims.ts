@@ -1,19 +1,10 @@
-import type { Actor } from '../db/changes.ts';
+import type { NamespaceClaim } from '../db/namespace-claim.ts';
 import type { Db } from '../db/prepare.ts';
-import type { Namespace, RepositoryName } from '../oci/name.ts';
+import type { RepositoryName } from '../oci/name.ts';
 import type { Entitlements } from './entitlements.ts';
 import type { Principal } from './identity.ts';
 import { allRights, intersection, type Rights } from './rights.ts';
 import { rightsInScopes } from './scope.ts';
-
-/** The right to create a free namespace by the first push to it (see `administration/claim-namespace.ts`). */
-export interface NamespaceClaim {
-  readonly namespace: Namespace;
-  /** Runs before an upload to the namespace begins. */
-  prepare(db: Db, now: number): Promise<void>;
-  /** Runs first in the transaction that stores something in the namespace. @throws RegistryError `DENIED` */
-  make(db: Db, by: Actor, now: number): Promise<void>;
-}
 
 export interface Claimant {
   readonly principal: Principal;

@@ -1,8 +1,8 @@
+import type { NamespaceClaim } from '../db/namespace-claim.ts';
 import type { RepositoryRow } from '../db/repositories.ts';
 import { allVisible, type Visible } from '../db/repository-ranges.ts';
 import { anonymousCaller, type Caller } from './caller.ts';
 import { principalKey } from './identity.ts';
-import type { NamespaceClaim } from './namespace-claims.ts';
 import type { Rights } from './rights.ts';
 
 /** An authorized request: its caller and rights. */

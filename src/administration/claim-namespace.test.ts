@@ -9,7 +9,6 @@ import {
 } from '../../test/support/databases.ts';
 import type { Entitlements } from '../access/entitlements.ts';
 import type { Principal } from '../access/identity.ts';
-import type { NamespaceClaim } from '../access/namespace-claims.ts';
 import { parseScope, type Scope } from '../access/scope.ts';
 import { findAccount } from '../db/accounts.ts';
 import { system } from '../db/changes.ts';
@@ -17,6 +16,7 @@ import type { Database } from '../db/database.ts';
 import { listGrants, upsertGrant } from '../db/grants.ts';
 import { insertManifest } from '../db/manifests.ts';
 import { findMemberRole } from '../db/members.ts';
+import type { NamespaceClaim } from '../db/namespace-claim.ts';
 import { findRepository } from '../db/repositories.ts';
 import { type Namespace, parseName } from '../oci/name.ts';
 import { claimsOfUsers, UserClaim } from './claim-namespace.ts';

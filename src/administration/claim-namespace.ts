@@ -1,7 +1,7 @@
 // Users create a namespace by pushing to a free name. It is created with the first content stored in it, in the same transaction,
 // so that a failed request or an unfinished upload takes no name.
 
-import type { Claimant, FindClaims, NamespaceClaim } from '../access/namespace-claims.ts';
+import type { Claimant, FindClaims } from '../access/namespace-claims.ts';
 import { reserved } from '../access/reserved.ts';
 import { rightsInScopes } from '../access/scope.ts';
 import { deleteEmptyRepositories } from '../core/delete-repository.ts';
@@ -9,6 +9,7 @@ import { countClaimed, findAccount, findAccountById } from '../db/accounts.ts';
 import { type Actor, recordChange } from '../db/changes.ts';
 import { lockAccounts } from '../db/locks.ts';
 import { findMemberRole, setMember } from '../db/members.ts';
+import type { NamespaceClaim } from '../db/namespace-claim.ts';
 import type { Db } from '../db/prepare.ts';
 import { freeNamespaces } from '../db/repositories.ts';
 import { RegistryError } from '../oci/errors.ts';

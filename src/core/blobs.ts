@@ -29,7 +29,7 @@ import {
 } from '../storage/blob-store.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
-import type { Pusher } from './namespace-claim.ts';
+import type { Pusher } from './pusher.ts';
 
 /** A blob that a repository holds. */
 export interface Blob {

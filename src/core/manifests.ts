@@ -32,7 +32,7 @@ import { printReference, type Reference, type Tag } from '../oci/reference.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
 import { type ManifestCache, manifestCache, type StoredManifest } from './manifest-cache.ts';
-import type { Pusher } from './namespace-claim.ts';
+import type { Pusher } from './pusher.ts';
 import { digestBytes } from './running-hash.ts';
 
 /** Missing references that a manifest may be pushed with; the subject and foreign layers may always be missing. */

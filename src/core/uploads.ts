@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Database } from '../db/database.ts';
+import type { NamespaceClaim } from '../db/namespace-claim.ts';
 import { findOrCreateRepository } from '../db/repositories.ts';
 import {
   findUploadUsage,
@@ -16,7 +17,7 @@ import type { RepositoryName } from '../oci/name.ts';
 import type { BlobStore, StagedUpload } from '../storage/blob-store.ts';
 import type { Blobs } from './blobs.ts';
 import type { Clock } from './clock.ts';
-import type { NamespaceClaim, Pusher } from './namespace-claim.ts';
+import type { Pusher } from './pusher.ts';
 import { RunningHash } from './running-hash.ts';
 import { UploadHashes } from './upload-hashes.ts';
 import { isGone, type Lease, type Progress, tooManyUploads, UploadLeases } from './upload-leases.ts';
