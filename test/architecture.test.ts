@@ -57,7 +57,7 @@ const rules: Rules = {
     'main.ts',
     'worker.ts',
     'app.ts',
-    'assemble-access.ts',
+    'assemble',
     'greeting.ts',
     'open.ts',
     'failure.ts',
@@ -101,7 +101,7 @@ const onDemand: Record<string, string> = {
   'src/cli/program.ts': 'a command loads its own file only',
   'src/cli/serve.ts': 'with several workers, the process that starts them does not load the registry',
   'src/open.ts': 'the clients of PostgreSQL and S3 are loaded only if they are configured',
-  'src/assemble-access.ts': 'the library of single sign-on is loaded only if it is configured',
+  'src/assemble/access.ts': 'the library of single sign-on is loaded only if it is configured',
 };
 
 test('loads files on demand only where there is a reason', () => {

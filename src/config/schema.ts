@@ -184,6 +184,6 @@ export const configSchema = settings
   .readonly();
 
 /**
- * The settings of one Berth process. Read once at start; only `app.ts` and `cli/` see all of it and pass parts on.
+ * The settings of one Berth process. Read once at start; only `app.ts`, `assemble/` and `cli/` see all of it and pass parts on.
  */
 export type Config = z.output<typeof configSchema>;

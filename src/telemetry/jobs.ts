@@ -1,5 +1,7 @@
 import type { Logger } from 'pino';
+import type { Config } from '../config/schema.ts';
 import type { JobObserver } from '../jobs/jobs.ts';
+import type { ScheduleObserver } from '../jobs/schedule.ts';
 import type { JobMetrics } from './metrics.ts';
 
 /** Counts the runs of jobs, and logs failures as errors or warnings and others at debug. */
@@ -18,5 +20,24 @@ export function observeJobs(logger: Logger, metrics: JobMetrics): JobObserver {
     },
     leaseFailed: (job, error) =>
       logger.warn({ job, err: error }, 'reading or renewing the lease of a job failed; retrying'),
+  };
+}
+
+const unknownBlobs =
+  'found blobs without a row in the database; they are kept for 30 days, or for good if their digest is pushed';
+
+/** Counts what sweeps delete, and logs the results of jobs. */
+export function observeSchedule(
+  logger: Logger,
+  metrics: JobMetrics,
+  { keepUnknownFor }: Pick<Config['deletes'], 'keepUnknownFor'>,
+): ScheduleObserver {
+  return {
+    swept(slice) {
+      metrics.swept({ ...slice });
+      const { parked } = slice;
+      if (parked > 0) logger.warn({ parked, keepUnknown: keepUnknownFor }, unknownBlobs);
+    },
+    done: (what, fields) => logger.info(fields, what),
   };
 }

@@ -1,31 +1,32 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { Access } from './access/access.ts';
-import { IdTokens } from './access/login/id-tokens.ts';
-import { KeySets } from './access/login/key-sets.ts';
-import { Logins } from './access/login/logins.ts';
-import { Sessions } from './access/login/sessions.ts';
-import { whyRefused } from './access/login/shared-issuers.ts';
-import { BearerTokens, service } from './access/tokens/bearer.ts';
-import { ForeignKeys } from './access/tokens/foreign-keys.ts';
-import { ForeignTokens } from './access/tokens/foreign-tokens.ts';
-import { SigningKeys } from './access/tokens/signing-keys.ts';
-import { TokenGrants } from './access/tokens/token-grants.ts';
-import type { TokenVerifier } from './access/tokens/token-verifier.ts';
-import { claimsOfUsers } from './administration/claim-namespace.ts';
-import type { Audit } from './audit/audit.ts';
-import { Attempts } from './auth/attempts.ts';
-import { addPages } from './auth/pages.ts';
-import { addTokenServer, tokenPath } from './auth/token.ts';
-import type { Config } from './config/schema.ts';
-import type { Clock } from './core/clock.ts';
-import type { Database } from './db/database.ts';
-import { listTrusts } from './db/trusts.ts';
-import { baseUrlOf, type ClientOf } from './http/client.ts';
-import type { TokenServer } from './v2/challenge.ts';
-import type { Limits } from './v2/limits.ts';
+import { Access } from '../access/access.ts';
+import { IdTokens } from '../access/login/id-tokens.ts';
+import { KeySets } from '../access/login/key-sets.ts';
+import { Logins } from '../access/login/logins.ts';
+import { Sessions } from '../access/login/sessions.ts';
+import { whyRefused } from '../access/login/shared-issuers.ts';
+import { BearerTokens, service } from '../access/tokens/bearer.ts';
+import { ForeignKeys } from '../access/tokens/foreign-keys.ts';
+import { ForeignTokens } from '../access/tokens/foreign-tokens.ts';
+import { SigningKeys } from '../access/tokens/signing-keys.ts';
+import { TokenGrants } from '../access/tokens/token-grants.ts';
+import type { TokenVerifier } from '../access/tokens/token-verifier.ts';
+import { claimsOfUsers } from '../administration/claim-namespace.ts';
+import type { Audit } from '../audit/audit.ts';
+import { Attempts } from '../auth/attempts.ts';
+import { addPages } from '../auth/pages.ts';
+import { addTokenServer, tokenPath } from '../auth/token.ts';
+import type { Config } from '../config/schema.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Database } from '../db/database.ts';
+import { listTrusts } from '../db/trusts.ts';
+import { baseUrlOf, type ClientOf } from '../http/client.ts';
+import type { TokenServer } from '../v2/challenge.ts';
+import type { Limits } from '../v2/limits.ts';
 
 export interface AccessParts {
+  readonly opened: AsyncDisposableStack;
   readonly database: Database;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -43,13 +44,11 @@ export interface AssembledAccess {
   readonly sessions: Sessions;
   /** Adds the pages and endpoints for logins. */
   addRoutes(http: FastifyInstance): void;
-  /** Resolves when background work of answered logins has ended. */
-  settled(): Promise<void>;
 }
 
 /** Assembles access, with Berth's own token server or another's tokens. @throws TokenServerKeysError */
 export async function assembleAccess(config: Config, parts: AccessParts): Promise<AssembledAccess> {
-  const { database, clock, logger, audit, clientOf, limits } = parts;
+  const { opened, database, clock, logger, audit, clientOf, limits } = parts;
   const { tokenLifetime: lifetime, refreshLifetime, passwordLogin } = config.access;
   const { createNamespaces, namespacesPerUser } = config.access;
   const findClaims = claimsOfUsers(createNamespaces === 'users' ? namespacesPerUser : 0);
@@ -62,6 +61,8 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     perAccount: config.limits.loginsPerAccount,
     idTokens: new IdTokens({ database, keySets: new KeySets(), clock }),
   });
+  // Answered logins still do work in the background.
+  opened.defer(() => logins.settled());
   for (const trust of await listTrusts(database.read)) {
     const reason = whyRefused(trust);
     if (reason === undefined) continue;
@@ -72,7 +73,6 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     );
   }
   const sessions = new Sessions({ database, clock, passwordLogin });
-  const settled = () => logins.settled();
   const accessWith = (tokens: TokenVerifier) =>
     new Access({ database, clock, policy, findClaims, passwordLogin, tokens, logins });
 
@@ -91,7 +91,6 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
       tokenServer: { service, realmFor: () => realm },
       sessions,
       addRoutes() {},
-      settled,
     };
   }
 
@@ -103,7 +102,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     passwordLogin,
   });
   // Loads the library of single sign-on, 7 MB, only if it is configured.
-  const provider = config.signOn && new (await import('./auth/provider.ts')).Provider(config.signOn);
+  const provider = config.signOn && new (await import('../auth/provider.ts')).Provider(config.signOn);
   const grants = new TokenGrants({ database, tokens, clock, policy, findClaims, passwordLogin });
   return {
     access: accessWith(tokens),
@@ -128,6 +127,5 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
         externalUrl: config.externalUrl,
       });
     },
-    settled,
   };
 }

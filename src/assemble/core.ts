@@ -1,0 +1,21 @@
+import type { Config } from '../config/schema.ts';
+import { Blobs } from '../core/blobs.ts';
+import { Manifests } from '../core/manifests.ts';
+import { Uploads } from '../core/uploads.ts';
+import type { Data } from './data.ts';
+
+/** The content of the registry. */
+export interface Core {
+  readonly blobs: Blobs;
+  readonly uploads: Uploads;
+  readonly manifests: Manifests;
+}
+
+/** Assembles blobs, uploads and manifests over the data. */
+export function assembleCore(config: Config, { database, store, clock }: Data): Core {
+  const blobs = new Blobs({ database, store, clock });
+  const limits = { sessions: config.limits.uploadsPerAccount, bytes: config.limits.stagedBytesPerAccount };
+  const uploads = new Uploads({ database, store, blobs, clock, limits });
+  const { missingReferences } = config.manifests;
+  return { blobs, uploads, manifests: new Manifests({ database, clock, missingReferences }) };
+}

@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto';
+import { statfs } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import manifest from '../../package.json' with { type: 'json' };
+import { placesOf } from '../config/places.ts';
+import type { Config } from '../config/schema.ts';
+import type { Clock } from '../core/clock.ts';
+import { StoreEpoch } from '../core/store-epoch.ts';
+import { countParked } from '../db/blobs.ts';
+import type { Database } from '../db/database.ts';
+import { listRestingLeases } from '../db/leases.ts';
+import { refuseWhenReadOnly } from '../db/read-only.ts';
+import { countUploads } from '../db/uploads.ts';
+import { findStored } from '../jobs/measure.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
+import { observeAgreement } from '../telemetry/agreement.ts';
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts';
+import { timedDatabase, timedStore } from '../telemetry/timed.ts';
+
+/** The opened database and blob store. */
+export interface OpenedData {
+  readonly database: Database;
+  readonly store: BlobStore;
+  /** Why they do not belong together; `undefined` if they do. */
+  readonly disagreement: Error | undefined;
+}
+
+export interface DataParts {
+  readonly opened: AsyncDisposableStack;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/** Database and blob store as all parts use them: measured, and writable only while the registry is. */
+export interface Data {
+  readonly database: Database;
+  /** The same database without both, for what is written even while the registry is read-only. */
+  readonly unguarded: Database;
+  /** Its commits raise the epoch. */
+  readonly store: BlobStore;
+  readonly epoch: StoreEpoch;
+  readonly clock: Clock;
+  /** Identifies this process in leases. */
+  readonly holder: string;
+  readonly metrics: Metrics;
+}
+
+/** Wraps database and store, and makes the metrics and the epoch that belong to them. */
+export function assembleData(config: Config, raw: OpenedData, { opened, logger, clock }: DataParts): Data {
+  const metrics = metricsOf(config, raw.database);
+  const database = timedDatabase(refuseWhenReadOnly(raw.database), metrics);
+  const holder = randomUUID();
+  const looked = observeAgreement(logger, metrics);
+  looked(raw.disagreement);
+  const places = placesOf(config);
+  const epoch = new StoreEpoch({ database, store: raw.store, places, clock, holder, looked });
+  opened.defer(() => epoch.close());
+  const store = epoch.watch(timedStore(raw.store, metrics));
+  return { database, unguarded: raw.database, store, epoch, clock, holder, metrics };
+}
+
+function metricsOf(config: Config, database: Database): Metrics {
+  const { read } = database;
+  return createMetrics({
+    version: manifest.version,
+    uploadsOpen: () => countUploads(read),
+    stored: () => findStored(read),
+    freeBytes: () => freeBytesOf(config),
+    connections: () => database.connections?.(),
+    jobsEnded: () => listRestingLeases(read),
+    blobsParked: () => countParked(read),
+  });
+}
+
+/** Free bytes for blobs or the database, if they are in the data directory. */
+async function freeBytesOf({ data, storage, database }: Config): Promise<number | undefined> {
+  if (storage.type !== 'filesystem' && database.url !== undefined) return undefined;
+  const { bavail, bsize } = await statfs(data);
+  return bavail * bsize;
+}
