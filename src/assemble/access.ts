@@ -6,12 +6,12 @@ import { KeySets } from '../access/login/key-sets.ts';
 import { Logins } from '../access/login/logins.ts';
 import { Sessions } from '../access/login/sessions.ts';
 import { whyRefused } from '../access/login/shared-issuers.ts';
+import type { FindClaims } from '../access/namespace-claims.ts';
 import { BearerTokens, service } from '../access/tokens/bearer.ts';
 import { ForeignKeys } from '../access/tokens/foreign-keys.ts';
 import { ForeignTokens } from '../access/tokens/foreign-tokens.ts';
 import { SigningKeys } from '../access/tokens/signing-keys.ts';
 import { TokenGrants } from '../access/tokens/token-grants.ts';
-import type { TokenVerifier } from '../access/tokens/token-verifier.ts';
 import { claimsOfUsers } from '../administration/claim-namespace.ts';
 import type { Audit } from '../audit/audit.ts';
 import { Attempts } from '../auth/attempts.ts';
@@ -46,13 +46,21 @@ export interface AssembledAccess {
   addRoutes(http: FastifyInstance): void;
 }
 
+/** What both kinds of token have in common. */
+interface Common {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly policy: Config['anonymous'];
+  readonly findClaims: FindClaims;
+  readonly passwordLogin: boolean;
+  readonly logins: Logins;
+  readonly sessions: Sessions;
+}
+
 /** Assembles access, with Berth's own token server or another's tokens. @throws TokenServerKeysError */
 export async function assembleAccess(config: Config, parts: AccessParts): Promise<AssembledAccess> {
-  const { opened, database, clock, logger, audit, clientOf, limits } = parts;
-  const { tokenLifetime: lifetime, refreshLifetime, passwordLogin } = config.access;
-  const { createNamespaces, namespacesPerUser } = config.access;
-  const findClaims = claimsOfUsers(createNamespaces === 'users' ? namespacesPerUser : 0);
-  const policy = config.anonymous;
+  const { opened, database, clock, logger } = parts;
+  const { passwordLogin, createNamespaces, namespacesPerUser } = config.access;
   const logins = new Logins({
     database,
     clock,
@@ -63,7 +71,23 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
   });
   // Answered logins still do work in the background.
   opened.defer(() => logins.settled());
-  for (const trust of await listTrusts(database.read)) {
+  await warnOfRefusedTrusts(database, logger);
+  const common: Common = {
+    database,
+    clock,
+    policy: config.anonymous,
+    findClaims: claimsOfUsers(createNamespaces === 'users' ? namespacesPerUser : 0),
+    passwordLogin,
+    logins,
+    sessions: new Sessions({ database, clock, passwordLogin }),
+  };
+  return config.tokenServer === undefined
+    ? withOwnTokens(config, parts, common)
+    : withForeignTokens(config.tokenServer, logger, common);
+}
+
+async function warnOfRefusedTrusts({ read }: Database, logger: Logger): Promise<void> {
+  for (const trust of await listTrusts(read)) {
     const reason = whyRefused(trust);
     if (reason === undefined) continue;
     const { organisation, name } = trust;
@@ -72,40 +96,45 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
       'trust accepts no jobs until its rules are changed (berth trust set)',
     );
   }
-  const sessions = new Sessions({ database, clock, passwordLogin });
-  const accessWith = (tokens: TokenVerifier) =>
-    new Access({ database, clock, policy, findClaims, passwordLogin, tokens, logins });
+}
 
-  if (config.tokenServer !== undefined) {
-    const { realm, service, issuer, certificates, keys: set } = config.tokenServer;
-    const keys = await ForeignKeys.open(
-      { certificates, keys: set },
-      {
-        reloaded: (keys) => logger.info({ keys }, 'reloaded the keys of the token server'),
-        failed: (err) =>
-          logger.error({ err }, 'cannot read the keys of the token server; the previous keys stay in use'),
-      },
-    );
-    return {
-      access: accessWith(new ForeignTokens({ keys, clock, issuer, service })),
-      tokenServer: { service, realmFor: () => realm },
-      sessions,
-      addRoutes() {},
-    };
-  }
+/** @throws TokenServerKeysError */
+async function withForeignTokens(
+  { realm, service, issuer, certificates, keys: set }: NonNullable<Config['tokenServer']>,
+  logger: Logger,
+  common: Common,
+): Promise<AssembledAccess> {
+  const keys = await ForeignKeys.open(
+    { certificates, keys: set },
+    {
+      reloaded: (keys) => logger.info({ keys }, 'reloaded the keys of the token server'),
+      failed: (err) =>
+        logger.error({ err }, 'cannot read the keys of the token server; the previous keys stay in use'),
+    },
+  );
+  const tokens = new ForeignTokens({ keys, clock: common.clock, issuer, service });
+  return {
+    access: new Access({ ...common, tokens }),
+    tokenServer: { service, realmFor: () => realm },
+    sessions: common.sessions,
+    addRoutes() {},
+  };
+}
 
-  const tokens = new BearerTokens({
-    keys: new SigningKeys({ database, clock }),
-    clock,
-    lifetime,
-    refreshLifetime,
-    passwordLogin,
-  });
+async function withOwnTokens(
+  config: Config,
+  { audit, clientOf, limits }: AccessParts,
+  common: Common,
+): Promise<AssembledAccess> {
+  const { database, clock, passwordLogin, logins, sessions } = common;
+  const { tokenLifetime: lifetime, refreshLifetime } = config.access;
+  const keys = new SigningKeys({ database, clock });
+  const tokens = new BearerTokens({ keys, clock, lifetime, refreshLifetime, passwordLogin });
   // Loads the library of single sign-on, 7 MB, only if it is configured.
   const provider = config.signOn && new (await import('../auth/provider.ts')).Provider(config.signOn);
-  const grants = new TokenGrants({ database, tokens, clock, policy, findClaims, passwordLogin });
+  const grants = new TokenGrants({ ...common, tokens });
   return {
-    access: accessWith(tokens),
+    access: new Access({ ...common, tokens }),
     tokenServer: {
       service,
       realmFor: ({ client }) => `${baseUrlOf(client, config.externalUrl) ?? ''}${tokenPath}`,
