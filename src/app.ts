@@ -75,6 +75,7 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
     opened.defer(() => store.close());
     // A data directory with a SQLite database belongs to one process; a database server is shared.
     const exclusive = config.database.url === undefined;
+    const onlyProcess = exclusive && !parts.worker;
     if (exclusive) {
       const lock = parts.worker ? joinDataDirectory(config.data) : await lockDataDirectory(config.data);
       opened.defer(async () => lock.release());
@@ -85,9 +86,9 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
     await refuseUnfinishedCopy(database.read);
     const disagreement = await meetStore(refuseWhenReadOnly(database), store, placesOf(config));
     // Holders of leases from before this start are dead.
-    if (exclusive && !parts.worker) await database.transaction((db) => releaseUploadLeases(db));
+    if (onlyProcess) await database.transaction((db) => releaseUploadLeases(db));
     await ensureAdministrator(config, parts, database);
-    return await assemble(config, parts, opened, { store, database, disagreement });
+    return await assemble(config, parts, opened, { store, database, disagreement, onlyProcess });
   } catch (error) {
     await opened.disposeAsync();
     throw error;

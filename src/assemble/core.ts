@@ -12,10 +12,10 @@ export interface Core {
 }
 
 /** Assembles blobs, uploads and manifests over the data. */
-export function assembleCore(config: Config, { database, store, clock }: Data): Core {
+export function assembleCore(config: Config, { database, store, clock, onlyProcess }: Data): Core {
   const blobs = new Blobs({ database, store, clock });
   const limits = { sessions: config.limits.uploadsPerAccount, bytes: config.limits.stagedBytesPerAccount };
-  const uploads = new Uploads({ database, store, blobs, clock, limits });
+  const uploads = new Uploads({ database, store, blobs, clock, limits, onlyProcess });
   const { missingReferences } = config.manifests;
   return { blobs, uploads, manifests: new Manifests({ database, clock, missingReferences }) };
 }

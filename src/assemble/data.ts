@@ -23,6 +23,8 @@ export interface OpenedData {
   readonly store: BlobStore;
   /** Why they do not belong together; `undefined` if they do. */
   readonly disagreement: Error | undefined;
+  /** Whether no other process serves this registry. */
+  readonly onlyProcess: boolean;
 }
 
 export interface DataParts {
@@ -43,6 +45,7 @@ export interface Data {
   /** Identifies this process in leases. */
   readonly holder: string;
   readonly metrics: Metrics;
+  readonly onlyProcess: boolean;
 }
 
 /** Wraps database and store, and makes the metrics and the epoch that belong to them. */
@@ -56,7 +59,8 @@ export function assembleData(config: Config, raw: OpenedData, { opened, logger, 
   const epoch = new StoreEpoch({ database, store: raw.store, places, clock, holder, looked });
   opened.defer(() => epoch.close());
   const store = epoch.watch(timedStore(raw.store, metrics));
-  return { database, unguarded: raw.database, store, epoch, clock, holder, metrics };
+  const { onlyProcess, database: unguarded } = raw;
+  return { database, unguarded, store, epoch, clock, holder, metrics, onlyProcess };
 }
 
 function metricsOf(config: Config, database: Database): Metrics {

@@ -292,7 +292,11 @@ const defects: readonly Defect[] = [
     name: 'an upload whose bytes are gone',
     severity: 'note',
     kind: 'upload-lost',
-    damage: (f) => unlink(join(f.data, 'uploads', f.upload)),
+    async damage(f) {
+      await unlink(join(f.data, 'uploads', f.upload));
+      // The lease of a process that died has ended.
+      f.sql('update uploads set writer_until = 1');
+    },
     subject: (f) => `upload ${f.upload} of app`,
     affects: () => ['app'],
   },

@@ -6,9 +6,11 @@ import {
   findUpload,
   findUploadUsage,
   giveBackUploadLease,
+  type KeptLease,
   type LeasableUpload,
   leaseUpload,
   moveStaged,
+  notKept,
   recordProgress,
   releaseUpload,
   renewUploadLease,
@@ -46,6 +48,8 @@ interface Intake {
   judgedAt: number;
   /** Ends the body early. */
   stop: ((reason: Error) => void) | undefined;
+  /** Set before the lease is released: a renewal after it would count the bytes twice. */
+  ended: boolean;
 }
 
 /** How far a request has brought its session. */
@@ -55,8 +59,13 @@ export interface Progress {
   readonly staged: string;
 }
 
-/** Lets only one request at a time write to an upload session, by a lease in its row. */
+/**
+ * Lets only one request at a time write to an upload session, by a lease in its row. The only process of a registry keeps the lease
+ * after a request, so that the next one need not take it; other processes would have to wait until it ends.
+ */
 export class UploadLeases {
+  /** The writer of all requests of this process, if it keeps their leases; otherwise each request is a writer of its own. */
+  readonly #own: string | null;
   readonly #database: Database;
   readonly #store: BlobStore;
   readonly #clock: Clock;
@@ -71,7 +80,9 @@ export class UploadLeases {
     clock: Clock;
     hashes: UploadHashes;
     limits: UploadLimits;
+    onlyProcess: boolean;
   }) {
+    this.#own = parts.onlyProcess ? randomUUID() : null;
     this.#limits = parts.limits;
     this.#database = parts.database;
     this.#store = parts.store;
@@ -100,24 +111,52 @@ export class UploadLeases {
     if (this.#writing.has(id)) throw busy();
     this.#writing.add(id);
     try {
-      const writer = randomUUID();
-      const now = this.#clock();
-      const row = await this.#database.transaction(
-        (db) => leaseUpload(db, id, { before, writer, until: now + leaseTime, now }),
-        { durable: false },
-      );
-      if (row !== undefined) {
-        const judgedAt = shareOf(this.#limits.bytes, this.#limits.sessions);
-        const lease = { row, writer, intake: { received: 0, judgedAt, stop: undefined } };
-        const held = before === null ? lease : await this.#adopt(lease, mayHaveMoved(row));
-        return await this.#holding(held, run);
-      }
-      // Either another process has the lease, or the session has ended.
-      await this.find(session);
-      throw busy();
+      const own = before !== null && before === this.#own ? await this.#findKept(session) : undefined;
+      const lease = own ?? (await this.#lease(session, before));
+      const isTakeover = own === undefined && before !== null;
+      const held = isTakeover ? await this.#adopt(lease, mayHaveMoved(lease.row)) : lease;
+      return await this.#holding(held, run);
     } finally {
       this.#writing.delete(id);
     }
+  }
+
+  /** The lease that this process keeps, with the row as the last request left it. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
+  async #findKept(session: SessionKey): Promise<Lease | undefined> {
+    const { writer, writer_until: until, ...row } = await this.find(session);
+    if (writer === null || writer !== this.#own) return undefined;
+    const now = this.#clock();
+    // It must not end before its first renewal.
+    if (until - now < leaseTime / 2) {
+      const renewal = { writer, until: now + leaseTime, now, receiving: 0 };
+      const renew = (db: Db): Promise<boolean> => renewUploadLease(db, row.id, renewal);
+      if (!(await this.#database.transaction(renew, { durable: false }))) return undefined;
+    }
+    return this.#leaseOf(row, writer);
+  }
+
+  /** The lease that a session has after a request. */
+  keptAt(now: number): KeptLease {
+    return this.#own === null ? notKept : { kept: this.#own, until: now + leaseTime };
+  }
+
+  /** @throws RegistryError `RANGE_INVALID` while another process has it, `BLOB_UPLOAD_UNKNOWN` */
+  async #lease(session: SessionKey, before: string | null): Promise<Lease> {
+    const writer = this.#own ?? randomUUID();
+    const now = this.#clock();
+    const row = await this.#database.transaction(
+      (db) => leaseUpload(db, session.id, { before, writer, until: now + leaseTime, now }),
+      { durable: false },
+    );
+    if (row !== undefined) return this.#leaseOf(row, writer);
+    // Either another process has the lease, or the session has ended.
+    await this.find(session);
+    throw busy();
+  }
+
+  #leaseOf(row: UploadRow, writer: string): Lease {
+    const judgedAt = shareOf(this.#limits.bytes, this.#limits.sessions);
+    return { row, writer, intake: { received: 0, judgedAt, stop: undefined, ended: false } };
   }
 
   /**
@@ -152,11 +191,12 @@ export class UploadLeases {
    * @throws RegistryError `BLOB_UPLOAD_UNKNOWN` if the lease was lost, `TOOMANYREQUESTS`, `DENIED`
    */
   async release(lease: Lease, { hash, staged }: Progress): Promise<void> {
-    const { row, writer } = lease;
+    const { row, writer, intake } = lease;
     const { algorithm, size } = hash;
     const upload = { id: row.id, writer, algorithm, size, digest: hash.digest(), staged };
     const limit = size > row.size ? this.#limits.bytes : undefined;
-    const release = (db: Db): Promise<boolean> => releaseUpload(db, upload, this.#clock(), limit);
+    const release = (db: Db): Promise<boolean> => releaseUpload(db, upload, this.#released(), limit);
+    intake.ended = true;
     if (!(await this.#database.transaction(release, { durable: false }))) {
       await this.end(lease, staged);
       throw tooMuchStaged(this.#limits, size);
@@ -222,6 +262,7 @@ export class UploadLeases {
 
   /** Also records the bytes received, so that many concurrent bodies are noticed before they are recorded. */
   async #renew({ row, writer, intake }: Lease): Promise<void> {
+    if (intake.ended) return;
     const now = this.#clock();
     const renewal = { writer, until: now + leaseTime, now, receiving: intake.received };
     let share = leastShare;
@@ -242,10 +283,17 @@ export class UploadLeases {
   }
 
   /** Releases the lease without recording progress. */
-  async #giveBack({ row, writer }: Lease): Promise<void> {
-    await this.#database.transaction((db) => giveBackUploadLease(db, row.id, writer, this.#clock()), {
+  async #giveBack({ row, writer, intake }: Lease): Promise<void> {
+    const { id } = row;
+    intake.ended = true;
+    await this.#database.transaction((db) => giveBackUploadLease(db, { id, writer }, this.#released()), {
       durable: false,
     });
+  }
+
+  #released(): KeptLease & { now: number } {
+    const now = this.#clock();
+    return { ...this.keptAt(now), now };
   }
 
   async #endLost(lease: Lease, cause: UploadLost): Promise<never> {

@@ -62,15 +62,17 @@ export class Uploads {
     blobs: Blobs;
     clock: Clock;
     limits?: UploadLimits;
+    /** Whether no other process writes to these sessions. */
+    onlyProcess?: boolean;
   }) {
-    const { limits = noUploadLimits } = parts;
+    const { limits = noUploadLimits, onlyProcess = false } = parts;
     this.#limits = limits;
     this.#database = parts.database;
     this.#store = parts.store;
     this.#blobs = parts.blobs;
     this.#clock = parts.clock;
     this.#hashes = new UploadHashes(parts.store);
-    this.#leases = new UploadLeases({ ...parts, limits, hashes: this.#hashes });
+    this.#leases = new UploadLeases({ ...parts, limits, onlyProcess, hashes: this.#hashes });
   }
 
   /**
@@ -92,7 +94,8 @@ export class Uploads {
         const now = this.#clock();
         await claim?.prepare(db, now);
         const repository = await findOrCreateRepository(db, name, now);
-        const upload = { id, repository, algorithm, digest, owner, chargedTo };
+        const lease = this.#leases.keptAt(now);
+        const upload = { id, repository, algorithm, digest, owner, chargedTo, lease };
         if (!(await insertUpload(db, upload, now, this.#limits))) {
           throw tooManyUploads(this.#limits, await findUploadUsage(db, chargedTo));
         }

@@ -7,10 +7,13 @@ import {
   countUploads,
   deleteUpload,
   findUpload,
+  giveBackUploadLease,
   insertUpload,
+  type KeptLease,
   leaseUpload,
   listExpiredUploads,
   moveStaged,
+  notKept,
   releaseUpload,
   releaseUploadLeases,
   renewUploadLease,
@@ -22,10 +25,13 @@ const digest = digestNumber(1);
 const owner = 'user:1';
 
 /** Opens a session at time 100. */
-async function withUpload(database: Database, upload = id): Promise<number> {
+async function withUpload(
+  database: Database,
+  given: { id?: string; lease?: KeptLease } = {},
+): Promise<number> {
   const repository = await makeRepository(database);
   await database.transaction((db) =>
-    insertUpload(db, { id: upload, repository, algorithm: 'sha256', digest, owner }, 100),
+    insertUpload(db, { id, repository, algorithm: 'sha256', digest, owner, ...given }, 100),
   );
   return repository;
 }
@@ -42,7 +48,16 @@ for (const { name, open } of dialects) {
     const repository_id = await withUpload(database);
     await makeRepository(database, parseName('other'));
     const session = {
-      ...{ id, repository_id, algorithm: 'sha256', size: 0, digest, staged: '', writer: null },
+      ...{
+        id,
+        repository_id,
+        algorithm: 'sha256',
+        size: 0,
+        digest,
+        staged: '',
+        writer: null,
+        writer_until: 0,
+      },
       principal: owner,
       charged_to: owner,
     };
@@ -128,7 +143,7 @@ for (const { name, open } of dialects) {
         releaseUpload(
           db,
           { id, writer, size, digest: digestNumber(size), algorithm: 'sha512', staged: `at ${size}` },
-          1100,
+          { now: 1100, ...notKept },
         ),
       );
     assert.deepEqual(
@@ -141,6 +156,29 @@ for (const { name, open } of dialects) {
       [5, digestNumber(5), 'sha512', 'at 5'],
     );
     assert.ok(await takeLease(database, 'b', 1101), 'free again');
+  });
+
+  test(`${name}: a process can keep the lease after a request, until another one takes it`, async (t) => {
+    const database = await open(t);
+    await withUpload(database, { lease: { kept: 'a', until: 1000 } });
+    const release = (writer: string, until: number) =>
+      database.transaction((db) =>
+        releaseUpload(
+          db,
+          { id, writer, size: 1, digest, algorithm: 'sha256', staged: '' },
+          { now: 900, kept: writer, until },
+        ),
+      );
+    assert.equal(await takeLease(database, 'b', 1000), undefined);
+    assert.deepEqual([await release('b', 1100), await release('a', 1100)], [false, true]);
+    assert.equal(await takeLease(database, 'b', 1100), undefined);
+    assert.ok(await takeLease(database, 'b', 1101));
+    assert.equal(await release('a', 1200), false);
+    await database.transaction((db) =>
+      giveBackUploadLease(db, { id, writer: 'b' }, { now: 1100, kept: 'b', until: 1200 }),
+    );
+    assert.equal(await takeLease(database, 'c', 1200), undefined);
+    assert.ok(await takeLease(database, 'c', 1201));
   });
 
   test(`${name}: only the writer can delete a session`, async (t) => {
@@ -157,7 +195,7 @@ for (const { name, open } of dialects) {
     const database = await open(t);
     await withUpload(database);
     const older = id.replace('6', '5');
-    await withUpload(database, older);
+    await withUpload(database, { id: older });
     const expired = async (before: number, now: number, limit = 10) =>
       (await listExpiredUploads(database.read, before, now, limit)).map((upload) => upload.id);
     assert.deepEqual(await expired(100, 5000), []);

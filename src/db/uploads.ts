@@ -23,8 +23,10 @@ export interface UploadRow {
 
 /** A session with its writer. */
 export interface LeasableUpload extends UploadRow {
-  /** The current writer, or one that died while writing; null if none. */
+  /** The current writer, one that died while writing, or a process that keeps the lease between its requests; null if none. */
   readonly writer: string | null;
+  /** End of its lease, in milliseconds since 1970. */
+  readonly writer_until: number;
 }
 
 const columns = [
@@ -58,6 +60,15 @@ interface NewUpload {
   chargedTo: string;
 }
 
+/** The lease that a session has between requests. */
+export interface KeptLease {
+  /** The process that keeps it; null: none. */
+  readonly kept: string | null;
+  readonly until: number;
+}
+
+export const notKept: KeptLease = { kept: null, until: 0 };
+
 /** Counts a current writer's bytes as of its last renewal. */
 function usage(db: Db, chargedTo: Expression<string>) {
   return db
@@ -69,7 +80,7 @@ function usage(db: Db, chargedTo: Expression<string>) {
     .where('charged_to', '=', chargedTo);
 }
 
-const insert = prepare((db, p: Params<NewUpload & UploadLimits & { now: number }>) =>
+const insert = prepare((db, p: Params<NewUpload & KeptLease & UploadLimits & { now: number }>) =>
   db
     .insertInto('uploads')
     .columns([
@@ -80,6 +91,7 @@ const insert = prepare((db, p: Params<NewUpload & UploadLimits & { now: number }
       'digest',
       'created_at',
       'updated_at',
+      'writer',
       'writer_until',
       'staged',
       'principal',
@@ -96,7 +108,8 @@ const insert = prepare((db, p: Params<NewUpload & UploadLimits & { now: number }
           sql<string>`${p('digest')}`.as('digest'),
           sql<number>`${p('now')}`.as('created_at'),
           sql<number>`${p('now')}`.as('updated_at'),
-          sql<number>`0`.as('writer_until'),
+          sql<string | null>`${p('kept')}`.as('writer'),
+          sql<number>`${p('until')}`.as('writer_until'),
           sql<string>`''`.as('staged'),
           sql<string>`${p('owner')}`.as('principal'),
           sql<string>`${p('chargedTo')}`.as('charged_to'),
@@ -118,11 +131,14 @@ export async function insertUpload(
     owner: string;
     /** The account or network whose limits apply; by default the owner. */
     chargedTo?: string;
+    /** By default none. */
+    lease?: KeptLease;
   },
   now: number,
   limits = noUploadLimits,
 ): Promise<boolean> {
-  return (await insert(db, { chargedTo: upload.owner, ...upload, ...limits, now })).length > 0;
+  const { lease = notKept } = upload;
+  return (await insert(db, { chargedTo: upload.owner, ...upload, ...lease, ...limits, now })).length > 0;
 }
 
 const selectUsage = prepare((db, p: Params<{ chargedTo: string }>) => usage(db, p('chargedTo')));
@@ -145,7 +161,7 @@ const selectOne = prepare((db, p: Params<{ id: string; name: string; owner: stri
   db
     .selectFrom('uploads')
     .innerJoin('repositories', 'repositories.id', 'uploads.repository_id')
-    .select([...columns, 'uploads.writer'])
+    .select([...columns, 'uploads.writer', 'uploads.writer_until'])
     .where('uploads.id', '=', p('id'))
     .where('uploads.principal', '=', p('owner'))
     .where('repositories.name', '=', p('name')),
@@ -261,7 +277,11 @@ const bytesOfOthers = sql<number>`(
   where others.charged_to = uploads.charged_to and others.id <> uploads.id
 )`;
 
-const saveAndRelease = prepare((db, p: Params<NewProgress & { now: number; allowed: number }>) =>
+interface Release extends KeptLease {
+  readonly now: number;
+}
+
+const saveAndRelease = prepare((db, p: Params<NewProgress & Release & { allowed: number }>) =>
   db
     .updateTable('uploads')
     .set({
@@ -269,8 +289,8 @@ const saveAndRelease = prepare((db, p: Params<NewProgress & { now: number; allow
       digest: p('digest'),
       algorithm: p('algorithm'),
       staged: p('staged'),
-      writer: null,
-      writer_until: 0,
+      writer: p('kept'),
+      writer_until: p('until'),
       updated_at: p('now'),
       receiving: 0,
     })
@@ -287,23 +307,27 @@ const saveAndRelease = prepare((db, p: Params<NewProgress & { now: number; allow
 export async function releaseUpload(
   db: Db,
   upload: TypedProgress,
-  now: number,
+  release: Release,
   limit = noUploadLimits.bytes,
 ): Promise<boolean> {
-  return (await saveAndRelease(db, { ...upload, now, allowed: limit - upload.size })).length > 0;
+  return (await saveAndRelease(db, { ...upload, ...release, allowed: limit - upload.size })).length > 0;
 }
 
-const release = prepare((db, p: Params<{ id: string; writer: string; now: number }>) =>
+const release = prepare((db, p: Params<Release & { id: string; writer: string }>) =>
   db
     .updateTable('uploads')
-    .set({ writer: null, writer_until: 0, updated_at: p('now'), receiving: 0 })
+    .set({ writer: p('kept'), writer_until: p('until'), updated_at: p('now'), receiving: 0 })
     .where('id', '=', p('id'))
     .where('writer', '=', p('writer')),
 );
 
 /** Releases the lease, if `writer` still has it, without recording progress. */
-export async function giveBackUploadLease(db: Db, id: string, writer: string, now: number): Promise<void> {
-  await release(db, { id, writer, now });
+export async function giveBackUploadLease(
+  db: Db,
+  upload: { readonly id: string; readonly writer: string },
+  given: Release,
+): Promise<void> {
+  await release(db, { ...upload, ...given });
 }
 
 const deleteLeased = prepare((db, p: Params<{ id: string; writer: string }>) =>

@@ -407,14 +407,23 @@ describe('a blob that no repository holds', () => {
 describe('after a clock that was ahead has been corrected', () => {
   const ahead = 30 * 24 * 60 * minute;
 
+  /** Takes the session's lease for a writer that dies. */
+  async function leaseAhead(database: Database, location: string): Promise<void> {
+    const id = location.split('/').at(-1)!;
+    await database.transaction(async (db) => {
+      const uploads = await db.selectFrom('uploads').select('writer').where('id', '=', id).execute();
+      const time = Date.now() + ahead;
+      const dead = { before: uploads[0]!.writer, writer: 'dead', until: time, now: time };
+      assert.ok(await leaseUpload(db, id, dead));
+    });
+  }
+
   test('an upload expires as if it was last used when the correction was noticed', async (t) => {
     const { client, database, advance, sweep } = await registry(t);
     advance(ahead);
     const location = await client.openUpload('app');
-    const id = location.split('/').at(-1)!;
     await client.patch(location, 'bytes');
-    const dead = { before: null, writer: 'dead', until: Date.now() + ahead, now: Date.now() + ahead };
-    await database.transaction((db) => leaseUpload(db, id, dead));
+    await leaseAhead(database, location);
     advance(-ahead);
     assert.deepEqual(await sweep(), nothing);
     assert.equal((await client.get(location)).status, 204);
@@ -426,8 +435,7 @@ describe('after a clock that was ahead has been corrected', () => {
     const { client, database, advance } = await registry(t);
     const location = await client.openUpload('app');
     await client.patch(location, 'one');
-    const dead = { before: null, writer: 'dead', until: Date.now() + ahead, now: Date.now() + ahead };
-    await database.transaction((db) => leaseUpload(db, location.split('/').at(-1)!, dead));
+    await leaseAhead(database, location);
     advance(minute);
     assert.equal((await client.patch(location, 'two')).status, 202);
     assert.equal((await client.finish(location, digestOf('onetwo'))).status, 201);

@@ -1,15 +1,56 @@
 // The hot paths ask the database a fixed number of times.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { Readable } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import { Blobs } from '../../src/core/blobs.ts';
+import { Uploads } from '../../src/core/uploads.ts';
+import { system } from '../../src/db/changes.ts';
+import type { Database } from '../../src/db/database.ts';
+import type { SessionKey } from '../../src/db/uploads.ts';
+import { parseDigest } from '../../src/oci/digest.ts';
+import { type Files, files as nodeFiles } from '../../src/storage/files.ts';
+import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { makeUser } from '../support/access.ts';
-import { collectQueries } from '../support/count-queries.ts';
-import { dialects } from '../support/databases.ts';
-import { Client, imageOf, ociConfig } from '../support/inject.ts';
+import { collectQueries, countTransactions } from '../support/count-queries.ts';
+import { dialects, repositoryName } from '../support/databases.ts';
+import { Client, digestOf, imageOf, ociConfig } from '../support/inject.ts';
 import { fetchToken, makeLogin } from '../support/people.ts';
 import { testRegistry } from '../support/registry.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /** On PostgreSQL the blobs and the tag are locked, and the blobs are read again under their lock. */
 const most = { SQLite: 8, PostgreSQL: 10 };
+
+/** The requests of one upload at a time, over files. */
+async function uploadsOf(database: Database, t: TestContext, onlyProcess: boolean) {
+  const opened: unknown[] = [];
+  const files: Files = {
+    ...nodeFiles,
+    open: ((...given: Parameters<Files['open']>) => {
+      opened.push(given[0]);
+      return nodeFiles.open(...given);
+    }) as Files['open'],
+  };
+  const store = await openFilesystemStore(await temporaryDirectory(t), files);
+  const parts = { database, store, clock: Date.now };
+  const blobs = new Blobs(parts);
+  const uploads = new Uploads({ ...parts, blobs, onlyProcess });
+  const owner = 'user:1';
+  let session: SessionKey;
+  const bodyOf = (text: string) => ({ open: () => Readable.from(text === '' ? [] : [Buffer.from(text)]) });
+  return {
+    blobs,
+    /** Paths of the files opened so far. */
+    opened,
+    async start() {
+      const { id } = await uploads.start(repositoryName, 'sha256', owner);
+      session = { name: repositoryName, id, owner };
+    },
+    append: (text: string) => uploads.append(session, bodyOf(text)),
+    finish: (whole: string, rest: string) =>
+      uploads.finish(session, parseDigest(digestOf(whole)), bodyOf(rest), { by: system }),
+  };
+}
 
 for (const { name, open } of dialects) {
   test(`${name}: a push of a manifest with 100 layers makes ${most[name as keyof typeof most]} statements`, async (t) => {
@@ -35,5 +76,40 @@ for (const { name, open } of dialects) {
       const statements = sent.filter((text) => !/^begin|commit$/i.test(text));
       assert.equal(statements.length, most[name as keyof typeof most], `${what}:\n${statements.join('\n')}`);
     }
+  });
+
+  for (const [what, onlyProcess, expected] of [
+    ['takes three transactions in a registry of one process', true, [1, 1, 1]],
+    ['takes five transactions if other processes may write to its session', false, [1, 2, 2]],
+  ] as const) {
+    test(`${name}: a blob pushed by POST, PATCH and PUT ${what}`, async (t) => {
+      const { start, append, finish } = await uploadsOf(await open(t), t, onlyProcess);
+      const taken: number[] = [];
+      const count = async (request: () => Promise<unknown>) =>
+        void taken.push(countTransactions(await collectQueries(request)));
+      await count(() => start());
+      await count(() => append('first chunk'));
+      await count(() => finish('first chunk', ''));
+      assert.deepEqual(taken, expected);
+
+      await start();
+      const ofChunk = countTransactions(await collectQueries(() => append('first chunk')));
+      const ofNext = countTransactions(await collectQueries(() => append(', second chunk')));
+      assert.deepEqual([ofChunk, ofNext], [expected[1], expected[1]], 'each further chunk');
+      // Before files move, the session records their bytes.
+      const ofLast = collectQueries(() => finish('first chunk, second chunk, last chunk', ', last chunk'));
+      assert.equal(countTransactions(await ofLast), expected[2] + 1, 'the last chunk with the PUT');
+    });
+  }
+
+  test(`${name}: a pull of a blob makes one query and opens one file`, async (t) => {
+    const { start, finish, blobs, opened } = await uploadsOf(await open(t), t, true);
+    await start();
+    await finish('bytes', 'bytes');
+    const before = opened.length;
+    const queries = await collectQueries(async () => {
+      (await blobs.open(await blobs.find(repositoryName, parseDigest(digestOf('bytes'))))).close();
+    });
+    assert.deepEqual([queries.length, opened.length - before], [1, 1]);
   });
 }

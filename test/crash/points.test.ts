@@ -162,8 +162,8 @@ function cancelUpload(): Action {
   };
   return {
     name: 'a cancelled upload',
-    points: ['after session 4', 'after session 5', 'before unlink staged file', 'after unlink staged file'],
-    isDoneAt: (point) => point !== 'after session 4',
+    points: ['before session 3', 'after session 3', 'before unlink staged file', 'after unlink staged file'],
+    isDoneAt: (point) => point !== 'before session 3',
     async perform(client) {
       location = await client.openUpload('app');
       await client.patch(location, bytes);
@@ -195,14 +195,14 @@ const actions: readonly (() => Action)[] = [
     name: 'a blob in chunks',
     points: [
       'after session 1',
-      'after session 2',
       'after write staged file 1',
-      'after session 3',
+      'before session 2',
+      'after session 2',
       'before write staged file 2',
       'after write staged file 2',
-      'after session 5',
+      'after session 3',
       'after write staged file 3',
-      'after session 8',
+      'after session 4',
       'after sync staged file',
       'after rename',
       ...commitPoints,
@@ -212,7 +212,7 @@ const actions: readonly (() => Action)[] = [
   }),
   () => ({
     name: 'a blob in chunks, the last with the PUT',
-    points: ['after session 5', 'after rename'],
+    points: ['after session 3', 'after rename'],
     ...pushWithLastChunk(),
     isDone: (client) => holdsBlob(client, 'app', digest, bytes),
   }),

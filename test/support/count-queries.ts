@@ -31,3 +31,8 @@ export async function collectQueries(action: () => Promise<unknown>): Promise<st
   }
   return texts;
 }
+
+/** The number of transactions among them. */
+export function countTransactions(statements: readonly string[]): number {
+  return statements.filter((text) => /^begin/i.test(text)).length;
+}
