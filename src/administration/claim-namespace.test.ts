@@ -14,7 +14,7 @@ import { findAccount } from '../db/accounts.ts';
 import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { listGrants, upsertGrant } from '../db/grants.ts';
-import { insertManifest } from '../db/manifests.ts';
+import { ensureManifest } from '../db/manifests.ts';
 import { findMemberRole } from '../db/members.ts';
 import type { NamespaceClaim } from '../db/namespace-claim.ts';
 import { findRepository } from '../db/repositories.ts';
@@ -54,7 +54,7 @@ async function organisationsCreated({ read }: Database): Promise<number> {
 /** Inserts a repository with a manifest. */
 async function useRepository(database: Database, name: string): Promise<void> {
   const repository = await makeRepository(database, parseName(name));
-  await database.transaction((db) => insertManifest(db, { ...manifest, repository }, 1));
+  await database.transaction((db) => ensureManifest(db, { ...manifest, repository }, 1));
 }
 
 const manifest = {

@@ -5,7 +5,7 @@ import { refused } from '../../test/support/refused.ts';
 import { Refused } from '../access/refused.ts';
 import { findAccount, setDisabled } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
-import { insertManifest } from '../db/manifests.ts';
+import { ensureManifest } from '../db/manifests.ts';
 import { findRepository } from '../db/repositories.ts';
 import { findUser } from '../db/users.ts';
 import { type Namespace, parseName } from '../oci/name.ts';
@@ -154,7 +154,7 @@ for (const { name, open } of dialects) {
         artifactType: null,
         annotations: null,
       };
-      await database.transaction((db) => insertManifest(db, manifest, 1));
+      await database.transaction((db) => ensureManifest(db, manifest, 1));
     }
     await assert.rejects(
       deleteUser(database, 'alice'),

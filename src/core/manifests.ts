@@ -11,11 +11,11 @@ import { inTurns } from '../db/in-turns.ts';
 import { lockManifest, lockTags } from '../db/locks.ts';
 import {
   deleteManifest,
+  ensureManifest,
   findManifestByDigest,
   findManifestByTag,
   findManifestContent,
   heldManifests,
-  insertManifest,
   insertReferences,
   lockManifestShared,
   type ManifestRow,
@@ -215,16 +215,11 @@ export class Manifests {
       artifactType: manifest.artifactType ?? null,
       annotations,
     };
-    let id = await insertManifest(db, row, now);
-    while (id === undefined) {
-      const existing = await lockManifestShared(db, repository, digest);
-      if (existing?.media_type === manifest.mediaType) return existing.id;
-      if (existing !== undefined) {
-        throw new RegistryError('MANIFEST_INVALID', `${digest} is stored here as ${existing.media_type}`);
-      }
-      // Deleted by another transaction in between.
-      id = await insertManifest(db, row, now);
+    const { id, media_type: mediaType, isNew } = await ensureManifest(db, row, now);
+    if (mediaType !== manifest.mediaType) {
+      throw new RegistryError('MANIFEST_INVALID', `${digest} is stored here as ${mediaType}`);
     }
+    if (!isNew) return id;
     await insertReferences(db, id, 'blob', blobs);
     await insertReferences(db, id, 'child', children);
     return id;

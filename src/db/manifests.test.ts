@@ -1,18 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  dialects,
-  digestNumber,
-  insertNewManifest,
-  makeRepository,
-  repositoryName,
-} from '../../test/support/databases.ts';
+import { dialects, digestNumber, makeRepository, repositoryName } from '../../test/support/databases.ts';
 import type { Digest } from '../oci/digest.ts';
 import { parseName } from '../oci/name.ts';
 import { parseTag } from '../oci/reference.ts';
 import type { Database } from './database.ts';
 import {
   deleteManifest,
+  ensureManifest,
   findManifestByDigest,
   findManifestByTag,
   findManifestContent,
@@ -27,14 +22,13 @@ const other = parseName('other');
 const one = digestNumber(1);
 const two = digestNumber(2);
 
-function insert(
-  database: Database,
-  repository: number,
-  digest: Digest,
-  bytes = Buffer.from('{}'),
-): Promise<number> {
+function ensure(database: Database, repository: number, digest: Digest, bytes = Buffer.from('{}')) {
   const manifest = { digest, mediaType: 'a/b', bytes, subject: null, artifactType: null, annotations: null };
-  return database.transaction((db) => insertNewManifest(db, { ...manifest, repository }, 1));
+  return database.transaction((db) => ensureManifest(db, { ...manifest, repository }, 1));
+}
+
+async function insert(...given: Parameters<typeof ensure>): Promise<number> {
+  return (await ensure(...given)).id;
 }
 
 for (const { name, open } of dialects) {
@@ -81,9 +75,19 @@ for (const { name, open } of dialects) {
   test(`${name}: a repository cannot have a manifest twice`, async (t) => {
     const database = await open(t);
     const repository = await makeRepository(database);
-    await insert(database, repository, one);
-    assert.equal(await insert(database, repository, one), undefined);
-    await insert(database, await makeRepository(database, other), one);
+    const inserted = await ensure(database, repository, one);
+    assert.equal(inserted.isNew, true);
+    assert.deepEqual({ ...(await ensure(database, repository, one)) }, { ...inserted, isNew: false });
+    const elsewhere = await ensure(database, await makeRepository(database, other), one);
+    assert.ok(elsewhere.isNew && elsewhere.id !== inserted.id);
+  });
+
+  test(`${name}: concurrent pushes insert a manifest once`, async (t) => {
+    const database = await open(t);
+    const repository = await makeRepository(database);
+    const pushed = await Promise.all(Array.from({ length: 8 }, () => ensure(database, repository, one)));
+    assert.equal(new Set(pushed.map(({ id }) => id)).size, 1);
+    assert.equal(pushed.filter(({ isNew }) => isNew).length, 1);
   });
 
   test(`${name}: ids of deleted manifests are never reused, as caches keep them`, async (t) => {

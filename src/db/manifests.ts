@@ -1,9 +1,9 @@
-import { sql } from 'kysely';
+import { type Expression, sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import { referrerRank } from '../oci/referrer-rank.ts';
-import { inJsonList, jsonList, keepRows } from './dialect.ts';
+import { inJsonList, isPostgres, jsonList, keepRows } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import { inSlices, sliceSize, untilDone } from './slices.ts';
 
@@ -74,16 +74,18 @@ export interface NewManifest {
   readonly annotations: string | null;
 }
 
-const selectId = prepare((db, p: Params<{ repository: number; digest: string }>) =>
-  keepRows(
+function selectKept(db: Db, p: Params<{ repository: number; digest: string }>) {
+  return keepRows(
     db,
     db
       .selectFrom('manifests')
       .select(['id', 'media_type'])
       .where('repository_id', '=', p('repository'))
       .where('digest', '=', p('digest')),
-  ),
-);
+  );
+}
+
+const selectId = prepare(selectKept);
 
 /** The manifest's id and media type, if the repository holds it. Locks it against deletion until the transaction ends. */
 export function lockManifestShared(
@@ -102,41 +104,81 @@ interface InsertedManifest extends Omit<NewManifest, 'digest'> {
   now: number;
 }
 
+const valuesOf = (p: Params<InsertedManifest>) => ({
+  repository_id: p('repository'),
+  digest: p('digest'),
+  media_type: p('mediaType'),
+  bytes: p('bytes'),
+  size: p('size'),
+  subject_digest: p('subject'),
+  artifact_type: p('artifactType'),
+  rank: p('rank'),
+  annotations: p('annotations'),
+  annotations_size: p('annotationsSize'),
+  created_at: p('now'),
+});
+
 const insert = prepare((db, p: Params<InsertedManifest>) =>
   db
     .insertInto('manifests')
-    .values({
-      repository_id: p('repository'),
-      digest: p('digest'),
-      media_type: p('mediaType'),
-      bytes: p('bytes'),
-      size: p('size'),
-      subject_digest: p('subject'),
-      artifact_type: p('artifactType'),
-      rank: p('rank'),
-      annotations: p('annotations'),
-      annotations_size: p('annotationsSize'),
-      created_at: p('now'),
-    })
+    .values(valuesOf(p))
     .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
-    .returning('id'),
+    .returning(['id', 'media_type']),
 );
 
-/** Inserts a manifest; returns its id, or `undefined` when the repository holds it already. */
-export async function insertManifest(
-  db: Db,
-  manifest: NewManifest,
-  now: number,
-): Promise<number | undefined> {
+/** {@link lockManifestShared}, and the insertion if it finds none, in one statement of PostgreSQL. */
+const lockOrInsert = prepare((db, p: Params<InsertedManifest>) => {
+  const entries = Object.entries(valuesOf(p)) as [keyof ReturnType<typeof valuesOf>, Expression<never>][];
+  return db
+    .with('existing', () => selectKept(db, p))
+    .with('inserted', (db) =>
+      db
+        .insertInto('manifests')
+        .columns(entries.map(([name]) => name))
+        .expression(
+          db
+            .selectNoFrom(entries.map(([name, value]) => sql`${value}`.as(name)))
+            .where((where) => where.not(where.exists(where.selectFrom('existing').select('id')))),
+        )
+        .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing())
+        .returning(['id', 'media_type']),
+    )
+    .selectFrom('existing')
+    .select(['id', 'media_type', sql<boolean>`false`.as('isNew')])
+    .unionAll((db) => db.selectFrom('inserted').select(['id', 'media_type', sql<boolean>`true`.as('isNew')]));
+});
+
+/** A manifest that the repository holds. */
+interface HeldManifest {
+  readonly id: number;
+  readonly media_type: string;
+  /** Whether it was just inserted, without its references. */
+  readonly isNew: boolean;
+}
+
+/**
+ * Inserts a manifest, unless the repository holds it; then locks it against deletion until the transaction ends. On PostgreSQL a
+ * transaction that inserts or deletes it at the same time may make several attempts necessary.
+ */
+export async function ensureManifest(db: Db, manifest: NewManifest, now: number): Promise<HeldManifest> {
   const { bytes, artifactType, annotations } = manifest;
-  const [row] = await insert(db, {
+  const row = {
     ...manifest,
     size: bytes.length,
     rank: referrerRank(artifactType),
     annotationsSize: annotations === null ? 0 : Buffer.byteLength(annotations),
     now,
-  });
-  return row?.id;
+  };
+  if (!isPostgres(db)) {
+    const [inserted] = await insert(db, row);
+    if (inserted !== undefined) return { ...inserted, isNew: true };
+    const existing = await first(selectId(db, row));
+    return { ...(existing as { id: number; media_type: string }), isNew: false };
+  }
+  for (;;) {
+    const held = await first(lockOrInsert(db, row));
+    if (held !== undefined) return held;
+  }
 }
 
 const insertAll = prepare((db, p: Params<{ manifest: number; digests: string; kind: 'blob' | 'child' }>) =>

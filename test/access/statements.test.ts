@@ -20,6 +20,8 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 /** On PostgreSQL the blobs and the tag are locked, and the blobs are read again under their lock. */
 const most = { SQLite: 8, PostgreSQL: 10 };
+/** It has its references; on SQLite the failed insertion is followed by a lookup. */
+const ofKnown = { SQLite: 8, PostgreSQL: 9 };
 
 /** The requests of one upload at a time, over files. */
 async function uploadsOf(database: Database, t: TestContext, onlyProcess: boolean) {
@@ -53,7 +55,8 @@ async function uploadsOf(database: Database, t: TestContext, onlyProcess: boolea
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a push of a manifest with 100 layers makes ${most[name as keyof typeof most]} statements`, async (t) => {
+  const dialect = name as keyof typeof most;
+  test(`${name}: a push of a manifest with 100 layers makes ${most[dialect]} statements`, async (t) => {
     const parts = async () => ({ database: await open(t) });
     const { app, database } = await testRegistry(t, { anonymous: 'none' }, parts);
     const id = await makeUser(database, 'alice');
@@ -67,14 +70,15 @@ for (const { name, open } of dialects) {
     const image = { ...imageOf(config, layers), annotations: {} };
     await client.pushManifest('alice/app', image, 'warm');
 
-    for (const [what, tag] of [
-      ['a new image', 'new'],
-      ['a moved tag', 'new'],
+    for (const [what, tag, annotation, expected] of [
+      ['a new image', 'new', 'one', most[dialect]],
+      ['a moved tag', 'new', 'another', most[dialect]],
+      ['a new tag of a known manifest', 'next', 'one', ofKnown[dialect]],
     ] as const) {
-      const pushed = { ...image, annotations: { what } };
+      const pushed = { ...image, annotations: { annotation } };
       const sent = await collectQueries(() => client.pushManifest('alice/app', pushed, tag));
       const statements = sent.filter((text) => !/^begin|commit$/i.test(text));
-      assert.equal(statements.length, most[name as keyof typeof most], `${what}:\n${statements.join('\n')}`);
+      assert.equal(statements.length, expected, `${what}:\n${statements.join('\n')}`);
     }
   });
 

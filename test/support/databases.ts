@@ -4,7 +4,7 @@ import { type ActingDatabase, actAs } from '../../src/administration/change.ts';
 import { insertAccount } from '../../src/db/accounts.ts';
 import { system } from '../../src/db/changes.ts';
 import type { Database } from '../../src/db/database.ts';
-import { insertManifest } from '../../src/db/manifests.ts';
+import { ensureManifest } from '../../src/db/manifests.ts';
 import { openPostgres } from '../../src/db/postgres/postgres.ts';
 import { findOrCreateRepository } from '../../src/db/repositories.ts';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
@@ -85,6 +85,6 @@ export function digestNumber(number: number): Digest {
 }
 
 /** Inserts a manifest that the repository does not hold yet; its id. */
-export async function insertNewManifest(...given: Parameters<typeof insertManifest>): Promise<number> {
-  return (await insertManifest(...given)) as number;
+export async function insertNewManifest(...given: Parameters<typeof ensureManifest>): Promise<number> {
+  return (await ensureManifest(...given)).id;
 }

@@ -11,7 +11,7 @@ import { digestNumber, makeRepository } from '../../../test/support/databases.ts
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { parseName } from '../../oci/name.ts';
 import { type Database, DatabaseUnavailable } from '../database.ts';
-import { insertManifest } from '../manifests.ts';
+import { ensureManifest } from '../manifests.ts';
 import { findRepository } from '../repositories.ts';
 import { openSqlite } from './sqlite.ts';
 
@@ -206,7 +206,7 @@ test('the log is checkpointed during writes and its size stays bounded', async (
   while (written < 16 || (await logSize()) > (written << 20) / 2) {
     assert.ok(written < 1_000, `${await logSize()} bytes of log after ${written} MiB`);
     const digest = digestNumber(written);
-    await database.transaction((db) => insertManifest(db, { ...manifest, digest }, 1));
+    await database.transaction((db) => ensureManifest(db, { ...manifest, digest }, 1));
     written += 1;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
