@@ -1,5 +1,5 @@
 // Deletes repositories and everything in them.
-import { listLinkedDigests, postponeReviews } from '../db/blobs.ts';
+import { listLinkedDigests, postponeReviewsOfHeld } from '../db/blobs.ts';
 import { lockRepository } from '../db/locks.ts';
 import type { Db } from '../db/prepare.ts';
 import { deleteRepositoryRows, listEmptyRepositories } from '../db/repositories.ts';
@@ -12,7 +12,7 @@ import type { Namespace } from '../oci/name.ts';
 export async function deleteRepository(db: Db, id: number, now: number): Promise<boolean> {
   // A concurrent push now waits for the lock, and then finds no repository.
   await lockRepository(db, id);
-  await postponeReviews(db, id, await listLinkedDigests(db, id), now);
+  await postponeReviewsOfHeld(db, id, await listLinkedDigests(db, id), now);
   return deleteRepositoryRows(db, id);
 }
 

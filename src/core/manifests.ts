@@ -1,4 +1,4 @@
-import { postponeReviews } from '../db/blobs.ts';
+import { postponeReviews, postponeReviewsOfHeld } from '../db/blobs.ts';
 import {
   type Actor,
   moveTagRecorded,
@@ -203,9 +203,14 @@ export class Manifests {
     const { repository, digest, manifest, annotations, bytes } = pushed;
     const blobs = new Set(manifest.blobs.map((blob) => blob.digest));
     const children = new Set(manifest.children.map((child) => child.digest));
-    // First, so that none of them is removed from the repository after the check.
-    const held = await postponeReviews(db, repository, new Set([...blobs, ...children]), now);
-    await this.#checkReferences(db, repository, { held, blobs, children });
+    const needed = new Set([...blobs, ...children]);
+    if (this.#missing === 'all') {
+      await postponeReviewsOfHeld(db, repository, needed, now);
+    } else {
+      // First, so that none of them is removed from the repository after the check.
+      const held = await postponeReviews(db, repository, needed, now);
+      await this.#checkReferences(db, repository, { held, blobs, children });
+    }
     const row = {
       repository,
       digest,
@@ -230,7 +235,6 @@ export class Manifests {
     repository: number,
     { held, blobs, children }: { held: Set<string>; blobs: Set<Digest>; children: Set<Digest> },
   ): Promise<void> {
-    if (this.#missing === 'all') return;
     const needed = this.#missing === 'none' ? new Set([...blobs, ...children]) : blobs;
     // BuildKit's cache exports list layers where others list manifests, so a child may be either.
     if (this.#missing === 'none' && children.size > 0)

@@ -275,15 +275,32 @@ export async function postponeReviews(
 ): Promise<Set<string>> {
   const held = new Set<string>();
   await inSlices([...digests].sort(), async (slice) => {
-    for (const row of await postponeSome(db, repository, slice, now)) {
+    const found = await postponeSome(db, repository, slice, now);
+    // While this waited for the lock, another transaction may have unlinked some.
+    for (const row of isPostgres(db) ? await selectNeeded(db, neededOf(repository, slice)) : found) {
       if (row.state === 'stored') held.add(row.digest);
     }
   });
   return held;
 }
 
+/** {@link postponeReviews} for a caller to whom it does not matter which of them the repository holds: a query less on PostgreSQL. */
+export async function postponeReviewsOfHeld(
+  db: Db,
+  repository: number,
+  digests: Iterable<Digest>,
+  now: number,
+): Promise<void> {
+  await inSlices([...digests].sort(), async (slice) => void (await postponeSome(db, repository, slice, now)));
+}
+
+function neededOf(repository: number, digests: readonly Digest[]): Needed {
+  return { repository, digests: JSON.stringify(digests) };
+}
+
+/** Returns the rows as they were before the lock. */
 async function postponeSome(db: Db, repository: number, digests: readonly Digest[], now: number) {
-  const needed = { repository, digests: JSON.stringify(digests) };
+  const needed = neededOf(repository, digests);
   const rows = await selectNeeded(db, needed);
   // Decided before locking: two transactions that upgraded from the shared to the exclusive lock would deadlock.
   if (rows.some((row) => row.review_at < now - reviewSlack)) {
@@ -292,8 +309,7 @@ async function postponeSome(db: Db, repository: number, digests: readonly Digest
   } else {
     await lockBlobsShared(db, digests);
   }
-  // While this waited for the lock, another transaction may have unlinked some.
-  return isPostgres(db) ? selectNeeded(db, needed) : rows;
+  return rows;
 }
 
 const isUnheld = sql<boolean>`not exists (select 1 from repository_blobs as held where held.digest = blobs.digest)`;

@@ -82,6 +82,20 @@ for (const { name, open } of dialects) {
     }
   });
 
+  test(`${name}: a push that may lack its references does not look which blobs are held`, async (t) => {
+    const parts = async () => ({ database: await open(t) });
+    const countOf = async (missingReferences: string) => {
+      const { app } = await testRegistry(t, { anonymous: 'push', manifests: { missingReferences } }, parts);
+      const client = new Client(app.http);
+      const layer = await client.pushContent('app', 'layer');
+      const image = imageOf(await client.pushContent('app', '{}', ociConfig), [layer]);
+      const sent = await collectQueries(() => client.pushManifest('app', image, 'v1'));
+      return sent.filter((text) => text.includes('from "repository_blobs" as "held"')).length;
+    };
+    const once = { SQLite: 1, PostgreSQL: 2 }[dialect];
+    assert.deepEqual([await countOf('none'), await countOf('all')], [once, 1]);
+  });
+
   for (const [what, onlyProcess, expected] of [
     ['takes three transactions in a registry of one process', true, [1, 1, 1]],
     ['takes five transactions if other processes may write to its session', false, [1, 2, 2]],
