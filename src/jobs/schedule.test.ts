@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { loginEvent } from '../../test/support/audit-event.ts';
+import { dialects } from '../../test/support/databases.ts';
+import { configSchema } from '../config/schema.ts';
+import { insertAuditEvents, listAuditEntries } from '../db/audit-events.ts';
+import { recordChange, system } from '../db/changes.ts';
+import { openMemoryStore } from '../storage/memory.ts';
+import { scheduleOf } from './schedule.ts';
+
+for (const { name, open } of dialects) {
+  test(`${name}: the job audit deletes events and changes older than audit.keepFor`, async (t) => {
+    const database = await open(t);
+    const config = configSchema.parse({ audit: { keepFor: '1h' } });
+    const now = 10 * config.audit.keepFor;
+    const times = [now - config.audit.keepFor - 1, now - config.audit.keepFor, now];
+    await database.transaction(async (db) => {
+      await insertAuditEvents(
+        db,
+        times.map((at) => ({ ...loginEvent, at })),
+      );
+      for (const at of times) await recordChange(db, system, { kind: 'blob.push' }, at);
+    });
+    const done: unknown[] = [];
+    const schedule = scheduleOf({
+      ...{ config, database, unguarded: database, clock: () => now },
+      store: openMemoryStore(),
+      epoch: { advance: async () => 0 },
+      removeExpiredSessions: async () => 0,
+      removeEndedSigningKeys: async () => [],
+      observer: { swept() {}, done: (_what, fields) => done.push(fields) },
+    });
+    await schedule.find((job) => job.name === 'audit')!.run(AbortSignal.timeout(60_000));
+    assert.deepEqual(done, [{ events: 1, changes: 1 }]);
+    const left = await listAuditEntries(database.read, {}, undefined, 10);
+    assert.deepEqual(
+      left.map(({ source, at }) => [source, at]).sort(),
+      times
+        .slice(1)
+        .flatMap((at) => [
+          ['change', at],
+          ['event', at],
+        ])
+        .sort(),
+    );
+  });
+}
