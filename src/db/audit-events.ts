@@ -1,25 +1,11 @@
-import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely';
+import { type RawBuilder, type Selectable, type SelectQueryBuilder, sql } from 'kysely';
 import { deletionOfOldRows } from './delete-old-rows.ts';
-import { type ColumnType, jsonRows } from './dialect.ts';
+import { jsonRows } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
+import { columnTypes, type Schema } from './schema.ts';
 
 /** An event to insert: times in milliseconds since 1970, `allowed` 0 or 1, `detail` a JSON object. */
-export interface NewAuditEvent {
-  readonly at: number;
-  readonly action: string;
-  readonly allowed: number;
-  readonly actor: string;
-  readonly actor_name: string;
-  readonly credential: string;
-  readonly address: string | null;
-  readonly repository: string | null;
-  readonly tag: string | null;
-  readonly digest: string | null;
-  readonly status: number | null;
-  readonly error: string | null;
-  readonly detail: string | null;
-  readonly request_id: string | null;
-}
+export type NewAuditEvent = Readonly<Omit<Selectable<Schema['audit_events']>, 'id'>>;
 
 /** An entry of the audit log: an event (a login, a refusal, a pull), or a change of the registry. */
 export interface AuditEntry extends NewAuditEvent {
@@ -32,32 +18,16 @@ export interface AuditEntry extends NewAuditEvent {
   readonly client: string | null;
 }
 
-/** All columns but the id, which the database generates. */
-export const auditEventColumns = {
-  at: 'bigint',
-  action: 'text',
-  allowed: 'bigint',
-  actor: 'text',
-  actor_name: 'text',
-  credential: 'text',
-  address: 'text',
-  repository: 'text',
-  tag: 'text',
-  digest: 'text',
-  status: 'bigint',
-  error: 'text',
-  detail: 'text',
-  request_id: 'text',
-} as const satisfies Record<keyof NewAuditEvent, ColumnType>;
-
-const names = Object.keys(auditEventColumns) as (keyof NewAuditEvent)[];
+/** All but the id, which the database generates. */
+const { id: _, ...inserted } = columnTypes('audit_events');
+const names = Object.keys(inserted) as (keyof NewAuditEvent)[];
 
 const insert = prepare((db, p: Params<{ rows: string }>) =>
   db
     .insertInto('audit_events')
     .columns(names)
     .expression(
-      sql`select ${sql.join(names.map((name) => sql.ref(`given.${name}`)))} from ${jsonRows(db, p('rows'), auditEventColumns)}`,
+      sql`select ${sql.join(names.map((name) => sql.ref(`given.${name}`)))} from ${jsonRows(db, p('rows'), inserted)}`,
     ),
 );
 

@@ -1,9 +1,10 @@
-import { sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
 import { deletionOfOldRows } from './delete-old-rows.ts';
-import { type ColumnType, isPostgres } from './dialect.ts';
+import { isPostgres } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
+import { columnTypes, type Schema } from './schema.ts';
 import { sliceSize, untilDone } from './slices.ts';
 import { moveTag, upsertTag } from './tags.ts';
 
@@ -50,37 +51,11 @@ export interface NewChange {
 export type TagChange = NewChange & Required<Pick<NewChange, 'repositoryId' | 'tag'>>;
 
 /** A row of the table; times in milliseconds since 1970. */
-export interface ChangeRow extends Actor {
-  readonly id: number;
-  readonly at: number;
-  readonly kind: string;
-  readonly repository: string | null;
-  readonly repository_id: number | null;
-  readonly tag: string | null;
-  readonly old_digest: string | null;
-  readonly new_digest: string | null;
-  readonly detail: string | null;
-}
-
-/** All but the id, which the database hands out. */
-export const changeColumns = {
-  at: 'bigint',
-  kind: 'text',
-  repository: 'text',
-  repository_id: 'bigint',
-  tag: 'text',
-  old_digest: 'text',
-  new_digest: 'text',
-  detail: 'text',
-  actor: 'text',
-  actor_name: 'text',
-  credential: 'text',
-  address: 'text',
-  client: 'text',
-  request_id: 'text',
-} as const satisfies Record<Exclude<keyof ChangeRow, 'id'>, ColumnType>;
+export type ChangeRow = Readonly<Selectable<Schema['changes']>>;
 
 type Inserted = Omit<ChangeRow, 'id'>;
+
+const types = columnTypes('changes');
 
 const insert = prepare((db, p: Params<Inserted>) => db.insertInto('changes').values(valuesOf(p)));
 
@@ -143,7 +118,7 @@ const insertTagDeletions = prepare(
         db
           .selectFrom('tags')
           .select('tags.name as tag')
-          .select(columns.map((name) => sql`cast(${rest[name]} as ${sql.raw(changeColumns[name])})`.as(name)))
+          .select(columns.map((name) => sql`cast(${rest[name]} as ${sql.raw(types[name])})`.as(name)))
           .where('tags.manifest_id', '=', p('manifest'))
           .where('tags.name', '>', p('after'))
           .orderBy('tags.name')

@@ -7,6 +7,7 @@ import type {
   SelectQueryBuilder,
 } from 'kysely';
 import { PostgresAdapter, sql } from 'kysely';
+import type { ColumnType } from './columns.ts';
 
 /** Differences between the two databases that Kysely does not hide. */
 
@@ -61,8 +62,6 @@ export function inJsonIds(db: Handle, list: Expression<string>): RawBuilder<numb
     ? sql`(select cast(jsonb_array_elements_text(cast(${list} as jsonb)) as bigint))`
     : sql`(select value from json_each(${list}))`;
 }
-
-export type ColumnType = 'bigint' | 'text' | 'bytes';
 
 /** Rows as one parameter (JSON text: a list of objects), for `from`; bytes are `\x` and hex, as in PostgreSQL. */
 export function jsonRows(

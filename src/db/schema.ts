@@ -1,326 +1,325 @@
-import type { Generated } from 'kysely';
-
-/** The tables, for Kysely; created by `migrations/`. Times are milliseconds since 1970. */
-export interface Schema {
-  repositories: RepositoriesTable;
-  blobs: BlobsTable;
-  repository_blobs: RepositoryBlobsTable;
-  manifests: ManifestsTable;
-  manifest_references: ManifestReferencesTable;
-  tags: TagsTable;
-  uploads: UploadsTable;
-  leases: LeasesTable;
-  properties: PropertiesTable;
-  accounts: AccountsTable;
-  users: UsersTable;
-  identities: IdentitiesTable;
-  members: MembersTable;
-  teams: TeamsTable;
-  team_members: TeamMembersTable;
-  grants: GrantsTable;
-  access_tokens: AccessTokensTable;
-  signing_keys: SigningKeysTable;
-  trusts: TrustsTable;
-  sessions: SessionsTable;
-  audit_events: AuditEventsTable;
-  changes: ChangesTable;
-  pull_counts: PullCountsTable;
-}
-
-interface RepositoriesTable {
-  id: Generated<number>;
-  name: string;
-  created_at: number;
-  visibility: Generated<Visibility>;
-}
+import {
+  bigint,
+  bytes,
+  type Column,
+  type ColumnOf,
+  type ColumnType,
+  identity,
+  nullable,
+  optional,
+  text,
+  textOf,
+} from './columns.ts';
 
 /** `public`: everyone who can reach the registry may pull; `private`: only accounts with the right. */
 export type Visibility = 'public' | 'private';
-
-/** One row for each digest that ever had bytes. It outlives them, so that a generation is never used twice. */
-interface BlobsTable {
-  digest: string;
-  size: number;
-  /** Selects the key of the bytes; raised by one with each decision to delete them. */
-  generation: number;
-  state: BlobState;
-  created_at: number;
-  /** Start of the grace period; set whenever a repository gets, references or releases the blob. */
-  review_at: number;
-  /** When the bytes were found without a row; null for uploaded bytes. */
-  parked_at: Generated<number | null>;
-}
-
 export type BlobState = 'stored' | 'deleting' | 'deleted';
-
-/** Blobs that a repository holds: uploaded there, or mounted from a repository where the caller may pull. */
-interface RepositoryBlobsTable {
-  repository_id: number;
-  digest: string;
-  created_at: number;
-  /** The last upload session that uploaded it, with its owner; null if none did, as with a mount. */
-  session: Generated<string | null>;
-}
-
-interface ManifestsTable {
-  id: Generated<number>;
-  repository_id: number;
-  digest: string;
-  media_type: string;
-  size: number;
-  subject_digest: string | null;
-  artifact_type: string | null;
-  created_at: number;
-  /** Rank among referrers (see `oci/referrer-rank.ts`). */
-  rank: Generated<number>;
-  /** Bytes of `annotations`, known without reading them. */
-  annotations_size: Generated<number>;
-  /** JSON object, copied into the referrers listing. */
-  annotations: string | null;
-  bytes: Uint8Array;
-}
-
-/** What a pull of a manifest needs: its blobs and, for an index, its children. */
-interface ManifestReferencesTable {
-  manifest_id: number;
-  digest: string;
-  kind: 'blob' | 'child';
-}
-
-interface TagsTable {
-  repository_id: number;
-  name: string;
-  manifest_id: number;
-  updated_at: number;
-}
-
-interface UploadsTable {
-  id: string;
-  repository_id: number;
-  algorithm: string;
-  /** Bytes received, all of them staged in the store. */
-  size: number;
-  /** Digest of exactly those bytes. */
-  digest: string;
-  created_at: number;
-  updated_at: number;
-  /** The request that writes now; null if none does. */
-  writer: string | null;
-  writer_until: number;
-  /** Location of the bytes in the store; opaque to others. */
-  staged: string;
-  /** The principal that opened the session; only it may use it (see `access/identity.ts`). */
-  principal: Generated<string>;
-  /** Whose limits apply: the principal, or the network of a client without an account. */
-  charged_to: Generated<string>;
-  /** Bytes that the writer had received since taking the lease, at its last renewal. */
-  receiving: Generated<number>;
-}
-
-/** Leases of background jobs, which one process at a time runs. */
-interface LeasesTable {
-  name: string;
-  holder: string;
-  held_until: number;
-}
-
-/** Properties of the whole registry. */
-interface PropertiesTable {
-  name: string;
-  value: string;
-}
-
-/** Users, organisations and robots. A user's or an organisation's name is also its namespace; a robot's is `<namespace>+<name>`. */
-interface AccountsTable {
-  id: Generated<number>;
-  name: string;
-  kind: AccountKind;
-  /** The owner of a robot's namespace. */
-  owner_id: number | null;
-  /** The user who created the organisation by pushing to its name. */
-  claimed_by: Generated<number | null>;
-  /** Visibility of new repositories of the namespace. */
-  default_visibility: Generated<Visibility>;
-  disabled_at: number | null;
-  created_at: number;
-}
-
 export type AccountKind = 'user' | 'organisation' | 'robot';
-
-interface UsersTable {
-  account_id: number;
-  mail: string | null;
-  /** A hash in PHC or bcrypt format; null: no login with a password. */
-  password: string | null;
-  /** Sessions and tokens of an earlier password are invalid. */
-  password_changed_at: number;
-  /** 0 or 1. */
-  administrator: number;
-  /** 0 or 1: clients cannot log in with the password, only with access tokens. */
-  token_only: number;
-}
-
-/** A user's identity at a sign-on provider. */
-interface IdentitiesTable {
-  id: Generated<number>;
-  issuer: string;
-  subject: string;
-  account_id: number;
-  /** The account name from the provider's claims at the last sign-on, even if the account has another. */
-  name: Generated<string | null>;
-}
-
-interface MembersTable {
-  organisation_id: number;
-  account_id: number;
-  /** On the whole namespace. */
-  role: MemberRole;
-}
-
 export type Role = 'read' | 'write' | 'maintain' | 'admin';
 export type MemberRole = Role | 'none';
 
-interface TeamsTable {
-  id: Generated<number>;
-  organisation_id: number;
-  name: string;
-  /** The group of the sign-on provider that fills the team. */
-  sso_group: string | null;
-  created_at: number;
-}
+/** The columns of all tables, created by `migrations/`. Times are milliseconds since 1970. */
+export const columns = {
+  repositories: {
+    id: identity,
+    name: text,
+    created_at: bigint,
+    visibility: optional(textOf<Visibility>()),
+  },
 
-interface TeamMembersTable {
-  team_id: number;
-  account_id: number;
-  source: 'local' | 'sso';
-}
+  /** One row for each digest that ever had bytes. It outlives them, so that a generation is never used twice. */
+  blobs: {
+    digest: text,
+    size: bigint,
+    /** Selects the key of the bytes; raised by one with each decision to delete them. */
+    generation: bigint,
+    state: textOf<BlobState>(),
+    created_at: bigint,
+    /** Start of the grace period; set whenever a repository gets, references or releases the blob. */
+    review_at: bigint,
+    /** When the bytes were found without a row; null for uploaded bytes. */
+    parked_at: optional(nullable(bigint)),
+  },
 
-/** A role of an account, or of a team's members, on all repositories that match a pattern. */
-interface GrantsTable {
-  id: Generated<number>;
-  pattern: string;
-  account_id: number | null;
-  team_id: number | null;
-  role: Role;
-  created_at: number;
-}
+  /** Blobs that a repository holds: uploaded there, or mounted from a repository where the caller may pull. */
+  repository_blobs: {
+    repository_id: bigint,
+    digest: text,
+    created_at: bigint,
+    /** The last upload session that uploaded it, with its owner; null if none did, as with a mount. */
+    session: optional(nullable(text)),
+  },
 
-interface AccessTokensTable {
-  id: Generated<number>;
-  account_id: number;
-  /** Chosen by its owner. */
-  name: string;
-  /** SHA-256 of the token, in hex; the token is random, so no slow hash is needed. */
-  hash: string;
-  /** Upper limit of its rights: scopes separated by spaces; empty: all rights of its owner. */
-  scopes: string;
-  created_at: number;
-  expires_at: number | null;
-  revoked_at: number | null;
-  last_used_at: number | null;
-  last_used_from: string | null;
-  /** Origin of the session in which it was created (see `origins.ts`); all null: created by an administrator. */
-  origin_password: number | null;
-  origin_identity: number | null;
-  origin_token: number | null;
-}
+  manifests: {
+    id: identity,
+    repository_id: bigint,
+    digest: text,
+    media_type: text,
+    size: bigint,
+    subject_digest: nullable(text),
+    artifact_type: nullable(text),
+    created_at: bigint,
+    /** Rank among referrers (see `oci/referrer-rank.ts`). */
+    rank: optional(bigint),
+    /** Bytes of `annotations`, known without reading them. */
+    annotations_size: optional(bigint),
+    /** JSON object, copied into the referrers listing. */
+    annotations: nullable(text),
+    bytes: bytes,
+  },
 
-interface SigningKeysTable {
-  /** The `kid` of the tokens signed with it. */
-  id: string;
-  /** PKCS #8 in PEM. */
-  private_key: string;
-  created_at: number;
-  /** From then on it only verifies, until its last token has expired. */
-  retired_at: number | null;
-}
+  /** What a pull of a manifest needs: its blobs and, for an index, its children. */
+  manifest_references: {
+    manifest_id: bigint,
+    digest: text,
+    kind: textOf<'blob' | 'child'>(),
+  },
 
-/** Trusts: an organisation's rules to log in CI jobs by the claims of their ID tokens. */
-interface TrustsTable {
-  id: Generated<number>;
-  organisation_id: number;
-  name: string;
-  issuer: string;
-  audience: string;
-  /** A JSON Web Key Set, used instead of fetching the issuer's. */
-  keys: string | null;
-  /** JSON object: claim → pattern of its value. */
-  claims: string;
-  /** 0 or 1: an administrator has confirmed that all jobs of the issuer are their own. */
-  own_issuer: Generated<number>;
-  /** As for access tokens, but not empty. */
-  scopes: string;
-  /** Milliseconds for which a logged-in job may fetch tokens. */
-  lifetime: number;
-  created_at: number;
-  updated_at: number;
-}
+  tags: {
+    repository_id: bigint,
+    name: text,
+    manifest_id: bigint,
+    updated_at: bigint,
+  },
 
-/** Sessions of signed-in browsers. */
-interface SessionsTable {
-  /** SHA-256 of the cookie's secret, in hex. */
-  hash: string;
-  account_id: number;
-  /** The origin with which it ends (see `origins.ts`); at least one is not null. */
-  origin_password: number | null;
-  origin_identity: number | null;
-  origin_token: number | null;
-  created_at: number;
-  expires_at: number;
-}
+  uploads: {
+    id: text,
+    repository_id: bigint,
+    algorithm: text,
+    /** Bytes received, all of them staged in the store. */
+    size: bigint,
+    /** Digest of exactly those bytes. */
+    digest: text,
+    created_at: bigint,
+    updated_at: bigint,
+    /** The request that writes now; null if none does. */
+    writer: nullable(text),
+    writer_until: bigint,
+    /** Location of the bytes in the store; opaque to others. */
+    staged: text,
+    /** The principal that opened the session; only it may use it (see `access/identity.ts`). */
+    principal: optional(text),
+    /** Whose limits apply: the principal, or the network of a client without an account. */
+    charged_to: optional(text),
+    /** Bytes that the writer had received since taking the lease, at its last renewal. */
+    receiving: optional(bigint),
+  },
 
-/** Changes of the registry; each row is written in the transaction of its change. */
-interface ChangesTable {
-  id: Generated<number>;
-  at: number;
-  /** As in `audit/actions.ts`. */
-  kind: string;
-  /** As the repository was called then. */
-  repository: string | null;
-  repository_id: number | null;
-  tag: string | null;
-  /** What the tag pointed to before, or what was deleted. */
-  old_digest: string | null;
-  new_digest: string | null;
-  /** JSON object. */
-  detail: string | null;
-  /** See {@link AuditEventsTable}. */
-  actor: string;
-  actor_name: string;
-  credential: string;
-  address: string | null;
-  /** `User-Agent`. */
-  client: string | null;
-  request_id: string | null;
-}
+  /** Leases of background jobs, which one process at a time runs. */
+  leases: {
+    name: text,
+    holder: text,
+    held_until: bigint,
+  },
 
-/** Logins, refusals and pulls of the audit log. */
-interface AuditEventsTable {
-  id: Generated<number>;
-  at: number;
-  action: string;
-  /** 0 or 1. */
-  allowed: number;
-  /** The principal, as in `uploads`. */
-  actor: string;
-  /** The actor's name at the time. */
-  actor_name: string;
-  /** The kind of credential, with its id: `password`, `token:7`; never the secret. */
-  credential: string;
-  address: string | null;
-  repository: string | null;
-  tag: string | null;
-  digest: string | null;
-  status: number | null;
-  error: string | null;
-  /** JSON object with further parameters. */
-  detail: string | null;
-  request_id: string | null;
-}
+  /** Properties of the whole registry. */
+  properties: {
+    name: text,
+    value: text,
+  },
 
-/** Pulls in a time window, for pull limits. */
-interface PullCountsTable {
-  subject: string;
-  window_start: number;
-  count: number;
+  /** Users, organisations and robots. A user's or an organisation's name is also its namespace; a robot's is `<namespace>+<name>`. */
+  accounts: {
+    id: identity,
+    name: text,
+    kind: textOf<AccountKind>(),
+    /** The owner of a robot's namespace. */
+    owner_id: nullable(bigint),
+    /** The user who created the organisation by pushing to its name. */
+    claimed_by: optional(nullable(bigint)),
+    /** Visibility of new repositories of the namespace. */
+    default_visibility: optional(textOf<Visibility>()),
+    disabled_at: nullable(bigint),
+    created_at: bigint,
+  },
+
+  users: {
+    account_id: bigint,
+    mail: nullable(text),
+    /** A hash in PHC or bcrypt format; null: no login with a password. */
+    password: nullable(text),
+    /** Sessions and tokens of an earlier password are invalid. */
+    password_changed_at: bigint,
+    /** 0 or 1. */
+    administrator: bigint,
+    /** 0 or 1: clients cannot log in with the password, only with access tokens. */
+    token_only: bigint,
+  },
+
+  /** A user's identity at a sign-on provider. */
+  identities: {
+    id: identity,
+    issuer: text,
+    subject: text,
+    account_id: bigint,
+    /** The account name from the provider's claims at the last sign-on, even if the account has another. */
+    name: optional(nullable(text)),
+  },
+
+  members: {
+    organisation_id: bigint,
+    account_id: bigint,
+    /** On the whole namespace. */
+    role: textOf<MemberRole>(),
+  },
+
+  teams: {
+    id: identity,
+    organisation_id: bigint,
+    name: text,
+    /** The group of the sign-on provider that fills the team. */
+    sso_group: nullable(text),
+    created_at: bigint,
+  },
+
+  team_members: {
+    team_id: bigint,
+    account_id: bigint,
+    source: textOf<'local' | 'sso'>(),
+  },
+
+  /** A role of an account, or of a team's members, on all repositories that match a pattern. */
+  grants: {
+    id: identity,
+    pattern: text,
+    account_id: nullable(bigint),
+    team_id: nullable(bigint),
+    role: textOf<Role>(),
+    created_at: bigint,
+  },
+
+  access_tokens: {
+    id: identity,
+    account_id: bigint,
+    /** Chosen by its owner. */
+    name: text,
+    /** SHA-256 of the token, in hex; the token is random, so no slow hash is needed. */
+    hash: text,
+    /** Upper limit of its rights: scopes separated by spaces; empty: all rights of its owner. */
+    scopes: text,
+    created_at: bigint,
+    expires_at: nullable(bigint),
+    revoked_at: nullable(bigint),
+    last_used_at: nullable(bigint),
+    last_used_from: nullable(text),
+    /** Origin of the session in which it was created (see `origins.ts`); all null: created by an administrator. */
+    origin_password: nullable(bigint),
+    origin_identity: nullable(bigint),
+    origin_token: nullable(bigint),
+  },
+
+  signing_keys: {
+    /** The `kid` of the tokens signed with it. */
+    id: text,
+    /** PKCS #8 in PEM. */
+    private_key: text,
+    created_at: bigint,
+    /** From then on it only verifies, until its last token has expired. */
+    retired_at: nullable(bigint),
+  },
+
+  /** Trusts: an organisation's rules to log in CI jobs by the claims of their ID tokens. */
+  trusts: {
+    id: identity,
+    organisation_id: bigint,
+    name: text,
+    issuer: text,
+    audience: text,
+    /** A JSON Web Key Set, used instead of fetching the issuer's. */
+    keys: nullable(text),
+    /** JSON object: claim → pattern of its value. */
+    claims: text,
+    /** 0 or 1: an administrator has confirmed that all jobs of the issuer are their own. */
+    own_issuer: optional(bigint),
+    /** As for access tokens, but not empty. */
+    scopes: text,
+    /** Milliseconds for which a logged-in job may fetch tokens. */
+    lifetime: bigint,
+    created_at: bigint,
+    updated_at: bigint,
+  },
+
+  /** Sessions of signed-in browsers. */
+  sessions: {
+    /** SHA-256 of the cookie's secret, in hex. */
+    hash: text,
+    account_id: bigint,
+    /** The origin with which it ends (see `origins.ts`); at least one is not null. */
+    origin_password: nullable(bigint),
+    origin_identity: nullable(bigint),
+    origin_token: nullable(bigint),
+    created_at: bigint,
+    expires_at: bigint,
+  },
+
+  /** Logins, refusals and pulls of the audit log. */
+  audit_events: {
+    id: identity,
+    at: bigint,
+    action: text,
+    /** 0 or 1. */
+    allowed: bigint,
+    /** The principal, as in `uploads`. */
+    actor: text,
+    /** The actor's name at the time. */
+    actor_name: text,
+    /** The kind of credential, with its id: `password`, `token:7`; never the secret. */
+    credential: text,
+    address: nullable(text),
+    repository: nullable(text),
+    tag: nullable(text),
+    digest: nullable(text),
+    status: nullable(bigint),
+    error: nullable(text),
+    /** JSON object with further parameters. */
+    detail: nullable(text),
+    request_id: nullable(text),
+  },
+
+  /** Changes of the registry; each row is written in the transaction of its change. */
+  changes: {
+    id: identity,
+    at: bigint,
+    /** As in `audit/actions.ts`. */
+    kind: text,
+    /** As the repository was called then. */
+    repository: nullable(text),
+    repository_id: nullable(bigint),
+    tag: nullable(text),
+    /** What the tag pointed to before, or what was deleted. */
+    old_digest: nullable(text),
+    new_digest: nullable(text),
+    /** JSON object. */
+    detail: nullable(text),
+    /** See {@link AuditEventsTable}. */
+    actor: text,
+    actor_name: text,
+    credential: text,
+    address: nullable(text),
+    /** `User-Agent`. */
+    client: nullable(text),
+    request_id: nullable(text),
+  },
+
+  /** Pulls in a time window, for pull limits. */
+  pull_counts: {
+    subject: text,
+    window_start: bigint,
+    count: bigint,
+  },
+} as const;
+
+type Columns = typeof columns;
+
+/** The tables, for Kysely. */
+export type Schema = {
+  [Table in keyof Columns]: { [Name in keyof Columns[Table]]: ColumnOf<Columns[Table][Name]> };
+};
+
+/** The types of a table's columns. */
+export function columnTypes<Table extends keyof Columns>(
+  table: Table,
+): Record<keyof Columns[Table] & string, ColumnType> {
+  const types = Object.entries<Column>(columns[table]).map(([name, { type }]) => [name, type]);
+  return Object.fromEntries(types);
 }

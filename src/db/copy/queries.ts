@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
-import { type ColumnType, jsonRows, keepingIds } from '../dialect.ts';
+import type { ColumnType } from '../columns.ts';
+import { jsonRows, keepingIds } from '../dialect.ts';
 import { type Db, prepare } from '../prepare.ts';
 import { type Row, type Table, tables } from './tables.ts';
 
