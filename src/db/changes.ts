@@ -9,8 +9,8 @@ import { sliceSize, untilDone } from './slices.ts';
 import { moveTag, upsertTag } from './tags.ts';
 
 /**
- * The account that makes a change, and the request that it comes with, as the change's row keeps them: as they were then, and in
- * texts that every database takes (see `access/actor.ts`).
+ * The account that makes a change, its credential and its request, as they are at that time, in texts that both databases can store
+ * (see `access/actor.ts`).
  */
 export interface Actor {
   /** The key of a principal, `cli:<user of the operating system>`, or `system`: Berth by itself. */
@@ -24,7 +24,7 @@ export interface Actor {
   readonly request_id: string | null;
 }
 
-/** Makes changes that nobody asked for, such as the first administrator. */
+/** The actor of changes that Berth makes by itself, such as creating the first administrator. */
 export const system: Actor = {
   actor: 'system',
   actor_name: '',
@@ -59,7 +59,7 @@ const types = columnTypes('changes');
 
 const insert = prepare((db, p: Params<Inserted>) => db.insertInto('changes').values(valuesOf(p)));
 
-/** Records a change. It belongs in the transaction that makes the change: neither is ever there without the other. */
+/** Records a change. Must run in the transaction that makes the change, so that both are committed or neither. */
 export async function recordChange(db: Db, by: Actor, change: NewChange, now: number): Promise<void> {
   await insert(db, rowOf(by, change, now));
 }
@@ -88,8 +88,8 @@ const insertWithMove = prepare((db, p: Params<Inserted & { manifest: number }>) 
 );
 
 /**
- * Points a tag to a manifest and records it. On PostgreSQL that is one statement, as a round trip costs more than its work; both parts
- * of it see the tag as it was before.
+ * Points a tag to a manifest and records the change. On PostgreSQL this is one statement, to save a round trip; both of its parts see
+ * the tag as it was before.
  */
 export async function moveTagRecorded(
   db: Db,

@@ -92,14 +92,14 @@ export const columns = {
     digest: text,
     created_at: bigint,
     updated_at: bigint,
-    /** The request that writes now; null if none does. */
+    /** The request that writes now, or the process that keeps the lease between requests; null if none. */
     writer: nullable(text),
     writer_until: bigint,
     /** Location of the bytes in the store; opaque to others. */
     staged: text,
     /** The principal that opened the session; only it may use it (see `access/identity.ts`). */
     principal: optional(text),
-    /** Whose limits apply: the principal, or the network of a client without an account. */
+    /** The principal, or the network of a client without an account, whose limits apply. */
     charged_to: optional(text),
     /** Bytes that the writer had received since taking the lease, at its last renewal. */
     receiving: optional(bigint),
@@ -282,7 +282,7 @@ export const columns = {
     at: bigint,
     /** As in `audit/actions.ts`. */
     kind: text,
-    /** As the repository was called then. */
+    /** The repository's name at that time. */
     repository: nullable(text),
     repository_id: nullable(bigint),
     tag: nullable(text),
