@@ -1,6 +1,7 @@
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { run } from '../../src/cli/program.ts';
-import { openDatabase } from '../../src/open.ts';
+import { writeMigratedSqlite } from './sqlite-template.ts';
 
 export interface Ended {
   readonly exitCode: number;
@@ -11,7 +12,7 @@ export interface Ended {
 
 /** Creates an empty registry, for commands without a running server. */
 export async function makeRegistry(data: string): Promise<void> {
-  await (await openDatabase({ data, database: { poolSize: 1 } })).close();
+  await writeMigratedSqlite(join(data, 'berth.db'));
 }
 
 /** Runs a `berth` command in this process to its end. */

@@ -15,6 +15,7 @@ import { parseName } from '../../src/oci/name.ts';
 import { cleanUp } from './cleanup.ts';
 import { whyUnusable } from './needs.ts';
 import { openMigratedPostgres } from './postgres.ts';
+import { writeMigratedSqlite } from './sqlite-template.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 export interface TestDialect {
@@ -26,7 +27,9 @@ export interface TestDialect {
 const sqlite: TestDialect = {
   name: 'SQLite',
   async open(t) {
-    const database = await openSqlite(join(await temporaryDirectory(t), 'berth.db'));
+    const path = join(await temporaryDirectory(t), 'berth.db');
+    await writeMigratedSqlite(path);
+    const database = await openSqlite(path, { checkpoints: false });
     cleanUp(t, () => database.close());
     return actAs(database, system);
   },

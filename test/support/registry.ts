@@ -8,6 +8,7 @@ import { type Config, configSchema } from '../../src/config/schema.ts';
 import { system } from '../../src/db/changes.ts';
 import { openDatabase } from '../../src/open.ts';
 import { openBackend } from './backends.ts';
+import { writeMigratedSqlite } from './sqlite-template.ts';
 
 export interface TestRegistry {
   readonly app: App;
@@ -42,7 +43,8 @@ export async function testRegistry(
     ...backend.settings,
     ...overrides,
   });
-  const database = backend.parts.database ?? (await openDatabase(config, { checkpoints: true }));
+  if (config.database.url === undefined) await writeMigratedSqlite(join(data, 'berth.db'));
+  const database = backend.parts.database ?? (await openDatabase(config, { checkpoints: false }));
   const app = await createApp(config, { ...backend.parts, database });
   t.after(async () => {
     await app.close();

@@ -1,0 +1,22 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
+
+let template: Promise<Buffer> | undefined;
+
+/** Writes the file of an empty, migrated database to `path`: migrating it takes 20 times as long. */
+export async function writeMigratedSqlite(path: string): Promise<void> {
+  template ??= migrated();
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await writeFile(path, await template, { mode: 0o600, flag: 'wx' });
+}
+
+async function migrated(): Promise<Buffer> {
+  const folder = await mkdtemp(join(tmpdir(), 'berth-template-'));
+  const path = join(folder, 'berth.db');
+  await (await openSqlite(path, { checkpoints: false })).close();
+  const bytes = await readFile(path);
+  await rm(folder, { recursive: true });
+  return bytes;
+}
