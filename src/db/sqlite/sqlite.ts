@@ -104,7 +104,7 @@ function startCheckpoints(path: string): { stop(): Promise<void> } {
   let running: Worker;
   const start = (): void => {
     if (stopped) return;
-    running = new Worker(new URL('./checkpoint.ts', import.meta.url), { workerData: path });
+    running = new Worker(new URL('./checkpoint.js', import.meta.url), { workerData: path });
     running.unref();
     running.on('error', () => setTimeout(start, 1_000).unref());
   };

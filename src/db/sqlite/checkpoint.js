@@ -6,8 +6,10 @@ import { parentPort, workerData } from 'node:worker_threads';
  * Worker thread that copies the write-ahead log into the database file, as its syncs would block the event loop. The log is kept
  * short, because one damaged byte invalidates everything after it. `passive` never blocks a writer; `truncate` does, so it runs
  * when little is left to copy, or nothing is being written.
+ *
+ * JavaScript, as each thread loads the TypeScript compiler again for its first file with types, which takes longer than all else here.
  */
-const path = workerData as string;
+const path = /** @type {string} */ (workerData);
 const every = 500;
 /** Bytes of log from which a checkpoint is worth its sync of the database file. */
 const worthIt = 4 << 20;
@@ -38,7 +40,8 @@ parentPort?.once('message', () => {
   database.close();
 });
 
-function checkpoint(mode: 'passive' | 'truncate'): void {
+/** @param {'passive' | 'truncate'} mode */
+function checkpoint(mode) {
   try {
     database.exec(`pragma wal_checkpoint(${mode})`);
   } catch {
