@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openMemoryStore } from '../test/support/memory-store.ts';
 import { temporaryDirectory } from '../test/support/temporary-directory.ts';
 import { createApp } from './app.ts';
 import { configSchema } from './config/schema.ts';
 import { lockDataDirectory } from './db/sqlite/data-lock.ts';
-import { openMemoryStore } from './storage/memory.ts';
 
 test('closes the store and unlocks the data directory even if a listener fails to close', async (t) => {
   const data = await temporaryDirectory(t);

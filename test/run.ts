@@ -1,6 +1,6 @@
 // What `npm test` runs: every *.test.ts of src/ and test/, or those whose path begins with one of the arguments
 // (`npm test -- test/clients src/oci`). It installs the clients they drive, and leaves nothing running.
-import { chmodSync, globSync, mkdtempSync, readFileSync } from 'node:fs';
+import { chmodSync, globSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec, type TestEvent } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
-import { type BackendName, backendNames, backendVariable, whyNoBackend } from './support/backend-names.ts';
+import { backendNames, whyNoBackend } from './support/backend-names.ts';
 import { batchFiles } from './support/batches.ts';
 import { importedBy, installTools, toolsNeeded } from './support/install-tools.ts';
 import { endLeftovers } from './support/leftovers.ts';
@@ -27,48 +27,12 @@ if (files.length === 0) {
   process.exit(1);
 }
 
-// The folders of test/ hold what starts processes. The faults, crashes and models that measure times run one after another, and nothing
-// beside them; all others wait for their processes most of the time.
+// The folders of test/ contain the files that start processes.
 const isHeavy = (file: string) => /^test\/(?!support\/)[^/]+\//.test(file);
-const isAlone = (file: string) =>
-  /^test\/(?:crash|faults|model)\//.test(file) &&
-  /performance\.now|\b(?:main-thread|cpu-time)\.ts/.test(readFileSync(file, 'utf8'));
-const side = { concurrency: availableParallelism(), timeout: 5 * minute, together: true };
 const [usual, ...otherBackends] = backendNames;
-/** The tables of the protocol: what they say of a registry holds whatever it stands on. */
+/** The protocol's tests, which are the same for all backends. */
 const isProtocol = (file: string) =>
   file.startsWith('src/v2/') && importedBy([file]).has('test/support/inject.ts');
-/** Main-thread time of requests, which the database alone takes: with a store in memory it is measured again. */
-const isOfDatabase = (file: string) => file === 'src/v2/worst-input.test.ts';
-
-interface Phase {
-  readonly backend: BackendName;
-  readonly files: readonly string[];
-  readonly concurrency: number;
-  /** Milliseconds for a process. */
-  readonly timeout: number;
-  /** Several files in a process. */
-  readonly together?: boolean;
-}
-
-const phases: readonly Phase[] = [
-  { backend: usual, files: files.filter((file) => !isHeavy(file)), ...side },
-  ...otherBackends.map((backend) => ({
-    backend,
-    files: files.filter(
-      (file) => isProtocol(file) && !(backend === 'SQLite and memory' && isOfDatabase(file)),
-    ),
-    ...side,
-  })),
-  { backend: usual, files: files.filter(isAlone), concurrency: 1, timeout: 5 * minute },
-  {
-    backend: usual,
-    // From the end, where the replicas are: they take longest, and nobody should wait for them alone.
-    files: files.filter((file) => isHeavy(file) && !isAlone(file)).toReversed(),
-    concurrency: 3,
-    timeout: 5 * minute,
-  },
-];
 
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());
@@ -88,59 +52,53 @@ const postgres =
 if (postgres) process.env[sharedServer] = postgres.url;
 
 const sums = new Map<string, number>();
-/** Seconds that the tests of each file took, with the backend where it is not the usual one. */
+/** Seconds that the tests of each file took, over all backends. */
 const times = new Map<string, number>();
 const skipped: string[] = [];
-let success = true;
+let success = false;
 
-/** The events of all phases as if they were one run: failures once, at the end, and no sums of a part. */
-async function* events(): AsyncGenerator<TestEvent> {
-  let summary: TestEvent | undefined;
-  for (const { files, backend, together = false, ...options } of phases) {
-    if (files.length === 0 || interrupted.signal.aborted) continue;
+/** The test files and batches, heavy files first: the cores share the small ones at the end. */
+function modules(): string[] {
+  // From the end of the alphabet, where the replicas are: they take longest.
+  const heavy = files.filter(isHeavy).toReversed();
+  const light = files.filter((file) => !isHeavy(file));
+  const batches = batchFiles(light, usual, join(temporary, 'batches'));
+  for (const backend of otherBackends) {
     const reason = whyNoBackend(backend);
-    if (reason !== undefined) {
-      skipped.push(`the protocol over ${backend}: ${reason}`);
-      continue;
-    }
-    if (backend !== usual) console.log(`\nThe protocol over ${backend}`);
-    process.env[backendVariable] = backend;
-    // forceExit: a test that ran out of time would keep its file's process, and with it all the others, waiting.
-    const stream: AsyncIterable<TestEvent> = run({
-      files: together ? batchFiles(files, join(temporary, 'batches', backend)) : files,
-      ...options,
-      forceExit: true,
-      signal: interrupted.signal,
-    });
-    for await (const event of stream) {
-      if (event.type === 'test:pass' || event.type === 'test:fail') addTime(event.data, backend);
-      if (event.type === 'test:pass' && event.data.skip)
-        skipped.push(`${event.data.name}: ${event.data.skip}`);
-      const sum = parseSum(event);
-      if (sum) {
-        sums.set(sum.name, (sums.get(sum.name) ?? 0) + sum.value);
-      } else if (event.type === 'test:summary') {
-        if (event.data.file === undefined) {
-          success &&= event.data.success;
-          summary = event;
-        } else {
-          yield event;
-        }
-      } else {
-        yield event;
-      }
-    }
+    if (reason !== undefined) skipped.push(`the protocol over ${backend}: ${reason}`);
+    else batches.push(...batchFiles(light.filter(isProtocol), backend, join(temporary, 'batches', backend)));
   }
-  if (summary) yield summary; // on which the reporter lists the failures
+  return [...heavy, ...batches];
 }
 
-function addTime(
-  { file, nesting, details }: Extract<TestEvent, { type: 'test:pass' }>['data'],
-  backend: string,
-): void {
+/** The events of the run, without the sums of single files. */
+async function* events(): AsyncGenerator<TestEvent> {
+  const stream: AsyncIterable<TestEvent> = run({
+    files: modules(),
+    // One more than cores, as the heavy files wait for their processes most of the time.
+    concurrency: availableParallelism() + 1,
+    timeout: 5 * minute,
+    // A test that ran out of time would keep its file's process, and with it all the others, waiting.
+    forceExit: true,
+    signal: interrupted.signal,
+  });
+  for await (const event of stream) {
+    if (event.type === 'test:pass' || event.type === 'test:fail') addTime(event.data);
+    if (event.type === 'test:pass' && event.data.skip) skipped.push(`${event.data.name}: ${event.data.skip}`);
+    const sum = parseSum(event);
+    if (sum) sums.set(sum.name, (sums.get(sum.name) ?? 0) + sum.value);
+    else if (event.type !== 'test:summary') yield event;
+    else if (event.data.file === undefined) {
+      success = event.data.success;
+      yield event; // on which the reporter lists the failures
+    }
+  }
+}
+
+function addTime({ file, nesting, details }: Extract<TestEvent, { type: 'test:pass' }>['data']): void {
   if (nesting !== 0 || file === undefined) return;
-  const label = relative('.', file) + (backend === usual ? '' : ` over ${backend}`);
-  times.set(label, (times.get(label) ?? 0) + details.duration_ms / 1_000);
+  const path = relative('.', file);
+  times.set(path, (times.get(path) ?? 0) + details.duration_ms / 1_000);
 }
 
 /** `tests 12`, `pass 11`, …: how each run of node:test ends. */

@@ -7,6 +7,7 @@ import { bucket, database as databaseAt, type Place, place } from '../../test/mi
 import { berth } from '../../test/support/berth.ts';
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { Client } from '../../test/support/inject.ts';
+import { openMemoryStore } from '../../test/support/memory-store.ts';
 import { needs } from '../../test/support/needs.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
 import { asAdministrator } from '../../test/support/postgres-server.ts';
@@ -22,7 +23,6 @@ import { sweep } from '../jobs/sweep.ts';
 import { asDigest } from '../oci/digest.ts';
 import { openDatabase, openStore } from '../open.ts';
 import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
-import { openMemoryStore } from '../storage/memory.ts';
 import { repair } from './repair.ts';
 import { StoreEpoch } from './store-epoch.ts';
 import { advanceEpoch, compare, largestEpoch, StoreDisagrees } from './store-identity.ts';

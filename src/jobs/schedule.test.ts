@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loginEvent } from '../../test/support/audit-event.ts';
 import { dialects } from '../../test/support/databases.ts';
+import { openMemoryStore } from '../../test/support/memory-store.ts';
 import { configSchema } from '../config/schema.ts';
 import { insertAuditEvents, listAuditEntries } from '../db/audit-events.ts';
 import { recordChange, system } from '../db/changes.ts';
-import { openMemoryStore } from '../storage/memory.ts';
 import { scheduleOf } from './schedule.ts';
 
 for (const { name, open } of dialects) {

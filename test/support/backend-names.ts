@@ -1,7 +1,7 @@
 // Separate from backends.ts, which only tests may import: test/run.ts chooses backends by these names.
 import { whyUnusable } from './needs.ts';
 
-export const backendNames = ['SQLite and files', 'SQLite and memory', 'PostgreSQL and S3'] as const;
+export const backendNames = ['SQLite and files', 'PostgreSQL and S3'] as const;
 export type BackendName = (typeof backendNames)[number];
 
 /** The environment variable with the backend of a run. */

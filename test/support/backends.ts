@@ -1,6 +1,5 @@
 import type { TestContext } from 'node:test';
 import type { AppParts } from '../../src/app.ts';
-import { openMemoryStore } from '../../src/storage/memory.ts';
 import type { S3Settings } from '../../src/storage/s3/bucket.ts';
 import { type BackendName, backendNames, backendVariable } from './backend-names.ts';
 import { openMigratedPostgres } from './postgres.ts';
@@ -15,7 +14,6 @@ export interface Backend {
 
 const open: Record<BackendName, (t: TestContext) => Promise<Backend>> = {
   'SQLite and files': async () => ({ settings: {}, parts: {} }),
-  'SQLite and memory': async () => ({ settings: {}, parts: { store: openMemoryStore() } }),
   'PostgreSQL and S3': async (t) => {
     const { bucket, endpoint, accessKeyId, secretAccessKey } = (await s3Settings(t)) as S3Settings;
     // These tests check the bytes themselves; redirects have their own tests.

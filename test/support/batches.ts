@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { type BackendName, backendVariable } from './backend-names.ts';
 
 /** What a test file does that looks at its process, or changes it for others. */
 const ownProcess =
@@ -10,18 +11,23 @@ const batchSize = 8;
 
 /**
  * Puts small test files together, so that a process loads Berth once for several of them, which takes longer than most of their tests.
- * Files that look at their process keep one of their own. Each batch is a module in `folder` that imports its files.
- * @returns the modules to run, batches first
+ * Files that look at their process keep one of their own. Each batch is a module in `folder` that imports its files over `backend`.
+ * @returns the modules to run, in the order of the files
  */
-export function batchFiles(files: readonly string[], folder: string): string[] {
+export function batchFiles(files: readonly string[], backend: BackendName, folder: string): string[] {
   mkdirSync(folder, { recursive: true });
-  const batches: string[] = [];
+  const chosen = join(folder, 'backend.mjs');
+  writeFileSync(chosen, `process.env.${backendVariable} = ${JSON.stringify(backend)};\n`);
+  const modules: string[] = [];
+  const write = (batch: readonly string[]): void => {
+    const path = join(folder, `batch-${modules.length + 1}.test.mjs`);
+    const imports = [chosen, ...batch.map((file) => resolve(file))];
+    writeFileSync(path, imports.map((file) => `import ${JSON.stringify(file)};\n`).join(''));
+    modules.push(path);
+  };
   const shared = files.filter((file) => !ownProcess.test(readFileSync(file, 'utf8')));
-  for (let start = 0; start < shared.length; start += batchSize) {
-    const batch = shared.slice(start, start + batchSize);
-    const path = join(folder, `batch-${batches.length + 1}.test.mjs`);
-    writeFileSync(path, batch.map((file) => `import ${JSON.stringify(resolve(file))};\n`).join(''));
-    batches.push(path);
-  }
-  return [...batches, ...files.filter((file) => !shared.includes(file))];
+  for (const file of files) if (!shared.includes(file)) write([file]);
+  for (let start = 0; start < shared.length; start += batchSize)
+    write(shared.slice(start, start + batchSize));
+  return modules;
 }

@@ -6,6 +6,7 @@ import { type ActingDatabase, actAs } from '../../src/administration/change.ts';
 import { type App, type AppParts, createApp } from '../../src/app.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
 import { system } from '../../src/db/changes.ts';
+import type { Database } from '../../src/db/database.ts';
 import { openDatabase } from '../../src/open.ts';
 import { openBackend } from './backends.ts';
 import { writeMigratedSqlite } from './sqlite-template.ts';
@@ -43,12 +44,16 @@ export async function testRegistry(
     ...backend.settings,
     ...overrides,
   });
-  if (config.database.url === undefined) await writeMigratedSqlite(join(data, 'berth.db'));
-  const database = backend.parts.database ?? (await openDatabase(config, { checkpoints: false }));
+  const database = backend.parts.database ?? (await openEmptyDatabase(config));
   const app = await createApp(config, { ...backend.parts, database });
   t.after(async () => {
     await app.close();
     await rm(data, { recursive: true, force: true });
   });
   return { app, data, database: actAs(database, system) };
+}
+
+async function openEmptyDatabase(config: Config): Promise<Database> {
+  if (config.database.url === undefined) await writeMigratedSqlite(join(config.data, 'berth.db'));
+  return openDatabase(config, { checkpoints: false });
 }

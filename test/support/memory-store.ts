@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
-import { type BlobKey, type BlobStore, type StagedUpload, UploadLost } from './blob-store.ts';
-import { followBody } from './follow-body.ts';
+import { type BlobKey, type BlobStore, type StagedUpload, UploadLost } from '../../src/storage/blob-store.ts';
+import { followBody } from '../../src/storage/follow-body.ts';
 
 interface Stored {
   readonly bytes: Buffer;
