@@ -111,7 +111,7 @@ export interface EngineRun {
 }
 
 /** Milliseconds between two turns: the test is not about how many there are. */
-const pause = 500;
+const pause = 1_000;
 
 /** Pushes and pulls by turns. A client that gives up has said so: nothing follows from it. */
 export function runEngine(engine: Engine): EngineRun {

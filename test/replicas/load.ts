@@ -13,6 +13,9 @@ import { Visitor } from './visitor.ts';
 /** How many clients push and pull at once. */
 const pushers = 4;
 
+/** The most milliseconds between two actions of a client: more actions would prove no more, and keep the cores busy. */
+const longestRest = 200;
+
 /** Promised: so long after the last fault everything works again. */
 export const recoversWithin = 30_000;
 
@@ -56,7 +59,10 @@ export async function disturb(
   let stopped = false;
   const running = Promise.all(
     load.map(async (pusher) => {
-      while (!stopped) await pusher.act();
+      while (!stopped) {
+        await pusher.act();
+        await delay(random.integer(0, longestRest));
+      }
     }),
   );
   try {
