@@ -59,6 +59,17 @@ export class TestIssuer {
   }
 }
 
+const keyPool: Promise<TestKey>[] = [];
+const issuersOf = new WeakMap<TestContext, number>();
+
+/** A key for the next issuer of a test. Tests share keys, as RSA keys take 0.1 s each; the issuers of one test do not. */
+function nextKey(t: TestContext): Promise<TestKey> {
+  const index = issuersOf.get(t) ?? 0;
+  issuersOf.set(t, index + 1);
+  keyPool[index] ??= makeKey();
+  return keyPool[index];
+}
+
 export async function startIssuer(t: TestContext, keys?: readonly TestKey[]): Promise<TestIssuer> {
   let issuer: TestIssuer;
   const server = createServer((request, response) => issuer.answer(request, response));
@@ -68,6 +79,6 @@ export async function startIssuer(t: TestContext, keys?: readonly TestKey[]): Pr
     return new Promise((resolve) => server.close(resolve));
   });
   const { port } = server.address() as AddressInfo;
-  issuer = new TestIssuer(`http://127.0.0.1:${port}`, keys ?? [await makeKey()]);
+  issuer = new TestIssuer(`http://127.0.0.1:${port}`, keys ?? [await nextKey(t)]);
   return issuer;
 }
