@@ -1,4 +1,4 @@
-// Secrets that can be told from everything else, and what was found of them where nobody should find one.
+// Canaries: recognisable secrets, and a search for them in everything that other people can read.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -9,20 +9,20 @@ export class Canaries {
   readonly #planted = new Map<string, string>();
   readonly #places = new Map<string, Buffer>();
 
-  /** A secret: letters and digits, which nothing has a reason to encode. */
+  /** Makes a secret of letters and digits, which no encoding changes. */
   plant(what: string): string {
     const secret = `canary${randomBytes(12).toString('hex')}`;
     this.#planted.set(secret, what);
     return secret;
   }
 
-  /** A secret that somebody else has made, such as the registry. */
+  /** Adds a secret that was made elsewhere, for example by the registry. */
   learn(what: string, secret: string): void {
-    assert.ok(secret.length >= 20, `${what} is too short to be told from anything else`);
+    assert.ok(secret.length >= 20, `${what} is too short to be unique`);
     this.#planted.set(secret, what);
   }
 
-  /** A secret that was planted before. */
+  /** The planted secret with this description. */
   planted(what: string): string | undefined {
     return [...this.#planted].find(([, other]) => other === what)?.[0];
   }
@@ -30,26 +30,26 @@ export class Canaries {
   /** The value of an Authorization header with a planted password. */
   basic(user: string, what: string): string {
     const encoded = Buffer.from(`${user}:${this.planted(what) ?? this.plant(what)}`).toString('base64');
-    this.#planted.set(encoded, `${what}, as it was sent`);
+    this.#planted.set(encoded, `${what}, base64-encoded`);
     return `Basic ${encoded}`;
   }
 
-  /** Remembers something that somebody else can read. */
-  saw(place: string, content: string | Buffer): void {
+  /** Records content that other people can read. */
+  record(place: string, content: string | Buffer): void {
     const before = this.#places.get(place);
     const after = Buffer.from(content);
     this.#places.set(place, before === undefined ? after : Buffer.concat([before, after]));
   }
 
-  /** Every file below a directory. */
-  async sawFiles(directory: string): Promise<void> {
+  /** Records every file below a directory. */
+  async recordFiles(directory: string): Promise<void> {
     for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
       const path = join(entry.parentPath, entry.name);
-      if (entry.isFile()) this.saw(path, await readFile(path));
+      if (entry.isFile()) this.record(path, await readFile(path));
     }
   }
 
-  /** Which secret is readable in which place. */
+  /** The secrets found, as `SECRET in PLACE`. */
   found(): string[] {
     return [...this.#places].flatMap(([place, content]) =>
       [...this.#planted].flatMap(([secret, what]) =>
@@ -58,18 +58,18 @@ export class Canaries {
     );
   }
 
-  /** Fails when a secret was found, or when nothing was looked at. */
+  /** Fails if a secret was found, or if one of `places` has no recorded content. */
   assertHidden(...places: readonly RegExp[]): void {
     assert.deepEqual(this.found(), []);
     for (const wanted of places) {
       const content = [...this.#places].find(([place, content]) => wanted.test(place) && content.length > 0);
-      assert.ok(content, `nothing was seen of ${wanted}`);
+      assert.ok(content, `no content was recorded for ${wanted}`);
     }
   }
 }
 
-/** A client that remembers all that it is answered. */
-export class Visitor {
+/** A client that records every answer. */
+export class RecordingClient {
   readonly #url: string;
   readonly #canaries: Canaries;
 
@@ -91,7 +91,7 @@ export class Visitor {
       ...(body !== undefined && { body }),
     });
     const text = await answer.clone().text();
-    this.#canaries.saw(
+    this.#canaries.record(
       `the answer to ${method} ${path.replace(/\?.*/, '')}`,
       `${answer.status} ${JSON.stringify([...answer.headers])} ${text}`,
     );
@@ -102,8 +102,8 @@ export class Visitor {
     return new URL(this.#url).origin;
   }
 
-  /** Sends what is answered with secrets, which are told from then on; of a token by its signature too. */
-  async take(
+  /** Sends a request whose answer has secrets, and adds them to the canaries; of a token, also its signature. */
+  async sendForSecrets(
     method: string,
     path: string,
     headers: Record<string, string> = {},
@@ -129,16 +129,16 @@ export class Visitor {
       const [, , signature] = value.split('.');
       if (signature) this.#canaries.learn(`the signature of the ${name} of ${path}`, signature);
     }
-    if (Object.keys(taken).length === 0) this.#canaries.saw(`the answer to ${method} ${path}`, text);
+    if (Object.keys(taken).length === 0) this.#canaries.record(`the answer to ${method} ${path}`, text);
     return taken;
   }
 
-  /** What no client library would send. */
+  /** Sends bytes that no client library would send. */
   async sendRaw(what: string, request: string): Promise<void> {
     const { hostname, port } = new URL(this.#url);
     const socket = connect(Number(port), hostname);
-    socket.on('data', (chunk: Buffer) => this.#canaries.saw(`the answer to ${what}`, chunk));
-    // Berth hangs up on some of them before it has read them all.
+    socket.on('data', (chunk: Buffer) => this.#canaries.record(`the answer to ${what}`, chunk));
+    // Berth closes the connection of some of these requests before it has read them completely.
     socket.on('error', () => {});
     socket.end(request);
     await new Promise((resolve) => socket.once('close', resolve));

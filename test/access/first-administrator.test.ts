@@ -1,4 +1,4 @@
-// The administrator that the first start makes, by real processes.
+// The first start creates the administrator; tested with real processes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { verifyPassword } from '../../src/access/login/passwords.ts';
@@ -11,15 +11,15 @@ import { type BerthOptions, type BerthProcess, startBerth } from '../support/pro
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const withLogins = ['--allow-anonymous', 'public'];
-const told = /password is shown only once:\n {2}user name: (\S+)\n {2}password: {2}(\S+)\n/g;
+const announcement = /password is shown only once:\n {2}user name: (\S+)\n {2}password: {2}(\S+)\n/g;
 
-function tellings(...processes: BerthProcess[]): { name: string; password: string }[] {
-  const matches = processes.flatMap((process) => [...process.output().matchAll(told)]);
+function printedLogins(...processes: BerthProcess[]): { name: string; password: string }[] {
+  const matches = processes.flatMap((process) => [...process.output().matchAll(announcement)]);
   return matches.map(([, name = '', password = '']) => ({ name, password }));
 }
 
-/** Whether the password that was told is that of the administrator in the database. */
-async function opens(
+/** Whether an administrator in the database has this name and password. */
+async function isAdministrator(
   place: { data: string; database?: string },
   { name, password }: { name: string; password: string },
 ): Promise<boolean> {
@@ -34,21 +34,21 @@ async function opens(
 test('only the first start prints the administrator’s password, as plain lines', async (t) => {
   const first = await startBerth(t, { args: withLogins });
   await first.stop();
-  const [administrator, ...more] = tellings(first);
+  const [administrator, ...more] = printedLogins(first);
   assert.deepEqual(more, []);
   assert.match(first.output(), /\n {2}docker login --username admin localhost/);
   assert.equal(first.output().split(administrator!.password).length, 2, 'in no other line');
-  assert.ok(await opens(first, administrator!));
+  assert.ok(await isAdministrator(first, administrator!));
   const second = await startBerth(t, { data: first.data, args: withLogins });
   await second.stop();
-  assert.deepEqual(tellings(second), []);
-  assert.ok(await opens(first, administrator!));
+  assert.deepEqual(printedLogins(second), []);
+  assert.ok(await isAdministrator(first, administrator!));
 });
 
 test('a registry without logins creates no administrator', async (t) => {
   const open = await startBerth(t);
   await open.stop();
-  assert.deepEqual(tellings(open), []);
+  assert.deepEqual(printedLogins(open), []);
 });
 
 test('a configured password works and is printed nowhere', async (t) => {
@@ -56,15 +56,15 @@ test('a configured password works and is printed nowhere', async (t) => {
   const started = await startBerth(t, { args: withLogins, env });
   await started.stop();
   assert.ok(!started.output().includes('canary'));
-  assert.deepEqual(tellings(started), []);
-  assert.ok(await opens(started, { name: 'root', password: 'canary-canary' }));
+  assert.deepEqual(printedLogins(started), []);
+  assert.ok(await isAdministrator(started, { name: 'root', password: 'canary-canary' }));
 });
 
 test('one of two workers creates the administrator', async (t) => {
   const started = await startBerth(t, { args: [...withLogins, '--workers', '2'] });
   await started.stop();
-  assert.equal(tellings(started).length, 1);
-  assert.ok(await opens(started, tellings(started)[0]!));
+  assert.equal(printedLogins(started).length, 1);
+  assert.ok(await isAdministrator(started, printedLogins(started)[0]!));
 });
 
 test('of two processes starting together on one PostgreSQL, one prints the password', {
@@ -75,8 +75,8 @@ test('of two processes starting together on one PostgreSQL, one prints the passw
   const options: BerthOptions = { data, args: withLogins, env: { BERTH_DATABASE_URL: url } };
   const both = await Promise.all([startBerth(t, options), startBerth(t, options)]);
   for (const one of both) await one.stop();
-  assert.equal(tellings(...both).length, 1);
-  assert.ok(await opens({ data, database: url }, tellings(...both)[0]!));
+  assert.equal(printedLogins(...both).length, 1);
+  assert.ok(await isAdministrator({ data, database: url }, printedLogins(...both)[0]!));
 });
 
 test('a taken name ends the start with an error and its remedy', async (t) => {

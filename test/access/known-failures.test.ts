@@ -1,4 +1,4 @@
-// What went wrong in other registries, for what no other test proves; see docs/explanation/known-failures.md.
+// Security failures of other registries that no other test covers; see docs/explanation/known-failures.md.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
@@ -38,11 +38,11 @@ test('known-failures.md has each failure once and names existing tests', () => {
         .trim()
         .matchAll(/\[`([^`]+)`\]\([^)]+\): “(.+?)”(?= -|$| #)/g),
     ];
-    assert.ok(proofs.length > 0, `nothing proves ${section}`);
+    assert.ok(proofs.length > 0, `no test is named in ${section}`);
     assert.equal(
       proofs.length,
       section.split('](../../').length - 1,
-      `a test is named in another way in ${section}`,
+      `a link to a test lacks the test's name in ${section}`,
     );
     for (const [, file = '', name = ''] of proofs) {
       assert.ok(existsSync(root + file), file);
@@ -51,7 +51,7 @@ test('known-failures.md has each failure once and names existing tests', () => {
   }
 });
 
-/** A process where people log in; its administrator is {@link admin}. */
+/** Starts a Berth process with logins; its administrator is {@link admin}. */
 function start(t: TestContext, data?: string) {
   return startBerth(t, {
     args: ['--allow-anonymous', 'public'],
@@ -97,13 +97,13 @@ test('A6: fsck links no blob to a repository because its manifests reference it'
   const { findings } = await examine(berth.data);
   assert.ok(
     findings.some((finding) => JSON.stringify(finding).includes(layer.digest)),
-    'the check has not seen it',
+    'fsck did not report the layer',
   );
   assertError(await client.get(`/v2/b/app/blobs/${layer.digest}`), 404, 'BLOB_UNKNOWN');
   assert.equal((await client.get(`/v2/a/app/blobs/${layer.digest}`)).status, 200);
 });
 
-/** A registry in this process, which a browser may sign in to; `bob` is a user. */
+/** A registry in this process with browser sign-in and a user `bob`. */
 async function registryWithBob(t: TestContext) {
   const { app, database } = await testRegistry(t, { anonymous: 'public', externalUrl: origin });
   await createUser(database, { name: 'bob', password: bobsPassword });
@@ -213,7 +213,7 @@ test('B6: a wrong password takes the same time for existing and unknown users', 
     const { status } = await client.fetch('GET', '/auth/token', basic(name, 'wrong'));
     assert.equal(status, 401);
   };
-  // Passwords are hashed in other threads; what they wait for on a busy machine is no part of their work.
+  // Passwords are hashed in other threads. CPU time leaves out how long they wait on a busy machine.
   const options = { bound: 1.2, clock: processTime, batch: 1, rounds: 60 };
   for (const name of ['nobody-of-this-name', 'No Name At All']) {
     const { ratio, times } = await timeRatio([login('admin'), login(name)], options);

@@ -1,4 +1,4 @@
-// A flood of wrong passwords costs those who send it, and nobody else.
+// A flood of wrong passwords delays only the addresses that send it.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { open, writeFile } from 'node:fs/promises';
@@ -17,7 +17,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const { open: openDatabase } = dialects[0]!;
 const password = 'correct horse';
 
-interface Told {
+interface Rejection {
   readonly code: string;
   readonly retryAfter: number | undefined;
   readonly milliseconds: number;
@@ -41,15 +41,19 @@ test('a flood of logins from some addresses does not delay reads and other login
   const handle = await open(file);
   t.after(() => handle.close());
 
-  const told: Told[] = [];
+  const rejections: Rejection[] = [];
   const attempt = async (i: number): Promise<void> => {
     const start = performance.now();
     const credentials = { username: `user${i % 50}`, password: `wrong ${i}` };
     const error = await logins.authenticate(credentials, `192.0.2.${i % 10}`).then(
-      () => assert.fail('a wrong password was right'),
+      () => assert.fail('a wrong password was accepted'),
       (error: RegistryError) => error,
     );
-    told.push({ code: error.code, retryAfter: error.retryAfter, milliseconds: performance.now() - start });
+    rejections.push({
+      code: error.code,
+      retryAfter: error.retryAfter,
+      milliseconds: performance.now() - start,
+    });
   };
   const flood = Promise.all(Array.from({ length: 1000 }, (_, i) => attempt(i)));
   let flooding = true;
@@ -57,7 +61,7 @@ test('a flood of logins from some addresses does not delay reads and other login
     flooding = false;
   });
 
-  // Somebody who has sent nothing yet has their turn after at most one of each other that waits.
+  // A new address waits for at most one login of each other address in the queue.
   const login = logins.authenticate({ username: 'alice', password }, '198.51.100.1');
   let reads = 0;
   let longestQueue = 0;
@@ -69,13 +73,13 @@ test('a flood of logins from some addresses does not delay reads and other login
   }
   await flood;
   assert.deepEqual((await login).principal, { kind: 'user', id, name: 'alice' });
-  assert.ok(longestQueue <= 16, `${longestQueue} waited`);
-  const checked = told.filter(({ code }) => code === 'UNAUTHORIZED').length;
-  const refused = told.filter(({ code }) => code === 'UNAVAILABLE');
+  assert.ok(longestQueue <= 16, `${longestQueue} logins waited`);
+  const checked = rejections.filter(({ code }) => code === 'UNAUTHORIZED').length;
+  const refused = rejections.filter(({ code }) => code === 'UNAVAILABLE');
   assert.equal(checked + refused.length, 1000);
-  assert.ok(checked >= 1 && checked <= 1000 / 10, `${checked} were checked`);
+  assert.ok(checked >= 1 && checked <= 1000 / 10, `${checked} passwords were checked`);
   assert.ok(refused.every(({ retryAfter }) => retryAfter === 10));
-  // Four threads behind a thousand hashes would have let through one read for each.
+  // If hashes filled the four threads, only one read would get through for each hash.
   assert.ok(reads > 4 * checked, `${reads} reads beside ${checked} hashes`);
 });
 
@@ -88,7 +92,7 @@ test('a flooding address gets TOOMANYREQUESTS with the seconds to wait at once',
     perAddress: 3,
     perAccount: 1000,
   });
-  const attempt = async (i: number): Promise<Told> => {
+  const attempt = async (i: number): Promise<Rejection> => {
     const start = performance.now();
     const credentials = { username: `user${i}`, password: 'wrong' };
     const error = (await logins
@@ -101,7 +105,7 @@ test('a flooding address gets TOOMANYREQUESTS with the seconds to wait at once',
   assert.ok(all.every(({ code }) => code === 'TOOMANYREQUESTS'));
   assert.ok(all.every(({ retryAfter }) => retryAfter === 20));
   const slowest = Math.max(...all.map(({ milliseconds }) => milliseconds));
-  // 500 hashes would take ten seconds and more.
+  // 500 hashes would take at least ten seconds.
   assert.ok(slowest < 2000, `the slowest of 500 took ${slowest} ms`);
 });
 

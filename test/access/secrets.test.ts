@@ -1,4 +1,4 @@
-// A canary in every secret that Berth is told or sent, then a search for canaries wherever somebody else could read one.
+// Puts a canary into every secret that Berth is configured with or receives, then searches everything that others can read.
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { settingsOf } from '../../src/config/settings.ts';
 import { berth } from '../support/berth.ts';
 import { startBerth } from '../support/process.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { Canaries, Visitor } from './canaries.ts';
+import { Canaries, RecordingClient } from './canaries.ts';
 import { issuedScenarios } from './issued.ts';
 import { type Scenario, scenarios } from './scenarios.ts';
 
@@ -25,7 +25,7 @@ const groups: Record<string, Readonly<Record<string, Scenario>>> = {
 
 type Tree = { [key: string]: Tree | string };
 
-/** A file of settings, outside of the data directory, in which the settings named have canaries. */
+/** Writes a configuration file outside the data directory, with canaries in the `planted` settings. */
 async function configFile(
   t: TestContext,
   canaries: Canaries,
@@ -57,10 +57,10 @@ const s3 = {
 
 test('finds canaries where they are', () => {
   const canaries = new Canaries();
-  canaries.saw('a log', `password: ${canaries.plant('a password')}`);
-  canaries.saw('another', canaries.basic('alice', 'a login'));
-  canaries.saw('a clean one', 'nothing');
-  assert.deepEqual(canaries.found(), ['a password in a log', 'a login, as it was sent in another']);
+  canaries.record('a log', `password: ${canaries.plant('a password')}`);
+  canaries.record('another', canaries.basic('alice', 'a login'));
+  canaries.record('a clean one', 'nothing');
+  assert.deepEqual(canaries.found(), ['a password in a log', 'a login, base64-encoded in another']);
 });
 
 test('no command and no failed start shows a secret of the configuration', async (t) => {
@@ -76,19 +76,19 @@ test('no command and no failed start shows a secret of the configuration', async
     ['audit', 'export'],
   ]) {
     const { out, err } = await berth(...words, '--config', file, '--data', data);
-    canaries.saw(`berth ${words.join(' ')}`, out + err);
+    canaries.record(`berth ${words.join(' ')}`, out + err);
   }
   await assert.rejects(startBerth(t, { data, args: ['--config', file] }), (error: Error) => {
-    canaries.saw('a start without a database', error.message);
+    canaries.record('a start without a database', error.message);
     return true;
   });
   const withoutDatabase = secrets.map(({ key }) => key).filter((key) => key !== 'database.url');
   const other = await configFile(t, canaries, { storage: s3, signOn }, withoutDatabase);
   await assert.rejects(startBerth(t, { data, args: ['--config', other] }), (error: Error) => {
-    canaries.saw('a start without a bucket', error.message);
+    canaries.record('a start without a bucket', error.message);
     return true;
   });
-  await canaries.sawFiles(data);
+  await canaries.recordFiles(data);
   canaries.assertHidden(/config show/, /--json/, /without a database/, /without a bucket/);
 });
 
@@ -101,11 +101,11 @@ test('the error about an invalid secret does not contain it', async (t) => {
       const settings = key.split('.').reduceRight<unknown>((inner, name) => ({ [name]: inner }), value);
       await writeFile(file, stringify(settings));
       const { exitCode, out, err } = await berth('config', 'check', '--config', file);
-      // Some may be right, such as a password of two lines.
-      if (exitCode !== 0) canaries.saw('what is wrong', `${out}${err}`);
+      // Some values are valid, such as a password of two lines.
+      if (exitCode !== 0) canaries.record('the error', `${out}${err}`);
     }
   }
-  canaries.assertHidden(/what is wrong/);
+  canaries.assertHidden(/the error/);
 });
 
 describe('a running registry', () => {
@@ -122,23 +122,23 @@ describe('a running registry', () => {
         const settings = ['--log-level', 'trace', '--log-format', format, '--allow-anonymous', anonymous];
         const server = await startBerth(t, { args: ['--config', file, ...settings] });
         const { url, data } = server;
-        const visitor = new Visitor(url, canaries);
+        const client = new RecordingClient(url, canaries);
         for (const [name, scenario] of Object.entries(members)) {
           await t.test(name, async () => {
-            await scenario({ visitor, canaries, data });
+            await scenario({ client, canaries, data });
             canaries.assertHidden(/the answer to/);
           });
         }
-        for (const path of ['/metrics', '/healthz', '/readyz']) await visitor.send('GET', path);
-        // What only the write-ahead log has is seen while it is there.
-        await canaries.sawFiles(data);
+        for (const path of ['/metrics', '/healthz', '/readyz']) await client.send('GET', path);
+        // Before the stop, which removes the write-ahead log.
+        await canaries.recordFiles(data);
         await server.stop();
-        await canaries.sawFiles(data);
+        await canaries.recordFiles(data);
         const { exitCode, out } = await berth('audit', 'export', '--data', data);
         assert.equal(exitCode, 0);
-        canaries.saw('the audit log', out);
-        canaries.saw('berth config show', (await berth('config', 'show', '--config', file)).out);
-        canaries.saw('the log', server.output());
+        canaries.record('the audit log', out);
+        canaries.record('berth config show', (await berth('config', 'show', '--config', file)).out);
+        canaries.record('the log', server.output());
         canaries.assertHidden(/the answer to/, /the log$/, /berth\.db$/);
       });
     }

@@ -1,4 +1,4 @@
-// A push is let through by its head; what it is good for is what the caller may do when its end has come.
+// A push is authorized when its headers arrive, and again when its body is complete.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { RawConnection } from '../faults/raw-connection.ts';
@@ -8,13 +8,13 @@ import { connectPeople, fetchToken, type People } from '../support/people.ts';
 const name = 'acme/app';
 const path = `/v2/${name}/manifests/v1`;
 
-type End = (people: People) => Promise<unknown>;
+type Event = (people: People) => Promise<unknown>;
 
-const ends: readonly [what: string, end: End, status: number][] = [
-  ['nothing happened', async () => {}, 201],
-  ['the grant was reduced', (people) => update(people, 'grants', { role: 'read' }), 403],
-  ['the user was disabled', (people) => update(people, 'accounts', { disabled_at: 1 }), 401],
-  ['the access token was revoked', (people) => update(people, 'access_tokens', { revoked_at: 1 }), 401],
+const events: readonly [what: string, event: Event, status: number][] = [
+  ['nothing happens', async () => {}, 201],
+  ['the grant is reduced', (people) => update(people, 'grants', { role: 'read' }), 403],
+  ['the user is disabled', (people) => update(people, 'accounts', { disabled_at: 1 }), 401],
+  ['the access token is revoked', (people) => update(people, 'access_tokens', { revoked_at: 1 }), 401],
 ];
 
 function update(
@@ -28,8 +28,8 @@ function update(
   );
 }
 
-/** Sends half of a manifest, lets something happen, and sends the rest. */
-async function pushSlowly(t: TestContext, by: 'login' | 'token', end: End) {
+/** Sends the start of a manifest, runs `event`, and sends the rest. */
+async function pushSlowly(t: TestContext, by: 'login' | 'token', event: Event) {
   const people = await connectPeople(t);
   const { client, logins, url } = people;
   const root = client.as(logins.root);
@@ -47,7 +47,7 @@ async function pushSlowly(t: TestContext, by: 'login' | 'token', end: End) {
   });
   assert.equal((await connection.response())?.status, 100);
   connection.send(bytes.subarray(0, 10));
-  await end(people);
+  await event(people);
   connection.send(bytes.subarray(10));
   const answer = await connection.response();
   const moved = (await root.get(path)).headers['docker-content-digest'] !== before.digest;
@@ -55,9 +55,9 @@ async function pushSlowly(t: TestContext, by: 'login' | 'token', end: End) {
 }
 
 for (const by of ['login', 'token'] as const) {
-  for (const [what, end, status] of ends) {
-    test(`a manifest by a ${by}, half received when ${what}, is answered ${status}`, async (t) => {
-      assert.deepEqual(await pushSlowly(t, by, end), { status, moved: status === 201 });
+  for (const [what, event, status] of events) {
+    test(`a manifest pushed with a ${by} gets ${status} if ${what} while its body arrives`, async (t) => {
+      assert.deepEqual(await pushSlowly(t, by, event), { status, moved: status === 201 });
     });
   }
 }

@@ -1,4 +1,4 @@
-// The hot paths ask the database a fixed number of times.
+// A manifest push makes a fixed number of statements.
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
@@ -18,7 +18,7 @@ import { fetchToken, makeLogin } from '../support/people.ts';
 import { testRegistry } from '../support/registry.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-/** On PostgreSQL the blobs and the tag are locked, and the blobs are read again under their lock. */
+/** PostgreSQL locks the blobs and the tag, and reads the blobs again under their lock. */
 const most = { SQLite: 8, PostgreSQL: 10 };
 /** It has its references; on SQLite the failed insertion is followed by a lookup. */
 const ofKnown = { SQLite: 8, PostgreSQL: 9 };

@@ -1,5 +1,6 @@
-// What time tells: whoever may not see something is answered after the same work as for what is nowhere. Each pair of the security
-// model ('What somebody without rights can learn') but logins (B6 of the known failures): as many queries and rows, and at most a fifth more time.
+// The time of an answer reveals nothing hidden: a request for hidden content costs the same as one for absent content. Each pair of
+// the security model ('What a caller without rights can learn') except logins (B6 of the known failures): the same number of queries
+// and rows, and at most a fifth more time.
 import assert from 'node:assert/strict';
 import { StatementSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
@@ -39,7 +40,7 @@ for (const method of ['all', 'run', 'get'] as const) {
   };
 }
 
-/** The least of several times: what goes on in the background may come between. */
+/** The minimum of several runs, because background jobs may query in between. */
 async function workOf(run: () => Promise<unknown>): Promise<{ queries: number; rows: number }> {
   const times: { queries: number; rows: number }[] = [];
   for (let i = 0; i < 5; i++) {
@@ -65,7 +66,7 @@ async function world(t: TestContext) {
       await linkBlob(db, id, layer.digest as Digest, 1);
     }
   });
-  // Others' blobs, as any registry has them, and those that the caller may see.
+  // Blobs of other owners, then blobs that the caller may see.
   for (let i = 0; i < 30; i++) await root.pushBlob('acme/others', `other ${i}`);
   const stranger = client.as(logins.stranger);
   const own = await stranger.pushContent('stranger/own', '{"own":1}', ociConfig);
@@ -84,7 +85,7 @@ async function world(t: TestContext) {
 type World = Awaited<ReturnType<typeof world>>;
 type Request = readonly [method: string, path: string, body?: string];
 
-/** What is asked for, of something hidden and of something that is nowhere. */
+/** The same request for hidden content (`one`) and for absent content (`other`). */
 interface Pair {
   readonly what: string;
   readonly as: Headers;
@@ -122,36 +123,45 @@ function pairsOf({ logins: { stranger, boss }, token, creator, own, layer, image
     ...reads.flatMap(([what, path]) => [
       inRepository(`${what} of a repository, by a login`, stranger, 'GET', path),
       inRepository(`${what} of a repository, by a token`, token, 'GET', path),
-      inRepository(`${what} of a repository, by nobody`, {}, 'GET', path),
+      inRepository(`${what} of a repository, without credentials`, {}, 'GET', path),
     ]),
     inRepository('an upload to a repository', stranger, 'POST', 'blobs/uploads/'),
     inRepository('an upload in a repository', stranger, 'GET', `blobs/uploads/${unknownUpload}`),
     inRepository('a manifest pushed to a repository', stranger, 'PUT', 'manifests/v1'),
-    ofDigest('a blob in one’s own', layer.digest, (digest) => ['GET', at(`blobs/${digest}`)]),
-    ofDigest('a manifest in one’s own', image.digest, (digest) => ['GET', at(`manifests/${digest}`)]),
-    ofDigest('referrers in one’s own', image.digest, (digest) => ['GET', at(`referrers/${digest}`)]),
-    ofDigest('a deletion in one’s own', layer.digest, (digest) => ['DELETE', at(`blobs/${digest}`)]),
+    ofDigest('a blob in the caller’s repository', layer.digest, (digest) => ['GET', at(`blobs/${digest}`)]),
+    ofDigest('a manifest in the caller’s repository', image.digest, (digest) => [
+      'GET',
+      at(`manifests/${digest}`),
+    ]),
+    ofDigest('referrers in the caller’s repository', image.digest, (digest) => [
+      'GET',
+      at(`referrers/${digest}`),
+    ]),
+    ofDigest('the deletion of a blob in the caller’s repository', layer.digest, (digest) => [
+      'DELETE',
+      at(`blobs/${digest}`),
+    ]),
     ofDigest('a mount', layer.digest, (digest, from) => [
       'POST',
       at(`blobs/uploads/?mount=${digest}&from=${from}`),
     ]),
-    ofDigest('a mount from anywhere', layer.digest, (digest) => [
+    ofDigest('a mount without a source', layer.digest, (digest) => [
       'POST',
       at(`blobs/uploads/?mount=${digest}`),
     ]),
-    ofDigest('a manifest that names it', layer.digest, (digest) => [
+    ofDigest('a manifest that names the blob', layer.digest, (digest) => [
       'PUT',
       at('manifests/v2'),
       naming(digest),
     ]),
     {
-      what: 'the end of an upload that never was, by who may not pull',
+      what: 'the end of an unknown upload, by a caller who may not pull',
       as: creator,
       one: ['PUT', `/v2/${hidden}/blobs/uploads/${unknownUpload}?digest=${layer.digest}`],
       other: ['PUT', `/v2/${hidden}/blobs/uploads/${unknownUpload}?digest=${unknownDigest}`],
     },
     {
-      what: 'an upload of another',
+      what: 'an upload of another user',
       as: boss,
       one: ['GET', theirs],
       other: ['GET', theirs.replace(/[^/]+$/, unknownUpload)],
@@ -183,7 +193,7 @@ test('hidden and absent content take the same work, for every pair of the securi
       `${ratio.toFixed(2)}  ${us} and ${otherUs} µs, ${mine.queries} and ${theirs.queries} queries, ` +
         `${mine.rows} and ${theirs.rows} rows: ${what} (${first.status})`,
     );
-    // A repository that is there is a row of its own.
+    // The row of the hidden repository is the only one allowed in addition.
     const same = mine.queries === theirs.queries && Math.abs(mine.rows - theirs.rows) <= 1;
     if (!same || ratio > bound) wrong.push(what);
   }
