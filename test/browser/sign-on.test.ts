@@ -1,4 +1,4 @@
-// The pages for people, in the browser that people have.
+// The pages for browsers, in Chromium.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,10 +9,10 @@ import { startProvider } from '../support/oidc-provider.ts';
 import { runBerth, startBerth } from '../support/process.ts';
 
 const password = 'correct horse battery staple';
-/** Names of access tokens: one long word, and what would be a page's own if it were not escaped. */
+/** Names of access tokens: a long word, and HTML that would run if it were not escaped. */
 const names = ['x'.repeat(100), '<img src=x onerror=document.title=1><script>document.title=2</script>'];
 
-/** A registry with passwords and single sign-on, and a browser. The provider is another site to the browser. */
+/** A registry with passwords and single sign-on, and a browser. For the browser, the provider is another site. */
 async function setUp(t: TestContext) {
   const address = '127.0.0.2';
   const listen = `${address}:${await freePort(address)}`;
@@ -64,7 +64,7 @@ test('users sign in with Chromium', async (t) => {
     await signIn(password);
     assert.equal(await path(), '/auth/account');
     assert.match(await text(), /^alice$/m);
-    assert.equal(await page.evaluate('document.cookie'), '', 'no script sees the session');
+    assert.equal(await page.evaluate('document.cookie'), '', 'scripts cannot read the session cookie');
   });
 
   await t.test('create access tokens, whose names are escaped, and revoke them', async () => {
@@ -118,7 +118,7 @@ test('users sign in with Chromium', async (t) => {
     await page.fill('[name=login]', 's-1');
     await page.fill('[name=password]', 'any');
     await page.press('[type=submit]');
-    await page.press('[type=submit]'); // yes, Berth may know who this is
+    await page.press('[type=submit]'); // consent to share the identity with Berth
     assert.equal(await path(), '/auth/account');
     assert.match(await text(), /^carol@example\.com$/m);
 
@@ -157,7 +157,7 @@ test('users sign in with Chromium', async (t) => {
     await page.open(`${url}/auth/sign-in`);
     await signIn(password);
     await page.press('[action="/auth/account/link"] button');
-    // The page between goes on by itself: to the provider, which knows carol, and back.
+    // The next page redirects to the provider, where carol is signed in, and back.
     let said = '';
     while (!/sign-on identity belongs to another user/.test(said)) {
       said = await text().catch(() => '');
