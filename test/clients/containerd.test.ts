@@ -12,7 +12,7 @@ import { startBerth } from '../support/process.ts';
 import { hostArchitecture } from '../support/static-program.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-// containerd is the client that sends a blob as the body of one PUT, and takes no answer without Docker-Content-Digest.
+// Only containerd sends a blob as the body of one PUT, and rejects answers without Docker-Content-Digest.
 test('containerd', async (t) => {
   if (!needs(t, 'ctr', 'dockerd')) return;
   const berth = await startBerth(t);
@@ -28,7 +28,7 @@ test('containerd', async (t) => {
     await ctr('images', 'remove', '--sync', image);
     assert.equal(await ctr('content', 'ls', '--quiet'), '');
   };
-  // Its output goes to a file: of a container that ends at once ctr itself may see none.
+  // A log file, because ctr may miss the output of a container that ends at once.
   const runContainer = async (id: string) => {
     const log = join(directory, `${id}.log`);
     await ctr('run', '--rm', '--log-uri', `file://${log}`, image, id);

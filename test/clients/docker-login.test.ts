@@ -78,7 +78,7 @@ test('docker, logged in', async (t) => {
     }
   });
 
-  await t.test('pulls nothing private after a logout, existing or not', async () => {
+  await t.test('cannot pull private or missing repositories after a logout', async () => {
     await logout();
     await removeAll();
     for (const image of [`${host}/acme/app:1`, `${host}/acme/nothing:1`]) {
@@ -90,7 +90,7 @@ test('docker, logged in', async (t) => {
     }
   });
 
-  await t.test('pulls nothing private of others as a non-member', async () => {
+  await t.test('cannot pull private repositories as a non-member', async () => {
     await login('bob', passwords.bob);
     await assert.rejects(docker('pull', `${host}/acme/app:1`), /pull access denied for/);
     await logout();

@@ -52,7 +52,7 @@ test('a Docker engine', async (t) => {
     const image = `${proxy.host}/docker/changed:1`;
     await build(image, 'before', makeBallast());
     const first = await proxy.measure(() => docker('push', image));
-    assert.ok(first.sent > ballastSize, `all of it crossed at first: ${first.sent} bytes`);
+    assert.ok(first.sent > ballastSize, `the first push sent everything: ${first.sent} bytes`);
     await build(image, 'after');
     let output = '';
     const second = await proxy.measure(async () => {

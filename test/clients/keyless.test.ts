@@ -1,4 +1,4 @@
-// Jobs elsewhere log in with the ID tokens that their CI signs: a real issuer, and the clients that pipelines run.
+// CI jobs log in with the ID tokens that their CI signs, with a real issuer and the clients that pipelines use.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -15,8 +15,8 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const audience = 'registry.example';
 
 /**
- * A registry for nobody without a login, whose organisation `acme` lets jobs of `acme/app` push to `acme/app` and to
- * `acme/cache-*`, for half an hour each. ID tokens end after five minutes.
+ * A registry without anonymous access, whose organisation `acme` trusts jobs of `acme/app` to push to `acme/app` and
+ * `acme/cache-*`, for half an hour each. ID tokens expire after five minutes.
  */
 async function setUp(t: TestContext) {
   const clock = new URL('moved-clock.ts', import.meta.url).href;
@@ -40,17 +40,17 @@ async function setUp(t: TestContext) {
     host: registry.host,
     berth,
     createTrust,
-    /** What a job's CI signs of it: of a branch, unless something else is said. */
+    /** The ID token of a job, by default of a branch. */
     idToken: ({ repository = 'acme/app', ref = 'refs/heads/main', aud = audience } = {}) => {
       Object.assign(job, { repository, ref });
       return provider.jobToken(aud);
     },
-    /** At the server; before it answers the next request. */
+    /** Moves the server's clock on, before it answers the next request. */
     passTwentyMinutes: () => process.kill(registry.pid, 'SIGUSR2'),
   };
 }
 
-/** Jobs that the trust is not for. */
+/** Jobs that the trust does not match. */
 const strangers = {
   'of another repository': { repository: 'evil/app' },
   'of a tag': { ref: 'refs/tags/v1' },

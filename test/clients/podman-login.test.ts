@@ -61,7 +61,7 @@ test('podman and buildah, logged in', async (t) => {
   });
 
   await t.test(
-    'pull nothing private as another user or after a logout, and public images without a login',
+    'cannot pull private images as another user or after a logout, but can pull public ones',
     async () => {
       await assert.rejects(
         stranger.podman('pull', image),
@@ -85,7 +85,7 @@ test('podman and buildah, logged in', async (t) => {
   );
 
   await t.test("use docker's login, and their own after docker's is removed", async () => {
-    // docs/how-to/robot-in-ci.md says so.
+    // docs/how-to/robot-in-ci.md describes this.
     const response = await fetch(`${registry.url}/auth/token`, {
       method: 'POST',
       body: new URLSearchParams({

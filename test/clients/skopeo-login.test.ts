@@ -73,21 +73,24 @@ test('skopeo, logged in', async (t) => {
     assert.equal((await head('acme/app', '1')).status, 404);
   });
 
-  await t.test('reads nothing private after a logout, as another user or with a revoked token', async () => {
-    const refused = /denied|unauthorized|authentication required/i;
-    await skopeo('logout', host);
-    await assert.rejects(skopeo('inspect', remote('alice/app:1')), refused);
-    const asBob = ['--creds', `bob:${passwords.bob}`];
-    await assert.rejects(skopeo('inspect', ...asBob, remote('alice/app:1')), refused);
+  await t.test(
+    'cannot read private repositories after a logout, as another user or with a revoked token',
+    async () => {
+      const refused = /denied|unauthorized|authentication required/i;
+      await skopeo('logout', host);
+      await assert.rejects(skopeo('inspect', remote('alice/app:1')), refused);
+      const asBob = ['--creds', `bob:${passwords.bob}`];
+      await assert.rejects(skopeo('inspect', ...asBob, remote('alice/app:1')), refused);
 
-    const { id, token } = JSON.parse(
-      await berth('token', 'create', '--user', 'alice', '--expires', '1h', '--json'),
-    );
-    const withToken = ['--creds', `alice:${token}`];
-    await skopeo('inspect', ...withToken, remote('alice/app:1'));
-    await berth('token', 'revoke', String(id));
-    await assert.rejects(skopeo('inspect', ...withToken, remote('alice/app:1')), refused);
-  });
+      const { id, token } = JSON.parse(
+        await berth('token', 'create', '--user', 'alice', '--expires', '1h', '--json'),
+      );
+      const withToken = ['--creds', `alice:${token}`];
+      await skopeo('inspect', ...withToken, remote('alice/app:1'));
+      await berth('token', 'revoke', String(id));
+      await assert.rejects(skopeo('inspect', ...withToken, remote('alice/app:1')), refused);
+    },
+  );
 
   await t.test('reads public repositories without a login', async () => {
     await berth('repo', 'set', 'alice/app', '--visibility', 'public');

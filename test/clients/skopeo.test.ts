@@ -39,7 +39,7 @@ test('skopeo', async (t) => {
       await skopeo('copy', remote(`${format}:1`), `dir:${back}`);
       const manifest = JSON.parse(await readFile(join(back, 'manifest.json'), 'utf8'));
       assert.equal(manifest.mediaType, mediaType);
-      // skopeo checks each blob against the manifest; that they are the very ones of the source is checked here.
+      // skopeo checks each blob against the manifest; this checks that they are the blobs of the source.
       const original = JSON.parse(await skopeo('inspect', source));
       assert.deepEqual(
         manifest.layers.map((layer: { digest: string }) => layer.digest),

@@ -7,9 +7,9 @@ export interface Team {
   readonly registry: BerthProcess;
   /** `127.0.0.1:PORT` */
   readonly host: string;
-  /** Runs `berth …` beside the registry, and gives what it prints. */
+  /** Runs a `berth` command beside the registry and gives its output. */
   berth(...args: string[]): Promise<string>;
-  /** How often the registry has been asked, by the action and the status of its answer: `startUpload 401`. */
+  /** The number of requests during `action`, by route and status: `startUpload 401`. */
   countRequests(action: () => Promise<unknown>): Promise<ReadonlyMap<string, number>>;
 }
 
@@ -21,7 +21,7 @@ export const passwords = {
 } as const;
 
 /**
- * Strangers may pull what is public. `alice` is a member of `acme` with the role write, `bob` is nobody's member; each
+ * Anonymous callers may pull from public repositories. `alice` has the role write in `acme`, `bob` has none; each
  * has a namespace. `acme+ci` is a robot that may push to `acme/app` and to no other repository.
  */
 export async function startTeam(t: TestContext): Promise<Team> {
@@ -65,7 +65,7 @@ export async function startTeam(t: TestContext): Promise<Team> {
   };
 }
 
-/** A client that is refused stops: it does not send the same thing again and again. */
+/** Asserts that a client stops after a refusal instead of repeating the request. */
 export function assertFewRefusals(requests: ReadonlyMap<string, number>): void {
   for (const [what, count] of requests) {
     if (/ (?:401|403)$/.test(what)) assert.ok(count <= 4, `${what}: ${count} times`);
