@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Client, Pushed } from '../support/inject.ts';
 
-/** What was acknowledged and has to be there, byte for byte, whatever happened since. */
-export class Kept {
+/** Acknowledged content, which must stay readable byte for byte. */
+export class AcknowledgedContent {
   readonly #bodies = new Map<string, Buffer>();
 
   blob(name: string, digest: string, bytes: Buffer): void {
@@ -18,7 +18,7 @@ export class Kept {
     for (const [url, bytes] of this.#bodies) {
       const answer = await client.get(url);
       assert.equal(answer.status, 200, url);
-      assert.ok(answer.body.equals(bytes), `${url} has other bytes than were acknowledged`);
+      assert.ok(answer.body.equals(bytes), `${url} has other bytes than those acknowledged`);
     }
   }
 }

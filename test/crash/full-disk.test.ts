@@ -14,13 +14,13 @@ import { assertError, type Client, digestOf, imageOf, ociConfig } from '../suppo
 import { startBerth } from '../support/process.ts';
 import { sweepable } from '../support/sweep.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { AcknowledgedContent } from './acknowledged.ts';
 import { clientOf } from './http-client.ts';
-import { Kept } from './kept.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'mounting a small disk needs root';
 const mib = 1 << 20;
 
-/** A disk of its own, of a few MiB. */
+/** Mounts a tmpfs of `size` bytes. */
 async function smallDisk(t: TestContext, size: number): Promise<string> {
   const disk = await temporaryDirectory(t, 'berth-small-disk');
   await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', disk]);
@@ -33,7 +33,7 @@ async function free(disk: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** When the audit log has written what it has heard of so far, within half a second, and the log of SQLite was emptied, within two. */
+/** The free bytes once the audit log has written its events (half a second) and SQLite has emptied its log (two seconds). */
 async function freeAtRest(disk: string): Promise<number> {
   let [before, now] = [Number.NaN, await free(disk)];
   while (now !== before) {
@@ -47,7 +47,7 @@ function pushAtOnce(client: Client, bytes: Buffer) {
   return client.send('POST', `/v2/app/blobs/uploads/?digest=${digestOf(bytes)}`, {}, bytes);
 }
 
-/** Pushes ever smaller blobs until not even one of a byte is taken. */
+/** Pushes ever smaller blobs until the registry refuses even one byte. */
 async function fill(client: Client): Promise<string[]> {
   const pushed: string[] = [];
   for (let size = 4 * mib; size >= 1; size >>= 2) {
@@ -64,7 +64,7 @@ async function fill(client: Client): Promise<string[]> {
   return pushed;
 }
 
-/** What takes the bytes of blobs that nobody holds, at once instead of after a day. */
+/** Deletes the bytes of blobs that no repository holds, at once instead of after a day. */
 async function sweepNow(data: string): Promise<void> {
   const store = await openFilesystemStore(data);
   const database = await openSqlite(join(data, 'berth.db'));
@@ -83,11 +83,11 @@ test('a full disk rejects pushes and serves pulls and deletes, until space is fr
   const data = join(disk, 'data');
   const berth = await startBerth(t, { data });
   const client = clientOf(berth.url);
-  const kept = new Kept();
+  const acknowledged = new AcknowledgedContent();
   const config = await client.pushContent('app', '{}', ociConfig);
   const image = await client.pushManifest('app', imageOf(config, []), 'v1');
-  kept.manifest('app', image, 'v1');
-  kept.blob('app', config.digest, Buffer.from('{}'));
+  acknowledged.manifest('app', image, 'v1');
+  acknowledged.blob('app', config.digest, Buffer.from('{}'));
   await client.putManifest('app', 'doomed', image.bytes);
   const session = await client.openUpload('app');
   assert.equal((await client.patch(session, Buffer.alloc(10 * mib))).status, 202);
@@ -101,15 +101,15 @@ test('a full disk rejects pushes and serves pulls and deletes, until space is fr
       assertError(await client.send('POST', '/v2/app/blobs/uploads/'), 507, 'STORAGE_FULL');
       assertError(await client.patch(session, randomBytes(1000)), 507, 'STORAGE_FULL');
     }
-    // The log of SQLite is written and emptied meanwhile.
+    // SQLite writes and empties its log meanwhile, hence the tolerance.
     assert.ok((await freeAtRest(disk)) > before - 2 * mib);
   });
 
   await t.test('images can be pulled, tags and manifests deleted', async () => {
-    await kept.assertAllThere(client);
+    await acknowledged.assertAllThere(client);
     assert.equal((await client.delete('/v2/app/manifests/doomed')).status, 202);
     assert.equal((await client.get('/v2/app/manifests/doomed')).status, 404);
-    // It serves: nobody should take it out of service for a full disk.
+    // Ready, because an orchestrator must not take a registry that serves pulls out of service.
     assert.equal((await fetch(`${berth.url}/readyz`)).status, 200);
   });
 
@@ -119,7 +119,7 @@ test('a full disk rejects pushes and serves pulls and deletes, until space is fr
     assert.ok((await free(disk)) > before + 9 * mib);
     const bytes = randomBytes(mib);
     assert.equal((await pushAtOnce(client, bytes)).status, 201);
-    kept.blob('app', digestOf(bytes), bytes);
+    acknowledged.blob('app', digestOf(bytes), bytes);
   });
 
   await t.test('deleted blobs free their space with the next sweep, and a push succeeds', async () => {
@@ -129,10 +129,10 @@ test('a full disk rejects pushes and serves pulls and deletes, until space is fr
     assert.ok((await free(disk)) > 30 * mib, `${await free(disk)} bytes are free`);
     const bytes = randomBytes(20 * mib);
     assert.equal((await pushAtOnce(client, bytes)).status, 201);
-    kept.blob('app', digestOf(bytes), bytes);
+    acknowledged.blob('app', digestOf(bytes), bytes);
   });
 
-  await kept.assertAllThere(client);
+  await acknowledged.assertAllThere(client);
   const { exitCode, findings } = await examine(data);
   assert.deepEqual([exitCode, findings.filter(({ severity }) => severity === 'error')], [0, []]);
   assert.deepEqual(await berth.stop(), { code: 0, signal: null });
@@ -146,8 +146,8 @@ test('an upload that fills the disk frees what it wrote', { skip }, async (t) =>
   assert.equal((await client.patch(location, Buffer.alloc(mib))).status, 202);
   const before = await free(disk);
   assertError(await client.patch(location, Buffer.alloc(40 * mib)), 507, 'STORAGE_FULL');
-  assert.ok((await free(disk)) > before - mib, `${before - (await free(disk))} bytes were not given back`);
-  // The session is where it was, and goes on.
+  assert.ok((await free(disk)) > before - mib, `${before - (await free(disk))} bytes were not freed`);
+  // The session is unchanged and can continue.
   assert.equal((await client.get(location)).headers.range, `0-${mib - 1}`);
   assert.equal((await client.patch(location, Buffer.alloc(mib))).status, 202);
   const whole = digestOf(Buffer.alloc(2 * mib));
@@ -160,23 +160,23 @@ test('a disk full to the last byte does not affect reads or damage the database'
   const berth = await startBerth(t, { data });
   const client = clientOf(berth.url);
   const image = await client.pushImage('app', 'v1');
-  const kept = new Kept();
-  kept.manifest('app', image, 'v1');
-  // Somebody else's file: of what Berth writes itself, it keeps some room free.
+  const acknowledged = new AcknowledgedContent();
+  acknowledged.manifest('app', image, 'v1');
+  // A file of another program: Berth itself always leaves some space free.
   await run('sh', ['-c', `cat /dev/zero > ${join(disk, 'other')} 2>/dev/null || true`]);
   assert.equal(await free(disk), 0);
   let refused = 0;
   for (let i = 0; i < 100; i++) {
     const { status } = await client.putManifest('app', `tag-${i}`, image.bytes);
     assert.match(String(status), /^(201|507)$/);
-    if (status === 201) kept.manifest('app', image, `tag-${i}`);
+    if (status === 201) acknowledged.manifest('app', image, `tag-${i}`);
     else refused += 1;
   }
-  assert.ok(refused > 0, 'nothing was refused: the disk was not full');
-  await kept.assertAllThere(client);
+  assert.ok(refused > 0, 'no push was refused: the disk was not full');
+  await acknowledged.assertAllThere(client);
   assert.deepEqual((await examine(data)).findings, []);
   await run('rm', [join(disk, 'other')]);
   assert.equal((await client.putManifest('app', 'after', image.bytes)).status, 201);
-  await kept.assertAllThere(client);
+  await acknowledged.assertAllThere(client);
   assert.deepEqual((await examine(data)).findings, []);
 });

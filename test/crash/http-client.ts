@@ -2,7 +2,7 @@ import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from 'nod
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import { Client } from '../support/inject.ts';
 
-/** The request went out and no whole answer came: nobody knows whether it was done. */
+/** The request was sent, and no complete answer came: its outcome is unknown. */
 export class NoAnswer extends Error {
   constructor(cause: unknown) {
     super('no answer', { cause });
@@ -17,10 +17,10 @@ export interface Answered {
   readonly rawPayload: Buffer;
 }
 
-/** Bytes above which a client asks before it sends them, as curl does. */
+/** Size in bytes above which a client waits for 100 Continue before it sends a body, as curl does. */
 const waitsAbove = 256 << 10;
 
-/** The tests' registry client, of a process instead of an app; each request has a connection of its own. */
+/** The tests' registry client for a process instead of an app. Each request has its own connection. */
 export function clientOf(url: string): Client {
   const inject = ({ method, url: path, headers, payload }: InjectOptions) =>
     exchange(
@@ -41,7 +41,7 @@ export function exchange(
   signal?: AbortSignal,
 ): Promise<Answered> {
   const length = body === undefined ? 0 : Buffer.byteLength(body);
-  // Who is refused while it sends a lot may lose the answer with the connection.
+  // A client that is refused while it sends a large body may lose the answer with the connection.
   const expect = length > waitsAbove ? { expect: '100-continue' } : {};
   return new Promise((resolve, reject) => {
     const fail = (error: unknown) => reject(new NoAnswer(error));

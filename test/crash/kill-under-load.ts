@@ -41,21 +41,21 @@ export async function killUnderLoad(
   t.diagnostic(
     `${round} kills: ${ledger.acknowledged} acknowledged writes, ${ledger.unknown} cut short, ${resumed} uploads resumed`,
   );
-  assert.ok(ledger.acknowledged > round * writers, 'hardly anything was written');
+  assert.ok(ledger.acknowledged > round * writers, 'too few writes were acknowledged');
   assert.ok(ledger.unknown > 0, 'no write was ever cut short');
   assert.ok(walked.blobs > round && walked.manifests > round);
 }
 
 async function writeAndKill(berth: BerthProcess, clients: readonly Writer[]): Promise<void> {
   const writing = Promise.all(clients.map((client) => client.run(clientOf(berth.url))));
-  // A writer ends when nobody answers; one that ends earlier has seen what must not be.
+  // A writer ends when the server stops answering; one that ends earlier has failed an assertion.
   await Promise.race([writing, delay(randomInt(longestRound))]);
   const { signal } = await berth.stop('SIGKILL');
   await writing;
   assert.equal(signal, 'SIGKILL', berth.output());
 }
 
-/** Every acknowledged write has a row of its own among the changes, which agree with what is there. */
+/** Asserts that each acknowledged write has its change row, and that the changes agree with the content. */
 async function assertRecorded(data: string, { requests }: Ledger): Promise<void> {
   const recorded = await replayChanges(data);
   assert.deepEqual([...requests.difference(recorded)], []);

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { type Answer, type Client, digestOf } from '../support/inject.ts';
 
-/** What a URL may answer: a body of this digest, or 404. */
+/** The digest of the body at a URL; `undefined`: 404. */
 type State = string | undefined;
 
 /**
- * What a registry may hold, by all that was sent and answered. An answer settles what its request changed; without one, the
- * request may have been done or not, until somebody looks.
+ * The content that a registry may have, by the requests and answers so far. An answer settles the state of its URLs. Without one,
+ * the old and the new state are possible until the next check.
  */
 export class Ledger {
   readonly #possible = new Map<string, State[]>();
-  /** What was written since the last look. */
+  /** URLs written since the last check. */
   readonly #unseen = new Set<string>();
   acknowledged = 0;
   /** The ids of acknowledged requests. */
@@ -18,7 +18,7 @@ export class Ledger {
   unknown = 0;
 
   /**
-   * Sends a request that makes each URL hold its bytes, or nothing; false when it was refused with 404, which only `mayBeGone`
+   * Sends a request that sets each URL to its bytes, or deletes it. Returns false if the answer is 404, which only `mayBeGone`
    * allows.
    */
   async write(
@@ -37,13 +37,13 @@ export class Ledger {
     if (mayBeGone && answer.status === 404) return false;
     assert.match(String(answer.status), /^2/, `${Object.keys(changes)[0]}: ${answer.status} ${answer.body}`);
     this.acknowledged += 1;
-    // One that may have been sent before has its row from that time.
+    // A repeated request may have its change row from an earlier attempt.
     if (!mayBeGone) this.requests.add(answer.headers['x-request-id'] as string);
     for (const [url, state] of states) this.#possible.set(url, [state]);
     return true;
   }
 
-  /** Looks at what was written since the last look, or at everything; what is seen is settled. */
+  /** Reads the URLs written since the last check, or all URLs, and settles their states. */
   async check(client: Client, what: 'recent' | 'everything'): Promise<void> {
     const urls = [...(what === 'recent' ? this.#unseen : this.#possible.keys())];
     for (const url of urls) {

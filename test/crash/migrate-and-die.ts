@@ -1,4 +1,4 @@
-// Opens a database with the migrations up to the named one and kills itself at its end: migrate-and-die.ts DATABASE NAME
+// Migrates a database and kills itself at the end of migration NAME, before its commit: migrate-and-die.ts DATABASE NAME
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';

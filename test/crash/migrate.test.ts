@@ -12,14 +12,14 @@ import { examine } from '../support/fsck.ts';
 import { Client } from '../support/inject.ts';
 import { startBerth } from '../support/process.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { AcknowledgedContent } from './acknowledged.ts';
 import { clientOf } from './http-client.ts';
-import { Kept } from './kept.ts';
 
 const execute = promisify(execFile);
 const migrateAndDie = fileURLToPath(new URL('migrate-and-die.ts', import.meta.url));
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-/** Migrates up to `last` in a process that dies before that one is committed. */
+/** Migrates in a process that dies before the migration `last` is committed. */
 async function dieIn(data: string, last: string): Promise<void> {
   const dying = execute(process.execPath, [migrateAndDie, join(data, 'berth.db'), last]);
   await assert.rejects(dying, { signal: 'SIGKILL' });
@@ -38,13 +38,13 @@ function migrationsOf(data: string): string[] {
 }
 
 /** A data directory with an image in it. */
-async function filled(t: TestContext): Promise<{ data: string; kept: Kept }> {
+async function filled(t: TestContext): Promise<{ data: string; acknowledged: AcknowledgedContent }> {
   const data = await temporaryDirectory(t);
   const app = await createApp(configSchema.parse({ data, log: { level: 'silent' } }));
-  const kept = new Kept();
-  kept.manifest('app', await new Client(app.http).pushImage('app', 'v1'), 'v1');
+  const acknowledged = new AcknowledgedContent();
+  acknowledged.manifest('app', await new Client(app.http).pushImage('app', 'v1'), 'v1');
   await app.close();
-  return { data, kept };
+  return { data, acknowledged };
 }
 
 describe('a process killed during a migration', () => {
@@ -58,18 +58,18 @@ describe('a process killed during a migration', () => {
   });
 
   test('leaves an existing directory unchanged', async (t) => {
-    const { data, kept } = await filled(t);
+    const { data, acknowledged } = await filled(t);
     const before = migrationsOf(data);
     await dieIn(data, '9999-slow');
     assert.deepEqual(migrationsOf(data), before);
     const berth = await startBerth(t, { data });
-    await kept.assertAllThere(clientOf(berth.url));
+    await acknowledged.assertAllThere(clientOf(berth.url));
     assert.deepEqual((await examine(data)).findings, []);
   });
 });
 
 test('a database of a newer version ends the start with one line and is not changed', async (t) => {
-  const { data, kept } = await filled(t);
+  const { data, acknowledged } = await filled(t);
   const database = new DatabaseSync(join(data, 'berth.db'));
   t.after(() => database.close());
   database.exec(`insert into kysely_migration values ('9999-future', '2099-01-01')`);
@@ -84,7 +84,7 @@ test('a database of a newer version ends the start with one line and is not chan
   });
   database.exec(`delete from kysely_migration where name = '9999-future'`);
   const berth = await startBerth(t, { data });
-  await kept.assertAllThere(clientOf(berth.url));
+  await acknowledged.assertAllThere(clientOf(berth.url));
 });
 
 test('processes opening a new database together migrate it once', async (t) => {

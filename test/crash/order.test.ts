@@ -11,10 +11,10 @@ import { testRegistry } from '../support/registry.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { type Around, watchedFiles } from './watched.ts';
 
-/** What happened, in order: `<step>` when it began, `<step>, done` when it ended. */
+/** The events in order: `<step>` when a step begins, `<step>, done` when it ends. */
 class Trace {
   readonly events: string[] = [];
-  /** What a step waits for, or fails with, by its name. */
+  /** By name of a step, a function that it runs first, to wait or to fail. */
   readonly before = new Map<string, () => Promise<void>>();
 
   readonly around: Around = async (step, call) => {
@@ -172,7 +172,7 @@ describe('before a blob is acknowledged', () => {
       await client.pushBlob('app', bytes);
       answers += 1;
     });
-    // A whole push into a folder that is on disk takes longer than the rest of the two, if they waited for nothing.
+    // This whole push into a synced folder takes longer than the rest of the two pushes would without waiting.
     await client.pushBlob('app', meanwhile);
     assert.equal(trace.events.filter((event) => event === 'sync staged file, done').length, 3);
     assert.equal(answers, 0);

@@ -13,17 +13,17 @@ import { examine } from '../support/fsck.ts';
 import { Client, digestOf, imageOf, ociConfig, type Pushed } from '../support/inject.ts';
 import { replayChanges } from '../support/replay-changes.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { AcknowledgedContent } from './acknowledged.ts';
 import { clientOf, NoAnswer } from './http-client.ts';
-import { Kept } from './kept.ts';
 
 const main = fileURLToPath(new URL('serve-and-die.ts', import.meta.url));
 
-/** What stood in the registry before the request that is cut short. */
+/** The content of the registry before the interrupted request. */
 interface Before {
   readonly data: string;
-  readonly kept: Kept;
+  readonly acknowledged: AcknowledgedContent;
   readonly config: string;
-  /** `doomed:v1` and its manifest are what deletes are sent for. */
+  /** The manifest of `doomed:v1`, which the tests delete. */
   readonly doomed: Pushed;
   /** A blob of `doomed` that no manifest needs. */
   readonly loose: string;
@@ -35,27 +35,27 @@ async function makeRegistry(data: string): Promise<Before> {
   const config = configSchema.parse({ data, log: { level: 'silent' } });
   const app = await createApp(config);
   const client = new Client(app.http);
-  const kept = new Kept();
+  const acknowledged = new AcknowledgedContent();
   const layer = await client.pushContent('app', randomBytes(100_000));
   const imageConfig = await client.pushContent('app', '{}', ociConfig);
-  kept.blob('app', imageConfig.digest, Buffer.from('{}'));
-  kept.manifest('app', await client.pushManifest('app', imageOf(imageConfig, [layer]), 'v1'), 'v1');
+  acknowledged.blob('app', imageConfig.digest, Buffer.from('{}'));
+  acknowledged.manifest('app', await client.pushManifest('app', imageOf(imageConfig, [layer]), 'v1'), 'v1');
   const doomed = await client.pushImage('doomed', 'v1');
   const loose = await client.pushBlob('doomed', 'needed by no manifest');
   await app.close();
-  return { data, kept, config: imageConfig.digest, doomed, loose };
+  return { data, acknowledged, config: imageConfig.digest, doomed, loose };
 }
 
-/** A request that changes something, or a few of them, and how to tell whether it did. */
+/** One or more requests that change something, and a check whether the change happened. */
 interface Action {
   readonly name: string;
-  /** Where it is cut short: `before` or `after`, a step of `watched.ts`, and which one, if there are several. */
+  /** Where the process dies: `before` or `after`, a step of `watched.ts`, and its number if the step repeats. */
   readonly points: readonly string[];
-  /** Whether it counts at the point; by default once its transaction was committed. */
+  /** Whether the change has happened at the point; by default once its transaction is committed. */
   isDoneAt?(point: string): boolean;
   perform(client: Client): Promise<void>;
   isDone(client: Client): Promise<boolean>;
-  /** What a client does that got no answer; by default all of it again. */
+  /** What a client without an answer does next; by default it repeats the whole action. */
   retry?(client: Client): Promise<void>;
 }
 
@@ -84,7 +84,7 @@ const digest = digestOf(bytes);
 
 async function holdsBlob(client: Client, name: string, digest: string, bytes?: Buffer): Promise<boolean> {
   const answer = await client.get(`/v2/${name}/blobs/${digest}`);
-  if (answer.status === 200 && bytes) assert.ok(answer.body.equals(bytes), 'a part of a blob');
+  if (answer.status === 200 && bytes) assert.ok(answer.body.equals(bytes), 'the blob is incomplete');
   assert.match(String(answer.status), /^(200|404)$/);
   return answer.status === 200;
 }
@@ -120,13 +120,13 @@ function pushInChunks(): Pick<Action, 'perform' | 'retry'> {
       location = await client.openUpload('app');
       assert.ok(await sendFrom(client, 0));
     },
-    /** Goes on where the session stands; where it is gone, starts again. */
+    /** Continues after the stored bytes, or starts again if the session is gone. */
     async retry(client) {
       const status = location === undefined ? undefined : await client.get(location);
       if (status?.status === 204) {
         const last = Number(/^0-(\d+)$/.exec(status.headers.range!)![1]);
         const stored = last === 0 ? 0 : last + 1;
-        assert.ok(stored <= sent, `${stored} bytes are said to be stored, ${sent} were sent`);
+        assert.ok(stored <= sent, `${stored} bytes are reported as stored, but only ${sent} were sent`);
         if (await sendFrom(client, stored)) return;
       }
       await client.pushBlob('app', bytes);
@@ -134,7 +134,7 @@ function pushInChunks(): Pick<Action, 'perform' | 'retry'> {
   };
 }
 
-/** The last of two chunks comes with the PUT. Whatever is cut short, none of the first is sent again. */
+/** Sends the last of two chunks with the PUT. A retry never has to send the first chunk again. */
 function pushWithLastChunk(): Pick<Action, 'perform' | 'retry'> {
   let location: string;
   const finish = (client: Client, from: number) => client.finish(location, digest, bytes.subarray(from));
@@ -148,7 +148,7 @@ function pushWithLastChunk(): Pick<Action, 'perform' | 'retry'> {
       const { status, headers } = await client.get(location);
       if (status === 404) return assert.ok(await holdsBlob(client, 'app', digest, bytes));
       const stored = Number(/^0-(\d+)$/.exec(headers.range!)![1]) + 1;
-      assert.ok(stored >= 200_000, `${stored} bytes are said to be stored`);
+      assert.ok(stored >= 200_000, `only ${stored} bytes are reported as stored`);
       assert.equal((await finish(client, stored)).status, 201);
     },
   };
@@ -174,7 +174,7 @@ function cancelUpload(): Action {
   };
 }
 
-/** Each makes an action of its own for each test, as some remember where they were. */
+/** Each test makes its own action, as some actions have state. */
 const actions: readonly (() => Action)[] = [
   () => ({
     name: 'a blob by POST and PUT',
@@ -278,7 +278,7 @@ async function performAndDie(t: TestContext, data: string, point: string, action
   await assert.rejects(
     action.perform(clientOf(child.ready[1]!)),
     NoAnswer,
-    `it was answered: ${point} was never reached`,
+    `the request was answered: the process did not reach ${point}`,
   );
   assert.equal((await child.exited).signal, 'SIGKILL', child.output());
 }
@@ -294,7 +294,7 @@ describe('killed at any step', { concurrency: 3 }, () => {
   for (const makeAction of actions) {
     const { name, points } = makeAction();
     for (const point of points) {
-      test(`${name}, ${point}: all or nothing, and it can be repeated`, async (t) => {
+      test(`${name}, ${point}: changes all or nothing and can be repeated`, async (t) => {
         const action = makeAction();
         const data = await temporaryDirectory(t);
         await cp(registry.data, data, { recursive: true });
@@ -308,14 +308,14 @@ describe('killed at any step', { concurrency: 3 }, () => {
         await replayChanges(data);
         assert.ok(found.walked.blobs >= 5 && found.walked.manifests >= 1 && found.walked.tags >= 1);
 
-        // In this process: only the registry that is killed needs one of its own.
+        // In this process: only the registry that is killed needs its own.
         const app = await createApp(configSchema.parse({ data, log: { level: 'silent' } }));
         cleanUp(t, () => app.close());
         const client = new Client(app.http);
         assert.equal(await action.isDone(client), (action.isDoneAt ?? isCommittedAt)(point));
         await (action.retry ?? action.perform)(client);
         assert.equal(await action.isDone(client), true);
-        await registry.kept.assertAllThere(client);
+        await registry.acknowledged.assertAllThere(client);
         await app.close();
         await replayChanges(data);
         assert.deepEqual(

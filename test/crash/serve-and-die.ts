@@ -19,7 +19,7 @@ const around: Around = async (name, call) => {
   return result;
 };
 
-/** Whatever runs beside it gets no further either. */
+/** Never resolves, so that the step gets no further before the signal arrives. */
 function die(): Promise<never> {
   process.kill(process.pid, 'SIGKILL');
   return new Promise(() => {});

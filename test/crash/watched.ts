@@ -1,14 +1,14 @@
-// The steps of the commit protocol by name, seen from below: the calls on the operating system and the transactions.
+// Names the steps of the commit protocol: the calls to the operating system and the transactions.
 import { relative } from 'node:path';
 import type { Database } from '../../src/db/database.ts';
 import { type Files, files } from '../../src/storage/files.ts';
 
-/** Runs a step; tests note it, fail it or kill the process before or after it. */
+/** Runs a step. A test records it, makes it fail, or kills the process before or after it. */
 export type Around = <T>(step: string, call: () => Promise<T>) => Promise<T>;
 
 /**
- * The store's calls, of which these are steps: `write staged file`, `sync <what>`, `make <folder>`, `rename` and
- * `unlink <what>`, where what is one of `staged file`, `data directory`, `blobs folder`, `algorithm folder`, … as `roleOf` has it.
+ * The store's file calls. Steps are `write staged file`, `sync <what>`, `make <folder>`, `rename` and
+ * `unlink <what>`, where `what` is one of `staged file`, `data directory`, `blobs folder`, `algorithm folder`, … as `roleOf` has it.
  */
 export function watchedFiles(data: string, around: Around): Files {
   const opened = new Map<number, string>();
@@ -40,14 +40,14 @@ function roleOf(data: string, path: string): string {
   return 'folder above';
 }
 
-/** A durable transaction is two steps, `commit` and `sync log`; one that no answer waits for is one, `session`. */
+/** A durable transaction has the steps `commit` and `sync log`; one that no answer waits for is the step `session`. */
 export function watchedDatabase(database: Database, around: Around): Database {
   return {
     ...database,
     async transaction(work, options) {
       if (options?.durable === false) return around('session', () => database.transaction(work, options));
       const result = await around('commit', () => database.transaction(work, { durable: false }));
-      // A transaction that changes nothing waits for the sync of all that was committed before it.
+      // An empty transaction waits for the sync of all earlier commits.
       await around('sync log', () => database.transaction(async () => {}));
       return result;
     },

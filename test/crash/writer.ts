@@ -22,13 +22,13 @@ interface Unfinished {
   sent: number;
 }
 
-/** A client that pushes, tags, mounts and deletes in repositories of its own until nobody answers any more. */
+/** A client that pushes, tags, mounts and deletes in its own repositories until the server stops answering. */
 export class Writer {
   readonly #name: string;
   readonly #ledger: Ledger;
   /** A chunked upload that a kill cut short; it is resumed in the next round. */
   #unfinished: Unfinished | undefined;
-  /** `tag → digest` of what this writer knows to be there. */
+  /** `tag → digest` of the tags that this writer knows to exist. */
   readonly #tags = new Map<string, string>();
   resumed = 0;
 
@@ -60,7 +60,7 @@ export class Writer {
     const document = imageOf(describe(config, ociConfig), [describe(layer, ociLayer)]);
     const tag = `t${randomInt(5)}`;
     const bytes = serialize(document);
-    // Whether the tag stood elsewhere is unknown while this is not answered.
+    // Until the answer, it is unknown which manifest the tag names.
     this.#tags.delete(tag);
     await this.#ledger.write({ [this.#manifest(digestOf(bytes))]: bytes, [this.#manifest(tag)]: bytes }, () =>
       client.putManifest(this.#name, tag, bytes),
@@ -110,14 +110,17 @@ export class Writer {
     return true;
   }
 
-  /** R1: the session stands where bytes are stored, and goes on from there, or it is gone. */
+  /** R1: the session reports its stored bytes and continues after them, or it is gone. */
   async #resume(client: Client, upload: Unfinished): Promise<void> {
     const status = await client.get(upload.location);
     assert.match(String(status.status), /^(204|404)$/);
     if (status.status === 204) {
       const last = Number(/^0-(\d+)$/.exec(status.headers.range!)![1]);
       const stored = last === 0 ? 0 : last + 1;
-      assert.ok(stored <= upload.sent, `${stored} bytes are said to be stored, ${upload.sent} were sent`);
+      assert.ok(
+        stored <= upload.sent,
+        `${stored} bytes are reported as stored, but only ${upload.sent} were sent`,
+      );
       if (await this.#sendFrom(client, upload, stored)) {
         this.resumed += 1;
         return;
@@ -137,7 +140,7 @@ export class Writer {
         client.delete(this.#manifest(tag)),
       );
     } else {
-      const tags = [...this.#tags].filter(([, stands]) => stands === digest).map(([tag]) => tag);
+      const tags = [...this.#tags].filter(([, tagged]) => tagged === digest).map(([tag]) => tag);
       for (const tag of tags) this.#tags.delete(tag);
       const urls = [digest, ...tags].map((reference) => this.#manifest(reference));
       await this.#ledger.write(Object.fromEntries(urls.map((url) => [url, undefined])), () =>
