@@ -1,4 +1,4 @@
-// The compose file, read by Compose's own parser; its parts beside each other, and those that can run here, run.
+// Parses the compose file with Compose's own parser, compares its services with each other, and runs those that can run here.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
@@ -38,7 +38,7 @@ interface Service {
   readonly configs?: readonly { readonly source: string }[];
 }
 
-/** The services as Compose understands them; its parser, alone, does not know the variables' values. */
+/** The services as Compose parses them, with values for the required variables, which the parser alone lacks. */
 async function compose(): Promise<Record<string, Service>> {
   const tool = goTool('compose-go');
   if ('reason' in tool) throw new Error(tool.reason);
@@ -148,7 +148,7 @@ test('the balancer’s configuration points to Berth', async (t) => {
     return { status: answer.statusCode, body: await text(answer) };
   };
   assert.equal((await ask('/v2/')).status, 200);
-  // What Compose asks for to see that the balancer is well.
+  // The URL of Compose's health check of the balancer.
   assert.equal((await ask('/auth/token?service=berth')).status, 200);
   const { body } = await ask('/v2/a/b/tags/list?n=none');
   assert.equal(JSON.parse(body).errors[0].code, 'PAGINATION_NUMBER_INVALID', 'path and query arrive');

@@ -1,4 +1,4 @@
-// The chart, rendered by helm itself: what it makes fits together, and Berth accepts the settings it hands on.
+// The chart, rendered by helm: its resources match each other, and Berth accepts the settings that it passes.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const chart = fileURLToPath(new URL('../../deploy/helm/berth', import.meta.url));
 const example = (name: string) => join(chart, 'examples', `${name}.yaml`);
 
-// biome-ignore lint/suspicious/noExplicitAny: what Kubernetes calls an object is known to Kubernetes
+// biome-ignore lint/suspicious/noExplicitAny: Kubernetes defines the types of its objects
 type Resource = any;
 
 async function helm(...args: string[]): Promise<string> {
@@ -43,7 +43,7 @@ const podOf = (resources: Map<string, Resource>): Resource =>
   resources.get('Deployment/reg-berth').spec.template;
 const berthOf = (resources: Map<string, Resource>): Resource => podOf(resources).spec.containers[0];
 
-/** The configuration that Berth would have in the pod; a Secret's value is made up. */
+/** The configuration that Berth would have in the pod, with made-up values of Secrets. */
 function configOf(resources: Map<string, Resource>) {
   const secrets: Record<string, string> = { BERTH_DATABASE_URL: 'postgres://berth@database/berth' };
   const env = berthOf(resources).env.map(({ name, value }: Resource) => [
@@ -101,7 +101,7 @@ test('replicas have no data and are replaced one after another', async (t) => {
     'ServiceMonitor/reg-berth',
   ]);
   const { spec } = resources.get('Deployment/reg-berth');
-  assert.equal('replicas' in spec, false, 'which is the autoscaler’s');
+  assert.equal('replicas' in spec, false, 'the autoscaler sets the replicas');
   assert.deepEqual(spec.strategy.rollingUpdate, { maxUnavailable: 0, maxSurge: 1 });
   assert.equal(spec.template.spec.volumes, undefined);
   const { storage, database } = configOf(resources);

@@ -1,4 +1,4 @@
-// The Dockerfile, built by those who build images, on a base of this machine's own files.
+// The Dockerfile, built by Docker and buildah on a base image of this machine's own files.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -21,7 +21,7 @@ const buildArguments = [
   'localhost/berth',
   root,
 ];
-/** What an image may ask of a machine at most. */
+/** The strictest confinement in which the image has to run. */
 const confined = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'];
 const listening = /listening on (http:[^"]+)/;
 const megabyte = 1_000_000;
@@ -77,9 +77,9 @@ test('the image, built and run by Docker', async (t) => {
     await docker('build', '--quiet', '--tag', first.image, join(contexts, 'hello'));
     await docker('push', first.image);
     await docker('image', 'rm', '--force', first.image);
-    const told = performance.now();
+    const signalled = performance.now();
     assert.deepEqual(await first.berth.stop('SIGTERM'), { code: 0, signal: null });
-    assert.ok(performance.now() - told < 5000);
+    assert.ok(performance.now() - signalled < 5000);
 
     const { image } = await start();
     await docker('pull', image);

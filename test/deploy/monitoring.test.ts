@@ -1,4 +1,4 @@
-// The alerts and the dashboard: they ask for metrics and labels that there are, in queries that Prometheus can read, and fire.
+// The alerts and the dashboard: their queries use existing metrics and labels, Prometheus can parse them, and the alerts fire.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -29,7 +29,7 @@ const queries = [
   ...dashboard.annotations.list.map(({ expr }) => ({ what: 'annotation', expr })),
 ];
 
-/** What Prometheus adds to every series. */
+/** Labels that Prometheus adds. */
 const scraped = ['job', 'instance', 'le'];
 
 test('every query uses existing metrics and labels', async () => {
@@ -75,7 +75,7 @@ const growing = (step: number) => `0+${step}x480`;
 const berth = 'job="berth",instance="a"';
 const requests = `berth_http_request_duration_seconds_count{${berth},route="getBlob",method="GET"`;
 
-/** For each alert, series (a sample a minute for eight hours) with which it has to fire, and with which it must not. */
+/** For each alert, series with which it has to fire, and series with which it must not; a sample a minute for eight hours. */
 const cases: Readonly<Record<string, [fires: Record<string, string>, quiet: Record<string, string>]>> = {
   BerthDown: [{ [`up{${berth}}`]: constant(0) }, { [`up{${berth}}`]: constant(1) }],
   BerthServerErrors: [

@@ -1,4 +1,4 @@
-// The units, read by systemd itself and beside the settings that they have to fit.
+// The units, checked by systemd and compared with Berth's settings.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -24,11 +24,11 @@ const defaults = configSchema.parse({});
 for (const unit of units) {
   test(`systemd accepts ${unit} and rates its exposure as low`, async (t) => {
     if (!needs(t, 'systemd-analyze')) return;
-    // It looks whether the program is there: here it is in this folder.
+    // systemd checks that the program exists; here it is in this repository.
     const file = join(await temporaryDirectory(t), unit.replace('@', '@5001'));
     await writeFile(file, unitText[unit]!.replaceAll('/opt/berth', root));
     assert.equal(await run('systemd-analyze', ['verify', '--man=no', file]), '');
-    // Tenths of the 10 that an unprotected service has.
+    // In tenths: an exposure of 1.5, where an unprotected service has 10.
     await run('systemd-analyze', ['security', '--offline=yes', '--threshold=15', file]);
   });
 
