@@ -113,7 +113,7 @@ test('concurrent PATCHes of one session leave the bytes of whole chunks in order
   assert.ok(taken.length > 0);
   assert.ok(answers.every(({ status }) => status === 202 || status === 416));
   assert.equal(await received(session), taken.length * 10_000);
-  // The order is the one of the ranges that were answered.
+  // The ranges in the answers give the order of the chunks.
   const order = answers
     .map(({ status, headers }, i) => ({ status, end: Number(headers.get('range')?.split('-')[1]), i }))
     .filter(({ status }) => status === 202)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-/** A request, and the answers that mean that it was done. */
+/** A request, and the answers that count as success. */
 export interface Step {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: string;
@@ -8,7 +8,7 @@ export interface Step {
   /** A list of chunks is sent chunked. */
   readonly body?: Buffer | Buffer[];
   readonly ok: number;
-  /** What a client that asks once more, not knowing whether it was heard, may be told besides. */
+  /** Error codes that count as success of a repeated request, as its first attempt may have succeeded. */
   readonly again?: readonly string[];
   readonly check?: (reply: Reply) => void;
 }
@@ -19,7 +19,7 @@ export interface Reply {
   readonly body: Buffer;
 }
 
-/** The registry said that it has failed. */
+/** The registry answered 5xx. */
 export class ServerFault extends Error {
   readonly step: Step;
   constructor(step: Step, reply: Reply) {
@@ -28,7 +28,7 @@ export class ServerFault extends Error {
   }
 }
 
-/** Sends a step; its answer is the one wanted, or a fault of the server's with an OCI error body: nothing else. */
+/** Sends a step and asserts its answer. @throws ServerFault at a 5xx, after asserting its OCI error body */
 export async function send(url: string, step: Step): Promise<Reply> {
   const reply = await exchange(url, step);
   const what = `${step.method} ${step.url}: ${reply.status} ${reply.body}`;
@@ -41,7 +41,7 @@ export async function send(url: string, step: Step): Promise<Reply> {
   return reply;
 }
 
-/** Sends a step that failed before, unchanged. */
+/** Repeats a failed step, unchanged. */
 export async function repeat(url: string, step: Step): Promise<void> {
   const reply = await exchange(url, step);
   if (reply.status === step.ok) return step.check?.(reply);
@@ -68,7 +68,7 @@ function codeOf({ body }: Reply): string {
   return String(JSON.parse(body.toString()).errors[0].code);
 }
 
-/** The fault of the server that ended `run`, if one did; anything else that goes wrong is thrown. */
+/** The server fault that ended `run`, if one did; rethrows every other error. */
 export async function faultOf(run: () => Promise<void>): Promise<ServerFault | undefined> {
   try {
     await run();

@@ -19,7 +19,7 @@ test('2,000 connections with no or half a request do not block pushes and pulls'
   for (const connection of silent) connection.destroy();
 });
 
-/** Opens connections that say nothing. */
+/** Opens connections that send nothing. */
 function idle(t: TestContext, url: string, count: number, localAddress?: string): Promise<RawConnection[]> {
   return Promise.all(
     Array.from({ length: count }, async () => {
@@ -30,7 +30,7 @@ function idle(t: TestContext, url: string, count: number, localAddress?: string)
   );
 }
 
-/** The answer to a request on a connection of its own. */
+/** Sends a request on its own connection; returns the answer. */
 async function ask(url: string, path: string, localAddress?: string): Promise<RawResponse | undefined> {
   const connection = await RawConnection.to(url, localAddress);
   connection.request('GET', path);
@@ -67,7 +67,7 @@ for (const scheme of ['http', 'https'] as const) {
     assert.ok(await eventually(async () => (await ask(url, '/v2/'))?.status === 200));
   });
 
-  test(`a network at its connection limit (${scheme}) gets 429, and no other one`, async (t) => {
+  test(`a network at its connection limit (${scheme}) gets 429, and other networks do not`, async (t) => {
     const settings = scheme === 'https' ? await tlsOf(t) : {};
     const { app } = await testRegistry(t, { limits: { connectionsPerNetwork: 5 }, ...settings });
     const { url } = await app.listen();
@@ -153,7 +153,7 @@ test('pipelined requests are answered in order', async (t) => {
   connection.destroy();
 });
 
-/** Each is one request to a strict reader and two, or another one, to a lax one. */
+/** Heads that a lax parser reads as two requests, or as a different one. */
 const ambiguous: [what: string, head: string[], status?: number][] = [
   ['both a length and chunks', ['Content-Length: 6', 'Transfer-Encoding: chunked']],
   ['chunks and a length', ['Transfer-Encoding: chunked', 'Content-Length: 6']],

@@ -3,13 +3,13 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
-/** What a data directory holds, judged without the code under test. */
+/** The state of a data directory, checked without the code under test. */
 export interface Findings {
-  /** What breaks a promise. */
+  /** Violations of Berth's guarantees. */
   readonly problems: string[];
   /** Staged files whose session is gone. */
   readonly orphanUploads: string[];
-  /** Blob files that no row knows of. */
+  /** Blob files without a row. */
   readonly orphanBlobs: string[];
 }
 
@@ -29,7 +29,7 @@ interface UploadRow {
 
 const blobsFolder = 'docker/registry/v2/blobs';
 
-/** Reads every row and every file of `data`, which a registry may be using, as long as no request is running. */
+/** Reads all rows and files of `data`. A registry may be using it, but no request may be running. */
 export function examine(data: string): Findings {
   const database = new DatabaseSync(join(data, 'berth.db'), { readOnly: true });
   try {
@@ -61,7 +61,7 @@ export function examine(data: string): Findings {
   }
 }
 
-/** The upload sessions there are. */
+/** The ids of all upload sessions. */
 export function openSessions(data: string): string[] {
   const database = new DatabaseSync(join(data, 'berth.db'), { readOnly: true });
   try {
@@ -74,7 +74,7 @@ export function openSessions(data: string): string[] {
   }
 }
 
-/** Where the row's bytes are: those promised, and those about to be deleted. */
+/** The paths of a row's bytes, whether stored or about to be deleted. */
 function pathsOf({ digest, generation, state }: BlobRow): string[] {
   const generations = state === 'stored' ? [generation] : [generation - 1];
   return generations.map((number) => pathOf(digest, number));
@@ -113,9 +113,9 @@ function blobProblems(data: string, { digest, size, generation, state }: BlobRow
 
 function uploadProblems(data: string, { id, size, digest, staged }: UploadRow) {
   if (size === 0) return [];
-  // Who took an upload over has a file of its own.
+  // A request that took over an upload has its own file.
   const path = join(data, 'uploads', staged === '' ? id : `${id}.${staged}`);
-  // A commit that failed half-way has moved the bytes; the session's next request finds out.
+  // A commit that failed half-way has moved the bytes; the session's next request detects this.
   if (!existsSync(path)) return [];
   const bytes = readFileSync(path).subarray(0, size);
   const algorithm = digest.split(':')[0];

@@ -3,8 +3,8 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Files and sockets that this process has open, or only the files below `folder`. Those of databases are not counted: SQLite
- * opens its own when it likes, and puts off closing them while another connection has locks.
+ * The number of open files and sockets of this process, or of open files below `folder`. Database files do not count: SQLite may
+ * open them at any time, and delays closing them while another connection has locks.
  */
 export function openDescriptors(folder = ''): number {
   return readdirSync('/proc/self/fd')
@@ -16,18 +16,18 @@ function targetOf(fd: string): string {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`);
   } catch {
-    // The listing's own.
+    // The descriptor of the listing itself.
     return '';
   }
 }
 
-/** Resolves when no more are open than `baseline`: what a request opened is closed soon after its answer, not before. */
+/** Waits until at most `baseline` descriptors are open: a request closes its files soon after its answer, not before. */
 export async function descriptorsBackTo(baseline: number, folder?: string): Promise<void> {
   const back = await eventually(() => openDescriptors(folder) <= baseline);
-  assert.ok(back, `${openDescriptors(folder)} descriptors are open, there were ${baseline}`);
+  assert.ok(back, `${openDescriptors(folder)} descriptors are open, more than the ${baseline} before`);
 }
 
-/** Whether `holds` comes to be true; for what has no event to wait for. */
+/** Polls until `holds` is true, for conditions without an event; false after `milliseconds`. */
 export async function eventually(
   holds: () => boolean | Promise<boolean>,
   milliseconds = 5_000,

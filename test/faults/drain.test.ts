@@ -16,7 +16,7 @@ interface Transfers {
   readonly push: RawConnection;
 }
 
-/** A pull that has begun, and a push of which half has come. */
+/** Begins a pull, and a push of which half has arrived. */
 async function beginTransfers(url: string, data: string, session: string): Promise<Transfers> {
   const push = await RawConnection.to(url);
   push.request('PATCH', session.slice(url.length), {

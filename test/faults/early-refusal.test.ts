@@ -65,7 +65,7 @@ const refusals: readonly Refusal[] = [
   },
 ];
 
-/** Sends zeros for as long as the other side takes them. */
+/** Sends zeros until the connection closes. */
 async function flood(connection: RawConnection, framing: 'chunked' | 'Content-Length'): Promise<void> {
   const zeros = Buffer.alloc(64 << 10);
   const chunk =
@@ -86,7 +86,7 @@ async function listening(
   return { url: (await app.listen()).url, sockets };
 }
 
-// Each connection lingers for a second.
+// Concurrent, as each connection lingers for a second.
 describe('a request rejected before its body is read', { concurrency: 8 }, () => {
   for (const { what, method, path, status, headers = {}, config = {} } of refusals) {
     for (const framing of ['Content-Length', 'chunked'] as const) {
@@ -101,7 +101,7 @@ describe('a request rejected before its body is read', { concurrency: 8 }, () =>
         assert.equal(response?.status, status);
         await connection.closed;
         await sending;
-        // A chunked manifest is too large only once it is.
+        // A chunked manifest is too large only once it has exceeded the limit.
         const limit = (path.includes('manifests') && framing === 'chunked' ? 4 << 20 : 0) + (1 << 20);
         const read = sockets[0]?.bytesRead ?? 0;
         assert.ok(read <= limit, `${read} bytes were read`);
@@ -126,7 +126,7 @@ test('through nginx, a client that sends all before reading gets 401, not 502', 
   if (!needs(t, 'nginx')) return;
   const { url } = await listening(t, { anonymous: 'public' });
   const { host } = await Balancer.start(t, [new URL(url).host]);
-  // The balancer collects the body of a GET first, and passes on the others as they come.
+  // The balancer buffers the body of a GET, and streams the other bodies.
   for (const method of ['GET', 'POST', 'PUT']) {
     for (const size of [64 << 10, 1 << 20, 8 << 20]) {
       for (let i = 0; i < 4; i++) {

@@ -30,11 +30,14 @@ test('survives running out of file descriptors and serves again when some are fr
   });
   const url = child.ready[1] as string;
   const digest = await pushBlob(url, 'a', Buffer.from('before'));
-  // A connection that was there before: its requests find no descriptor for a file.
+  // This connection exists before the flood: its requests find no descriptor for a file.
   const waiting = await RawConnection.to(url);
 
   const flood = await Promise.all(Array.from({ length: 300 }, () => RawConnection.to(url)));
-  assert.ok(await eventually(() => flood.some((connection) => !connection.isOpen)), 'nobody was turned away');
+  assert.ok(
+    await eventually(() => flood.some((connection) => !connection.isOpen)),
+    'no connection was refused',
+  );
   waiting.request('GET', `/v2/a/blobs/${digest}`);
   assert.ok(await eventually(() => /limit of open files reached/.test(child.output())));
   const answer = await waiting.response();

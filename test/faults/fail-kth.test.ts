@@ -1,4 +1,4 @@
-// Every scenario with its first call failing, then its second, and so on until it runs without meeting a fault.
+// Runs every scenario with its first call failing, then its second, and so on, until it runs without a fault.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -17,10 +17,10 @@ import { type MakeScenario, type Scenario, scenarios } from './scenarios.ts';
 
 const codes: readonly FaultCode[] = ['EIO', 'ENOSPC', 'EMFILE'];
 const maxCalls = 500;
-/** More milliseconds than an upload stays with a writer that is not heard of. */
+/** Milliseconds; longer than the lease of an upload. */
 const lease = 20_000;
 
-/** Where a fault is put: below the store, between core and store, between core and database. */
+/** Where a fault is injected: below the store, between core and store, between core and database. */
 const layers: Record<string, (data: string, faults: Faults) => Promise<AppParts>> = {
   files: async (data, faults) => ({ store: await openFilesystemStore(data, failingFiles(faults)) }),
   store: async (data, faults) => ({ store: failingStore(await openFilesystemStore(data), faults) }),
@@ -29,7 +29,7 @@ const layers: Record<string, (data: string, faults: Faults) => Promise<AppParts>
   }),
 };
 
-/** What asks nothing of the files, so that no fault there could reach it. */
+/** Scenarios that call no file function, so that none can fail. */
 const onlyRows = new Set([
   'push: a manifest by digest with tags',
   'mount',
@@ -64,7 +64,7 @@ async function failEach(
     await scenario.run((step) => send(url, step));
     await scenario.verify((step) => send(url, step));
   };
-  // The first round opens what stays open.
+  // The first round opens the descriptors that stay open.
   const warm = make('warm');
   await warm.prepare?.((step) => send(url, step));
   await run(warm);
@@ -81,8 +81,8 @@ async function failEach(
     faults.disarm();
     const { hit } = faults;
     if (failed) {
-      assert.ok(hit, `a fault without a cause: ${failed.message}`);
-      // A claim on an upload that was made and not heard of ends by itself.
+      assert.ok(hit, `the server failed without an injected fault: ${failed.message}`);
+      // A lease that was taken before the failure has to expire.
       if (moment === 'after') skew += lease;
       await repeat(url, failed.step);
     } else {
@@ -98,8 +98,8 @@ async function failEach(
   }
   t.diagnostic(`${hits.length} calls failed, one at a time`);
   assert.ok(hits.length > 0 && hits.length < maxCalls - 1, `${hits.length} calls failed`);
-  // A session's end that was cut short leaves its file to the sweeper; nothing else leaves one.
-  const ownless = [...orphans.values()].filter((hit) => !/^(abort|unlink|transaction)$/.test(hit));
-  assert.deepEqual(ownless, []);
+  // Only an interrupted end of a session leaves a file, which the sweep deletes.
+  const unexpected = [...orphans.values()].filter((hit) => !/^(abort|unlink|transaction)$/.test(hit));
+  assert.deepEqual(unexpected, []);
   await descriptorsBackTo(descriptors, data);
 }

@@ -3,8 +3,8 @@ import type { Db, DirectAdapter } from '../../src/db/prepare.ts';
 import type { Faults } from './faults.ts';
 
 /**
- * A database of which one call fails: a read, a statement inside a transaction, or the transaction as a whole, which may
- * have been committed when it does (as when the sync after it fails).
+ * A database of which one call fails: a read, a statement inside a transaction, or the whole transaction, before or after its
+ * commit (as when the sync after the commit fails).
  */
 export function failingDatabase(database: Database, faults: Faults): Database {
   return {
@@ -19,7 +19,7 @@ export function failingDatabase(database: Database, faults: Faults): Database {
   };
 }
 
-/** The same handle, whose queries go through `faults`: on SQLite those that are prepared, elsewhere all. */
+/** The handle with its queries passed through `faults`: on SQLite the prepared ones, elsewhere all. */
 function failingHandle(db: Db, call: string, faults: Faults): Db {
   const executor = db.getExecutor();
   const adapter = executor.adapter as typeof executor.adapter & Partial<DirectAdapter>;

@@ -1,7 +1,7 @@
 import type { BlobStore } from '../../src/storage/blob-store.ts';
 import type { Faults } from './faults.ts';
 
-/** A store of which one call fails; a listing also half-way. */
+/** A store of which one call fails; a listing may also fail half-way. */
 export function failingStore(store: BlobStore, faults: Faults): BlobStore {
   async function* listing<T>(call: string, entries: AsyncIterable<T>): AsyncIterable<T> {
     faults.check(call);

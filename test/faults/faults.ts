@@ -1,7 +1,7 @@
-/** What a failing call of the operating system throws. */
+/** The error code of a failing call to the operating system. */
 export type FaultCode = 'EIO' | 'ENOSPC' | 'EMFILE';
 
-/** Whether a call fails without having done anything, or does its work and fails all the same (a lost answer). */
+/** Whether a call fails before its work, or after it (a lost answer). */
 export type FaultMoment = 'before' | 'after';
 
 export interface Fault {
@@ -9,19 +9,19 @@ export interface Fault {
   readonly at: number;
   readonly code: FaultCode;
   readonly moment: FaultMoment;
-  /** Every later call fails as well, before its work: the process is dead, or what it calls is away. */
+  /** Every later call fails too, before its work: the process is dead, or the called service is down. */
   readonly lasting?: boolean;
-  /** The call does not fail: it stands still until this, which is called then, resolves. */
+  /** Instead of failing, the call runs this function and waits until it resolves. */
   readonly stall?: () => Promise<void>;
 }
 
-/** Counts the calls that go through it and fails one of them. What it wraps works normally until a fault is armed. */
+/** Counts the wrapped calls and fails one of them. Until a fault is armed, all calls work normally. */
 export class Faults {
   #fault: Fault | undefined;
   #calls = 0;
   #hit: string | undefined;
 
-  /** Forgets what was counted before. */
+  /** Sets the next fault and restarts the count. */
   arm(fault: Fault): void {
     this.#fault = fault;
     this.#calls = 0;
@@ -32,7 +32,7 @@ export class Faults {
     this.#fault = undefined;
   }
 
-  /** The call that failed since the last `arm`, if the scenario had that many. */
+  /** The call that failed since the last `arm`, if there were that many calls. */
   get hit(): string | undefined {
     return this.#hit;
   }
@@ -45,7 +45,7 @@ export class Faults {
     return result;
   }
 
-  /** For calls that answer at once, and so can neither fail after their work nor stand still. */
+  /** For calls that can neither fail after their work nor stall. */
   check(call: string): void {
     if (this.#fault?.stall === undefined) this.#next(call)?.fail();
   }

@@ -17,7 +17,7 @@ test(`${rounds * atOnce} rounds of requests, ended and aborted, leave no descrip
   const blob = `/v2/a/blobs/${digest}`;
   const never = `sha256:${'0'.repeat(64)}`;
 
-  /** One request of each kind; those that are aborted have a connection of their own. */
+  /** One request of each kind; each aborted one has its own connection. */
   const round = async (): Promise<void> => {
     const pull = await RawConnection.to(url);
     pull.request('GET', blob);
@@ -29,7 +29,7 @@ test(`${rounds * atOnce} rounds of requests, ended and aborted, leave no descrip
     assert.equal((await push.response())?.status, 100);
     push.send(Buffer.alloc(10_000));
     push.destroy();
-    // Before its first byte, or in the middle of it.
+    // Before the first byte of the answer, or during it.
     pull.destroy();
 
     const kept = await RawConnection.to(url);

@@ -11,21 +11,21 @@ export interface RawResponse {
 
 const headEnd = Buffer.from('\r\n\r\n');
 
-/** A connection on which a test says and sees each byte: half a body, two requests at once, nothing at all. */
+/** A connection on which a test controls each byte: half a body, two requests at once, or nothing at all. */
 export class RawConnection {
   readonly socket: Socket;
-  /** Resolves when the connection has ended, in whichever way. */
+  /** Resolves when the connection has closed, also by a reset. */
   readonly closed: Promise<void>;
   #received: Buffer[] = [];
   #size = 0;
-  /** How many bytes there must be for an answer to be whole; a guess until its head is known. */
+  /** The number of bytes of the complete answer; a lower bound until its head is parsed. */
   #wanted = 0;
   #open = true;
   #wake = (): void => {};
 
   private constructor(socket: Socket) {
     this.socket = socket;
-    // A reset is one of the ways.
+    // A reset also ends in `close`.
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
       this.#received.push(chunk);
@@ -42,7 +42,7 @@ export class RawConnection {
     });
   }
 
-  /** @param localAddress one of this machine's to come from */
+  /** @param localAddress an address of this machine to connect from */
   static async to(url: string, localAddress?: string): Promise<RawConnection> {
     const { protocol, hostname, port } = new URL(url);
     const from = localAddress === undefined ? {} : { localAddress };
@@ -62,7 +62,7 @@ export class RawConnection {
     this.socket.write(data);
   }
 
-  /** Sends the head of a request; `Content-Length` and the like are the caller's. */
+  /** Sends the head of a request; the caller gives `Content-Length` and the like. */
   request(method: string, path: string, headers: Record<string, string | number> = {}): void {
     const lines = Object.entries({ host: 'registry.test', ...headers }).map(
       ([name, value]) => `${name}: ${value}`,
@@ -70,7 +70,7 @@ export class RawConnection {
     this.send(`${method} ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
   }
 
-  /** The next answer, an informational one (100) too; `undefined` when the connection ends before it is whole. */
+  /** The next answer, also an informational one (100); `undefined` if the connection ends before it is complete. */
   async response(options: { head?: boolean } = {}): Promise<RawResponse | undefined> {
     for (;;) {
       const response = this.#parse(options.head ?? false);

@@ -1,4 +1,4 @@
-// What a file system does that met an error: it takes no more writes, and answers reads as ever.
+// After an error, a file system becomes read-only: writes fail, and reads succeed.
 import assert from 'node:assert/strict';
 import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,14 +25,14 @@ test('a disk that became read-only: pulls succeed, and the registry is not ready
     () => true,
     () => false,
   );
-  if (!mounted) return t.skip('no loop device can be had');
+  if (!mounted) return t.skip('no loop device is available');
   cleanUp(t, () => run('umount', ['--lazy', disk]));
   const { url } = await startBerth(t, { data: join(disk, 'data') });
   const status = async (): Promise<number> => (await fetch(`${url}/readyz`)).status;
   const digest = await pushBlob(url, 'a', Buffer.from('before'));
   assert.equal(await status(), 200);
   await run('mount', ['-o', 'remount,abort', disk]);
-  // The answer before is good for a second.
+  // Berth reuses the last answer for a second.
   assert.ok(await eventually(async () => (await status()) === 503));
   await pullBlob(url, 'a', digest);
   assert.equal((await fetch(`${url}/v2/a/blobs/uploads/`, { method: 'POST' })).status, 503);

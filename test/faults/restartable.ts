@@ -42,21 +42,21 @@ export class RestartableRegistry {
     return this.#now.url;
   }
 
-  /** @param whileDown what happens to the data meanwhile */
+  /** @param whileDown changes the data while the registry is closed */
   async restart(whileDown: () => void = () => {}): Promise<void> {
     await this.#stop();
     whileDown();
     await this.#start();
   }
 
-  /** Takes away what nobody owns, as if it had been left alone for long enough; sessions stay. */
+  /** Collects garbage as if its grace had passed; sessions stay. */
   async sweep(): Promise<void> {
     const { database, store } = this.#now;
     const clock = () => Date.now() + 1_000;
     await sweep({ ...sweepable(database, store), clock, expireAfter: 3_600_000, grace: 0 });
   }
 
-  /** For those that are many in one test: its data goes now, not at the test's end. */
+  /** Deletes the data now instead of after the test, for tests with many registries. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stop();
     await rm(this.data, { recursive: true, force: true });

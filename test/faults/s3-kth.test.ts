@@ -1,4 +1,4 @@
-// Every scenario over a bucket, with its first call on the service failing, then its second, and so on.
+// Runs every scenario over a bucket with its first call to S3 failing, then its second, and so on.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
@@ -10,7 +10,7 @@ import { type MakeScenario, type Scenario, scenarios } from './scenarios.ts';
 
 const maxCalls = 60;
 
-/** Two segments that the service copies as parts, and one too short to be a part but at the end. */
+/** Two segments that S3 copies as parts, and one so short that it can only be the last part. */
 const largePush: MakeScenario = (name) => {
   const bytes = randomBytes((11 << 20) + 7);
   const digest = digestOf(bytes);
@@ -33,7 +33,8 @@ const largePush: MakeScenario = (name) => {
       await send({ method: 'PUT', url: `${url}?digest=${digest}`, ok: 201, again: ['BLOB_UPLOAD_UNKNOWN'] });
     },
     async verify(send) {
-      const check = ({ body }: { body: Buffer }): void => assert.ok(body.equals(bytes), 'other bytes');
+      const check = ({ body }: { body: Buffer }): void =>
+        assert.ok(body.equals(bytes), 'the blob has other bytes');
       await send({ method: 'GET', url: `/v2/${name}/blobs/${digest}`, ok: 200, check });
     },
   };
@@ -60,7 +61,7 @@ const faults: readonly S3Fault[] = [
   'cut body',
 ];
 
-/** For what takes long: those after which it is not known whether the service did the work. */
+/** For slow scenarios: faults after which it is unknown whether S3 did the work. */
 const ambiguous: readonly S3Fault[] = ['lost answer', 'error in 200'];
 
 for (const [name, make] of Object.entries(checked)) {
@@ -88,7 +89,7 @@ async function failEach(t: TestContext, fault: S3Fault, make: MakeScenario): Pro
     proxy.rule = () => undefined;
     hit = failing.hit();
     if (failed) {
-      assert.ok(hit, `a fault without a cause: ${failed.message}`);
+      assert.ok(hit, `the server failed without an injected fault: ${failed.message}`);
       failures += 1;
       await repeat(url, failed.step);
       await scenario.prepare?.((step) => send(url, step));
@@ -98,5 +99,5 @@ async function failEach(t: TestContext, fault: S3Fault, make: MakeScenario): Pro
     }
   }
   await registry.check(`after '${fault}'`);
-  t.diagnostic(`${failures} answers were faults`);
+  t.diagnostic(`${failures} scenarios ended in a server fault`);
 }

@@ -1,4 +1,4 @@
-// Buckets whose listings leave something out: a listing only proposes, so nothing that is referenced goes.
+// Buckets with incomplete listings: a listing gives the sweep only candidates, so it deletes nothing that is referenced.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';

@@ -19,14 +19,14 @@ export interface S3Registry {
   readonly settings: S3Settings;
   /** The bucket, without the proxy. */
   readonly direct: BlobStore;
-  /** Compares all that is stored with what was promised, every byte of it. */
+  /** Asserts that fsck finds no error in the rows and in every byte. */
   check(what: string): Promise<void>;
 }
 
-/** A call that fails is not tried again, so that its failure is met; and silence is short, though long for a loopback. */
+/** No retries, so that failures show; timeouts are short, though long for loopback. */
 const limits = { connectionTimeout: 2000, idleTimeout: 2000, maxAttempts: 1 };
 
-/** A whole registry over a bucket, with a proxy before it that makes it fail; none where the test was skipped. */
+/** A complete registry over a bucket behind a proxy that injects faults; `undefined` if the test is skipped. */
 export async function s3Registry(t: TestContext): Promise<S3Registry | undefined> {
   const settings = await s3Settings(t);
   if (settings === undefined) return undefined;

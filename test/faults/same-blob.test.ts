@@ -93,7 +93,7 @@ test('a file truncated while it is sent breaks the transfer', async (t) => {
   const connection = await beginPull(url, data, `/v2/a/blobs/${digest}`);
   truncateSync(blobFile(data, digest), 1_000);
   connection.socket.resume();
-  // No whole answer, or, when the cut came between open and look, the registry's own fault.
+  // No complete answer, or a server error if the truncation came between open and stat.
   assert.ok([undefined, 500].includes((await connection.response())?.status));
 });
 

@@ -5,19 +5,19 @@ import { digestOf } from './consistency.ts';
 
 export type Send = (step: Step) => Promise<Reply>;
 
-/** What a client wants of the registry, from what must be there before to how it knows that it has it. */
+/** A task of a client: its preparation, its requests, and the check of their result. */
 export interface Scenario {
   prepare?(send: Send): Promise<void>;
   run(send: Send): Promise<void>;
-  /** Asked after every run that succeeded. */
+  /** Runs after every successful `run`. */
   verify(send: Send): Promise<void>;
 }
 
-/** Each over a repository and content of its own. */
+/** Makes a scenario with its own repository and content. */
 export type MakeScenario = (name: string) => Scenario;
 
 const imageType = 'application/vnd.oci.image.manifest.v1+json';
-/** An upload whose session went with the fault is begun anew. */
+/** If the fault has ended the session, the client starts a new upload. */
 const startAgain = ['BLOB_UPLOAD_UNKNOWN'];
 const gone = ['BLOB_UNKNOWN', 'MANIFEST_UNKNOWN'];
 
@@ -28,7 +28,7 @@ async function startUpload(send: Send, name: string): Promise<string> {
 
 function patch(url: string, body: Buffer | Buffer[], range?: string): Step {
   const headers = range === undefined ? {} : { 'content-range': range };
-  // A chunk that was taken although the answer was a fault is out of order the second time.
+  // If the chunk was stored in spite of the fault, its repetition is out of order.
   return { method: 'PATCH', url, headers, body, ok: 202, again: [...startAgain, 'RANGE_INVALID'] };
 }
 
@@ -39,7 +39,7 @@ function put(location: string, digest: string, body?: Buffer): Step {
     url,
     ok: 201,
     ...(body && { body }),
-    // The bytes of the first try are still staged where it did not come to hashing them.
+    // If the first attempt failed before hashing, its bytes are still staged.
     again: body ? [...startAgain, 'DIGEST_INVALID'] : startAgain,
   };
 }

@@ -13,7 +13,7 @@ import { finish, pullBlob, pushBlob, received, startUpload } from './uploading.t
 
 const limits = { idleTimeout: '400ms', minimumRate: '1KiB' };
 
-/** Sends `size` bytes every `interval` milliseconds until all are sent or the other side has enough. */
+/** Sends `size` bytes every `interval` milliseconds until all are sent or the connection closes. */
 async function trickle(
   connection: RawConnection,
   bytes: Buffer,
@@ -80,11 +80,11 @@ test('no timeout of the HTTP server ends a steady request', async (t) => {
   const server = app.http.server as Server;
   assert.equal(server.requestTimeout, 0);
   assert.equal(server.timeout, 0);
-  // Who sends no request at all is cut all the same.
+  // Connections without a request are still closed.
   assert.ok(server.headersTimeout > 0 && server.headersTimeout <= 60_000);
 });
 
-test('a client that waits for a slow disk is not a slow client', async (t) => {
+test('a client that waits for a slow disk gets no timeout', async (t) => {
   const { app } = await testRegistry(t, { limits }, async (data) => ({
     store: await openFilesystemStore(data, {
       ...files,
@@ -109,7 +109,7 @@ test('a slow reader gets the whole blob', async (t) => {
   const socket = connect({
     host: hostname,
     port: Number(port),
-    // Reads 64 KiB and stops, each time it is told to go on.
+    // Reads 64 KiB after each resume.
     onread: {
       buffer: Buffer.alloc(64 << 10),
       callback: (bytes) => {

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { eventually, openDescriptors } from './descriptors.ts';
 import { RawConnection } from './raw-connection.ts';
 
-/** Bytes of a blob that is much larger than what the sockets of a connection hold for a reader. */
+/** The size in bytes of a blob much larger than the socket buffers of a connection. */
 export const largeBlob = 32 << 20;
 
-/** A pull that has begun, and whose client reads nothing before its socket is resumed; the only one over `data`. */
+/** Begins a pull whose client reads nothing until its socket is resumed; it has to be the only pull from `data`. */
 export async function beginPull(url: string, data: string, path: string): Promise<RawConnection> {
   const connection = await RawConnection.to(url);
   connection.socket.pause();

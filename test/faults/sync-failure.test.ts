@@ -11,7 +11,7 @@ test('never acknowledges bytes whose sync failed, however often the client retri
   const { app, data } = await testRegistry(t, {}, async (data) => ({
     store: await openFilesystemStore(data, {
       ...files,
-      // What the kernel does: the pages it could not write are dropped, and the next sync is a success.
+      // Like the kernel, which drops the pages that it could not write and reports success at the next sync.
       fsync: (async (fd: number) => {
         const fails = syncFails;
         syncFails = false;

@@ -9,13 +9,13 @@ import { finish, getBlob, patch, pullBlob, pushBlob, received, startUpload } fro
 
 const bytes = randomBytes(200_000);
 const digest = digestOf(bytes);
-/** Bytes of the body that come before the cut. */
+/** Numbers of bytes of the body before the cut. */
 const cuts = [0, 2, 100_000, bytes.length - 1];
 
 type Framing = 'Content-Length' | 'chunked';
 type End = 'closed' | 'reset';
 
-/** Sends `whole` up to `cut`, then breaks off; what the registry answered, if it could. */
+/** Sends `whole` up to `cut` and ends the connection; returns the status of the answer, if there is one. */
 async function sendTruncated(
   url: string,
   request: { method: string; url: string; headers?: Record<string, string> },
@@ -26,10 +26,10 @@ async function sendTruncated(
   const path = request.url.replace(url, '');
   const framed =
     framing === 'chunked' ? { 'transfer-encoding': 'chunked' } : { 'content-length': whole.length };
-  // The answer to the expectation comes when somebody reads: what is sent from then on is taken in before the cut.
+  // 100 Continue shows that the registry reads the body: it receives the bytes that are sent from then on.
   connection.request(request.method, path, { ...request.headers, ...framed, expect: '100-continue' });
   assert.equal((await connection.response())?.status, 100);
-  // One chunk that is cut inside, or, before the last byte, a whole one whose terminator never comes.
+  // One chunk that is cut inside; if the cut is before the last byte, a whole chunk without its terminator.
   if (framing === 'chunked' && cut > 0) connection.send(`${(cut + 1).toString(16)}\r\n`);
   await new Promise<void>((resolve) => connection.socket.write(whole.subarray(0, cut), () => resolve()));
   if (end === 'closed') connection.socket.end();
@@ -51,7 +51,7 @@ for (const framing of ['Content-Length', 'chunked'] as const) {
           const target = method === 'PUT' ? `${session}?digest=${digest}` : session;
           const status = await sendTruncated(url, { method, url: target }, bytes, { cut, framing, end });
           assert.ok(status === undefined || status === 400, `${method} ${cut}: ${status}`);
-          // A reset may take along what the kernel had not handed over yet.
+          // A reset may discard bytes that the kernel has not delivered yet.
           if (end === 'closed') {
             assert.ok(await eventually(async () => (await received(session)) === cut), `${method} ${cut}`);
           }
@@ -99,7 +99,7 @@ for (const framing of ['Content-Length', 'chunked'] as const) {
   }
 }
 
-/** Sends what the session has not got; false while the broken request still holds it. */
+/** Sends the bytes that the session lacks; false while the broken request still holds its lease. */
 async function resumes(session: string): Promise<boolean> {
   const have = (await received(session)) ?? 0;
   const response = await patch(session, bytes.subarray(have), have);

@@ -1,5 +1,5 @@
-// Every kind of request that its client does not finish is ended, and none is kept in memory meanwhile: on both listeners, with and
-// without TLS, whatever is at the URL.
+// The registry ends every kind of request that its client does not finish, and keeps none in memory: on both listeners, with and
+// without TLS, for every URL.
 import assert from 'node:assert/strict';
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
@@ -11,9 +11,9 @@ import { administratorPassword, testRegistry } from '../support/registry.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { RawConnection } from './raw-connection.ts';
 
-/** Milliseconds; what is cut later was not cut by any limit. */
+/** Milliseconds; a connection that lasts longer was not closed by any limit. */
 const patience = 30_000;
-/** What may be read of a body that nobody wants, a form, and the head. */
+/** The most bytes that may be read of a request: its head, and an unwanted body or a form. */
 const mostBytes = 1_100_000;
 
 const authorization = String(basic('admin', administratorPassword).authorization);
@@ -36,7 +36,7 @@ const say =
     for (const part of parts) connection.send(part);
   };
 
-/** Goes on for as long as the other side takes it. */
+/** Repeats `piece` until the connection closes. */
 function drip(start: string, piece: string | Buffer): Send {
   return (connection) => {
     connection.send(start);
@@ -52,20 +52,23 @@ const ofBoth: Readonly<Record<string, Send>> = {
   'half of a request line': say('GET /v2'),
   'half of a head': say('GET /v2/ HTTP/1.1\r\nHost: registry'),
   'a head, letter by letter': drip('GET /v2/ HTTP/1.1\r\nHost: ', 'x'),
-  'a body to nowhere, but for its last byte': say(head('POST /nowhere', megabyte), body),
-  'a JSON body to nowhere': say(head('POST /nowhere', megabyte, 'content-type: application/json'), body),
-  'a chunked body to nowhere': say(head('PUT /nowhere', chunked), chunk, body.subarray(0, 1000)),
-  'a body to nowhere that waits to be asked for': say(head('POST /nowhere', megabyte, expect)),
+  'a body to an unknown path, without its last byte': say(head('POST /nowhere', megabyte), body),
+  'a JSON body to an unknown path': say(
+    head('POST /nowhere', megabyte, 'content-type: application/json'),
+    body,
+  ),
+  'a chunked body to an unknown path': say(head('PUT /nowhere', chunked), chunk, body.subarray(0, 1000)),
+  'a body to an unknown path, with 100-continue': say(head('POST /nowhere', megabyte, expect)),
   'a body to the metrics': say(head('GET /metrics', megabyte), 'x'),
   'a body to the health': say(head('GET /healthz', chunked), chunk),
   'a POST to the health': say(head('POST /healthz', megabyte), body),
-  'a second request': say(head('GET /healthz'), 'GET /healthz HTTP/1.1\r\n'),
-  'the rest of a form after half a close': (connection) => {
+  'half of a second request': say(head('GET /healthz'), 'GET /healthz HTTP/1.1\r\n'),
+  'a body after a half-close': (connection) => {
     connection.send(head('POST /nowhere', megabyte));
     connection.socket.end('x');
   },
-  'an endless body to nowhere': drip(head('POST /nowhere', 'content-length: 1000000000'), body),
-  'an endless chunked body to nowhere': drip(
+  'an endless body to an unknown path': drip(head('POST /nowhere', 'content-length: 1000000000'), body),
+  'an endless chunked body to an unknown path': drip(
     head('POST /nowhere', chunked),
     `10000\r\n${'x'.repeat(65_536)}\r\n`,
   ),
@@ -75,7 +78,7 @@ const ofRegistry: Readonly<Record<string, Send>> = {
   'a form for a token': say(head('POST /auth/token', form, 'content-length: 1000'), 'grant_type='),
   'a chunked form for a token': say(head('POST /auth/token', form, chunked), chunk, 'grant_type='),
   'a form for a token, letter by letter': drip(head('POST /auth/token', form, 'content-length: 60000'), 'x'),
-  'a form for a token that is asked for': say(head('POST /auth/token', form, 'content-length: 9', expect)),
+  'a form for a token, with 100-continue': say(head('POST /auth/token', form, 'content-length: 9', expect)),
   'an endless form for a token': drip(
     head('POST /auth/token', form, chunked),
     `10000\r\n${'x'.repeat(65_536)}\r\n`,
@@ -91,21 +94,21 @@ const ofRegistry: Readonly<Record<string, Send>> = {
   'a form to sign out': say(head('POST /auth/sign-out', form, 'content-length: 1000'), 'form='),
   'a body to a page': say(head('GET /auth/account', megabyte), body),
   'a manifest': say(head('PUT /v2/a/manifests/v1', megabyte, `authorization: ${authorization}`), body),
-  'a body to the API of somebody who may nothing': say(head('PUT /v2/a/manifests/v1', megabyte), body),
-  'a body to no route of the API': say(head('POST /v2/nowhere', megabyte), body),
+  'a body to the API without rights': say(head('PUT /v2/a/manifests/v1', megabyte), body),
+  'a body to an unknown route of the API': say(head('POST /v2/nowhere', megabyte), body),
   'a body with a GET of the API': say(head('GET /v2/', chunked), chunk),
 };
 
-/** The ends of connections that this process has accepted, or will, by the port of the other end. */
-const ends = new Map<number, PromiseWithResolvers<Socket>>();
-function endOf(port: number): PromiseWithResolvers<Socket> {
-  const end = ends.get(port) ?? Promise.withResolvers<Socket>();
-  ends.set(port, end);
-  return end;
+/** The server's sockets of the connections that it has accepted or will accept, by the client's port. */
+const serverSockets = new Map<number, PromiseWithResolvers<Socket>>();
+function serverSocketOf(port: number): PromiseWithResolvers<Socket> {
+  const socket = serverSockets.get(port) ?? Promise.withResolvers<Socket>();
+  serverSockets.set(port, socket);
+  return socket;
 }
 subscribe('net.server.socket', (message) => {
   const { socket } = message as { socket: Socket };
-  endOf(socket.remotePort as number).resolve(socket);
+  serverSocketOf(socket.remotePort as number).resolve(socket);
 });
 
 async function listen(
@@ -123,14 +126,14 @@ async function listen(
   return { url, operationsUrl: operationsUrl as string };
 }
 
-/** Sends each kind of request on a connection of its own, all at once; each is a test. */
+/** Sends all kinds of request at once, each on its own connection and in its own test. */
 async function endsAll(t: TestContext, url: string, kinds: Readonly<Record<string, Send>>): Promise<void> {
   const run = async (send: Send): Promise<void> => {
     const connection = await RawConnection.to(url);
-    const end = await endOf(connection.socket.localPort as number).promise;
+    const end = await serverSocketOf(connection.socket.localPort as number).promise;
     const closed = new Promise((resolve) => end.once('close', resolve));
     void send(connection);
-    // The other end of a paused connection is what closes.
+    // Only the server's socket shows the close of a paused connection.
     const late = setTimeout(() => end.destroy(new Error('the connection stays open')), patience);
     await closed;
     clearTimeout(late);
@@ -145,7 +148,11 @@ const concurrency = 100;
 
 test("on the registry's listener", { concurrency }, async (t) => {
   const { url } = await listen(t);
-  await endsAll(t, url, { ...ofBoth, ...ofRegistry, 'reading of many answers': await manyManifests(url) });
+  await endsAll(t, url, {
+    ...ofBoth,
+    ...ofRegistry,
+    'many requests whose answers are not read': await manyManifests(url),
+  });
 });
 
 test("on the registry's listener with TLS", { concurrency }, async (t) => {
@@ -171,7 +178,7 @@ test('on the listener for health and metrics', { concurrency }, async (t) => {
   await endsAll(t, operationsUrl, ofBoth);
 });
 
-/** Asks for far more of a large manifest than the system keeps for a reader, and reads nothing. */
+/** Requests a large manifest more often than the socket buffers can hold its answers, and reads nothing. */
 async function manyManifests(url: string): Promise<Send> {
   const manifest = JSON.stringify({
     schemaVersion: 2,

@@ -1,4 +1,4 @@
-// Clients that ask for large answers and read none of them: others are answered meanwhile, and memory is bounded.
+// Clients request large answers and read none of them: other clients are served meanwhile, and memory is bounded.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
@@ -9,16 +9,16 @@ import { testRegistry } from '../support/registry.ts';
 import { RawConnection, type RawResponse } from './raw-connection.ts';
 
 const connections = 200;
-/** Milliseconds of the main thread in one turn, this test's clients and the collection of garbage among them. */
+/** CPU milliseconds of the main thread in one turn, including this test's clients and JavaScript garbage collection. */
 const longestTurn = 150;
 
-/** On SQLite, which does its work on this thread. */
+/** With SQLite, which does its work on this thread. */
 async function setUp(t: TestContext) {
   const { app, database } = await testRegistry(t, { anonymous: 'push' }, async () => ({}));
   return { client: new Client(app.http), database, url: (await app.listen()).url };
 }
 
-/** Asks for the same on many connections that read nothing. */
+/** Sends requests on many connections that read nothing. */
 async function askUnread(t: TestContext, url: string, pathsOf: (i: number) => readonly string[]) {
   const opened = await Promise.all(Array.from({ length: connections }, () => RawConnection.to(url)));
   for (const [i, connection] of opened.entries()) {
@@ -64,7 +64,7 @@ test('hundreds of requests for an expensive list do not delay others, and aborte
   const figures = `one page ${one} ms, health after ${untilHealth} ms, a page after ${untilPage} ms, ${turn} ms in one turn`;
   t.diagnostic(figures);
   assert.ok(turn <= longestTurn, figures);
-  // All of them are 200 times one.
+  // All of them would take 200 times as long as one.
   assert.ok(untilHealth <= 40 * one, figures);
   assert.ok(untilPage <= 40 * one, figures);
 });
@@ -78,7 +78,7 @@ test('hundreds of clients that read nothing of megabytes use bounded memory, and
   }
   const page = `/v2/acme/app/referrers/${subject.digest}`;
   const manifests: string[] = [];
-  // More than are kept in memory.
+  // More than the manifest cache holds.
   for (let i = 0; i < 20; i++) {
     const annotations = { text: randomBytes(1_900_000).toString('hex') };
     const { digest } = await client.pushManifest('acme/app', indexOf([], { annotations }));
@@ -90,7 +90,7 @@ test('hundreds of clients that read nothing of megabytes use bounded memory, and
     grown = Math.max(grown, process.memoryUsage.rss() - before);
   }, 10);
   t.after(() => clearInterval(sampling));
-  // The system takes an answer or so of each connection.
+  // Socket buffers hold about one answer of each connection.
   const turn = await longestTurnOf(async () => {
     await askUnread(t, url, (i) => [page, manifests[i % manifests.length] as string]);
     await askPage(url, page);
@@ -99,6 +99,6 @@ test('hundreds of clients that read nothing of megabytes use bounded memory, and
   const figures = `${Math.round(grown / 1e6)} MB, ${turn} ms in one turn`;
   t.diagnostic(figures);
   assert.ok(turn <= longestTurn, figures);
-  // 128 MiB of answers, the cache of manifests, the lists that are being made, and what is not collected yet.
+  // 128 MiB of answers, the manifest cache, lists in progress, and JavaScript garbage.
   assert.ok(grown <= 500e6, figures);
 });

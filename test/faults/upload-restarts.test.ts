@@ -12,7 +12,7 @@ const digest = digestOf(bytes);
 const half = bytes.subarray(0, 15_000);
 const rest = bytes.subarray(15_000);
 
-/** A session that has the first half of the bytes, by its path and its staged file. */
+/** Starts a session with the first half of the bytes; returns its path and its staged file. */
 async function halfPushed(
   registry: RestartableRegistry,
   query = '',

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { digestOf } from './consistency.ts';
 
-// What the tests of uploads say to a registry, over fetch.
+// Requests of upload tests, over fetch.
 
-/** Opens a session; its absolute URL. */
+/** Opens a session; returns its absolute URL. */
 export async function startUpload(url: string, name: string, query = ''): Promise<string> {
   const response = await fetch(`${url}/v2/${name}/blobs/uploads/${query}`, { method: 'POST' });
   assert.equal(response.status, 202);
@@ -20,7 +20,7 @@ export function finish(session: string, digest: string, bytes?: Uint8Array<Array
   return fetch(`${session}?digest=${digest}`, { method: 'PUT', ...(bytes && { body: bytes }) });
 }
 
-/** Pushes in one request; the digest. */
+/** Pushes in one request; returns the digest. */
 export async function pushBlob(url: string, name: string, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const digest = digestOf(bytes);
   const response = await fetch(`${url}/v2/${name}/blobs/uploads/?digest=${digest}`, {
@@ -35,7 +35,7 @@ export function getBlob(url: string, name: string, digest: string): Promise<Resp
   return fetch(`${url}/v2/${name}/blobs/${digest}`);
 }
 
-/** The blob, which must be there and be what its digest says. */
+/** Pulls a blob and asserts that its bytes match its digest. */
 export async function pullBlob(url: string, name: string, digest: string): Promise<Buffer> {
   const response = await getBlob(url, name, digest);
   const body = Buffer.from(await response.arrayBuffer());
@@ -44,13 +44,13 @@ export async function pullBlob(url: string, name: string, digest: string): Promi
   return body;
 }
 
-/** How many bytes a session has, or `undefined` when there is no such session. */
+/** The number of bytes that a session has received; `undefined` if it does not exist. */
 export async function received(session: string): Promise<number | undefined> {
   const response = await fetch(session);
   if (response.status === 404) return undefined;
   assert.equal(response.status, 204);
   const last = Number(response.headers.get('range')?.split('-')[1]);
-  // No bytes at all look like one.
+  // `0-0` stands for no bytes and for one byte.
   return last === 0 ? 0 : last + 1;
 }
 
