@@ -1,4 +1,4 @@
-// The commands themselves: what they refuse, what they say, and a registry that is read-only.
+// The commands' errors and output, and a read-only registry.
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';

@@ -1,4 +1,4 @@
-// A move is killed in its middle, at whatever it is doing, and run again.
+// A migration is killed at any point and run again.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -21,7 +21,7 @@ import { assertClean, bucket, database, onDisk, type Place, place, succeed } fro
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-/** Starts a command and sends it a signal as soon as `begun` says so. */
+/** Starts a command and sends it a signal as soon as `begun` gives true. */
 async function interrupt(
   t: TestContext,
   signal: NodeJS.Signals,
@@ -36,7 +36,7 @@ async function interrupt(
   });
   const ended = once(child, 'close');
   while (!(await begun())) {
-    assert.equal(child.exitCode, null, `it ended before it could be interrupted: ${err}`);
+    assert.equal(child.exitCode, null, `the command ended before it could be interrupted: ${err}`);
     await delay(2);
   }
   child.kill(signal);
@@ -93,7 +93,7 @@ test('blobs: killed, then stopped with Ctrl-C, then completed', async (t) => {
   const result = JSON.parse(out.trim().split('\n').at(-1)!) as { blobs: number; copied: number };
   assert.equal(result.blobs, count + 2);
   assert.ok(result.copied <= count + 2 - second, `${result.copied} were copied after ${second}`);
-  // The same rows, and the other store's bytes.
+  // Checks the old rows with the new store's bytes.
   const { exitCode, out: checked } = await berth(
     'fsck',
     '--read-data',
@@ -108,7 +108,7 @@ test('blobs: killed, then stopped with Ctrl-C, then completed', async (t) => {
 test('rows: killed, not served, then completed', async (t) => {
   if (!needs(t, 'postgres')) return;
   const from = await onDisk(t);
-  // So that the store is its own: rows alone could be of any.
+  // The first start ties the store to this database; without it, the store could belong to any database.
   await (await from.serve()).stop();
   const source = await openSqlite(join(from.data, 'berth.db'));
   await fillDatabase(source, { manifests: 5_000, tags: 5_000 });
@@ -135,12 +135,12 @@ test('rows: killed, not served, then completed', async (t) => {
   );
   assert.equal(killed.code, null);
   const there = await count();
-  assert.ok(there < 5_000, `all of the ${there} manifests were there already`);
+  assert.ok(there < 5_000, `all ${there} manifests were copied before the kill`);
   await assert.rejects(to.serve(), /the database is an unfinished copy: run `berth migrate-db --finish`/);
   await succeed(from, 'migrate-db', '--to', to.file, '--finish');
   assert.equal(await count(), 5_000);
   const { out } = await berth('fsck', '--config', to.file);
-  // Only the bytes, which these rows never had, are missing.
+  // Only the blobs' bytes are missing, which these rows never had.
   const [other] = out
     .split('\n')
     .filter((line) => line.startsWith('error: ') && !line.startsWith('error: blob '));

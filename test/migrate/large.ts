@@ -5,8 +5,8 @@ import type { Database } from '../../src/db/database.ts';
 import { raiseIds } from '../../src/db/dialect.ts';
 
 /**
- * Rows of a registry with so many manifests, each of one blob, and so many tags on them; its bytes are nowhere. Faster than
- * pushes by far.
+ * Inserts rows of a registry with this many manifests of one blob each, and tags of them, but without the blobs' bytes. Much faster
+ * than pushes.
  */
 export async function fillDatabase(
   database: Database,

@@ -1,4 +1,4 @@
-// A registry moves to PostgreSQL and S3 while it is pushed to, and back again.
+// Moves a registry to PostgreSQL and S3, and back, while clients push.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { clientOf, NoAnswer } from '../crash/http-client.ts';
@@ -14,7 +14,7 @@ interface Writers {
   readonly refused: Promise<void>;
 }
 
-/** Several clients that push, tag, mount and delete until they are refused. */
+/** Starts several clients that push, tag, mount and delete until they are refused. */
 function startWriters(registry: BerthProcess, name: string, ledger: Ledger): Writers {
   const writers = ['one', 'two', 'three'].map((each) =>
     new Writer(`${name}/${each}`, ledger).run(untilRefused(clientOf(registry.url))),
@@ -22,7 +22,7 @@ function startWriters(registry: BerthProcess, name: string, ledger: Ledger): Wri
   return { ledger, refused: Promise.all(writers).then(() => {}) };
 }
 
-/** A write that a read-only registry refuses is the last one, with an answer that says why. */
+/** Ends the client at the first write that the read-only registry refuses, and asserts that the answer gives the reason. */
 function untilRefused(client: Client): Client {
   const send = client.send.bind(client);
   client.send = async (...request) => {
@@ -40,7 +40,7 @@ async function acknowledged(ledger: Ledger, count: number): Promise<void> {
   while (ledger.acknowledged < count) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-/** Both commands, with writers from before their start to the moment in which they are refused. */
+/** Runs both commands while writers push, until the writers are refused. */
 async function move(t: TestContext, from: Place, to: Place, ledger: Ledger): Promise<void> {
   const running = await from.serve();
   const before = ledger.acknowledged;
@@ -58,7 +58,7 @@ async function move(t: TestContext, from: Place, to: Place, ledger: Ledger): Pro
   await writers.refused;
   t.diagnostic(`${ledger.acknowledged - before} writes were acknowledged, ${ledger.unknown} refused`);
 
-  // Reads go on where it was.
+  // The old registry still serves reads.
   await ledger.check(clientOf(running.url), 'everything');
   await running.stop();
   await assertClean(from);
@@ -76,7 +76,7 @@ test('a registry under constant pushes moves to PostgreSQL and S3 and back and l
   await ledger.check(clientOf(there.url), 'everything');
   await there.stop();
 
-  // The directory that it came from is read-only, and older by what was pushed since.
+  // The first directory is read-only and lacks the pushes since the first move.
   await move(t, servers, disk, ledger);
   const back = await disk.serve();
   const client = clientOf(back.url);

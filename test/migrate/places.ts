@@ -11,7 +11,7 @@ import { type BerthProcess, startBerth } from '../support/process.ts';
 import { s3Settings } from '../support/s3.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-/** Where a registry lives, and the configuration file that says so. */
+/** A registry's database, store and data directory, and the configuration file that names them. */
 export interface Place {
   readonly data: string;
   readonly file: string;
@@ -23,7 +23,7 @@ export async function onDisk(t: TestContext): Promise<Place> {
   return place(t, {});
 }
 
-/** PostgreSQL and a bucket, both new; `undefined` where the machine has them not, and the test is skipped. */
+/** PostgreSQL and a bucket, both new; `undefined` if the machine lacks them, and the test is skipped. */
 export async function onServers(t: TestContext): Promise<(Place & { readonly s3: S3Settings }) | undefined> {
   if (!needs(t, 'postgres')) return undefined;
   const s3 = await s3Settings(t);
@@ -39,7 +39,7 @@ export function bucket({ redirectExpiry: _, ...s3 }: S3Settings) {
   return { storage: { type: 's3', s3: { ...s3, redirect: false } } };
 }
 
-/** @param at the data directory, where another place has it too; by default a new one */
+/** @param at the data directory, to share that of another place; by default a new one */
 export async function place(t: TestContext, settings: object, at?: string): Promise<Place> {
   const data = at ?? (await temporaryDirectory(t, 'berth-place'));
   const file = join(await temporaryDirectory(t, 'berth-config'), 'berth.yaml');
@@ -47,14 +47,14 @@ export async function place(t: TestContext, settings: object, at?: string): Prom
   return { data, file, serve: () => startBerth(t, { data, args: ['--config', file] }) };
 }
 
-/** Runs a command that has to succeed, with the place's configuration; what it printed. */
+/** Runs a command with the place's configuration and asserts that it succeeds; returns its output. */
 export async function succeed(at: Place, ...args: string[]): Promise<string> {
   const { exitCode, out, err } = await berth(...args, '--config', at.file);
   assert.equal(exitCode, 0, `berth ${args.join(' ')}: ${out}${err}`);
   return out;
 }
 
-/** Asserts that nothing is wrong with what the place holds, and that something is there. */
+/** Asserts that fsck finds manifests and no errors. */
 export async function assertClean(at: Place): Promise<void> {
   const out = await succeed(at, 'fsck', '--read-data');
   assert.match(out, /: 0 errors/);
