@@ -1,4 +1,4 @@
-// All that the model's clients ever push: few things, so that they meet again and again.
+// The content that the model's clients push: few items, so that commands often meet the same ones.
 import { digestOf } from '../faults/consistency.ts';
 
 export const repositories = ['a/b', 'a-b/c'] as const;
@@ -21,7 +21,7 @@ export interface Manifest {
   /** Digests of the blobs that its repository must hold. */
   readonly needs: readonly string[];
   readonly subject: string | undefined;
-  /** What a referrers listing shows and filters by. */
+  /** The type that a referrers listing shows and filters by. */
   readonly artifactType: string | undefined;
 }
 

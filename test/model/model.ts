@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import type { RestartableRegistry } from '../faults/restartable.ts';
 import { type Blob, type Manifest, repositories } from './content.ts';
 
-/** What a repository holds, as its clients were told. */
+/** The content of a repository, by the answers to its clients. */
 export interface Repository {
   readonly name: string;
-  /** Whether it has come to be, by its first session, mount or manifest. */
+  /** Whether a session, mount or manifest has created it. */
   exists: boolean;
   /** Digests. */
   readonly blobs: Set<string>;
@@ -17,12 +17,12 @@ export interface Repository {
 export interface Upload {
   readonly repository: Repository;
   readonly path: string;
-  /** Whose bytes are sent, in order. */
+  /** The blob whose bytes are sent, in order. */
   readonly blob: Blob;
   received: number;
 }
 
-/** What a right registry holds. */
+/** The content of a correct registry. */
 export interface Model {
   readonly repositories: readonly Repository[];
   readonly uploads: Upload[];
@@ -46,7 +46,7 @@ export type Command = fc.AsyncCommand<Model, RestartableRegistry>;
 /** How often each kind of command ran. */
 export const counts = new Map<string, number>();
 
-/** A kind of command, over whatever `arguments_` generates. `run` asks the registry, compares, and changes the model. */
+/** A kind of command with generated arguments. `run` sends a request, compares its answer with the model, and updates the model. */
 export function command<A>(
   name: string,
   arguments_: fc.Arbitrary<A>,
@@ -63,7 +63,7 @@ export function command<A>(
   }));
 }
 
-/** Stands for one of a list whose length is known only when the command runs. */
+/** Chooses an item of a list whose length is known only when the command runs. */
 export const anyOf = fc.nat({ max: 1_000 });
 
 export const rarely = fc.oneof(

@@ -15,7 +15,7 @@ async function walk<T>(
   for (let next: string | undefined = `${path}${separator}n=${n}`; next !== undefined; ) {
     const response: Response = await fetch(url + next);
     assert.equal(response.status, 200);
-    // More than there ever is, when pages repeat.
+    // Detects repeated pages: no list has this many items.
     assert.ok(all.length < 100);
     all.push(...(await items(response)));
     next = /^<(.+)>; rel="next"$/.exec(response.headers.get('link') ?? '')?.[1];
@@ -72,6 +72,6 @@ export const registryCommands = [
 
   command('restart', fc.constant(null), async (_model, registry) => registry.restart()),
 
-  // Nothing that a client could see goes.
+  // A sweep deletes nothing that a client can see.
   command('sweep', fc.constant(null), async (_model, registry) => registry.sweep()),
 ];

@@ -10,12 +10,12 @@ import { counts, emptyModel } from './model.ts';
 import { registryCommands } from './registry-commands.ts';
 import { uploadCommands } from './upload-commands.ts';
 
-/** BERTH_MODEL_SECONDS=3600 makes a soak of it; BERTH_MODEL_SEED goes over a printed run again. */
+/** BERTH_MODEL_SECONDS=3600 makes it a soak test; BERTH_MODEL_SEED repeats a run by its printed seed. */
 const seconds = Number(process.env.BERTH_MODEL_SECONDS ?? 15);
 const seed = process.env.BERTH_MODEL_SEED;
 
 const commands = [...blobCommands, ...uploadCommands, ...manifestCommands, ...registryCommands];
-/** What fills a registry comes more often, or there would be little to list and to delete. */
+/** Pushes are more frequent; otherwise there would be little to list and to delete. */
 const [pushBlob] = blobCommands;
 const [putManifest] = manifestCommands;
 const mixed = [...commands, ...Array(3).fill(pushBlob), ...Array(3).fill(putManifest)] as typeof commands;
@@ -41,6 +41,6 @@ test('the registry answers like its model for any sequence of requests and resta
   const ran = [...counts].map(([name, count]) => `${name} ${count}`).join(', ');
   t.diagnostic(`${runs} sequences: ${ran}`);
   assert.ok(runs >= 3);
-  // A kind that never ran would pass whatever it compares.
+  // A command that never ran has tested nothing.
   assert.equal(counts.size, commands.length, ran);
 });

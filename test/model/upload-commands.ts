@@ -7,7 +7,7 @@ import { anyOf, command, type Model, pick, type Upload } from './model.ts';
 
 const hasUpload = (model: Model): boolean => model.uploads.length > 0;
 
-/** Inclusive; no bytes at all look like one. */
+/** Inclusive; `0-0` stands for no bytes and for one byte. */
 function rangeOf({ received }: Upload): string {
   return `0-${Math.max(received - 1, 0)}`;
 }
@@ -37,7 +37,7 @@ export const uploadCommands = [
       const upload = pick(model.uploads, given.upload);
       const body = upload.blob.bytes.subarray(upload.received, upload.received + given.size);
       const first = upload.received + (given.range === 'gap' ? 1 : 0);
-      // A range has a last byte, so that there is none for no bytes.
+      // An empty chunk has no range, as a range contains its last byte.
       const ranged = given.range !== 'none' && body.length > 0;
       const headers: Record<string, string> = ranged
         ? { 'content-range': `${first}-${first + body.length - 1}` }
