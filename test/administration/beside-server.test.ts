@@ -1,4 +1,4 @@
-// The commands are processes of their own; the server is another one, over the same database.
+// Runs commands in their own processes beside a server on the same database.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
