@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command `berth`: runs src/main.ts on a Node that can. In plain JavaScript that any Node reads.
+// The command `berth`: runs src/main.ts with a Node version that can run it. In plain JavaScript, which every version reads.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -36,15 +36,15 @@ function bundledNode() {
 }
 
 /**
- * Ends as the given program would, with the signals that it would get.
+ * Runs the given program in place of this one: passes on signals, and ends with its exit code or signal.
  * @param {string} binary
  * @param {string[]} argv
  */
 function become(binary, argv) {
-  // The same process goes on as another program; Node 20 and Windows cannot, and get a child.
+  // Replaces the process. Node 20 and Windows cannot do this, and start a child instead.
   if (process.execve && process.platform !== 'win32') process.execve(binary, [binary, ...argv], process.env);
   const child = spawn(binary, argv, { stdio: 'inherit' });
-  // A terminal sends Ctrl-C to both of us already.
+  // A terminal already sends Ctrl-C to both processes.
   const terminal = [0, 1, 2].some((fd) => isatty(fd));
   process.on('SIGINT', () => terminal || child.kill('SIGINT'));
   process.on('SIGTERM', () => child.kill('SIGTERM'));

@@ -1,4 +1,4 @@
-// Which Node can run Berth. In plain JavaScript that any Node reads, for an older one has to say so.
+// Checks the version of Node. In plain JavaScript, so that an older Node can print the error.
 
 const OLDEST = 26;
 
@@ -9,7 +9,7 @@ const OLDEST = 26;
 export function nodeProblem(version) {
   if (Number.parseInt(version, 10) >= OLDEST) return undefined;
   return (
-    `Node.js ${OLDEST} or newer is needed, and this is ${version}. Install one from https://nodejs.org, ` +
-    'or let npm bring it: `npm install` puts it into node_modules, and `npm start` uses it.'
+    `Node.js ${OLDEST} or newer is needed, and this is ${version}. Install it from https://nodejs.org, ` +
+    'or run `npm install`, which puts it into node_modules, and then `npm start`, which uses it.'
   );
 }

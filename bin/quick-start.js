@@ -1,18 +1,18 @@
-// What makes a start quick; it comes before the first file with types. Node 20 lacks what is imported here.
+// Makes the start fast; imported before the first TypeScript file. Node 20 lacks these functions.
 import { constants, enableCompileCache, registerHooks } from 'node:module';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-// Types are stripped and code is compiled once, and not at each start: kept in the installation, or else in the user's own
-// folder. In one that others write to they could put code.
+// Caches stripped and compiled code for later starts, in the installation or else in the user's own folder. Other users could
+// inject code into a folder that they may write to.
 const installed = fileURLToPath(new URL('../node_modules/.cache/berth', import.meta.url));
 if (enableCompileCache(installed).status === constants.compileCacheStatus.FAILED) {
   const home = homeFolder();
   if (home) enableCompileCache(join(home, '.cache/berth'));
 }
 
-/** Not $HOME, which `sudo` may leave another user's. In a container, nobody may have a name. */
+/** Not $HOME, which under `sudo` may be another user's. In a container, the user may have no name. */
 function homeFolder() {
   try {
     return userInfo().homedir;
@@ -21,10 +21,10 @@ function homeFolder() {
   }
 }
 
-/** Packages of hundreds of modules, each of which names the others by their files, with the extension. */
+/** Packages of hundreds of modules that import each other by file name, with the extension. */
 const manyFiles = /\/node_modules\/(?:kysely|zod)\//;
 
-// So Node need not look for them through links and manifests, which is a third of the time that it takes to load them.
+// Saves Node the search through links and manifests, a third of the time to load them.
 registerHooks({
   resolve(specifier, context, nextResolve) {
     const { parentURL = '', conditions } = context;

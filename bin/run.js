@@ -1,9 +1,9 @@
-// Runs src/main.ts, in a Node that can: bin/berth.js finds one.
+// Runs src/main.ts, with the Node version that bin/berth.js has found.
 import { fileURLToPath } from 'node:url';
 import './quick-start.js';
 
 try {
-  // Only now, when the cache is there.
+  // Imported last, when the cache is enabled.
   await import('../src/main.ts');
 } catch (thrown) {
   const error = /** @type {NodeJS.ErrnoException} */ (thrown);

@@ -1,5 +1,5 @@
-// Strips the types of Berth's own files. Node does it by itself, but for no file below a node_modules folder,
-// which is where npm puts us. Given to `--import`, and so at work in every thread.
+// Strips the types of Berth's own files. Node does this itself, except below a node_modules folder, where npm
+// installs Berth. Loaded with `--import`, so that it works in every thread.
 import { readFileSync } from 'node:fs';
 import { registerHooks, stripTypeScriptTypes } from 'node:module';
 
@@ -14,7 +14,7 @@ registerHooks({
 });
 
 /**
- * Without the warning that the function is experimental: it is what Node's own loader calls.
+ * Suppresses the warning that the function is experimental; Node's own loader calls it too.
  * @param {string} source
  */
 function strip(source) {
