@@ -1,4 +1,4 @@
-// What is taken away on one machine is taken away at every replica, for as much as docs/explanation/security-model.md says.
+// A right that a command revokes ends at every replica, within the limits of docs/explanation/security-model.md.
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
@@ -14,13 +14,13 @@ import { startBucket } from './bucket.ts';
 import { Postgres } from './postgres.ts';
 import { Replica } from './replica.ts';
 
-/** Two replicas where people log in, and the command line beside them. */
+/** Two replicas with logins, and the command line on their database. */
 interface Pair {
   readonly one: Client;
   readonly two: Client;
   readonly urls: readonly [string, string];
   readonly admin: Headers;
-  /** Runs a command on the database of both; what it prints. */
+  /** Runs a command on the database of both; returns its output. */
   readonly cli: (...args: string[]) => Promise<string>;
 }
 
@@ -53,11 +53,11 @@ async function startPair(t: TestContext): Promise<Pair> {
   return { one: clientOf(one.url), two: clientOf(two.url), urls: [one.url, two.url], admin, cli };
 }
 
-const password = 'password of everybody';
-/** Milliseconds in which every replica knows of another key; and some for two busy cores. */
+const password = 'password of all users';
+/** Milliseconds within which every replica knows a new key, with a margin for two busy cores. */
 const keysKnownWithin = 20_000;
 
-/** Somebody who maintains `acme/**`, and has logged in with an access token. */
+/** Creates a user with the role maintain on `acme/**` and an access token. */
 async function makeMaintainer({ cli }: Pair, name: string): Promise<{ login: Headers; token: string }> {
   await cli('user', 'create', name, '--password-stdin');
   await cli('grant', 'set', 'acme/**', '--user', name, '--role', 'maintain');
@@ -68,9 +68,9 @@ async function makeMaintainer({ cli }: Pair, name: string): Promise<{ login: Hea
 
 const scope = (name: string) => `repository:${name}:pull,push,delete`;
 
-type Story = (pair: Pair) => Promise<void>;
+type Scenario = (pair: Pair) => Promise<void>;
 
-const stories: Record<string, Story> = {
+const scenarios: Record<string, Scenario> = {
   async 'tokens and refresh tokens of one replica are valid at the other'(pair) {
     const { one, two, urls, admin } = pair;
     await one.as(admin).pushImage('acme/shared', 'v1');
@@ -119,19 +119,21 @@ const stories: Record<string, Story> = {
     await until(async () => {
       const lines = (await cli('audit', 'export', '--repository', 'acme/audited')).trim().split('\n');
       const events = lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Document);
-      const told = new Set(events.map(({ action, tag }) => `${action} ${tag}`));
-      return wanted.every((event) => told.has(event));
+      const recorded = new Set(events.map(({ action, tag }) => `${action} ${tag}`));
+      return wanted.every((event) => recorded.has(event));
     }, 10_000);
   },
 };
 
-for (const [what, takeAway, status] of [
+for (const [what, revocation, status] of [
   ['the user was disabled', (name: string) => ['user', 'set', name, '--disabled'], 401],
   ['the access token was revoked', (_name: string, token: string) => ['token', 'revoke', token], 401],
   ['the grant was removed', (name: string) => ['grant', 'remove', 'acme/**', '--user', name], 403],
 ] as const) {
   const name = what.replaceAll(/\W/g, '-').toLowerCase();
-  stories[`pushes and deletes end at once everywhere, pulls with the token, when ${what}`] = async (pair) => {
+  scenarios[
+    `after ${what}, pushes and deletes fail at once at both replicas, and pulls work until the token expires`
+  ] = async (pair) => {
     const { one, two, admin, cli } = pair;
     const repository = `acme/${name}`;
     const image = await one.as(admin).pushImage(repository, 'v1');
@@ -139,12 +141,12 @@ for (const [what, takeAway, status] of [
     const bearers = await Promise.all(
       [one, two].map((client) => fetchToken(client, login, scope(repository))),
     );
-    // Each is used where the other was made, and is known there.
+    // Each replica accepts the token of the other one.
     for (const [i, client] of [two, one].entries()) {
       assert.equal((await client.get(`/v2/${repository}/manifests/v1`, bearers[i])).status, 200);
       assert.equal((await client.get(`/v2/${repository}/manifests/v1`, login)).status, 200);
     }
-    await cli(...takeAway(name, token));
+    await cli(...revocation(name, token));
     const code = status === 401 ? 'UNAUTHORIZED' : 'DENIED';
     for (const [i, client] of [two, one].entries()) {
       const holder = client.as(bearers[i] as Headers);
@@ -157,8 +159,8 @@ for (const [what, takeAway, status] of [
   };
 }
 
-/** Last, as everybody has to log in again. */
-async function keysGo({ one, two, admin, cli }: Pair): Promise<void> {
+/** Runs last, because it invalidates all tokens. */
+async function rotateKeys({ one, two, admin, cli }: Pair): Promise<void> {
   const name = 'acme/keys';
   await one.as(admin).pushImage(name, 'v1');
   const token = (client: Client) => fetchToken(client, admin, `repository:${name}:pull`);
@@ -188,7 +190,7 @@ function keyOf({ authorization }: Headers): string | undefined {
 async function until(holds: () => Promise<boolean>, within: number): Promise<void> {
   const giveUpAt = performance.now() + within;
   while (!(await holds())) {
-    assert.ok(performance.now() < giveUpAt, `not within ${within} ms`);
+    assert.ok(performance.now() < giveUpAt, `the condition was not met within ${within} ms`);
     await delay(200);
   }
 }
@@ -196,6 +198,6 @@ async function until(holds: () => Promise<boolean>, within: number): Promise<voi
 test('two replicas over PostgreSQL and S3', async (t) => {
   if (!needs(t, 'postgres', 'versitygw')) return;
   const pair = await startPair(t);
-  for (const [name, story] of Object.entries(stories)) await t.test(name, () => story(pair));
-  await t.test('both replicas know a rotated or revoked key within 15 seconds', () => keysGo(pair));
+  for (const [name, scenario] of Object.entries(scenarios)) await t.test(name, () => scenario(pair));
+  await t.test('both replicas know a rotated or revoked key within 15 seconds', () => rotateKeys(pair));
 });

@@ -7,7 +7,7 @@ import { cleanUp } from '../support/cleanup.ts';
 import { freePort } from '../support/free-port.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-/** nginx, which gives each request to the next of its servers. */
+/** nginx, which sends each request to the next of its servers. */
 export class Balancer {
   /** `HOST:PORT` */
   readonly host: string;
@@ -33,12 +33,12 @@ export class Balancer {
       ready: /start worker process \d+/,
     });
     balancer.#nginx = nginx;
-    // What is killed harder leaves its worker behind.
+    // SIGKILL would leave its worker running.
     cleanUp(t, () => nginx.stop());
     return balancer;
   }
 
-  /** New requests go to these alone; resolves when those before are answered. */
+  /** Sends new requests only to these servers; resolves when all earlier requests are answered. */
   async use(servers: readonly string[]): Promise<void> {
     const nginx = this.#nginx as Child;
     const ended = () => nginx.output().match(/worker process \d+ exited with code 0/g)?.length ?? 0;
@@ -59,7 +59,7 @@ export class Balancer {
 
 const temporaryPaths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
-// `user`: started by root, the worker would otherwise be somebody who may not write to a temporary directory.
+// `user`: if root starts nginx, the worker would otherwise run as a user who may not write to a temporary directory.
 const nginxConfiguration = (directory: string, host: string, servers: readonly string[]) => `
 user root;
 daemon off;
@@ -87,7 +87,7 @@ http {
     proxy_connect_timeout 2s;
     proxy_read_timeout 60s;
 
-    # What changes nothing may be asked again elsewhere, whatever happened.
+    # A read may be retried at another server after any failure.
     location / {
       if ($request_method ~ "^(POST|PATCH)$") { return 418; }
       if ($request_method ~ "^(PUT|DELETE)$") { return 419; }
@@ -97,14 +97,14 @@ http {
       proxy_next_upstream error timeout;
     }
 
-    # Tried elsewhere only where the connection was refused: nginx never sends these two twice.
+    # Retried at another server only if the connection was refused: nginx never sends these two methods twice.
     location @append {
       proxy_pass http://replicas;
       proxy_request_buffering off;
       proxy_next_upstream error timeout;
     }
 
-    # nginx would send these twice, as if that were the same as once. Who deleted something would be told that it is not there.
+    # nginx would send these twice, as they are idempotent. The second DELETE would get 404, although the first one succeeded.
     location @change {
       proxy_pass http://replicas;
       proxy_request_buffering off;

@@ -3,10 +3,10 @@ import type { TestContext } from 'node:test';
 import { s3Settings } from '../support/s3.ts';
 import { Wire } from './wire.ts';
 
-/** A bucket of a real S3 server behind a wire, and what tells `berth` to use it. */
+/** A bucket of a real S3 server behind a wire, and the environment with which `berth` uses it. */
 export async function startBucket(t: TestContext): Promise<{ wire: Wire; env: NodeJS.ProcessEnv }> {
   const settings = await s3Settings(t);
-  if (settings === undefined) throw new Error('there is no S3 server');
+  if (settings === undefined) throw new Error('no S3 server is installed');
   const target = new URL(settings.endpoint as string).host;
   const wire = await Wire.start(t, { target, cutAfter: () => randomInt(2 << 20) });
   const env = {

@@ -1,35 +1,35 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Answer, digestOf } from '../support/inject.ts';
 import { Unsettled } from './ledger.ts';
-import type { Visitor } from './visitor.ts';
+import type { RetryingClient } from './retrying-client.ts';
 
-/** Milliseconds between two attempts while another request writes, or is thought to. */
+/** Milliseconds between two attempts while another request holds the session, or may hold it. */
 const pause = 300;
 
 /**
- * Pushes in chunks, each to whichever replica is next, and goes on from wherever the registry says it stands. What was
- * acknowledged has to be there: a session is never forgotten, and never goes back.
+ * Pushes in chunks, each to the next replica, and continues after the bytes that the registry reports as stored. Reports a problem
+ * if the registry loses the session or an acknowledged byte of it.
  */
 export async function pushInChunks(
-  visitor: Visitor,
+  retrying: RetryingClient,
   name: string,
   bytes: Buffer,
   chunk: number,
 ): Promise<void> {
-  const { client, ledger } = visitor;
-  const session = await visitor.settled(() => client.openUpload(name));
+  const { client, ledger } = retrying;
+  const session = await retrying.untilSettled(() => client.openUpload(name));
   const url = `/v2/${name}/blobs/${digestOf(bytes)}`;
-  const complain = (problem: string) => ledger.report(`${visitor.name}: upload ${session}: ${problem}`);
+  const complain = (problem: string) => ledger.report(`${retrying.name}: upload ${session}: ${problem}`);
   let acknowledged = 0;
   let sent = 0;
 
-  /** Where it stands; `undefined`: there is no session any more. */
-  const standing = async (): Promise<number | undefined> => {
-    const status = await visitor.settled(() => client.get(session));
+  /** The number of stored bytes; `undefined`: the session is gone. */
+  const countStored = async (): Promise<number | undefined> => {
+    const status = await retrying.untilSettled(() => client.get(session));
     if (status.status === 404) return undefined;
     const stored = storedBytes(status);
-    if (stored < acknowledged) complain(`${stored} bytes are left of ${acknowledged} that were acknowledged`);
-    if (stored > sent) complain(`${stored} bytes are said to be stored, ${sent} were sent`);
+    if (stored < acknowledged) complain(`only ${stored} of ${acknowledged} acknowledged bytes are stored`);
+    if (stored > sent) complain(`${stored} bytes are reported as stored, but only ${sent} were sent`);
     return stored;
   };
 
@@ -43,16 +43,16 @@ export async function pushInChunks(
     if (answer?.status === 202) {
       acknowledged = last + 1;
       if (storedBytes(answer) !== acknowledged)
-        complain(`after ${acknowledged} bytes it is said to be at ${answer.headers.range}`);
+        complain(`after ${acknowledged} bytes the answer has the range ${answer.headers.range}`);
       continue;
     }
-    // 416: somebody writes, who may be an attempt of ours that was cut.
+    // 416: another request holds the session, perhaps an interrupted attempt of this client.
     if (answer !== undefined && answer.status !== 416 && answer.status !== 400) {
       return complain(`a chunk was answered ${answer.status} ${answer.body}`);
     }
     await delay(pause);
-    const stored = await standing();
-    if (stored === undefined) return complain('it was forgotten');
+    const stored = await countStored();
+    if (stored === undefined) return complain('the session is gone');
     acknowledged = stored;
   }
 
@@ -62,12 +62,12 @@ export async function pushInChunks(
     );
     if (answer?.status === 201) return;
     if (answer !== undefined && answer.status !== 416 && answer.status !== 404) {
-      return complain(`its end was answered ${answer.status} ${answer.body}`);
+      return complain(`the closing PUT was answered ${answer.status} ${answer.body}`);
     }
     await delay(pause);
-    if ((await standing()) !== undefined) continue;
-    // The session ends when the blob is there: an attempt that was not answered was done.
-    if ((await visitor.look(url)).status !== 200) complain('it is gone, and there is no blob');
+    if ((await countStored()) !== undefined) continue;
+    // The session ends when the blob is stored, so an unanswered attempt has succeeded.
+    if ((await retrying.read(url)).status !== 200) complain('the session is gone, but the blob is missing');
     return;
   }
 }
@@ -83,6 +83,6 @@ async function attempt(send: () => Promise<Answer>): Promise<Answer | undefined>
 
 function storedBytes({ headers }: Answer): number {
   const last = Number(headers.range?.split('-')[1]);
-  // No bytes at all look like one.
+  // `0-0` stands for no bytes and for one byte.
   return last === 0 ? 0 : last + 1;
 }

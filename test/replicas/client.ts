@@ -3,10 +3,10 @@ import { exchange, NoAnswer } from '../crash/http-client.ts';
 import { Client } from '../support/inject.ts';
 import { type Ledger, Unsettled } from './ledger.ts';
 
-/** Milliseconds after which a client believes that no answer will come. */
+/** Milliseconds for which a client waits for an answer. */
 const patience = 60_000;
 
-/** A registry client whose every request and answer is in the ledger; what is not settled is thrown as {@link Unsettled}. */
+/** A registry client that records every request and answer in the ledger. Its requests throw {@link Unsettled}. */
 export function recordedClient(url: string, ledger: Ledger): Client {
   const inject = async ({ method, url: path, headers, payload }: InjectOptions) => {
     const begin = performance.now();

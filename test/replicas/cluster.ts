@@ -14,22 +14,22 @@ export interface Cluster {
   readonly host: string;
   readonly balancer: Balancer;
   readonly postgres: Postgres;
-  /** Its name on that server. */
+  /** The name of the database on that server. */
   readonly database: string;
-  /** From clients to the balancer, from replicas to the bucket (of a directory: from nowhere) and to PostgreSQL. */
+  /** From clients to the balancer, and from replicas to the bucket (`undefined` with a directory) and to PostgreSQL. */
   readonly wires: { readonly clients: Wire; readonly bucket: Wire | undefined; readonly database: Wire };
-  /** What makes `berth` one more replica. */
+  /** The environment with which `berth` is one more replica. */
   readonly env: NodeJS.ProcessEnv;
   readonly data: string | undefined;
-  /** One more, which the balancer does not know. */
+  /** Starts one more replica, which the balancer does not know. */
   startReplica(t: TestContext): Promise<Replica>;
 }
 
 export interface ClusterOptions {
   readonly storage: 'S3' | 'shared directory';
-  /** Whether pulls go to the bucket itself. */
+  /** Whether pulls are redirected to the bucket. */
   readonly redirect?: boolean;
-  /** A server that others use as well; by default one of the cluster's own. */
+  /** A server shared with other clusters; by default the cluster has its own. */
   readonly postgres?: Postgres;
 }
 
@@ -51,7 +51,7 @@ export async function startCluster(t: TestContext, options: ClusterOptions): Pro
     replicas += 1;
     return Replica.start(t, replicas, env, data);
   };
-  // All at the same moment, on a database that none of them has prepared.
+  // All start at once on an empty database.
   const three = await Promise.all([startReplica(t), startReplica(t), startReplica(t)]);
   const hosts = three.map((replica) => replica.host);
   const balancer = await Balancer.start(t, hosts);

@@ -14,9 +14,9 @@ export interface Engine {
   readonly name: string;
   /** Pushes the next image. Throws when the client gives up. */
   push(): Promise<void>;
-  /** Pulls an image that was pushed, and checks that it is the one. Throws when the client gives up. */
+  /** Pulls a pushed image and checks its content. Throws when the client gives up. */
   pull(): Promise<void>;
-  /** How many images are there for certain. */
+  /** The number of images whose push succeeded. */
   readonly pushed: number;
 }
 
@@ -106,14 +106,14 @@ export async function skopeoEngine(t: TestContext, { host, ledger, random }: Pla
 }
 
 export interface EngineRun {
-  /** Ends after what runs. */
+  /** Ends after the current push or pull. */
   stop(): Promise<{ readonly name: string; readonly done: number; readonly givenUp: readonly Error[] }>;
 }
 
-/** Milliseconds between two turns: the test is not about how many there are. */
+/** Milliseconds between two turns; more turns would prove no more. */
 const pause = 1_000;
 
-/** Pushes and pulls by turns. A client that gives up has said so: nothing follows from it. */
+/** Pushes and pulls in turn. A client that gives up with an error is not a failure of the test. */
 export function runEngine(engine: Engine): EngineRun {
   const givenUp: Error[] = [];
   let done = 0;
@@ -131,7 +131,7 @@ export function runEngine(engine: Engine): EngineRun {
       await delay(pause);
     }
   })();
-  running.catch(() => {}); // whoever stops it is told
+  running.catch(() => {}); // `stop` reports the error
   return {
     async stop() {
       stopped = true;

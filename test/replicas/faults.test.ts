@@ -9,15 +9,15 @@ import { Ledger } from './ledger.ts';
 import { assertNothingLost, describe, disturb, readBack, recoversWithin, type UnderLoad } from './load.ts';
 import { Random } from './random.ts';
 
-/** Milliseconds that PostgreSQL and the bucket are away. */
+/** Milliseconds for which PostgreSQL and the bucket are down. */
 const outage = 10_000;
-/** Milliseconds in which connections break. */
+/** Milliseconds for which connections break. */
 const breaking = 2_500;
 
 const faults: readonly [name: string, fault: Fault, time: number][] = [
   ['replicas are killed and restarted, one after another', killReplicas, 0],
   ['replicas are taken from the balancer, stopped and started, one after another', restartReplicas, 0],
-  ['PostgreSQL is away for ten seconds', stopPostgres, outage],
+  ['PostgreSQL is down for ten seconds', stopPostgres, outage],
   ['the bucket answers 503 for ten seconds', disturbWire('bucket', 'unavailable'), outage],
   ['the bucket does not answer for ten seconds', disturbWire('bucket', 'silent'), outage],
   ['connections between clients and balancer break', disturbWire('clients', 'cut'), breaking],
@@ -41,7 +41,7 @@ test('three replicas over PostgreSQL and S3, behind a balancer, lose nothing whi
       const outcome = await disturb(system, () => fault(cluster, time));
       t.diagnostic(describe(outcome));
       assert.ok(outcome.recoveredAfter < recoversWithin);
-      // Who takes a replica from the balancer before it stops loses no request.
+      // No request fails if a replica is removed from the balancer before it stops.
       if (fault === restartReplicas) assert.deepEqual(outcome.failures, []);
       await readBack(system, outcome.begin);
       assert.deepEqual(ledger.problems(), []);
@@ -49,7 +49,7 @@ test('three replicas over PostgreSQL and S3, behind a balancer, lose nothing whi
   }
 
   for (const [name, wire] of Object.entries(cluster.wires))
-    assert.ok(wire && wire.cuts > 0, `nothing was cut: ${name}`);
+    assert.ok(wire && wire.cuts > 0, `no connection was cut: ${name}`);
 
   await t.test('docker and skopeo push and pull continuously', async (t) => {
     for (const run of runs) {
@@ -57,7 +57,7 @@ test('three replicas over PostgreSQL and S3, behind a balancer, lose nothing whi
       t.diagnostic(`${name}: ${done} pushes and pulls, gave up ${givenUp.length} times`);
       assert.ok(done > 3, givenUp[0]?.message ?? `${done} in all`);
     }
-    // Nothing is disturbed any more: now each of them must succeed.
+    // Without faults, each of them must succeed.
     for (const engine of engines) {
       await engine.push();
       await engine.pull();

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from './cluster.ts';
 import type { WireState } from './wire.ts';
 
-/** Disturbs a cluster for some milliseconds, or until it has been through it; then everything is as before. */
+/** Disturbs a cluster for `time` milliseconds, or as long as the fault takes, and then restores it. */
 export type Fault = (cluster: Cluster, time: number) => Promise<void>;
 
 export async function killReplicas({ replicas }: Cluster): Promise<void> {
@@ -14,7 +14,7 @@ export async function killReplicas({ replicas }: Cluster): Promise<void> {
   }
 }
 
-/** As an orchestrator does it: first nothing new is sent there, then it is told to stop. */
+/** Like an orchestrator: removes each replica from the balancer, then stops it. */
 export async function restartReplicas({ replicas, balancer }: Cluster): Promise<void> {
   const hosts = replicas.map(({ host }) => host);
   for (const replica of replicas) {
@@ -31,7 +31,7 @@ export async function stopPostgres({ postgres }: Cluster, time: number): Promise
   await postgres.start();
 }
 
-/** Something about the connections from clients to the balancer, from replicas to the bucket, or to PostgreSQL. */
+/** Disturbs the connections from clients to the balancer, or from replicas to the bucket or to PostgreSQL. */
 export function disturbWire(wire: keyof Cluster['wires'], state: WireState): Fault {
   return async ({ wires }, time) => {
     wires[wire]?.set(state);

@@ -13,17 +13,17 @@ import type { Replica } from './replica.ts';
 
 const mib = 1 << 20;
 
-/** Milliseconds after which a writer that died is replaced: its lease, and some for two busy cores. */
+/** Milliseconds after which another request can replace a dead writer: its lease, and a margin for two busy cores. */
 const takenOverWithin = 20_000;
 
-/** The session, as seen by another replica. */
+/** The URL of the session at another replica. */
 const at = (replica: Replica, session: string) => replica.url + new URL(session).pathname;
 
-const everywhere = async (replicas: readonly Replica[], digest: string, bytes: Buffer) => {
+const assertEverywhere = async (replicas: readonly Replica[], digest: string, bytes: Buffer) => {
   for (const { url } of replicas) assert.ok((await pullBlob(url, 'app', digest)).equals(bytes), url);
 };
 
-/** Begins a PATCH and sends half of it; resolves when the registry has let it in. */
+/** Begins a PATCH and sends half of it; resolves when the registry has accepted it. */
 async function beginPatch(session: string, bytes: Buffer, first: number): Promise<RawConnection> {
   const connection = await RawConnection.to(session);
   connection.request('PATCH', new URL(session).pathname, {
@@ -36,14 +36,14 @@ async function beginPatch(session: string, bytes: Buffer, first: number): Promis
   return connection;
 }
 
-/** Sends a chunk until nobody else is writing to the session any more; how long that took. */
+/** Sends a chunk until no other request holds the session; returns the milliseconds that this took. */
 async function patchWhenFree(session: string, bytes: Buffer<ArrayBuffer>, first: number): Promise<number> {
   const begin = performance.now();
   for (;;) {
     const { status } = await patch(session, bytes, first);
     if (status === 202) return performance.now() - begin;
     assert.equal(status, 416);
-    assert.ok(performance.now() - begin < takenOverWithin, 'the session is taken still');
+    assert.ok(performance.now() - begin < takenOverWithin, 'another request still holds the session');
     await delay(250);
   }
 }
@@ -72,7 +72,7 @@ const handovers: Record<string, Handover> = {
 
   async 'each request of an upload can go to another replica'(_t, { replicas }) {
     const [one, two, three] = replicas;
-    // Parts of a bucket's multipart upload are 5 MiB or more: above, below, at, and a rest.
+    // Parts of a multipart upload have at least 5 MiB: chunks above, below and of this size, and a rest.
     for (const sizes of [
       [1],
       [6 * mib, 3 * mib, 1],
@@ -91,7 +91,7 @@ const handovers: Record<string, Handover> = {
       }
       const digest = digestOf(bytes);
       assert.equal((await finishWhenAvailable(at(one, session), digest)).status, 201);
-      await everywhere(replicas, digest, bytes);
+      await assertEverywhere(replicas, digest, bytes);
     }
   },
 
@@ -111,7 +111,7 @@ const handovers: Record<string, Handover> = {
     assert.equal((await patch(at(later, session), bytes.subarray(6 * mib), 6 * mib)).status, 202);
     const digest = digestOf(bytes);
     assert.equal((await finishWhenAvailable(at(later, session), digest)).status, 201);
-    await everywhere(cluster.replicas, digest, bytes);
+    await assertEverywhere(cluster.replicas, digest, bytes);
   },
 
   async 'an upload continues at another replica after its replica is killed during a chunk'(t, cluster) {
@@ -123,12 +123,12 @@ const handovers: Record<string, Handover> = {
     const cut = await beginPatch(at(doomed, session), bytes.subarray(mib), mib);
     await doomed.stop('SIGKILL');
     await cut.closed;
-    assert.equal(await received(session), mib, 'what was acknowledged counts, and nothing else');
+    assert.equal(await received(session), mib, 'only acknowledged bytes count');
     const waited = await patchWhenFree(session, bytes.subarray(mib), mib);
     t.diagnostic(`taken over after ${(waited / 1000).toFixed(1)} s`);
     const digest = digestOf(bytes);
     assert.equal((await finishWhenAvailable(session, digest)).status, 201);
-    await everywhere(cluster.replicas, digest, bytes);
+    await assertEverywhere(cluster.replicas, digest, bytes);
   },
 
   async 'a replica suspended beyond its lease does not change what its successor wrote'(t, cluster) {
@@ -144,12 +144,16 @@ const handovers: Record<string, Handover> = {
     process.kill(sleeper.pid, 'SIGCONT');
     asleep.send(other.subarray(mib).subarray((other.length - mib) / 2));
     const answer = await asleep.response();
-    assert.match(String(answer?.status), /^(404|416|5\d\d)$/, 'it was told that its bytes count');
+    assert.match(
+      String(answer?.status),
+      /^(404|416|5\d\d)$/,
+      'the bytes of the suspended replica were acknowledged',
+    );
     assert.equal(await received(session), 2 * mib);
     assert.equal((await patch(session, bytes.subarray(2 * mib), 2 * mib)).status, 202);
     const digest = digestOf(bytes);
     assert.equal((await finishWhenAvailable(at(three, session), digest)).status, 201);
-    await everywhere(cluster.replicas, digest, bytes);
+    await assertEverywhere(cluster.replicas, digest, bytes);
   },
 
   async 'one of two concurrent writers of an upload at two replicas is accepted'(_t, { replicas }) {
@@ -170,7 +174,7 @@ const handovers: Record<string, Handover> = {
     }
     const digest = digestOf(bytes);
     assert.equal((await finishWhenAvailable(at(three, session), digest)).status, 201);
-    await everywhere(replicas, digest, bytes);
+    await assertEverywhere(replicas, digest, bytes);
   },
 
   async 'while one replica receives a chunk, another rejects one with the current range'(_t, { replicas }) {
@@ -187,7 +191,7 @@ const handovers: Record<string, Handover> = {
     assert.equal((await finishWhenAvailable(at(two, session), digestOf(bytes))).status, 201);
   },
 
-  async 'every replica serves at once what one has confirmed'(_t, { replicas }) {
+  async 'every replica serves at once what another has acknowledged'(_t, { replicas }) {
     const clients = replicas.map(({ url }) => clientOf(url));
     const held: string[] = [];
     for (let round = 0; round < 6; round++) {
@@ -207,7 +211,7 @@ const handovers: Record<string, Handover> = {
       const { layers } = JSON.parse(image.bytes.toString());
       for (const { url } of replicas) await pullBlob(url, name, layers[0].digest);
 
-      // A tag moves, a referrer comes, the tag goes, the manifest goes, the blob goes.
+      // Moves the tag, adds a referrer, and deletes the tag, the manifest and the blob.
       const moved = await writer.pushImage(name, `v${round}`);
       for (const reader of others)
         assert.ok((await reader.get(`/v2/${name}/manifests/v${round}`)).body.equals(moved.bytes));
@@ -232,8 +236,8 @@ const handovers: Record<string, Handover> = {
     const image = await clients[0]!.image('log');
     await clients[0]!.putManifest('log', 'all', image, { 'if-none-match': '*' });
     let refused = 0;
-    // On a machine under load the queue at one tag may last longer than a transaction waits for its lock (5 s): such a push is told
-    // to come again, and has changed nothing.
+    // Under load, the queue for a tag's lock may take longer than a transaction waits for it (5 s). Such a push gets 503 with
+    // Retry-After, and has changed nothing.
     const putUntilAnswered = async (
       client: Client,
       tag: string,
@@ -262,7 +266,7 @@ const handovers: Record<string, Handover> = {
     await Promise.all(Array.from({ length: 12 }, (_, writer) => add(writer)));
     const { annotations } = (await clients[1]!.get('/v2/log/manifests/all')).json<{ annotations: object }>();
     assert.equal(Object.keys(annotations).length, 12);
-    assert.ok(refused > 0, 'nobody met another');
+    assert.ok(refused > 0, 'no two writers met');
     const created = await Promise.all(
       Array.from({ length: 12 }, (_, i) =>
         putUntilAnswered(

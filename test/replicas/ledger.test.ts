@@ -25,7 +25,7 @@ const unanswered = () => {
 const push = (ledger: Ledger, bytes: Buffer, send = done) =>
   ledger.write({ [tag]: bytes, [manifest(bytes)]: bytes }, send);
 const see = (ledger: Ledger, url: string, seen: Answer, range?: [number, number]) =>
-  ledger.saw(url, seen, { begin: performance.now(), by: 'reader', ...(range && { range }) });
+  ledger.recordRead(url, seen, { begin: performance.now(), by: 'reader', ...(range && { range }) });
 
 const cases: Record<string, [act: (ledger: Ledger) => Promise<void>, problem?: RegExp]> = {
   'an acknowledged write that is present': [
@@ -83,7 +83,7 @@ const cases: Record<string, [act: (ledger: Ledger) => Promise<void>, problem?: R
   'a tag missing in a list': [
     async (ledger) => {
       await push(ledger, one);
-      ledger.sawList('/v2/app/manifests/', [], { begin: performance.now(), by: 'reader' });
+      ledger.recordList('/v2/app/manifests/', [], { begin: performance.now(), by: 'reader' });
     },
     /held nothing/,
   ],

@@ -1,18 +1,18 @@
 import { type Answer, digestOf } from '../support/inject.ts';
 import { findImpossible, type Read, type State, something, type Write } from './register.ts';
 
-/** A request and what became of it. */
+/** A request and its outcome. */
 export interface Exchange {
   readonly method: string;
   readonly url: string;
   /** `performance.now()` */
   readonly begin: number;
   readonly end: number;
-  /** `undefined`: no whole answer came, nobody knows what was done. */
+  /** `undefined`: no complete answer came, so the outcome is unknown. */
   readonly status: number | undefined;
 }
 
-/** The registry could not do it, or not say whether it did: no answer at all, or a 5xx. Never a success, never a failure. */
+/** The outcome of a request is unknown: no answer, or a 5xx. It counts neither as done nor as not done. */
 export class Unsettled extends Error {
   readonly exchange: Exchange;
 
@@ -37,25 +37,25 @@ const isDigest = (url: string) => /\/sha(256|512):\w+$/.test(url);
 const directoryOf = (url: string) => url.slice(0, url.lastIndexOf('/') + 1);
 
 /**
- * Every request that was sent and every answer that came, in one place and by one clock. What may be answered follows from it:
- * each URL is a register that shows the last write that was acknowledged, or one that was running or unanswered since.
+ * Records every request and every answer by one clock. The possible answers follow from them: each URL is a register that shows the
+ * last acknowledged write, or one that was running or unanswered since.
  */
 export class Ledger {
   readonly exchanges: Exchange[] = [];
   readonly #histories = new Map<string, History>();
   readonly #contents = new Map<string, Buffer>();
   readonly #problems: string[] = [];
-  /** `url digest` → how many requests with If-Match of it were acknowledged. */
+  /** `url digest` → the number of acknowledged requests with If-Match of this digest. */
   readonly #replaced = new Map<string, number>();
 
-  /** Something that must not be, and that no history of a register shows. */
+  /** Reports a problem that no history of a register shows. */
   report(problem: string): void {
     this.#problems.push(problem);
   }
 
   /**
-   * Sends a request that makes each URL hold its bytes, or nothing. An answer of 4xx has changed nothing.
-   * @throws Unsettled when nobody knows
+   * Sends a request that sets each URL to its bytes, or deletes it. A request answered with 4xx has changed nothing.
+   * @throws Unsettled if the outcome is unknown
    */
   async write(
     changes: Readonly<Record<string, Buffer | undefined>>,
@@ -68,7 +68,7 @@ export class Ledger {
       return [url, bytes && digestOf(bytes)] as const;
     });
     let outcome: Pick<Write, 'end' | 'done'> | undefined = { end: Infinity, done: false };
-    // Whoever reads while this runs may see it already.
+    // Reads during the request may already see its state.
     const running = states.map(([url, state]) => this.#begin(url, { state, begin, ...outcome! }));
     try {
       const answer = await send();
@@ -81,24 +81,32 @@ export class Ledger {
     }
   }
 
-  /** What a client other than ours was told: the URL holds what has this digest. */
+  /** Records an acknowledged write of another client, after which the URL holds this digest. */
   acknowledge(url: string, digest: string, { begin, end }: { begin: number; end: number }): void {
     this.#begin(url, { state: digest, begin, end, done: true });
   }
 
-  /** Records what a GET or HEAD of the URL has shown. */
-  saw(url: string, answer: Answer, request: { begin: number; by: string; range?: [number, number] }): void {
+  /** Records the answer to a GET or HEAD of the URL. */
+  recordRead(
+    url: string,
+    answer: Answer,
+    request: { begin: number; by: string; range?: [number, number] },
+  ): void {
     const { begin, by, range } = request;
     const state = this.#stateOf(url, answer, by, range);
     if (state === 'unclear') return;
     const read = { saw: state, begin, end: performance.now(), by };
     this.#historyOf(url).reads.push(read);
-    // A tag leads to a manifest that is there.
+    // The manifest that a tag names has to exist.
     if (isTag(url) && state !== undefined) this.#historyOf(directoryOf(url) + state).reads.push(read);
   }
 
   /** Records a whole list: each name below the directory (`/v2/app/manifests/`) holds something, or nothing. */
-  sawList(directory: string, names: readonly string[], { begin, by }: { begin: number; by: string }): void {
+  recordList(
+    directory: string,
+    names: readonly string[],
+    { begin, by }: { begin: number; by: string },
+  ): void {
     const end = performance.now();
     const listed = new Set(names.map((name) => directory + name));
     const known = [...this.#histories.keys()].filter((url) => isTag(url) && directoryOf(url) === directory);
@@ -113,12 +121,12 @@ export class Ledger {
     return [...this.#histories].filter(([, history]) => written(history)).map(([url]) => url);
   }
 
-  /** What was last pushed there. */
+  /** The bytes last pushed to the URL. */
   content(url: string): Buffer | undefined {
     return this.#contents.get(url);
   }
 
-  /** How many requests that should change something were acknowledged, and how many were not answered. */
+  /** The numbers of acknowledged and unanswered writes, and of reads. */
   count(): { acknowledged: number; unanswered: number; reads: number } {
     const histories = [...this.#histories.values()];
     const writes = histories.flatMap((history) => history.writes);
@@ -129,7 +137,7 @@ export class Ledger {
     };
   }
 
-  /** A sentence for each thing that cannot have happened in a registry that keeps its promises. */
+  /** A sentence for each observation that is impossible with a correct registry. */
   problems(): string[] {
     const impossible = [...this.#histories].flatMap(([url, { writes, reads }]) =>
       findImpossible(writes, reads).map((read) => describeRead(url, read, writes)),
@@ -139,16 +147,16 @@ export class Ledger {
       .map(([what, count]) => `${what} was replaced ${count} times by If-Match: an update was lost`);
     const bugs = this.exchanges
       .filter(({ status }) => status === 500)
-      .map(({ method, url }) => `${method} ${url}: 500: a fault that Berth does not know`);
+      .map(({ method, url }) => `${method} ${url}: 500: an unexpected error in Berth`);
     return [...this.#problems, ...impossible, ...twice, ...bugs];
   }
 
-  /** Adds a write of which nothing is known yet; the result says what became of it. */
+  /** Adds a write with unknown outcome; the returned function sets its outcome. */
   #begin(url: string, write: Write): (outcome: Pick<Write, 'end' | 'done'> | undefined) => void {
     const deletesTags = write.state === undefined && isDigest(url) ? this.#tagsOn(url) : [];
     const all = [
       { history: this.#historyOf(url), write },
-      // With a manifest goes each tag that stands on it then.
+      // Deleting a manifest also deletes each tag that names it then.
       ...deletesTags.map((history) => ({ history, write: { ...write, done: false } })),
     ];
     for (const { history, write } of all) history.writes.push(write);
@@ -200,7 +208,7 @@ export class Ledger {
   #countReplaced(states: readonly (readonly [string, State])[], replaced: string): void {
     for (const [url] of states.filter(([url]) => isTag(url))) {
       const key = `${url} ${replaced}`;
-      // Only what was written once can be replaced once at most.
+      // A digest that was written more than once can be replaced more than once.
       if (this.#historyOf(url).writes.filter(({ state }) => state === replaced).length > 1) continue;
       this.#replaced.set(key, (this.#replaced.get(key) ?? 0) + 1);
     }

@@ -8,15 +8,15 @@ import type { Exchange, Ledger } from './ledger.ts';
 import { Pusher } from './pusher.ts';
 import type { Random } from './random.ts';
 import type { Replica } from './replica.ts';
-import { Visitor } from './visitor.ts';
+import { RetryingClient } from './retrying-client.ts';
 
 /** How many clients push and pull at once. */
 const pushers = 4;
 
-/** The most milliseconds between two actions of a client: more actions would prove no more, and keep the cores busy. */
+/** The most milliseconds between two actions of a client: more actions would only keep the cores busy. */
 const longestRest = 200;
 
-/** Promised: so long after the last fault everything works again. */
+/** The promised limit in milliseconds from the end of the last fault until everything works again. */
 export const recoversWithin = 30_000;
 
 export interface UnderLoad {
@@ -27,7 +27,7 @@ export interface UnderLoad {
 
 export interface Outcome {
   readonly requests: number;
-  /** Those that were not settled: 5xx, or no answer. */
+  /** Requests with unknown outcome: 5xx, or no answer. */
   readonly failures: readonly Exchange[];
   /** `performance.now()` when the load began. */
   readonly begin: number;
@@ -35,14 +35,14 @@ export interface Outcome {
   readonly recoveredAfter: number;
 }
 
-/** Milliseconds of load before a fault, and when all is well again. */
+/** Milliseconds of load before a fault, and after the recovery. */
 const around = 500;
 
 let runs = 0;
 
 /**
- * Has clients push and pull through the balancer while `fault` comes and goes, and until it is over for all of them. What they
- * saw on the way is for the ledger to judge.
+ * Lets clients push and pull through the balancer during `fault` and until all replicas have recovered. The ledger judges what the
+ * clients saw.
  */
 export async function disturb(
   { cluster, ledger, random }: UnderLoad,
@@ -51,8 +51,8 @@ export async function disturb(
   runs += 1;
   const url = `http://${cluster.host}`;
   const load = Array.from({ length: pushers }, (_, i) => {
-    const visitor = new Visitor(`client ${i}`, recordedClient(url, ledger), ledger);
-    return new Pusher(visitor, random, `load/${i}`);
+    const retrying = new RetryingClient(`client ${i}`, recordedClient(url, ledger), ledger);
+    return new Pusher(retrying, random, `load/${i}`);
   });
   const before = ledger.exchanges.length;
   const start = performance.now();
@@ -66,7 +66,7 @@ export async function disturb(
     }),
   );
   try {
-    // A client that meets what must not be ends all of it.
+    // A client whose assertion fails ends the whole load.
     const during = async () => {
       await delay(around);
       const begin = performance.now();
@@ -104,42 +104,43 @@ function judge(
   return { requests: exchanges.length, failures, recoveredAfter: last - end };
 }
 
-/** A push to the replica and a pull from it, tried until they work. */
+/** Repeats a push to the replica and a pull from it until both succeed. */
 async function probe({ name, url }: Replica, ledger: Ledger): Promise<void> {
-  const visitor = new Visitor(name, recordedClient(url, ledger), ledger, recoversWithin);
+  const retrying = new RetryingClient(name, recordedClient(url, ledger), ledger, recoversWithin);
   const repository = `probe/${name.replace(' ', '-')}`;
-  await visitor.settled(async () => {
-    const image = await visitor.client.image(repository);
-    await visitor.client.pushManifest(repository, image, `run-${runs}`);
-    const pulled = await visitor.client.get(`/v2/${repository}/manifests/run-${runs}`);
-    if (pulled.status !== 200) throw new Error(`${name} does not have what it took: ${pulled.status}`);
+  await retrying.untilSettled(async () => {
+    const image = await retrying.client.image(repository);
+    await retrying.client.pushManifest(repository, image, `run-${runs}`);
+    const pulled = await retrying.client.get(`/v2/${repository}/manifests/run-${runs}`);
+    if (pulled.status !== 200)
+      throw new Error(`${name} does not serve the manifest that it accepted: ${pulled.status}`);
   });
 }
 
-/** Reads at each replica what was written since `from`, and tells the ledger. */
+/** Reads every URL written since `from` at each replica, for the ledger. */
 export async function readBack({ cluster, ledger }: UnderLoad, from: number): Promise<void> {
   const urls = ledger.urls(from);
   await Promise.all(cluster.replicas.map((replica) => readAll(replica, ledger, [...urls])));
 }
 
 async function readAll({ name, url }: Replica, ledger: Ledger, urls: string[]): Promise<void> {
-  const visitor = new Visitor(name, recordedClient(url, ledger), ledger);
+  const retrying = new RetryingClient(name, recordedClient(url, ledger), ledger);
   const read = async () => {
-    for (let next = urls.pop(); next !== undefined; next = urls.pop()) await visitor.look(next);
+    for (let next = urls.pop(); next !== undefined; next = urls.pop()) await retrying.read(next);
   };
   await Promise.all([read(), read(), read()]);
 }
 
-/** Reads everything once more, each thing at some replica, and has `berth fsck` read every byte. */
+/** Reads every URL once more, at one of the replicas, and runs `berth fsck` over every byte. */
 export async function assertNothingLost(t: TestContext, system: UnderLoad, seed: number): Promise<void> {
   const { cluster, ledger } = system;
-  // The three take from one list.
+  // The replicas share one list.
   const urls = ledger.urls();
   await Promise.all(cluster.replicas.map((replica) => readAll(replica, ledger, urls)));
   assert.deepEqual(ledger.problems(), []);
   const { acknowledged, unanswered, reads } = ledger.count();
   t.diagnostic(
-    `seed ${seed}: ${ledger.exchanges.length} requests, ${acknowledged} acknowledged writes, ${unanswered} not settled, ${reads} reads`,
+    `seed ${seed}: ${ledger.exchanges.length} requests, ${acknowledged} acknowledged writes, ${unanswered} of unknown outcome, ${reads} reads`,
   );
   assert.ok(acknowledged > 100 && unanswered > 0, 'the load was too light to show anything');
   const flags = cluster.data === undefined ? [] : ['--data', cluster.data];
@@ -151,5 +152,5 @@ export async function assertNothingLost(t: TestContext, system: UnderLoad, seed:
 export function describe({ requests, failures, recoveredAfter }: Outcome): string {
   const kinds = Object.entries(Object.groupBy(failures, ({ status }) => String(status ?? 'no answer')));
   const failed = kinds.map(([kind, list]) => `${list?.length} × ${kind}`).join(', ') || 'none';
-  return `${requests} requests, not settled: ${failed}; recovered after ${Math.round(recoveredAfter)} ms`;
+  return `${requests} requests, of unknown outcome: ${failed}; recovered after ${Math.round(recoveredAfter)} ms`;
 }

@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const address = '127.0.2.2';
 
-/** A PostgreSQL server of the test's own, which can go away and come back with its data. */
+/** The test's own PostgreSQL server, which can stop and restart with its data. */
 export class Postgres {
   /** `127.0.2.2:PORT` */
   readonly host: string;
@@ -28,7 +28,7 @@ export class Postgres {
   static async start(t: TestContext): Promise<Postgres> {
     const programs = dirname(findProgram('postgres') as string);
     const directory = await temporaryDirectory(t, 'berth-postgres');
-    // It refuses to run as root, and its own user has to get there.
+    // PostgreSQL refuses to run as root, and its user needs access to the directory.
     await chmod(directory, 0o777);
     const user = process.getuid?.() === 0 ? ['--reuid=postgres', '--regid=postgres', '--clear-groups'] : [];
     const program = (name: string, ...args: string[]) => ['setpriv', ...user, join(programs, name), ...args];
@@ -52,15 +52,15 @@ export class Postgres {
 
   async start(): Promise<void> {
     const [command, ...args] = this.#command;
-    // The log says so before the first client is let in, and again by every start that recovers.
+    // Logged just before the server accepts clients, also after a recovery.
     const ready = /ready to accept connections/;
     const env = { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR };
     this.#child = await startChild(this.#t, { command: command!, args, env, ready });
-    // What is killed harder leaves its shared memory behind.
+    // SIGKILL would leave its shared memory behind.
     cleanUp(this.#t, () => this.stop());
   }
 
-  /** Ends it as a crash would: nobody is told, nothing is written any more. */
+  /** Ends it like a crash: without notice to its clients, and without writing data. */
   async stop(): Promise<void> {
     await this.#child?.stop('SIGQUIT');
   }

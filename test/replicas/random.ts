@@ -1,4 +1,4 @@
-/** Numbers from 0 to 1 that the seed decides (mulberry32), so that a run can be had again. */
+/** Numbers from 0 to 1 that the seed decides (mulberry32), so that a run can be repeated. */
 export class Random {
   #state: number;
 
@@ -13,7 +13,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** From `low`, and below `high`. */
+  /** At least `low` and below `high`. */
   integer(low: number, high: number): number {
     return low + Math.floor(this.next() * (high - low));
   }

@@ -1,18 +1,18 @@
-// The history of one URL as that of a register: what was written to it, and what was seen there.
+// The history of one URL as that of a register: its writes and its reads.
 
 /** What a URL holds: a body of this digest, or nothing (404). */
 export type State = string | undefined;
 
-/** What a list shows of a register: that it holds something, not what. */
+/** What a list shows of a register: that it holds a value, but not which one. */
 export const something = Symbol('something');
 
-/** A request that set the register, if it was done. */
+/** A request that sets the register, if it takes effect. */
 export interface Write {
   readonly state: State;
   readonly begin: number;
-  /** When it was answered; `Infinity`: it never was, so it may be done at any time after its begin, or not at all. */
+  /** The time of its answer; `Infinity`: unanswered, so it may take effect at any time after its begin, or never. */
   readonly end: number;
-  /** It was done, so that whatever is older is past once it has ended. */
+  /** Whether it certainly took effect, so that older values are gone after its end. */
   readonly done: boolean;
 }
 
@@ -22,12 +22,12 @@ export interface Read {
   readonly end: number;
 }
 
-/** Before the first request there is nothing. */
+/** Before the first request the register holds nothing. */
 const initial: Write = { state: undefined, begin: -Infinity, end: -Infinity, done: true };
 
 /**
- * The reads that a register cannot have answered: what they saw was never written, or was replaced for certain before they
- * began. A write that nobody answered explains what was seen, and replaces nothing unless it was itself seen.
+ * The reads that are impossible for a register: the value was never written, or was certainly replaced before the read began. An
+ * unanswered write explains a read of its value, but replaces older values only if its own value was read.
  */
 export function findImpossible<R extends Read>(requests: readonly Write[], reads: readonly R[]): R[] {
   const writes = [initial, ...requests.map((write) => settle(write, requests, reads))];
@@ -40,7 +40,7 @@ export function findImpossible<R extends Read>(requests: readonly Write[], reads
   });
 }
 
-/** What was seen was done by then, whether or not it was answered. */
+/** A write whose value was read took effect before the end of that read, answered or not. */
 function settle(write: Write, writes: readonly Write[], reads: readonly Read[]): Write {
   if (write.state === undefined || writes.some((other) => other !== write && other.state === write.state)) {
     return write;

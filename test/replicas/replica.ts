@@ -4,7 +4,7 @@ import { type BerthProcess, startBerth } from '../support/process.ts';
 
 const startLimit = 60_000;
 
-/** One of several `berth serve` over the same database and store, which may end and come back at the same address. */
+/** One of several `berth serve` over the same database and store, which can stop and restart at the same address. */
 export class Replica {
   readonly name: string;
   readonly #t: TestContext;
@@ -19,7 +19,7 @@ export class Replica {
     this.#process = process;
   }
 
-  /** `number` is the last of its address, 127.0.1.NUMBER. */
+  /** `number` is the last part of its address, 127.0.1.NUMBER. */
   static async start(
     t: TestContext,
     number: number,
@@ -44,7 +44,7 @@ export class Replica {
     return this.#process.pid;
   }
 
-  /** What all its processes have logged. */
+  /** The logs of all its processes. */
   logs(): string {
     return this.#logs + this.#process.output();
   }
@@ -53,7 +53,7 @@ export class Replica {
     return this.#process.stop(signal);
   }
 
-  /** Comes back after a {@link stop}; where what it needs is away, it is started again until it stays. */
+  /** Restarts it after a {@link stop}; repeats this while its database or store is down. */
   async start(): Promise<void> {
     const { host, data } = this.#process;
     this.#logs = this.logs();

@@ -1,5 +1,5 @@
-// `npm run test:soak`: faults at random, two at once at times, for SOAK_MINUTES, 10 by default. SOAK_SEED has a run
-// again, as far as the load and the order of faults go.
+// `npm run test:soak`: random faults, sometimes two at once, for SOAK_MINUTES, 10 by default. SOAK_SEED repeats the load
+// and the order of faults of a run.
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
@@ -34,7 +34,7 @@ test('three replicas lose nothing under random faults', async (t) => {
   const cluster = await startCluster(t, { storage: 'S3' });
   const system: UnderLoad = { cluster, ledger: new Ledger(), random };
   while (performance.now() < end) {
-    // Two that disturb the same thing would end each other.
+    // Two faults of the same part would end each other.
     const [one, two] = [random.pick(names)!, random.pick(names)!];
     const chosen = one.split(' ')[0] === two.split(' ')[0] ? [one] : [one, two];
     const time = random.integer(1_000, 20_000);

@@ -6,12 +6,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { cleanUp } from '../support/cleanup.ts';
 
 /**
- * What happens to the connections of a wire. `open`: bytes pass. `silent`: connections are accepted, and no byte passes either
- * way. `unavailable`: whatever is asked over HTTP is answered 503. `cut`: each connection breaks after some bytes.
+ * The treatment of a wire's connections. `open`: bytes pass. `silent`: connections are accepted, and no byte passes either way.
+ * `unavailable`: every HTTP request is answered 503. `cut`: each connection breaks after some bytes.
  */
 export type WireState = 'open' | 'silent' | 'unavailable' | 'cut';
 
-/** What Berth's store hears from an S3 service that is overloaded. */
+/** The answer of an overloaded S3 service. */
 const unavailable = [
   'HTTP/1.1 503 Slow Down',
   'Content-Type: application/xml',
@@ -20,17 +20,17 @@ const unavailable = [
   '<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>',
 ].join('\r\n');
 
-/** Milliseconds in which a client that was refused may read the answer while it still sends. */
+/** Milliseconds in which a refused client can read the answer while it still sends. */
 const refusalLasts = 1_000;
 
 export interface WireOptions {
-  /** Where it ends: `127.0.0.1:PORT`. */
+  /** The server behind it: `127.0.0.1:PORT`. */
   readonly target: string;
-  /** After how many bytes, either way, a connection breaks in the state `cut`. */
+  /** The number of bytes, in both directions together, after which a connection breaks in the state `cut`. */
   readonly cutAfter?: () => number;
 }
 
-/** A TCP connection's path that a test can disturb. */
+/** A TCP proxy whose connections a test can disturb. */
 export class Wire {
   /** `127.0.0.1:PORT` */
   readonly host: string;
@@ -59,7 +59,7 @@ export class Wire {
     return wire;
   }
 
-  /** Connections that are open already are broken, but for `silent`: nobody is told anything, until the wire is open again. */
+  /** Breaks open connections, except for `silent`, which holds their bytes until the wire is open again. */
   set(state: WireState): void {
     if (this.#state === 'silent') this.#opened.resolve();
     if (state === 'silent') this.#opened = Promise.withResolvers();
@@ -71,7 +71,7 @@ export class Wire {
     client.on('error', () => {});
     if (this.#state === 'unavailable') return void refuse(client);
     const { hostname, port } = new URL(`http://${this.#options.target}`);
-    // Each side ends when the other has said all: what is on its way still arrives.
+    // Each side ends when the other has sent everything, so that bytes in transit still arrive.
     const server = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
     server.on('error', () => {});
     let left = this.#state === 'cut' ? this.#options.cutAfter() : Infinity;
