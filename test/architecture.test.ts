@@ -1,4 +1,4 @@
-// Imports point one way. This is the plan of the house; docs/explanation/architecture.md says why it is like this.
+// Imports between folders go one way; docs/explanation/architecture.md gives the reasons.
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -13,7 +13,7 @@ import {
 import { readImports } from './support/imports.ts';
 
 const rules: Rules = {
-  rooms: {
+  folders: {
     oci: { from: [], packages: [] },
     config: { from: ['oci'], packages: ['yaml', 'zod'] },
     storage: { from: ['oci'], packages: ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'] },
@@ -21,9 +21,9 @@ const rules: Rules = {
     core: { from: ['db', 'storage', 'oci'], packages: ['lru-cache'] },
     access: { from: ['db', 'oci', 'outbound'], packages: ['@node-rs/bcrypt', 'jose', 'lru-cache'] },
     audit: { from: ['access', 'db', 'oci'], packages: [] },
-    // Requests that Berth makes itself, to addresses that others name.
+    // Requests that Berth itself sends, to addresses that users give.
     outbound: { from: ['oci'], packages: [] },
-    // What the command line and the management API have in common: rules and changes, no text for people but refusals.
+    // Rules and changes that the command line and the management API share; their only texts are refusals.
     administration: {
       from: ['access', 'core', 'db', 'oci', 'outbound'],
       types: ['audit'],
@@ -33,9 +33,9 @@ const rules: Rules = {
     events: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     upstream: { from: ['core', 'db', 'storage', 'oci'], packages: [] },
     http: { from: ['oci', 'telemetry'], types: ['storage'], packages: ['fastify', 'pino', 'prom-client'] },
-    // A handler passes the database handle and an open blob on; it asks nothing of either.
+    // Handlers pass on the database handle and open blobs, and call nothing on them.
     v2: { from: ['core', 'access', 'audit', 'oci', 'http'], types: ['db', 'storage'], packages: ['fastify'] },
-    // Tokens and sign-on, beside the API that they are for and whose errors they answer with.
+    // Tokens and sign-on for the API; they answer with the API's errors.
     auth: {
       from: ['core', 'access', 'administration', 'audit', 'oci', 'http', 'outbound'],
       types: ['db', 'node:http'],
@@ -46,14 +46,14 @@ const rules: Rules = {
       types: ['db', 'storage'],
       packages: ['fastify', 'zod'],
     },
-    // It measures a store, a database and jobs from outside, by wrapping whatever it is given.
+    // Measures a store, a database and jobs by wrapping them.
     telemetry: {
       from: [],
       types: ['access', 'audit', 'db', 'storage', 'jobs'],
       packages: ['fastify', 'pino', 'pino-pretty', 'prom-client'],
     },
   },
-  entrances: [
+  unrestricted: [
     'main.ts',
     'worker.ts',
     'app.ts',
@@ -91,7 +91,7 @@ test('no files in src/ import each other in a cycle', () => {
 });
 
 test('no folders in src/ import each other in a cycle, at any depth', () => {
-  assert.deepEqual(findFolderCycles(sources, rules.entrances), []);
+  assert.deepEqual(findFolderCycles(sources, rules.unrestricted), []);
 });
 
 /** The files that load another one on demand, and why. All other imports are static. */
@@ -229,7 +229,7 @@ test('finds cycles of files, also of type imports, and names each file', () => {
 });
 
 test('finds cycles of folders at every depth, without a cycle of files', () => {
-  const house = new Map([
+  const folders = new Map([
     ['src/access/login/a.ts', "import { b } from '../tokens/b.ts';"],
     ['src/access/tokens/c.ts', "import { d } from '../login/d.ts';"],
     ['src/access/e.ts', "import { a } from './login/a.ts';"],
@@ -237,5 +237,7 @@ test('finds cycles of folders at every depth, without a cycle of files', () => {
     ['src/core/g.test.ts', "import { h } from '../v2/h.ts';"],
     ['src/v2/h.ts', "import { f } from '../core/f.ts';"],
   ]);
-  assert.deepEqual(findFolderCycles(house, []), ['src/access/login → src/access/tokens → src/access/login']);
+  assert.deepEqual(findFolderCycles(folders, []), [
+    'src/access/login → src/access/tokens → src/access/login',
+  ]);
 });

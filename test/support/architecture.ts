@@ -1,8 +1,8 @@
 import { dirname, posix } from 'node:path';
 import { type Import, lineAt, readImports } from './imports.ts';
 
-/** What the files of a folder of src/ may import besides each other. */
-export interface Room {
+/** The imports that a folder of src/ may have, besides its own files. */
+export interface FolderRules {
   /** Folders. */
   readonly from: readonly string[];
   /** Folders, and reserved Node modules, from which it may import types only. */
@@ -12,9 +12,9 @@ export interface Room {
 }
 
 export interface Rules {
-  readonly rooms: Readonly<Record<string, Room>>;
-  /** Files and folders of src/ that may import everything. */
-  readonly entrances: readonly string[];
+  readonly folders: Readonly<Record<string, FolderRules>>;
+  /** Files and folders of src/ without restrictions. */
+  readonly unrestricted: readonly string[];
   /** A folder whose types any other may import. */
   readonly sharedTypes: string;
   /** Node modules that only some folders may use. */
@@ -51,12 +51,12 @@ function findStyleViolations(file: string, source: string): string[] {
 function findWrongImports(file: string, source: string, rules: Rules): string[] {
   const folder = folderOf(file);
   // Tests are beside the code and may import everything.
-  if (isTest(file) || rules.entrances.includes(folder)) return [];
-  const room = rules.rooms[folder];
-  if (!room)
+  if (isTest(file) || rules.unrestricted.includes(folder)) return [];
+  const allowedImports = rules.folders[folder];
+  if (!allowedImports)
     return [`${file}: "${folder}" is not a known folder of src/; add it to test/architecture.test.ts`];
   return readImports(source).flatMap((entry) => {
-    const allowed = whatIsAllowed(file, folder, room, entry, rules);
+    const allowed = whatIsAllowed(file, folder, allowedImports, entry, rules);
     return allowed ? [`${file}:${entry.line}: imports '${entry.specifier}', but ${allowed}`] : [];
   });
 }
@@ -65,7 +65,7 @@ function findWrongImports(file: string, source: string, rules: Rules): string[] 
 function whatIsAllowed(
   file: string,
   folder: string,
-  room: Room,
+  allowedImports: FolderRules,
   entry: Import,
   rules: Rules,
 ): string | undefined {
@@ -73,19 +73,22 @@ function whatIsAllowed(
   if (specifier.startsWith('node:')) {
     const module = specifier.split('/')[0]!; // node:fs/promises is node:fs
     const users = rules.reserved[module];
-    if (!users || users.includes(folder) || (typeOnly && room.types?.includes(module))) return undefined;
+    if (!users || users.includes(folder) || (typeOnly && allowedImports.types?.includes(module)))
+      return undefined;
     return `only ${listOf('folder', users)} may use ${module}`;
   }
   if (!specifier.startsWith('.')) {
     const name = /^(@[^/]+\/)?[^/]+/.exec(specifier)![0];
-    return room.packages.includes(name) ? undefined : `${folder} may use ${listOf('package', room.packages)}`;
+    return allowedImports.packages.includes(name)
+      ? undefined
+      : `${folder} may use ${listOf('package', allowedImports.packages)}`;
   }
   const target = resolve(file, specifier);
   const targetFolder = target.startsWith('src/') ? folderOf(target) : target;
-  const types = [...(room.types ?? []), rules.sharedTypes];
-  const open = [folder, ...room.from, ...(typeOnly ? types : [])];
+  const types = [...(allowedImports.types ?? []), rules.sharedTypes];
+  const open = [folder, ...allowedImports.from, ...(typeOnly ? types : [])];
   if (open.includes(targetFolder)) return undefined;
-  return `${folder} may import from ${listOf('folder', room.from)}, and types from ${types.join(', ')}`;
+  return `${folder} may import from ${listOf('folder', allowedImports.from)}, and types from ${types.join(', ')}`;
 }
 
 const isTest = (file: string) => /\.(test|contract)\.ts$/.test(file);
@@ -108,10 +111,10 @@ export function findFileCycles(sources: Sources): string[] {
  * Cycles of imports between folders, at every depth: `src/access/login` and `src/access/tokens` are compared like `src/core` and
  * `src/http`. Tests do not count, as they may import everything; a folder and its parent may share types.
  */
-export function findFolderCycles(sources: Sources, entrances: readonly string[]): string[] {
+export function findFolderCycles(sources: Sources, unrestricted: readonly string[]): string[] {
   const graph = new Map<string, Set<string>>();
   for (const [file, source] of sources) {
-    if (isTest(file) || entrances.includes(folderOf(file))) continue;
+    if (isTest(file) || unrestricted.includes(folderOf(file))) continue;
     for (const target of importedFiles(file, source)) {
       const [from, to] = siblingFolders(file, target);
       if (from === undefined || to === undefined) continue;

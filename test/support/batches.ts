@@ -2,16 +2,16 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type BackendName, backendVariable } from './backend-names.ts';
 
-/** What a test file does that looks at its process, or changes it for others. */
+/** Code that measures its process, or changes it for other tests. */
 const ownProcess =
   /\bprocess\.(?:env[.[]\S+ = |exitCode|on\(|once\(|umask|chdir|memoryUsage)|\bmock\.|\b(?:main-thread|cpu-time)\.ts|eventLoop/;
 
-/** Files in a process: few enough that one hanging file stops few others, and that both cores have work to the end. */
+/** Files in a process: few, so that a hanging file stops few others, and both cores have work until the end. */
 const batchSize = 8;
 
 /**
- * Puts small test files together, so that a process loads Berth once for several of them, which takes longer than most of their tests.
- * Files that look at their process keep one of their own. Each batch is a module in `folder` that imports its files over `backend`.
+ * Groups test files, so that several share a process: loading Berth takes longer than most of their tests. Files that measure or
+ * change their process have their own. Each batch is a module in `folder` that imports its files over `backend`.
  * @returns the modules to run, in the order of the files
  */
 export function batchFiles(files: readonly string[], backend: BackendName, folder: string): string[] {

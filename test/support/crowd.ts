@@ -1,4 +1,4 @@
-// Inserts many rows by a few statements, for tests of what is slow only with much data.
+// Inserts many rows by a few statements, for tests of code that is slow only with many rows.
 import { createHash } from 'node:crypto';
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../src/db/database.ts';

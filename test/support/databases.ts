@@ -87,7 +87,7 @@ export function digestNumber(number: number): Digest {
   return `sha256:${number.toString(16).padStart(64, '0')}` as Digest;
 }
 
-/** Inserts a manifest that the repository does not hold yet; its id. */
+/** Inserts a manifest that the repository does not hold yet; returns its id. */
 export async function insertNewManifest(...given: Parameters<typeof ensureManifest>): Promise<number> {
   return (await ensureManifest(...given)).id;
 }

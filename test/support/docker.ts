@@ -12,7 +12,7 @@ export interface DockerEngine {
   docker(...args: string[]): Promise<string>;
   /** Runs `docker …` with `input` on its stdin. */
   dockerReading(input: string, ...args: string[]): Promise<string>;
-  /** The client's file of logins. */
+  /** The file in which the client stores logins. */
   readonly clientConfig: string;
   /** Starts `docker …`; resolves once `ready` matches its output. */
   follow(ready: RegExp, ...args: string[]): Promise<Child>;

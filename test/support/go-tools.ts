@@ -28,7 +28,7 @@ const buildLimit = 10 * 60_000;
 export function goTool(name: GoTool): { readonly path: string } | { readonly reason: string } {
   const path = placeOf(name);
   if (existsSync(path)) return { path };
-  if (failedBefore(name)) return { reason: `${name} is not there: npm test could not build it` };
+  if (failedBefore(name)) return { reason: `${name} is missing: npm test could not build it` };
 
   const tool = goTools[name];
   mkdirSync(cache, { recursive: true });
@@ -43,7 +43,7 @@ export function goTool(name: GoTool): { readonly path: string } | { readonly rea
     ]) {
       const options = { cwd: building, env, encoding: 'utf8', timeout: buildLimit } as const;
       const { status, error, stderr } = spawnSync('go', args, options);
-      if (status !== 0) return { reason: `${name} is not there: ${whyNotBuilt(args[0], error, stderr)}` };
+      if (status !== 0) return { reason: `${name} is missing: ${whyNotBuilt(args[0], error, stderr)}` };
     }
     try {
       renameSync(building, dirname(path));

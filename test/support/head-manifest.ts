@@ -12,7 +12,7 @@ export interface ManifestHead {
   readonly digest: string | null;
 }
 
-/** Asks the registry what a client pushed. */
+/** Requests the media type and digest of a manifest, to check what a client pushed. */
 export async function headManifest(
   url: string,
   name: string,

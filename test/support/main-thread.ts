@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-/** CPU milliseconds of the main thread, in steps of up to four, independent of other load. */
+/** CPU milliseconds of the main thread, in steps of up to 4 ms, independent of other load. */
 function mainThread(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;

@@ -10,7 +10,7 @@ export interface ContainersTools {
   podman(...args: string[]): Promise<string>;
   buildah(...args: string[]): Promise<string>;
   skopeo(...args: string[]): Promise<string>;
-  /** Runs podman with `input` on its stdin. A login is valid for all three tools. */
+  /** Runs skopeo with `input` on its stdin. A login is valid for all three tools. */
   skopeoReading(input: string, ...args: string[]): Promise<string>;
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Db } from '../../src/db/prepare.ts';
 import { inspectSqlite } from '../../src/db/sqlite/inspect.ts';
 
-/** What a registry holds, or what its changes say that it holds. */
+/** The content of a registry, read from its tables or derived from its changes. */
 interface Content {
   /** `repository:tag` → digest. */
   readonly tags: Map<string, string>;
@@ -13,10 +13,10 @@ interface Content {
 }
 
 /**
- * Replays the recorded changes of a registry from its beginning: each has to begin where the one before has left its tag, and all of
- * them together have to end at what the registry holds. So no change is without its row, and no row without its change.
+ * Replays all recorded changes of a registry and asserts that they lead to its content. The old digest of each change has to be the
+ * current one of its tag. So every change has its row, and every row its change.
  *
- * @returns the ids of the requests that have changed something
+ * @returns the ids of the requests that made changes
  */
 export async function replayChanges(data: string): Promise<Set<string | null>> {
   await using opened = new AsyncDisposableStack();

@@ -119,7 +119,7 @@ async function start(service: S3Service, path: string): Promise<S3Server> {
     child.kill('SIGKILL');
     for (const directory of [folder, aside]) rmSync(directory, { recursive: true, force: true });
   });
-  // It must not keep tests running.
+  // The server must not keep this process running.
   child.unref();
   const endpoint = `http://127.0.0.1:${port}`;
   await listening(child, port);
@@ -165,7 +165,7 @@ const commandLines: Record<
       flags.push(`-${part}=${await freePort()}`);
     }
     const listener = ['-ip=127.0.0.1', '-ip.bind=127.0.0.1', '-s3', `-s3.port=${port}`];
-    // There are many buckets, with a volume each.
+    // Tests create many buckets, each with its own volume.
     const volumes = ['-master.volumeSizeLimitMB=64', '-volume.max=0'];
     return {
       args: ['server', `-dir=${folder}`, ...listener, ...flags, `-s3.config=${config}`, ...volumes],

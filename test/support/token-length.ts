@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 /**
- * A token of the given length, padded in its header and claims: base64 text cannot have every length, two of them together can.
+ * A token of the given length, padded in its header and claims: one base64 text cannot have every length, but two together can.
  */
 export async function tokenOfLength(
   length: number,
@@ -15,5 +15,5 @@ export async function tokenOfLength(
       if (token.length === length) return token;
     }
   }
-  return assert.fail(`no token is of ${length} characters`);
+  return assert.fail(`no token has ${length} characters`);
 }
