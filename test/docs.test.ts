@@ -11,7 +11,7 @@ import { configSchema } from '../src/config/schema.ts';
 import { settingsOf } from '../src/config/settings.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-/** What is not of the repository (.gitignore). A downloaded archive has no git to ask. */
+/** Files outside the repository, as in .gitignore. A downloaded archive has no git to read them from. */
 const ignored = /^(?:\.git|node_modules|data|bench\/out|reports|\.stryker-tmp|.*\.log|.*\.DS_Store)$/;
 const tracked = filesBelow('');
 
@@ -38,7 +38,7 @@ const fences = pages.flatMap((page) =>
   ),
 );
 
-/** The commands of the pages: the lines of shell blocks, continued ones joined, and what stands in a sentence. */
+/** The commands of the pages: the lines of shell blocks, with continued ones joined, and npm commands in sentences. */
 const commands = [
   ...fences
     .filter(({ language }) => language === 'sh')
@@ -64,14 +64,14 @@ describe('links between pages', () => {
         if (/^[a-z]+:/.test(target)) continue;
         const [path = '', anchor] = target.split('#');
         const file = path === '' ? page : join(dirname(page), path);
-        assert.ok(existsSync(join(root, file)), `${target} leads nowhere`);
+        assert.ok(existsSync(join(root, file)), `${target} does not exist`);
         if (anchor !== undefined) assert.ok(anchorsOf(file).has(anchor), `${target}: no such heading`);
       }
     });
   }
 });
 
-/** As GitHub makes them: lowercase, punctuation gone, spaces to dashes. */
+/** The anchors that GitHub generates: lowercase, without punctuation, dashes for spaces. */
 function anchorsOf(file: string): Set<string> {
   const headings = [...read(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
   return new Set(
@@ -113,7 +113,7 @@ describe('commands in the pages', async () => {
       test(`${page}: ${line} has flags that exist`, async () => {
         const given = berth.serve === undefined ? (berth.any as string) : `serve ${berth.serve}`;
         const find = (line: string) => leaves.find(({ words }) => `${line} `.startsWith(`${words} `));
-        // A group may have a command that is meant where none is named.
+        // A group without a named command may mean its `list`.
         const command = find(given) ?? find(given.replace(/^\w+/, '$& list'));
         assert.ok(command, 'no such command');
         for (const [flag] of given.matchAll(/(?<= )--[\w-]+/g)) {
@@ -159,7 +159,7 @@ test('no file contains private folders or hosts', () => {
 });
 
 test('no command runs a program from the public npm registry by name', () => {
-  // Outside a checkout that is what it does, with whatever is on standard input.
+  // Outside a checkout, such a command downloads any package of that name and passes it the standard input.
   const asking = /\bnp[x]\b|\bnpm (?:exec|x)\b/;
   for (const file of tracked) {
     if (!/^(?:LICENSE|package-lock\.json)$/.test(file)) assert.doesNotMatch(read(file), asking, file);

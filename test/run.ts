@@ -1,5 +1,5 @@
 // What `npm test` runs: every *.test.ts of src/ and test/, or those whose path begins with one of the arguments
-// (`npm test -- test/clients src/oci`). It installs the clients they drive, and leaves nothing running.
+// (`npm test -- test/clients src/oci`). Installs the programs that they need, and ends every process that they leave.
 import { chmodSync, globSync, mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -39,13 +39,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 installTools(files);
 
-// Most files load the whole of Berth, each in a process of its own: what is compiled once need not be again.
+// Most processes load all of Berth: the cache lets them compile it only once.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('../node_modules/.cache/tests', import.meta.url));
 
-// All that a test starts inherits this directory in its environment, which is how it is found again.
+// Every process that a test starts inherits this directory in its environment; leftovers are found by it.
 const temporary = mkdtempSync(join(tmpdir(), 'berth-test-'));
 process.env.TMPDIR = temporary;
-// PostgreSQL does not run as root, and has its data in here too.
+// PostgreSQL, which does not run as root, may have its data in here too.
 chmodSync(temporary, 0o711);
 const postgres =
   toolsNeeded(files).includes('postgres') && isInstalled('postgres') ? await startSharedServer() : undefined;
@@ -57,9 +57,9 @@ const times = new Map<string, number>();
 const skipped: string[] = [];
 let success = false;
 
-/** The test files and batches, heavy files first: the cores share the small ones at the end. */
+/** The test files and batches, heavy files first, so that the cores share the small ones at the end. */
 function modules(): string[] {
-  // From the end of the alphabet, where the replicas are: they take longest.
+  // In reverse order, because those of the replicas take longest.
   const heavy = files.filter(isHeavy).toReversed();
   const light = files.filter((file) => !isHeavy(file));
   const batches = batchFiles(light, usual, join(temporary, 'batches'));
@@ -78,7 +78,7 @@ async function* events(): AsyncGenerator<TestEvent> {
     // One more than cores, as the heavy files wait for their processes most of the time.
     concurrency: availableParallelism() + 1,
     timeout: 5 * minute,
-    // A test that ran out of time would keep its file's process, and with it all the others, waiting.
+    // Otherwise a test that has timed out would keep its process running, and with it the whole run.
     forceExit: true,
     signal: interrupted.signal,
   });
@@ -90,7 +90,7 @@ async function* events(): AsyncGenerator<TestEvent> {
     else if (event.type !== 'test:summary') yield event;
     else if (event.data.file === undefined) {
       success = event.data.success;
-      yield event; // on which the reporter lists the failures
+      yield event; // the reporter then lists the failures
     }
   }
 }
@@ -101,7 +101,7 @@ function addTime({ file, nesting, details }: Extract<TestEvent, { type: 'test:pa
   times.set(path, (times.get(path) ?? 0) + details.duration_ms / 1_000);
 }
 
-/** `tests 12`, `pass 11`, …: how each run of node:test ends. */
+/** Parses `tests 12`, `pass 11`, …, with which each run of node:test ends. */
 function parseSum(event: TestEvent): { name: string; value: number } | undefined {
   if (event.type !== 'test:diagnostic' || event.data.nesting !== 0) return undefined;
   const match = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/.exec(
