@@ -1,4 +1,4 @@
-// What every row works with: sizes, places, the load generator, and turns.
+// What all rows share: sizes, directories, the load generator, and turns.
 import { join } from 'node:path';
 import type { Column, Line, Samples } from './line.ts';
 import { run } from './process.ts';
@@ -16,12 +16,12 @@ export interface Sizes {
   readonly manyTags: number;
   readonly repositories: number;
   readonly manifests: number;
-  /** As many uploads and as many readers. */
+  /** The number of uploads, and also of readers. */
   readonly held: number;
   readonly holdSeconds: number;
-  /** Of each of the many figures of one row. */
+  /** For each figure of a row that has many. */
   readonly briefSeconds: number;
-  /** What is put into a database by SQL, for its size alone to count. */
+  /** Rows inserted by SQL, for figures that depend only on their number. */
   readonly seeded: Seeded;
   readonly seededFew: Seeded;
   readonly seededImages: number;
@@ -43,7 +43,7 @@ export const FULL: Sizes = {
   seededImages: 20_000,
 };
 
-/** For working on the benchmark itself: every row runs, no figure means anything. */
+/** For work on the benchmark itself: every row runs, but its figures mean nothing. */
 export const QUICK: Sizes = {
   blobMib: 64,
   requestSeconds: 1,
@@ -70,7 +70,7 @@ export interface Bench {
 }
 
 export interface Row {
-  /** What `--only` takes. */
+  /** The name that `--only` accepts. */
   readonly name: string;
   measure(bench: Bench): Promise<Line[]>;
 }
@@ -79,7 +79,7 @@ const LOAD = join(import.meta.dirname, 'load.ts');
 const LOAD_LIMIT_SECONDS = 300;
 const SYNC_LIMIT_SECONDS = 120;
 
-/** Runs the load generator in a process of its own: one core for it, one for the server. */
+/** Runs the load generator in its own process: one core for it, one for the server. */
 export async function load<Result>(
   bench: Bench,
   mode: string,
@@ -93,8 +93,8 @@ export async function load<Result>(
 export type Runs<Figures> = Partial<Record<Column, Figures[]>>;
 
 /**
- * Measures each in turn, `bench.runs` times over, so that a slow minute of the machine falls on
- * all of them. Each begins with no writes of another still on their way to the disk.
+ * Measures each in turn, `bench.runs` times, so that a slow minute of the machine affects all of
+ * them. Syncs before each, so that no writes of another one are pending.
  */
 export async function inTurn<Measured extends { readonly name: Column }, Figures>(
   bench: Bench,
@@ -113,7 +113,7 @@ export async function inTurn<Measured extends { readonly name: Column }, Figures
   return runs;
 }
 
-/** One figure out of all that was measured in turn. */
+/** One figure of all runs, by column. */
 export function samplesOf<Figures>(runs: Runs<Figures>, figure: (figures: Figures) => number): Samples {
   const entries = Object.entries(runs) as [Column, Figures[]][];
   return Object.fromEntries(entries.map(([name, all]) => [name, all.map(figure)]));

@@ -5,7 +5,7 @@ export interface TemporaryDirectory extends AsyncDisposable {
   readonly path: string;
 }
 
-/** Gone, with all it holds, when its scope ends. */
+/** Creates a directory that is deleted when its scope ends. */
 export async function temporaryDirectory(parent: string): Promise<TemporaryDirectory> {
   const path = await mkdtemp(join(parent, 'berth-bench-'));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };

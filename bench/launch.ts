@@ -1,4 +1,4 @@
-// Starts and stops a program on loopback, with its data in a directory of ours.
+// Starts and stops a program on loopback, with its data in a temporary directory.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
@@ -8,13 +8,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { temporaryDirectory } from './directory.ts';
 
 export interface Program {
-  /** Of its log. */
+  /** The name of its log. */
   readonly name: string;
   readonly directory: string;
   readonly port: number;
   readonly command: string;
   readonly args: readonly string[];
-  /** Beside what this process has in its own environment. */
+  /** In addition to the environment of this process. */
   readonly env?: Readonly<Record<string, string>>;
   /** A path that answers 200 as soon as the program serves. */
   readonly probe: string;
@@ -34,7 +34,7 @@ const READY_LIMIT_MS = 60_000;
 const READY_POLL_MS = 2;
 const STOP_LIMIT_MS = 15_000;
 
-/** Starts something on an empty directory under `parent`, which goes when it does. */
+/** Starts a program on an empty directory under `parent`, which is deleted when the program ends. */
 export async function startFresh<Started extends AsyncDisposable>(
   start: (directory: string, signal: AbortSignal) => Promise<Started>,
   parent: string,

@@ -9,34 +9,34 @@ const rate: Line = {
   samples: { berth: [300, 100, 200], 'docker-registry': [10, 10, 10], nginx: [210] },
 };
 
-test('a ratio says how many times as good Berth is, whether more or less is better', () => {
+test('a ratio gives how many times as good Berth is, whether more or less is better', () => {
   assert.equal(ratio(rate, [10]), 20);
   assert.equal(ratio({ ...rate, better: 'lower' }, [400]), 2);
 });
 
-test('a ratio to what was not measured does not exist', () => {
+test('a ratio to an unmeasured column is undefined', () => {
   assert.equal(ratio(rate, undefined), undefined);
 });
 
-test('a target of several times as good has to be reached in full', () => {
+test('a target ratio above 1 has no tolerance', () => {
   const target = { kind: 'ratio', to: 'docker-registry' } as const;
   assert.equal(targetMet({ ...rate, target: { ...target, atLeast: 20 } }), true);
   assert.equal(targetMet({ ...rate, target: { ...target, atLeast: 20.1 } }), false);
 });
 
-test('a target of equality forgives noise and no more', () => {
+test('a target of equality tolerates noise and no more', () => {
   const target = { kind: 'ratio', to: 'nginx', atLeast: 1 } as const;
   assert.equal(targetMet({ ...rate, target }), true);
   assert.equal(targetMet({ ...rate, target, samples: { ...rate.samples, nginx: [230] } }), false);
 });
 
-test('as good as another line of Berth is judged against its samples', () => {
+test('a target of another line of Berth compares with the samples of that line', () => {
   const line: Line = { ...rate, better: 'lower', samples: { berth: [1] } };
   assert.equal(targetMet({ ...line, target: { kind: 'same', as: 'few', samples: [0.95] } }), true);
   assert.equal(targetMet({ ...line, target: { kind: 'same', as: 'few', samples: [0.5] } }), false);
 });
 
-test('a limit is one to stay under', () => {
+test('a limit is met below it, and not at it', () => {
   assert.equal(targetMet({ ...rate, target: { kind: 'limit', under: 200 } }), false);
   assert.equal(targetMet({ ...rate, target: { kind: 'limit', under: 201 } }), true);
 });

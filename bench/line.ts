@@ -1,8 +1,8 @@
-// One measured thing: a line of a table, what each program or setting reached, and what the first of them should reach.
+// A line of a table: the samples of each program or setting, and the target of the first one.
 import { median } from './median.ts';
 import type { PeerName } from './peers.ts';
 
-/** A program, or Berth with one setting or another. */
+/** A program, or Berth with a setting. */
 export type Column =
   | PeerName
   | 'PostgreSQL'
@@ -18,12 +18,12 @@ export type Column =
   | 'under a flood'
   | 'quiet';
 
-/** What is judged, and what it is compared with; lines of the same columns stand in one table. */
+/** The judged column and those that it is compared with; lines with the same columns share a table. */
 export type Columns = readonly [subject: Column, ...others: Column[]];
 
 export const PEER_COLUMNS: Columns = ['berth', 'docker-registry', 'nginx'];
 
-/** How far a ratio may fall short and still count as the same, on a machine with other work. */
+/** How far a ratio may be below 1 and still count as the same, for the noise of the machine. */
 const NOISE = 0.1;
 
 export type Samples = Partial<Record<Column, readonly number[]>>;
@@ -31,12 +31,12 @@ export type Samples = Partial<Record<Column, readonly number[]>>;
 export type Target =
   /** At least this many times as good as the other. */
   | { readonly kind: 'ratio'; readonly to: Column; readonly atLeast: number }
-  /** As good as it is itself in another line. */
+  /** As good as the same column in another line. */
   | { readonly kind: 'same'; readonly as: string; readonly samples: readonly number[] }
   | { readonly kind: 'limit'; readonly under: number };
 
 export interface Line {
-  /** Berth and its peers, if not said otherwise. */
+  /** By default Berth and its peers. */
   readonly columns?: Columns;
   readonly title: string;
   readonly unit: string;
@@ -49,12 +49,12 @@ export function columnsOf(line: Line): Columns {
   return line.columns ?? PEER_COLUMNS;
 }
 
-/** What the line is about: the samples of its first column. */
+/** The samples of the first column. */
 function subject(line: Line): readonly number[] | undefined {
   return line.samples[columnsOf(line)[0]];
 }
 
-/** How many times as good the first column is; absent when one of the two was not measured. */
+/** How many times as good the first column is; `undefined` if one of the two was not measured. */
 export function ratio(line: Line, other: readonly number[] | undefined): number | undefined {
   const own = subject(line);
   if (own === undefined || other === undefined) return undefined;

@@ -1,4 +1,4 @@
-// The load generator: works against any OCI registry, prints one line of JSON with what it measured.
+// The load generator: works with any OCI registry, and prints its figures as one line of JSON.
 import { randomBytes } from 'node:crypto';
 import { RegistryClient } from './load/client.ts';
 import { seedManifests, seedRepositories, seedTags, timePages, timeTagLists } from './load/lists.ts';
@@ -11,16 +11,16 @@ const USAGE = `node bench/load.ts MODE URL[,URL]… ARGUMENT…    several repli
   push-small URL [IMAGES=400] [CONCURRENCY=8]    config 1 KiB, layers 4 KiB and 64 KiB, manifest: POST + PUT each
   push-big URL [MIB=1024] [STREAMS=1]            POST, one streamed PATCH, PUT
   pull-big BLOB_URL [STREAMS=1]
-  pull-under-logins BLOB_URL [PER_SECOND=500]    one stream, beside so many bad logins
+  pull-under-logins BLOB_URL [PER_SECOND=500]    one stream, with PER_SECOND failed logins beside it
   head URL [CONNECTIONS=16] [SECONDS=5]
-  tags URL [COUNT=2000] [TAGS_PER_REQUEST=1]     puts them, then first page, late page, whole list
-  seed-catalog URL [COUNT=10000]                 answers the PREFIX of their names
+  tags URL [COUNT=2000] [TAGS_PER_REQUEST=1]     pushes them, then times the first page, a late page, the whole list
+  seed-catalog URL [COUNT=10000]                 returns the PREFIX of their names
   pages URL LIST PREFIX [COUNT=10000]            of a list of PREFIX0000000 …: first page, middle page, late page
-  manifests URL [COUNT=100000]                   puts them by digest
+  manifests URL [COUNT=100000]                   pushes them by digest
   push-while-pulling URL BLOB_PATH [MIB=1024]
-  hold URL BLOB_PATH [COUNT=100] [SECONDS=20]    as many uploads as slow readers, then cut off
-  s3-big ENDPOINT BUCKET [MIB=1024] [STREAMS=1]  multipart uploads by the SDK; answers a presigned URL of the first
-  s3-small ENDPOINT BUCKET [IMAGES=400] [CONCURRENCY=8]    an object for each blob of as many small images`;
+  hold URL BLOB_PATH [COUNT=100] [SECONDS=20]    COUNT uploads and COUNT slow readers, then cut off
+  s3-big ENDPOINT BUCKET [MIB=1024] [STREAMS=1]  multipart uploads by the SDK; returns a presigned URL of the first
+  s3-small ENDPOINT BUCKET [IMAGES=400] [CONCURRENCY=8]    an object for each blob of IMAGES small images`;
 
 const [mode, list = '', ...rest] = process.argv.slice(2);
 const urls = list.split(',');
@@ -29,7 +29,7 @@ if (!urls.every((url) => URL.canParse(url))) {
   console.error(USAGE);
   process.exit(2);
 }
-// Names of their own for each run, so that no run finds the blobs or tags of another.
+// Unique names for each run, so that no run finds the blobs or tags of another.
 const prefix = `bench/${randomBytes(4).toString('hex')}`;
 using client = new RegistryClient(...urls);
 using s3 = s3Client(url);

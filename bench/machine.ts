@@ -37,7 +37,7 @@ export async function describeMachine(bench: Bench): Promise<string[]> {
   ];
 }
 
-/** The bound of every push to this disk: the same bytes with no registry in between. */
+/** The upper bound of every push to this disk: the same bytes without a registry. */
 async function diskSpeed(disk: string, mib: number): Promise<string> {
   await using directory = await temporaryDirectory(disk);
   await using file = await open(join(directory.path, 'file'), 'wx');

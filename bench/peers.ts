@@ -31,7 +31,7 @@ http:
 
 /** Serves `directory` itself, so that a file written there by the test is one URL. */
 export function nginxConfig(directory: string, port: number | string): string {
-  // `user`: started by root, the worker would otherwise be somebody who may not read a temporary directory.
+  // `user`: if root starts nginx, the worker would otherwise run as a user who may not read a temporary directory.
   return `user root;
 daemon off;
 worker_processes 1;
@@ -48,11 +48,11 @@ http {
 `;
 }
 
-/** Berth with other settings than its own: flags of `berth serve`, variables of the environment. */
+/** Settings of Berth other than its defaults: flags of `berth serve` and environment variables. */
 export interface BerthSettings {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** A path that answers 200 as soon as it serves; `/v2/` does so where everybody may come in. */
+  /** A path that answers 200 as soon as Berth serves; `/v2/` does so if no login is required. */
   readonly probe?: string;
 }
 
@@ -83,7 +83,7 @@ export const startNginx: StartPeer = async (directory, signal) => {
   return startPeer({ name, directory, port, command: name, args, probe: '/nginx.conf' }, signal);
 };
 
-/** What does the same work as Berth, Berth first. */
+/** The registries, Berth first. */
 export const REGISTRIES = [
   { name: 'berth', start: startBerth },
   { name: 'docker-registry', start: startDockerRegistry },

@@ -7,7 +7,7 @@ const page =
   'before\n<!-- made by npm run bench: begin -->\nold\n<!-- made by npm run bench: end -->\nafter\n';
 const machine = ['Date: today', 'Processor: one', 'Kernel: any'];
 
-test('the tables of the page are made of measured lines, and the rest of it stays', () => {
+test('renders the tables of the page from measured lines and keeps the rest', () => {
   const manifest: Line = {
     title: 'GET manifest by tag, CPU of Berth',
     unit: 's/1000 requests',
@@ -27,18 +27,18 @@ test('the tables of the page are made of measured lines, and the rest of it stay
   assert.match(made, /\| CPU of Berth, redirected \| 56\.0 s \|/);
 });
 
-test('what was not measured is shown as such, and what follows from it too', () => {
+test('shows unmeasured figures, and figures derived from them, as unmeasured', () => {
   const made = renderPlan(page, [], machine);
   assert.match(made, /\| CPU of Berth, a manifest by tag \| – \|/);
   assert.match(made, /\| the database \| – \|/);
   assert.match(made, /\| bytes \| 5\.00 TB \|/);
 });
 
-test('made again, the page is the same', () => {
+test('rendering the page again does not change it', () => {
   const made = renderPlan(page, [], machine);
   assert.equal(renderPlan(made, [], machine), made);
 });
 
-test('a page without a place for the tables is refused', () => {
+test('throws if the page has no marks for the tables', () => {
   assert.throws(() => renderPlan('no marks', [], machine), /has no/);
 });

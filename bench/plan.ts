@@ -1,4 +1,4 @@
-// What the measured figures say of a registry that nobody has measured: the tables of docs/explanation/capacity-planning.md.
+// Derives figures of registries too large to measure from measured ones: the tables of docs/explanation/capacity-planning.md.
 import type { Column, Line } from './line.ts';
 import { median } from './median.ts';
 import { format, markdownTable, NOT_MEASURED } from './report.ts';
@@ -17,28 +17,28 @@ export const FLEET = {
   seconds: 300,
 } as const;
 
-/** Everything that a large company has pushed in some years, and what it goes on to push. */
+/** The content that a large company has pushed in some years, and its daily pushes. */
 export const ARCHIVE = {
   bytes: 1e15,
   blobBytes: 25e6,
-  /** Of an image: what it refers to, and what of that no other image has. */
+  /** Of an image: its blobs, and those of them that no other image has. */
   blobsPerImage: 10,
   ownBlobsPerImage: 5,
   pushedPerDay: 10e12,
 } as const;
 
 const DAY_SECONDS = 86_400;
-/** Of a network interface of 25 Gbit/s, with what headers take left out. */
+/** Of a network interface of 25 Gbit/s, without the share of headers. */
 const NIC_BYTES_PER_SECOND = 3e9;
 
-/** An amount that is not a number was not measured. */
+/** An amount of NaN was not measured. */
 interface Fact {
   readonly what: string;
   readonly amount: number;
   readonly unit: string;
 }
 
-/** The page with its tables made anew, from the lines that were measured and what they were measured on. */
+/** The page with its tables rendered from the measured lines and the description of the machine. */
 export function renderPlan(page: string, lines: readonly Line[], machine: readonly string[]): string {
   const [before, rest] = page.split(BEGIN);
   const after = rest?.split(END)[1];

@@ -11,7 +11,7 @@ export interface RunLimits {
   readonly seconds: number;
 }
 
-/** Runs a program to its end and answers what it printed; too long, a bad exit or the signal rejects. */
+/** Runs a program to its end; returns its output. Rejects at the time limit, a failed exit or the signal. */
 export async function run(command: string, args: readonly string[], limits: RunLimits): Promise<string> {
   const { stdout, stderr } = await promisify(execFile)(command, args, {
     signal: limits.signal,
@@ -20,14 +20,14 @@ export async function run(command: string, args: readonly string[], limits: RunL
   return stdout + stderr;
 }
 
-/** CPU time spent so far by a process and its living children: nginx works in one. */
+/** CPU seconds so far of a process and its living children, as nginx serves in a child. */
 export async function cpuSeconds(pid: number): Promise<number> {
   let ticks = 0;
   for (const member of await processTree(pid)) ticks += member.ticks;
   return ticks / TICKS_PER_SECOND;
 }
 
-/** The most memory that was resident at any time, children included. */
+/** The peak resident memory, including living children. */
 export async function peakResidentMib(pid: number): Promise<number> {
   let kib = 0;
   for (const member of await processTree(pid)) {
@@ -51,7 +51,7 @@ async function processTree(root: number): Promise<ProcessStat[]> {
   return tree;
 }
 
-/** Absent when the process ended between the listing and the read. */
+/** `undefined` if the process ended between the listing and the read. */
 async function readStat(pid: string): Promise<ProcessStat | undefined> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;

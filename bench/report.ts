@@ -5,7 +5,7 @@ import { versitygwArguments } from './services.ts';
 
 export const NOT_MEASURED = '–';
 
-/** What the terminal shows: columns in line. */
+/** The tables for the terminal, with aligned columns. */
 export function renderTables(lines: readonly Line[]): string {
   return tablesOf(lines)
     .map(({ columns, lines }) => alignedTable(tableRows(columns, lines)))
@@ -30,26 +30,26 @@ a target of equality counts as met from 0.9 on. ${NOT_MEASURED}: not measured.
 - HEAD is sent by \`bench/load/raw-http.ts\`: wrk waits for the body that the answer's Content-Length announces.
 - Pulls read into one reused buffer a stream; the blob is in the page cache; each run is the median of three passes. CPU is
   the server's user and system time from \`/proc\`, children included, for each 10⁹ bytes sent.
-- The rate with a token is that of a registry that lets nobody in without one (\`--allow-anonymous none\`), beside that of
-  an open one in the same run. Bad logins come from one address, with names that nobody has, from a thread of the load
-  generator; they count as a flood when nine of ten are answered in time.
+- The rate with a token is that of a registry that requires one (\`--allow-anonymous none\`), compared with an open registry
+  in the same run. Failed logins come from one address, with unknown names, from a thread of the load generator; they count
+  as a flood if nine of ten are answered in time.
 - Big pushes are POST, one streamed PATCH, PUT, each run into an empty registry; the bytes are made and hashed before the
   clock starts. Small images are a config of 1 KiB, layers of 4 KiB and 64 KiB and a manifest.
-- docker-registry 2.8 does not page tags: its first and late page hold all of them. It takes one tag a request, so that
-  the long lists are Berth's alone, put with ten tags a request; likewise the start-up with many manifests.
+- docker-registry 2.8 does not page tags: its first and late page hold all of them. It accepts one tag a request, so the
+  long lists are measured only with Berth, at ten tags a request; likewise the start-up with many manifests.
 - The memory row holds its uploads (as fast as the server takes them) and readers (64 KiB/s each) for some seconds and then
   cuts them off: a hundred whole gigabytes do not fit every disk. Peak memory is \`VmHWM\` of the process.
-- Event-loop delay is the p99 that Berth's \`/metrics\` gives for the time of one push, with pulls all along.
-- PostgreSQL is Debian's, as its package sets it up; S3 is versitygw, over a directory in memory for the rows of big blobs
-  and on the disk for replicas. What the S3 server reaches without Berth is measured with the AWS SDK's multipart upload
+- Event-loop delay is the p99 that Berth's \`/metrics\` gives for the time of one push, with pulls during all of it.
+- PostgreSQL is Debian's, as its package configures it; S3 is versitygw, over a directory in memory for the rows of big blobs
+  and on the disk for replicas. The S3 server without Berth is measured with the AWS SDK's multipart upload
   (parts of 16 MiB, four at a time) and with GETs of a presigned URL.
 - Replicas, PostgreSQL, the S3 server and the load generator share the two cores, so that more replicas cannot be faster
-  here; what counts is the CPU of each program for a thousand requests, out of \`/proc\`. The load goes to the replicas in
-  turn, request by request, or over connections shared evenly; those that get none have nothing to do. Likewise two
-  workers and a load generator are three for two cores.
+  here; the figure that counts is the CPU of each program for a thousand requests, from \`/proc\`. The load goes to the replicas in
+  turn, request by request, or over connections shared evenly; those without load are idle. Likewise, two workers and
+  a load generator share two cores.
 - The million tags and hundred thousand repositories are seeded by SQL, the same rows in both databases: through the API of
-  docker-registry, at some hundred a second, they would take hours, so that it has no figures there.
-- The size of a row is that of its table with all indexes, divided by the rows, after they came in no order.
+  docker-registry, at some hundred a second, they would take hours, so it has no figures there.
+- The size of a row is that of its table with all indexes, divided by the number of rows, after inserts in random order.
 
 Started as (\`DIR\` is an empty temporary directory, standard output and error go to a file in it):
 
@@ -87,7 +87,7 @@ interface Table {
   readonly lines: readonly Line[];
 }
 
-/** Lines of the same columns together, in the order in which the first of each came. */
+/** Groups lines with the same columns, in the order of their first lines. */
 function tablesOf(lines: readonly Line[]): Table[] {
   const byColumns = Map.groupBy(lines, (line) => columnsOf(line).join());
   return [...byColumns.values()].map((lines) => ({ columns: columnsOf(lines[0]!), lines }));
@@ -128,7 +128,7 @@ function formatMedian(samples: readonly number[] | undefined): string {
   return format(samples && median(samples));
 }
 
-/** Three digits that mean something, and no more. */
+/** Formats with three significant digits. */
 export function format(value: number | undefined): string {
   if (value === undefined) return NOT_MEASURED;
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;

@@ -1,4 +1,4 @@
-// npm run bench: starts Berth and its peers on this machine, measures them in turn, prints the table.
+// npm run bench: starts Berth and its peers on this machine, measures them in turn, and prints the tables.
 import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,9 +51,9 @@ const TIME_LIMIT_MINUTES = 60;
 const INTERRUPTED = 130;
 
 const USAGE = `npm run bench -- [--only ROW]… [--runs N] [--quick]
-  --only ROW  only this row, may be given several times: ${ROWS.map((row) => row.name).join(' ')}
+  --only ROW  only this row; may be repeated: ${ROWS.map((row) => row.name).join(' ')}
   --runs N    runs of each row, 3 by default
-  --quick     small sizes and one run, to see that it works
+  --quick     small sizes and one run, to check that the benchmark works
 A whole run at full size writes bench/results.md, and the tables of docs/explanation/capacity-planning.md.`;
 
 const options = parseOptions();
@@ -78,7 +78,7 @@ else if (rows === ROWS && !options.quick) {
   await writeFile(PLAN, renderPlan(await readFile(PLAN, 'utf8'), lines, machine));
 }
 
-/** A row that fails leaves its lines out; the others are still worth having. */
+/** A failed row has no lines; the other rows still have theirs. */
 async function measure(rows: readonly Row[]): Promise<{ lines: Line[]; complete: boolean }> {
   const lines: Line[] = [];
   let complete = true;

@@ -1,11 +1,11 @@
-// Rows put straight into a database: through the API a million of them would take minutes.
+// Inserts rows directly into a database, as a million of them would take minutes through the API.
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../src/db/database.ts';
 import type { Db } from '../src/db/prepare.ts';
 import type { Seeded } from './bench.ts';
 import { MANIFEST_TYPE, sha256 } from './load/push.ts';
 
-/** Of one transaction, whose statements have to end within the time that Berth gives them. */
+/** The rows of one transaction, whose statements have to end within Berth's time limit. */
 const BATCH = 25_000;
 
 /** Repositories `bench/r0000000` …, each with one manifest tagged `latest`, and tags `t0000000` … of the first. */
@@ -34,7 +34,7 @@ export async function seed(database: Database, { tags, repositories }: Seeded): 
   );
 }
 
-/** `numbers` has the next numbers, as seven digits in its column `digits`; SQLite and PostgreSQL both read it. */
+/** Calls `insert` for each batch with a query of its numbers, as seven digits in the column `digits`, for both databases. */
 async function inBatches(
   database: Database,
   count: number,

@@ -11,11 +11,11 @@ import { S3_KEY, s3Client } from './load/s3.ts';
 
 export interface Postgres extends AsyncDisposable {
   readonly pid: number;
-  /** An empty database; its URL. It goes with the server. */
+  /** Creates an empty database, which is deleted with the server; returns its URL. */
   createDatabase(): Promise<string>;
 }
 
-/** As the package sets it up: nothing is tuned, and each commit waits for the disk. */
+/** As the package configures it: nothing is tuned, and each commit waits for the disk. */
 export async function startPostgres(): Promise<Postgres> {
   const server = await startPostgresServer();
   return {
@@ -50,7 +50,7 @@ export async function startS3(directory: string, signal: AbortSignal): Promise<S
   const bucket = 'bench';
   using client = s3Client(running.url);
   await client.send(new CreateBucketCommand({ Bucket: bucket }));
-  // A folder goes with its last object here, and whoever makes an object below it at that moment hears 409: this one stays.
+  // versitygw deletes a folder with its last object, and answers 409 to a concurrent creation in it. This object keeps it.
   await client.send(new PutObjectCommand({ Bucket: bucket, Key: 'uploads/kept', Body: 'kept' }));
   stack.move();
   return { ...running, bucket };

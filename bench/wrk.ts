@@ -1,11 +1,11 @@
 import { type RunLimits, run } from './process.ts';
 
 const GRACE_SECONDS = 10;
-/** How wrk writes a time, in milliseconds. */
+/** The units of time in wrk's output, in milliseconds. */
 const UNITS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000 };
 
 export interface WrkOptions {
-  /** Several share the connections evenly, each with a wrk of its own. */
+  /** Several share the connections evenly, each with its own wrk. */
   readonly urls: readonly string[];
   readonly connections: number;
   readonly seconds: number;
@@ -20,7 +20,7 @@ export interface WrkFigures {
   readonly p99Ms: number;
 }
 
-/** GETs over kept connections; of several URLs the rate is their sum, and the latency the worst. */
+/** Repeats GET over keep-alive connections. Of several URLs, the rate is the sum and the latency the worst. */
 export async function wrk({ urls, ...options }: WrkOptions): Promise<WrkFigures> {
   const connections = options.connections / urls.length;
   const all = await Promise.all(urls.map((url) => wrkOne(url, { ...options, connections })));

@@ -18,19 +18,19 @@ export function basicAuthorization(name: string, password: string): string {
   return `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
 }
 
-/** Speaks to any OCI registry over kept connections. Several replicas take turns, request by request. */
+/** A client of any OCI registry, with keep-alive connections. Several replicas take turns, request by request. */
 export class RegistryClient implements Disposable {
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 256 });
   readonly #bases: readonly string[];
   #turn = 0;
-  /** Sent with every request, where the registry wants to know who asks. */
+  /** The Authorization header of every request, for a registry that requires a login. */
   authorization: string | undefined;
 
   constructor(...bases: readonly string[]) {
     this.#bases = bases;
   }
 
-  /** An absolute URL, or one that the registry gave relative to itself. */
+  /** Resolves a URL that may be relative to the registry. */
   resolve(location: string): URL {
     const base = this.#bases[this.#turn]!;
     this.#turn = (this.#turn + 1) % this.#bases.length;

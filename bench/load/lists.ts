@@ -31,7 +31,7 @@ export async function timeTagLists(client: RegistryClient, name: string, count: 
   return { ...pages, allMs: await medianMs(() => walkTags(client, list, count + 1)) };
 }
 
-/** Pages of a list of `prefix` and numbers 0000000 to `count`: the first, one after the middle, and half a one at the end. */
+/** Times pages of a list of `prefix` and numbers 0000000 to `count`: the first, one from the middle, and half a page at the end. */
 export async function timePages(client: RegistryClient, list: string, prefix: string, count: number) {
   const page = (last: string) => getList(client, `${list}?n=${PAGE}${last}`);
   const after = (index: number) => page(`&last=${prefix}${sevenDigits(index)}`);
@@ -68,7 +68,7 @@ export async function seedManifests(client: RegistryClient, name: string, count:
   return { manifestsPerSecond: perSecond(count, begin) };
 }
 
-/** Follows `Link` to the end, as a registry may page a list nobody asked it to page. */
+/** Follows `Link` to the end, as a registry may page a list without being asked. */
 async function walkTags(client: RegistryClient, list: string, expected: number): Promise<void> {
   let next: string | undefined = list;
   let found = 0;
@@ -84,7 +84,7 @@ function getList(client: RegistryClient, location: string) {
   return client.request('GET', location, { expect: 200 });
 }
 
-/** The first requests only warm the connection and both programs up. */
+/** The first call only warms up the connection and both programs. */
 async function medianMs(work: () => Promise<unknown>): Promise<number> {
   const limit = performance.now() + SAMPLING_LIMIT_MS;
   const samples: number[] = [];

@@ -1,21 +1,21 @@
-// Bad logins at a steady rate, in a thread of its own: what sends them must not slow down what is measured beside them.
+// Failed logins at a steady rate, in a separate thread, so that sending them does not slow down the measured requests.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
 const TICK_MS = 10;
-/** More would be answers that nobody waits for any longer. */
+/** The most logins that wait for an answer; real clients would have given up on more. */
 const MAX_WAITING = 256;
-/** Wrong; too many wrong ones; too many that wait to be looked at. */
+/** A wrong password; too many of them; a full queue. */
 const REFUSALS = new Set([401, 429, 503]);
 
 export interface Flood {
-  /** Ends it; how many logins a second were refused, for whatever reason. */
+  /** Ends it; returns the number of refused logins a second, for any reason. */
   stop(): Promise<{ readonly answersPerSecond: number }>;
 }
 
-/** Sends logins of `perSecond` made-up users to `url`; it is on its way when the first one was answered. */
+/** Sends logins of `perSecond` made-up users to `url`; resolves when the first one is answered. */
 export async function floodLogins(url: URL, perSecond: number): Promise<Flood> {
   const worker = new Worker(new URL(import.meta.url), { workerData: { url: url.href, perSecond } });
   await once(worker, 'message');
@@ -40,7 +40,7 @@ function flood(url: string, perSecond: number): void {
     waiting += 1;
     const request = http.get(url, { agent, headers: { authorization } }, (response) => {
       const { statusCode = 0 } = response;
-      if (!REFUSALS.has(statusCode)) throw new Error(`a bad login: ${statusCode}`);
+      if (!REFUSALS.has(statusCode)) throw new Error(`a failed login was answered ${statusCode}`);
       response.resume().on('end', () => {
         waiting -= 1;
         if (answered++ === 0) parentPort!.postMessage('begun');

@@ -24,7 +24,7 @@ export function sha256(bytes: Buffer): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
-/** POST, then everything in one PUT: what clients do with small blobs. */
+/** Pushes with POST and one PUT, as clients push small blobs. */
 async function pushBlob(
   client: RegistryClient,
   name: string,
@@ -39,7 +39,7 @@ async function pushBlob(
   return { mediaType, digest, size: bytes.length };
 }
 
-/** A new image every time: a config of 1 KiB and layers of 4 KiB and 64 KiB, pushed side by side. */
+/** Pushes a new image: a config of 1 KiB and layers of 4 KiB and 64 KiB, all at once, then the manifest. */
 export async function pushImage(client: RegistryClient, name: string, tag: string): Promise<PushedImage> {
   const content = { architecture: 'amd64', os: 'linux', rootfs: { type: 'layers', diff_ids: [] } };
   const config = Buffer.from(JSON.stringify({ ...content, x: randomBytes(480).toString('hex') }));
@@ -74,14 +74,14 @@ export async function putManifest(
   await client.request('PUT', `/v2/${name}/manifests/${reference}`, { headers, body: manifest, expect: 201 });
 }
 
-/** One random MiB, again and again. */
+/** One random MiB, repeated. */
 export interface BigBlob {
   readonly chunk: Buffer;
   readonly mib: number;
   readonly digest: string;
 }
 
-/** Hashing a GiB takes the generator as long as sending it: it is done before any clock starts. */
+/** Hashes before the clock starts, because hashing a GiB takes as long as sending it. */
 export function makeBigBlob(mib: number): BigBlob {
   const chunk = randomBytes(MIB);
   const hash = createHash('sha256');
@@ -89,7 +89,7 @@ export function makeBigBlob(mib: number): BigBlob {
   return { chunk, mib, digest: `sha256:${hash.digest('hex')}` };
 }
 
-/** POST, one streamed PATCH, PUT: what docker does with a layer; the seconds that took. */
+/** Pushes with POST, one streamed PATCH and PUT, as docker pushes a layer; returns the seconds that this took. */
 export async function pushBigBlob(
   client: RegistryClient,
   name: string,

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { floodHead, pull } from './raw-http.ts';
 
-/** Sends `pieces` one write after the other to whoever connects and asks, then hangs up. */
+/** A server that answers a request with `pieces`, one write after the other, and closes the connection. */
 async function answering(...pieces: string[]) {
   const server = createServer({ noDelay: true }, (socket: Socket) => {
     socket.once('data', async () => {
@@ -17,17 +17,17 @@ async function answering(...pieces: string[]) {
   return { url, [Symbol.asyncDispose]: async () => void (await once(server.close(), 'close')) };
 }
 
-test('pull counts the body alone, wherever the head is cut', async () => {
+test('pull counts only the body, wherever the head is split', async () => {
   await using server = await answering('HTTP/1.1 200 OK\r\nContent-Len', 'gth: 6\r\n\r', '\nabc', 'def');
   assert.equal(await pull(server.url), 6);
 });
 
-test('pull takes a body that is shorter than announced for an error', async () => {
+test('pull rejects a body that is shorter than its Content-Length', async () => {
   await using server = await answering('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc');
   await assert.rejects(pull(server.url), /3 bytes of 6/);
 });
 
-test('pull takes any other status for an error', async () => {
+test('pull rejects any other status', async () => {
   await using server = await answering('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
   await assert.rejects(pull(server.url), /404 Not Found/);
 });
@@ -37,7 +37,7 @@ test('a flood of HEAD stops at the first refusal', async () => {
   await assert.rejects(floodHead(server.url, 1, 60), /503 Service Unavailable/);
 });
 
-test('a flood of HEAD takes a connection closed before its time for an error', async () => {
+test('a flood of HEAD rejects a connection that closes early', async () => {
   await using server = await answering('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n');
   await assert.rejects(floodHead(server.url, 1, 60), /closed early|ECONNRESET|EPIPE/);
 });

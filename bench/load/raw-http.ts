@@ -1,11 +1,11 @@
-// HTTP over a bare socket with one reused read buffer. Node's own client gives out at half of what
-// sendfile delivers, and wrk cannot send HEAD: it waits for the body that Content-Length announces.
+// HTTP over a bare socket with one reused read buffer. Node's own client reaches half of the rate of
+// sendfile, and wrk cannot send HEAD: it waits for the body that Content-Length announces.
 import { connect, type Socket } from 'node:net';
 
 const HEAD_END = '\r\n\r\n';
 const READ_BUFFER_SIZE = 256 * 1024;
 
-/** GETs the whole body, wherever it is redirected to, and counts its bytes; else anything but a complete 200 is an error. */
+/** GETs a body, following redirects; returns its number of bytes. Rejects anything but a complete 200. */
 export function pull(url: URL): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let head = '';
@@ -33,7 +33,7 @@ export function pull(url: URL): Promise<number> {
   return promise;
 }
 
-/** Sends HEAD after HEAD on each of `connections`; answers how many were answered 200. */
+/** Sends HEAD after HEAD on each connection; returns the number of answers. Rejects anything but 200. */
 export async function floodHead(url: URL, connections: number, seconds: number): Promise<number> {
   const deadline = performance.now() + seconds * 1000;
   const counts = await Promise.all(Array.from({ length: connections }, () => repeatHead(url, deadline)));

@@ -1,4 +1,4 @@
-// The same bytes straight to the S3 server and from it, as its own SDK sends and signs them.
+// Pushes the same bytes directly to the S3 server, with the AWS SDK.
 import { randomBytes } from 'node:crypto';
 import {
   type CompletedPart,
@@ -13,7 +13,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { pool } from './pool.ts';
 import { MIB } from './push.ts';
 
-/** What the server is started with and everybody signs with. */
+/** The credentials of the server and of all its clients. */
 export const S3_KEY = { accessKeyId: 'bench', secretAccessKey: 'bench-secret' } as const;
 
 const PART_MIB = 16;
@@ -31,7 +31,7 @@ export function s3Client(endpoint: string): S3Client & Disposable {
   return Object.assign(client, { [Symbol.dispose]: () => client.destroy() });
 }
 
-/** `streams` multipart uploads side by side, each of `mib`; and a presigned URL of the first. */
+/** Runs `streams` multipart uploads of `mib` at once; also returns a presigned URL of the first. */
 export async function pushToS3(
   client: S3Client,
   bucket: string,
@@ -69,7 +69,7 @@ async function putMultipart(
   await client.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }));
 }
 
-/** The three blobs of a small image (see `pushImage`), three objects side by side. */
+/** Pushes the three blobs of each small image (see `pushImage`) as three objects at once. */
 export async function pushSmallToS3(
   client: S3Client,
   bucket: string,

@@ -8,7 +8,7 @@ import { MIB, makeBigBlob, pushBigBlob, pushImage, startUpload, writeRepeated } 
 import { pull } from './raw-http.ts';
 
 const HELD_UPLOAD_MIB = 1024;
-/** What a response buffers at most is read once in each of these: some 64 KiB a second. */
+/** Milliseconds between two reads of a response's full buffer: some 64 KiB a second. */
 const SLOW_READ_INTERVAL_MS = 1000;
 
 export async function pushSmall(client: RegistryClient, prefix: string, images: number, concurrency: number) {
@@ -30,7 +30,7 @@ export async function pushBig(client: RegistryClient, prefix: string, mib: numbe
   };
 }
 
-/** Three passes: the median is the rate, the bytes are those of all three. */
+/** Pulls in three passes; returns the median rate and the bytes of all three. */
 export async function pullBig(url: URL, streams: number) {
   const rates: number[] = [];
   let bytes = 0;
@@ -44,7 +44,7 @@ export async function pullBig(url: URL, streams: number) {
   return { mibPerSecond: median(rates), bytes };
 }
 
-/** Pulls again and again for as long as one push of the same size takes. */
+/** Repeats pulls for as long as one push of the same size takes. */
 export async function pushWhilePulling(client: RegistryClient, prefix: string, mib: number, blob: URL) {
   const pushed = makeBigBlob(mib);
   let pushing = true;
@@ -83,7 +83,7 @@ function upload(location: URL): http.ClientRequest {
     agent: false,
     headers: { 'content-type': 'application/octet-stream' },
   });
-  // One that is refused or fails is no longer open when the time is up, which is what gets counted.
+  // A refused or failed upload is closed, so that it is not counted at the end.
   request.on('response', () => request.destroy());
   request.on('error', () => {});
   writeRepeated(request, randomBytes(MIB), HELD_UPLOAD_MIB);

@@ -19,7 +19,7 @@ const startClosed = berthWith({
   probe: '/healthz',
 });
 
-/** What it costs to know who asks: an open registry, and one that lets nobody in without a token. */
+/** The cost of authentication: an open registry, and one that requires a token. */
 export const authenticated: Row = {
   name: 'manifest-get-authenticated',
   async measure(bench) {
@@ -53,7 +53,7 @@ export const authenticated: Row = {
   },
 };
 
-/** A new one for each run, as they are good for minutes only. */
+/** Fetches a new token for each run, as tokens expire after minutes. */
 async function fetchToken(client: RegistryClient): Promise<string> {
   const path = `/auth/token?service=berth&scope=repository:${NAME}:pull`;
   const { body } = await client.request('GET', path, { expect: 200 });

@@ -9,7 +9,7 @@ const BLOBS = 10;
 const OWN_BLOBS = 5;
 const IMAGES_PER_REPOSITORY = 100;
 
-/** A table with what stands for one row of it, in words. */
+/** The tables, with the name of a row of each. */
 const TABLES = {
   blobs: 'blob',
   repository_blobs: 'blob in a repository',
@@ -21,11 +21,11 @@ const TABLES = {
 type Table = keyof typeof TABLES;
 type Sizes = Readonly<Record<Table, number>>;
 
-/** What each row of PostgreSQL takes with its share of the indexes, as they are after pushes in no order. */
+/** The bytes of each PostgreSQL row with its share of the indexes, after pushes in random order. */
 export const databaseSize: Row = {
   name: 'database-size',
   async measure(bench) {
-    // Once: the same rows take the same bytes again.
+    // Once, as the same rows always take the same bytes.
     const sizes = await bytesPerRow(bench);
     return (Object.entries(TABLES) as [Table, string][]).map(
       ([table, row]): Line => ({
@@ -58,7 +58,7 @@ async function bytesPerRow(bench: Bench): Promise<Sizes> {
   });
 }
 
-/** Digests are as scattered as real ones: an index that is filled in no order is a third empty. */
+/** Inserts digests in random order, like real ones: an index that is filled in random order is a third empty. */
 function seeding(images: number): string[] {
   const repositories = Math.ceil(images / IMAGES_PER_REPOSITORY);
   const digest = (text: string) => `'sha256:' || encode(sha256(convert_to(${text}, 'UTF8')), 'hex')`;

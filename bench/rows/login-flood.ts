@@ -5,14 +5,14 @@ import { startBerth } from '../peers.ts';
 
 const COLUMNS: Columns = ['under a flood', 'quiet'];
 const LOGINS_PER_SECOND = 500;
-/** Below this it was no flood of that rate. */
+/** The fraction of logins that must be answered for the flood to count. */
 const ANSWERED = 0.9;
 
 interface Pulled {
   readonly mibPerSecond: number;
 }
 
-/** One address tries passwords while somebody pulls: hashing and files share Node's threads. */
+/** One address tries passwords during a pull: hashing and file reads share Node's threads. */
 export const loginFlood: Row = {
   name: 'login-flood',
   async measure(bench) {
@@ -46,6 +46,6 @@ async function pullUnderFlood(bench: Bench, url: string): Promise<Pulled> {
     LOGINS_PER_SECOND,
   );
   if (pulled.answersPerSecond < ANSWERED * LOGINS_PER_SECOND)
-    throw new Error(`only ${pulled.answersPerSecond} bad logins a second were answered`);
+    throw new Error(`only ${pulled.answersPerSecond} failed logins a second were answered`);
   return pulled;
 }

@@ -38,7 +38,7 @@ interface Berths {
   readonly many: string;
 }
 
-/** A page costs what it holds, in whichever database, however many tags and repositories there are. */
+/** With both databases, the cost of a page depends on its size, and not on the number of tags and repositories. */
 export const pages: Row = {
   name: 'pages',
   async measure(bench) {
@@ -52,7 +52,7 @@ export const pages: Row = {
       return { name, few: urls[0]!, many: urls[1]! };
     };
     const berths = [await start('PostgreSQL'), await start('SQLite')];
-    // Short and long list right after each other: the difference is small, and a slow minute must not fall on one.
+    // Short and long list right after each other: a slow minute of the machine would hide the small difference.
     const timePages = (list: string, prefix: string, counts: { few: number; many: number }) =>
       inTurn<Berths, Pages>(bench, berths, async (urls) => ({
         few: await load<PageFigures>(bench, 'pages', urls.few, list, prefix, counts.few),
@@ -76,7 +76,7 @@ function startOnPostgres(server: Postgres): Start {
   return async ({ disk, signal }, seeded, stack) => {
     const url = await server.createDatabase();
     await seedAndClose(await openPostgres({ url, poolSize: 2 }), seeded);
-    // What autovacuum does a minute later by itself, and would otherwise do in the middle of the measurement.
+    // Autovacuum would otherwise do this a minute later, during the measurement.
     await asAdministrator(url, (admin) => admin.query('vacuum analyze'));
     const start = berthWith({ env: databaseSettings(url) });
     return stack.use(await startFresh(start, disk, signal)).url;
@@ -97,7 +97,7 @@ async function seedAndClose(database: Database, seeded: Seeded): Promise<void> {
   }
 }
 
-/** Of the long lists if they are to be `as` the short ones, else of the short. */
+/** The lines of the long lists, with the short ones as their target, if `as` is given; else those of the short lists. */
 function pageLines(of: string, runs: Runs<Pages>, as?: string): Line[] {
   return PAGES.map(([title, page]) => {
     const few = samplesOf(runs, (pages) => pages.few[page]);

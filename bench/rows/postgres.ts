@@ -12,14 +12,14 @@ const COLUMNS: Columns = ['PostgreSQL', 'SQLite'];
 interface Measured {
   readonly name: 'PostgreSQL' | 'SQLite';
   readonly url: string;
-  /** Of the manifest on {@link TAG}. */
+  /** The digest of the manifest tagged {@link TAG}. */
   readonly digest: string;
 }
 const NAME = 'bench/image';
 const TAG = 'latest';
 const WARM_UP_SECONDS = 1;
 
-/** What it costs to ask a server instead of a file of one's own: files hold the blobs of both. */
+/** The cost of a database server compared with a local file; files hold the blobs of both. */
 export const postgres: Row = {
   name: 'postgres',
   async measure(bench) {

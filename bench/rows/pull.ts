@@ -13,7 +13,7 @@ interface Pulled {
   readonly cpuPerGb: number;
 }
 
-/** One blob out of the page cache, against the fastest way there is to send a file. */
+/** One blob from the page cache, compared with nginx, the fastest way to send a file. */
 export const pull: Row = {
   name: 'pull',
   async measure(bench) {

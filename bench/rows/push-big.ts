@@ -5,7 +5,7 @@ import { REGISTRIES } from '../peers.ts';
 
 const WARM_UP_MIB = 32;
 
-/** On the disk, whose own speed bounds every registry, and in memory, where only the work counts. */
+/** On the disk, whose own speed bounds every registry, and in memory, where only the CPU counts. */
 export const pushBig: Row = {
   name: 'push-big',
   async measure(bench) {

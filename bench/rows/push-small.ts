@@ -6,7 +6,7 @@ import { startBerth, startDockerRegistry } from '../peers.ts';
 const CONCURRENCY = 8;
 const WARM_UP_IMAGES = 50;
 
-/** What a build farm does: many small images at once, each with three blobs and a manifest. */
+/** The load of a build farm: many small images at once, each with three blobs and a manifest. */
 export const pushSmall: Row = {
   name: 'push-small',
   async measure(bench) {

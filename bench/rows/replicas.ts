@@ -27,12 +27,12 @@ type Pids = Readonly<Partial<Record<Program, readonly number[]>>>;
 
 interface Work {
   readonly title: string;
-  /** What is counted. */
+  /** The unit that is counted. */
   readonly unit: 'requests' | 'images';
   /** Seconds, or images. */
   readonly amount: number;
   readonly warmUp: number;
-  /** Who has something to do with it. */
+  /** The processes that do the work. */
   readonly pids: Pids;
   /** Spreads the load evenly over the replicas. */
   run(urls: readonly string[], amount: number): Promise<{ count: number; perSecond: number }>;
@@ -40,11 +40,11 @@ interface Work {
 
 interface Figures {
   readonly perSecond: number;
-  /** Seconds for each thousand of what is counted. */
+  /** Seconds for a thousand of the unit. */
   readonly cpu: Readonly<Partial<Record<Program, number>>>;
 }
 
-/** The same load on one, two and four replicas of one registry; those without load have nothing to do. */
+/** The same load on one, two and four replicas of one registry; those without load are idle. */
 export const replicas: Row = {
   name: 'replicas',
   async measure(bench) {
@@ -73,7 +73,7 @@ async function worksOn(bench: Bench, url: string, pids: Required<Pids>): Promise
   const { config } = await pushImage(client, NAME, TAG);
   const manifest = `/v2/${NAME}/manifests/${TAG}`;
   const blob = `/v2/${NAME}/blobs/${config.digest}`;
-  // wrk takes any answer that is no error: what is counted as redirected has to be.
+  // wrk accepts any 2xx or 3xx, so this asserts that the blob is redirected.
   await client.request('GET', blob, { expect: 307 });
   const { Berth, PostgreSQL } = pids;
   const asking = {

@@ -26,11 +26,11 @@ interface Loaded {
 
 interface Moved {
   readonly mibPerSecond: number;
-  /** Berth's, for 10⁹ bytes; absent where it has no part in it. */
+  /** Berth's CPU seconds for 10⁹ bytes; absent for S3 itself. */
   readonly cpuPerGb?: number;
 }
 
-/** The same bytes through Berth and straight to the server that holds them; that one is in memory, so only work counts. */
+/** The same bytes through Berth and directly to its S3 server, which is in memory, so that only the CPU counts. */
 export const s3: Row = {
   name: 's3',
   async measure(bench) {
@@ -41,7 +41,7 @@ export const s3: Row = {
   },
 };
 
-/** As many bytes in all, however many streams they come in: the S3 server has them up to three times while it joins parts. */
+/** The total is the same for any number of streams: the S3 server stores it up to three times while it joins parts. */
 function mibOf(bench: Bench, streams: number): number {
   return bench.sizes.blobMib / streams;
 }
@@ -64,7 +64,7 @@ async function pushBig(bench: Bench, streams: number): Promise<Line[]> {
   return describe(`Push of ${mib} MiB to S3, ${streamsText(streams)}`, runs);
 }
 
-/** Out of the server's page cache. */
+/** Pulls from the server's page cache. */
 async function pullBig(bench: Bench, streams: number): Promise<Line[]> {
   const { disk, tmpfs, signal } = bench;
   const mib = mibOf(bench, streams);
@@ -108,13 +108,13 @@ async function pushSmall(bench: Bench): Promise<Line> {
   };
 }
 
-/** A pull goes wherever it is sent: what is measured as redirected has to be. */
+/** A pull follows redirects, so this asserts that there is one. */
 async function expectRedirect(url: string): Promise<void> {
   using client = new RegistryClient(url);
   await client.request('GET', url, { expect: 307 });
 }
 
-/** Rows in SQLite: here it is the store that is looked at. */
+/** With SQLite, because these rows measure the store. */
 function berthOver(server: S3, redirect: boolean): StartPeer {
   return berthWith({ env: storageSettings(server, redirect) });
 }

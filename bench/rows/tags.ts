@@ -12,7 +12,7 @@ interface TagFigures {
   readonly allMs: number;
 }
 
-/** A page costs what it holds, however many tags there are. */
+/** The cost of a page depends on its size, and not on the number of tags. */
 export const tags: Row = {
   name: 'tags',
   async measure(bench) {
@@ -22,7 +22,7 @@ export const tags: Row = {
     const few = await inTurn(bench, [berth, dockerRegistry], (peer) =>
       load<TagFigures>(bench, 'tags', peer.url, fewTags),
     );
-    // Many tags with each request, which only Berth takes: through one a request this alone would last minutes.
+    // Many tags with each request, which only Berth accepts: at one tag a request this alone would take minutes.
     const many = await inTurn(bench, [berth], (peer) =>
       load<TagFigures>(bench, 'tags', peer.url, manyTags, TAGS_PER_REQUEST),
     );
