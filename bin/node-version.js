@@ -4,7 +4,7 @@ const OLDEST = 26;
 
 /**
  * @param {string} version such as '26.10.0'
- * @returns {string | undefined} what is wrong with it
+ * @returns {string | undefined} why it cannot run Berth; `undefined` if it can
  */
 export function nodeProblem(version) {
   if (Number.parseInt(version, 10) >= OLDEST) return undefined;

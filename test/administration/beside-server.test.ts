@@ -10,7 +10,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-/** Runs a command in a process of its own, with `input` on its standard input. */
+/** Runs a command in its own process, with `input` on its standard input. */
 async function command(
   args: readonly string[],
   input = '',

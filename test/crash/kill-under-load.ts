@@ -14,19 +14,19 @@ const writers = 6;
 const longestRound = 500;
 
 /**
- * Kills the registry at random times while several clients write, again and again over one data directory. After each kill the
- * directory is clean, and the next process holds everything that was acknowledged.
+ * Repeatedly kills the registry at random times while several clients write to one data directory. After each kill, fsck finds no
+ * error, and the next process serves everything that was acknowledged.
  */
 export async function killUnderLoad(
   t: TestContext,
-  goOn: (round: number) => boolean,
+  shouldContinue: (round: number) => boolean,
   args: readonly string[] = [],
 ): Promise<void> {
   const data = await temporaryDirectory(t);
   const ledger = new Ledger();
   const clients = Array.from({ length: writers }, (_, i) => new Writer(`writer/${i}`, ledger));
   let round = 0;
-  for (; goOn(round); round++) {
+  for (; shouldContinue(round); round++) {
     const berth = await startBerth(t, { data, args });
     await ledger.check(clientOf(berth.url), 'recent');
     await writeAndKill(berth, clients);

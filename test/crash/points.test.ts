@@ -23,7 +23,7 @@ interface Before {
   readonly data: string;
   readonly acknowledged: AcknowledgedContent;
   readonly config: string;
-  /** The manifest of `doomed:v1`, which the tests delete. */
+  /** The manifest of `doomed:v1`; the tests delete both the manifest and the tag. */
   readonly doomed: Pushed;
   /** A blob of `doomed` that no manifest needs. */
   readonly loose: string;

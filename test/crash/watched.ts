@@ -8,7 +8,7 @@ export type Around = <T>(step: string, call: () => Promise<T>) => Promise<T>;
 
 /**
  * The store's file calls. Steps are `write staged file`, `sync <what>`, `make <folder>`, `rename` and
- * `unlink <what>`, where `what` is one of `staged file`, `data directory`, `blobs folder`, `algorithm folder`, … as `roleOf` has it.
+ * `unlink <what>`, where `what` is one of `staged file`, `data directory`, `blobs folder`, `algorithm folder`, … as `roleOf` names them.
  */
 export function watchedFiles(data: string, around: Around): Files {
   const opened = new Map<number, string>();

@@ -70,7 +70,7 @@ test('rejects a chunked body that does not match its Content-Range and discards 
   await pullBlob(url, 'a', digest);
 });
 
-test('accepts one of two concurrent PATCHes, and one of two PUTs; the other one must wait', async (t) => {
+test('accepts one of several concurrent PATCHes or PUTs and rejects the others', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const session = await startUpload(url, 'a');

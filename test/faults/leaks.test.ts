@@ -61,7 +61,7 @@ test(`${rounds * atOnce} rounds of requests, ended and aborted, leave no descrip
   assert.deepEqual(filesBelow(`${data}/uploads`), []);
 });
 
-test('a closed registry leaves nothing open', async (t) => {
+test('a closed registry leaves no descriptor open', async (t) => {
   const cycle = async (): Promise<void> => {
     const { app } = await testRegistry(t);
     const { url } = await app.listen();

@@ -92,7 +92,7 @@ for (const framing of ['Content-Length', 'chunked'] as const) {
       }
       assert.equal((await getBlob(url, 'a', digest)).status, 404);
       assert.equal((await fetch(`${url}/v2/a/manifests/latest`)).status, 404);
-      // The sessions of the POSTs end with them.
+      // A broken POST ends its session.
       assert.ok(await eventually(() => openSessions(data).length === 0));
       assert.deepEqual(examine(data), { problems: [], orphanUploads: [], orphanBlobs: [] });
     });

@@ -69,7 +69,7 @@ test('hundreds of requests for an expensive list do not delay others, and aborte
   assert.ok(untilPage <= 40 * one, figures);
 });
 
-test('hundreds of clients that read nothing of megabytes use bounded memory, and one that reads is served', async (t) => {
+test('hundreds of clients that read none of their large answers use bounded memory, and a client that reads is served', async (t) => {
   const { client, url } = await setUp(t);
   const subject = await client.pushImage('acme/app');
   for (let i = 0; i < 11; i++) {

@@ -141,7 +141,7 @@ for (const [what, revocation, status] of [
     const bearers = await Promise.all(
       [one, two].map((client) => fetchToken(client, login, scope(repository))),
     );
-    // Each replica accepts the token of the other one.
+    // Each replica accepts the other's token.
     for (const [i, client] of [two, one].entries()) {
       assert.equal((await client.get(`/v2/${repository}/manifests/v1`, bearers[i])).status, 200);
       assert.equal((await client.get(`/v2/${repository}/manifests/v1`, login)).status, 200);

@@ -105,7 +105,7 @@ const cases: Record<string, [act: (ledger: Ledger) => Promise<void>, problem?: R
     },
     /replaced 2 times by If-Match/,
   ],
-  'a bug': [
+  'an answer 500': [
     async (ledger) => void ledger.exchanges.push({ method: 'GET', url: blob, begin: 0, end: 1, status: 500 }),
     /500/,
   ],

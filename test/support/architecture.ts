@@ -61,7 +61,7 @@ function findWrongImports(file: string, source: string, rules: Rules): string[] 
   });
 }
 
-/** For a forbidden import, what is allowed instead. */
+/** For a forbidden import, the allowed ones; `undefined` if the import is allowed. */
 function whatIsAllowed(
   file: string,
   folder: string,

@@ -52,7 +52,7 @@ export async function startChromium(t: TestContext): Promise<ChromiumPage> {
     env: { ...process.env, HOME: profile },
     ready: /DevTools listening on ws:\/\/([\d.:]+)\//,
   });
-  // Asked to end, it ends its own processes, which write to the profile until then.
+  // After SIGTERM, Chromium ends its own processes, which write to the profile until then.
   cleanUp(t, () => browser.stop());
   const opened = await fetch(`http://${browser.ready[1]}/json/new?about:blank`, { method: 'PUT' });
   const { webSocketDebuggerUrl } = (await opened.json()) as { webSocketDebuggerUrl: string };
@@ -109,7 +109,7 @@ async function drive(socket: WebSocket): Promise<ChromiumPage> {
   const find = (selector: string) => `document.querySelector(${JSON.stringify(selector)})`;
 
   await Promise.all(['Page.enable', 'Log.enable', 'Runtime.enable'].map((method) => send(method)));
-  // The load of the empty page must not be taken for the first awaited one.
+  // Waits until the empty page has loaded, so that `untilLoaded` does not count its load event.
   await evaluate(
     `new Promise((done) => document.readyState === 'complete' ? done() : addEventListener('load', () => setTimeout(done)))`,
   );
