@@ -55,7 +55,7 @@ const s3 = {
   s3: { bucket: 'b', region: 'r', endpoint: 'http://127.0.0.1:1', accessKeyId: 'id' },
 };
 
-test('finds canaries where they are', () => {
+test('finds planted canaries', () => {
   const canaries = new Canaries();
   canaries.record('a log', `password: ${canaries.plant('a password')}`);
   canaries.record('another', canaries.basic('alice', 'a login'));

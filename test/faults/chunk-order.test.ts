@@ -103,7 +103,7 @@ test('accepts one of several concurrent PATCHes or PUTs and rejects the others',
   assert.ok((await pullBlob(url, 'a', digest)).equals(bytes));
 });
 
-test('concurrent PATCHes of one session leave the bytes of whole chunks in order', async (t) => {
+test('concurrent PATCHes of one session store whole chunks in the order of their answers', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const session = await startUpload(url, 'a');

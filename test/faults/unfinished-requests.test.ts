@@ -146,7 +146,7 @@ async function endsAll(t: TestContext, url: string, kinds: Readonly<Record<strin
 
 const concurrency = 100;
 
-test("on the registry's listener", { concurrency }, async (t) => {
+test("every unfinished request on the registry's listener is ended", { concurrency }, async (t) => {
   const { url } = await listen(t);
   await endsAll(t, url, {
     ...ofBoth,
@@ -155,7 +155,7 @@ test("on the registry's listener", { concurrency }, async (t) => {
   });
 });
 
-test("on the registry's listener with TLS", { concurrency }, async (t) => {
+test("every unfinished request on the registry's listener with TLS is ended", { concurrency }, async (t) => {
   const tls = makeCertificate(await temporaryDirectory(t));
   const { url } = await listen(t, { tls });
   await endsAll(t, url, { ...ofBoth, ...ofRegistry });
@@ -173,7 +173,9 @@ test("on the registry's listener with TLS", { concurrency }, async (t) => {
   }
 });
 
-test('on the listener for health and metrics', { concurrency }, async (t) => {
+test('every unfinished request on the listener for health and metrics is ended', {
+  concurrency,
+}, async (t) => {
   const { operationsUrl } = await listen(t);
   await endsAll(t, operationsUrl, ofBoth);
 });

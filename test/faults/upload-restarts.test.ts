@@ -29,7 +29,7 @@ for (const [query, algorithm] of [
   ['?digest-algorithm=sha512', 'sha512'],
   ['?digest-algorithm=sha512', 'sha256'],
 ] as const) {
-  test(`a session ${query} can continue after a restart between any two requests, to a ${algorithm} blob`, async (t) => {
+  test(`a session ${query} continues after a restart between any two requests and stores a ${algorithm} blob`, async (t) => {
     const registry = await RestartableRegistry.open(t);
     const { path } = await halfPushed(registry, query);
     await registry.restart();

@@ -52,7 +52,7 @@ const command = (name: string, from: Place, to: Place): string[] => [
   to.file,
 ];
 
-test('blobs: killed, then stopped with Ctrl-C, then completed', async (t) => {
+test('a store migration can be completed after a kill and a Ctrl-C', async (t) => {
   const s3 = await s3Settings(t);
   if (s3 === undefined) return;
   const from = await onDisk(t);
@@ -105,7 +105,7 @@ test('blobs: killed, then stopped with Ctrl-C, then completed', async (t) => {
   assert.equal(exitCode, 0, checked);
 });
 
-test('rows: killed, not served, then completed', async (t) => {
+test('a killed database migration is not served, and can be completed', async (t) => {
   if (!needs(t, 'postgres')) return;
   const from = await onDisk(t);
   // The first start ties the store to this database; without it, the store could belong to any database.
