@@ -18,8 +18,8 @@ export interface Transfer {
 
 /** @typeParam Outcome the answer, and what `observe` needs besides */
 export interface AnswerRequestsParts<Outcome extends { readonly answer: Answer }> extends RequestParts {
-  /** Never rejects. */
-  readonly answer: (request: HttpRequest) => Promise<Outcome>;
+  /** Never rejects. Refuses a request at once, without a promise: what follows its head on the connection may be malformed. */
+  readonly answer: (request: HttpRequest) => Outcome | Promise<Outcome>;
   /** Called for every answered request. */
   readonly observe: (request: HttpRequest, outcome: Outcome, transfer: Transfer) => void;
 }
@@ -31,7 +31,8 @@ export function answerRequests<Outcome extends { readonly answer: Answer }>(
   return async (incoming, response, requestId) => {
     const start = performance.now();
     const request = new HttpRequest(incoming, response, requestId, parts);
-    const outcome = await parts.answer(request);
+    const answering = parts.answer(request);
+    const outcome = answering instanceof Promise ? await answering : answering;
     // An answer before the end of the body closes the connection: the next bytes on it are no request.
     if (request.hasUnreadBody) closeAfterRefusal(incoming, response);
     let sent = 0;

@@ -84,7 +84,10 @@ export function registryApi(parts: RegistryApiParts): RawHandler {
     clientOf,
     locationBase,
     connections,
-    answer: (request) => answerRequest(parts, request),
+    answer(request) {
+      const { refusal } = request;
+      return refusal === undefined ? answerRequest(parts, request) : refuse(request, refusal);
+    },
     observe(request, outcome, { status, sent, duration, failure }) {
       const { answer, route, identity, loginFailed } = outcome;
       parts.observe({
@@ -103,6 +106,12 @@ export function registryApi(parts: RegistryApiParts): RawHandler {
   });
 }
 
+/** The answer to a request that is refused before its route and credentials are read. */
+function refuse(request: HttpRequest, error: RegistryError): Outcome {
+  const answer = errorAnswer(error);
+  return { answer, route: undefined, identity: claimedIdentity(request), loginFailed: false, error };
+}
+
 /** Never rejects: an error becomes an answer. */
 async function answerRequest(parts: RegistryApiParts, request: HttpRequest): Promise<Outcome> {
   const { access, limits } = parts;
@@ -110,8 +119,6 @@ async function answerRequest(parts: RegistryApiParts, request: HttpRequest): Pro
   let caller: Caller | undefined;
   let limitHeaders: Headers | undefined;
   try {
-    const { refusal } = request;
-    if (refusal !== undefined) throw refusal;
     limits?.arrive(request);
     route = parseRoute(request.method, request.path);
     // Only promises are awaited: each await delays every pull by a turn of the microtask queue.
