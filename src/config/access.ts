@@ -23,7 +23,7 @@ function word() {
 
 export const externalUrl = webUrl().exactOptional().meta({
   description:
-    "The registry's public URL, used for the token server and single sign-on in what clients are sent.",
+    "The registry's public URL, in the addresses of the token server and of single sign-on that clients get.",
   absent: "the request's own host: its Host header, or what a trusted proxy forwards",
   flag: '--external-url <url>',
 });
@@ -40,7 +40,7 @@ export const trustedProxies = list(
   .prefault([])
   .meta({
     description:
-      'The proxies whose forwardedHeaders are trusted, all of a chain; from other addresses these headers are ignored.',
+      'The proxies whose forwardedHeaders are trusted, including every proxy of a chain; from other addresses these headers are ignored.',
     absent: 'none',
   });
 

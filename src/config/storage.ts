@@ -49,7 +49,7 @@ const s3 = z
       absent: 'none; the keys start at the root of the bucket',
     }),
     serverSideEncryption: choice(['AES256', 'aws:kms']).exactOptional().meta({
-      description: 'The encryption that the service is asked to store objects with.',
+      description: 'The encryption that Berth requests from the service for new objects.',
       absent: "the bucket's default",
     }),
     kmsKeyId: oneLine('the id, the ARN or the alias of a key').exactOptional().meta({
