@@ -52,7 +52,7 @@ const table: Readonly<Record<Person, Record<Place, Needs>>> = {
   disabled: everywhere([]),
 };
 
-/** The kinds of refusal: log in; get a token with more scope; denied. */
+/** A request is allowed, or refused: log in, get a token with more scope, or denied. */
 type Outcome = 'let through' | 'log in' | 'larger token' | 'no';
 
 function outcomeOf(answer: Answer): Outcome {

@@ -53,7 +53,7 @@ export interface Served {
   readonly error: RegistryError | undefined;
 }
 
-/** The answer to a request, and what its log line needs besides. */
+/** The answer to a request, and the other facts that its log line needs. */
 interface Outcome extends Pick<Served, 'route' | 'identity' | 'loginFailed' | 'error'> {
   readonly answer: Answer;
 }
@@ -170,7 +170,7 @@ function claimedIdentity({ headers }: HttpRequest): Identity {
 
 function authorize(access: Access, caller: Caller, route: Route): Permit | Promise<Permit> {
   return 'name' in route
-    ? // `putManifest` authorizes again when its body is there.
+    ? // `putManifest` authorizes again when its body has arrived.
       access.authorize(caller, rightOf[route.action], route.name, route.action === 'putManifest')
     : access.authorizeRegistry(caller, rightOf[route.action]);
 }

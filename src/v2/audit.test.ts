@@ -53,7 +53,7 @@ test('a push that creates a namespace is recorded once, with its account', async
   assert.ok(made[0]?.address && made[0].request_id);
 });
 
-test('records each step of a push and each deletion, with tag and digest, and no request that changes nothing', async (t) => {
+test('records each step of a push and each deletion, with tag and digest, but no request without a change', async (t) => {
   const layer = digestOf('layer');
   let image = '';
   const log = await logOf(t, {}, async (client) => {
@@ -111,7 +111,7 @@ async function bytesOf(client: Client, digest: string): Promise<Buffer> {
   return (await client.get(`/v2/acme/app/manifests/${digest}`)).body;
 }
 
-test('a tag that moves has the digest that it pointed to before; a last PUT that is repeated is one push', async (t) => {
+test('the event of a moved tag has the digest that the tag pointed to before; a repeated final PUT is one push', async (t) => {
   let [first, second] = ['', ''];
   const log = await logOf(t, {}, async (client) => {
     ({ digest: first } = await client.pushImage('acme/app', 'v1'));
@@ -188,7 +188,7 @@ test('records every refusal under the requested action', async (t) => {
   }
 });
 
-test('a challenge without credentials is not recorded; wrong credentials are', async (t) => {
+test('a challenge to a request without credentials is not recorded; wrong credentials are', async (t) => {
   const digest = digestOf('anything');
   const urls = [
     '',

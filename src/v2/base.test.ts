@@ -63,7 +63,7 @@ test('an unsupported method is 405 UNSUPPORTED with Allow', async (t) => {
   }
 });
 
-test('2.3: pulls with ?ns=, as containerd sends to mirrors, are served as without', async (t) => {
+test('2.3: the query ?ns=, which containerd sends to mirrors, does not change a pull', async (t) => {
   const registry = await connect(t);
   const pushed = await registry.pushImage('library/app', 'latest');
   const digest = await registry.pushBlob('library/app', 'bytes');

@@ -54,7 +54,7 @@ export async function getBlob(
   return answerOnePart(blobs, blob, headers, ranges?.[0]);
 }
 
-/** Clients repeat the request there, with its Range and without its credentials (2.3). `no-store`, as the URL expires soon. */
+/** The client repeats the request at the URL, with its Range and without its credentials (2.3). `no-store`: the URL expires soon. */
 function redirectTo(url: string, digest: Digest): Answer {
   return {
     status: 307,

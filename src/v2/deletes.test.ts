@@ -61,7 +61,7 @@ test('end-9: deleting a digest removes the manifest and every tag on it, at once
       assert.equal(
         (await registry.head(`/v2/a/blobs/${layer}`)).status,
         200,
-        'the delete took the blobs too',
+        'the delete removed the blobs too',
       );
       assert.equal(
         (await registry.putManifest('a', 'v1', image)).status,

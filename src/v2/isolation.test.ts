@@ -1,4 +1,4 @@
-// Hidden content is answered like missing content: status, headers and text are the same.
+// A request for hidden content gets the same answer as one for missing content: the same status, headers and body.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import {
@@ -151,7 +151,7 @@ test('finishing an unknown upload is 404, also when the repository holds the blo
   assertError(await client.as(logins.boss).finish(own, layer.digest), 404, 'BLOB_UPLOAD_UNKNOWN');
 });
 
-test('a manifest that names a blob of another repository does not renew its review', async (t) => {
+test('naming a blob of another repository in a manifest does not renew the review of the blob', async (t) => {
   const { client, logins, database, layer } = await world(t);
   const stranger = client.as(logins.stranger);
   const reviewOf = async () =>

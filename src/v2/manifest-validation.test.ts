@@ -1,4 +1,4 @@
-// end-7a: which documents are manifests. C5–C8, C10 and C13 of the hostile input.
+// end-7a: the documents that are accepted as manifests. C5–C8, C10 and C13 of the hostile input.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -49,7 +49,10 @@ test('end-7a: invalid manifests are 400 MANIFEST_INVALID', async (t) => {
     ['a list', `[${image()}]`],
     ['text', '"manifest"'],
     ['a number', '2'],
-    ['no UTF-8', Buffer.concat([Buffer.from(image().slice(0, -1)), Buffer.from(',"x":"\xff"}', 'latin1')])],
+    [
+      'invalid UTF-8',
+      Buffer.concat([Buffer.from(image().slice(0, -1)), Buffer.from(',"x":"\xff"}', 'latin1')]),
+    ],
     ['a byte order mark', `\ufeff${image()}`],
     ['UTF-16', Buffer.from(image(), 'utf16le')],
     ['no schemaVersion', image({ schemaVersion: undefined })],

@@ -33,8 +33,8 @@ export function nextLink(
   path: string,
   n: number | undefined,
   last: string,
-  keep: Record<string, string> = {},
+  filters: Record<string, string> = {},
 ): string {
-  const query = new URLSearchParams({ ...keep, ...(n !== undefined && { n: String(n) }), last });
+  const query = new URLSearchParams({ ...filters, ...(n !== undefined && { n: String(n) }), last });
   return `<${path}?${query}>; rel="next"`;
 }

@@ -26,7 +26,7 @@ import { asNamespace, type Namespace, parseName } from '../oci/name.ts';
 const name = 'acme/app';
 const scope = `repository:${name}:pull,push,delete`;
 
-/** The same with a login and with a token. */
+/** The same caller, with a login and with a token. */
 async function bothWays(client: Client, login: Headers): Promise<[string, Client][]> {
   return [
     ['a login', client.as(login)],

@@ -150,7 +150,7 @@ test('behind a trusted proxy the network of the client counts, not that of the p
   assert.equal(
     (await get(direct, { 'x-forwarded-for': '192.0.2.7' })).status,
     307,
-    'an untrusted client is not believed',
+    'X-Forwarded-For of an untrusted client is ignored',
   );
 });
 

@@ -37,8 +37,8 @@ export type Action = Route['action'];
 export type RouteOf<A extends Action> = Extract<Route, { action: A }>;
 
 /**
- * The right that each route needs. Besides, an upload session is only for the caller that opened it (see `core/uploads.ts`), and
- * the right to set a tag is checked when the tag is locked (see `core/manifests.ts`).
+ * The right that each route needs. Two more rules apply: only the account that opened an upload session may use it (see
+ * `core/uploads.ts`), and the right to set a tag is checked when the tag is locked (see `core/manifests.ts`).
  */
 export const rightOf: {
   readonly [A in Action]: RouteOf<A> extends InRepository ? RepositoryNeed : RegistryNeed;

@@ -47,7 +47,7 @@ export async function startUpload(
   return { status: 202, headers: sessionHeaders(request, name, status) };
 }
 
-/** end-4b: pushes a blob in one request, through a session that ends with it. */
+/** end-4b: pushes a blob in one request, through a session that ends with the request. */
 async function pushWhole(
   uploads: Uploads,
   request: HttpRequest,

@@ -59,7 +59,7 @@ interface Row {
 const limit = 4 << 20;
 const namespace = `mallory/${'a'.repeat(200)}`;
 const app = `${namespace}/app`;
-/** Patterns that nearly match every name of the attacker. */
+/** Scopes whose patterns nearly match every name of the attacker. */
 const hard = Array.from({ length: 99 }, (_, i) => `repository:**/*${'a'.repeat(80 + i)}*b*/*:pull`);
 
 interface Parts {
@@ -114,9 +114,9 @@ const rowsOf: Record<Action, Rows> = {
       Array.from({ length: 3_000 }, (_, i) => `${namespace}/${number(i)}`),
     );
     return [
-      { what: '6,000 that are hidden', send: () => searcher.get('/v2/_catalog?n=100'), status: 200 },
+      { what: '6,000 hidden repositories', send: () => searcher.get('/v2/_catalog?n=100'), status: 200 },
       {
-        what: '3,000 that nearly match',
+        what: '3,000 repositories that nearly match',
         total: inTurns,
         send: () => searcher.get(`/v2/_catalog?last=${namespace}`),
         status: 200,
@@ -230,7 +230,7 @@ const rowsOf: Record<Action, Rows> = {
     const blob = await attacker.pushBlob(app, 'needed by many');
     await insertManifests(database, { repository: app, digests: digestsOf('user', 10_000), blob });
     const send = () => attacker.delete(`/v2/${app}/blobs/${blob}`);
-    return [{ what: 'one that 10,000 manifests need', send, status: 405 }];
+    return [{ what: 'a blob that 10,000 manifests need', send, status: 405 }];
   },
 
   async startUpload({ database, attacker }) {
@@ -239,7 +239,7 @@ const rowsOf: Record<Action, Rows> = {
     const post = (query: string) => attacker.send('POST', `/v2/${app}/blobs/uploads/?${query}`);
     return [
       {
-        what: 'a mount of what 100 hidden ones hold',
+        what: 'a mount of a blob that 100 hidden repositories hold',
         total: inTurns,
         send: () => post(`mount=${shared}`),
         status: 202,
@@ -249,10 +249,18 @@ const rowsOf: Record<Action, Rows> = {
   },
 
   getUpload: ({ attacker }) => [
-    { what: 'none', send: () => attacker.get(`/v2/${app}/blobs/uploads/${unknownUpload}`), status: 404 },
+    {
+      what: 'an unknown session',
+      send: () => attacker.get(`/v2/${app}/blobs/uploads/${unknownUpload}`),
+      status: 404,
+    },
   ],
   deleteUpload: ({ attacker }) => [
-    { what: 'none', send: () => attacker.delete(`/v2/${app}/blobs/uploads/${unknownUpload}`), status: 404 },
+    {
+      what: 'an unknown session',
+      send: () => attacker.delete(`/v2/${app}/blobs/uploads/${unknownUpload}`),
+      status: 404,
+    },
   ],
 
   // A blob's cost grows with its bytes, which are hashed as they arrive.
@@ -305,10 +313,18 @@ const rowsOf: Record<Action, Rows> = {
       fallbackTag(old as Digest),
     );
     return [
-      { what: 'one of four with 4 MB of annotations', send: () => list(large, '?n=1'), status: 200 },
-      { what: '4 MB of annotations', send: () => list(large), status: 200 },
-      { what: '4 MiB of small ones', total: inTurns, send: () => list(many), status: 200 },
-      { what: 'a type that none of 5,000 has', send: () => list(typed, '?artifactType=a/b'), status: 200 },
+      {
+        what: 'one of four referrers with 4 MB of annotations',
+        send: () => list(large, '?n=1'),
+        status: 200,
+      },
+      { what: 'referrers with 4 MB of annotations', send: () => list(large), status: 200 },
+      { what: '4 MiB of small referrers', total: inTurns, send: () => list(many), status: 200 },
+      {
+        what: 'a type that none of 5,000 referrers has',
+        send: () => list(typed, '?artifactType=a/b'),
+        status: 200,
+      },
       {
         what: 'one of 10,000 under the fallback tag',
         total: inTurns,
@@ -320,7 +336,7 @@ const rowsOf: Record<Action, Rows> = {
   },
 };
 
-test('no request to the registry API holds the event loop for more than 50 ms', async (t) => {
+test('no request to the registry API blocks the event loop for more than 50 ms', async (t) => {
   assert.deepEqual(Object.keys(rowsOf).sort(), Object.keys(rightOf).sort(), 'a row for each route');
   const parts = await setUp(t);
   for (const [action, rows] of Object.entries(rowsOf)) {
@@ -412,7 +428,7 @@ const otherRows: Record<string, Rows> = {
     const fields = { form: await account.formToken(), id: '9'.repeat(15) };
     return [
       {
-        what: 'none',
+        what: 'an unknown token',
         send: () => statusOf(account.post('/auth/account/tokens/revoke', fields)),
         status: 400,
       },
@@ -420,7 +436,7 @@ const otherRows: Record<string, Rows> = {
   },
 };
 
-test('no other request holds the event loop for more than 50 ms', async (t) => {
+test('no other request blocks the event loop for more than 50 ms', async (t) => {
   const parts = await setUp(t);
   // A HEAD does what the GET does.
   const registered = registeredRoutes(parts.http).filter((route) => !/ \/v2|^HEAD /.test(route));
