@@ -12,7 +12,7 @@ import { answerRequests, type Transfer } from './answer-requests.ts';
 import { clientsOf } from './client.ts';
 import type { HttpRequest } from './request.ts';
 
-/** A server whose every answer is that of `answer`, and the transfers it observes. */
+/** A server that answers every request with `answer`, and the transfer that it observes. */
 async function serve(t: TestContext, answer: (request: HttpRequest) => Answer | Promise<Answer>) {
   let observed = (_transfer: Transfer): void => {};
   const transfer = new Promise<Transfer>((resolve) => {

@@ -16,7 +16,7 @@ export interface Transfer {
   readonly failure: unknown;
 }
 
-/** @typeParam Outcome the answer, and what `observe` needs besides */
+/** @typeParam Outcome the answer, and the other facts that `observe` needs */
 export interface AnswerRequestsParts<Outcome extends { readonly answer: Answer }> extends RequestParts {
   /** Never rejects. Refuses a request at once, without a promise: what follows its head on the connection may be malformed. */
   readonly answer: (request: HttpRequest) => Outcome | Promise<Outcome>;
@@ -33,7 +33,7 @@ export function answerRequests<Outcome extends { readonly answer: Answer }>(
     const request = new HttpRequest(incoming, response, requestId, parts);
     const answering = parts.answer(request);
     const outcome = answering instanceof Promise ? await answering : answering;
-    // An answer before the end of the body closes the connection: the next bytes on it are no request.
+    // An answer before the end of the body closes the connection: the next bytes on it are the rest of the body.
     if (request.hasUnreadBody) closeAfterRefusal(incoming, response);
     let sent = 0;
     const progress = (bytes: number): void => {

@@ -210,7 +210,7 @@ test('a refused body: the answer arrives, no 100 Continue before it, and the con
   assert.match(answer, /^HTTP\/1.1 413 [\s\S]*Connection: close[\s\S]*no$/);
   assert.ok(
     (served?.bytesRead ?? Number.POSITIVE_INFINITY) < 1 << 20,
-    `${served?.bytesRead} bytes were let in`,
+    `${served?.bytesRead} bytes were read`,
   );
 });
 

@@ -42,7 +42,7 @@ export function readBody(
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    const leave = (): void => {
+    const removeListeners = (): void => {
       request.off('data', onData).off('end', onEnd).off('close', onBroken);
       signal.removeEventListener('abort', onAbort);
       request.on('error', () => {});
@@ -51,22 +51,22 @@ export function readBody(
       size += chunk.length;
       received(chunk.length);
       if (size > limit) {
-        leave();
+        removeListeners();
         reject(tooLarge());
       } else {
         chunks.push(chunk);
       }
     };
     const onEnd = (): void => {
-      leave();
+      removeListeners();
       resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size));
     };
     const onBroken = (): void => {
-      leave();
+      removeListeners();
       reject(new RegistryError('SIZE_INVALID', 'the connection closed before the end of the body'));
     };
     const onAbort = (): void => {
-      leave();
+      removeListeners();
       reject(signal.reason);
     };
     open();

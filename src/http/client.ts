@@ -15,7 +15,7 @@ export interface Client {
 
 export type ClientOf = (request: IncomingMessage) => Client;
 
-/** Returns the function that finds a request's client. Forwarded headers, of the given family, count from `trustedProxies` only. */
+/** Returns the function that finds a request's client. It reads one family of headers, and only from `trustedProxies`. */
 export function clientsOf(
   trustedProxies: readonly Network[],
   headers: ForwardedHeaders = 'x-forwarded',
@@ -69,7 +69,7 @@ function forwardedClient(
 ): Client {
   let client = direct;
   for (const { for: sender, proto, host } of hops) {
-    // After the nearest proxy, a hop without a sender's address is the client.
+    // After the entry of the nearest proxy, an entry without a sender may be forged by the client.
     if (sender === undefined && client !== direct) break;
     const address = asAddress(sender);
     client = {

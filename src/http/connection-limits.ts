@@ -16,8 +16,9 @@ export interface ConnectionLimitsParts {
 const reserve = 64;
 
 /**
- * Limits the open connections, in total and per network. It accepts a few connections more so that health and metrics stay
- * available: other requests on them are refused, each ends after one request, and a new one replaces the oldest.
+ * Limits the open connections, in total and per network. Beyond the limits it accepts a few excess connections, so that health and
+ * metrics stay available. Such a connection ends after one request, which is refused unless it is for health or metrics. A new
+ * excess connection replaces the oldest one.
  */
 export class ConnectionLimits {
   readonly #parts: ConnectionLimitsParts;
@@ -50,10 +51,10 @@ export class ConnectionLimits {
     const network = this.#isProxy(remoteAddress) ? undefined : networkOf(remoteAddress);
     const ofNetwork = network === undefined ? 0 : (this.#networks.get(network) ?? 0);
     if (this.#open >= maxConnections) {
-      this.#exceed(socket, new RegistryError('UNAVAILABLE', 'too many connections are open'));
+      this.#acceptExcess(socket, new RegistryError('UNAVAILABLE', 'too many connections are open'));
     } else if (ofNetwork >= connectionsPerNetwork) {
       const text = `a network may have at most ${connectionsPerNetwork} connections at once`;
-      this.#exceed(socket, new RegistryError('TOOMANYREQUESTS', text));
+      this.#acceptExcess(socket, new RegistryError('TOOMANYREQUESTS', text));
     } else {
       this.#open += 1;
       if (network !== undefined) this.#networks.set(network, ofNetwork + 1);
@@ -69,7 +70,7 @@ export class ConnectionLimits {
     else this.#networks.set(network, left);
   }
 
-  #exceed(socket: Socket, refusal: RegistryError): void {
+  #acceptExcess(socket: Socket, refusal: RegistryError): void {
     const [oldest] = this.#excess;
     if (oldest !== undefined && this.#excess.size >= reserve) {
       this.#excess.delete(oldest[0]);

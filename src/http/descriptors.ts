@@ -11,7 +11,7 @@ const atLimit =
 
 /**
  * Logs that the process has reached its limit of open files. At the limit libuv accepts connections only to close them, and
- * reports no error; so a file is opened every second to see the limit.
+ * reports no error; so a file is opened every second to detect the limit.
  *
  * @param open opens a file and closes it; throws EMFILE or ENFILE at the limit
  */
@@ -19,14 +19,14 @@ export function watchDescriptors(
   logger: FastifyBaseLogger,
   open = (): void => closeSync(openSync('/dev/null', 'r')),
 ): { close(): void } {
-  let saidAt = Number.NEGATIVE_INFINITY;
+  let loggedAt = Number.NEGATIVE_INFINITY;
   const timer = setInterval(() => {
     try {
       open();
     } catch (error) {
       const now = performance.now();
-      if (now - saidAt < quiet) return;
-      saidAt = now;
+      if (now - loggedAt < quiet) return;
+      loggedAt = now;
       logger.error({ code: (error as NodeJS.ErrnoException).code }, atLimit);
     }
   }, every).unref();

@@ -13,7 +13,7 @@ export interface Hop {
   readonly host: string | undefined;
 }
 
-/** Each proxy appends, so the last entry is of the nearest proxy. */
+/** Each proxy appends an entry, so the last entry comes from the nearest proxy. */
 export const hopsOf: Readonly<Record<ForwardedHeaders, (headers: IncomingHttpHeaders) => Iterable<Hop>>> = {
   'x-forwarded': xForwardedHops,
   forwarded: forwardedHops,

@@ -5,8 +5,8 @@ import type { ClientOf } from './client.ts';
 import { requestId } from './request-id.ts';
 
 /**
- * Answers input that Node cannot parse as a request, and requests whose head is late, and closes the connection. Reports it to
- * `observe` like any request, unless a handler already has the request.
+ * Answers input that Node cannot parse as a request, and requests whose head comes too late. Closes the connection, and reports the
+ * input to `observe` like a request, unless a handler already has the request.
  */
 export function answerMalformed({
   clientOf,

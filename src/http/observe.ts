@@ -6,7 +6,7 @@ import { clientGone } from './error-status.ts';
 
 const operations: readonly (string | undefined)[] = ['/healthz', '/readyz', '/metrics'];
 
-/** Whether a route is for monitoring, which polls it many times a minute and also gets an answer beyond the connection limits. */
+/** Whether a route is for monitoring. It is polled many times a minute, and is answered beyond the connection limits too. */
 export function isOperationsPath(url: string | undefined): boolean {
   return operations.includes(url);
 }
@@ -21,7 +21,7 @@ interface Notes {
 
 const notes = new WeakMap<IncomingMessage, Notes>();
 
-/** Adds to the log entry of a request that Fastify answers. */
+/** Adds facts to the log entry of a request that Fastify answers. */
 export function note(request: IncomingMessage, more: Notes): void {
   notes.set(request, { ...notes.get(request), ...more });
 }

@@ -13,7 +13,7 @@ import { openFilesystemStore } from '../storage/filesystem.ts';
 
 const paths = ['/healthz', '/readyz', '/metrics'];
 
-/** A registry whose parts `break` can make fail. */
+/** A registry whose database and store have the failing operations of `broken`. */
 async function registryWith(
   t: TestContext,
   broken: { database?: Partial<Database>; store?: Partial<BlobStore> },
@@ -49,7 +49,7 @@ test('the metrics count served requests and open uploads', async (t) => {
   assert.match(body, /part="database",operation="transaction"/);
 });
 
-test('with a listener of their own they are only there', async (t) => {
+test('health, readiness and metrics with a listener of their own are 404 on the registry’s listener', async (t) => {
   const { app } = await testRegistry(t, { operations: { listen: '127.0.0.1:0' } });
   const { url, operationsUrl } = await app.listen();
   for (const path of paths) {
@@ -100,7 +100,7 @@ test('a registry that cannot write is not ready, unless it is read-only or the d
   assert.equal(await readiness(), 503);
 });
 
-test('parallel requests share one check', async (t) => {
+test('parallel requests to /readyz share one check', async (t) => {
   let looks = 0;
   const { app } = await registryWith(t, { store: { ping: async () => void looks++ } });
   const answers = await Promise.all(Array.from({ length: 20 }, () => app.http.inject({ url: '/readyz' })));
@@ -137,7 +137,7 @@ test('with a damaged database page, requests that need it fail, and the registry
   await assert.rejects(database.ping(), /is damaged .*restore a backup/);
 });
 
-test('while draining, it is healthy on its own listener, and not ready at once', async (t) => {
+test('while Berth drains, the operations listener says healthy, and not ready at once', async (t) => {
   const { app } = await testRegistry(t, { operations: { listen: '127.0.0.1:0' } });
   const { url, operationsUrl } = await app.listen();
   const upload = await fetch(`${url}/v2/a/blobs/uploads/`, { method: 'POST' });

@@ -56,9 +56,9 @@ export function addOperations(
 function refuse(reply: FastifyReply, error: unknown): FastifyReply {
   if (error instanceof RegistryError) note(reply.request.raw, { error });
   const known = error instanceof RegistryError ? error : unavailable;
-  const isOfCaller = ['UNAUTHORIZED', 'DENIED', 'TOOMANYREQUESTS'].includes(known.code);
-  if (!isOfCaller) reply.log.warn({ err: error }, 'checking the credentials for /metrics failed');
+  const isCallerError = ['UNAUTHORIZED', 'DENIED', 'TOOMANYREQUESTS'].includes(known.code);
+  if (!isCallerError) reply.log.warn({ err: error }, 'checking the credentials for /metrics failed');
   if (known.code === 'UNAUTHORIZED') reply.header('WWW-Authenticate', 'Basic realm="berth"');
-  const answered = isOfCaller ? known : unavailable;
+  const answered = isCallerError ? known : unavailable;
   return reply.code(statusOf[answered.code]).headers(retryHeaders(answered)).send();
 }

@@ -9,11 +9,11 @@ const spec = /^(\d{0,15})-(\d{0,15})$/;
  * header is to be ignored (another unit, not a range, too many, more bytes in total than the blob, an empty blob);
  * `'unsatisfiable'` when no range overlaps the blob.
  *
- * Some clients send `bytes=0-` or `bytes=-<most>` with every request. On an empty blob the second is satisfiable (14.1.2) and no
- * Content-Range can express it; like Go and nginx this sends the whole, which 14.2 allows for any Range.
+ * Some clients send `bytes=0-` or `bytes=-<most>` with every request. The second is satisfiable on an empty blob (14.1.2), but no
+ * Content-Range can express it. So an empty blob is sent whole, as Go and nginx do, which 14.2 allows for any Range.
  *
- * Clients of multi-range (podman's zstd:chunked) expect one part for each range: when one of several is unsatisfiable, the whole
- * body is the safe answer.
+ * Clients that ask for several ranges (podman's zstd:chunked) expect one part for each. So if one of several ranges is
+ * unsatisfiable, the whole body is the safe answer.
  */
 export function parseRange(header: string, size: number): readonly ByteRange[] | 'unsatisfiable' | undefined {
   if (size === 0 || header.length > maxHeader || !/^bytes=/i.test(header)) return undefined;

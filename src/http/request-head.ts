@@ -8,7 +8,7 @@ const hostGrammar = /^(?:\[([\da-f:.]+)\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?
 /** Caches the last valid host: nearly all requests have the same. */
 let validHost = '';
 
-/** Whether there is one valid Host (RFC 9112, 3.2). The server joins two by a comma and a space, which no host contains. */
+/** Whether there is one valid Host (RFC 9112, 3.2). Node joins two Hosts by a comma and a space, which no host contains. */
 export function hasValidHost({ headers, httpVersion }: IncomingMessage): boolean {
   const { host } = headers;
   if (host === validHost && host !== '') return true;

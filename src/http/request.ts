@@ -102,7 +102,7 @@ export class HttpRequest {
     return this.#received;
   }
 
-  /** Whether bytes of the body are still to come: they are not the next request on the connection. */
+  /** Whether a part of the body is unread. Its bytes must not be read as the next request on the connection. */
   get hasUnreadBody(): boolean {
     const incoming = this.#incoming;
     return announcesBody(incoming) && !(this.#bodyTaken && incoming.readableEnded);
@@ -117,7 +117,7 @@ export class HttpRequest {
   }
 
   /**
-   * Passes the body to `take`, and aborts it when it is too slow.
+   * Passes the body to `take`, and aborts it when the client sends too slowly.
    * @throws RegistryError `ENCODING_UNSUPPORTED`: digests are of the unencoded bytes
    */
   async takeBody<T>(take: (intake: Intake) => Promise<T>): Promise<T> {

@@ -6,7 +6,7 @@ let transfers = 0;
 const free = new Map<number, Buffer[]>();
 const maxFree = 16;
 
-/** Bytes of a transfer's buffers while there are few transfers. */
+/** The size of each buffer of a transfer in bytes, while there are few transfers. */
 export const largestBuffer = 1 << 20;
 
 /** Large buffers make a few transfers fast; hundreds of slow readers must not hold a megabyte each. */
@@ -46,7 +46,7 @@ export async function sendFile(
   const buffers: Buffer[] = [];
   let inFlight: Promise<void> | undefined;
   let broken: unknown;
-  // A response queued behind another on a dead connection gets no callback of its writes.
+  // A response queued behind another on a dead connection gets no callback for its writes.
   let onClose = (): void => {};
   const gone = new Promise<void>((resolve) => {
     onClose = () => {

@@ -49,8 +49,8 @@ export interface ServerParts {
 }
 
 /**
- * Creates the Fastify instance. Requests below `/v2` go to `api` on the raw streams: directly from the socket, as Fastify's own
- * work for a request costs as much as a whole manifest GET, and through a route for `inject()`.
+ * Creates the Fastify instance. Requests below `/v2` go directly from the socket to `api`, on the raw streams: Fastify's own work
+ * for a request costs as much as a whole manifest GET. Requests of `inject()` reach `api` through a route.
  */
 export function createServer(parts: ServerParts): FastifyInstance {
   const { logger, api } = parts;
@@ -78,7 +78,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
     clientErrorHandler: malformed,
     serverFactory: (handleOther) => nodeServer(parts, stalled, handleOther),
   }) as FastifyInstance;
-  // Without a listener Node closes the connection without an answer.
+  // Without this listener Node closes the connection without an answer.
   http.server.on('connect', (_request, socket: Socket) => {
     // Node has removed its own error listener.
     socket.on('error', () => {});
@@ -127,7 +127,7 @@ function addHooks(http: FastifyInstance, parts: ServerParts): void {
     observeAnswer(request, reply, parts);
     return refuse(request, reply, parts);
   });
-  // An unexpected body is neither kept nor waited for.
+  // A body that the handler has not read is discarded, and its connection closes.
   http.addHook('onSend', async ({ raw }, reply) => {
     if (announcesBody(raw) && !raw.complete) closeAfterRefusal(raw, reply.raw);
   });

@@ -12,7 +12,7 @@ interface Connection {
   response: ServerResponse | undefined;
   side: Side | undefined;
   since: number;
-  moved: number;
+  transferred: number;
 }
 
 type End = (reason: RegistryError) => void;
@@ -83,7 +83,7 @@ export class StalledRequests {
       response: undefined,
       side: undefined,
       since: 0,
-      moved: 0,
+      transferred: 0,
     });
     socket.once('close', () => {
       this.#connections.delete(socket);
@@ -106,11 +106,17 @@ export class StalledRequests {
       const [response] = responses;
       const side = response && sideOf(response);
       if (response !== connection.response || side !== connection.side) {
-        Object.assign(connection, { response, side, since: now, moved: side && movedOn(socket, side) });
+        Object.assign(connection, {
+          response,
+          side,
+          since: now,
+          transferred: side && transferredOn(socket, side),
+        });
       } else if (side !== undefined && now - connection.since >= this.#window) {
-        const moved = movedOn(socket, side);
-        if (moved - connection.moved < this.#minimum) this.#end(socket, response as ServerResponse, side);
-        connection.moved = moved;
+        const transferred = transferredOn(socket, side);
+        if (transferred - connection.transferred < this.#minimum)
+          this.#end(socket, response as ServerResponse, side);
+        connection.transferred = transferred;
         connection.since = now;
       }
     }
@@ -139,7 +145,7 @@ function sideOf(response: ServerResponse): Side | undefined {
 }
 
 /** Bytes received, or accepted by the operating system. */
-function movedOn(socket: Socket, side: Side): number {
+function transferredOn(socket: Socket, side: Side): number {
   if (side === 'body') return socket.bytesRead;
   // Only the handle knows the progress of one large write; Node's own socket timeout uses it too.
   const { _handle: handle } = socket as { _handle?: { bytesWritten: number; writeQueueSize: number } | null };

@@ -144,7 +144,7 @@ describe('watching', () => {
     close();
   });
 
-  test('a symbolic link swapped above the files, as Kubernetes does, is seen', async () => {
+  test('a symbolic link swapped above the files, as Kubernetes does, is noticed', async () => {
     const mount = join(folder, 'mount');
     copy(first, join(mount, '..1'));
     copy(second, join(mount, '..2'));
@@ -171,7 +171,7 @@ describe('watching', () => {
     ['without its key', ({ certificate }: TlsFiles) => copyFileSync(second.certificate, certificate)],
     ['that has vanished', ({ key }: TlsFiles) => rmSync(key)],
   ] as const) {
-    test(`a pair ${name} keeps the old one and is logged once, until a valid one replaces it`, async () => {
+    test(`a pair ${name} is logged once, and the old pair stays in use until a valid one replaces it`, async () => {
       const files = copy(first, mkdtempSync(join(folder, 'bad-')));
       const { server, next, close } = await serverWith(files);
       spoil(files);

@@ -44,7 +44,7 @@ export function watchTls(
   let seen = fingerprint(current);
   let closed = false;
 
-  async function look(): Promise<void> {
+  async function reload(): Promise<void> {
     let state: string | undefined;
     try {
       const pair = await readPair(files);
@@ -63,7 +63,7 @@ export function watchTls(
 
   let timer: NodeJS.Timeout;
   const schedule = () => {
-    timer = setTimeout(() => look().finally(() => closed || schedule()), every).unref();
+    timer = setTimeout(() => reload().finally(() => closed || schedule()), every).unref();
   };
   schedule();
   return {

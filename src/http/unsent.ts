@@ -4,8 +4,8 @@ import type { ServerResponse } from 'node:http';
 export const countedFrom = 64 << 10;
 
 /**
- * Bounds the bytes of answers in memory that the operating system has not accepted yet, as their clients do not read. Beyond the
- * limit it destroys the connections of the oldest answers: they had the most time.
+ * Limits the bytes of answers that wait in memory because their clients do not read them. Beyond the limit it destroys the
+ * connections of the oldest answers: these had the most time.
  */
 export class UnsentAnswers {
   readonly #limit: number;
