@@ -7,7 +7,7 @@ import { withoutSecrets } from './redact-url.ts';
 
 type Failure = Error & { readonly code: string; readonly detail?: unknown };
 
-/** An answered request: what logs and metrics need of it. */
+/** The facts about an answered request that logs and metrics need. */
 export interface Answered {
   readonly request: {
     readonly id: string;

@@ -24,7 +24,7 @@ export function observeJobs(logger: Logger, metrics: JobMetrics): JobObserver {
 }
 
 const unknownBlobs =
-  'found blobs without a row in the database; they are kept for 30 days, or for good if their digest is pushed';
+  'found blobs without a row in the database; they are kept for deletes.keepUnknownFor, or for good if their digest is pushed';
 
 /** Counts what sweeps delete, and logs the results of jobs. */
 export function observeSchedule(
