@@ -1,10 +1,14 @@
 import { Refused } from '../access/refused.ts';
-import { setDefaultVisibility, setDisabled } from '../db/accounts.ts';
-import { findMemberRole, removeMember, setMember } from '../db/members.ts';
+import { type Account, listRobotsOf, setDefaultVisibility, setDisabled } from '../db/accounts.ts';
+import { findMemberRole, listMembers, removeMember, setMember } from '../db/members.ts';
+import type { Db } from '../db/prepare.ts';
 import type { MemberRole, Visibility } from '../db/schema.ts';
 import { leaveTeams } from '../db/team-members.ts';
+import { listTeams } from '../db/teams.ts';
 import { accountNamed, addAccount, deleteNamespace, parseNewName } from './accounts.ts';
 import { type ActingDatabase, change, differences } from './change.ts';
+import { everyRow } from './every-row.ts';
+import { showTime } from './show-time.ts';
 
 export interface NewOrganisation {
   readonly name: string;
@@ -85,4 +89,41 @@ export function removeOrganisationMember(
     await leaveTeams(db, id, account.id);
     await record('member.remove', { organisation, user });
   });
+}
+
+/** An organisation in a listing. */
+export interface OrganisationSummary extends Pick<Account, 'name' | 'defaultVisibility'> {
+  readonly disabled: boolean;
+  readonly createdAt: string;
+}
+
+export function organisationSummary({
+  name,
+  defaultVisibility,
+  disabledAt,
+  createdAt,
+}: Account): OrganisationSummary {
+  return { name, defaultVisibility, disabled: disabledAt !== null, createdAt: showTime(createdAt) };
+}
+
+export interface OrganisationDetails extends OrganisationSummary {
+  readonly members: readonly { readonly name: string; readonly role: MemberRole }[];
+  /** `acme/dev`. */
+  readonly teams: readonly string[];
+  readonly robots: readonly string[];
+}
+
+/** @throws Refused if there is no such organisation */
+export async function readOrganisation(db: Db, text: string): Promise<OrganisationDetails> {
+  const account = await accountNamed(db, text, 'organisation');
+  const { id } = account;
+  const members = await everyRow((after, limit) => listMembers(db, id, after, limit));
+  const teams = await everyRow((after, limit) => listTeams(db, id, after, limit));
+  const robots = await everyRow((after, limit) => listRobotsOf(db, id, after, limit));
+  return {
+    ...organisationSummary(account),
+    members: members.map(({ name, role }) => ({ name, role })),
+    teams: teams.map(({ name }) => `${account.name}/${name}`),
+    robots: robots.map(({ name }) => name),
+  };
 }

@@ -1,9 +1,11 @@
 import { Refused } from '../access/refused.ts';
-import { deleteAccount, setDisabled } from '../db/accounts.ts';
+import { type Account, deleteAccount, setDisabled } from '../db/accounts.ts';
+import type { Db } from '../db/prepare.ts';
 import { quote } from '../oci/digest.ts';
 import { asRobotName } from '../oci/name.ts';
 import { accountNamed, addAccount } from './accounts.ts';
 import { type ActingDatabase, change } from './change.ts';
+import { showTime } from './show-time.ts';
 
 /** Gives the new robot's id; `acme+deploy` belongs to `acme`. @throws Refused */
 export async function createRobot(database: ActingDatabase, text: string): Promise<number> {
@@ -42,4 +44,19 @@ export async function deleteRobot(database: ActingDatabase, name: string): Promi
     await deleteAccount(db, await accountNamed(db, name, 'robot'));
     await record('robot.delete', { robot: name });
   });
+}
+
+/** A robot in a listing. */
+export interface RobotSummary extends Pick<Account, 'name'> {
+  readonly disabled: boolean;
+  readonly createdAt: string;
+}
+
+export function robotSummary({ name, disabledAt, createdAt }: Account): RobotSummary {
+  return { name, disabled: disabledAt !== null, createdAt: showTime(createdAt) };
+}
+
+/** @throws Refused if there is no such robot */
+export async function readRobot(db: Db, text: string): Promise<RobotSummary> {
+  return robotSummary(await accountNamed(db, text, 'robot'));
 }

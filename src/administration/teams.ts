@@ -2,7 +2,12 @@ import { Refused } from '../access/refused.ts';
 import type { Account } from '../db/accounts.ts';
 import { findMemberRole } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
-import { addTeamMember, listTeamMembers, removeTeamMember } from '../db/team-members.ts';
+import {
+  addTeamMember,
+  listTeamMembers,
+  removeTeamMember,
+  type TeamMemberSource,
+} from '../db/team-members.ts';
 import { deleteTeam, findTeam, insertTeam, setTeamGroup, type Team } from '../db/teams.ts';
 import { quote } from '../oci/digest.ts';
 import { asNamespace } from '../oci/name.ts';
@@ -107,4 +112,21 @@ export function removeFromTeam(database: ActingDatabase, path: string, user: str
         : `${user} is not in ${path}`,
     );
   });
+}
+
+export interface TeamDetails extends Pick<Team, 'group'> {
+  /** `acme/dev`. */
+  readonly name: string;
+  readonly members: readonly { readonly name: string; readonly source: TeamMemberSource }[];
+}
+
+/** @throws Refused if there is no such team */
+export async function readTeam(db: Db, path: string): Promise<TeamDetails> {
+  const { id, organisation, name, group } = await teamNamed(db, path);
+  const members = await listTeamMembers(db, id);
+  return {
+    name: `${organisation.name}/${name}`,
+    group,
+    members: members.map(({ name, source }) => ({ name, source })),
+  };
 }

@@ -1,7 +1,10 @@
 import { Refused } from '../access/refused.ts';
 import { setDefaultVisibility, setDisabled } from '../db/accounts.ts';
+import { listGrants } from '../db/grants.ts';
+import { listMemberships } from '../db/members.ts';
 import type { Db } from '../db/prepare.ts';
-import type { Visibility } from '../db/schema.ts';
+import type { MemberRole, Role, Visibility } from '../db/schema.ts';
+import { listTeamsOf, type TeamMemberSource } from '../db/team-members.ts';
 import {
   countEnabledAdministrators,
   findUserById,
@@ -13,6 +16,7 @@ import {
 import { accountNamed, addAccount, deleteNamespace, parseNewName } from './accounts.ts';
 import { type ActingDatabase, change, differences } from './change.ts';
 import { hashNewPassword } from './new-password.ts';
+import { showTime } from './show-time.ts';
 import { parseMail } from './text.ts';
 
 export interface NewUser {
@@ -123,4 +127,50 @@ async function keepingAnAdministrator(db: Db, name: string, work: () => Promise<
       `${name} is the only enabled administrator: make another user an administrator first (berth user set NAME --admin)`,
     );
   }
+}
+
+/** A user in a listing, without the password hash. */
+export interface UserSummary extends Pick<User, 'name' | 'mail' | 'administrator' | 'tokenOnly'> {
+  readonly disabled: boolean;
+  readonly hasPassword: boolean;
+}
+
+export function userSummary({
+  name,
+  mail,
+  administrator,
+  tokenOnly,
+  disabledAt,
+  password,
+}: User): UserSummary {
+  return {
+    ...{ name, mail, administrator, tokenOnly },
+    ...{ disabled: disabledAt !== null, hasPassword: password !== null },
+  };
+}
+
+export interface UserDetails extends UserSummary {
+  readonly defaultVisibility: Visibility;
+  readonly createdAt: string;
+  readonly organisations: readonly { readonly name: string; readonly role: MemberRole }[];
+  readonly teams: readonly { readonly name: string; readonly source: TeamMemberSource }[];
+  /** The user's own grants, without those of teams. */
+  readonly grants: readonly { readonly pattern: string; readonly role: Role }[];
+}
+
+/** @throws Refused if there is no such user */
+export async function readUser(db: Db, text: string): Promise<UserDetails> {
+  const { id, defaultVisibility, createdAt } = await accountNamed(db, text, 'user');
+  const user = (await findUserById(db, id)) as User;
+  const organisations = await listMemberships(db, id);
+  const teams = await listTeamsOf(db, id);
+  const grants = await listGrants(db, { account: id });
+  return {
+    ...userSummary(user),
+    defaultVisibility,
+    createdAt: showTime(createdAt),
+    organisations: organisations.map(({ name, role }) => ({ name, role })),
+    teams: teams.map(({ organisation, name, source }) => ({ name: `${organisation}/${name}`, source })),
+    grants: grants.map(({ pattern, role }) => ({ pattern, role })),
+  };
 }

@@ -1,6 +1,7 @@
 // Formats the audit log as a table.
+import { showTime } from '../administration/show-time.ts';
 import type { AuditEntry } from '../db/audit-events.ts';
-import { showTime, table } from './table.ts';
+import { table } from './table.ts';
 
 const headings = ['TIME', 'USER', 'ACTION', 'OBJECT', 'RESULT', 'ADDRESS'];
 

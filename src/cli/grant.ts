@@ -3,13 +3,13 @@ import { Argument, Option } from 'commander';
 import { roles } from '../access/rights.ts';
 import { grantsOf, removeGrant, setGrant } from '../administration/grants.ts';
 import { accessTo } from '../administration/repositories.ts';
+import { showTime } from '../administration/show-time.ts';
 import type { GrantRow } from '../db/grants.ts';
 import type { Role } from '../db/schema.ts';
 import { listedAccess } from './access-table.ts';
 import { listed } from './answer.ts';
 import { subcommands } from './registry-command.ts';
 import { requireSubject, type SubjectFlags, subjectOf, subjectOptions } from './subject-flags.ts';
-import { showTime } from './table.ts';
 
 const grantees = ['user', 'team', 'robot'] as const;
 

@@ -1,10 +1,10 @@
 // berth key: the signing keys of the token server.
 import { Option } from 'commander';
+import { showTime } from '../administration/show-time.ts';
 import { rotateSigningKeys } from '../administration/signing-keys.ts';
 import { listSigningKeys, type SigningKeyRow } from '../db/signing-keys.ts';
 import { listed } from './answer.ts';
 import { subcommands } from './registry-command.ts';
-import { showTime } from './table.ts';
 
 export const keyCommand = subcommands(
   {

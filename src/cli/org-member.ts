@@ -2,11 +2,11 @@
 import { Argument, Option } from 'commander';
 import { roles } from '../access/rights.ts';
 import { accountNamed } from '../administration/accounts.ts';
+import { everyRow } from '../administration/every-row.ts';
 import { removeOrganisationMember, setOrganisationMember } from '../administration/organisations.ts';
 import { listMembers } from '../db/members.ts';
 import type { MemberRole } from '../db/schema.ts';
 import { listed } from './answer.ts';
-import { everyRow } from './every-row.ts';
 import type { RegistryCommand } from './registry-command.ts';
 
 const organisation = new Argument('<org>', 'The organisation.');

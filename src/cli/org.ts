@@ -1,16 +1,15 @@
 // berth org: organisations, which own namespaces.
 import { Argument, Option } from 'commander';
-import { accountNamed } from '../administration/accounts.ts';
+import { everyRow } from '../administration/every-row.ts';
 import {
   changeOrganisation,
   createOrganisation,
   deleteOrganisation,
+  organisationSummary,
+  readOrganisation,
 } from '../administration/organisations.ts';
-import { type Account, listAccounts, listRobotsOf } from '../db/accounts.ts';
-import { listMembers } from '../db/members.ts';
-import type { Db } from '../db/prepare.ts';
+import { listAccounts } from '../db/accounts.ts';
 import type { Visibility } from '../db/schema.ts';
-import { listTeams } from '../db/teams.ts';
 import {
   type DisabledFlags,
   disabledOf,
@@ -19,10 +18,8 @@ import {
   visibilityOption,
 } from './account-flags.ts';
 import { described, listed } from './answer.ts';
-import { everyRow } from './every-row.ts';
 import { orgMemberCommands } from './org-member.ts';
 import { subcommands } from './registry-command.ts';
-import { showTime } from './table.ts';
 
 const organisation = new Argument('<name>', 'The organisation.');
 
@@ -85,7 +82,7 @@ export const orgCommand = subcommands(
     async run(invocation) {
       const { read } = await invocation.openForReading();
       const rows = await everyRow((after, limit) => listAccounts(read, 'organisation', after, limit));
-      return listed(rows.map(asJson), {
+      return listed(rows.map(organisationSummary), {
         NAME: ({ name }) => name,
         'NEW REPOSITORIES': ({ defaultVisibility }) => defaultVisibility,
         DISABLED: ({ disabled }) => disabled,
@@ -125,21 +122,3 @@ export const orgCommand = subcommands(
   },
   { name: 'member', description: "An organisation's members.", commands: orgMemberCommands },
 );
-
-function asJson({ name, defaultVisibility, disabledAt, createdAt }: Account) {
-  return { name, defaultVisibility, disabled: disabledAt !== null, createdAt: showTime(createdAt) };
-}
-
-async function readOrganisation(db: Db, name: string) {
-  const account = await accountNamed(db, name, 'organisation');
-  const { id } = account;
-  const members = await everyRow((after, limit) => listMembers(db, id, after, limit));
-  const teams = await everyRow((after, limit) => listTeams(db, id, after, limit));
-  const robots = await everyRow((after, limit) => listRobotsOf(db, id, after, limit));
-  return {
-    ...asJson(account),
-    members: members.map(({ name, role }) => ({ name, role })),
-    teams: teams.map(({ name }) => `${account.name}/${name}`),
-    robots: robots.map(({ name }) => name),
-  };
-}

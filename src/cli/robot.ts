@@ -1,14 +1,12 @@
 // berth robot: accounts for machines, which log in with access tokens only.
 import { Argument } from 'commander';
 import { accountNamed } from '../administration/accounts.ts';
-import { changeRobot, createRobot, deleteRobot } from '../administration/robots.ts';
-import { type Account, listAccounts, listRobotsOf } from '../db/accounts.ts';
-import type { Db } from '../db/prepare.ts';
+import { everyRow } from '../administration/every-row.ts';
+import { changeRobot, createRobot, deleteRobot, readRobot, robotSummary } from '../administration/robots.ts';
+import { listAccounts, listRobotsOf } from '../db/accounts.ts';
 import { type DisabledFlags, disabledOf, disabledOptions, requireChange } from './account-flags.ts';
 import { listed } from './answer.ts';
-import { everyRow } from './every-row.ts';
 import { subcommands } from './registry-command.ts';
-import { showTime } from './table.ts';
 
 const robot = new Argument('<namespace+name>', 'The robot, with the namespace of its user or organisation.');
 
@@ -21,7 +19,7 @@ export const robotCommand = subcommands(
     async run(invocation, name: string) {
       const database = await invocation.openForChanges();
       await createRobot(database, name);
-      return { text: `created the robot ${name}\n`, json: await robotNamed(database.read, name) };
+      return { text: `created the robot ${name}\n`, json: await readRobot(database.read, name) };
     },
   },
   {
@@ -35,7 +33,7 @@ export const robotCommand = subcommands(
       requireChange(changes);
       const database = await invocation.openForChanges();
       await changeRobot(database, name, changes);
-      return { text: `changed the robot ${name}\n`, json: await robotNamed(database.read, name) };
+      return { text: `changed the robot ${name}\n`, json: await readRobot(database.read, name) };
     },
   },
   {
@@ -51,7 +49,7 @@ export const robotCommand = subcommands(
       const rows = await everyRow((after, limit) =>
         owner ? listRobotsOf(read, owner.id, after, limit) : listAccounts(read, 'robot', after, limit),
       );
-      return listed(rows.map(asJson), {
+      return listed(rows.map(robotSummary), {
         NAME: ({ name }) => name,
         DISABLED: ({ disabled }) => disabled,
         CREATED: ({ createdAt }) => createdAt,
@@ -69,11 +67,3 @@ export const robotCommand = subcommands(
     },
   },
 );
-
-function asJson({ name, disabledAt, createdAt }: Account) {
-  return { name, disabled: disabledAt !== null, createdAt: showTime(createdAt) };
-}
-
-async function robotNamed(db: Db, name: string) {
-  return asJson(await accountNamed(db, name, 'robot'));
-}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { showTime, table } from './table.ts';
+import { table } from './table.ts';
 
 test('columns are as wide as their widest cell, and no line ends in blanks', () => {
   const rows = [
@@ -20,8 +20,4 @@ test('a letter has width one, with combining marks too', () => {
 
 test('a table without rows has only its headings', () => {
   assert.equal(table(['NAME', 'MAIL'], []), 'NAME  MAIL\n');
-});
-
-test('a time is shown in UTC, to the second', () => {
-  assert.equal(showTime(Date.UTC(2026, 0, 2, 3, 4, 5, 678)), '2026-01-02T03:04:05Z');
 });

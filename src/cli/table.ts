@@ -24,8 +24,3 @@ function align(lines: readonly (readonly string[])[]): string {
 function widthOf(text: string): number {
   return [...text.replace(/\p{Mark}/gu, '')].length;
 }
-
-/** A time for people and scripts alike: UTC, to the second. */
-export function showTime(time: number): string {
-  return `${new Date(time).toISOString().slice(0, 19)}Z`;
-}

@@ -1,13 +1,11 @@
 // berth team: groups of members of an organisation, which receive grants.
 import { Argument, Option } from 'commander';
 import { accountNamed } from '../administration/accounts.ts';
-import { changeTeam, createTeam, removeTeam, teamNamed } from '../administration/teams.ts';
-import type { Db } from '../db/prepare.ts';
-import { listTeamMembers } from '../db/team-members.ts';
+import { everyRow } from '../administration/every-row.ts';
+import { changeTeam, createTeam, readTeam, removeTeam } from '../administration/teams.ts';
 import { listTeams } from '../db/teams.ts';
 import { requireChange } from './account-flags.ts';
 import { described, listed } from './answer.ts';
-import { everyRow } from './every-row.ts';
 import { subcommands } from './registry-command.ts';
 import { teamMemberCommands } from './team-member.ts';
 
@@ -83,13 +81,3 @@ export const teamCommand = subcommands(
   },
   { name: 'member', description: "A team's members.", commands: teamMemberCommands },
 );
-
-async function readTeam(db: Db, path: string) {
-  const { id, organisation, name, group } = await teamNamed(db, path);
-  const members = await listTeamMembers(db, id);
-  return {
-    name: `${organisation.name}/${name}`,
-    group,
-    members: members.map(({ name, source }) => ({ name, source })),
-  };
-}

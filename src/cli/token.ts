@@ -1,13 +1,13 @@
 // berth token: access tokens of users and robots.
 import { Argument, InvalidArgumentError, Option } from 'commander';
 import { accessTokensOf, createAccessToken, revokeAccessToken } from '../administration/access-tokens.ts';
+import { showTime } from '../administration/show-time.ts';
 import { parseDuration } from '../config/units.ts';
 import type { AccessTokenRow } from '../db/access-tokens.ts';
 import type { Origin } from '../db/origins.ts';
 import { listed } from './answer.ts';
 import { subcommands } from './registry-command.ts';
 import { requireSubject, type SubjectFlags, subjectOf, subjectOptions } from './subject-flags.ts';
-import { showTime } from './table.ts';
 
 const owners = ['user', 'robot'] as const;
 const defaultLifetime = '90d';

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Argument, InvalidArgumentError, Option } from 'commander';
 import type { ClaimRules } from '../access/login/claim-rules.ts';
 import { whyRefused } from '../access/login/shared-issuers.ts';
+import { showTime } from '../administration/show-time.ts';
 import type { TrustRequest } from '../administration/trust-terms.ts';
 import { changeTrust, createTrust, removeTrust, trustNamed, trustsOf } from '../administration/trusts.ts';
 import type { Config } from '../config/schema.ts';
@@ -12,7 +13,6 @@ import { UsageError } from '../failure.ts';
 import { requireChange } from './account-flags.ts';
 import { type Answer, listed } from './answer.ts';
 import { subcommands } from './registry-command.ts';
-import { showTime } from './table.ts';
 import { trustTestCommand } from './trust-test.ts';
 
 interface Flags {

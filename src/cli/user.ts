@@ -1,14 +1,18 @@
 // berth user: accounts of people.
 import { Argument, Option } from 'commander';
-import { accountNamed } from '../administration/accounts.ts';
+import { everyRow } from '../administration/every-row.ts';
 import { randomPassword } from '../administration/new-password.ts';
-import { changeUser, createUser, deleteUser, type UserChanges } from '../administration/users.ts';
-import { listGrants } from '../db/grants.ts';
-import { listMemberships } from '../db/members.ts';
-import type { Db } from '../db/prepare.ts';
+import {
+  changeUser,
+  createUser,
+  deleteUser,
+  readUser,
+  type UserChanges,
+  type UserSummary,
+  userSummary,
+} from '../administration/users.ts';
 import type { Visibility } from '../db/schema.ts';
-import { listTeamsOf } from '../db/team-members.ts';
-import { findUserById, listUsers, type User } from '../db/users.ts';
+import { listUsers } from '../db/users.ts';
 import { UsageError } from '../failure.ts';
 import {
   type DisabledFlags,
@@ -18,11 +22,9 @@ import {
   visibilityOption,
 } from './account-flags.ts';
 import { described, listed } from './answer.ts';
-import { everyRow } from './every-row.ts';
 import { readFirstLine } from './first-line.ts';
 import { importHtpasswdCommand } from './import-htpasswd.ts';
 import { subcommands } from './registry-command.ts';
-import { showTime } from './table.ts';
 import { identityCommands } from './user-identities.ts';
 
 interface Flags {
@@ -132,7 +134,7 @@ export const userCommand = subcommands(
     async run(invocation) {
       const { read } = await invocation.openForReading();
       const users = await everyRow((after, limit) => listUsers(read, after, limit));
-      return listed(users.map(asJson), {
+      return listed(users.map(userSummary), {
         NAME: ({ name }) => name,
         MAIL: ({ mail }) => mail,
         ADMINISTRATOR: ({ administrator }) => administrator,
@@ -176,29 +178,7 @@ export const userCommand = subcommands(
   ...identityCommands,
 );
 
-/** Without the password hash, but with whether there is one. */
-function asJson({ name, mail, administrator, tokenOnly, disabledAt, password }: User) {
-  const hasPassword = password !== null;
-  return { name, mail, administrator, tokenOnly, disabled: disabledAt !== null, hasPassword };
-}
-
-function passwordOf({ hasPassword, tokenOnly }: ReturnType<typeof asJson>): string {
+function passwordOf({ hasPassword, tokenOnly }: UserSummary): string {
   if (!hasPassword) return 'none';
   return tokenOnly ? 'not for clients' : 'yes';
-}
-
-async function readUser(db: Db, text: string) {
-  const { id, defaultVisibility, createdAt } = await accountNamed(db, text, 'user');
-  const user = (await findUserById(db, id)) as User;
-  const organisations = await listMemberships(db, id);
-  const teams = await listTeamsOf(db, id);
-  const grants = await listGrants(db, { account: id });
-  return {
-    ...asJson(user),
-    defaultVisibility,
-    createdAt: showTime(createdAt),
-    organisations: organisations.map(({ name, role }) => ({ name, role })),
-    teams: teams.map(({ organisation, name, source }) => ({ name: `${organisation}/${name}`, source })),
-    grants: grants.map(({ pattern, role }) => ({ pattern, role })),
-  };
 }
