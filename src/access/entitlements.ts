@@ -1,9 +1,9 @@
 // Reads the rights of an identity from the database, and derives its rights in a repository.
 import {
-  type AccountStanding,
+  type AccountState,
   type FoundAccount,
-  findAccountStanding,
-  findTrustStanding,
+  findAccountState,
+  findTrustState,
   type HeldRole,
 } from '../db/entitlements.ts';
 import type { Db } from '../db/prepare.ts';
@@ -108,7 +108,7 @@ async function ofAccount(
   name?: RepositoryName,
 ): Promise<Standing> {
   const token = credential.kind === 'token' ? credential.id : null;
-  const found = await findAccountStanding(db, { account: id, token, repository: name ?? null });
+  const found = await findAccountState(db, { account: id, token, repository: name ?? null });
   return {
     entitlements: found && entitlementsOf(found, kind, credential, moment),
     repository: found?.repository,
@@ -137,7 +137,7 @@ function entitlementsOf(
   };
 }
 
-function stillHolds(credential: Credential, account: AccountStanding, moment: Moment): boolean {
+function stillHolds(credential: Credential, account: AccountState, moment: Moment): boolean {
   if (credential.kind === 'password') {
     return isPasswordInForce(credential.since, account, moment.passwordLogin);
   }
@@ -151,7 +151,7 @@ function grantOf({ pattern, role }: HeldRole): Grant {
 
 async function ofJob(db: Db, id: number, credential: Credential): Promise<Entitlements | undefined> {
   if (credential.kind !== 'id-token' || credential.trust !== id) return undefined;
-  const trust = await findTrustStanding(db, id);
+  const trust = await findTrustState(db, id);
   if (trust === undefined || trust.disabled_at !== null || credential.terms !== trust.updated_at) {
     return undefined;
   }

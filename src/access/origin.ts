@@ -1,7 +1,7 @@
 // Sessions and access tokens rest on the credential that began them (their origin): they end with it and never have more rights.
 // This is checked at each use. Only `revokedAt` is written to what rests on a token (see db/access-tokens.ts).
 import { findOriginToken } from '../db/access-tokens.ts';
-import { noOrigin, type Origin, type OriginStanding } from '../db/origins.ts';
+import { noOrigin, type Origin, type OriginState } from '../db/origins.ts';
 import type { Db } from '../db/prepare.ts';
 import type { Credential } from './identity.ts';
 import { Refused } from './refused.ts';
@@ -21,7 +21,7 @@ export type SignInProof =
   | { readonly kind: 'identity'; readonly id: number };
 
 /** Whether a session or an access token is still valid, and everything that it rests on. */
-export function isInForce(standing: OriginStanding, { now, passwordLogin }: Moment): boolean {
+export function isInForce(standing: OriginState, { now, passwordLogin }: Moment): boolean {
   const { expiresAt, revokedAt, originPassword, originIdentity, identity } = standing;
   if (revokedAt !== null || (expiresAt !== null && expiresAt <= now)) return false;
   if (originPassword !== null && !isPasswordInForce(originPassword, standing, passwordLogin)) return false;
@@ -31,7 +31,7 @@ export function isInForce(standing: OriginStanding, { now, passwordLogin }: Mome
 /** Whether the password set at `since` is still the user's, and may be used to log in. */
 export function isPasswordInForce(
   since: number,
-  { passwordChangedAt, tokenOnly }: Pick<OriginStanding, 'passwordChangedAt' | 'tokenOnly'>,
+  { passwordChangedAt, tokenOnly }: Pick<OriginState, 'passwordChangedAt' | 'tokenOnly'>,
   passwordLogin: boolean,
 ): boolean {
   return passwordLogin && tokenOnly === 0 && passwordChangedAt === since;

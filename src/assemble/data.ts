@@ -8,7 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import { StoreEpoch } from '../core/store-epoch.ts';
 import { countParked } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
-import { listRestingLeases } from '../db/leases.ts';
+import { listReleasedLeases } from '../db/leases.ts';
 import { refuseWhenReadOnly } from '../db/read-only.ts';
 import { countUploads } from '../db/uploads.ts';
 import { findStored } from '../jobs/measure.ts';
@@ -71,7 +71,7 @@ function metricsOf(config: Config, database: Database): Metrics {
     stored: () => findStored(read),
     freeBytes: () => freeBytesOf(config),
     connections: () => database.connections?.(),
-    jobsEnded: () => listRestingLeases(read),
+    jobsEnded: () => listReleasedLeases(read),
     blobsParked: () => countParked(read),
   });
 }

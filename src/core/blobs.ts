@@ -1,6 +1,6 @@
 import {
   findBlob,
-  findBytes,
+  findBlobRow,
   isUploadedBy,
   linkBlob,
   linkUploaded,
@@ -106,7 +106,7 @@ export class Blobs {
     { by, namespace }: Pusher,
   ): Promise<void> {
     const { size } = upload;
-    const generation = (await findBytes(this.#database.read, digest))?.generation ?? 0;
+    const generation = (await findBlobRow(this.#database.read, digest))?.generation ?? 0;
     await this.#store.commit(upload, blobKey(digest, generation));
     await this.#database.transaction(async (db) => {
       const now = this.#clock();

@@ -1,7 +1,7 @@
 import { postponeReviews, postponeReviewsOfHeld } from '../db/blobs.ts';
 import {
   type Actor,
-  moveTagRecorded,
+  moveAndRecordTag,
   recordChange,
   recordTagChange,
   recordTagDeletions,
@@ -156,7 +156,7 @@ export class Manifests {
       await checkConditions(db, name, repository, reference, push.conditions);
       const id = await this.#store(db, { repository, digest, manifest, annotations, bytes }, now);
       const change = { kind: 'manifest.push', repository: name, repositoryId: repository, newDigest: digest };
-      for (const tag of tags) await moveTagRecorded(db, push.by, { ...change, tag }, id, now);
+      for (const tag of tags) await moveAndRecordTag(db, push.by, { ...change, tag }, id, now);
       if (tags.length === 0) await recordChange(db, push.by, change, now);
       if (isLarge) await nextTurnInTransaction();
     });

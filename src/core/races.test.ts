@@ -8,7 +8,7 @@ import { sql } from 'kysely';
 import { dialects, openReplica } from '../../test/support/databases.ts';
 import { type PausedDatabase, pauseAt } from '../../test/support/paused-database.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
-import { fenceDeletion, parkBlob } from '../db/blobs.ts';
+import { decideDeletion, parkBlob } from '../db/blobs.ts';
 import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { findOrCreateRepository } from '../db/repositories.ts';
@@ -164,7 +164,7 @@ const fence =
   (reviewedBefore: number): Request =>
   (world, database) =>
     database.transaction((db) =>
-      fenceDeletion(db, world.blob('blob'), 0, { reviewed: reviewedBefore, parked: reviewedBefore }),
+      decideDeletion(db, world.blob('blob'), 0, { reviewed: reviewedBefore, parked: reviewedBefore }),
     );
 const mount: Request = (world, database) =>
   world

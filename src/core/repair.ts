@@ -1,4 +1,4 @@
-import { findBytes, moveToGeneration, parkBlob } from '../db/blobs.ts';
+import { findBlobRow, moveToGeneration, parkBlob } from '../db/blobs.ts';
 import { type Actor, recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';
@@ -48,7 +48,7 @@ export async function repair({ database, store, by, places, change }: RepairPart
     const parsed = parseBlobKey(name);
     if (parsed === undefined) continue;
     const { digest, generation } = parsed;
-    const row = await findBytes(database.read, digest);
+    const row = await findBlobRow(database.read, digest);
     const isNews = row === undefined || generation > row.generation;
     if (!isNews && !(generation === row.generation && row.state === 'deleted')) continue;
     const size = (await store.stat(name))?.size;

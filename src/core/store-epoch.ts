@@ -1,5 +1,5 @@
 import type { Database } from '../db/database.ts';
-import { giveBackLease, takeLease } from '../db/leases.ts';
+import { releaseLease, takeLease } from '../db/leases.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import type { Clock } from './clock.ts';
 import { advanceEpoch, type Places, requireAgreement } from './store-identity.ts';
@@ -82,7 +82,7 @@ export class StoreEpoch {
   async #advance(): Promise<number> {
     const { database, store, places, clock, holder, looked } = this.#parts;
     const now = clock();
-    const terms = { name: leaseName, holder, until: now + lease, now, restedSince: now };
+    const terms = { name: leaseName, holder, until: now + lease, now, releasedBefore: now };
     this.#behind = false;
     try {
       const mine = await database.transaction((db) => takeLease(db, terms), { durable: false });
@@ -102,7 +102,7 @@ export class StoreEpoch {
   async #giveBack(): Promise<void> {
     const { database, holder } = this.#parts;
     await database
-      .transaction((db) => giveBackLease(db, { name: leaseName, holder, at: 0 }), { durable: false })
+      .transaction((db) => releaseLease(db, { name: leaseName, holder, at: 0 }), { durable: false })
       .catch(() => {});
   }
 }

@@ -1,4 +1,4 @@
-import type { Origin, OriginStanding } from './origins.ts';
+import type { Origin, OriginState } from './origins.ts';
 import type { Db } from './prepare.ts';
 import type { AccountKind } from './schema.ts';
 
@@ -31,7 +31,7 @@ export async function insertAccessToken(db: Db, token: NewAccessToken, now: numb
 }
 
 /** A token without its hash. Times are milliseconds since 1970. */
-export interface AccessTokenRow extends Origin, OriginStanding {
+export interface AccessTokenRow extends Origin, OriginState {
   readonly id: number;
   readonly name: string;
   readonly owner: string;
@@ -129,7 +129,7 @@ function selectTokens(db: Db) {
     ]);
 }
 
-/** The token's data that sessions and tokens created with it depend on. */
+/** The fields of a token that decide whether sessions and tokens created with it are valid. */
 export function findOriginToken(
   db: Db,
   id: number,
@@ -153,9 +153,9 @@ export function findOriginToken(
 
 /**
  * Revokes the token for good, and recursively all tokens created in sessions signed in with it. The transaction must have locked
- * accounts, or a token created meanwhile could be missed.
+ * accounts, so that no token is created meanwhile.
  *
- * @returns the ids of those that were in force until now
+ * @returns the ids of the tokens that were not revoked before
  */
 export async function setRevoked(db: Db, id: number, now: number): Promise<number[]> {
   const revoked = await db
@@ -180,7 +180,7 @@ export async function setRevoked(db: Db, id: number, now: number): Promise<numbe
   return revoked.map((token) => token.id).sort((a, b) => a - b);
 }
 
-/** Since when the token is revoked, in milliseconds since 1970; `undefined` when it is not, or there is none. */
+/** When the token was revoked, in milliseconds since 1970; `undefined` if it is not revoked or does not exist. */
 export async function findRevocation(db: Db, id: number): Promise<number | undefined> {
   const row = await db
     .selectFrom('access_tokens')

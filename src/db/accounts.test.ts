@@ -53,7 +53,7 @@ for (const { name, open } of dialects) {
     assert.equal((await findAccount(database.read, acme))?.kind, 'organisation');
   });
 
-  test(`${name}: a reused name has another id`, async (t) => {
+  test(`${name}: a new account with the name of a deleted one has another id`, async (t) => {
     const database = await open(t);
     const id = await makeOrganisation(database, 'acme');
     await database.transaction((db) => deleteAccount(db, { id, name: acme }));

@@ -110,7 +110,7 @@ export function listRobotsOf(db: Db, owner: number, after: string, limit: number
   return selectRobots(db, { owner, after, limit }) as Promise<Account[]>;
 }
 
-/** Disables the account, or enables it if `at` is null. An account that is disabled already keeps its time. */
+/** Disables the account, or enables it if `at` is null. An account that is already disabled keeps its first time. */
 export async function setDisabled(db: Db, id: number, at: number | null): Promise<void> {
   await db
     .updateTable('accounts')

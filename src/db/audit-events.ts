@@ -10,9 +10,9 @@ export type NewAuditEvent = Readonly<Omit<Selectable<Schema['audit_events']>, 'i
 /** An entry of the audit log: an event (a login, a refusal, a pull), or a change of the registry. */
 export interface AuditEntry extends NewAuditEvent {
   readonly source: 'event' | 'change';
-  /** Unique among those of its source. */
+  /** Unique among the entries of its source. */
   readonly id: number;
-  /** What a tag pointed to before a change, where it pointed to something. */
+  /** The digest that a moved tag pointed to before; null for all other entries. */
   readonly old_digest: string | null;
   /** The `User-Agent` of a change's request. */
   readonly client: string | null;
@@ -41,19 +41,19 @@ export interface AuditFilter {
   readonly since?: number | undefined;
   readonly until?: number | undefined;
   readonly repository?: string | undefined;
-  /** A principal's key, or the actor's name at the time. */
+  /** A principal's key, or the actor's name at the time of the event. */
   readonly actor?: string | undefined;
   readonly action?: string | undefined;
   readonly allowed?: boolean | undefined;
 }
 
-type Place = Pick<AuditEntry, 'at' | 'source' | 'id'>;
+type Position = Pick<AuditEntry, 'at' | 'source' | 'id'>;
 
 /** The entries that match the filter after `after`, in the order of {@link compareEntries}. */
 export async function listAuditEntries(
   db: Db,
   filter: AuditFilter,
-  after: Place | undefined,
+  after: Position | undefined,
   limit: number,
 ): Promise<AuditEntry[]> {
   return mergeSources(db, filter, limit, (query, source) => {
@@ -71,20 +71,20 @@ export async function listLatestAuditEntries(
   return mergeSources(db, filter, -limit, (query) => query.orderBy('at', 'desc').orderBy('id', 'desc'));
 }
 
-/** By time; at the same millisecond events before changes, which have ids of their own. */
-function compareEntries(a: Place, b: Place): number {
+/** Sorts by time. In the same millisecond events come before changes, as the ids of the two tables are independent. */
+function compareEntries(a: Position, b: Position): number {
   if (a.at !== b.at) return a.at - b.at;
   return a.source === b.source ? a.id - b.id : a.source === 'event' ? -1 : 1;
 }
 
-function comesAfter(source: AuditEntry['source'], after: Place) {
+function comesAfter(source: AuditEntry['source'], after: Position) {
   if (source === after.source) return sql<boolean>`(at, id) > (${after.at}, ${after.id})`;
   return source === 'change' ? sql<boolean>`at >= ${after.at}` : sql<boolean>`at > ${after.at}`;
 }
 
 type Entries = SelectQueryBuilder<{ entries: AuditEntry }, 'entries', AuditEntry>;
 
-/** The first entries of both tables, or the last ones where `limit` is negative. Each table has an index in this order. */
+/** The first entries of both tables, or the last ones if `limit` is negative. Each table has an index in this order. */
 async function mergeSources(
   db: Db,
   filter: AuditFilter,
@@ -93,7 +93,7 @@ async function mergeSources(
 ): Promise<AuditEntry[]> {
   const entries: AuditEntry[] = [];
   for (const source of ['event', 'change'] as const) {
-    // Each filter has a query of its own shape, and a page is thousands of rows: it need not be prepared.
+    // Not prepared: each filter has another query, and reading thousands of rows costs more than building it.
     entries.push(
       ...(await inOrder(selectFrom(db, source, filter), source)
         .limit(Math.abs(limit))
@@ -107,7 +107,7 @@ async function mergeSources(
 function selectFrom(db: Db, source: AuditEntry['source'], filter: AuditFilter): Entries {
   const { since, until, repository, actor, action, allowed } = filter;
   let query = db
-    .selectFrom(sql<AuditEntry>`(${shapes[source]})`.as('entries'))
+    .selectFrom(sql<AuditEntry>`(${subqueries[source]})`.as('entries'))
     .selectAll() as unknown as Entries;
   if (since !== undefined) query = query.where('at', '>=', since);
   if (until !== undefined) query = query.where('at', '<', until);
@@ -120,7 +120,7 @@ function selectFrom(db: Db, source: AuditEntry['source'], filter: AuditFilter): 
   return query;
 }
 
-const shapes: Readonly<Record<AuditEntry['source'], RawBuilder<unknown>>> = {
+const subqueries: Readonly<Record<AuditEntry['source'], RawBuilder<unknown>>> = {
   event: sql`
     select 'event' as source, id, at, action, allowed, actor, actor_name, credential, address, repository, tag,
       digest, cast(null as text) as old_digest, status, error, detail, request_id, cast(null as text) as client
@@ -132,5 +132,5 @@ const shapes: Readonly<Record<AuditEntry['source'], RawBuilder<unknown>>> = {
     from changes`,
 };
 
-/** Deletes the oldest events from before a time. */
+/** Deletes events before a time, oldest first. */
 export const deleteAuditEvents = deletionOfOldRows('audit_events');

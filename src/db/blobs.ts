@@ -45,7 +45,7 @@ const selectAnywhere = prepare((db, p: Params<{ digest: string }>) =>
 );
 
 /** The row of a digest, independent of repositories. */
-export function findBytes(
+export function findBlobRow(
   db: Db,
   digest: Digest,
 ): Promise<(StoredBlob & { state: BlobState; parked_at: number | null }) | undefined> {
@@ -92,7 +92,7 @@ const insertLink = prepare((db, p: Params<{ repository: number; digest: string; 
     .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing()),
 );
 
-/** Links a blob to a repository. The same transaction must have recorded it or postponed its review. */
+/** Links a blob to a repository. The same transaction must have recorded the blob or postponed its review. */
 export async function linkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<void> {
   await insertLink(db, { repository, digest, now });
 }
@@ -114,7 +114,7 @@ const upsertUploaded = prepare(
 
 type Session = Pick<SessionKey, 'id' | 'owner'>;
 
-/** {@link linkBlob} for an uploaded blob, with its session, so that the session's last request can be repeated after its end. */
+/** {@link linkBlob} for an uploaded blob. Records the session, so that its last request can be repeated after it has ended. */
 export async function linkUploaded(
   db: Db,
   repository: number,
@@ -230,7 +230,7 @@ const setBack = prepare((db, p: Params<{ now: number; implausible: number }>) =>
     .where('review_at', '>', p('implausible')),
 );
 
-/** Sets `review_at` of blobs after `implausible`, written while the clock was ahead, to `now`. */
+/** Sets each `review_at` after `implausible` to `now`: it was written while the clock was ahead. */
 export async function setBackReviews(db: Db, now: number, implausible: number): Promise<void> {
   await setBack(db, { now, implausible });
 }
@@ -264,8 +264,8 @@ const updateReviews = prepare((db, p: Params<Needed & { now: number }>) =>
 
 /**
  * {@link postponeReview} for the blobs that a manifest of the repository references; returns the digests that the repository holds.
- * Other repositories' blobs are not postponed. Pushes of manifests with the same blobs only block each other for the first one in a
- * minute. All transactions lock blobs in the order of their digests, to avoid deadlocks.
+ * Other repositories' blobs are not postponed. Pushes of manifests with the same blobs block each other only once a minute. All
+ * transactions lock blobs in the order of their digests, to avoid deadlocks.
  */
 export async function postponeReviews(
   db: Db,
@@ -284,7 +284,7 @@ export async function postponeReviews(
   return held;
 }
 
-/** {@link postponeReviews} for a caller to whom it does not matter which of them the repository holds: a query less on PostgreSQL. */
+/** {@link postponeReviews} without a result, which saves a query on PostgreSQL. */
 export async function postponeReviewsOfHeld(
   db: Db,
   repository: number,
@@ -322,7 +322,7 @@ export interface DueBefore {
   readonly parked: number;
 }
 
-const decideDeletion = prepare(
+const markDeleting = prepare(
   (db, p: Params<DueBefore & { digest: string; generation: number; next: number }>) =>
     db
       .updateTable('blobs')
@@ -336,17 +336,17 @@ const decideDeletion = prepare(
 );
 
 /**
- * Decides to delete the bytes of `generation`, if no repository holds the blob and it is due: from now on new bytes go to the next
- * generation's key. False when the blob is held or not due any more.
+ * Decides to delete the bytes of `generation`, if no repository holds the blob and it is due. From then on new bytes get the key of
+ * the next generation. False when the blob is held or no longer due.
  */
-export async function fenceDeletion(
+export async function decideDeletion(
   db: Db,
   digest: Digest,
   generation: number,
   due: DueBefore,
 ): Promise<boolean> {
   await lockBlobs(db, [digest]);
-  return (await decideDeletion(db, { digest, generation, next: generation + 1, ...due })).length > 0;
+  return (await markDeleting(db, { digest, generation, next: generation + 1, ...due })).length > 0;
 }
 
 const upsertParked = prepare(

@@ -31,7 +31,7 @@ async function list({ read }: Database, limit = 10_000) {
   return listAuditEntries(read, {}, undefined, limit);
 }
 
-/** A repository with the manifests of these numbers; their ids. */
+/** Creates a repository with manifests of these numbers; returns their ids. */
 async function makeManifests(database: Database, ...numbers: number[]) {
   const repository = await makeRepository(database);
   const ids = await database.transaction(async (db) => {
@@ -49,7 +49,7 @@ async function makeManifests(database: Database, ...numbers: number[]) {
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a change is recorded with all that was told of it, as an entry of the audit log`, async (t) => {
+  test(`${name}: a change is recorded with all its fields, as an entry of the audit log`, async (t) => {
     const database = await open(t);
     const by = {
       ...{ actor: 'user:7', actor_name: 'alice', credential: 'token:3' },
@@ -102,13 +102,13 @@ for (const { name, open } of dialects) {
       [
         ['manifest.push', digestNumber(1), null],
         ['manifest.push', digestNumber(2), digestNumber(1)],
-        // What was deleted is the entry's digest.
+        // The deleted digest is the entry's digest, not its old digest.
         ['tag.delete', digestNumber(2), null],
       ],
     );
   });
 
-  test(`${name}: each of 5,000 tags that go with their manifest has a row, by a few statements`, async (t) => {
+  test(`${name}: the deletion of 5,000 tags with their manifest is recorded as a row for each, in few statements`, async (t) => {
     const database = await open(t);
     const { repository, ids } = await makeManifests(database, 1, 2);
     const tags = Array.from({ length: 5_000 }, (_, i) => tag(`v${i}`));
@@ -129,7 +129,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: no name, address or user agent keeps a change from being recorded`, async (t) => {
+  test(`${name}: a change is recorded whatever its name, address and user agent contain`, async (t) => {
     const database = await open(t);
     const hostile = `a\0b\ud800\u001b[2J\u009b${'x'.repeat(10_000)}`;
     const clean = /^a\ufffdb\ufffd\ufffd\[2J\ufffdx{400,600}$/;
@@ -144,7 +144,7 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: old changes are deleted oldest first, no more at once than asked`, async (t) => {
+  test(`${name}: deletes old changes, oldest first, up to the limit`, async (t) => {
     const database = await open(t);
     await database.transaction(async (db) => {
       for (const at of [5, 1, 3, 2, 4]) await recordChange(db, system, { kind: 'blob.push' }, at);
@@ -157,7 +157,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await left(), [4, 5]);
   });
 
-  test(`${name}: pages over both tables hold every entry once, in one order, where times are the same`, async (t) => {
+  test(`${name}: pages over both tables contain every entry once, in the same order, also at equal times`, async (t) => {
     const database = await open(t);
     await makeEntries(database);
     const all = await list(database);
@@ -174,7 +174,7 @@ for (const { name, open } of dialects) {
   });
 }
 
-/** 30 events and 30 changes, of few times, and with the same ids. */
+/** Writes 30 events and 30 changes with the same ids, at only three different times. */
 async function makeEntries(database: Database): Promise<void> {
   await database.transaction(async (db) => {
     for (let i = 0; i < 30; i++) {

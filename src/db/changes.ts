@@ -9,14 +9,14 @@ import { sliceSize, untilDone } from './slices.ts';
 import { moveTag, upsertTag } from './tags.ts';
 
 /**
- * The account that makes a change, its credential and its request, as they are at that time, in texts that both databases can store
- * (see `access/actor.ts`).
+ * The account that makes a change, with its credential and request at that time. Both databases can store all texts (see
+ * `access/actor.ts`).
  */
 export interface Actor {
-  /** The key of a principal, `cli:<user of the operating system>`, or `system`: Berth by itself. */
+  /** The key of a principal, `cli:<user of the operating system>`, or `system` for Berth itself. */
   readonly actor: string;
   readonly actor_name: string;
-  /** Which credential was used: `password`, `token:7`; never the credential. */
+  /** The kind of credential, with its id: `password`, `token:7`; never the secret. */
   readonly credential: string;
   readonly address: string | null;
   /** The `User-Agent` header. */
@@ -34,16 +34,16 @@ export const system: Actor = {
   request_id: null,
 };
 
-/** A change as it is written, without its actor. */
+/** A change to record, without its actor. */
 export interface NewChange {
-  /** As the audit log names it, such as `manifest.push` (see `audit/actions.ts`). */
+  /** The action in the audit log, such as `manifest.push` (see `audit/actions.ts`). */
   readonly kind: string;
   readonly repository?: string;
   readonly repositoryId?: number;
   readonly tag?: Tag;
   readonly oldDigest?: Digest;
   readonly newDigest?: Digest;
-  /** Anything else; a JSON object. */
+  /** Further fields, as a JSON object. */
   readonly detail?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -68,7 +68,7 @@ const insertTagged = prepare((db, p: Params<Inserted>) =>
   db.insertInto('changes').values(taggedValues(db, p)),
 );
 
-/** {@link recordChange} of a tag, before it changes: the row's old digest is the one that the tag points to. */
+/** Records a change of a tag. Must run before the change: the row's old digest is the one that the tag points to. */
 export async function recordTagChange(db: Db, by: Actor, change: TagChange, now: number): Promise<void> {
   await insertTagged(db, rowOf(by, change, now));
 }
@@ -91,7 +91,7 @@ const insertWithMove = prepare((db, p: Params<Inserted & { manifest: number }>) 
  * Points a tag to a manifest and records the change. On PostgreSQL this is one statement, to save a round trip; both of its parts see
  * the tag as it was before.
  */
-export async function moveTagRecorded(
+export async function moveAndRecordTag(
   db: Db,
   by: Actor,
   change: TagChange,
@@ -128,7 +128,7 @@ const insertTagDeletions = prepare(
   },
 );
 
-/** Records that every tag of the manifest is deleted, before they are: a `tag.delete` for each. */
+/** Records a `tag.delete` for each tag of the manifest. Must run before the tags are deleted. */
 export async function recordTagDeletions(
   db: Db,
   by: Actor,
@@ -145,7 +145,7 @@ export async function recordTagDeletions(
   });
 }
 
-/** With the digest that the tag points to as the old one. */
+/** The values of a row whose old digest is the one that the tag points to. */
 function taggedValues(db: Db, p: Params<Inserted>) {
   return {
     ...valuesOf(p),
@@ -177,6 +177,7 @@ function valuesOf(p: Params<Inserted>) {
   };
 }
 
+/** Characters. */
 const maxDetail = 4_096;
 
 function rowOf(by: Actor, change: NewChange, at: number): Inserted {
@@ -199,11 +200,11 @@ function rowOf(by: Actor, change: NewChange, at: number): Inserted {
   };
 }
 
-/** As JSON; one that is too long is left out, and says so. */
+/** The detail as JSON. A detail longer than {@link maxDetail} is replaced by its length. */
 export function printDetail(detail: Readonly<Record<string, unknown>>): string {
   const text = JSON.stringify(detail);
   return text.length <= maxDetail ? text : JSON.stringify({ omitted: `${text.length} characters` });
 }
 
-/** Deletes the oldest changes from before a time. */
+/** Deletes changes before a time, oldest first. */
 export const deleteChanges = deletionOfOldRows('changes');

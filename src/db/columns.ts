@@ -6,29 +6,29 @@ export type ColumnType = 'bigint' | 'text' | 'bytes';
 export interface Column<T = unknown> {
   readonly type: ColumnType;
   readonly nullable: boolean;
-  /** Whether an insert may leave it out. */
+  /** Whether an insert may omit it. */
   readonly optional: boolean;
   /** Whether the database generates it, as an increasing id. */
   readonly identity: boolean;
-  /** Never set: carries the type. */
+  /** Never set; only gives TypeScript the type. */
   readonly of?: T;
 }
 
 export type ColumnOf<C> = C extends Column<infer T> ? T : never;
 
-const given = { nullable: false, optional: false, identity: false };
+const required = { nullable: false, optional: false, identity: false };
 
-export const bigint: Column<number> = { ...given, type: 'bigint' };
-export const text: Column<string> = { ...given, type: 'text' };
-export const bytes: Column<Uint8Array> = { ...given, type: 'bytes' };
+export const bigint: Column<number> = { ...required, type: 'bigint' };
+export const text: Column<string> = { ...required, type: 'text' };
+export const bytes: Column<Uint8Array> = { ...required, type: 'bytes' };
 export const identity: Column<Generated<number>> = {
-  ...given,
+  ...required,
   type: 'bigint',
   optional: true,
   identity: true,
 };
 
-/** Text that is one of a few words. */
+/** Text with a fixed set of values. */
 export function textOf<T extends string>(): Column<T> {
   return text as Column<T>;
 }
@@ -37,7 +37,7 @@ export function nullable<T>(column: Column<T>): Column<T | null> {
   return { ...column, nullable: true } as Column<T | null>;
 }
 
-/** With a default, which for some columns is null. */
+/** A column with a default, which may be null. */
 export function optional<T>(column: Column<T>): Column<Generated<T>> {
   return { ...column, optional: true } as Column<Generated<T>>;
 }

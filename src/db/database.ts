@@ -9,10 +9,10 @@ export interface Database {
   readonly clock: () => number;
 
   /**
-   * Runs `work` in a transaction. On SQLite it is the only one. On PostgreSQL others run concurrently, each statement sees what was
-   * committed before it, and `work` must first lock what must not change (see `locks.ts`). After a conflict `work` runs again, so it
-   * must do no other I/O, change nothing outside, and use the given handle, never {@link read}. Resolves when the commit is on disk;
-   * with `durable: false` SQLite may resolve earlier.
+   * Runs `work` in a transaction. On SQLite one transaction runs at a time. On PostgreSQL they run concurrently: each statement sees
+   * what was committed before it, so `work` must first lock the rows that must not change (see `locks.ts`). After a conflict `work`
+   * runs again: it must do no other I/O, change nothing outside the database, and use the given handle, never {@link read}. Resolves
+   * when the commit is on disk; with `durable: false` SQLite may resolve earlier.
    *
    * @throws DatabaseUnavailable when the transaction does not succeed in time. Nothing was changed, unless the answer to the
    *   commit itself was lost
@@ -81,7 +81,7 @@ export class UnfinishedCopy extends Error {
 /** A write was rejected because the registry is read-only. */
 export class ReadOnlyRegistry extends Error {
   readonly reason: string;
-  /** Whether the registry is being moved and will accept writes again at its new place. */
+  /** Whether the registry is being migrated, and accepts writes again after that. */
   readonly moving: boolean;
 
   constructor(reason: string) {
@@ -94,7 +94,7 @@ export class ReadOnlyRegistry extends Error {
 
 const moved = 'moved to ';
 
-/** The read-only reason of a registry that is being moved. @param place the operator's name for the new place */
+/** The read-only reason of a registry that is being migrated. @param place the file name of the new configuration */
 export function reasonOfMove(place: string): string {
   return moved + place;
 }

@@ -1,6 +1,6 @@
 import { type Db, type Params, prepare } from './prepare.ts';
 
-/** Deletes rows of a log from before a time, oldest first, `limit` at most; how many. Its index is on `at` and `id`. */
+/** Makes a function that deletes a log's rows before a time, oldest first, at most `limit`, and returns their number. */
 export function deletionOfOldRows(
   table: 'audit_events' | 'changes',
 ): (db: Db, before: number, limit: number) => Promise<number> {
@@ -12,6 +12,7 @@ export function deletionOfOldRows(
           .selectFrom(table)
           .select('id')
           .where('at', '<', p('before'))
+          // The order of the log's index.
           .orderBy('at')
           .orderBy('id')
           .limit(p('limit')),

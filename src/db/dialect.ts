@@ -18,7 +18,7 @@ export function isPostgres(db: Handle): boolean {
   return db.getExecutor().adapter instanceof PostgresAdapter;
 }
 
-/** Type and modifiers of a generated key; never reused, as other tables may still contain it. */
+/** Type and modifiers of a generated key. Keys are never reused, as other tables may still contain them. */
 export function identity(db: Handle): [ColumnDataType, ColumnBuilderCallback] {
   return isPostgres(db)
     ? ['bigint', (column) => column.primaryKey().generatedAlwaysAsIdentity()]
@@ -49,7 +49,7 @@ export function jsonList(db: Handle, list: Expression<string>): RawBuilder<{ val
 }
 
 /** Locks the found rows against deletion until the transaction ends; SQLite has only one writer. */
-export function keepRows<DB, TB extends keyof DB, O>(
+export function lockAgainstDeletion<DB, TB extends keyof DB, O>(
   db: Handle,
   query: SelectQueryBuilder<DB, TB, O>,
 ): SelectQueryBuilder<DB, TB, O> {
@@ -87,7 +87,7 @@ const postgresTypes: Readonly<Record<ColumnType, string>> = {
   bytes: 'bytea',
 };
 
-/** For an INSERT, before its rows: keeps given ids. */
+/** SQL that an INSERT with given ids needs before its rows. */
 export function keepingIds(db: Handle): RawBuilder<unknown> {
   return isPostgres(db) ? sql`overriding system value` : sql``;
 }
@@ -120,8 +120,8 @@ export async function analyze(db: Handle): Promise<void> {
 
 /**
  * Waits until every transaction that has read properties has ended, and blocks others from reading them until this one ends. On
- * PostgreSQL each SELECT takes a table lock that conflicts with this one until its transaction ends, and sees what is committed when
- * it gets the lock; SQLite has only one writer.
+ * PostgreSQL a SELECT takes a table lock that conflicts with this one, keeps it until its transaction ends, and sees what was
+ * committed when it got the lock. SQLite has only one writer.
  */
 export async function lockProperties(db: Handle): Promise<void> {
   if (isPostgres(db)) await sql`lock table properties in access exclusive mode`.execute(db);

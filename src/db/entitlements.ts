@@ -1,12 +1,12 @@
-// All that determines the rights of an account or a job, in one query each, as every push needs it.
+// Reads everything that determines the rights of an account or a job. One query each, because every push needs it.
 import { sql } from 'kysely';
-import type { OriginStanding } from './origins.ts';
+import type { OriginState } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { RepositoryRow } from './repositories.ts';
 import type { AccountKind, Role } from './schema.ts';
 
-/** An account, and its requested access token. */
-export interface AccountStanding extends OriginStanding {
+/** The current state of an account and of one of its access tokens. */
+export interface AccountState extends OriginState {
   readonly name: string;
   readonly kind: AccountKind;
   readonly disabled_at: number | null;
@@ -57,7 +57,7 @@ function heldRoles(db: Db, account: Params<Question>) {
   return memberships.union(granted).union(grantedToTeams);
 }
 
-/** One row per role, at least one, each with the account's columns: a second query would cost another round trip on PostgreSQL. */
+/** A row for each role, or one without a role. Each has the account's columns: a second query would cost a round trip on PostgreSQL. */
 const selectAccount = prepare((db, p: Params<Question>) =>
   db
     .selectFrom('accounts')
@@ -98,14 +98,14 @@ const selectAccount = prepare((db, p: Params<Question>) =>
 );
 
 export interface FoundAccount {
-  readonly account: AccountStanding;
+  readonly account: AccountState;
   readonly roles: readonly HeldRole[];
   /** `undefined` when no repository has the name. */
   readonly repository: RepositoryRow | undefined;
 }
 
 /** The account's current state and roles, and the repository; `undefined` when the account was deleted. */
-export async function findAccountStanding(db: Db, question: Question): Promise<FoundAccount | undefined> {
+export async function findAccountState(db: Db, question: Question): Promise<FoundAccount | undefined> {
   const rows = await selectAccount(db, question);
   const [account] = rows;
   if (account === undefined) return undefined;
@@ -127,11 +127,11 @@ const selectTrust = prepare((db, p: Params<{ trust: number }>) =>
     .where('trusts.id', '=', p('trust')),
 );
 
-export interface TrustStanding {
+export interface TrustState {
   readonly issuer: string;
   /** JSON object: claim → pattern. */
   readonly claims: string;
-  /** An administrator has confirmed that all jobs of the issuer are their own. */
+  /** An administrator has confirmed that no other party has jobs at the issuer. */
   readonly ownIssuer: boolean;
   readonly scopes: string;
   /** Milliseconds for which a logged-in job may fetch tokens. */
@@ -143,7 +143,7 @@ export interface TrustStanding {
 }
 
 /** The current state of a trust; `undefined` when it was deleted. */
-export async function findTrustStanding(db: Db, trust: number): Promise<TrustStanding | undefined> {
+export async function findTrustState(db: Db, trust: number): Promise<TrustState | undefined> {
   const row = await first(selectTrust(db, { trust }));
   return row && { ...row, ownIssuer: row.ownIssuer === 1 };
 }

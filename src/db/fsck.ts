@@ -1,4 +1,4 @@
-// Queries of `core/fsck`: every table in pages of its key, and what a damage affects.
+// Queries of `core/fsck`: read every table in pages of its key, and find the manifests and repositories that damage affects.
 import type { Digest } from '../oci/digest.ts';
 import { inJsonList } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
@@ -234,7 +234,7 @@ export function findUploadSession(db: Db, id: string): Promise<UploadSessionRow 
   return first(selectUpload(db, { id }));
 }
 
-const selectUsers = prepare((db, p: Params<{ digest: string; limit: number }>) =>
+const selectReferencing = prepare((db, p: Params<{ digest: string; limit: number }>) =>
   db
     .selectFrom('manifest_references')
     .innerJoin('manifests', 'manifests.id', 'manifest_references.manifest_id')
@@ -253,8 +253,8 @@ export interface NamedManifest {
 }
 
 /** Manifests of any repository that reference `digest`. */
-export function listUsers(db: Db, digest: string, limit: number): Promise<NamedManifest[]> {
-  return selectUsers(db, { digest, limit });
+export function listReferencingManifests(db: Db, digest: string, limit: number): Promise<NamedManifest[]> {
+  return selectReferencing(db, { digest, limit });
 }
 
 const selectHolders = prepare((db, p: Params<{ digest: string; limit: number }>) =>

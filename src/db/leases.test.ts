@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects } from '../../test/support/databases.ts';
 import type { Database } from './database.ts';
-import { giveBackLease, renewLease, takeLease } from './leases.ts';
+import { releaseLease, renewLease, takeLease } from './leases.ts';
 
 const name = 'sweep';
 const length = 50;
 const rest = 1000;
 
 function take(database: Database, holder: string, now: number): Promise<boolean> {
-  const lease = { name, holder, now, until: now + length, restedSince: now - rest };
+  const lease = { name, holder, now, until: now + length, releasedBefore: now - rest };
   return database.transaction((db) => takeLease(db, lease));
 }
 
@@ -18,7 +18,7 @@ function renew(database: Database, holder: string, now: number): Promise<boolean
 }
 
 function giveBack(database: Database, holder: string, at: number): Promise<boolean> {
-  return database.transaction((db) => giveBackLease(db, { name, holder, at }));
+  return database.transaction((db) => releaseLease(db, { name, holder, at }));
 }
 
 for (const dialect of dialects) {
@@ -48,7 +48,7 @@ for (const dialect of dialects) {
     assert.equal(await take(database, 'a', 10_301), false, 'the failed renewal changed nothing');
   });
 
-  test(`${dialect.name}: a released lease can be taken once restedSince has passed`, async (t) => {
+  test(`${dialect.name}: a released lease can be taken once releasedBefore has passed`, async (t) => {
     const database = await dialect.open(t);
     await take(database, 'a', 10_000);
     assert.equal(await giveBack(database, 'b', 10_020), false);
@@ -79,7 +79,7 @@ for (const dialect of dialects) {
   test(`${dialect.name}: leases of different names are independent`, async (t) => {
     const database = await dialect.open(t);
     await take(database, 'a', 10_000);
-    const other = { name: 'other', holder: 'b', now: 10_000, until: 10_050, restedSince: 0 };
+    const other = { name: 'other', holder: 'b', now: 10_000, until: 10_050, releasedBefore: 0 };
     assert.equal(await database.transaction((db) => takeLease(db, other)), true);
   });
 }

@@ -19,7 +19,7 @@ export interface LeaseTerms {
 }
 
 const take = prepare(
-  (db, p: Params<LeaseTerms & { now: number; restedSince: number; implausible: number }>) =>
+  (db, p: Params<LeaseTerms & { now: number; releasedBefore: number; implausible: number }>) =>
     db
       .insertInto('leases')
       .values({ name: p('name'), holder: p('holder'), held_until: p('until') })
@@ -33,7 +33,7 @@ const take = prepare(
               where.and([where('leases.holder', '<>', released), where('leases.held_until', '<', p('now'))]),
               where.and([
                 where('leases.holder', '=', released),
-                where('leases.held_until', '<=', p('restedSince')),
+                where('leases.held_until', '<=', p('releasedBefore')),
               ]),
               where('leases.held_until', '>', p('implausible')),
             ]),
@@ -43,12 +43,12 @@ const take = prepare(
 );
 
 /**
- * Takes the lease for `holder` until `until`. False while another process holds it, and when it was released after `restedSince`. An
- * expired lease can be taken, and so can the holder's own: the answer to the first attempt may have been lost.
+ * Takes the lease for `holder` until `until`. False while another process holds it, and when it was released after `releasedBefore`.
+ * An expired lease can be taken. The holder can take its own again, as the answer to its first attempt may have been lost.
  */
 export async function takeLease(
   db: Db,
-  lease: LeaseTerms & { readonly now: number; readonly restedSince: number },
+  lease: LeaseTerms & { readonly now: number; readonly releasedBefore: number },
 ): Promise<boolean> {
   const implausible = lease.now + implausibleAfter(lease.until - lease.now);
   return (await take(db, { ...lease, implausible })).length > 0;
@@ -63,8 +63,8 @@ const selectEnded = prepare((db) =>
     .where('held_until', '>', 0),
 );
 
-/** Released leases, and when each was released, in milliseconds since 1970. */
-export function listRestingLeases(db: Db): Promise<{ name: string; at: number }[]> {
+/** Released leases, each with the time of its release, in milliseconds since 1970. */
+export function listReleasedLeases(db: Db): Promise<{ name: string; at: number }[]> {
   return selectEnded(db, {});
 }
 
@@ -82,7 +82,7 @@ export async function renewLease(db: Db, lease: LeaseTerms): Promise<boolean> {
   return (await extend(db, lease)).length > 0;
 }
 
-const giveBack = prepare((db, p: Params<{ name: string; holder: string; at: number }>) =>
+const release = prepare((db, p: Params<{ name: string; holder: string; at: number }>) =>
   db
     .updateTable('leases')
     .set({ holder: released, held_until: p('at') })
@@ -91,10 +91,10 @@ const giveBack = prepare((db, p: Params<{ name: string; holder: string; at: numb
     .returning('name'),
 );
 
-/** Releases the lease as of the time `at`, which `restedSince` is compared with. False when another process had taken it. */
-export async function giveBackLease(
+/** Releases the lease as of the time `at`, which `releasedBefore` is compared with. False when another process had taken it. */
+export async function releaseLease(
   db: Db,
   lease: { readonly name: string; readonly holder: string; readonly at: number },
 ): Promise<boolean> {
-  return (await giveBack(db, lease)).length > 0;
+  return (await release(db, lease)).length > 0;
 }

@@ -1,5 +1,5 @@
-// Locks on what must not change during a transaction, taken before reading it. SQLite has one writer and needs none. Always taken
-// in this order, to avoid deadlocks: accounts, repository, tag names, blobs, manifests, tags.
+// Locks on rows that must not change during a transaction, which takes them before it reads the rows. SQLite has one writer and
+// needs none. To avoid deadlocks every transaction takes them in this order: accounts, repository, tag names, blobs, manifests, tags.
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
@@ -84,11 +84,11 @@ export async function lockManifest(db: Db, repository: number, digest: Digest): 
   if (row !== undefined) await lockTagRows(db, { manifest: row.id });
 }
 
-const lockAll = prepare((db, p: Params<{ key: string }>) =>
+const lockKey = prepare((db, p: Params<{ key: string }>) =>
   db.selectNoFrom(sql`pg_advisory_xact_lock(hashtextextended(${p('key')}, 0))`.as('locked')),
 );
 
 /** Locks accounts, memberships and teams against changes by other transactions. Taken before all other locks. */
 export async function lockAccounts(db: Db): Promise<void> {
-  if (isPostgres(db)) await lockAll(db, { key: 'berth:accounts' });
+  if (isPostgres(db)) await lockKey(db, { key: 'berth:accounts' });
 }

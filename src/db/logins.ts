@@ -1,15 +1,15 @@
-import type { OriginStanding } from './origins.ts';
+import type { OriginState } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { AccountKind } from './schema.ts';
 
 /** An access token and its owner. Times are milliseconds since 1970. */
-export interface TokenLogin extends OriginStanding {
+export interface TokenLogin extends OriginState {
   readonly id: number;
   readonly accountId: number;
   readonly accountName: string;
   readonly kind: AccountKind;
   readonly accountDisabledAt: number | null;
-  /** Of the owner of a robot's namespace. */
+  /** When the owner of a robot's namespace was disabled. */
   readonly ownerDisabledAt: number | null;
   readonly lastUsedAt: number | null;
 }
@@ -48,7 +48,7 @@ export function findTokenLogin(db: Db, hash: string): Promise<TokenLogin | undef
   return first(selectByHash(db, { hash })) as Promise<TokenLogin | undefined>;
 }
 
-/** Records a token's use, unless one after `unlessSince` is recorded already. */
+/** Records a use of the token, unless a use after `unlessSince` is already recorded. */
 export async function noteTokenUse(
   db: Db,
   id: number,

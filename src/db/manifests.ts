@@ -3,7 +3,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import { referrerRank } from '../oci/referrer-rank.ts';
-import { inJsonList, isPostgres, jsonList, keepRows } from './dialect.ts';
+import { inJsonList, isPostgres, jsonList, lockAgainstDeletion } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import { inSlices, sliceSize, untilDone } from './slices.ts';
 
@@ -74,8 +74,8 @@ export interface NewManifest {
   readonly annotations: string | null;
 }
 
-function selectKept(db: Db, p: Params<{ repository: number; digest: string }>) {
-  return keepRows(
+function selectLocked(db: Db, p: Params<{ repository: number; digest: string }>) {
+  return lockAgainstDeletion(
     db,
     db
       .selectFrom('manifests')
@@ -85,7 +85,7 @@ function selectKept(db: Db, p: Params<{ repository: number; digest: string }>) {
   );
 }
 
-const selectId = prepare(selectKept);
+const selectId = prepare(selectLocked);
 
 /** The manifest's id and media type, if the repository holds it. Locks it against deletion until the transaction ends. */
 export function lockManifestShared(
@@ -130,7 +130,7 @@ const insert = prepare((db, p: Params<InsertedManifest>) =>
 const lockOrInsert = prepare((db, p: Params<InsertedManifest>) => {
   const entries = Object.entries(valuesOf(p)) as [keyof ReturnType<typeof valuesOf>, Expression<never>][];
   return db
-    .with('existing', () => selectKept(db, p))
+    .with('existing', () => selectLocked(db, p))
     .with('inserted', (db) =>
       db
         .insertInto('manifests')
@@ -157,8 +157,8 @@ interface HeldManifest {
 }
 
 /**
- * Inserts a manifest, unless the repository holds it; then locks it against deletion until the transaction ends. On PostgreSQL a
- * transaction that inserts or deletes it at the same time may make several attempts necessary.
+ * Inserts a manifest, unless the repository holds it; then locks it against deletion until the transaction ends. On PostgreSQL this
+ * tries again if another transaction inserts or deletes the manifest at the same time.
  */
 export async function ensureManifest(db: Db, manifest: NewManifest, now: number): Promise<HeldManifest> {
   const { bytes, artifactType, annotations } = manifest;
@@ -233,7 +233,7 @@ export async function heldManifests(
   return held;
 }
 
-const selectUser = prepare((db, p: Params<{ repository: number; digest: string }>) =>
+const selectReferring = prepare((db, p: Params<{ repository: number; digest: string }>) =>
   db
     .selectFrom('manifest_references')
     .innerJoin('manifests', 'manifests.id', 'manifest_references.manifest_id')
@@ -245,7 +245,7 @@ const selectUser = prepare((db, p: Params<{ repository: number; digest: string }
 
 /** A manifest of the repository that references this digest, if there is one. */
 export async function findReferring(db: Db, repository: number, digest: Digest): Promise<string | undefined> {
-  return (await first(selectUser(db, { repository, digest })))?.digest;
+  return (await first(selectReferring(db, { repository, digest })))?.digest;
 }
 
 const deleteReferences = prepare((db, p: Params<{ manifest: number; limit: number }>) =>

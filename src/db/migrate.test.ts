@@ -58,7 +58,7 @@ test('rejects the schema of a newer version by name and does not change it', asy
   assert.deepEqual(tables(), before);
 });
 
-test('requireCurrentSchema tells the current schema from another one and from none', async () => {
+test('requireCurrentSchema accepts the current schema, and rejects another one or none', async () => {
   const { db, tables } = memory();
   await assert.rejects(requireCurrentSchema(db), EmptyDatabase);
   await migrate(db, { '0001-registry': registry });

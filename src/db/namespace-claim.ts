@@ -3,8 +3,8 @@ import type { Actor } from './changes.ts';
 import type { Db } from './prepare.ts';
 
 /**
- * Creates a free namespace by the first push to it. `administration/` makes it, a permit of `access/` carries it, and `core/` runs it
- * in its transactions.
+ * Gives a free namespace to the user who first pushes to it. `administration/` creates the claim, a permit of `access/` contains it,
+ * and `core/` runs it in its transactions.
  */
 export interface NamespaceClaim {
   readonly namespace: Namespace;

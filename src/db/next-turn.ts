@@ -2,8 +2,8 @@
 // of hundreds of requests do not make one iteration of the event loop seconds long.
 
 /**
- * Iterations of the event loop without a slice, after each with one. An iteration accepts only one new connection of a listener: with
- * a slice in each, a connection behind hundreds of others would wait for as many slices.
+ * Iterations of the event loop without a slice, after each iteration with one. A listener accepts one new connection in each
+ * iteration. With a slice in each, the last of hundreds of new connections would wait for hundreds of slices.
  */
 const idleIterations = 4;
 
@@ -18,16 +18,16 @@ let idle = 0;
  * @param signal aborted when the work is no longer needed
  */
 export async function nextTurn(signal?: AbortSignal): Promise<void> {
-  await joining(others);
+  await enqueue(others);
   signal?.throwIfAborted();
 }
 
 /** {@link nextTurn} for a slice of a transaction, before all others. */
 export function nextTurnInTransaction(): Promise<void> {
-  return joining(ofTransactions);
+  return enqueue(ofTransactions);
 }
 
-function joining(queue: (() => void)[]): Promise<void> {
+function enqueue(queue: (() => void)[]): Promise<void> {
   return new Promise((resolve) => {
     queue.push(resolve);
     if (running) return;

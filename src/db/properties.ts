@@ -16,7 +16,7 @@ export type Property =
   | 'probe'
   /** 256-bit key in hex, which encrypts positions in listings (see `core/sealed-place.ts`). */
   | 'page-key'
-  /** Set while `berth migrate-db` copies the registry with this id here; the database must not be served. */
+  /** The id of the registry that `berth migrate-db` is copying into this database, which must not be served. */
   | 'migrating';
 
 const select = prepare((db, p: Params<{ name: string }>) =>
@@ -39,8 +39,8 @@ const remove = prepare((db, p: Params<{ name: string }>) =>
 );
 
 /**
- * Sets or removes a property, after every transaction that has read properties has committed; returns the value before. Later
- * transactions see the change.
+ * Sets or removes a property, and returns its former value. First waits until every transaction that has read properties has ended;
+ * later transactions see the change.
  */
 export async function setProperty(
   db: Db,

@@ -7,8 +7,8 @@ export function readOnlyReason(db: Database['read']): Promise<string | undefined
 }
 
 /**
- * Wraps a database to reject transactions while the registry is read-only. The first statement of each transaction reads the
- * property, which cannot be set between that and the commit (see `lockProperties`): nothing is written after it was set.
+ * Wraps a database to reject transactions while the registry is read-only. Each transaction first reads the property, which then
+ * cannot be set until the transaction has ended (see `lockProperties`). So nothing is written after it was set.
  */
 export function refuseWhenReadOnly(database: Database): Database {
   return {

@@ -65,7 +65,7 @@ const selectPageOfType = prepare((db, p: Params<Omit<PageOfSubject, 'rank'> & { 
     .limit(p('limit')),
 );
 
-/** Manifests of the repository with this subject after `after`, at most `limit`. All of one artifact type have the same rank. */
+/** Manifests of the repository with this subject after `after`, at most `limit`. Those of one artifact type have the same rank. */
 export function listReferrers(
   db: Db,
   repository: number,

@@ -24,7 +24,7 @@ import {
 import { everyName, listInRange } from './repository-ranges.ts';
 import { insertUpload } from './uploads.ts';
 
-/** Of the first `limit` repositories after `after`, the names of those with a manifest. */
+/** Names of the repositories with a manifest among the first `limit` after `after`. */
 async function shownNames(database: Database, after: string, limit: number): Promise<string[]> {
   const rows = await listInRange(database.read, everyName, after, limit);
   return rows.filter(({ shown }) => shown).map(({ name }) => name);
@@ -173,7 +173,7 @@ for (const { name, open } of dialects) {
 
   test(`${name}: stores SQL injection attempts as text`, async (t) => {
     const database = await open(t);
-    // Parsers reject these names; queries must be safe without them (C16).
+    // Parsers reject these names; queries must be safe without them.
     for (const text of ["'; drop table repositories; --", 'a"b', '\\', '$1', '?', '%', "' or '1'='1"]) {
       const name = text as RepositoryName;
       assert.equal(await findRepository(database.read, name), undefined);

@@ -4,7 +4,7 @@ import { inJsonList, jsonRows } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { Schema, Visibility } from './schema.ts';
 
-/** A repository: what rights depend on. */
+/** The fields of a repository that rights depend on. */
 export interface RepositoryRow {
   readonly id: number;
   readonly name: RepositoryName;
@@ -125,8 +125,8 @@ const selectFree = prepare((db, p: Params<{ namespaces: string; user: number }>)
 });
 
 /**
- * The namespaces that the user may claim: no account has the name, no other identity has it at the sign-on provider, and they contain
- * no manifest. Open uploads do not matter.
+ * The namespaces that the user may claim: no account has the name, no identity of another user has it at the sign-on provider, and
+ * the namespace contains no manifest. Open uploads do not matter.
  */
 export async function freeNamespaces(
   db: Db,

@@ -32,7 +32,7 @@ export const everyName: NameRange = { prefix: '', exact: false, publicOnly: fals
 export const allVisible: Visible = { ranges: [everyName], matches: () => true };
 
 export interface ListedRepository extends Pick<RepositoryRow, 'name' | 'visibility'> {
-  /** 1 if it has a manifest: repositories with only unfinished uploads, or emptied ones, are not listed. */
+  /** 1 if it has a manifest, else 0. Repositories without manifests are not listed. */
   readonly shown: number;
 }
 

@@ -6,7 +6,7 @@ import type { Column, ColumnType } from './columns.ts';
 import { leftBehind, tables } from './copy/tables.ts';
 import { columns } from './schema.ts';
 
-/** By the database's own names. */
+/** The column types, by their names in the databases. */
 const types: Readonly<Record<string, ColumnType>> = {
   bigint: 'bigint',
   int4: 'bigint',
@@ -18,7 +18,7 @@ const types: Readonly<Record<string, ColumnType>> = {
 };
 
 for (const { name, open } of dialects) {
-  test(`${name}: the migrations make the tables and columns of the schema`, async (t) => {
+  test(`${name}: the migrations create the tables and columns of the schema`, async (t) => {
     const { read } = await open(t);
     const made: Record<string, Record<string, ColumnMetadata>> = {};
     for (const table of await read.introspection.getTables()) {
@@ -30,7 +30,7 @@ for (const { name, open } of dialects) {
       for (const [column, { type, nullable, optional, identity }] of Object.entries(described)) {
         const found = made[table]![column]!;
         const { hasDefaultValue, isAutoIncrementing } = found;
-        // SQLite declares its generated keys so.
+        // SQLite reports generated keys as nullable.
         const isNullable = found.isNullable && !isAutoIncrementing;
         assert.deepEqual(
           { type: types[found.dataType.toLowerCase()], isNullable, isAutoIncrementing },

@@ -27,7 +27,7 @@ export const columns = {
     visibility: optional(textOf<Visibility>()),
   },
 
-  /** One row for each digest that ever had bytes. It outlives them, so that a generation is never used twice. */
+  /** One row for each digest that ever had bytes. It stays when they are deleted, so that a generation is never used twice. */
   blobs: {
     digest: text,
     size: bigint,
@@ -68,7 +68,7 @@ export const columns = {
     bytes: bytes,
   },
 
-  /** What a pull of a manifest needs: its blobs and, for an index, its children. */
+  /** The references of manifests that a pull needs: blobs and, for an index, children. */
   manifest_references: {
     manifest_id: bigint,
     digest: text,
@@ -97,11 +97,11 @@ export const columns = {
     writer_until: bigint,
     /** Location of the bytes in the store; opaque to others. */
     staged: text,
-    /** The principal that opened the session; only it may use it (see `access/identity.ts`). */
+    /** The principal that opened the session; no other may use it (see `access/identity.ts`). */
     principal: optional(text),
     /** The principal, or the network of a client without an account, whose limits apply. */
     charged_to: optional(text),
-    /** Bytes that the writer had received since taking the lease, at its last renewal. */
+    /** Bytes received between the writer's taking of the lease and its last renewal. */
     receiving: optional(bigint),
   },
 
@@ -138,7 +138,7 @@ export const columns = {
     mail: nullable(text),
     /** A hash in PHC or bcrypt format; null: no login with a password. */
     password: nullable(text),
-    /** Sessions and tokens of an earlier password are invalid. */
+    /** Time of the last change: sessions and tokens of an earlier password are invalid. */
     password_changed_at: bigint,
     /** 0 or 1. */
     administrator: bigint,
@@ -229,7 +229,7 @@ export const columns = {
     keys: nullable(text),
     /** JSON object: claim → pattern of its value. */
     claims: text,
-    /** 0 or 1: an administrator has confirmed that all jobs of the issuer are their own. */
+    /** 0 or 1: an administrator has confirmed that no other party has jobs at the issuer. */
     own_issuer: optional(bigint),
     /** As for access tokens, but not empty. */
     scopes: text,
@@ -244,7 +244,7 @@ export const columns = {
     /** SHA-256 of the cookie's secret, in hex. */
     hash: text,
     account_id: bigint,
-    /** The origin with which it ends (see `origins.ts`); at least one is not null. */
+    /** The session's origin (see `origins.ts`); at least one is not null. */
     origin_password: nullable(bigint),
     origin_identity: nullable(bigint),
     origin_token: nullable(bigint),
@@ -286,12 +286,12 @@ export const columns = {
     repository: nullable(text),
     repository_id: nullable(bigint),
     tag: nullable(text),
-    /** What the tag pointed to before, or what was deleted. */
+    /** The digest that the tag pointed to before, or that was deleted. */
     old_digest: nullable(text),
     new_digest: nullable(text),
     /** JSON object. */
     detail: nullable(text),
-    /** See {@link AuditEventsTable}. */
+    /** This and the next three: as in `audit_events`. */
     actor: text,
     actor_name: text,
     credential: text,

@@ -1,9 +1,9 @@
 import type { Namespace } from '../oci/name.ts';
-import type { Origin, OriginStanding } from './origins.ts';
+import type { Origin, OriginState } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
 /** A signed-in browser's session, and the current state of its origin. */
-export interface Session extends Origin, OriginStanding {
+export interface Session extends Origin, OriginState {
   readonly account: number;
   readonly name: Namespace;
   readonly expiresAt: number;

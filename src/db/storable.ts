@@ -20,7 +20,7 @@ export class UnstorableText extends Error {
 const maxText = 512;
 const harmless = /^[ -~]*$/;
 
-/** A text as logs keep it: at most {@link maxText} characters, without those that databases refuse or that act on a terminal. */
+/** Shortens a text for logs to {@link maxText} characters, and replaces those that databases refuse or terminals interpret. */
 export function cleanText(text: string): string {
   if (text.length <= maxText && harmless.test(text)) return text;
   return text

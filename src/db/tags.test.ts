@@ -28,7 +28,7 @@ async function manifests(database: Database, repository: number): Promise<[numbe
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: a tag points to where it was last moved, in its repository`, async (t) => {
+  test(`${name}: a tag points to the manifest that it was last moved to, in its repository only`, async (t) => {
     const database = await open(t);
     const { read } = database;
     const repository = await makeRepository(database);

@@ -12,7 +12,7 @@ export interface Trust {
   readonly keys: string | null;
   /** JSON object: claim → pattern. */
   readonly claims: string;
-  /** An administrator has confirmed that all jobs of the issuer are their own. */
+  /** An administrator has confirmed that no other party has jobs at the issuer. */
   readonly ownIssuer: boolean;
   /** Separated by spaces. */
   readonly scopes: string;

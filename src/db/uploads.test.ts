@@ -79,7 +79,7 @@ for (const { name, open } of dialects) {
     assert.equal(
       await takeLease(database, 'a', 1050),
       undefined,
-      'the same writer neither: a writer is one request',
+      'nor does the same writer take it again: a writer is one request',
     );
     assert.equal((await takeLease(database, 'b', 1051))?.id, id);
   });

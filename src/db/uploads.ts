@@ -153,7 +153,7 @@ export async function findUploadUsage(db: Db, chargedTo: string): Promise<Upload
 export interface SessionKey {
   readonly name: RepositoryName;
   readonly id: string;
-  /** The principal that opened it; only it may use it (see `access/identity.ts`). */
+  /** The principal that opened it; no other may use it (see `access/identity.ts`). */
   readonly owner: string;
 }
 
@@ -395,7 +395,7 @@ const setBack = prepare((db, p: Params<{ now: number; implausible: number }>) =>
     ),
 );
 
-/** Sets times of sessions after `implausible`, written while the clock was ahead, to `now`. */
+/** Sets each time after `implausible` to `now`: it was written while the clock was ahead. */
 export async function setBackUploads(db: Db, now: number, implausible: number): Promise<void> {
   await setBack(db, { now, implausible });
 }
@@ -413,7 +413,7 @@ const releaseAll = prepare((db) =>
   db.updateTable('uploads').set({ writer: null, writer_until: 0, receiving: 0 }),
 );
 
-/** Releases the leases of former writers, at the start on a database that no other process uses. */
+/** Releases all leases. Only for the start on a database that no other process uses: their writers are dead. */
 export async function releaseUploadLeases(db: Db): Promise<void> {
   await releaseAll(db, {});
 }

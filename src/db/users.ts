@@ -119,7 +119,7 @@ export async function updateUser(
   await db.updateTable('users').set(changes).where('account_id', '=', id).execute();
 }
 
-/** Sets or removes the password. All granted for the former one ends, even if the clock was set back in between. */
+/** Sets or removes the password. Ends sessions and tokens of the former one, even if the clock was set back in between. */
 export async function setPassword(db: Db, id: number, hash: string | null, now: number): Promise<void> {
   await db
     .updateTable('users')
@@ -136,7 +136,7 @@ export async function setPassword(db: Db, id: number, hash: string | null, now: 
     .execute();
 }
 
-/** Replaces the hash of the same password, without ending anything. Does nothing when the hash is no longer `from`. */
+/** Replaces the hash of the same password, without ending sessions. Does nothing when the hash is no longer `from`. */
 export async function replacePasswordHash(db: Db, id: number, from: string, to: string): Promise<void> {
   await db
     .updateTable('users')
@@ -147,7 +147,7 @@ export async function replacePasswordHash(db: Db, id: number, from: string, to: 
 }
 
 /** `$2y$10$…`: prefix and cost, as in the index `users_by_bcrypt_cost`. */
-const selectDearestBcrypt = prepare((db) =>
+const selectHighestBcryptCost = prepare((db) =>
   db
     .selectFrom('users')
     .select((select) => select.fn.max(sql<string>`substr(password, 5, 2)`).as('cost'))
@@ -155,8 +155,8 @@ const selectDearestBcrypt = prepare((db) =>
 );
 
 /** The highest cost of all users' bcrypt hashes, as two digits; `undefined` if there are none. */
-export async function findDearestBcrypt(db: Db): Promise<string | undefined> {
-  return (await first(selectDearestBcrypt(db, {})))?.cost ?? undefined;
+export async function findHighestBcryptCost(db: Db): Promise<string | undefined> {
+  return (await first(selectHighestBcryptCost(db, {})))?.cost ?? undefined;
 }
 
 /** Number of administrators that are not disabled. */

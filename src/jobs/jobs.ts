@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Database } from '../db/database.ts';
-import { giveBackLease, renewLease, takeLease } from '../db/leases.ts';
+import { releaseLease, renewLease, takeLease } from '../db/leases.ts';
 import type { Db } from '../db/prepare.ts';
 
 /** Background work. It ends early when the signal is aborted, and may be killed at any point. */
@@ -93,7 +93,7 @@ export class Jobs {
       // Read inside the transaction: waiting for a connection may take long.
       const now = clock();
       until = now + this.#times.lease;
-      return takeLease(db, { name, holder, now, until, restedSince: now - interval });
+      return takeLease(db, { name, holder, now, until, releasedBefore: now - interval });
     };
     try {
       // After a power cut the job may run once more.
@@ -156,7 +156,7 @@ export class Jobs {
   async #release(name: string, at: number): Promise<void> {
     const { database, holder, observer } = this.#parts;
     await database
-      .transaction((db) => giveBackLease(db, { name, holder, at }), { durable: false })
+      .transaction((db) => releaseLease(db, { name, holder, at }), { durable: false })
       .catch((error) => observer.leaseFailed(name, error));
   }
 }

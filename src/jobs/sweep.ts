@@ -1,8 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import { requireEpoch } from '../core/store-identity.ts';
 import {
-  fenceDeletion,
-  findBytes,
+  decideDeletion,
+  findBlobRow,
   listDeletions,
   listUnheldBlobs,
   parkBlob,
@@ -207,7 +207,7 @@ async function fenceUnheldBlobs(parts: Fenced, signal?: AbortSignal) {
     const due = await listUnheldBlobs(database.read, before, after, batch);
     for (const { digest, generation } of due) {
       signal?.throwIfAborted();
-      await decide(parts, (db) => fenceDeletion(db, digest, generation, before));
+      await decide(parts, (db) => decideDeletion(db, digest, generation, before));
       after = digest;
     }
     if (due.length < batch) return;
@@ -225,7 +225,7 @@ async function parkUnknownBlobs(parts: Fenced, deletions: Deletions, swept: Swep
     const parsed = parseBlobKey(name);
     if (parsed === undefined || modifiedAt > clock() - grace) continue;
     const { digest, generation } = parsed;
-    const row = await findBytes(database.read, digest);
+    const row = await findBlobRow(database.read, digest);
     if (row !== undefined && generation < row.generation) {
       // Its deletion is decided already; `carryOutDeletions` deletes it.
       if (row.state === 'deleting' && generation === row.generation - 1) continue;

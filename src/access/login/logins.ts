@@ -1,7 +1,7 @@
 // Authenticates credentials: a user name with an access token, a job's ID token, or a password.
 import type { Database } from '../../db/database.ts';
 import { findTokenLogin, noteTokenUse, type TokenLogin } from '../../db/logins.ts';
-import { findDearestBcrypt, findUser, replacePasswordHash, type User } from '../../db/users.ts';
+import { findHighestBcryptCost, findUser, replacePasswordHash, type User } from '../../db/users.ts';
 import { RegistryError } from '../../oci/errors.ts';
 import { asNamespace } from '../../oci/name.ts';
 import type { Identity } from '../identity.ts';
@@ -152,7 +152,7 @@ export class Logins {
         .run(network, async () => {
           // Other checks for the network or the account may have failed in the meantime.
           this.#refuseAfterFailures(network, account);
-          const dearest = bcryptCost(await findDearestBcrypt(this.#database.read));
+          const dearest = bcryptCost(await findHighestBcryptCost(this.#database.read));
           const right = await verifyPassword(password, hash, dearest);
           if (right) {
             this.#verified.add(key);

@@ -1,10 +1,10 @@
-import { listHolders, listTagsOn, listUsers } from '../../db/fsck.ts';
+import { listHolders, listReferencingManifests, listTagsOn } from '../../db/fsck.ts';
 import type { Db } from '../../db/prepare.ts';
 import { maxAffected } from './walk.ts';
 
 /** What the loss of a blob affects: the images that need it, else the repositories that hold it. */
 export async function affectedByBlob(db: Db, digest: string): Promise<string[]> {
-  const users = await listUsers(db, digest, maxAffected + 1);
+  const users = await listReferencingManifests(db, digest, maxAffected + 1);
   if (users.length === 0) return bounded(await listHolders(db, digest, maxAffected + 1));
   return bounded(users.map(({ name, digest, tag }) => printManifest(name, digest, tag)));
 }

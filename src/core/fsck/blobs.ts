@@ -1,4 +1,4 @@
-import { findBytes } from '../../db/blobs.ts';
+import { findBlobRow } from '../../db/blobs.ts';
 import { everyLink, everyStoredBlob, type StoredBlobRow } from '../../db/fsck.ts';
 import { asDigest, type Digest, digestAlgorithm } from '../../oci/digest.ts';
 import { type BlobKey, blobKey, type OpenBlob, parseBlobKey } from '../../storage/blob-store.ts';
@@ -25,7 +25,7 @@ export async function checkBlobs(walk: Walk): Promise<void> {
 }
 
 async function storedRow({ read }: Walk, digest: string): Promise<StoredBlobRow | undefined> {
-  const bytes = await findBytes(read, digest as Digest);
+  const bytes = await findBlobRow(read, digest as Digest);
   if (bytes?.state !== 'stored') return undefined;
   const { size, generation, parked_at } = bytes;
   return { digest, size, generation, parked_at };
@@ -102,7 +102,7 @@ export async function checkBlobFiles(walk: Walk): Promise<void> {
 }
 
 async function isKnown({ read }: Walk, { digest, generation }: { digest: Digest; generation: number }) {
-  const row = await findBytes(read, digest);
+  const row = await findBlobRow(read, digest);
   if (row?.state === 'stored') return generation === row.generation;
   return row?.state === 'deleting' && generation === row.generation - 1;
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { findBytes } from '../../db/blobs.ts';
+import { findBlobRow } from '../../db/blobs.ts';
 import type { Database } from '../../db/database.ts';
 import { everyStoredBlob, type StoredBlobRow } from '../../db/fsck.ts';
 import { asDigest, type Digest, digestAlgorithm } from '../../oci/digest.ts';
@@ -80,7 +80,7 @@ async function copyBlob(row: StoredBlobRow, parts: CopyParts): Promise<Outcome> 
   const bytes = await source.read(key);
   if (bytes === undefined) {
     // Its last repository may have removed it since the page was read.
-    const now = await findBytes(database.read, digest);
+    const now = await findBlobRow(database.read, digest);
     const gone = now?.state !== 'stored' || now.generation !== row.generation;
     return gone ? 'gone' : { problem: `is missing: ${key} does not exist` };
   }

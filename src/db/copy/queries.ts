@@ -8,7 +8,7 @@ import { type Row, type Table, tables } from './tables.ts';
 export interface TableQueries {
   /** Rows after `after`, by key, without the fixed column. */
   page(db: Db, after: Row | undefined, limit: number): Promise<Row[]>;
-  /** Inserts rows, except those with a missing parent row or an existing unique value; returns how many. */
+  /** Inserts rows, except those with a missing parent row or an existing unique value; returns the number inserted. */
   insert(db: Db, rows: readonly Row[]): Promise<number>;
   /** Updates the rows with these keys. */
   update(db: Db, rows: readonly Row[]): Promise<void>;

@@ -24,7 +24,7 @@ const repository = ['repository_id', 'repositories', 'id'] as const;
 const account = ['account_id', 'accounts', 'id'] as const;
 const organisation = ['organisation_id', 'accounts', 'id'] as const;
 
-/** Each table after those that it references. */
+/** A table comes after the tables that it references. */
 const copied: readonly CopiedTable[] = [
   {
     name: 'repositories',

@@ -6,7 +6,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .alterTable('repositories')
     .addColumn('visibility', 'text', (column) => column.notNull().defaultTo('private'))
     .execute();
-  // For listing the few public ones among many, in order.
+  // For listing the few public repositories among many, in order of names.
   await db.schema
     .createIndex('repositories_by_visibility')
     .on('repositories')

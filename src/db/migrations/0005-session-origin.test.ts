@@ -12,7 +12,7 @@ import { sessionDialect } from '../postgres/dialect.ts';
 import { clientConfig } from '../postgres/session.ts';
 import type { Schema } from '../schema.ts';
 import { SqliteConnection, sqliteDialect } from '../sqlite/dialect.ts';
-import { findDearestBcrypt } from '../users.ts';
+import { findHighestBcryptCost } from '../users.ts';
 
 const sqlite = async () => {
   const connection = new SqliteConnection(new DatabaseSync(':memory:'));
@@ -69,6 +69,6 @@ for (const [name, open] of [
       [kept?.hash, kept?.origin_password, kept?.origin_identity, kept?.origin_token],
       ['h', null, null, null],
     );
-    assert.equal(await findDearestBcrypt(db), '11');
+    assert.equal(await findHighestBcryptCost(db), '11');
   });
 }

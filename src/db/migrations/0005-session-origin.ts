@@ -3,7 +3,7 @@ import { byteOrderedText, identity } from '../dialect.ts';
 
 /**
  * Adds the origin to sessions and to access tokens created in one: a password, an identity or an access token. Identities get an id,
- * so that one that is unlinked and linked again is a different one.
+ * so that an identity that is unlinked and linked again has another id.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('identities').renameTo('identities_without_id').execute();
@@ -40,7 +40,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .where(sql.ref('origin_token'), 'is not', null)
     .execute();
 
-  // For the highest cost of imported hashes, which each password check needs.
+  // For finding the highest cost of imported hashes, which each password check needs.
   await sql`create index users_by_bcrypt_cost on users (substr(password, 5, 2))
     where substr(password, 1, 2) = '$2'`.execute(db);
 

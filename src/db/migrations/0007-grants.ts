@@ -37,8 +37,8 @@ interface Grants {
 }
 
 /**
- * Replaces grants with a wildcard in the namespace (`acme*\/**`) by one for each existing namespace: no existing right is lost, and
- * none is given in namespaces created later.
+ * Replaces a grant with a wildcard in the namespace (`acme*\/**`) by a grant for each existing namespace that it matches: no existing
+ * right is lost, and namespaces created later are not included.
  */
 export async function nameNamespaces(db: Kysely<Grants>): Promise<void> {
   const grants = await db.selectFrom('grants').selectAll().where('pattern', 'like', '%*%/%').execute();

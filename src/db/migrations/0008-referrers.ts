@@ -48,7 +48,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   );
 }
 
-/** SQLite reads a row from its start: columns after a large one would cost as much as the large one. */
+/** SQLite reads a row from its start: reading a column after a large one costs as much as reading the large one. */
 async function moveToTheEnd(
   db: Kysely<unknown>,
   name: string,

@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely';
 import { byteOrderedText, identity } from '../dialect.ts';
 
 export async function up(db: Kysely<unknown>): Promise<void> {
-  // No keys to other tables: what happened stays on record when the account or the repository is gone.
+  // No foreign keys: changes outlive their account and repository.
   await db.schema
     .createTable('changes')
     .addColumn('id', ...identity(db))
@@ -21,6 +21,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('client', 'text')
     .addColumn('request_id', 'text')
     .execute();
-  // As the audit log is listed.
+  // The order in which the audit log is listed.
   await db.schema.createIndex('changes_by_time').on('changes').columns(['at', 'id']).execute();
 }

@@ -164,7 +164,7 @@ class TransactionDriver implements Driver {
 
   /**
    * If a statement timeout fires while a commit waits for a standby, the server confirms the commit with only a warning, although it
-   * is on one machine only. So the commit has no statement timeout; `pg`'s own ends the wait, and the outcome is unknown.
+   * is on one machine only. So the commit has no statement timeout. If `pg`'s own timeout ends the wait, the outcome is unknown.
    */
   async commitTransaction(session: Session): Promise<void> {
     let done: string;

@@ -11,7 +11,7 @@ const ended = /^(?:08|57P0|25P03)/;
  * Temporary failures: too many connections or no memory (53), a timeout (57014), a lock timeout (55P03), a failing disk (58), a
  * changed role or database (28, 3D), a read-only standby (25006).
  */
-const passing = /^(?:53|57014|55P03|58|28|3D|25006)/;
+const temporary = /^(?:53|57014|55P03|58|28|3D|25006)/;
 const diskFull = '53100';
 /** Text with a NUL, plain or in JSON. */
 const unstorable: ReadonlySet<string> = new Set(['22021', '22P05']);
@@ -28,7 +28,7 @@ export function asFault(error: unknown): unknown {
     const code = error.code ?? '';
     if (unstorable.has(code)) return new UnstorableText({ cause: error });
     if (ended.test(code)) return new ConnectionLost(describe(error), { cause: error });
-    return passing.test(code) && code !== diskFull ? unavailable(error) : error;
+    return temporary.test(code) && code !== diskFull ? unavailable(error) : error;
   }
   if (error instanceof TypeError) return error;
   // All other errors of `pg` concern the connection: sockets, its own timeouts, a closed client.

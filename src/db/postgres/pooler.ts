@@ -6,9 +6,9 @@ const patience = 3_000;
 const rounds = 3;
 
 /**
- * Whether a pooler between Berth and PostgreSQL assigns server processes per transaction. Detected by the process ids: without one, a
- * session keeps its own, different from that of another open session. An idle pooler gives two sessions the last used process, or
- * rotates; a busy one mixes them.
+ * Whether a pooler between Berth and PostgreSQL assigns server processes per transaction. Detected by the ids of the processes: without
+ * such a pooler, each of two open sessions always has the same process, different from the other's. An idle pooler gives both the last
+ * used process, or rotates; a busy one mixes them.
  *
  * @param session open and outside a transaction
  */

@@ -64,7 +64,7 @@ test('rejects a database with another encoding than UTF-8', { skip }, async (t) 
   const url = await openTestPostgres(t, "encoding 'LATIN1' locale 'C' template template0");
   assert.match(
     await refusal(url),
-    /^the database test_\w+ at 127\.0\.0\.1:\d+: its encoding is LATIN1; create one/,
+    /^the database test_\w+ at 127\.0\.0\.1:\d+: its encoding is LATIN1; create a database/,
   );
 });
 

@@ -77,7 +77,7 @@ export function whyUnfit(facts: Facts): string | undefined {
   const major = Math.floor(facts.version / 10_000);
   if (major < 14) return `this is PostgreSQL ${major}; Berth needs 14 or newer`;
   if (facts.encoding !== 'UTF8') {
-    return `its encoding is ${facts.encoding}; create one with: create database … encoding 'UTF8' template template0`;
+    return `its encoding is ${facts.encoding}; create a database with: create database … encoding 'UTF8' template template0`;
   }
   if (facts.fsync !== 'on') {
     return 'fsync is off, so a crash of the server can corrupt it; set fsync = on in postgresql.conf and restart the server';

@@ -14,8 +14,8 @@ import { clientConfig, ignoreErrors, openSession, type SessionOptions } from './
 const migrationLock = sql.lit('7090190283452108801');
 
 const pooled =
-  'a connection pooler (such as PgBouncer) assigns sessions per transaction there, which loses settings, locks and prepared ' +
-  'statements; set pool_mode = session for this database, or connect to PostgreSQL directly';
+  'a connection pooler (such as PgBouncer) assigns a server process to each transaction, so settings, locks and prepared ' +
+  'statements of a session are lost; set pool_mode = session for this database, or connect to PostgreSQL directly';
 
 /**
  * First steps of a start: checks the server and its settings, sets the clock, and migrates the schema if needed.

@@ -10,7 +10,8 @@ export interface DataLock {
   release(): void;
 }
 
-const orphansEnd = 5_000;
+/** Milliseconds. */
+const orphanPatience = 5_000;
 
 /**
  * Locks a data directory against a second `berth serve`: each would take the other's uploads for abandoned. The lock is a
@@ -19,14 +20,14 @@ const orphansEnd = 5_000;
  * @param patience milliseconds to wait for the workers of a dead server to end
  * @throws DataDirectoryInUse
  */
-export async function lockDataDirectory(data: string, patience = orphansEnd): Promise<DataLock> {
+export async function lockDataDirectory(data: string, patience = orphanPatience): Promise<DataLock> {
   await mkdir(data, { recursive: true, mode: 0o700 });
   // A server holds SQLite's RESERVED lock beside the SHARED ones of its workers; EXCLUSIVE excludes both.
   const lock = openLock(data, 'begin immediate; rollback');
-  const become = (statements: string): void => execute(lock, data, statements);
-  become(`pragma busy_timeout = ${patience}; begin exclusive`);
+  const switchTo = (statements: string): void => execute(lock, data, statements);
+  switchTo(`pragma busy_timeout = ${patience}; begin exclusive`);
   return {
-    share: () => become('rollback; begin immediate'),
+    share: () => switchTo('rollback; begin immediate'),
     release: () => release(lock),
   };
 }

@@ -135,7 +135,7 @@ test('concurrent transactions share syncs', async (t) => {
   assert.ok(syncs.count() >= 1 && syncs.count() <= 20, `${syncs.count()} syncs for 200 transactions`);
 });
 
-test('sequential transactions have a sync each, with durable: false none', async (t) => {
+test('each sequential transaction has one sync, with durable: false none', async (t) => {
   const { database } = await openIn(t);
   const syncs = await watchSyncs(t);
   for (let i = 1; i <= 5; i++) {
@@ -224,7 +224,7 @@ test('the log is truncated when idle and deleted on close', async (t) => {
   await assert.rejects(stat(`${path}-wal`), { code: 'ENOENT' });
 });
 
-test('with several processes the one that checkpoints leaves no log', async (t) => {
+test('the process that makes checkpoints empties the log on close while another has the database open', async (t) => {
   const path = join(await temporaryDirectory(t), 'berth.db');
   const database = await openSqlite(path);
   const other = await openSqlite(path, { checkpoints: false });

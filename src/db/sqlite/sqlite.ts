@@ -98,7 +98,7 @@ async function inodeOf(path: string): Promise<number | undefined> {
   }
 }
 
-/** Starts the checkpoint worker, and another when it dies: without one the registry works, only less smoothly. */
+/** Starts the checkpoint worker, and another when it dies. Without one some commits block the event loop for a checkpoint. */
 function startCheckpoints(path: string): { stop(): Promise<void> } {
   let stopped = false;
   let running: Worker;
@@ -130,7 +130,7 @@ function connect(path: string): SqliteConnection {
   // Checkpoints wait for the disk, so the worker makes them. This limit only applies when the worker has died.
   database.exec('pragma wal_autocheckpoint = 50000');
   database.exec('pragma cache_size = -65536');
-  // A statement that writes several rows keeps its own journal: in memory, as a file would cost more than nine rows.
+  // A statement that writes several rows has its own journal. It is in memory: a file would cost more than writing nine rows.
   database.exec('pragma temp_store = memory');
   const mode = database.prepare('pragma journal_mode').get() as { journal_mode: string };
   if (mode.journal_mode !== 'wal') {

@@ -45,7 +45,9 @@ function scanFrames(fd: number, size: number): string | undefined {
   const checksum = new Checksum(bigEndian);
   checksum.add(header, 0, 24);
   if ((header.readUInt32BE(0) & ~1) !== magic || !checksum.is(header, 24)) {
-    return size > headerSize ? 'the header of its log is damaged: SQLite ignores the whole log' : undefined;
+    return size > headerSize
+      ? 'the header of the write-ahead log is damaged: SQLite ignores the whole log'
+      : undefined;
   }
   const frame = Buffer.alloc(frameHeaderSize + pageSize);
   let damaged: number | undefined;
@@ -66,7 +68,7 @@ function scanFrames(fd: number, size: number): string | undefined {
     }
   }
   if (commits === 0) return undefined;
-  return `its log is damaged at frame ${damaged}: SQLite ignores this and all later frames, with ${commits} commits`;
+  return `the write-ahead log is damaged at frame ${damaged}: SQLite ignores this and all later frames, with ${commits} commits`;
 }
 
 /** The running checksum of header and frames: two 32-bit sums over pairs of words. */
