@@ -22,15 +22,14 @@ function word() {
 }
 
 export const externalUrl = webUrl().exactOptional().meta({
-  description:
-    "The registry's public URL, in the addresses of the token server and of single sign-on that clients get.",
-  absent: "the request's own host: its Host header, or what a trusted proxy forwards",
+  description: "The registry's public URL, used in the URLs of its token server and of single sign-on.",
+  absent: 'the host of the request: its Host header, or the host that a trusted proxy forwards',
   flag: '--external-url <url>',
 });
 
 export const absoluteLocations = toggle().prefault(false).meta({
   description:
-    "Whether Location headers are absolute URLs, as registry:2's are, for clients that need them: with the scheme and host of externalUrl, else of the request.",
+    'Whether Location headers are absolute URLs, as some clients of registry:2 need, with the scheme and host of externalUrl, else of the request.',
 });
 
 export const trustedProxies = list(
@@ -40,13 +39,13 @@ export const trustedProxies = list(
   .prefault([])
   .meta({
     description:
-      'The proxies whose forwardedHeaders are trusted, including every proxy of a chain; from other addresses these headers are ignored.',
+      'The proxies whose forwardedHeaders are trusted; name every proxy of a chain. From other addresses these headers are ignored.',
     absent: 'none',
   });
 
 export const forwardedHeaders = choice(['x-forwarded', 'forwarded']).prefault('x-forwarded').meta({
   description:
-    "Which headers of trusted proxies are read: X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, or RFC 7239's Forwarded. Proxies must set these; the other ones are ignored.",
+    "Which headers of trusted proxies are read: X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, or RFC 7239's Forwarded. Proxies must set these headers; the others are ignored.",
 });
 
 export const anonymous = choice(['none', 'public', 'pull', 'push']).exactOptional().meta({
@@ -140,7 +139,7 @@ const tokenServerSettings = z.strictObject({
     absent: "Berth's own token server",
   }),
   service: oneLine().exactOptional().meta({
-    description: 'The name of this registry at the token server: the audience of its tokens.',
+    description: 'The name of this registry at the token server: the audience of the tokens.',
     absent: 'none; required with tokenServer.realm',
   }),
   issuer: oneLine().exactOptional().meta({
@@ -152,7 +151,7 @@ const tokenServerSettings = z.strictObject({
     absent: 'none; then tokenServer.keys is required',
   }),
   keys: path().exactOptional().meta({
-    description: 'A file with these keys as a JSON Web Key Set.',
+    description: 'A JSON Web Key Set file with the keys that verify the tokens.',
     absent: 'none; then tokenServer.certificates is required',
   }),
 });
@@ -226,8 +225,8 @@ export const audit = z
   .prefault({})
   .meta({ description: 'The audit log.' });
 
-/** Reports a missing key; the loader formats the message. */
-function missing(context: z.RefinementCtx, path: string[], beside: string[]): never {
-  context.addIssue({ code: 'custom', path, message: 'missing', params: { with: beside }, continue: true });
+/** Reports a missing key that the `others` require; the loader formats the message. */
+function missing(context: z.RefinementCtx, path: string[], others: string[]): never {
+  context.addIssue({ code: 'custom', path, message: 'missing', params: { with: others }, continue: true });
   return z.NEVER;
 }

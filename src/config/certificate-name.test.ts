@@ -27,7 +27,7 @@ test('an invalid or missing certificate has no host name', async (t) => {
   assert.deepEqual([certificateName(key), certificateName(join(folder, 'nowhere'))], [undefined, undefined]);
 });
 
-test('a registry with HTTPS on all addresses is named by its certificate, as a push has to', async (t) => {
+test('a registry with HTTPS on all addresses is announced with a name of its certificate', async (t) => {
   const tls = makeCertificate(await temporaryDirectory(t), 'a', 1, 'DNS:registry.example.com');
   const place = { listen: { host: '::', port: 5000 }, tls };
   assert.equal(registryName(place, 'https://[::]:5000'), 'registry.example.com:5000');

@@ -41,7 +41,7 @@ describe('a secret in a file', () => {
     });
   }
 
-  test('loses one line end, not two', () => {
+  test('is read without its last line end, but with an earlier one', () => {
     const [mistake] = mistakesOf({ BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: file('key', 'hunter2\n\n') });
     assert.match(mistake!, /^BERTH_STORAGE_S3_SECRET_ACCESS_KEY_FILE: .* is a hidden value; allowed: /);
   });
@@ -62,14 +62,14 @@ describe('a secret in a file', () => {
     assert.ok(!mistakes.join().includes('hunter2'));
   });
 
-  test('and also in its variable is a mistake', () => {
+  test('is a mistake when its variable is set too', () => {
     const env = { BERTH_DATABASE_URL: URL, BERTH_DATABASE_URL_FILE: file('url', URL) };
     const expected = ['BERTH_DATABASE_URL_FILE: BERTH_DATABASE_URL is given too; allowed: one of the two'];
     assert.deepEqual(mistakesOf(env), expected);
     assert.deepEqual(mistakesOf(Object.fromEntries(Object.entries(env).reverse())), expected);
   });
 
-  test('that cannot be read is reported without the file name, which may be the secret by mistake', () => {
+  test('that cannot be read is reported without the file name, which may itself be the secret', () => {
     for (const [name, reason] of [
       [URL, 'there is no such file'],
       [folder, 'it is a directory'],

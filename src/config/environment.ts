@@ -1,5 +1,5 @@
 // Settings from the environment: `uploads.expireAfter` is BERTH_UPLOADS_EXPIRE_AFTER.
-// A secret may be in a file, as containers have them: BERTH_DATABASE_URL_FILE=/run/secrets/url.
+// A secret may be in a file, as is usual in containers: BERTH_DATABASE_URL_FILE=/run/secrets/url.
 import { didYouMean } from './mistake.ts';
 import type { Setting } from './settings.ts';
 import { fromText, type Given, type Source } from './source.ts';
@@ -45,7 +45,7 @@ export function readEnvironment(settings: readonly Setting[], env: Environment):
 /**
  * For a Service named `berth`, Kubernetes sets variables with Berth's prefix in every pod:
  * BERTH_SERVICE_HOST, BERTH_SERVICE_PORT_HTTP, BERTH_PORT=tcp://10.0.0.11:5000, BERTH_PORT_5000_TCP_ADDR.
- * They are not settings, and no mistakes.
+ * They are not settings, but are not reported as mistakes.
  */
 function isServiceLink(name: string, text: string): boolean {
   return (

@@ -1,6 +1,6 @@
 // Settings from a YAML file, with their positions.
 import { isAlias, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
-import { didYouMean, found } from './mistake.ts';
+import { didYouMean, formatValue } from './mistake.ts';
 import type { Settings } from './settings.ts';
 import type { Given, Source } from './source.ts';
 import { readTextFile } from './text-file.ts';
@@ -36,7 +36,7 @@ export function parseConfigFile({ settings, sections }: Settings, file: string, 
     const here = childrenOf(prefix, known);
     if (!isMap(node)) {
       const secret = settings.some(({ key, writeOnly }) => writeOnly && isBelow(prefix, key));
-      const what = `${prefix || 'the file'} is ${found(node?.toJS(document), secret)}`;
+      const what = `${prefix || 'the file'} is ${formatValue(node?.toJS(document), secret)}`;
       mistakes.push(`${where}: ${what}; allowed: the keys ${here.join(', ')}`);
       return;
     }

@@ -432,7 +432,7 @@ const NETWORKS =
 const URL_OF_THE_WEB =
   'an http:// or https:// URL of a host and perhaps a path, without credentials, such as https://example.com/path';
 const LEVELS = 'trace, debug, info, warn, error or silent';
-const ADDRESS = 'HOST:PORT, such as 127.0.0.1:5000, localhost:5000 or "[::1]:5000"; port 0 is any free one';
+const ADDRESS = 'HOST:PORT, such as 127.0.0.1:5000, localhost:5000 or "[::1]:5000"; port 0 is any free port';
 
 const MISTAKES: Record<string, Case & { expected: string[] }> = {
   'a value in the file': {
@@ -699,7 +699,7 @@ describe('a secret', () => {
     }
   });
 
-  test('of the schema is in no mistake, whatever its source and form', () => {
+  test('of the schema is shown in no mistake, whatever its source and form', () => {
     const canary = 'hunter2';
     const secrets = settingsOf(configSchema).settings.filter(({ writeOnly }) => writeOnly);
     assert.ok(secrets.length >= 3);
@@ -736,7 +736,7 @@ describe('a secret', () => {
     assert.equal(load(schema, { env: { BERTH_DATABASE_URL: url } }).config.database.url, url);
   });
 
-  test('that is missing altogether is reported without a place', () => {
+  test('that no source has is reported as missing, without a place', () => {
     const top = z.strictObject({ token: z.string().meta({ allowed: 'a token', writeOnly: true }) });
     assert.deepEqual(
       mistakesOf(() => load(top, { env: {} })),

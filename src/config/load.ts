@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { type Environment, FILE_VARIABLE, readEnvironment } from './environment.ts';
 import { readConfigFile } from './file.ts';
 import { type Flags, readFlags } from './flags.ts';
-import { ConfigError, found } from './mistake.ts';
+import { ConfigError, formatValue } from './mistake.ts';
 import { type Config, configSchema } from './schema.ts';
 import { nest, type Settings, settingsOf } from './settings.ts';
 import type { Given, Source } from './source.ts';
@@ -27,7 +27,7 @@ export interface Loaded<T> {
   readonly origins: ReadonlyMap<string, string>;
 }
 
-/** In the working directory, then for the whole machine. */
+/** The file in the working directory, then the file of the machine. */
 export const defaultFiles: readonly string[] = ['berth.yaml', '/etc/berth/berth.yaml'];
 
 /** @throws ConfigError */
@@ -40,7 +40,7 @@ export function load<T extends z.ZodType>(schema: T, sources: Sources): Loaded<z
   const settings = settingsOf(schema);
   const { places = defaultFiles } = sources;
   const file = sources.file ?? sources.env[FILE_VARIABLE] ?? places.find((place) => existsSync(place));
-  // By precedence: the first that gives a key wins.
+  // In order of precedence: the first source that has a key wins.
   const read: Source[] = [
     readFlags(settings.settings, sources.flags ?? {}),
     readEnvironment(settings.settings, sources.env),
@@ -58,7 +58,9 @@ export function load<T extends z.ZodType>(schema: T, sources: Sources): Loaded<z
       if (error) {
         wrong.add(key);
         for (const [name, value] of wrongParts(key, candidate.value, error)) {
-          mistakes.push(`${candidate.where}: ${name} is ${found(value, writeOnly)}; allowed: ${allowed}`);
+          mistakes.push(
+            `${candidate.where}: ${name} is ${formatValue(value, writeOnly)}; allowed: ${allowed}`,
+          );
         }
       } else if (!given.has(key)) {
         given.set(key, candidate);
@@ -99,12 +101,12 @@ function ruleBroken(
   const setting = settings.find((setting) => setting.key === (name ?? key));
   if (name) {
     const { value, where } = given.get(name)!;
-    return `${where}: ${name} is ${found(value, setting?.writeOnly)}${message}`;
+    return `${where}: ${name} is ${formatValue(value, setting?.writeOnly)}${message}`;
   }
   const section = key.slice(0, Math.max(0, key.lastIndexOf('.')));
-  const beside = [...others, ...given.keys()].find(
+  const present = [...others, ...given.keys()].find(
     (other) => given.has(other) && (others.includes(other) || isBelow(other, section)),
   );
-  const place = beside ? `${given.get(beside)!.where}: ` : '';
+  const place = present ? `${given.get(present)!.where}: ` : '';
   return `${place}${key} is missing; allowed: ${setting?.allowed}`;
 }

@@ -11,13 +11,14 @@ export class ConfigError extends Error {
   }
 }
 
-const LONGEST_FOUND = 80;
+/** Characters. */
+const LONGEST_VALUE = 80;
 
 /** Formats a value for a mistake: short, on one line, without secrets or the credentials in a URL. */
-export function found(value: unknown, secret = false): string {
+export function formatValue(value: unknown, secret = false): string {
   if (secret) return 'a hidden value';
   const text = withoutCredentials(JSON.stringify(value) ?? String(value));
-  return text.length > LONGEST_FOUND ? `${text.slice(0, LONGEST_FOUND)}…` : text;
+  return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text;
 }
 
 function withoutCredentials(text: string): string {

@@ -1,7 +1,7 @@
 // Names of the database and the blob store for messages, without secrets.
 import type { Config } from './schema.ts';
 
-/** Host and database of a URL. The query is omitted: it may contain a password. Over a Unix socket there may be no host. */
+/** Host and database of a URL; a URL with a Unix socket may have no host. Omits the query, which may contain a password. */
 export function serverOf(url: string): string {
   // libpq accepts a user without a host, the URL parser does not.
   const { host, pathname } = new URL(url.replace('@/', '@socket/'));

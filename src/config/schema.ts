@@ -98,7 +98,8 @@ const settings = z.strictObject({
     .readonly()
     .exactOptional()
     .meta({
-      description: "A separate listener for health and metrics; without it they share the registry's.",
+      description:
+        "A separate listener for health and metrics; without it the registry's listener serves them.",
     }),
   manifests: z
     .strictObject({
@@ -145,11 +146,11 @@ const settings = z.strictObject({
       }),
       maxConnections: count({ min: 1, max: 1_000_000 }).prefault(10_000).meta({
         description:
-          'How many connections may be open at once; requests on further ones get 503, except for health and metrics.',
+          'How many connections may be open at once; requests on further connections get 503, except for health and metrics.',
       }),
       connectionsPerNetwork: count({ min: 1, max: 1_000_000 }).prefault(1_000).meta({
         description:
-          'How many connections one network (an IPv4 address, 64 bits of IPv6) may have open at once; requests on further ones get 429, except for health and metrics. Addresses in trustedProxies are not limited.',
+          'How many connections one network (an IPv4 address, 64 bits of IPv6) may have open at once; requests on further connections get 429, except for health and metrics. Addresses in trustedProxies are not limited.',
       }),
       ...loginLimits,
       uploadsPerAccount: count({ min: 1, max: 1_000_000 }).prefault(1_000).meta({
@@ -169,7 +170,7 @@ const settings = z.strictObject({
     .strictObject({
       drainTimeout: duration({ min: '0ms', max: '24h' })
         .prefault('30s')
-        .meta({ description: 'How long running transfers may continue after Berth is told to stop.' }),
+        .meta({ description: 'How long running transfers may continue after the signal to stop.' }),
     })
     .readonly()
     .prefault({}),

@@ -11,11 +11,11 @@ export interface Setting extends SettingMeta {
   readonly envFile?: string;
   /** Decodes and encodes the value. */
   readonly schema: z.ZodType;
-  /** In its written form. */
+  /** The default, as it is written in a file. */
   readonly default: unknown;
 }
 
-/** A key that holds other keys. */
+/** A key with other keys below it. */
 export interface Section {
   readonly key: string;
   readonly description: string | undefined;

@@ -1,4 +1,4 @@
-// Prints the effective configuration as a file that would give the same one, except for secrets.
+// Prints the effective configuration in the form of a configuration file. Secrets are hidden.
 import { Document, isCollection, isNode } from 'yaml';
 import { z } from 'zod';
 import type { Loaded } from './load.ts';

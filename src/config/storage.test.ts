@@ -120,7 +120,7 @@ describe('refused, with the value in the mistake:', () => {
   }
 });
 
-test('allows storage classes that can be read at once, whatever they start with', () => {
+test('allows a storage class that needs no restore, although its name begins with GLACIER', () => {
   assert.equal(s3Of({ S3_STORAGE_CLASS: 'GLACIER_IR' }).storageClass, 'GLACIER_IR');
 });
 
@@ -208,7 +208,7 @@ const RULES: Record<string, { given: Variables; expected: string[] }> = {
   },
 };
 
-describe('settings of storage that do not go together:', () => {
+describe('conflicting settings of storage:', () => {
   for (const [name, { given, expected }] of Object.entries(RULES)) {
     test(name, () => {
       assert.deepEqual(mistakesOf(variables(given)), expected);

@@ -49,17 +49,17 @@ const s3 = z
       absent: 'none; the keys start at the root of the bucket',
     }),
     serverSideEncryption: choice(['AES256', 'aws:kms']).exactOptional().meta({
-      description: 'The encryption that Berth requests from the service for new objects.',
+      description: 'The server-side encryption that Berth requests for new objects.',
       absent: "the bucket's default",
     }),
     kmsKeyId: oneLine('the id, the ARN or the alias of a key').exactOptional().meta({
       description: 'The KMS key for storage.s3.serverSideEncryption aws:kms.',
       absent: "AWS's managed key for S3",
     }),
-    // Blobs in the two classes that need a restore first could not be pulled.
+    // Blobs in the two classes that need a restore could not be pulled.
     storageClass: text(
       /^(?!(GLACIER|DEEP_ARCHIVE)$)[A-Z][A-Z0-9_]{0,63}$/,
-      'capitals, digits and underscores, such as STANDARD_IA; not GLACIER or DEEP_ARCHIVE, which cannot be read at once',
+      'capitals, digits and underscores, such as STANDARD_IA; not GLACIER or DEEP_ARCHIVE, which need a restore before a read',
     )
       .exactOptional()
       .meta({ description: 'The storage class of new objects.', absent: "the bucket's default" }),
@@ -77,11 +77,12 @@ const s3 = z
       .prefault([])
       .meta({
         description:
-          'Clients that are never redirected, as they cannot reach the bucket; Berth sends them the bytes.',
+          'Networks of clients that cannot reach the bucket; Berth sends them the bytes instead of a redirect.',
         absent: 'none',
       }),
     cdnUrl: webUrl().exactOptional().meta({
-      description: "Replaces the bucket's scheme and host in redirects; a path is put before the object's.",
+      description:
+        "The URL that replaces the bucket's scheme and host in redirects; its path is put before the object's path.",
       absent: 'redirects go to the bucket itself',
     }),
   })
@@ -98,7 +99,7 @@ const settings = z.strictObject({
   s3,
 });
 
-/** The chosen store's settings, without those of the other. */
+/** The settings of the chosen store only. */
 export const storage = settings
   .transform(chosen)
   .readonly()
@@ -119,8 +120,8 @@ function chosen({ type, s3 }: z.output<typeof settings>, context: z.RefinementCt
     refuse(context, ['s3', 'secretAccessKey'], MISSING, ['storage.s3.accessKeyId']);
   }
   if (accessKeyId === undefined && (secretAccessKey !== undefined || sessionToken !== undefined)) {
-    const beside = secretAccessKey === undefined ? 'sessionToken' : 'secretAccessKey';
-    refuse(context, ['s3', 'accessKeyId'], MISSING, [`storage.s3.${beside}`]);
+    const other = secretAccessKey === undefined ? 'sessionToken' : 'secretAccessKey';
+    refuse(context, ['s3', 'accessKeyId'], MISSING, [`storage.s3.${other}`]);
   }
   if (s3.kmsKeyId !== undefined && s3.serverSideEncryption !== 'aws:kms') {
     refuse(context, ['s3', 'kmsKeyId'], NO_KMS, ['storage.s3.serverSideEncryption']);
@@ -138,7 +139,7 @@ const FILESYSTEM_HAS_NO_BUCKET =
 
 const NO_KMS = ', which needs aws:kms; allowed: only with storage.s3.serverSideEncryption aws:kms';
 
-/** @param beside the other keys of the rule; rules of other sections are still checked */
-function refuse(context: z.RefinementCtx, path: string[], message: string, beside: string[]): void {
-  context.addIssue({ code: 'custom', path, message, params: { with: beside }, continue: true });
+/** Reports a violated rule between `path` and the `others`. Rules of other sections are still checked. */
+function refuse(context: z.RefinementCtx, path: string[], message: string, others: string[]): void {
+  context.addIssue({ code: 'custom', path, message, params: { with: others }, continue: true });
 }

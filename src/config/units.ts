@@ -1,5 +1,5 @@
 // Sizes and durations in written form. The parsers return `undefined` for invalid text and never throw; the
-// schema turns that into a mistake that says what is allowed.
+// schema then reports a mistake with the allowed values.
 
 const SIZES = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 const DURATIONS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -1,4 +1,4 @@
-// Types of setting values. Each is a codec between the written and the internal form, with a text that says what is allowed.
+// Types of setting values. Each is a codec between the written and the internal form, and describes the allowed values.
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { asNamespace, type Namespace } from '../oci/name.ts';
@@ -82,7 +82,7 @@ export function address() {
       encode: formatAddress,
     })
     .meta({
-      allowed: 'HOST:PORT, such as 127.0.0.1:5000, localhost:5000 or "[::1]:5000"; port 0 is any free one',
+      allowed: 'HOST:PORT, such as 127.0.0.1:5000, localhost:5000 or "[::1]:5000"; port 0 is any free port',
     });
 }
 
@@ -164,7 +164,7 @@ export function webUrl() {
     });
 }
 
-/** Accepts more than AWS does, as other services do. */
+/** Accepts more names than AWS does, because other services do too. */
 export function bucket() {
   return text(
     /^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$/,
