@@ -16,7 +16,7 @@ function rowOf(row: AuditEntry): string[] {
     showTime(row.at),
     row.actor_name || row.actor,
     row.action,
-    imageOf(row) || accountsIn(detail) || '-',
+    imageOf(row) || objectsIn(detail) || '-',
     resultOf(row, detail),
     row.address ?? '-',
   ];
@@ -29,7 +29,7 @@ function resultOf({ allowed, status, error }: AuditEntry, { count }: Record<stri
   return count === undefined ? reason : `${reason}, ${count} times`;
 }
 
-/** The repository with the tag or else the digest, in the form of an image name. */
+/** The image name: the repository with the tag, else with the short digest. */
 function imageOf({ repository, tag, digest }: AuditEntry): string {
   const version = tag !== null ? `:${tag}` : digest !== null ? `@${digest.slice(0, shortDigest)}` : '';
   return `${repository ?? ''}${version}`;
@@ -39,17 +39,18 @@ function imageOf({ repository, tag, digest }: AuditEntry): string {
 const shortDigest = 'sha256:'.length + 12;
 
 /** The fields of `detail` that name the changed objects, in display order. */
-const changeable = ['organisation', 'trust', 'pattern', 'team', 'token', 'key', 'robot', 'user', 'users'];
+const objectFields = ['organisation', 'trust', 'pattern', 'team', 'token', 'key', 'robot', 'user', 'users'];
 
-/** The accounts and rights that were changed. */
-function accountsIn(detail: Record<string, unknown>): string {
-  return changeable
+/** The accounts, rights and keys that were changed. */
+function objectsIn(detail: Record<string, unknown>): string {
+  return objectFields
     .filter((field) => detail[field] !== undefined)
-    .map((field) => `${field} ${several(detail[field])}`)
+    .map((field) => `${field} ${namesIn(detail[field])}`)
     .join(', ');
 }
 
-function several(names: unknown): string {
+/** At most three names. */
+function namesIn(names: unknown): string {
   if (!Array.isArray(names)) return `${names}`;
   const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
   return names.slice(0, 3).join(', ') + more;

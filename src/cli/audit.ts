@@ -77,12 +77,12 @@ export function auditCommand(command: Command, context: Context): void {
 
 function withFilters(command: Command): Command {
   return withRegistryFlags(command)
-    .addOption(new Option('--since <time>', `Only events since then: ${timeForms}.`).argParser(asTime))
-    .addOption(new Option('--until <time>', 'Only events before then.').argParser(asTime))
+    .addOption(new Option('--since <time>', `Only events since this time: ${timeForms}.`).argParser(asTime))
+    .addOption(new Option('--until <time>', 'Only events before this time.').argParser(asTime))
     .addOption(new Option('--repository <name>', 'Only events of this repository.').argParser(asRepository))
     .option(
       '--user <name>',
-      'Only events of this user, robot or job: its name at the time, or its id, such as user:7.',
+      'Only events of this user, robot or job: its name at the time of the event, or its id, such as user:7.',
     )
     .addOption(new Option('--action <action>', 'Only events with this action.').argParser(asAction))
     .option('--refused', 'Only refused events.');
@@ -113,7 +113,7 @@ function printed({ source, id, at, action, allowed, actor, credential, detail, .
 }
 
 const timeForms =
-  'a duration ago, such as 7d or 12h, a day in UTC, such as 2026-01-31, or 2026-01-31T12:00:00Z';
+  'a duration before now, such as 7d or 12h, a day in UTC, such as 2026-01-31, or a time, such as 2026-01-31T12:00:00Z';
 const day = /^\d{4}-\d\d-\d\d$/;
 const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)$/;
 

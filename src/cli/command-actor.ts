@@ -2,7 +2,7 @@ import { userInfo } from 'node:os';
 import { commandLineActor } from '../access/actor.ts';
 import type { Actor } from '../db/changes.ts';
 
-/** The actor of what this command changes: the user of the operating system. */
+/** The actor of a command's changes: the user of the operating system. */
 export function commandActor(): Actor {
   return commandLineActor(systemUser());
 }
@@ -11,7 +11,7 @@ function systemUser(): string {
   try {
     return userInfo().username;
   } catch {
-    // In a container with any number for a user, the user has no name.
+    // A container may run as a numeric user without a name.
     return `uid:${process.getuid?.()}`;
   }
 }

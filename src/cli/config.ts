@@ -18,7 +18,7 @@ export function configCommand(config: Command, context: Context): void {
     });
 
   withConfigFlags(config.command('show'))
-    .description('Print the configuration in force and where each value comes from; secrets are hidden.')
+    .description('Print the effective configuration with the source of each value; secrets are hidden.')
     .option('--json', 'Print only the values, as JSON.')
     .action(({ json }: { json?: boolean }, command: Command) => {
       const loaded = configOf(command, context);

@@ -16,9 +16,9 @@ type Place = Pick<Config, 'database' | 'data'>;
 type Chosen = Pick<Loaded<Config>, 'config' | 'file'>;
 
 /**
- * Opens the registry of a configuration for reading, and names it on standard error.
+ * Opens the registry of a configuration for reading, and prints its location on standard error.
  *
- * @throws Failure when there is none | SchemaMismatch | UnfitDatabase
+ * @throws Failure when there is no registry | SchemaMismatch | UnfitDatabase
  */
 export async function inspectExisting(chosen: Chosen, context: Context): Promise<Inspection> {
   printRegistry(chosen, context);
@@ -28,9 +28,9 @@ export async function inspectExisting(chosen: Chosen, context: Context): Promise
 }
 
 /**
- * Opens it for changes. Does not migrate the schema, which running servers of another version may be using.
+ * Opens the registry for changes. Does not migrate the schema, which running servers of another version may be using.
  *
- * @throws Failure when there is none | SchemaMismatch | UnfitDatabase
+ * @throws Failure when there is no registry | SchemaMismatch | UnfitDatabase
  */
 export async function openExisting(chosen: Chosen, context: Context): Promise<Database> {
   await (await inspectExisting(chosen, context)).close();
@@ -38,10 +38,10 @@ export async function openExisting(chosen: Chosen, context: Context): Promise<Da
 }
 
 /**
- * Opens it for changes to accounts, rights and repositories. Refuses writes while the registry is read-only.
+ * Opens the registry for changes to accounts, rights and repositories. Refuses writes while it is read-only.
  *
  * @param create creates a missing registry, as the first start does; absent if the command has no --create
- * @throws Failure when there is none | SchemaMismatch | UnfitDatabase | UnfinishedCopy | ForeignRegistry | StoreMismatch
+ * @throws Failure when there is no registry | SchemaMismatch | UnfitDatabase | UnfinishedCopy | ForeignRegistry | StoreMismatch
  */
 export async function openForAdministration(
   chosen: Chosen,
@@ -85,7 +85,7 @@ async function inspect(config: Place): Promise<Inspection | undefined> {
   }
 }
 
-/** Creates the store's folders before the database. Refuses those of another registry, and those whose database is missing. */
+/** Creates the store's folders before the database. Refuses folders of another registry, or whose database is missing. */
 async function prepareStore(config: Config): Promise<void> {
   const store = await openStore(config);
   try {

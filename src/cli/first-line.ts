@@ -5,7 +5,7 @@ import type { Context } from './context.ts';
 const limit = 64 << 10;
 
 /**
- * Reads the first line of standard input, without its end. Other users of the machine can read secrets in arguments.
+ * Reads the first line of standard input, without its end: for secrets, as other users of the machine can read arguments.
  *
  * @throws Failure
  */

@@ -29,7 +29,7 @@ export function fsckCommand(command: Command, context: Context): void {
     .option('--json', 'Print one JSON object a line: findings, then the summary.')
     .option(
       '--repair',
-      'Instead, print how to make a database and a blob store agree if one is an older copy; changes nothing.',
+      'Print how to make the database and the blob store agree if one is an older copy; changes nothing without --yes.',
     )
     .option('--yes', 'With --repair: make the changes.')
     .action(async ({ readData = false, json = false, ...options }: Options, command: Command) => {
@@ -80,18 +80,20 @@ async function repairOf(chosen: Loaded<Config>, context: Context, change: boolea
 }
 
 function describeRepair({ before, parked, bytes, moved }: Repaired, done: boolean): string {
-  const [record, moves, raise] = done
-    ? ['recorded', 'moved', 'raised']
-    : ['to record', 'to move', 'to raise'];
+  const [recorded, used, raised] = done
+    ? ['recorded', 'the database now uses', 'both were raised']
+    : ['to record', 'the database will use', 'both will be raised'];
   const { relation, epoch, marker } = before;
   const lines = [
     relation === 'agree'
       ? 'the database and the blob store agree'
-      : `${relation}: the database's epoch is ${epoch}, the blob store's ${marker?.epoch ?? 'unknown'}; ${raise} both to one`,
-    `${plural(parked, 'blob')} (${printBytes(bytes)}) unknown to the database, ${record} as parked for deletes.keepUnknownFor`,
+      : `${relation}: the database's epoch is ${epoch}, the blob store's is ${marker?.epoch ?? 'unknown'}; ${raised} to the same new epoch`,
+    `${plural(parked, 'blob')} (${printBytes(bytes)}) unknown to the database, ${recorded} as parked for deletes.keepUnknownFor`,
   ];
   if (moved > 0)
-    lines.push(`${plural(moved, 'blob')} with newer bytes than the database records, ${moves} to them`);
+    lines.push(
+      `${plural(moved, 'blob')} with newer bytes than the database records; ${used} the newer bytes`,
+    );
   return lines.join('\n');
 }
 

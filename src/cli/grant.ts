@@ -6,8 +6,8 @@ import { accessTo } from '../administration/repositories.ts';
 import { showTime } from '../administration/show-time.ts';
 import type { GrantRow } from '../db/grants.ts';
 import type { Role } from '../db/schema.ts';
-import { listedAccess } from './access-table.ts';
-import { listed } from './answer.ts';
+import { accessAnswer } from './access-table.ts';
+import { listAnswer } from './answer.ts';
 import { subcommands } from './registry-command.ts';
 import { requireSubject, type SubjectFlags, subjectOf, subjectOptions } from './subject-flags.ts';
 
@@ -84,8 +84,8 @@ export const grantCommand = subcommands(
     ],
     async run(invocation, { repository, ...flags }: SubjectFlags & { repository?: string }) {
       const database = await invocation.openForReading();
-      if (repository !== undefined) return listedAccess(await accessTo(database, repository));
-      return listed((await grantsOf(database, subjectOf(flags, grantees))).map(asJson), {
+      if (repository !== undefined) return accessAnswer(await accessTo(database, repository));
+      return listAnswer((await grantsOf(database, subjectOf(flags, grantees))).map(asJson), {
         PATTERN: ({ pattern }) => pattern,
         ROLE: ({ role }) => role,
         GRANTEE: ({ kind, name }) => `${kind} ${name}`,

@@ -3,7 +3,7 @@ import { Option } from 'commander';
 import { showTime } from '../administration/show-time.ts';
 import { rotateSigningKeys } from '../administration/signing-keys.ts';
 import { listSigningKeys, type SigningKeyRow } from '../db/signing-keys.ts';
-import { listed } from './answer.ts';
+import { listAnswer } from './answer.ts';
 import { subcommands } from './registry-command.ts';
 
 export const keyCommand = subcommands(
@@ -12,7 +12,7 @@ export const keyCommand = subcommands(
     description: 'List the keys, without key material.',
     async run(invocation) {
       const { read } = await invocation.openForReading();
-      return listed((await listSigningKeys(read)).map(asJson), {
+      return listAnswer((await listSigningKeys(read)).map(asJson), {
         ID: ({ id }) => id,
         CREATED: ({ createdAt }) => createdAt,
         USE: ({ retiredAt }) => (retiredAt === null ? 'signs' : `verifies, retired ${retiredAt}`),

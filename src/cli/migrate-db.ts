@@ -67,7 +67,7 @@ export function migrateDbCommand(command: Command, context: Context): void {
   });
 }
 
-/** Creates a missing target, and locks it against being served. */
+/** Opens the target, or creates it. Locks its data directory, so that no server starts there. */
 async function openTarget(config: Config, opened: AsyncDisposableStack) {
   if (config.database.url === undefined) {
     const lock = await lockDataDirectory(config.data);
@@ -80,7 +80,7 @@ async function openTarget(config: Config, opened: AsyncDisposableStack) {
 
 function nextSteps(move: Move): string {
   const { file } = move;
-  const blobs = `berth migrate-store --to ${file} --finish, with the configuration of this command, if that has not been done`;
+  const blobs = `berth migrate-store --to ${file} --finish, with the configuration of this command, if you have not run it yet`;
   const steps = [...(sameStore(move) ? [] : [blobs]), 'stop Berth', `start it with ${file}`];
   return `all rows of the databases are the same, and the registry is read-only. Now
 ${numbered(steps)}

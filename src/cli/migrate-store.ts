@@ -72,7 +72,7 @@ export function migrateStoreCommand(command: Command, context: Context): void {
 
 function nextSteps(move: Move): string {
   const { file } = move;
-  const rows = `berth migrate-db --to ${file} --finish, with the configuration of this command, if that has not been done`;
+  const rows = `berth migrate-db --to ${file} --finish, with the configuration of this command, if you have not run it yet`;
   const steps = sameDatabase(move)
     ? ['stop Berth', `berth read-only off --config ${file}`, `start it with ${file}`]
     : [rows, 'stop Berth', `start it with ${file}`];

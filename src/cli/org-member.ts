@@ -6,7 +6,7 @@ import { everyRow } from '../administration/every-row.ts';
 import { removeOrganisationMember, setOrganisationMember } from '../administration/organisations.ts';
 import { listMembers } from '../db/members.ts';
 import type { MemberRole } from '../db/schema.ts';
-import { listed } from './answer.ts';
+import { listAnswer } from './answer.ts';
 import type { RegistryCommand } from './registry-command.ts';
 
 const organisation = new Argument('<org>', 'The organisation.');
@@ -15,7 +15,7 @@ const user = new Argument('<user>', 'The user.');
 export const orgMemberCommands: readonly RegistryCommand[] = [
   {
     name: 'add',
-    description: 'Add a member, or change the role of one.',
+    description: "Add a member, or change a member's role.",
     arguments: [organisation, user],
     options: [
       new Option('--role <role>', "The member's role in all of the organisation's repositories.")
@@ -53,7 +53,7 @@ export const orgMemberCommands: readonly RegistryCommand[] = [
       const { read } = await invocation.openForReading();
       const { id } = await accountNamed(read, org, 'organisation');
       const members = await everyRow((after, limit) => listMembers(read, id, after, limit));
-      return listed(
+      return listAnswer(
         members.map(({ name, role }) => ({ name, role })),
         { NAME: ({ name }) => name, ROLE: ({ role }) => role },
       );

@@ -17,7 +17,7 @@ import {
   requireChange,
   visibilityOption,
 } from './account-flags.ts';
-import { described, listed } from './answer.ts';
+import { describeFields, listAnswer } from './answer.ts';
 import { orgMemberCommands } from './org-member.ts';
 import { subcommands } from './registry-command.ts';
 
@@ -33,7 +33,10 @@ export const orgCommand = subcommands(
     name: 'create',
     description: 'Create an organisation.',
     arguments: [new Argument('<name>', 'The name of the organisation and of its namespace.')],
-    options: [visibilityOption(), new Option('--admin <user>', 'Its first member, with the role admin.')],
+    options: [
+      visibilityOption(),
+      new Option('--admin <user>', 'The user who becomes its first member, with the role admin.'),
+    ],
     examples: ['berth org create acme --admin alice', 'berth org create charts --default-visibility public'],
     mayCreate: true,
     async run(invocation, name: string, { defaultVisibility, admin }: CreateFlags) {
@@ -82,7 +85,7 @@ export const orgCommand = subcommands(
     async run(invocation) {
       const { read } = await invocation.openForReading();
       const rows = await everyRow((after, limit) => listAccounts(read, 'organisation', after, limit));
-      return listed(rows.map(organisationSummary), {
+      return listAnswer(rows.map(organisationSummary), {
         NAME: ({ name }) => name,
         'NEW REPOSITORIES': ({ defaultVisibility }) => defaultVisibility,
         DISABLED: ({ disabled }) => disabled,
@@ -101,7 +104,7 @@ export const orgCommand = subcommands(
       const { name, defaultVisibility, disabled, createdAt: created, teams, robots } = json;
       const members = json.members.map(({ name, role }) => `${name} (${role})`);
       return {
-        text: described({
+        text: describeFields({
           ...{ name, 'new repositories': defaultVisibility, disabled, created },
           ...{ members, teams, robots },
         }),

@@ -118,7 +118,7 @@ export async function run(argv: readonly string[], context: Context): Promise<nu
   }
 }
 
-/** All commands with their arguments and flags, for documentation and tests. {@link run} runs them. */
+/** All commands with their arguments and flags, for documentation and tests. {@link run} defines and runs only one. */
 export async function wholeProgram(context: Context): Promise<Command> {
   const root = rootCommand(context);
   for (const command of root.commands) await define(command, context);

@@ -22,7 +22,7 @@ test('a line has count, total, rate and remaining time', () => {
   progress.begin({ name: 'copying', unit: 'blobs', total: 2000, totalBytes: 10 * 2 ** 30 });
   pass(10_000);
   progress.add({ count: 1000, bytes: 2 * 2 ** 30 });
-  progress.tell();
+  progress.print();
   assert.deepEqual(err, ['copying: 1,000 of 2,000 blobs, 2.0 GiB of 10.0 GiB, 204.8 MiB/s, 40 s left\n']);
 });
 
@@ -32,7 +32,7 @@ test('the rate of rows is in rows per second', () => {
   progress.begin({ name: 'tags', unit: 'rows', total: 1_000_000 });
   pass(1000);
   progress.add({ count: 1_000 });
-  progress.tell();
+  progress.print();
   assert.deepEqual(err, ['tags: 1,000 of 1,000,000 rows, 1,000/s, 17 min left\n']);
 });
 
@@ -44,7 +44,7 @@ test('the rate is measured over the last seconds', () => {
   for (let i = 0; i < 10; i++) {
     pass(5_000);
     progress.add({ count: 50 });
-    progress.tell();
+    progress.print();
   }
   assert.match(err.at(-1)!, /, 10\/s, 13 h 53 min left/);
 });
@@ -52,9 +52,9 @@ test('the rate is measured over the last seconds', () => {
 test('on a terminal the progress line is overwritten, and other lines stay', () => {
   const { progress, err } = start({ terminal: true });
   progress.begin({ name: 'tags', unit: 'rows', total: 10 });
-  progress.tell();
-  progress.say('error: something');
-  progress.tell();
+  progress.print();
+  progress.printLine('error: something');
+  progress.print();
   progress[Symbol.dispose]();
   assert.equal(
     err.join(''),
@@ -68,7 +68,7 @@ test('JSON goes to standard output, one object a line', () => {
   progress.begin({ name: 'tags', unit: 'rows', total: 10 });
   pass(1000);
   progress.add({ count: 5 });
-  progress.tell();
+  progress.print();
   assert.deepEqual(
     out.map((line) => JSON.parse(line)),
     [

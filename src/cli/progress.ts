@@ -1,4 +1,4 @@
-// Reports the progress of long commands: a changing line on a terminal, else a line every few seconds, or JSON.
+// Reports the progress of long commands: on a terminal as one line that is overwritten, else as a line every few seconds, or JSON.
 import type { Context } from './context.ts';
 
 export interface Work {
@@ -6,7 +6,7 @@ export interface Work {
   /** The counted unit: `blobs`, `rows`. */
   readonly unit: string;
   readonly total: number;
-  /** Set when the time depends on bytes. */
+  /** Set if the remaining time is estimated from bytes. */
   readonly totalBytes?: number;
 }
 
@@ -16,7 +16,7 @@ export interface Done {
   /** Per second, over the last seconds. */
   readonly rate: number;
   readonly bytesRate: number;
-  /** Seconds; absent while unknown. */
+  /** Estimated remaining seconds; absent while unknown. */
   readonly left?: number;
 }
 
@@ -40,17 +40,17 @@ export class Progress {
   #count = 0;
   #bytes = 0;
   #samples: Sample[] = [];
-  /** The terminal shows a line that the next one overwrites. */
-  #standing = false;
+  /** Whether the terminal shows a progress line, which the next line overwrites. */
+  #lineShown = false;
 
   constructor(context: Context, { json }: { json: boolean }, now = (): number => performance.now()) {
     this.#context = context;
     this.#json = json;
     this.#now = now;
-    this.#timer = setInterval(() => this.tell(), this.#changing ? every.terminal : every.elsewhere);
+    this.#timer = setInterval(() => this.print(), this.#overwrites ? every.terminal : every.elsewhere);
   }
 
-  get #changing(): boolean {
+  get #overwrites(): boolean {
     return this.#context.terminal === true && !this.#json;
   }
 
@@ -67,21 +67,21 @@ export class Progress {
   }
 
   /** Prints the progress. */
-  tell(): void {
+  print(): void {
     if (this.#work === undefined) return;
     const done = this.#measure(this.#work);
     if (this.#json) {
       this.#context.out(`${JSON.stringify({ progress: { ...this.#work, ...done } })}\n`);
-    } else if (this.#changing) {
+    } else if (this.#overwrites) {
       this.#context.err(`\r\x1b[K${describe(this.#work, done)}`);
-      this.#standing = true;
+      this.#lineShown = true;
     } else {
       this.#context.err(`${describe(this.#work, done)}\n`);
     }
   }
 
-  /** Prints a line that stays. */
-  say(text: string): void {
+  /** Prints a line that is not overwritten. */
+  printLine(text: string): void {
     this.#clear();
     this.#context.err(`${text}\n`);
   }
@@ -89,7 +89,7 @@ export class Progress {
   /** Prints an error. */
   problem(problem: string): void {
     if (this.#json) this.#context.out(`${JSON.stringify({ problem })}\n`);
-    else this.say(`error: ${problem}`);
+    else this.printLine(`error: ${problem}`);
   }
 
   [Symbol.dispose](): void {
@@ -98,8 +98,8 @@ export class Progress {
   }
 
   #clear(): void {
-    if (this.#standing) this.#context.err('\r\x1b[K');
-    this.#standing = false;
+    if (this.#lineShown) this.#context.err('\r\x1b[K');
+    this.#lineShown = false;
   }
 
   #measure({ total, totalBytes }: Work): Done {

@@ -14,7 +14,7 @@ const defaultReason = 'maintenance';
 export function readOnlyCommand(readOnly: Command, context: Context): void {
   withRegistryFlags(readOnly.command('on'))
     .description(
-      'Refuse every write with the reason (403 DENIED, which docker prints); returns when running writes have ended.',
+      'Refuse every write with 403 DENIED and the reason, which docker prints; returns when running writes have ended.',
     )
     .addOption(new Option('--reason <text>', 'The reason for clients.').default(defaultReason))
     .action(async ({ reason }: { reason: string }, command: Command) => {

@@ -53,7 +53,7 @@ const changes: readonly [string, ...AuditAction[]][] = [
 /** The last words of commands that only show something. */
 const shows = /^(list|show|test|identities)$/;
 
-/** Commands with tests of what they record elsewhere, or that change nothing. */
+/** Commands that change nothing, or whose records are tested elsewhere. */
 const others = ['serve', 'config', 'reference', 'audit', 'fsck', 'read-only', 'migrate-db', 'migrate-store'];
 
 test('records each change of a command once, with the operating-system user', async (t) => {

@@ -1,4 +1,4 @@
-// Declares, runs and answers the commands that show or change a registry.
+// Declares and runs the commands that show or change a registry.
 import type { Argument, Command, Option } from 'commander';
 import type { Answer } from './answer.ts';
 import { withRegistryFlags } from './config-flags.ts';

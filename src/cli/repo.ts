@@ -7,8 +7,8 @@ import {
   showRepository,
 } from '../administration/repositories.ts';
 import type { Visibility } from '../db/schema.ts';
-import { listedAccess } from './access-table.ts';
-import { listed } from './answer.ts';
+import { accessAnswer } from './access-table.ts';
+import { listAnswer } from './answer.ts';
 import { subcommands } from './registry-command.ts';
 
 const repository = new Argument('<name>', 'The repository, such as acme/app.');
@@ -20,7 +20,7 @@ export const repoCommand = subcommands(
     arguments: [new Argument('[prefix]', 'Only names with this prefix; default: all repositories.')],
     examples: ['berth repo list', 'berth repo list acme/'],
     async run(invocation, prefix = '') {
-      return listed(await Array.fromAsync(repositoriesFrom(await invocation.openForReading(), prefix)), {
+      return listAnswer(await Array.fromAsync(repositoriesFrom(await invocation.openForReading(), prefix)), {
         NAME: ({ name }) => name,
         VISIBILITY: ({ visibility }) => visibility,
         TAGS: ({ tags }) => tags,
@@ -35,14 +35,14 @@ export const repoCommand = subcommands(
     examples: ['berth repo show acme/app'],
     async run(invocation, name: string) {
       const json = await showRepository(await invocation.openForReading(), name);
-      const summary = listed([json], {
+      const summary = listAnswer([json], {
         NAME: ({ name }) => name,
         ID: ({ id }) => id,
         VISIBILITY: ({ visibility }) => visibility,
         TAGS: ({ tags }) => tags,
         MANIFESTS: ({ manifests }) => manifests,
       });
-      return { text: `${summary.text}\n${listedAccess(json.access).text}`, json };
+      return { text: `${summary.text}\n${accessAnswer(json.access).text}`, json };
     },
   },
   {

@@ -5,7 +5,7 @@ import { everyRow } from '../administration/every-row.ts';
 import { changeRobot, createRobot, deleteRobot, readRobot, robotSummary } from '../administration/robots.ts';
 import { listAccounts, listRobotsOf } from '../db/accounts.ts';
 import { type DisabledFlags, disabledOf, disabledOptions, requireChange } from './account-flags.ts';
-import { listed } from './answer.ts';
+import { listAnswer } from './answer.ts';
 import { subcommands } from './registry-command.ts';
 
 const robot = new Argument('<namespace+name>', 'The robot, with the namespace of its user or organisation.');
@@ -49,7 +49,7 @@ export const robotCommand = subcommands(
       const rows = await everyRow((after, limit) =>
         owner ? listRobotsOf(read, owner.id, after, limit) : listAccounts(read, 'robot', after, limit),
       );
-      return listed(rows.map(robotSummary), {
+      return listAnswer(rows.map(robotSummary), {
         NAME: ({ name }) => name,
         DISABLED: ({ disabled }) => disabled,
         CREATED: ({ createdAt }) => createdAt,

@@ -69,7 +69,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
   });
 }
 
-test('a second signal ends the process now, with exit code 1, unless it is an echo of the first', async (t) => {
+test('a second signal ends the process now, with exit code 1, unless it comes within 100 ms of the first', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { process } = start({ close: () => new Promise(() => {}) });
   await turn();
@@ -226,14 +226,14 @@ for (const [what, config, warned] of [
     [/unencrypted/],
   ],
 ] as [string, object, RegExp[]][]) {
-  test(`the start of a registry ${what} warns of ${warned.length} things`, () => {
+  test(`the start of a registry ${what} logs ${warned.length} warnings`, () => {
     const warnings = startWarnings(configSchema.parse(config), `http://${onAll}`);
     assert.equal(warnings.length, warned.length, warnings.join('\n'));
     for (const [i, pattern] of warned.entries()) assert.match(warnings[i] as string, pattern);
   });
 }
 
-test('a registry on all addresses is announced with one that other machines reach', () => {
+test('a registry on all addresses is announced with an address that other machines reach', () => {
   const name = registryName(anyAddress, 'http://[::]:5000');
   const own = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const outside = own.filter(({ family, internal }) => family === 'IPv4' && !internal);

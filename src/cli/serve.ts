@@ -28,10 +28,10 @@ export function serveCommand(command: Command, context: Context): void {
 }
 
 /**
- * Milliseconds in which a second signal counts as the first: npm and timeout(1) forward signals that the terminal or the
- * process group has delivered already.
+ * Milliseconds after a signal in which another one is ignored: npm and timeout(1) forward a signal that the terminal or the process
+ * group has already delivered.
  */
-const ECHO = 100;
+const DUPLICATE_WINDOW = 100;
 
 export interface ServeParts {
   createService(config: Config, parts: { logger: Logger }): Promise<Service>;
@@ -62,14 +62,14 @@ export async function serve(config: Config, parts: ServeParts): Promise<void> {
 
 function supervise(logger: Logger, process: ServeParts['process']): Disposable & { signal: Promise<string> } {
   const { promise, resolve } = Promise.withResolvers<string>();
-  let asked: 'no' | 'just now' | 'before' = 'no';
+  let signalled: 'no' | 'just now' | 'before' = 'no';
   const onSignal = (signal: string) => {
-    if (asked === 'before') {
+    if (signalled === 'before') {
       logger.fatal({ signal }, 'stopped by a second signal');
       process.exit(1);
-    } else if (asked === 'no') {
-      asked = 'just now';
-      setTimeout(() => (asked = 'before'), ECHO).unref();
+    } else if (signalled === 'no') {
+      signalled = 'just now';
+      setTimeout(() => (signalled = 'before'), DUPLICATE_WINDOW).unref();
       resolve(signal);
     }
   };

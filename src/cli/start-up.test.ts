@@ -48,7 +48,7 @@ const limit = 350;
 /** The CPU time of an empty program on a machine where a command takes exactly the limit. */
 const emptyAtLimit = 45;
 
-/** The minimum of several runs, as other work on the machine only adds. */
+/** The minimum of several runs, as other work on the machine only adds time. */
 function least(argv: readonly string[], enough: number): number {
   let least = Number.POSITIVE_INFINITY;
   for (let run = 0; run < 15 && least > enough; run += 1) least = Math.min(least, use(argv).milliseconds);

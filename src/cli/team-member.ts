@@ -21,7 +21,7 @@ export const teamMemberCommands: readonly RegistryCommand[] = [
   },
   {
     name: 'remove',
-    description: 'Remove a member that was added by hand from the team.',
+    description: 'Remove a manually added member from the team.',
     arguments: member,
     examples: ['berth team member remove acme/developers alice'],
     async run(invocation, team: string, name: string) {

@@ -5,7 +5,7 @@ import { everyRow } from '../administration/every-row.ts';
 import { changeTeam, createTeam, readTeam, removeTeam } from '../administration/teams.ts';
 import { listTeams } from '../db/teams.ts';
 import { requireChange } from './account-flags.ts';
-import { described, listed } from './answer.ts';
+import { describeFields, listAnswer } from './answer.ts';
 import { subcommands } from './registry-command.ts';
 import { teamMemberCommands } from './team-member.ts';
 
@@ -51,7 +51,7 @@ export const teamCommand = subcommands(
       const { read } = await invocation.openForReading();
       const { id } = await accountNamed(read, org, 'organisation');
       const teams = await everyRow((after, limit) => listTeams(read, id, after, limit));
-      return listed(
+      return listAnswer(
         teams.map(({ name, group }) => ({ name: `${org}/${name}`, group })),
         { TEAM: ({ name }) => name, GROUP: ({ group }) => group },
       );
@@ -66,7 +66,7 @@ export const teamCommand = subcommands(
       const { read } = await invocation.openForReading();
       const json = await readTeam(read, path);
       const members = json.members.map(({ name, source }) => `${name} (${source})`);
-      return { text: described({ ...json, members }), json };
+      return { text: describeFields({ ...json, members }), json };
     },
   },
   {

@@ -5,7 +5,7 @@ import { showTime } from '../administration/show-time.ts';
 import { parseDuration } from '../config/units.ts';
 import type { AccessTokenRow } from '../db/access-tokens.ts';
 import type { Origin } from '../db/origins.ts';
-import { listed } from './answer.ts';
+import { listAnswer } from './answer.ts';
 import { subcommands } from './registry-command.ts';
 import { requireSubject, type SubjectFlags, subjectOf, subjectOptions } from './subject-flags.ts';
 
@@ -21,13 +21,13 @@ interface CreateFlags extends SubjectFlags {
 export const tokenCommand = subcommands(
   {
     name: 'create',
-    description: 'Create an access token and print it once; Berth keeps only a hash.',
+    description: 'Create an access token and print it once; Berth stores only a hash.',
     options: [
       ...subjectOptions({ user: 'The owner of the token.', robot: 'The owner of the token.' }),
       new Option('--name <text>', 'The name of the token.'),
       new Option(
         '--scope <scope>',
-        'Limits the token, as repository:PATTERN:ACTIONS; may be given more than once. Without a scope it has all rights of its owner.',
+        'A limit of the token: repository:PATTERN:ACTIONS; may be given more than once. Without a scope the token has all rights of its owner.',
       )
         .argParser((scope: string, before: readonly string[]) => [...before, scope])
         .default([], 'none'),
@@ -49,7 +49,7 @@ export const tokenCommand = subcommands(
         lifetime,
         ...(name !== undefined && { name }),
       });
-      const expiresAt = showEnd(made.expiresAt);
+      const expiresAt = showOptionalTime(made.expiresAt);
       if (expires === undefined) {
         invocation.warn(
           `the token expires in ${defaultLifetime}, at ${expiresAt}; --expires sets another lifetime, or never`,
@@ -65,7 +65,7 @@ export const tokenCommand = subcommands(
     examples: ['berth token list', 'berth token list --robot acme+deploy'],
     async run(invocation, flags: SubjectFlags) {
       const tokens = await accessTokensOf(await invocation.openForReading(), subjectOf(flags, owners));
-      return listed(tokens.map(asJson), {
+      return listAnswer(tokens.map(asJson), {
         ID: ({ id }) => id,
         NAME: ({ name }) => name,
         OWNER: ({ ownerKind, owner }) => `${ownerKind} ${owner}`,
@@ -113,21 +113,21 @@ function asJson(token: AccessTokenRow) {
     ownerKind,
     scopes: scopes === '' ? [] : scopes.split(' '),
     createdAt: showTime(createdAt),
-    expiresAt: showEnd(expiresAt),
+    expiresAt: showOptionalTime(expiresAt),
     madeBy: madeBy(token),
-    lastUsedAt: showEnd(lastUsedAt),
+    lastUsedAt: showOptionalTime(lastUsedAt),
     lastUsedFrom,
-    revokedAt: showEnd(revokedAt),
+    revokedAt: showOptionalTime(revokedAt),
   };
 }
 
-/** The login on the account page that created the token; the token ends with it. */
+/** The credential of the login on the account page that created the token, or `administrator` if none did. */
 function madeBy({ originPassword, originIdentity, originToken }: Origin): string {
   if (originToken !== null) return `token ${originToken}`;
   if (originPassword !== null) return 'password';
   return originIdentity === null ? 'administrator' : 'single sign-on';
 }
 
-function showEnd(time: number | null): string | null {
+function showOptionalTime(time: number | null): string | null {
   return time === null ? null : showTime(time);
 }

@@ -45,10 +45,10 @@ async function tokenOf({ input }: Context): Promise<string> {
   return text.trim();
 }
 
-function linesOf({ trust, problems }: Verdict, counts: boolean): string {
+function linesOf({ trust, problems }: Verdict, used: boolean): string {
   const name = `${trust.organisation}/${trust.name}`;
   if (problems.length > 0) return `${name}: no\n${problems.map((problem) => `  ${problem}\n`).join('')}`;
-  return `${name}: yes${counts ? `, with ${trust.scopes}` : ', but the trust above is used'}\n`;
+  return `${name}: yes${used ? `, with ${trust.scopes}` : ', but the trust above is used'}\n`;
 }
 
 function asJson({ trust, problems }: Verdict) {

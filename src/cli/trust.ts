@@ -11,7 +11,7 @@ import { formatDuration, parseDuration } from '../config/units.ts';
 import type { Trust } from '../db/trusts.ts';
 import { UsageError } from '../failure.ts';
 import { requireChange } from './account-flags.ts';
-import { type Answer, listed } from './answer.ts';
+import { type Answer, listAnswer } from './answer.ts';
 import { subcommands } from './registry-command.ts';
 import { trustTestCommand } from './trust-test.ts';
 
@@ -45,7 +45,7 @@ const terms = [
   new Option('--keys <file>', 'A JSON Web Key Set, for issuers whose keys Berth cannot fetch.'),
   new Option(
     '--i-know-this-issuer-is-mine',
-    'Allow broad claims, as no other party has jobs at this issuer.',
+    'Allow broad claims, because no other party runs jobs at this issuer.',
   ),
 ];
 
@@ -97,7 +97,7 @@ export const trustCommand = subcommands(
       for (const { organisation, name, refused } of trusts) {
         if (refused !== null) invocation.warn(`trust ${organisation}/${name} accepts no token: ${refused}`);
       }
-      return listed(trusts, {
+      return listAnswer(trusts, {
         ORGANISATION: ({ organisation }) => organisation,
         NAME: ({ name }) => name,
         ISSUER: ({ issuer }) => issuer,
@@ -153,7 +153,7 @@ function audienceOf({ externalUrl }: Config): string {
   );
 }
 
-/** Only the given flags. */
+/** The terms that the flags give; others are absent. */
 async function termsOf({ claim, scope, keys, ...rest }: Flags): Promise<Partial<TrustRequest>> {
   const { issuer, audience, lifetime, iKnowThisIssuerIsMine: ownIssuer } = rest;
   return {
@@ -171,7 +171,7 @@ function asJson({ id: _, scopes, keys, claims, createdAt, updatedAt, ...trust }:
   return {
     ...trust,
     claims: JSON.parse(claims) as ClaimRules,
-    /** The reason why Berth no longer accepts it. */
+    /** Why Berth no longer accepts tokens by this trust; null if it does. */
     refused: whyRefused({ ...trust, claims }) ?? null,
     scopes: scopes.split(' '),
     keys: keys === null ? null : (JSON.parse(keys) as unknown),

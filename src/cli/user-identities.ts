@@ -5,7 +5,7 @@ import { IdentityTaken, linkIdentity, unlinkIdentity } from '../administration/i
 import type { Config } from '../config/schema.ts';
 import { listIdentities } from '../db/identities.ts';
 import { Failure, UsageError } from '../failure.ts';
-import { listed } from './answer.ts';
+import { listAnswer } from './answer.ts';
 import type { RegistryCommand } from './registry-command.ts';
 
 interface Flags {
@@ -70,7 +70,7 @@ export const identityCommands: readonly RegistryCommand[] = [
     async run(invocation, name: string | undefined) {
       const { read } = await invocation.openForReading();
       const account = name === undefined ? undefined : (await accountNamed(read, name, 'user')).id;
-      return listed(await listIdentities(read, account), {
+      return listAnswer(await listIdentities(read, account), {
         USER: ({ user }) => user,
         ISSUER: ({ issuer }) => issuer,
         SUBJECT: ({ subject }) => subject,

@@ -21,7 +21,7 @@ import {
   requireChange,
   visibilityOption,
 } from './account-flags.ts';
-import { described, listed } from './answer.ts';
+import { describeFields, listAnswer } from './answer.ts';
 import { readFirstLine } from './first-line.ts';
 import { importHtpasswdCommand } from './import-htpasswd.ts';
 import { subcommands } from './registry-command.ts';
@@ -134,7 +134,7 @@ export const userCommand = subcommands(
     async run(invocation) {
       const { read } = await invocation.openForReading();
       const users = await everyRow((after, limit) => listUsers(read, after, limit));
-      return listed(users.map(userSummary), {
+      return listAnswer(users.map(userSummary), {
         NAME: ({ name }) => name,
         MAIL: ({ mail }) => mail,
         ADMINISTRATOR: ({ administrator }) => administrator,
@@ -153,7 +153,7 @@ export const userCommand = subcommands(
       const json = await readUser(read, text);
       const { name, mail, administrator, disabled, defaultVisibility, createdAt: created } = json;
       return {
-        text: described({
+        text: describeFields({
           ...{ name, mail, administrator, disabled, password: passwordOf(json) },
           ...{ 'new repositories': defaultVisibility, created },
           organisations: json.organisations.map(({ name, role }) => `${name} (${role})`),
