@@ -17,7 +17,7 @@ import { Challenge, type TokenFault } from './challenge.ts';
 import { anonymousIdentity, type Identity } from './identity.ts';
 import type { Credentials } from './login/basic.ts';
 import type { RegistryNeed, RepositoryNeed } from './need.ts';
-import { everything, type Permit } from './permit.ts';
+import { openRegistryPermit, type Permit } from './permit.ts';
 import type { Action } from './rights.ts';
 import type { BearerToken } from './tokens/token-verifier.ts';
 
@@ -92,7 +92,7 @@ const login = ['UNAUTHORIZED', undefined] as const;
 const tooSmall = ['DENIED', 'insufficient_scope'] as const;
 const badToken = ['UNAUTHORIZED', 'invalid_token'] as const;
 
-/** Code and fault of the challenge that is thrown or rejected with. */
+/** Asserts that `act` throws or rejects with a challenge of this code and fault. */
 async function assertChallenge(
   act: () => unknown,
   [code, fault]: readonly [string, TokenFault | undefined],
@@ -198,7 +198,7 @@ test('a denial names the action and the repository', async (t) => {
   }
 });
 
-test('no namespace is claimed by a pull or delete, by robots and jobs, or where only administrators create namespaces', async (t) => {
+test('pulls, deletions, robots and jobs claim no namespace, nor users if only administrators create namespaces', async (t) => {
   const { database, alice } = await setUp(t);
   const acme = await makeOrganisation(database, 'acme');
   const id = await makeRobot(database, 'acme+ci', acme);
@@ -249,9 +249,9 @@ test('the policy decides for anonymous callers, and a denial is a challenge', as
 test('an open registry allows anonymous callers everything without a query; a login or token is still looked up', async (t) => {
   const { database, alice } = await setUp(t);
   const access = accessTo(database, { policy: 'push' });
-  for (const need of needs) assert.equal(access.authorize(anonymousCaller, need, app), everything);
+  for (const need of needs) assert.equal(access.authorize(anonymousCaller, need, app), openRegistryPermit);
   for (const need of ['base', 'catalog'] as const) {
-    assert.equal(access.authorizeRegistry(anonymousCaller, need), everything);
+    assert.equal(access.authorizeRegistry(anonymousCaller, need), openRegistryPermit);
   }
   const permit = await access.authorize({ identity: alice }, 'push', app);
   assert.match(permit.principal, /^user:/);
@@ -260,7 +260,7 @@ test('an open registry allows anonymous callers everything without a query; a lo
   await assertChallenge(async () => access.authorize(token, 'push', app), tooSmall);
 });
 
-test('a permit names the caller, whether a token or a login gave the right', async (t) => {
+test('a permit of a login and a permit of a token name the caller', async (t) => {
   const { database, alice, ids } = await setUp(t, { role: 'write' });
   const access = accessTo(database);
   for (const caller of [{ identity: alice }, withToken(alice, [[app, ['*'], ids.app]], true)]) {
@@ -273,7 +273,7 @@ test('a permit names the caller, whether a token or a login gave the right', asy
   }
 });
 
-test('a deleted account or changed password needs a new login, and its token is invalid', async (t) => {
+test('after a deleted account or a changed password, credentials and tokens are challenged', async (t) => {
   const { database, alice } = await setUp(t, { role: 'maintain' });
   const access = accessTo(database);
   const { id } = alice.principal as { id: number };
@@ -286,7 +286,7 @@ test('a deleted account or changed password needs a new login, and its token is 
   }
 });
 
-test("a token gives the rights in it and no more, whatever its owner's rights", async (t) => {
+test('a token gives the rights in it and no more, even if its owner has more rights', async (t) => {
   const { database, alice, ids } = await setUp(t, { role: 'admin' });
   const access = accessTo(database);
   const met: [Action[], RepositoryNeed[]][] = [
@@ -319,7 +319,7 @@ test("a token gives the rights in it and no more, whatever its owner's rights", 
   }
 });
 
-test("a token pulls for its life; for pushes and deletions the owner's rights are read again", async (t) => {
+test("a valid token is enough to pull; pushes and deletions read the owner's rights again", async (t) => {
   const { database, alice, ids } = await setUp(t);
   const access = accessTo(database);
   const token = (identity: Identity) => withToken(identity, [[app, ['*'], ids.app]]);

@@ -11,7 +11,7 @@ import type { Identity } from './identity.ts';
 import { type Credentials, parseBasic } from './login/basic.ts';
 import { type FindClaims, rightsOfClaimant } from './namespace-claims.ts';
 import { inWords, isMet, type RegistryNeed, type RepositoryNeed } from './need.ts';
-import { everything, type Permit, permitIn, permitOfRegistry } from './permit.ts';
+import { openRegistryPermit, type Permit, permitIn, permitOfRegistry } from './permit.ts';
 import type { AnonymousAccess } from './policy.ts';
 import { intersection, type Rights, rightsOfActions } from './rights.ts';
 import type { BearerToken, Granted, TokenVerifier } from './tokens/token-verifier.ts';
@@ -22,7 +22,7 @@ export interface AccessParts {
   readonly clock: () => number;
   readonly policy: AnonymousAccess;
   readonly findClaims: FindClaims;
-  /** Whether passwords are accepted (`access.passwordLogin`). If not, no session or token that a password began is accepted. */
+  /** Whether passwords are accepted (`access.passwordLogin`). If not, sessions and tokens that began with one are refused. */
   readonly passwordLogin: boolean;
   readonly tokens: TokenVerifier;
   readonly logins: {
@@ -39,7 +39,7 @@ interface Standing {
   readonly rights: Rights;
 }
 
-/** An authenticated caller without administrator rights asked for something that needs them. */
+/** An authenticated caller without administrator rights made a request that needs them. */
 export class NotAdministrator extends RegistryError {
   readonly identity: Identity;
 
@@ -58,9 +58,10 @@ export class Access {
   }
 
   /**
+   * Authenticates a request. Wrong credentials are an error, even if the request needs no credentials.
    * @param authorization the header's value
    * @param address the client's address
-   * @throws Challenge, RegistryError `TOOMANYREQUESTS`: wrong credentials are an error even where none are needed
+   * @throws Challenge, RegistryError `TOOMANYREQUESTS`
    */
   identify(authorization: string, address: string): Caller | Promise<Caller> {
     const bearer = /^bearer +(\S+) *$/i.exec(authorization)?.[1];
@@ -68,10 +69,10 @@ export class Access {
   }
 
   /**
-   * Authorizes a request in a repository, which need not exist. For pulls a token is enough during its life; rights to change
-   * something are read from the database each time.
+   * Authorizes a request in a repository, which need not exist. For a pull, a valid token with the scope is enough. For a push or a
+   * deletion, the rights are also read from the database each time.
    *
-   * @param early whether the caller authorizes again when the body has come: until then a token with the scope is enough
+   * @param early true before the body is received: a token with the scope is enough, because this is called again afterwards
    * @throws Challenge, RegistryError `DENIED`
    */
   authorize(
@@ -81,7 +82,7 @@ export class Access {
     early = false,
   ): Permit | Promise<Permit> {
     const { identity, token } = caller;
-    if (caller === anonymousCaller && this.#parts.policy === 'push') return everything;
+    if (caller === anonymousCaller && this.#parts.policy === 'push') return openRegistryPermit;
     if (token === undefined) return this.#lookUp(caller, need, name);
     const granted = token.granted.get(name);
     if (granted === undefined) throw new Challenge('insufficient_scope');
@@ -94,16 +95,16 @@ export class Access {
   }
 
   /**
-   * Authorizes `GET /v2/` or a list of the repositories that the caller may pull. Many clients log in only after a challenge, and
-   * would show a list without their own repositories. So where a login could show more, a request without credentials is
-   * challenged. A token that was fetched without credentials lists public repositories.
+   * Authorizes `GET /v2/` or a list of the repositories that the caller may pull. Many clients send credentials only after a
+   * challenge. So a request without credentials is challenged if a login could show more repositories. A token that was fetched
+   * without credentials lists the public repositories.
    * @throws Challenge
    */
   authorizeRegistry(caller: Caller, need: RegistryNeed): Permit | Promise<Permit> {
     const { identity, token } = caller;
     const { policy } = this.#parts;
     if (caller === anonymousCaller) {
-      if (policy === 'push') return everything;
+      if (policy === 'push') return openRegistryPermit;
       if (need === 'base' || policy !== 'pull') throw new Challenge();
     }
     if (need === 'base') return permitOfRegistry(caller);
@@ -184,7 +185,7 @@ export class Access {
     const held = claim === undefined ? standing.rights : rightsOfClaimant(standing.entitlements, name);
     const rights = limit === undefined ? held : intersection(held, limit.rights);
     if (!isMet(need, rights)) throw refusal(caller, need, name);
-    // Clients check for blobs before a push; in a namespace that does not exist yet there are none, not even in an upload.
+    // Clients look for blobs before a push. A namespace that does not exist yet has no blobs and no uploads.
     if (claim !== undefined && need === 'pull') throw new RegistryError('NAME_UNKNOWN', { name });
     const mayPull = (from: RepositoryRow) => this.#mayPull(caller, standing, from);
     return permitIn(standing.repository?.id, caller, rights, mayPull, claim);

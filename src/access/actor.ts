@@ -2,7 +2,7 @@ import type { Actor } from '../db/changes.ts';
 import { cleanText } from '../db/storable.ts';
 import { credentialKey, type Identity, principalKey } from './identity.ts';
 
-/** The request of a change or of an audit event. */
+/** The request that caused a change or an audit event. */
 export interface RequestOrigin {
   /** `''`: the connection is gone. */
   readonly address?: string | undefined;
@@ -11,7 +11,7 @@ export interface RequestOrigin {
   readonly requestId?: string | undefined;
 }
 
-/** The identity and its request in the form in which changes are recorded. */
+/** Converts an identity and its request to the form that is recorded with a change. */
 export function actorOf({ principal, credential }: Identity, request: RequestOrigin = {}): Actor {
   return {
     actor: cleanText(principalKey(principal)),
@@ -24,8 +24,8 @@ export function actorOf({ principal, credential }: Identity, request: RequestOri
 }
 
 /**
- * The actor of a command: nobody logs in to the command line, and an account of the operating system that can open the database can do
- * anything.
+ * The actor of a command. Commands need no login: a user of the operating system that can open the database can change everything
+ * in it.
  * @param user the name of the operating system's user
  */
 export function commandLineActor(user: string): Actor {

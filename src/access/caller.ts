@@ -4,7 +4,7 @@ import type { BearerToken } from './tokens/token-verifier.ts';
 /** The sender of a request. */
 export interface Caller {
   readonly identity: Identity;
-  /** Present when the request carried a token, which then bounds the rights. */
+  /** The bearer token of the request, which limits the rights; absent: none was sent. */
   readonly token?: BearerToken;
 }
 

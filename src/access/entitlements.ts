@@ -29,12 +29,12 @@ import { readScopes, rightsInScopes, type Scope } from './scope.ts';
 export interface Entitlements {
   /** Not authenticated: has only the rights that the registry's policy gives to everyone. */
   readonly anonymous: boolean;
-  /** All rights in all repositories, bounded by the scopes. */
+  /** All rights in all repositories, within the scopes. */
   readonly administrator: boolean;
   readonly grants: readonly Grant[];
-  /** Bounds of the credential; `undefined`: none. */
+  /** Scopes of the credential, which limit all rights; `undefined`: no limit. */
   readonly scopes: readonly Scope[] | undefined;
-  /** End of the credential in milliseconds since 1970; absent: it has none of its own. */
+  /** End of the credential in milliseconds since 1970; absent: it does not expire. */
   readonly until?: number;
 }
 
@@ -50,14 +50,18 @@ const anonymousEntitlements: Entitlements = {
   scopes: undefined,
 };
 
-/** Rights come from the token, which another token server issued; the database holds none. */
+/** For the holder of a token from another token server: the rights are in the token, and not in the database. */
 const holderEntitlements: Entitlements = { ...anonymousEntitlements, anonymous: false };
 
 /**
- * Reads the rights of an identity, or gives `undefined` when its credential is no longer valid: the account is gone or disabled,
- * or the owner of a robot is; the password was changed or may not be used by clients any more; the access token has expired or
- * was revoked; the trust of a job was changed, or its organisation disabled.
- * One query at most. A `holder` has the rights of its token, whatever this answers.
+ * Reads the rights of an identity; `undefined` if its credential is no longer valid:
+ *
+ * - the account, or the owner of a robot, was deleted or disabled;
+ * - the password was changed, or may no longer be used to log in;
+ * - the access token has expired or was revoked;
+ * - the trust of a job was changed or deleted, or its organisation was disabled.
+ *
+ * Makes at most one query. For a `holder` the result has no rights, because they are in the token.
  */
 export async function loadEntitlements(
   db: Db,
@@ -77,7 +81,7 @@ export async function loadEntitlements(
   }
 }
 
-/** {@link loadEntitlements}, and the repository of that name where there is one; of accounts in one query. */
+/** Reads the entitlements as {@link loadEntitlements} does, and the repository if it exists. Makes one query for an account. */
 export async function loadStanding(
   db: Db,
   identity: Identity,
@@ -124,7 +128,7 @@ function entitlementsOf(
   if (account.kind !== kind || account.disabled_at !== null || account.owner_disabled_at !== null) {
     return undefined;
   }
-  if (!stillHolds(credential, account, moment)) return undefined;
+  if (!isStillValid(credential, account, moment)) return undefined;
   const grants = roles.map(grantOf);
   if (kind === 'user') grants.push({ pattern: below(account.name), rights: allRights });
   const scopes = readScopes(account.scopes ?? '');
@@ -137,11 +141,11 @@ function entitlementsOf(
   };
 }
 
-function stillHolds(credential: Credential, account: AccountState, moment: Moment): boolean {
+function isStillValid(credential: Credential, account: AccountState, moment: Moment): boolean {
   if (credential.kind === 'password') {
     return isPasswordInForce(credential.since, account, moment.passwordLogin);
   }
-  // Every other credential is a token; none was found if it is not the account's.
+  // Every other credential is a token. `token` is null if the account has no token with this id.
   return account.token !== null && isInForce(account, moment);
 }
 
@@ -157,7 +161,7 @@ async function ofJob(db: Db, id: number, credential: Credential): Promise<Entitl
   }
   if (whyRefused(trust) !== undefined) return undefined;
   const grants = readScopes(trust.scopes)
-    // An organisation can trust jobs in its own namespace only, whatever the row says.
+    // A trust gives rights only in the namespace of its organisation, even if its row has other scopes.
     .filter(({ pattern }) => pattern.startsWith(`${trust.organisation}/`))
     .map(({ pattern, actions }) => ({ pattern, rights: rightsOfActions(actions) }));
   const until = credential.since + trust.lifetime;
@@ -185,7 +189,7 @@ export function rightsOn(
 
 const pull = rightsOfActions(['pull']);
 
-/** Without settings and members, even in an open registry: their effects would outlast a change of the policy. */
+/** Excludes settings and members, even in an open registry: such changes would remain after the policy is changed. */
 const content = rightsOfActions(['*']);
 
 function rightsOfEveryone(

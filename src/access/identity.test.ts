@@ -8,7 +8,7 @@ import {
   principalKey,
 } from './identity.ts';
 
-// Both keys are in the database: those of an earlier version have to keep their meaning.
+// The database stores both keys, so that later versions must not change them.
 for (const [principal, key] of [
   [{ kind: 'anonymous' }, 'anonymous'],
   [{ kind: 'user', id: 7, name: 'alice' }, 'user:7'],

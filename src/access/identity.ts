@@ -7,14 +7,14 @@ export type Principal =
   | { readonly kind: 'job'; readonly trust: number; readonly subject: string; readonly name: string }
   | { readonly kind: 'holder'; readonly name: string };
 
-/** The kind of credential, and what is needed to check that it is still valid. Never the secret. */
+/** The kind of credential, and the values to check that it is still valid; never the secret. */
 export type Credential =
   | { readonly kind: 'none' }
   /** `since`: when the password was set (`users.password_changed_at`). */
   | { readonly kind: 'password'; readonly since: number }
   /** A personal or a robot's access token. */
   | { readonly kind: 'token'; readonly id: number }
-  /** A job's ID token, verified at `since`; `terms`: when the trust was last changed before that (`trusts.updated_at`). */
+  /** A job's ID token, verified at `since`; `terms`: the trust's `updated_at` at that time. */
   | { readonly kind: 'id-token'; readonly trust: number; readonly since: number; readonly terms: number }
   /** A token of another token server. */
   | { readonly kind: 'foreign' };
@@ -26,10 +26,10 @@ export interface Identity {
 
 export const anonymousIdentity: Identity = { principal: { kind: 'anonymous' }, credential: { kind: 'none' } };
 
-/** Characters. Anyone can claim any name, so the log keeps no more of an unverified one. */
+/** Maximum characters of an unverified name in the log, because a client can send any name. */
 const maxClaimedName = 64;
 
-/** For the audit log: an unauthenticated caller under the name that it claimed. */
+/** For the audit log: an unauthenticated caller, with the user name that it sent. */
 export function claimantOf(claimed: string): Identity {
   const name = claimed.length > maxClaimedName ? `${claimed.slice(0, maxClaimedName - 1)}…` : claimed;
   return { principal: { kind: 'holder', name }, credential: { kind: 'none' } };

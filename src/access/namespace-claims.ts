@@ -11,7 +11,7 @@ export interface Claimant {
   readonly entitlements: Entitlements;
 }
 
-/** Finds those of `names` whose namespace a push by the claimant would create; it makes a bounded number of queries. */
+/** Finds the names whose namespace a push by the claimant would create. Makes a fixed number of queries for any number of names. */
 export type FindClaims = (
   db: Db,
   claimant: Claimant,

@@ -1,15 +1,15 @@
-// The rights that requests need, and the token scope that a client without them is told to ask for.
+// The rights that requests need, and the token scope that a challenge names.
 import type { RepositoryName } from '../oci/name.ts';
 import type { Right } from './rights.ts';
 
-/** Need in one repository. `create`: adds content. `push`: adds content or moves a tag; only the request itself shows which. */
+/** Need in one repository. `create`: add content. `push`: add content or move a tag; which of them is known only later. */
 export type RepositoryNeed = 'pull' | 'create' | 'push' | 'delete';
 
 /** Need in the registry as a whole. `base`: `GET /v2/`. */
 export type RegistryNeed = 'base' | 'catalog';
 
 interface Terms {
-  /** Any one of these lets the request begin. */
+  /** The request may begin with any one of these rights. */
   readonly anyOf: readonly Right[];
   /** Actions of the token scope to ask for. */
   readonly actions: string;

@@ -1,8 +1,8 @@
 const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i;
 
 /**
- * The network that one client can have all addresses of: an IPv4 address, or a /64 of IPv6. `2001:db8::1` gives
- * `2001:db8:0:0::/64`, `::ffff:192.0.2.1` gives `192.0.2.1`.
+ * The network of a client: its IPv4 address, or the /64 of its IPv6 address, because one client can have all addresses of a /64.
+ * `2001:db8::1` gives `2001:db8:0:0::/64`, `::ffff:192.0.2.1` gives `192.0.2.1`.
  */
 export function networkOf(address: string): string {
   const ipv4 = mapped.exec(address)?.[1];

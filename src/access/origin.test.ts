@@ -1,5 +1,5 @@
-// For every way to sign in, everything made from it and from that, and everything that can be revoked: exactly what rests on the
-// revoked thing ends.
+// For every way to sign in: creates chains of sessions and tokens, and checks that each event ends exactly the sessions and tokens
+// that depend on it.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
@@ -19,7 +19,7 @@ import { SigningKeys } from './tokens/signing-keys.ts';
 
 const hour = 3_600_000;
 
-/** A session or token, and everything that it rests on. */
+/** A session or token, and the names of everything that it depends on. */
 interface Made {
   readonly name: string;
   readonly restsOn: readonly string[];
@@ -125,7 +125,7 @@ async function setUp(given: ActingDatabase, root: Root, depth: number) {
 
 type World = Awaited<ReturnType<typeof setUp>>;
 
-/** Each event, and what it ends. */
+/** Events by name, and the names of what each event ends. */
 const events: Record<string, { readonly ends: readonly string[]; run(of: World): unknown }> = {
   nothing: { ends: [], run() {} },
   'the user may use tokens only': {

@@ -1,5 +1,6 @@
-// Sessions and access tokens rest on the credential that began them (their origin): they end with it and never have more rights.
-// This is checked at each use. Only `revokedAt` is written to what rests on a token (see db/access-tokens.ts).
+// The origin of a session or an access token is the credential that it was created with. A session or token ends with its origin,
+// and never has more rights. This is checked at each use. Only a revocation of a token is also written to the tokens that were
+// created with it (see db/access-tokens.ts).
 import { findOriginToken } from '../db/access-tokens.ts';
 import { noOrigin, type Origin, type OriginState } from '../db/origins.ts';
 import type { Db } from '../db/prepare.ts';
@@ -20,11 +21,11 @@ export type SignInProof =
   /** An identity that the single sign-on provider confirmed (`identities.id`). */
   | { readonly kind: 'identity'; readonly id: number };
 
-/** Whether a session or an access token is still valid, and everything that it rests on. */
-export function isInForce(standing: OriginState, { now, passwordLogin }: Moment): boolean {
-  const { expiresAt, revokedAt, originPassword, originIdentity, identity } = standing;
+/** Whether a session or an access token is still valid, and all its origins too. */
+export function isInForce(state: OriginState, { now, passwordLogin }: Moment): boolean {
+  const { expiresAt, revokedAt, originPassword, originIdentity, identity } = state;
   if (revokedAt !== null || (expiresAt !== null && expiresAt <= now)) return false;
-  if (originPassword !== null && !isPasswordInForce(originPassword, standing, passwordLogin)) return false;
+  if (originPassword !== null && !isPasswordInForce(originPassword, state, passwordLogin)) return false;
   return originIdentity === identity;
 }
 
@@ -38,8 +39,8 @@ export function isPasswordInForce(
 }
 
 /**
- * The origin of a session or token that begins with this proof. An access token passes its own origin on. @throws Refused if it
- * is gone
+ * The origin of a session or token that is created with this proof. For an access token it includes the token's own origin.
+ * @throws Refused if the access token no longer exists
  */
 export async function originOf(db: Db, proof: SignInProof): Promise<Origin> {
   switch (proof.kind) {
@@ -57,7 +58,7 @@ export async function originOf(db: Db, proof: SignInProof): Promise<Origin> {
 /**
  * When a session or token with this origin has to end, in milliseconds since 1970; `null`: never. Runs in the transaction that
  * creates it.
- * @throws Refused if the access token that it rests on is revoked or has scopes
+ * @throws Refused if the origin is an access token that is revoked or has scopes
  */
 export async function endOf(db: Db, { originToken }: Origin): Promise<number | null> {
   if (originToken === null) return null;

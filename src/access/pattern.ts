@@ -13,7 +13,7 @@ export function asPattern(text: string): Pattern | undefined {
   return text.split('/').every(isComponent) ? (text as Pattern) : undefined;
 }
 
-/** Takes no pattern that could not match any repository name. */
+/** Rejects a component that no repository name can match. */
 function isComponent(text: string): boolean {
   if (!text.includes('*')) return asName(text) !== undefined;
   return text === '**' || (starred.test(text) && !text.includes('**'));
@@ -31,7 +31,7 @@ export function matches(pattern: Pattern, name: RepositoryName): boolean {
   return name.startsWith(pattern.slice(0, star)) && compiled(pattern).match(name);
 }
 
-/** Each request reads its grants anew, and most are the same. */
+/** Compiled patterns, because each request reads its grants again from the database, and most are the same. */
 const cache = new Map<Pattern, Wildcards>();
 const maxCached = 1_000;
 
@@ -51,11 +51,11 @@ function compiled(pattern: Pattern): Wildcards {
 
 /** `*` matches any characters, or none. */
 export function matchText(wanted: string, given: string): boolean {
-  const tokens = wanted.split(/(\*+)/).map((part) => (part.startsWith('*') ? anyLetters : part));
+  const tokens = wanted.split(/(\*+)/).map((part) => (part.startsWith('*') ? anyText : part));
   return new Wildcards(tokens).match(given);
 }
 
-const anyLetters = { wildcard: 'letters' } as const;
+const anyText = { wildcard: 'text' } as const;
 
 /** The literal prefix of all names that match. */
 export function prefixOf(pattern: Pattern): string {

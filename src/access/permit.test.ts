@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { allVisible } from '../db/repository-ranges.ts';
 import { parseName } from '../oci/name.ts';
 import { anonymousCaller } from './caller.ts';
-import { everything } from './permit.ts';
+import { openRegistryPermit } from './permit.ts';
 
 test('the permit of an open registry allows everything', () => {
-  const { mayPull, ...others } = everything;
+  const { mayPull, ...others } = openRegistryPermit;
   assert.deepEqual(others, {
     caller: anonymousCaller,
     principal: 'anonymous',

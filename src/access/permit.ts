@@ -17,7 +17,7 @@ export interface Permit {
   readonly mayCreate: boolean;
   /** May move an existing tag. */
   readonly mayUpdate: boolean;
-  /** Creates the namespace with the first content stored, if it is free. */
+  /** Present if the namespace is free: the first stored content creates it. */
   readonly claim?: NamespaceClaim | undefined;
   /** Whether a blob may be mounted from the repository. */
   readonly mayPull: (from: RepositoryRow) => boolean;
@@ -26,7 +26,7 @@ export interface Permit {
 }
 
 /** The permit of every caller in a registry with `anonymous: push`. */
-export const everything: Permit = {
+export const openRegistryPermit: Permit = {
   caller: anonymousCaller,
   principal: principalKey(anonymousCaller.identity.principal),
   repository: undefined,

@@ -31,8 +31,8 @@ export interface PullLimit {
 }
 
 /**
- * Limits the manifests that an account, or the network of anonymous callers, may pull in a window of time. Counted in the
- * database, for all replicas together. Robots and jobs are limited like users.
+ * Limits the manifests that an account, or the network of anonymous callers, may pull in a window of time. The counts are in the
+ * database, and include the pulls from all replicas. Robots and jobs are limited like users.
  */
 export class PullLimits {
   readonly #parts: PullLimitsParts;
@@ -75,7 +75,7 @@ export class PullLimits {
   }
 }
 
-/** Windows begin at a different time for each subject, so that clients do not all return at once; on every replica the same. */
+/** Windows begin at different times for different subjects, so that clients do not all retry at once. All replicas agree. */
 function startOf(subject: string, now: number, window: number): number {
   const offset = createHash('sha256').update(subject).digest().readUInt32BE(0) % window;
   return now - ((now - offset) % window);

@@ -4,8 +4,8 @@ import { ExpiryTimes } from './expiry-times.ts';
 const window = 60_000;
 
 /**
- * Limits how often something happens in a minute, by key. For each key it keeps one time: when all counted events would be over
- * if they were spread evenly.
+ * Limits the events of each key in a minute. For each key it stores one time: the end of all counted events, if they were spread
+ * evenly.
  */
 export class RateLimit {
   readonly #clearAt: ExpiryTimes;

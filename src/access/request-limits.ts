@@ -18,14 +18,14 @@ export class RequestLimits {
     this.#byUser = rateLimit(limits.perUser);
   }
 
-  /** Counts a request, before any other work. @throws RegistryError `TOOMANYREQUESTS` */
-  arrive({ client }: { readonly client: { readonly address: string } }): void {
+  /** Counts a request of any caller; called before all other work. @throws RegistryError `TOOMANYREQUESTS` */
+  countByAddress({ client }: { readonly client: { readonly address: string } }): void {
     const limit = `too many requests from this address: at most ${this.#perAddress}`;
     if (this.#byAddress) take(this.#byAddress, networkOf(client.address), limit);
   }
 
   /** Counts a request of an authenticated caller. @throws RegistryError `TOOMANYREQUESTS` */
-  count({ principal }: Identity): void {
+  countByUser({ principal }: Identity): void {
     if (this.#byUser === undefined || principal.kind === 'anonymous') return;
     take(
       this.#byUser,

@@ -1,4 +1,4 @@
 import type { Namespace } from '../oci/name.ts';
 
-/** Holds copies of Docker Hub's official images. Like names of one component, only administrators have rights in it. */
+/** The namespace of copies of Docker Hub's official images. Only administrators have rights in it, as in names of one component. */
 export const reserved = 'library' as Namespace;

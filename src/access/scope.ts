@@ -1,9 +1,9 @@
-// Scopes, which bound the rights of a token: `repository:acme/app:pull,push`, several separated by spaces.
+// Scopes, which limit the rights of a token: `repository:acme/app:pull,push`, several separated by spaces.
 import type { RepositoryName } from '../oci/name.ts';
 import { asPattern, matches, type Pattern } from './pattern.ts';
 import { type Action, asAction, type Rights, rightsOfActions, union } from './rights.ts';
 
-/** Bounds a credential to these actions in the repositories that match. */
+/** Limits a credential to these actions in the repositories that match. */
 export interface Scope {
   readonly pattern: Pattern;
   readonly actions: readonly Action[];
@@ -25,7 +25,8 @@ export function printScope({ pattern, actions }: Scope): string {
 }
 
 /**
- * Reads the database's form. Throws at text that {@link printScopes} did not write, as an unreadable bound must not become none.
+ * Reads the database's form. Throws at text that {@link printScopes} did not write, because an unreadable limit must not become
+ * no limit.
  */
 export function readScopes(text: string): readonly Scope[] {
   if (text === '') return [];
@@ -40,7 +41,7 @@ export function printScopes(scopes: readonly Scope[]): string {
   return scopes.map(printScope).join(' ');
 }
 
-/** The rights that remain of all rights within the scopes. */
+/** All rights that the scopes allow in the repository. */
 export function rightsInScopes(scopes: readonly Scope[], name: RepositoryName): Rights {
   const matching = scopes.filter(({ pattern }) => matches(pattern, name));
   return union(matching.map(({ actions }) => rightsOfActions(actions)));

@@ -2,7 +2,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 
 const key = randomBytes(32);
 
-/** Compares two secrets. The time shows neither where nor in length they differ. */
+/** Compares two secrets. The time reveals neither the place of a difference nor whether the lengths differ. */
 export function isSameSecret(one: string | Uint8Array, other: string | Uint8Array): boolean {
   return timingSafeEqual(keyedHash(one), keyedHash(other));
 }

@@ -26,7 +26,7 @@ function scopes(...texts: string[]): Scope[] {
   return texts.map((text) => parseScope(text) as Scope);
 }
 
-/** The ranges as texts, with `public` before one in which only public repositories count. */
+/** The ranges as texts; `public` marks a range of only public repositories. */
 function rangesOf(given: Partial<Entitlements>, policy: AnonymousAccess): string[] | 'all' {
   const visible = visibleTo(entitlements(given), policy);
   if (visible === allVisible) return 'all';

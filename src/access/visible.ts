@@ -1,4 +1,4 @@
-// The repositories that a caller may list, as ranges of names, so that a database finds few among many.
+// The repositories that a caller may list, as ranges of names, so that a query need not read all names.
 import { allVisible, everyName, liesIn, type NameRange, type Visible } from '../db/repository-ranges.ts';
 import { type Entitlements, rightsOn } from './entitlements.ts';
 import { type Pattern, prefixOf } from './pattern.ts';
@@ -6,7 +6,7 @@ import type { AnonymousAccess } from './policy.ts';
 import { rightsOfActions } from './rights.ts';
 import type { Scope } from './scope.ts';
 
-/** The pull right also lets a caller see the repository. */
+/** A caller may list the repositories that it may pull. */
 export function visibleTo(entitlements: Entitlements, policy: AnonymousAccess): Visible {
   const { administrator, scopes } = entitlements;
   const everywhere = administrator || policy === 'pull' || policy === 'push';

@@ -1,17 +1,19 @@
 // Matches wildcards in one pass over the text, for every pattern. The positions in the pattern reached so far are the bits of one
 // number ("shift-and" algorithm; several numbers for a long pattern).
 
-/** `letters`: any characters or none. `component`: the same without `/`. `components`: one or more of any characters. */
-export type Wildcard = 'letters' | 'component' | 'components';
+/** `text`: any characters or none. `component`: the same without `/`. `components`: one or more of any characters. */
+export type Wildcard = 'text' | 'component' | 'components';
 
 export class Wildcards {
-  /** For each character, the bits that it moves on. */
+  /** For each character, the bits that it moves to the next position. */
   readonly #moving = new Map<number, Uint32Array>();
   /** Bits of wildcards that match the empty text. */
   readonly #optional: Uint32Array;
-  /** Bits that stay at every character, those that stay unless it is `/`, and those that also move on at every character. */
+  /** Bits that stay at every character. */
   readonly #staying: Uint32Array;
+  /** Bits that stay at every character except `/`. */
   readonly #stayingInside: Uint32Array;
+  /** Bits that every character moves to the next position. */
   readonly #movingAnyway: Uint32Array;
   readonly #length: number;
 

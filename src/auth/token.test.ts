@@ -641,7 +641,7 @@ test('token requests count towards the request limits of the address and the use
   await ask(server.get('', 'alice:secret'));
   await ask(server.post(password));
   await ask(server.get('', 'alice:secret'));
-  limits?.arrive({ client: { address: '192.0.2.7' } });
+  limits?.countByAddress({ client: { address: '192.0.2.7' } });
   await ask(server.get(''));
   await ask(server.post(password));
   const ofUser = [429, '30', 'too many requests by alice: at most 2 in a minute'];

@@ -26,7 +26,7 @@ export interface TokenServerParts {
   /** The client of a request. */
   readonly clientOf: (request: IncomingMessage) => { readonly address: string };
   /** Absent: no limits. */
-  readonly limits?: Pick<RequestLimits, 'arrive' | 'count'> | undefined;
+  readonly limits?: Pick<RequestLimits, 'countByAddress' | 'countByUser'> | undefined;
 }
 
 const maxForm = 64 << 10;
@@ -45,7 +45,7 @@ export function addTokenServer(http: FastifyInstance, parts: TokenServerParts): 
     routes.addHook('onRequest', async (request, reply) => {
       // 2.1 and RFC 6749, 5.1: tokens must not be cached.
       reply.header('Cache-Control', 'no-store');
-      parts.limits?.arrive({ client: parts.clientOf(request.raw) });
+      parts.limits?.countByAddress({ client: parts.clientOf(request.raw) });
     });
     routes.get(tokenPath, (request) => getToken(parts, request));
     routes.post(tokenPath, (request) => postToken(parts, request));
@@ -176,7 +176,7 @@ function grantTo(
   asked: Asked,
 ): Promise<TokenGrant> {
   note(request.raw, { identity });
-  parts.limits?.count(identity);
+  parts.limits?.countByUser(identity);
   const grant = () => parts.grants.grant(identity, asked);
   // A challenge to a caller without credentials is no refusal.
   return identity === anonymousIdentity ? grant() : recordingRefusal(parts, request, identity, grant);

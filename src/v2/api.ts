@@ -119,7 +119,9 @@ async function answerRequest(parts: RegistryApiParts, request: HttpRequest): Pro
   let caller: Caller | undefined;
   let limitHeaders: Headers | undefined;
   try {
-    limits?.arrive(request);
+    const { refusal } = request;
+    if (refusal !== undefined) throw refusal;
+    limits?.countByAddress(request);
     route = parseRoute(request.method, request.path);
     // Only promises are awaited: each await delays every pull by a turn of the microtask queue.
     const authenticated = authenticate(access, request);

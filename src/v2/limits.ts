@@ -7,7 +7,7 @@ import { ErrorWithHeaders, type Headers } from '../http/answer.ts';
 import type { HttpRequest } from '../http/request.ts';
 import type { Route } from './routes.ts';
 
-export interface Limits extends Pick<RequestLimits, 'arrive' | 'count'> {
+export interface Limits extends Pick<RequestLimits, 'countByAddress' | 'countByUser'> {
   /**
    * Counts an authorized request. Returns headers for its answer, which may be an error.
    * @throws RegistryError `TOOMANYREQUESTS`
@@ -32,10 +32,10 @@ export function limitsOf(settings: Config['rateLimits'], parts: LimitsParts): Li
   });
 
   return {
-    count: (identity) => requests.count(identity),
-    arrive: (request) => requests.arrive(request),
+    countByUser: (identity) => requests.countByUser(identity),
+    countByAddress: (request) => requests.countByAddress(request),
     async admit(request, route, identity) {
-      requests.count(identity);
+      requests.countByUser(identity);
       if (route.action !== 'getManifest') return undefined;
       const limit = pulls.of(identity.principal, request.client.address);
       if (limit === undefined) return undefined;

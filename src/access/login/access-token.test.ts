@@ -60,10 +60,10 @@ for (const [what, text] of [
   ['one letter less', known.slice(0, -1)],
   ['one letter more', `${known}0`],
   ['a line end after it', `${known}\n`],
-  ['something before it', withChecksum(`x\n${known.slice(0, -6)}`)],
+  ['a line before it', withChecksum(`x\n${known.slice(0, -6)}`)],
   ['another token before it', withChecksum(known + known.slice(0, -6))],
   ['another token after it', withChecksum(`${known}-${'0'.repeat(20)}`)],
-  ['a letter that is none of the 62', withChecksum(known.slice(0, -6).replace('A', '-'))],
+  ['a character outside base 62', withChecksum(known.slice(0, -6).replace('A', '-'))],
 ] as const) {
   test(`rejects a token: ${what}`, () => assert.equal(isAccessToken(text), false));
 }

@@ -12,8 +12,8 @@ for (const [what, header, username, password] of [
   ['no user', basic(':secret'), '', 'secret'],
   ['no password', basic('alice:'), 'alice', ''],
   ['a robot', basic('acme+ci:brth_x'), 'acme+ci', 'brth_x'],
-  ['the scheme in other letters', basic('a:b').replace('Basic', 'bAsIc'), 'a', 'b'],
-  ['spaces around', basic('a:b').replace(' ', '   ').concat(' '), 'a', 'b'],
+  ['the scheme in mixed case', basic('a:b').replace('Basic', 'bAsIc'), 'a', 'b'],
+  ['spaces around the value', basic('a:b').replace(' ', '   ').concat(' '), 'a', 'b'],
   ['base64 without its padding', basic('a:bc').replace(/=+$/, ''), 'a', 'bc'],
 ] as const) {
   test(`parses Basic credentials: ${what}`, () =>
@@ -27,10 +27,10 @@ for (const [what, header] of [
   ['a scheme alone', 'Basic'],
   ['a scheme without a space', 'BasicYTpi'],
   ['no colon', basic('alice')],
-  ['what is not base64', 'Basic alice:secret'],
-  ['base64 for URLs', 'Basic YT8_-w=='],
+  ['text that is not base64', 'Basic alice:secret'],
+  ['base64url', 'Basic YT8_-w=='],
   ['two values', `${basic('a:b')}, ${basic('c:d')}`],
-  ['bytes that are no UTF-8', basic(Buffer.from([0x61, 0x3a, 0xff, 0xfe]))],
+  ['bytes that are not UTF-8', basic(Buffer.from([0x61, 0x3a, 0xff, 0xfe]))],
 ] as const) {
   test(`rejects as Basic credentials: ${what}`, () => assert.equal(parseBasic(header), undefined));
 }

@@ -8,7 +8,7 @@ export interface Credentials {
 const form = /^basic +([A-Za-z0-9+/]+={0,2}) *$/i;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** The credentials of an `Authorization` header; `undefined` if it is not Basic or malformed. */
+/** The credentials of an `Authorization` header; `undefined` if it is malformed or not Basic. */
 export function parseBasic(header: string | undefined): Credentials | undefined {
   const encoded = header && form.exec(header)?.[1];
   if (!encoded) return undefined;

@@ -3,7 +3,7 @@ import { matchText } from '../pattern.ts';
 
 export type Claims = Readonly<Record<string, unknown>>;
 
-/** Claim → pattern. A dot in a claim's name is either part of the name or leads into an object: `kubernetes.io.namespace`. */
+/** Claim → pattern. A dot is part of a claim's name, or separates the names of nested objects: `kubernetes.io.namespace`. */
 export type ClaimRules = Readonly<Record<string, string>>;
 
 /** One sentence for each broken rule, with the value that broke it. */
@@ -11,7 +11,7 @@ export function brokenRules(rules: ClaimRules, claims: Claims): string[] {
   return Object.entries(rules).flatMap(([name, pattern]) => {
     const values = valuesAt(claims, name);
     if (values.length === 0) return [`the token has no claim "${name}"`];
-    // Every reading of an ambiguous name has to match, so that none evades the rule.
+    // Every reading of an ambiguous name has to match, so that no reading evades the rule.
     if (values.every((value) => textsOf(value).some((text) => matchText(pattern, text)))) return [];
     return [`claim "${name}" is ${values.map(shown).join(' and ')}, which does not match "${pattern}"`];
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { HashQueue, type HashQueueLimits } from './hash-queue.ts';
 
-/** A queue, and jobs in it that the test ends; the rest end with the test. */
+/** A queue whose jobs run until the test calls `endOne`; the other jobs end with the test. */
 function setUp(t: TestContext, limits?: HashQueueLimits) {
   const queue = new HashQueue(limits);
   const running: { name: string; end: () => void }[] = [];
@@ -82,7 +82,7 @@ test('with no waiting allowed, a job that cannot run is refused', async (t) => {
   await assert.rejects(ask('b'), refused);
 });
 
-test('the last job of the longest queue is refused, of several longest the one whose turn is first', async (t) => {
+test('a full queue refuses the last job of the longest queue; of several longest, that with the next turn', async (t) => {
   const { ask } = setUp(t, { waiting: 6 });
   ask('x');
   const waiting = ['a', 'b', 'b', 'b', 'c', 'c'].map((address) => ask(address));

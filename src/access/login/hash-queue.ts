@@ -20,7 +20,7 @@ export class HashQueue {
   readonly #limit: number;
   readonly #longestWait: number;
   /** Queues by address, in the order of their next turn; none is empty. */
-  readonly #lines = new Map<string, Job[]>();
+  readonly #queues = new Map<string, Job[]>();
   #running = 0;
   #waiting = 0;
 
@@ -35,12 +35,12 @@ export class HashQueue {
   }
 
   /**
-   * Runs `work` in its turn. @throws RegistryError `UNAVAILABLE` after the longest wait or when too many wait; whatever `work`
-   * throws
+   * Runs `work` in its turn.
+   * @throws RegistryError `UNAVAILABLE` after the longest wait or if too many jobs wait; errors of `work`
    */
   async run<T>(address: string, work: () => Promise<T>): Promise<T> {
     if (this.#running < this.#atOnce) this.#running += 1;
-    else await this.#turn(address);
+    else await this.#waitForTurn(address);
     try {
       return await work();
     } finally {
@@ -48,7 +48,7 @@ export class HashQueue {
     }
   }
 
-  #turn(address: string): Promise<void> {
+  #waitForTurn(address: string): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#waiting >= this.#limit && !this.#makeRoom(address)) return reject(this.#refusal());
       const timer = setTimeout(() => {
@@ -65,32 +65,32 @@ export class HashQueue {
           reject(this.#refusal());
         },
       };
-      const line = this.#lines.get(address);
-      if (line) line.push(job);
-      else this.#lines.set(address, [job]);
+      const queue = this.#queues.get(address);
+      if (queue) queue.push(job);
+      else this.#queues.set(address, [job]);
       this.#waiting += 1;
     });
   }
 
   #next(): void {
-    const [first] = this.#lines;
+    const [first] = this.#queues;
     if (first === undefined) {
       this.#running -= 1;
       return;
     }
-    const [address, line] = first;
-    const job = line.shift() as Job;
+    const [address, queue] = first;
+    const job = queue.shift() as Job;
     this.#waiting -= 1;
-    this.#lines.delete(address);
-    if (line.length > 0) this.#lines.set(address, line);
+    this.#queues.delete(address);
+    if (queue.length > 0) this.#queues.set(address, queue);
     job.run();
   }
 
   /** Refuses the last job of the longest queue, unless the new job's own queue would then be as long. */
   #makeRoom(address: string): boolean {
-    const own = this.#lines.get(address)?.length ?? 0;
-    let longest: [address: string, line: Job[]] | undefined;
-    for (const entry of this.#lines) if (entry[1].length > (longest?.[1].length ?? 0)) longest = entry;
+    const own = this.#queues.get(address)?.length ?? 0;
+    let longest: [address: string, queue: Job[]] | undefined;
+    for (const entry of this.#queues) if (entry[1].length > (longest?.[1].length ?? 0)) longest = entry;
     if (longest === undefined || longest[1].length <= own + 1) return false;
     const last = longest[1].at(-1) as Job;
     this.#remove(longest[0], last);
@@ -99,9 +99,9 @@ export class HashQueue {
   }
 
   #remove(address: string, job: Job): void {
-    const line = this.#lines.get(address) as Job[];
-    line.splice(line.indexOf(job), 1);
-    if (line.length === 0) this.#lines.delete(address);
+    const queue = this.#queues.get(address) as Job[];
+    queue.splice(queue.indexOf(job), 1);
+    if (queue.length === 0) this.#queues.delete(address);
     this.#waiting -= 1;
   }
 

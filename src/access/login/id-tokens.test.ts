@@ -156,7 +156,7 @@ for (const dialect of dialects) {
   });
 }
 
-/** The tests below make the same queries, so one kind of database is enough. */
+/** The tests below make the same queries as those above, so one kind of database is enough. */
 const [dialect] = dialects as [(typeof dialects)[number]];
 
 async function open(t: TestContext, keys?: readonly TestKey[]) {
@@ -203,17 +203,17 @@ const claims: [what: string, (seconds: number) => Record<string, unknown>, said:
   ['several audiences', () => ({ aud: ['elsewhere', 'registry.example'] }), undefined],
   ['another audience', () => ({ aud: 'elsewhere' }), /audience .* is "elsewhere"/],
   [
-    'an audience that only begins alike',
+    'an audience with the same prefix',
     () => ({ aud: 'registry.example.org' }),
     /audience .* is "registry.example.org"/,
   ],
   ['no audience', () => ({ aud: undefined }), /audience .* is undefined/],
-  ['an end 29 seconds ago', (now) => ({ exp: now - 29 }), undefined],
-  ['an end 30 seconds ago', (now) => ({ exp: now - 30 }), /has expired/],
-  ['no end', () => ({ exp: undefined }), /"exp"/],
-  ['an end that is no number', () => ({ exp: 'never' }), /"exp"/],
-  ['a beginning in 30 seconds', (now) => ({ nbf: now + 30 }), undefined],
-  ['a beginning in 31 seconds', (now) => ({ nbf: now + 31 }), /"nbf"/],
+  ['an expiry 29 seconds ago', (now) => ({ exp: now - 29 }), undefined],
+  ['an expiry 30 seconds ago', (now) => ({ exp: now - 30 }), /has expired/],
+  ['no expiry', () => ({ exp: undefined }), /"exp"/],
+  ['an expiry that is not a number', () => ({ exp: 'never' }), /"exp"/],
+  ['an nbf in 30 seconds', (now) => ({ nbf: now + 30 }), undefined],
+  ['an nbf in 31 seconds', (now) => ({ nbf: now + 31 }), /"nbf"/],
   ['no time of issue', () => ({ iat: undefined }), /"iat"/],
   ['a time of issue in 31 seconds', (now) => ({ iat: now + 31 }), /"iat"/],
   ['a time of issue a day ago', (now) => ({ iat: now - 86_400 }), undefined],
@@ -223,9 +223,9 @@ const claims: [what: string, (seconds: number) => Record<string, unknown>, said:
     /too far in the past/,
   ],
   ['no issuer', () => ({ iss: undefined }), /has no issuer/],
-  ['an issuer that is no text', () => ({ iss: ['https://issuer.example'] }), /has no issuer/],
+  ['an issuer that is not a string', () => ({ iss: ['https://issuer.example'] }), /has no issuer/],
   ['no subject', () => ({ sub: undefined }), /no subject/],
-  ['a subject that is no text', () => ({ sub: 7 }), /no subject/],
+  ['a subject that is not a string', () => ({ sub: 7 }), /no subject/],
   ['an empty subject', () => ({ sub: '' }), /no subject/],
   ['a very long subject', () => ({ sub: 'x'.repeat(1025) }), /more than 1024/],
   ['another repository', () => ({ repository: 'evil/app' }), /"evil\/app"/],
@@ -265,14 +265,14 @@ const noToken = /^not an ID token$/;
 
 const forged: [what: string, Forge, said: RegExp][] = [
   [
-    'no signature, and says so',
+    'alg none and no signature',
     ({ token }) => `${encode({ alg: 'none' })}.${payloadOf(token)}.`,
     badAlgorithm,
   ],
   ['an empty signature', ({ token }) => token.replace(/[^.]*$/, ''), byAnother],
   ['the signature of another token', ({ token }) => token.replace(/.{8}$/, 'AAAAAAAA'), byAnother],
   [
-    'claims that were changed',
+    'changed claims',
     ({ token }) => {
       const [header, payload = '', signature] = token.split('.');
       const said = JSON.parse(Buffer.from(payload, 'base64url').toString()) as JWTPayload;
@@ -281,7 +281,7 @@ const forged: [what: string, Forge, said: RegExp][] = [
     byAnother,
   ],
   [
-    'the public key for a shared secret',
+    'an HMAC with the public key as secret',
     async ({ token, key }) => {
       const secret = new TextEncoder().encode(await exportSPKI(key.publicKey));
       const payload = JSON.parse(Buffer.from(payloadOf(token), 'base64url').toString()) as JWTPayload;
@@ -290,12 +290,12 @@ const forged: [what: string, Forge, said: RegExp][] = [
     badAlgorithm,
   ],
   [
-    'a key of its own',
+    'the signature of another key',
     async ({ token, key }) => resign(token, { alg: 'RS256', kid: key.kid }, await makeKey()),
     byAnother,
   ],
   [
-    'a key of its own in the header',
+    'the signature of another key, which is in the header',
     async ({ token, key }) => {
       const own = await makeKey();
       return resign(token, { alg: 'RS256', kid: key.kid, jwk: own.jwk }, own);
@@ -303,7 +303,7 @@ const forged: [what: string, Forge, said: RegExp][] = [
     byAnother,
   ],
   [
-    'a place to fetch a key of its own from',
+    'the signature of another key, and URLs of that key',
     async ({ token, key, issuer }) => {
       const own = await makeKey();
       const urls = { jku: `${issuer}/evil`, x5u: `${issuer}/evil` };
@@ -317,13 +317,13 @@ const forged: [what: string, Forge, said: RegExp][] = [
     withoutKey,
   ],
   [
-    'an algorithm that its key is not for',
+    'an algorithm that does not fit its key',
     ({ token, key }) => token.replace(/^[^.]*/, encode({ alg: 'PS256', kid: key.kid })),
     withoutKey,
   ],
   ['five parts', ({ token }) => `${token}.a.b`, noToken],
   ['no parts', () => 'not-a-token', noToken],
-  ['nothing', () => '', noToken],
+  ['no characters', () => '', noToken],
   ['a megabyte', ({ token }) => token + 'A'.repeat(1 << 20), /^the ID token has more than 16384 characters$/],
   ['claims that are a list', () => `${encode({ alg: 'RS256' })}.${encode([])}.AAAA`, noToken],
 ];

@@ -18,14 +18,14 @@ const algorithms = [
 
 /** Seconds that clocks may differ by. */
 const leeway = 30;
-/** Seconds after which a token is too old even if unexpired; no job runs longer. */
+/** Seconds after which a token is too old even if it has not expired; no job runs longer. */
 const maxAge = 24 * 3_600;
 const maxLength = 16 * 1024;
 const maxSubject = 1024;
-/** Characters of the name in logs. */
+/** Maximum characters of a job's name in logs. */
 const maxName = 200;
 
-/** A trust's check of a token: the claims that the issuer signed, and one sentence for each problem. */
+/** The result of a trust's check of a token: one sentence for each problem; none if the trust accepts the token. */
 export interface Verdict {
   readonly trust: Trust;
   readonly problems: readonly string[];
@@ -48,8 +48,8 @@ export class IdTokens {
   }
 
   /**
-   * Authenticates a token that is sent to an organisation. The first trust by name that accepts the token counts. Only the
-   * error's cause says why none does.
+   * Authenticates a token that is sent to an organisation. If several trusts accept it, the first by name counts. If no trust
+   * accepts it, only the error's cause has the reasons.
    * @throws RegistryError `UNAUTHORIZED`; `UNAVAILABLE` if a trust might accept it but the issuer's keys cannot be fetched now
    */
   async authenticate(organisation: string, idToken: string): Promise<Identity> {
@@ -179,7 +179,7 @@ function whyNot(organisation: string, { iss }: Claimed, verdicts: readonly Verdi
   return verdicts.map(({ trust, problems }) => `${trust.name}: ${problems.join(', ')}`).join('; ');
 }
 
-/** The same detail for every reason, so that nothing can be found out by guessing. */
+/** The detail is the same for every reason, so that guesses reveal nothing. */
 function refused(reason: string): RegistryError {
   return new RegistryError('UNAUTHORIZED', 'the ID token is not accepted', {
     cause: new Error(reason),

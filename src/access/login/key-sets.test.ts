@@ -100,7 +100,7 @@ test('an unreachable issuer is not asked again for a minute', async (t) => {
 /** A path of the issuer, its answer there, and the expected error. */
 const hostile: [what: string, path: string, answer: (issuer: TestIssuer) => Answer, said: RegExp][] = [
   [
-    'a body without an end',
+    'an endless body',
     '/keys',
     () => (_request, response) => {
       const chunk = Buffer.alloc(64 * 1024, ' ');
@@ -126,50 +126,50 @@ const hostile: [what: string, path: string, answer: (issuer: TestIssuer) => Answ
     /answered 302/,
   ],
   [
-    'another issuer',
+    'another issuer in its discovery document',
     '/.well-known/openid-configuration',
     (issuer) => (_request, response) =>
       response.end(JSON.stringify({ issuer: `${issuer.url}/`, jwks_uri: `${issuer.url}/keys` })),
     /names another issuer/,
   ],
   [
-    'keys over plain http from elsewhere',
+    'a jwks_uri over plain http on another host',
     '/.well-known/openid-configuration',
     (issuer) => (_request, response) =>
       response.end(JSON.stringify({ issuer: issuer.url, jwks_uri: 'http://keys.example/keys' })),
     /without https/,
   ],
   [
-    'keys in a file',
+    'a jwks_uri of a file',
     '/.well-known/openid-configuration',
     (issuer) => (_request, response) =>
       response.end(JSON.stringify({ issuer: issuer.url, jwks_uri: 'file:///etc/passwd' })),
     /without https/,
   ],
   [
-    'keys at no address',
+    'no jwks_uri',
     '/.well-known/openid-configuration',
     (issuer) => (_request, response) => response.end(JSON.stringify({ issuer: issuer.url })),
     /has no jwks_uri$/,
   ],
   [
-    'keys at what is no address',
+    'a jwks_uri that is not an absolute URL',
     '/.well-known/openid-configuration',
     (issuer) => (_request, response) =>
       response.end(JSON.stringify({ issuer: issuer.url, jwks_uri: '/keys' })),
     /has no jwks_uri$/,
   ],
   [
-    'keys at a list of addresses',
+    'a jwks_uri that is a list',
     '/.well-known/openid-configuration',
     (issuer) => (_request, response) =>
       response.end(JSON.stringify({ issuer: issuer.url, jwks_uri: [`${issuer.url}/keys`] })),
     /has no jwks_uri$/,
   ],
-  ['no JSON', '/keys', () => (_request, response) => response.end('<html>'), /is not JSON/],
-  ['null', '/keys', () => (_request, response) => response.end('null'), /not a JSON Web Key Set/],
+  ['keys that are not JSON', '/keys', () => (_request, response) => response.end('<html>'), /is not JSON/],
+  ['null as key set', '/keys', () => (_request, response) => response.end('null'), /not a JSON Web Key Set/],
   [
-    'null for itself',
+    'null as discovery document',
     '/.well-known/openid-configuration',
     () => (_r, response) => response.end('null'),
     /names another issuer$/,

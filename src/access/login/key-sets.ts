@@ -20,11 +20,11 @@ const maxIssuers = 500;
 
 /** Milliseconds. */
 const times = {
-  /** Between two fetches from one issuer, whatever its tokens contain and however the first one ended. */
+  /** Minimum between two fetches from one issuer, even after a failure or for an unknown key id. */
   pause: 60_000,
-  /** Then keys are fetched again before use, so that a key the issuer removed is accepted no longer. */
+  /** Age at which keys are fetched again before use, so that a key that the issuer removed is no longer accepted. */
   fresh: 10 * 60_000,
-  /** Keys are used for this long while the issuer is unreachable. */
+  /** Age up to which keys are used while the issuer is unreachable. */
   stale: 24 * 3_600_000,
 };
 
@@ -130,7 +130,7 @@ async function fetchJson(url: string): Promise<unknown> {
   });
 }
 
-/** Parses a JSON Web Key Set. @throws FetchRefused if the document is none, or has too many keys */
+/** Parses a JSON Web Key Set. @throws FetchRefused if the document is not a key set, or has too many keys */
 export function asKeySet(document: unknown): JSONWebKeySet {
   const keys = (document as { keys?: unknown } | null)?.keys;
   if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'object' && key !== null)) {
@@ -140,7 +140,7 @@ export function asKeySet(document: unknown): JSONWebKeySet {
   return document as JSONWebKeySet;
 }
 
-/** Adds the cause, in which `fetch` says why it failed. */
+/** Adds the message of the cause, which has the reason of a failed `fetch`. */
 function messageOf(error: unknown): string {
   const { message, cause } = error as Error;
   return cause instanceof Error ? `${message}: ${cause.message}` : message;

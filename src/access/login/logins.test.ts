@@ -143,7 +143,7 @@ for (const { name: dialect, open } of dialects) {
     }
   });
 
-  test(`${dialect}: only the right password of a user who has to use a token gets that hint`, async (t) => {
+  test(`${dialect}: a user who has to use a token gets that hint only for the right password`, async (t) => {
     const { database, id, outcome } = await setUp(t, open);
     await database.transaction((db) => updateUser(db, id, { tokenOnly: true }));
     const needsToken = [
@@ -295,7 +295,7 @@ test('a right password is checked once a minute; a disabled user is still refuse
   assert.deepEqual((await outcome('alice', password)).said, unauthorized);
 });
 
-test("a hash of today's kind is not replaced", async (t) => {
+test('a hash of the current kind and cost is not replaced', async (t) => {
   const { queue, logins, logIn } = await setUp(t, open);
   await logIn('alice', password);
   await logins.settled();
@@ -378,7 +378,7 @@ test('right passwords are not limited', async (t) => {
   }
 });
 
-test('of a flood only as many logins are hashed as an address may fail', async (t) => {
+test('a flood of logins hashes only as many passwords as an address may fail', async (t) => {
   const { logIn } = await setUp(t, open, { perAddress: 3, perAccount: 1000 });
   const flood = Array.from({ length: 500 }, (_, i) => logIn(`user${i}`, 'x'));
   const codes = (await Promise.allSettled(flood)).map((result) =>

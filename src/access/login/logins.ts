@@ -51,7 +51,7 @@ export class Logins {
   readonly #queue: HashQueue;
   readonly #byAddress: RateLimit;
   readonly #byAccount: RateLimit;
-  /** Keyed hashes of right passwords together with the account's password hash, so that a new password ends the entry. */
+  /** Keyed hashes of right passwords, each with the account's stored hash, so that no entry matches after a password change. */
   readonly #verified: Remembered;
   /** Running checks: the same password from the same network is checked once, however many requests send it at once. */
   readonly #checks = new Map<string, Promise<boolean>>();
@@ -71,7 +71,7 @@ export class Logins {
 
   /**
    * Authenticates credentials from `address`.
-   * @throws RegistryError `UNAUTHORIZED` if wrong, the same for every reason; `TOOMANYREQUESTS` with the seconds to wait after
+   * @throws RegistryError `UNAUTHORIZED` if they are wrong, without the reason; `TOOMANYREQUESTS` with the seconds to wait after
    * too many wrong passwords; `UNAVAILABLE` when too many passwords wait to be checked, or the keys of an ID token's issuer
    * cannot be fetched
    */
@@ -82,7 +82,7 @@ export class Logins {
     return this.#byPassword(username, password, address);
   }
 
-  /** Runs work that hashes a password in its turn in the queue. @throws RegistryError `UNAVAILABLE` */
+  /** Runs work that hashes a password, in the queue for such work. @throws RegistryError `UNAVAILABLE` */
   inTurn<T>(address: string, work: () => Promise<T>): Promise<T> {
     return this.#queue.run(networkOf(address), work);
   }
@@ -95,9 +95,10 @@ export class Logins {
   async #byToken(username: string, token: string, address: string): Promise<Identity> {
     const found = await findTokenLogin(this.#database.read, hashOf(token));
     const now = this.#clock();
-    if (found === undefined || found.accountName !== username || !this.#holds(found, now)) throw wrong();
+    if (found === undefined || found.accountName !== username || !this.#isStillValid(found, now))
+      throw wrong();
     if ((found.lastUsedAt ?? 0) <= now - noteUsesEvery) {
-      this.#behind(async () => {
+      this.#inBackground(async () => {
         const use = { at: now, from: address };
         const note = { durable: false };
         await this.#database.transaction((db) => noteTokenUse(db, found.id, use, now - noteUsesEvery), note);
@@ -110,7 +111,7 @@ export class Logins {
     };
   }
 
-  #holds(token: TokenLogin, now: number): boolean {
+  #isStillValid(token: TokenLogin, now: number): boolean {
     return (
       token.accountDisabledAt === null &&
       token.ownerDisabledAt === null &&
@@ -152,8 +153,8 @@ export class Logins {
         .run(network, async () => {
           // Other checks for the network or the account may have failed in the meantime.
           this.#refuseAfterFailures(network, account);
-          const dearest = bcryptCost(await findHighestBcryptCost(this.#database.read));
-          const right = await verifyPassword(password, hash, dearest);
+          const highestCost = bcryptCost(await findHighestBcryptCost(this.#database.read));
+          const right = await verifyPassword(password, hash, highestCost);
           if (right) {
             this.#verified.add(key);
           } else {
@@ -178,19 +179,18 @@ export class Logins {
   }
 
   /**
-   * Replaces the hash of a right password with one of today's kind. The password counts as unchanged: its sessions and tokens
-   * stay.
+   * Replaces an outdated hash of a right password. The password counts as unchanged, so that its sessions and tokens stay valid.
    */
   #rehash(id: number, hash: string, password: string, check: Promise<boolean>): void {
-    this.#behind(async () => {
+    this.#inBackground(async () => {
       if (!(await check)) return;
       const better = await this.#queue.run(`rehash ${id}`, () => hashPassword(password));
       await this.#database.transaction((db) => replacePasswordHash(db, id, hash, better));
     });
   }
 
-  /** Runs work that a login neither waits for nor fails with. If it fails, the next login repeats it. */
-  #behind(work: () => Promise<void>): void {
+  /** Runs work in the background of a login. If it fails, the login still succeeds, and the next login repeats the work. */
+  #inBackground(work: () => Promise<void>): void {
     const done = work()
       .catch(() => {})
       .finally(() => this.#background.delete(done));

@@ -12,12 +12,12 @@ export interface Argon2Hash extends Argon2Cost {
   readonly tag: Buffer;
 }
 
-/** A match is a hash only if printing it gives the same text again. */
+/** A match is a valid hash only if printing it gives the same text again. */
 const form =
   /\$argon2id\$v=19\$m=([1-9]\d{0,5}),t=([1-9]\d?),p=([1-9])\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})/;
 
 /** Limits for one check: a more expensive hash in the database would stop all logins. */
-const most = { memory: 256 * 1024, passes: 16 };
+const max = { memory: 256 * 1024, passes: 16 };
 
 /** `undefined` for anything but a hash in its canonical form. */
 export function parseArgon2(text: string): Argon2Hash | undefined {
@@ -26,7 +26,7 @@ export function parseArgon2(text: string): Argon2Hash | undefined {
   const [m, t, p, salt, tag] = match.slice(1) as [string, string, string, string, string];
   const cost = { memory: Number(m), passes: Number(t), parallelism: Number(p) };
   // RFC 9106: at least 8 KiB a lane.
-  if (cost.memory > most.memory || cost.passes > most.passes || cost.memory < 8 * cost.parallelism) return;
+  if (cost.memory > max.memory || cost.passes > max.passes || cost.memory < 8 * cost.parallelism) return;
   const hash = { ...cost, salt: Buffer.from(salt, 'base64'), tag: Buffer.from(tag, 'base64') };
   return printArgon2(hash) === text ? hash : undefined;
 }

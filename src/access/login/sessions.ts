@@ -1,4 +1,4 @@
-// Sessions of browsers. Each browser holds a secret, of which only the hash is stored.
+// Sessions of browsers. The browser has a secret; the database stores only its hash.
 import { createHash, randomBytes } from 'node:crypto';
 import type { Database } from '../../db/database.ts';
 import type { Db } from '../../db/prepare.ts';
@@ -22,7 +22,7 @@ export interface SessionsParts {
   readonly database: Database;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
-  /** Whether passwords are accepted (`access.passwordLogin`). If not, sessions that a password began are invalid. */
+  /** Whether passwords are accepted (`access.passwordLogin`). If not, sessions that began with a password are invalid. */
   readonly passwordLogin: boolean;
 }
 
@@ -46,7 +46,7 @@ export class Sessions {
       const origin = await originOf(db, proof);
       const expiresAt = earlier(now + sessionLifetime, await endOf(db, origin)) as number;
       const user = await findUserById(db, account);
-      // Not before the password was set: its time may be ahead of the clock, as each new password gets a later time.
+      // A session is never older than its password, whose time may be ahead of the clock: each new password gets a later time.
       const createdAt = Math.max(now, user?.passwordChangedAt ?? 0);
       await insertSession(db, { ...origin, hash: hashOf(secret), account, createdAt, expiresAt });
       return expiresAt;

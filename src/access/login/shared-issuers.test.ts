@@ -7,16 +7,16 @@ import { sharedIssuers, whyTooWide } from './shared-issuers.ts';
 type Token = Claims & { readonly iss: string; readonly sub: string };
 
 interface Platform {
-  /** Claims of a tenant's job. Whatever tenants can choose imitates another tenant. */
+  /** Claims of a tenant's job. The claims that tenants can choose imitate another tenant. */
   readonly jobs: fc.Arbitrary<(tenant: string) => Token>;
   /** Rules that name the tenant. */
   readonly named: (tenant: string) => readonly ClaimRules[];
-  /** Rules that only seem to name it; `(issuer)`: for this issuer. */
+  /** Rules that only seem to name the tenant; `(issuer)` replaces the issuer. */
   readonly unnamed: readonly ClaimRules[];
   readonly issuer: (tenant: string) => string;
 }
 
-/** Each is a prefix or suffix of another, to catch misplaced stars. */
+/** Names that are prefixes or suffixes of each other, to catch misplaced stars. */
 const tenants = ['acme', 'acme-evil', 'evil-acme', 'acm', 'acme.evil'];
 const tenant = fc.constantFrom(...tenants);
 /** Names that tenants choose (repositories, branches, environments, steps), without the characters that separate claims. */
@@ -331,9 +331,9 @@ const elsewhere: [what: string, issuer: string, claims: ClaimRules, ownIssuer: b
   ['an unknown issuer, by many subjects', 'https://ci.acme.com', { project: 'app' }, false, false],
   ['an unknown issuer, by many subjects of a kind', 'https://ci.acme.com', { sub: 'app:*' }, false, false],
   ['an unknown issuer, by one subject', 'https://ci.acme.com', { sub: 'app:main' }, false, true],
-  ['an issuer of one’s own', 'https://ci.acme.com', { project: 'app' }, true, true],
+  ['an issuer confirmed as own', 'https://ci.acme.com', { project: 'app' }, true, true],
   ['a public address', 'https://203.0.113.7', { project: 'app' }, false, false],
-  ['a public address of six', 'https://[2001:db8::1]', { project: 'app' }, false, false],
+  ['a public IPv6 address', 'https://[2001:db8::1]', { project: 'app' }, false, false],
   ...[
     ...[
       'https://localhost',
@@ -344,7 +344,7 @@ const elsewhere: [what: string, issuer: string, claims: ClaimRules, ownIssuer: b
     ],
     ...['https://kubernetes.default.svc', 'https://kubernetes.default.svc.cluster.local', 'https://gitlab'],
   ].map((issuer): [string, string, ClaimRules, boolean, boolean] => [
-    'an issuer that only a network knows',
+    'an issuer on a private network',
     issuer,
     { project: 'app' },
     false,
@@ -372,15 +372,9 @@ const elsewhere: [what: string, issuer: string, claims: ClaimRules, ownIssuer: b
     false,
     true,
   ],
+  ['GitHub, confirmed as own', 'https://token.actions.githubusercontent.com', { ref: 'x' }, true, false],
   [
-    'GitHub for an issuer of one’s own',
-    'https://token.actions.githubusercontent.com',
-    { ref: 'x' },
-    true,
-    false,
-  ],
-  [
-    'a name that ends like GitHub’s',
+    'a host name that ends like GitHub’s',
     'https://evil-token.actions.githubusercontent.com',
     { repository: 'acme/app' },
     false,

@@ -18,7 +18,7 @@ interface SharedIssuer {
   readonly serves: (url: URL) => boolean;
   /** Path of issuers that sign for one tenant only, if the platform has them. */
   readonly ownPath?: RegExp;
-  /** Claim → the patterns that match tokens of one tenant only: the tenant's whole name precedes any `*`. */
+  /** Claim → the form of rules that match one tenant only, because the tenant's whole name precedes any `*`. */
   readonly tenant: Readonly<Record<string, RegExp>>;
   /** The rule to add. */
   readonly remedy: string;
@@ -144,7 +144,7 @@ export function whyTooWide({ issuer, claims, ownIssuer }: Terms): string | undef
   return `jobs of any tenant of ${name} would be accepted: ${ownPath ? 'use' : 'add a rule that names your tenant, such as'} ${remedy}`;
 }
 
-/** The same for a trust in the database. An old one may be too wide, and then accepts no jobs. */
+/** {@link whyTooWide} for a trust in the database. A trust from before this check may be too wide, and then accepts no jobs. */
 export function whyRefused(trust: Omit<Terms, 'claims'> & { readonly claims: string }): string | undefined {
   return whyTooWide({ ...trust, claims: JSON.parse(trust.claims) as ClaimRules });
 }

@@ -196,44 +196,44 @@ function withClaims(claims: Record<string, unknown>): Forgery {
 }
 
 const forgeries: Record<string, Forgery> = {
-  'nothing at all': () => '',
-  'no token': () => 'eyJ',
+  'an empty text': () => '',
+  'one part': () => 'eyJ',
   'two parts': (good) => `${encode(good.header)}.${encode(good.claims)}`,
   'five parts': (good) => `${encode(good.header)}.a.b.${encode(good.claims)}.c`,
   'no header': (good, keys) => sign('', good.claims, keys.own),
-  'a header that is no JSON': (good, keys) => sign('{', good.claims, keys.own),
+  'a header that is not JSON': (good, keys) => sign('{', good.claims, keys.own),
   'a header that is a list': (good, keys) => sign([], good.claims, keys.own),
   'a header that is null': (good, keys) => sign('null', good.claims, keys.own),
   'alg none, without a signature': ({ header, claims }) =>
     `${encode({ ...header, alg: 'none' })}.${encode(claims)}.`,
-  'alg None, with one': withHeader({ alg: 'None' }),
+  'alg None, with a signature': withHeader({ alg: 'None' }),
   'no alg': (good, keys) => sign({ ...good.header, alg: undefined }, good.claims, keys.own),
-  'an alg that is no text': withHeader({ alg: ['ES256'] }),
-  'HS256 by the public key in PEM': (good, keys) =>
+  'an alg that is a list': withHeader({ alg: ['ES256'] }),
+  'HS256 with the public key in PEM as secret': (good, keys) =>
     mac({ ...good.header, alg: 'HS256' }, good.claims, keys.public.export({ format: 'pem', type: 'spki' })),
-  'HS256 by the public key in DER': (good, keys) =>
+  'HS256 with the public key in DER as secret': (good, keys) =>
     mac({ ...good.header, alg: 'HS256' }, good.claims, keys.public.export({ format: 'der', type: 'spki' })),
-  'HS256 by the public key as a JWK': async (good, keys) =>
+  'HS256 with the public key as JWK as secret': async (good, keys) =>
     mac({ ...good.header, alg: 'HS256' }, good.claims, JSON.stringify(await exportJWK(keys.public))),
-  'HS256 by nothing': (good) => mac({ ...good.header, alg: 'HS256' }, good.claims, ''),
-  'HS256 by the kid': (good, keys) => mac({ ...good.header, alg: 'HS256' }, good.claims, keys.id),
+  'HS256 with an empty secret': (good) => mac({ ...good.header, alg: 'HS256' }, good.claims, ''),
+  'HS256 with the kid as secret': (good, keys) => mac({ ...good.header, alg: 'HS256' }, good.claims, keys.id),
   RS256: withHeader({ alg: 'RS256' }, strangerRsa.privateKey),
   ES384: withHeader({ alg: 'ES384' }),
   'a known kid, signed by a stranger': withHeader({}),
   'a known kid, with a key of its own': withHeader({ jwk: strangerJwk }),
   'a known kid, with a certificate of its own': withHeader({ x5c: ['MIIB'] }),
-  'a known kid, with a key elsewhere': withHeader({ jku: 'https://attacker.example/keys' }),
-  'a known kid, with a certificate elsewhere': withHeader({ x5u: 'https://attacker.example/cert' }),
+  'a known kid, with the URL of a key': withHeader({ jku: 'https://attacker.example/keys' }),
+  'a known kid, with the URL of a certificate': withHeader({ x5u: 'https://attacker.example/cert' }),
   "the stranger's own kid and key": async (good) =>
     sign(
       { ...good.header, kid: await calculateJwkThumbprint(strangerJwk), jwk: strangerJwk },
       good.claims,
       stranger.privateKey,
     ),
-  'a kid that climbs': withHeader({ kid: '../../../../dev/null' }),
+  'a kid that is a path': withHeader({ kid: '../../../../dev/null' }),
   'a kid that is SQL': withHeader({ kid: "' or '1'='1" }),
   'a kid with a zero byte': withHeader({ kid: '\0' }),
-  'a kid of Object': withHeader({ kid: '__proto__' }),
+  'a kid that is a property of Object': withHeader({ kid: '__proto__' }),
   'an empty kid': withHeader({ kid: '' }),
   'a kid that is a number': withHeader({ kid: 1 }),
   'a kid that is an object': withHeader({ kid: {} }),
@@ -254,8 +254,8 @@ const forgeries: Record<string, Forgery> = {
   'claims that are a list': (good, keys) => sign(good.header, [good.claims], keys.own),
   'claims that are null': (good, keys) => sign(good.header, 'null', keys.own),
   'claims that are a text': (good, keys) => sign(good.header, '"x"', keys.own),
-  'claims that are no JSON': (good, keys) => sign(good.header, '{', keys.own),
-  'an audience put before the right one': (good, keys) => {
+  'claims that are not JSON': (good, keys) => sign(good.header, '{', keys.own),
+  'a second audience before the right one': (good, keys) => {
     const [header, , signature] = sign(good.header, good.claims, keys.own).split('.');
     return `${header}.${encode(JSON.stringify(good.claims).replace('{', '{"aud":"other",'))}.${signature}`;
   },
@@ -274,7 +274,7 @@ const forgeries: Record<string, Forgery> = {
   expired: withClaims({ exp: seconds - 30 }),
   'not yet valid': withClaims({ nbf: seconds + 31 }),
   'access that is an object': withClaims({ access: {} }),
-  'access to null': withClaims({ access: [null] }),
+  'access with a null entry': withClaims({ access: [null] }),
   'access with actions that are a text': withClaims({
     access: [{ type: 'repository', name: 'acme/app', actions: 'pull' }],
   }),
@@ -287,11 +287,11 @@ const forgeries: Record<string, Forgery> = {
   'a principal that is a text': withClaims({ principal: 'alice' }),
   'no credential': withClaims({ credential: undefined }),
   'a credential of another kind': withClaims({ credential: { kind: 'foreign' } }),
-  'a password of no time': withClaims({ credential: { kind: 'password' } }),
+  'a password without its time': withClaims({ credential: { kind: 'password' } }),
   'a token without an id': withClaims({ credential: { kind: 'token' } }),
-  'an ID token of no time': withClaims({ credential: { kind: 'id-token', trust: 1, terms: 1 } }),
-  'an ID token of no terms': withClaims({ credential: { kind: 'id-token', trust: 1, since: 1 } }),
-  'more than any header holds': withClaims({ padding: 'x'.repeat(16_384) }),
+  'an ID token without its time': withClaims({ credential: { kind: 'id-token', trust: 1, terms: 1 } }),
+  'an ID token without its terms': withClaims({ credential: { kind: 'id-token', trust: 1, since: 1 } }),
+  'more characters than a header may have': withClaims({ padding: 'x'.repeat(16_384) }),
 };
 
 test('a forged token is refused without a detail', async (t) => {

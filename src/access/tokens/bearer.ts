@@ -16,14 +16,14 @@ import { VerifiedTokens } from './verified-tokens.ts';
 /** The registry's name in challenges: the audience of its tokens. */
 export const service = 'berth';
 
-/** Types of tokens; one is never accepted as another. */
-const uses = {
+/** Types of tokens; a token of one type is never accepted as another. */
+const tokenTypes = {
   access: { typ: 'at+jwt', audience: service },
   refresh: { typ: 'rt+jwt', audience: `${service}/auth/token` },
   sealed: { typ: 'sealed+jwt', audience: `${service}/auth/callback` },
 } as const;
 
-type Use = (typeof uses)[keyof typeof uses];
+type TokenType = (typeof tokenTypes)[keyof typeof tokenTypes];
 
 export interface BearerTokensParts {
   readonly keys: SigningKeys;
@@ -32,7 +32,7 @@ export interface BearerTokensParts {
   readonly lifetime: number;
   /** Milliseconds. */
   readonly refreshLifetime: number;
-  /** Whether passwords are accepted. If not, tokens issued for one are invalid. */
+  /** Whether passwords are accepted. If not, tokens that were issued for a password are invalid. */
   readonly passwordLogin: boolean;
 }
 
@@ -59,7 +59,7 @@ export class BearerTokens implements TokenVerifier {
     const issuedAt = Math.floor(clock() / 1000) * 1000;
     const lifetime = within(this.#parts.lifetime, issuedAt, until);
     const claims = { ...identityClaims(identity), ...accessClaims(granted, catalog) };
-    const token = await this.#sign(claims, uses.access, issuedAt, lifetime);
+    const token = await this.#sign(claims, tokenTypes.access, issuedAt, lifetime);
     return { token, expiresIn: Math.floor(lifetime / 1000), issuedAt };
   }
 
@@ -74,7 +74,7 @@ export class BearerTokens implements TokenVerifier {
   issueRefresh(identity: Identity, until?: number): Promise<string> {
     const now = this.#parts.clock();
     const lifetime = within(this.#parts.refreshLifetime, now, until);
-    return this.#sign(identityClaims(identity), uses.refresh, now, lifetime);
+    return this.#sign(identityClaims(identity), tokenTypes.refresh, now, lifetime);
   }
 
   /**
@@ -82,19 +82,19 @@ export class BearerTokens implements TokenVerifier {
    * @throws RegistryError `UNAUTHORIZED`; DatabaseUnavailable
    */
   async verifyRefresh(token: string): Promise<Identity> {
-    const { payload } = await this.#read(token, uses.refresh);
+    const { payload } = await this.#read(token, tokenTypes.refresh);
     return this.#identityOf(payload);
   }
 
-  /** Signs claims for `lifetime` milliseconds. They can be read by anyone, but made only by Berth. */
+  /** Signs claims for `lifetime` milliseconds. Anyone can read them, but only Berth can make them. */
   seal(claims: JWTPayload, lifetime: number): Promise<string> {
-    return this.#sign(claims, uses.sealed, this.#parts.clock(), lifetime);
+    return this.#sign(claims, tokenTypes.sealed, this.#parts.clock(), lifetime);
   }
 
   /** The claims of {@link seal}; `undefined` if forged or expired. @throws DatabaseUnavailable */
   async unseal(text: string): Promise<JWTPayload | undefined> {
     try {
-      return (await this.#read(text, uses.sealed)).payload;
+      return (await this.#read(text, tokenTypes.sealed)).payload;
     } catch (error) {
       if (error instanceof RegistryError && error.code === 'UNAUTHORIZED') return undefined;
       throw error;
@@ -102,7 +102,7 @@ export class BearerTokens implements TokenVerifier {
   }
 
   async #verify(token: string): Promise<BearerToken> {
-    const { payload, key } = await this.#read(token, uses.access);
+    const { payload, key } = await this.#read(token, tokenTypes.access);
     const identity = this.#identityOf(payload);
     const access = readAccess(payload, { ids: true }) ?? refuse();
     const bearer = { identity, ...access, expires: (payload.exp as number) * 1000 };
@@ -116,7 +116,12 @@ export class BearerTokens implements TokenVerifier {
     return identity;
   }
 
-  async #sign(claims: JWTPayload, { typ, audience }: Use, now: number, lifetime: number): Promise<string> {
+  async #sign(
+    claims: JWTPayload,
+    { typ, audience }: TokenType,
+    now: number,
+    lifetime: number,
+  ): Promise<string> {
     const { keys } = this.#parts;
     const [key, issuer] = await Promise.all([keys.signer(), keys.issuer()]);
     const seconds = Math.floor(now / 1000);
@@ -132,7 +137,7 @@ export class BearerTokens implements TokenVerifier {
   }
 
   /** The key's id alone chooses the key and the algorithm; the rest of the header is ignored. */
-  async #read(token: string, { typ, audience }: Use): Promise<{ payload: JWTPayload; key: string }> {
+  async #read(token: string, { typ, audience }: TokenType): Promise<{ payload: JWTPayload; key: string }> {
     const { keys, clock } = this.#parts;
     const id = keyIdOf(token);
     const key = id === undefined ? undefined : await keys.find(id);
@@ -155,7 +160,7 @@ export class BearerTokens implements TokenVerifier {
   }
 }
 
-/** Milliseconds from `now`. */
+/** The lifetime in milliseconds from `now`, shortened to end at `until`. */
 function within(lifetime: number, now: number, until = Number.POSITIVE_INFINITY): number {
   return Math.min(lifetime, Math.max(0, until - now));
 }

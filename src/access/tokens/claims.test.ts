@@ -52,41 +52,39 @@ const noIds = [undefined, null, '1', 0, -1, 1.5, 2 ** 53, [1]];
 const noTimes = [undefined, null, '1', -1, 0.5, 2 ** 53, [1]];
 
 for (const [what, principal] of [
-  ...[undefined, null, 'alice', 7, [], [principals.user], {}].map((one) => ['in whole', one] as const),
+  ...[undefined, null, 'alice', 7, [], [principals.user], {}].map((one) => ['form', one] as const),
   ...[undefined, 'root', 'holder', 'User', 'toString'].flatMap((kind) =>
-    Object.values(principals).map((one) => ['of its kind', { ...one, kind }] as const),
+    Object.values(principals).map((one) => ['kind', { ...one, kind }] as const),
   ),
-  ...noTexts.flatMap((name) =>
-    Object.values(principals).map((one) => ['in its name', { ...one, name }] as const),
-  ),
+  ...noTexts.flatMap((name) => Object.values(principals).map((one) => ['name', { ...one, name }] as const)),
   ...noIds.flatMap((id) => [
-    ["in a user's id", { ...principals.user, id }] as const,
-    ["in a robot's id", { ...principals.robot, id }] as const,
-    ["in a job's trust", { ...principals.job, trust: id }] as const,
+    ['user id', { ...principals.user, id }] as const,
+    ['robot id', { ...principals.robot, id }] as const,
+    ['trust of a job', { ...principals.job, trust: id }] as const,
   ]),
-  ...noTexts.map((subject) => ["in a job's subject", { ...principals.job, subject }] as const),
+  ...noTexts.map((subject) => ['subject of a job', { ...principals.job, subject }] as const),
 ]) {
-  test(`no principal: spoiled ${what}, ${JSON.stringify(principal)}`, () => {
+  test(`rejects a principal with an invalid ${what}: ${JSON.stringify(principal)}`, () => {
     assert.equal(readIdentity({ principal, credential: credentials.token }), undefined);
   });
 }
 
 for (const [what, credential] of [
-  ...[undefined, null, 'none', 7, [], [credentials.token], {}].map((one) => ['in whole', one] as const),
+  ...[undefined, null, 'none', 7, [], [credentials.token], {}].map((one) => ['form', one] as const),
   ...[undefined, 'root', 'foreign', 'None', 'toString'].flatMap((kind) =>
-    Object.values(credentials).map((one) => ['of its kind', { ...one, kind }] as const),
+    Object.values(credentials).map((one) => ['kind', { ...one, kind }] as const),
   ),
   ...noTimes.flatMap((since) => [
-    ["in a password's time", { ...credentials.password, since }] as const,
-    ["in an ID token's time", { ...credentials['id-token'], since }] as const,
-    ["in an ID token's terms", { ...credentials['id-token'], terms: since }] as const,
+    ['password time', { ...credentials.password, since }] as const,
+    ['ID token time', { ...credentials['id-token'], since }] as const,
+    ['ID token terms', { ...credentials['id-token'], terms: since }] as const,
   ]),
   ...noIds.flatMap((id) => [
-    ["in a token's id", { ...credentials.token, id }] as const,
-    ["in an ID token's trust", { ...credentials['id-token'], trust: id }] as const,
+    ['token id', { ...credentials.token, id }] as const,
+    ['ID token trust', { ...credentials['id-token'], trust: id }] as const,
   ]),
 ]) {
-  test(`no credential: spoiled ${what}, ${JSON.stringify(credential)}`, () => {
+  test(`rejects a credential with an invalid ${what}: ${JSON.stringify(credential)}`, () => {
     assert.equal(readIdentity({ principal: principals.user, credential }), undefined);
   });
 }
@@ -126,7 +124,7 @@ const catalog = { type: 'registry', name: 'catalog', actions: ['*'] };
 for (const [what, access, expected] of [
   ['no claim', undefined, []],
   ['null, as Go writes an empty list', null, []],
-  ['nothing', [], []],
+  ['an empty list', [], []],
   ['one repository', [pull], ['acme/app:pull']],
   [
     'an entry without actions',
@@ -138,9 +136,9 @@ for (const [what, access, expected] of [
   ],
   ['an empty list of actions', [{ ...pull, actions: [] }], ['acme/app:']],
   ['unknown actions', [{ ...pull, actions: ['pull', 'fly', 'toString'] }], ['acme/app:pull']],
-  ['a name that there cannot be', [{ ...pull, name: '../etc' }], []],
+  ['an invalid name', [{ ...pull, name: '../etc' }], []],
   ['a pattern', [{ ...pull, name: 'acme/*' }], []],
-  ['a name that is no text', [undefined, 5, ['acme/app']].map((name) => ({ ...pull, name })), []],
+  ['a name that is not a string', [undefined, 5, ['acme/app']].map((name) => ({ ...pull, name })), []],
   [
     'another type',
     [
@@ -150,31 +148,31 @@ for (const [what, access, expected] of [
     [],
   ],
   ['a repository twice', [pull, { ...pull, actions: ['push', 'pull'], id: 3 }], ['acme/app:pull,push in 3']],
-  ['several', [pull, { ...pull, name: 'b' }], ['acme/app:pull', 'b:pull']],
+  ['several repositories', [pull, { ...pull, name: 'b' }], ['acme/app:pull', 'b:pull']],
   ['the catalog', [catalog], ['catalog']],
   [
-    'the catalog, then less of it',
+    'the catalog twice, the second time without actions',
     [catalog, { ...catalog, actions: [] }, pull],
     ['acme/app:pull', 'catalog'],
   ],
   ['the catalog without all actions', [{ ...catalog, actions: ['pull'] }], []],
-  ['something else of the registry', [{ ...catalog, name: 'other' }], []],
-  ['a repository of that name', [{ ...catalog, type: 'repository' }], ['catalog:*']],
-  ['another type of that name', [{ ...catalog, type: 'artifact' }], []],
+  ['another name of type registry', [{ ...catalog, name: 'other' }], []],
+  ['a repository named catalog', [{ ...catalog, type: 'repository' }], ['catalog:*']],
+  ['another type, named catalog', [{ ...catalog, type: 'artifact' }], []],
 ] as const) {
   test(`reads access from: ${what}`, () => assert.deepEqual(good(access), expected));
 }
 
 for (const [what, access] of [
-  ['a text', 'acme/app'],
+  ['a string', 'acme/app'],
   ['an object', { ...pull }],
   ['a number', 0],
-  ['nothing that is, in it', [null]],
-  ['a text in it', [pull, 'acme/app']],
-  ['a list in it', [[]]],
-  ['actions in a text', [{ ...pull, actions: 'pull' }]],
-  ['actions in an object', [{ ...pull, actions: { 0: 'pull' } }]],
-  ['an action that is none', [{ ...pull, actions: ['pull', 5] }]],
+  ['a list with null', [null]],
+  ['a list with a string', [pull, 'acme/app']],
+  ['a list with a list', [[]]],
+  ['actions that are a string', [{ ...pull, actions: 'pull' }]],
+  ['actions that are an object', [{ ...pull, actions: { 0: 'pull' } }]],
+  ['an action that is a number', [{ ...pull, actions: ['pull', 5] }]],
 ] as const) {
   test(`rejects access from: ${what}`, () => assert.equal(good(access), undefined));
 }

@@ -1,5 +1,5 @@
-// The claims of Berth's own tokens: Docker's, and the identity, the credential and the repositories' ids. (A name can later
-// belong to another repository.)
+// The claims of Berth's own tokens: those of Docker's format, the identity, the credential and the ids of repositories, because a
+// name can later belong to another repository.
 import type { JWTPayload } from 'jose';
 import { asName } from '../../oci/name.ts';
 import { type Credential, type Identity, type Principal, principalKey } from '../identity.ts';

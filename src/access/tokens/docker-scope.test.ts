@@ -28,7 +28,7 @@ const understood: [what: string, parameters: string[], repositories: Repositorie
   ['repeated parameters', ['repository:a:pull', 'repository:b:push'], { a: ['pull'], b: ['push'] }],
   ['spaces between scopes', ['repository:a:pull  repository:b:push '], { a: ['pull'], b: ['push'] }],
   [
-    'both',
+    'repeated parameters with several scopes',
     ['repository:a:pull repository:b:pull', 'repository:c:pull'],
     { a: ['pull'], b: ['pull'], c: ['pull'] },
   ],
@@ -38,7 +38,7 @@ const understood: [what: string, parameters: string[], repositories: Repositorie
     { a: ['pull', 'push'], b: ['pull'] },
   ],
   ['a class of repositories', ['repository(plugin):a:pull'], {}],
-  ['a class of no name', ['repository():a:pull'], {}],
+  ['an empty class', ['repository():a:pull'], {}],
   ['a type in capitals', ['Repository:a:pull'], {}],
   ['another type', ['artifact:a:pull'], {}],
   ['a type and a letter, without a colon', ['repositoryx', 'registryx'], {}],
@@ -46,11 +46,11 @@ const understood: [what: string, parameters: string[], repositories: Repositorie
   ['no name', ['repository::pull'], {}],
   ['a name with a port', ['repository:localhost:5000/a:pull'], {}],
   ['one colon too many', ['repository:a:pull:push'], {}],
-  ['a name that climbs', ['repository:a/../b:pull'], {}],
+  ['a name with ..', ['repository:a/../b:pull'], {}],
   ['a name in capitals', ['repository:Acme:pull'], {}],
   ['a pattern', ['repository:acme/*:pull', 'repository:**:pull'], {}],
   ['a name of 256 characters', [`repository:${'a'.repeat(256)}:pull`], {}],
-  ['a name of Object', ['repository:__proto__:pull'], {}],
+  ['a name that is a property of Object', ['repository:__proto__:pull'], {}],
   ['other white space', ['repository:a:pull\trepository:b:pull', 'repository:a:pull\n'], { a: [] }],
 ];
 

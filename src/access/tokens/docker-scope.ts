@@ -13,13 +13,13 @@ export interface Asked {
 const maxScopes = 100;
 const maxCharacters = 8_192;
 
-/** The request asks for more than one token may give. The message is shown to the client. */
+/** The request has more scopes than a token may have. The message is shown to the client. */
 export class TooManyScopes extends Error {
   override readonly name = 'TooManyScopes';
 }
 
 /**
- * Ignores what it does not understand, so that a client that knows more resource types gets the rest.
+ * Ignores unknown resource types and actions, so that a client that sends them gets the rest.
  * @throws TooManyScopes
  */
 export function parseAsked(parameters: readonly string[]): Asked {

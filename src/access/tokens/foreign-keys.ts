@@ -16,7 +16,7 @@ export interface KeysObserver {
   failed(error: Error): void;
 }
 
-/** Milliseconds between two looks at the files. */
+/** Milliseconds between two reads of the files. */
 const freshFor = 10_000;
 
 /** The keys of another token server, reloaded when their files change. */
@@ -59,17 +59,17 @@ export class ForeignKeys {
     return this.#keys;
   }
 
-  /** Concurrent calls share one look at the files. */
+  /** Concurrent calls share one read of the files. */
   async refresh(): Promise<void> {
     if (this.fresh) return;
-    this.#reading ??= this.#look().finally(() => {
+    this.#reading ??= this.#reload().finally(() => {
       this.#reading = undefined;
     });
     await this.#reading;
   }
 
   /** Compares contents and not times, because Kubernetes swaps a symbolic link above the files. */
-  async #look(): Promise<void> {
+  async #reload(): Promise<void> {
     let text: string | undefined;
     try {
       const contents = await readFiles(this.#files);

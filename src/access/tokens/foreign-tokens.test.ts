@@ -167,22 +167,26 @@ function mac(secret: string | Buffer): string {
 }
 
 const forgeries: Record<string, Forgery> = {
-  'nothing at all': () => '',
-  'no token': () => 'a.b.c',
+  'an empty text': () => '',
+  'parts that are not JSON': () => 'a.b.c',
   'alg none': () => `${encode({ alg: 'none' })}.${encode(usual)}.`,
-  'HS256 by the public key in PEM': () => mac(pemOf(p256.publicKey)),
-  'HS256 by the public key in DER': () => mac(p256.publicKey.export({ format: 'der', type: 'spki' })),
-  'HS256 by the key set': () => mac(JSON.stringify(jwkOf(p256.publicKey))),
-  'a key of its own': () => sign(stranger.privateKey, { alg: 'ES256', jwk: jwkOf(stranger.publicKey) }),
-  'a known kid, with a key of its own': async () =>
+  'HS256 with the public key in PEM as secret': () => mac(pemOf(p256.publicKey)),
+  'HS256 with the public key in DER as secret': () =>
+    mac(p256.publicKey.export({ format: 'der', type: 'spki' })),
+  'HS256 with the key set as secret': () => mac(JSON.stringify(jwkOf(p256.publicKey))),
+  'another key, which is in the header': () =>
+    sign(stranger.privateKey, { alg: 'ES256', jwk: jwkOf(stranger.publicKey) }),
+  'a known kid, with another key in the header': async () =>
     sign(stranger.privateKey, {
       alg: 'ES256',
       kid: await calculateJwkThumbprint(jwkOf(p256.publicKey)),
       jwk: jwkOf(stranger.publicKey),
     }),
-  'a certificate of its own': () => sign(stranger.privateKey, { alg: 'ES256', x5c: ['MIIB'] }),
-  'keys elsewhere': () => sign(stranger.privateKey, { alg: 'ES256', jku: 'https://attacker.example' }),
-  'a kid that climbs': () => sign(p256.privateKey, { alg: 'ES256', kid: '../../../dev/null' }),
+  'another key, with a certificate in the header': () =>
+    sign(stranger.privateKey, { alg: 'ES256', x5c: ['MIIB'] }),
+  'another key, with a URL of keys': () =>
+    sign(stranger.privateKey, { alg: 'ES256', jku: 'https://attacker.example' }),
+  'a kid that is a path': () => sign(p256.privateKey, { alg: 'ES256', kid: '../../../dev/null' }),
   'a kid that is a number': () => sign(p256.privateKey, { alg: 'ES256', kid: 1 as never }),
   'a critical extension': () =>
     new SignJWT(usual)
@@ -192,14 +196,15 @@ const forgeries: Record<string, Forgery> = {
   'no issuer': () => sign(p256.privateKey, { alg: 'ES256' }, { iss: undefined }),
   'another audience': () => sign(p256.privateKey, { alg: 'ES256' }, { aud: 'other.example' }),
   'no audience': () => sign(p256.privateKey, { alg: 'ES256' }, { aud: undefined }),
-  'no end': () => sign(p256.privateKey, { alg: 'ES256' }, { exp: undefined }),
+  'no expiry': () => sign(p256.privateKey, { alg: 'ES256' }, { exp: undefined }),
   expired: () => sign(p256.privateKey, { alg: 'ES256' }, { exp: seconds - 30 }),
   'not yet valid': () => sign(p256.privateKey, { alg: 'ES256' }, { nbf: seconds + 31 }),
-  'a holder that is a number': () => sign(p256.privateKey, { alg: 'ES256' }, { sub: 7 }),
-  'a holder with a very long name': () => sign(p256.privateKey, { alg: 'ES256' }, { sub: 'a'.repeat(256) }),
+  'a subject that is a number': () => sign(p256.privateKey, { alg: 'ES256' }, { sub: 7 }),
+  'a subject of 256 characters': () => sign(p256.privateKey, { alg: 'ES256' }, { sub: 'a'.repeat(256) }),
   'access that is an object': () => sign(p256.privateKey, { alg: 'ES256' }, { access: {} }),
-  'access to a number': () => sign(p256.privateKey, { alg: 'ES256' }, { access: [7] }),
-  'more than any header holds': () => sign(p256.privateKey, { alg: 'ES256' }, { x: 'x'.repeat(16_384) }),
+  'access with a number as entry': () => sign(p256.privateKey, { alg: 'ES256' }, { access: [7] }),
+  'more characters than a header may have': () =>
+    sign(p256.privateKey, { alg: 'ES256' }, { x: 'x'.repeat(16_384) }),
 };
 
 for (const [what, forge] of Object.entries(forgeries)) {
@@ -366,7 +371,7 @@ const unusable: [what: string, contents: Contents, message: RegExp][] = [
     /contains a private key/,
   ],
   [
-    'a private key in the form of openssl',
+    'a private key in SEC 1 form',
     { certificates: p256.privateKey.export({ format: 'pem', type: 'sec1' }).toString() },
     /contains a private key/,
   ],
@@ -386,14 +391,14 @@ const unusable: [what: string, contents: Contents, message: RegExp][] = [
     /cannot be used: block 2, PUBLIC KEY: the key is of type rsa-pss/,
   ],
   ['another curve', { certificates: pemOf(odd.publicKey) }, /the curve is secp256k1/],
-  ['no JSON', { keys: '{' }, /^tokenServer\.keys .*keys\.json is not JSON/],
-  ['no key set', { keys: [] }, /is not a JSON Web Key Set/],
-  ['null', { keys: 'null' }, /is not a JSON Web Key Set/],
+  ['keys that are not JSON', { keys: '{' }, /^tokenServer\.keys .*keys\.json is not JSON/],
+  ['a list instead of a key set', { keys: [] }, /is not a JSON Web Key Set/],
+  ['null instead of a key set', { keys: 'null' }, /is not a JSON Web Key Set/],
   ['an empty key set', { keys: { keys: [] } }, /contains no key that verifies/],
   ['only secrets', { keys: { keys: [{ kty: 'oct', k: 'eA' }] } }, /contains no key that verifies/],
   ['a broken key', { keys: { keys: [{ kty: 'EC', crv: 'P-256', kid: 'a' }] } }, /cannot be read: key a: /],
   [
-    'a broken key with a name that is no text',
+    'a broken key whose kid is not a string',
     { keys: { keys: [jwkOf(p256.publicKey), { kty: 'EC', kid: { toString: 1 } }] } },
     /cannot be read: key 2: /,
   ],

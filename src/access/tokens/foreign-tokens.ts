@@ -20,8 +20,8 @@ export interface ForeignTokensParts {
 const maxSubject = 255;
 
 /**
- * Verifies tokens of another token server, in Docker's format. Berth accepts the rights that they state. The configured keys
- * alone decide key and algorithm; keys and certificates in a token are ignored.
+ * Verifies tokens of another token server, in Docker's format. Berth accepts the rights in them. Only the configured keys decide
+ * the key and the algorithm; keys and certificates in a token are ignored.
  */
 export class ForeignTokens implements TokenVerifier {
   readonly #parts: ForeignTokensParts;

@@ -7,9 +7,9 @@ export interface PublicKey {
   /** Its thumbprint (RFC 7638). */
   readonly id: string;
   readonly key: KeyObject;
-  /** What `kid` may be: the thumbprint, the fingerprint of Docker's libtrust, and the key's own `kid`. */
+  /** Accepted values of `kid`: the thumbprint, the fingerprint of Docker's libtrust, and the key's own `kid`. */
   readonly names: ReadonlySet<string>;
-  /** The signature algorithms of the key; never one that works with a public key alone. */
+  /** The signature algorithms of the key; never a symmetric one, which would take the public key as its secret. */
   readonly algorithms: readonly string[];
 }
 

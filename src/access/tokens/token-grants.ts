@@ -20,7 +20,7 @@ export interface TokenGrantsParts {
   readonly clock: () => number;
   readonly policy: AnonymousAccess;
   readonly findClaims: FindClaims;
-  /** Whether passwords are accepted (`access.passwordLogin`). If not, no login that a password began is accepted. */
+  /** Whether passwords are accepted (`access.passwordLogin`). If not, logins that began with a password are refused. */
   readonly passwordLogin: boolean;
 }
 
@@ -33,11 +33,11 @@ export interface TokenGrant {
   readonly issuedAt: number;
   readonly granted: readonly Granted[];
   readonly catalog: boolean;
-  /** End of the credential used, in milliseconds since 1970; `undefined`: it has none of its own. */
+  /** End of the credential used, in milliseconds since 1970; `undefined`: it does not expire. */
   readonly until: number | undefined;
 }
 
-/** Decides the rights of the token server's tokens: those asked for that the caller has now. */
+/** Decides the rights of the token server's tokens: the requested rights that the caller has now. */
 export class TokenGrants {
   readonly #parts: TokenGrantsParts;
 
@@ -71,7 +71,7 @@ export class TokenGrants {
     return tokens.issueRefresh({ principal, credential }, until);
   }
 
-  /** Needs one query for the repositories, and two for free namespaces, however many are asked for. */
+  /** Makes one query for all requested repositories, and two for free namespaces. */
   async #grantAll(
     { principal }: Identity,
     entitlements: Entitlements,
@@ -105,7 +105,7 @@ interface AskedRepository {
   readonly rights: Rights;
 }
 
-/** Yields, as a hundred names by a hundred patterns take a while. */
+/** Yields after each name, because matching a hundred names with a hundred patterns takes long. */
 function* rightsOnEach(
   entitlements: Entitlements,
   asked: Asked['repositories'],

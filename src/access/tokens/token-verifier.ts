@@ -15,7 +15,7 @@ export interface BearerToken {
   readonly identity: Identity;
   /** By name. */
   readonly granted: ReadonlyMap<string, Granted>;
-  /** Whether it may list all repositories. */
+  /** Whether it may list the catalog. */
   readonly catalog: boolean;
   /** Milliseconds since 1970. */
   readonly expires: number;
@@ -23,7 +23,7 @@ export interface BearerToken {
 
 export interface TokenVerifier {
   /**
-   * Throws for a known token, and rejects for others.
+   * Returns or throws synchronously for a cached token, and with a promise for others.
    * @throws RegistryError `UNAUTHORIZED` for every reason; DatabaseUnavailable
    */
   verify(token: string): BearerToken | Promise<BearerToken>;

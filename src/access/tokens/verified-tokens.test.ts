@@ -9,7 +9,7 @@ const entry: Verified = {
   key: 'a key',
 };
 
-/** A length with which sixteen tokens, with their overhead, fill the cache. */
+/** A token of such a length that sixteen tokens, with their overhead, fill the cache. */
 function long(name: number): string {
   return String(name).padEnd((1 << 20) - 1_024, '.');
 }
@@ -66,7 +66,7 @@ test('the least recently used token is evicted first', () => {
   assert.deepEqual(known(tokens), [0, ...sixteen.slice(2), 16]);
 });
 
-test('a use counts while half of the cache is free', () => {
+test('a use while half of the cache is free delays the eviction', () => {
   const tokens = new VerifiedTokens();
   fill(tokens, 0, 8);
   assert.ok(has(tokens, 0));
