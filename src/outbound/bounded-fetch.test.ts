@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { cleanUp } from '../../test/support/cleanup.ts';
-import { boundedFetch, isTrustworthy, usualBounds } from './bounded-fetch.ts';
+import { boundedFetch, defaultBounds, isTrustworthy } from './bounded-fetch.ts';
 
 /** A server with the given answer; returns its URL and the requests it received. */
 async function serve(t: TestContext, answer: (request: IncomingMessage, response: ServerResponse) => void) {
@@ -47,7 +47,7 @@ for (const [url, trustworthy] of [
     if (!trustworthy) {
       await assert.rejects(boundedFetch(url), {
         name: 'FetchRefused',
-        message: `${url} is not an https URL and not on this machine`,
+        message: `${url} is neither https nor http to this machine`,
       });
     }
   });
@@ -95,7 +95,7 @@ test('accepts a body of exactly the limit; refuses one byte more and stops readi
     if (request.url === '/exact') response.end('x');
     else response.write('xx');
   });
-  const bounds = { ...usualBounds, limit: 10 };
+  const bounds = { ...defaultBounds, limit: 10 };
   assert.equal((await (await boundedFetch(`${url}exact`, {}, bounds)).text()).length, 10);
   await assert.rejects(boundedFetch(`${url}more`, {}, bounds), {
     name: 'FetchRefused',
@@ -109,16 +109,16 @@ test('stops at the timeout, even while bytes still arrive', async (t) => {
     const timer = setInterval(() => response.write('x'), 10);
     response.on('close', () => clearInterval(timer));
   });
-  await assert.rejects(boundedFetch(url, {}, { ...usualBounds, timeout: 50 }), { name: 'TimeoutError' });
+  await assert.rejects(boundedFetch(url, {}, { ...defaultBounds, timeout: 50 }), { name: 'TimeoutError' });
 });
 
 test('the caller can abort the request', async (t) => {
   const { url } = await serve(t, (_request, response) => response.write('x'));
-  await assert.rejects(boundedFetch(url, { signal: AbortSignal.timeout(10) }, usualBounds), {
+  await assert.rejects(boundedFetch(url, { signal: AbortSignal.timeout(10) }, defaultBounds), {
     name: 'TimeoutError',
   });
 });
 
-test('the usual bounds are 5 seconds and 512 KiB', () => {
-  assert.deepEqual(usualBounds, { timeout: 5_000, limit: 524_288 });
+test('the default bounds are 5 seconds and 512 KiB', () => {
+  assert.deepEqual(defaultBounds, { timeout: 5_000, limit: 524_288 });
 });

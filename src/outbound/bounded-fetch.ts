@@ -12,7 +12,7 @@ export interface FetchBounds {
   readonly limit: number;
 }
 
-export const usualBounds: FetchBounds = { timeout: 5_000, limit: 512 * 1024 };
+export const defaultBounds: FetchBounds = { timeout: 5_000, limit: 512 * 1024 };
 
 /** Whether the connection cannot be tampered with: HTTPS, or plain HTTP to this machine. */
 export function isTrustworthy(url: URL): boolean {
@@ -33,10 +33,10 @@ function isLoopbackHost(hostname: string): boolean {
 export async function boundedFetch(
   url: string,
   init: RequestInit = {},
-  { timeout, limit }: FetchBounds = usualBounds,
+  { timeout, limit }: FetchBounds = defaultBounds,
 ): Promise<Response> {
   if (!isTrustworthy(new URL(url)))
-    throw new FetchRefused(`${url} is not an https URL and not on this machine`);
+    throw new FetchRefused(`${url} is neither https nor http to this machine`);
   const signals = [AbortSignal.timeout(timeout), ...(init.signal ? [init.signal] : [])];
   const response = await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.any(signals) });
   const chunks: Uint8Array[] = [];

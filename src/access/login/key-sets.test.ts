@@ -274,7 +274,7 @@ test('an issuer that is neither https nor local is not asked', async () => {
   const keySets = new KeySets();
   for (const issuer of ['http://issuer.example', 'http://127.0.0.1.example', 'ftp://127.0.0.1']) {
     const asked = keySets.of(issuer)({ alg: 'RS256' }, { payload: '', signature: '' });
-    await assert.rejects(async () => asked, /is not an https URL and not on this machine/, issuer);
+    await assert.rejects(async () => asked, /is neither https nor http to this machine/, issuer);
   }
 });
 
