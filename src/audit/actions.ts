@@ -1,7 +1,7 @@
 /** The actions of audit entries with their meanings; `docs/reference/audit-events.md` has the same table. */
 export const auditActions = {
   login:
-    'A login of a user, a robot or a trusted job. A request for a repository token is a login only if it fails; the entry of a failed login has the name that was given.',
+    'A login of a user, a robot or a trusted job. A request for a repository token has an entry only if it fails. The entry of a failed login has the user name sent.',
 
   'manifest.push': 'A manifest was pushed. A push that sets several tags is one entry for each tag.',
   'manifest.pull': 'A manifest was pulled; only with `audit.pulls`.',

@@ -24,7 +24,7 @@ const refusal: AuditEvent = {
   error: 'DENIED',
 };
 
-/** What the log has, and what its observer was told. */
+/** An audit log with its rows, and the calls of its observer. */
 function observe(database: Database, parts: Partial<AuditParts> = {}) {
   const told = { written: 0, failed: [] as unknown[], lost: [] as NewAuditEvent[] };
   const audit = new Audit({
@@ -39,7 +39,7 @@ function observe(database: Database, parts: Partial<AuditParts> = {}) {
   return { audit, told, rows: () => listAuditEntries(database.read, {}, undefined, 100_000) };
 }
 
-/** A database that takes nothing while it is `down`. */
+/** A database that refuses transactions while `down` is true. */
 function unreliable(database: Database) {
   const state = { down: true };
   const transaction: Database['transaction'] = (work, options) =>
@@ -117,7 +117,7 @@ for (const { name, open } of dialects) {
     const database = await open(t);
     await database.transaction((db) => setProperty(db, 'read-only', 'moving'));
     const { audit, told, rows } = observe(refuseWhenReadOnly(database));
-    // Before its database closes, whatever the test comes to.
+    // Closes the log before its database, even if the test fails.
     t.after(() => audit.close());
     audit.record(push);
     await audit.flush();

@@ -31,8 +31,8 @@ export interface AuditTimes {
   readonly flood: number;
 }
 
-const usualTimes: AuditTimes = { write: 400, retry: 2_000, flood: 60_000 };
-const usualCapacity = 10_000;
+const defaultTimes: AuditTimes = { write: 400, retry: 2_000, flood: 60_000 };
+const defaultCapacity = 10_000;
 const batchSize = 250;
 
 /**
@@ -50,7 +50,7 @@ export class Audit {
   #failing = false;
   #closed = false;
 
-  constructor({ database, observer, capacity = usualCapacity, times = usualTimes }: AuditParts) {
+  constructor({ database, observer, capacity = defaultCapacity, times = defaultTimes }: AuditParts) {
     this.#database = database;
     this.#observer = observer;
     this.#times = times;
@@ -61,7 +61,7 @@ export class Audit {
   /** Does not throw; returns before the event is written. */
   record(event: AuditEvent): void {
     const row = rowOf(event, this.#database.clock());
-    if (event.allowed || !this.#floods.merges(row)) this.#backlog.add(row);
+    if (event.allowed || !this.#floods.merge(row)) this.#backlog.add(row);
     if (this.#backlog.length >= batchSize && !this.#failing) void this.#write();
     else this.#plan();
   }

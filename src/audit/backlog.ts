@@ -10,7 +10,7 @@ export class AuditBacklog {
   readonly #capacity: number;
   readonly #lost: (events: readonly NewAuditEvent[]) => void;
   #rows: NewAuditEvent[] = [];
-  #folded = { count: 0, since: 0, until: 0 };
+  #merged = { count: 0, since: 0, until: 0 };
 
   constructor(capacity: number, lost: (events: readonly NewAuditEvent[]) => void) {
     this.#capacity = capacity;
@@ -18,13 +18,13 @@ export class AuditBacklog {
   }
 
   get length(): number {
-    return this.#rows.length + Math.sign(this.#folded.count);
+    return this.#rows.length + Math.sign(this.#merged.count);
   }
 
   add(row: NewAuditEvent): void {
     if (this.#rows.length >= this.#capacity) {
       if (isUnauthenticatedRefusal(row)) {
-        this.#fold(row);
+        this.#merge(row);
         return;
       }
       this.#makeRoom(1);
@@ -34,10 +34,10 @@ export class AuditBacklog {
 
   /** Removes and returns the oldest events, at most `limit`. */
   take(limit: number): NewAuditEvent[] {
-    if (this.#rows.length > 0 || this.#folded.count === 0) return this.#rows.splice(0, limit);
+    if (this.#rows.length > 0 || this.#merged.count === 0) return this.#rows.splice(0, limit);
     // After all other events, so an outage of any length adds one such event.
-    const { count, since, until } = this.#folded;
-    this.#folded.count = 0;
+    const { count, since, until } = this.#merged;
+    this.#merged.count = 0;
     const event = { action: 'audit.overflow', allowed: false, identity: anonymousIdentity } as const;
     return [rowOf({ ...event, detail: { count, since } }, until)];
   }
@@ -52,7 +52,7 @@ export class AuditBacklog {
   #makeRoom(more: number): void {
     const kept: NewAuditEvent[] = [];
     for (const row of this.#rows) {
-      if (isUnauthenticatedRefusal(row)) this.#fold(row);
+      if (isUnauthenticatedRefusal(row)) this.#merge(row);
       else kept.push(row);
     }
     const excess = kept.length + more - this.#capacity;
@@ -60,10 +60,10 @@ export class AuditBacklog {
     this.#rows = kept;
   }
 
-  #fold({ at }: NewAuditEvent): void {
-    if (this.#folded.count === 0) this.#folded.since = at;
-    this.#folded.count += 1;
-    this.#folded.until = at;
+  #merge({ at }: NewAuditEvent): void {
+    if (this.#merged.count === 0) this.#merged.since = at;
+    this.#merged.count += 1;
+    this.#merged.until = at;
   }
 }
 

@@ -2,16 +2,16 @@ import { networkOf } from '../access/network-of.ts';
 import type { NewAuditEvent } from '../db/audit-events.ts';
 import type { AuditAction } from './actions.ts';
 
-/** The kinds of refusals that are merged separately at a time; further ones are separated by action and error only. */
+/** Maximum of kinds of refusals that are merged separately at a time. Further refusals are merged by action and error only. */
 const maxKinds = 1_000;
-/** The same for unauthenticated callers of one network; its further kinds are merged into one event. */
+/** Maximum of kinds for the unauthenticated callers of one network. Their further refusals are merged into one event. */
 const maxKindsUnauthenticated = 20;
 const several = 'several';
 const overflow: AuditAction = 'audit.overflow';
 
 interface Flood {
   readonly began: number;
-  /** The network of unauthenticated callers in whose number it is counted. */
+  /** Set if the flood counts towards {@link maxKindsUnauthenticated} of this network. */
   readonly network: string | undefined;
   /** The fields that all merged refusals have in common; `undefined` before the first repetition. */
   row: NewAuditEvent | undefined;
@@ -19,9 +19,9 @@ interface Flood {
 }
 
 /**
- * Merges repeated refusals: same actor, network, action and error. The first one is an event; all repetitions of the next minute
- * are one more. So an attack adds at most a few thousand events a minute, and a network of unauthenticated callers at most
- * twice {@link maxKindsUnauthenticated} and one.
+ * Merges repeated refusals: same actor, network, action and error. The first refusal is an event; all repetitions in the next
+ * minute are one further event. So an attack adds at most a few thousand events a minute. A network of unauthenticated callers
+ * adds at most twice {@link maxKindsUnauthenticated} plus one.
  */
 export class AuditFloods {
   readonly #length: number;
@@ -39,7 +39,7 @@ export class AuditFloods {
   }
 
   /** Merges a repetition into a later event; returns whether it did. */
-  merges(row: NewAuditEvent): boolean {
+  merge(row: NewAuditEvent): boolean {
     const flood = this.#find(row);
     if (flood === undefined) return false;
     flood.row = flood.row === undefined ? row : common(flood.row, row);
