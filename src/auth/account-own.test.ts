@@ -1,4 +1,4 @@
-// Changes of one's own account: the password and the linked sign-on identity.
+// Changes that users make to their own account: the password and the linked sign-on identity.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { origin, TestBrowser } from '../../test/support/browser.ts';

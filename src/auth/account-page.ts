@@ -68,7 +68,7 @@ export function tokens({ tokens }: Overview, hidden: Html): Html {
 export function tokenForm(hidden: Html, visitor: Visitor): Html {
   return html`<section>
 <h2>New access token</h2>
-<p class="soft">${endsWith(visitor)}</p>
+<p class="soft">${endOfToken(visitor)}</p>
 <form method="post" action="/auth/account/tokens">${hidden}
 <label for="name">Name</label>
 <input id="name" name="name" maxlength="100" placeholder="laptop" required>
@@ -112,7 +112,7 @@ export function passwordForm(hidden: Html): Html {
 }
 
 /** The event that ends tokens created in this session. */
-function endsWith({ originPassword, originToken }: Visitor): string {
+function endOfToken({ originPassword, originToken }: Visitor): string {
   if (originToken !== null) return 'It ends with the access token that you signed in with.';
   if (originPassword !== null) return 'It ends when your password is changed.';
   return 'It ends when your single sign-on is unlinked.';

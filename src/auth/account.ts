@@ -39,8 +39,8 @@ export interface AccountParts {
   readonly provider: object | undefined;
 }
 
-/** The result of the last request, shown on the page. */
-interface News {
+/** The outcome of the submitted form, shown on the page. */
+interface Outcome {
   readonly status?: number;
   readonly problem?: string;
   readonly token?: NewToken;
@@ -64,7 +64,7 @@ export function addAccount(
     const days = form.get('days') ?? '';
     if (days !== 'never' && !lifetimes.includes(Number(days)))
       throw new Refused('choose when the token expires');
-    return trying(request, reply, visitor, async () => {
+    return showingMistakes(request, reply, visitor, async () => {
       const { id: _, ...token } = await createAccessToken(actingFor(request, visitor), {
         owner: { kind: 'user', name: visitor.name },
         name: form.get('name') ?? '',
@@ -80,7 +80,7 @@ export function addAccount(
     const { form, visitor } = await browser.formOf(request);
     const id = form.get('id') ?? '';
     if (!/^\d+$/.test(id) || id.length > maxTokenId) throw new Refused('you have no such token');
-    return trying(request, reply, visitor, async () => {
+    return showingMistakes(request, reply, visitor, async () => {
       await revokeOwnToken(actingFor(request, visitor), visitor.name, Number(id));
       return reply.redirect(accountPath, 303);
     });
@@ -88,7 +88,7 @@ export function addAccount(
 
   http.post(`${accountPath}/password`, async (request, reply) => {
     const { form, visitor } = await browser.formOf(request);
-    return trying(request, reply, visitor, async () => {
+    return showingMistakes(request, reply, visitor, async () => {
       if (!hasOwnPassword(await userOf(database, visitor.account), passwords)) {
         throw new Refused('this account has no password that can be changed here');
       }
@@ -132,8 +132,8 @@ export function addAccount(
     return actAs(database, actorOf(signedOnIdentity(account, name), browser.requestOrigin(request)));
   }
 
-  /** Shows a mistake in a form on the page of the form. */
-  async function trying(
+  /** Runs `work`. If it throws {@link Refused}, shows the message on the account page. */
+  async function showingMistakes(
     request: FastifyRequest,
     reply: FastifyReply,
     visitor: Visitor,
@@ -151,7 +151,7 @@ export function addAccount(
     request: FastifyRequest,
     reply: FastifyReply,
     visitor: Visitor,
-    { status = 200, problem, token }: News = {},
+    { status = 200, problem, token }: Outcome = {},
   ): Promise<FastifyReply> {
     const overview = await overviewOf(database, visitor.account, passwords);
     if (overview === undefined) return reply.redirect('/auth/sign-in', 303);
@@ -172,7 +172,7 @@ ${hasOwnPassword(overview.user, passwords) && passwordForm(hidden)}`,
   }
 }
 
-/** Whether the user logs in with a password of Berth. */
+/** Whether the user can log in with a password that Berth stores. */
 function hasOwnPassword(user: User | undefined, passwords: boolean): boolean {
   return passwords && user !== undefined && user.password !== null && !user.tokenOnly;
 }

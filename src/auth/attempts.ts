@@ -63,7 +63,7 @@ export class Attempts {
   /**
    * Takes the attempt that the callback completes. It is valid once in this process; the provider accepts a code once too.
    *
-   * @throws NoAttempt when this browser has no attempt, or an expired one; NotSignedOn when the callback is for another one
+   * @throws NoAttempt when this browser has no attempt, or an expired one; NotSignedOn when the callback is for another attempt
    */
   async take(request: FastifyRequest, reply: FastifyReply, secure: boolean): Promise<KeptAttempt> {
     const value = readCookie(request, name, secure);
@@ -80,7 +80,8 @@ export class Attempts {
   /**
    * Queries the provider with `ask`; callbacks of different networks take turns.
    *
-   * @throws RegistryError `TOOMANYREQUESTS` after too many refusals by the provider, `UNAVAILABLE` when too many wait; errors of `ask`
+   * @throws RegistryError `TOOMANYREQUESTS` after too many refusals by the provider, `UNAVAILABLE` when too many callbacks wait;
+   *   errors of `ask`
    */
   async finish<T>(address: string, ask: () => Promise<T>): Promise<T> {
     const network = networkOf(address);

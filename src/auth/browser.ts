@@ -24,7 +24,10 @@ export interface Visitor extends Session {
   readonly secret: string;
 }
 
-/** Whether the session began with the password and not with an access token: a linked identity outlives the session. */
+/**
+ * Whether the user signed in with the password itself, and not with an access token. Only such a session may link an identity,
+ * because the link outlives the session.
+ */
 export function isByPassword({ originPassword, originToken }: Visitor): boolean {
   return originPassword !== null && originToken === null;
 }
@@ -57,7 +60,7 @@ export class Browser {
     return this.#parts.clientOf(request.raw).address;
   }
 
-  /** The request, for the record of what it changes. */
+  /** The request, as it is recorded with its changes. */
   requestOrigin(request: FastifyRequest): RequestOrigin {
     const { headers, id: requestId } = request;
     return { address: this.addressOf(request), client: headers['user-agent'], requestId };
@@ -109,7 +112,7 @@ export class Browser {
     return request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
   }
 
-  /** The same for a form of the current session. @throws NotOurForm */
+  /** Returns the form if a page of the current session sent it. @throws NotOurForm */
   async formOf(request: FastifyRequest): Promise<{ form: URLSearchParams; visitor: Visitor }> {
     const form = this.form(request);
     const visitor = await this.visitor(request);

@@ -21,7 +21,7 @@ for (const [what, header, secure, value] of [
   ['one of several', 'x=y;berth=a-b_c.d;  z=berth=b', false, 'a-b_c.d'],
   ['an empty value', 'berth=', false, ''],
   ['a value with an =', 'berth=a=b', false, 'a=b'],
-  ['none', undefined, false, undefined],
+  ['a request without a Cookie header', undefined, false, undefined],
   ['an empty header', '', false, undefined],
   ['a longer name with the same prefix', 'berth-sign-on=a', false, undefined],
   ['a longer name with the same suffix', 'x-berth=a', false, undefined],

@@ -81,7 +81,7 @@ ${body}
     .send(page.text);
 }
 
-/** Sends a page with one message and a link to sign in, which leads to the account page within a session. */
+/** Sends a page with one message and a link to sign in. In a session the link leads to the account page. */
 export function sendMessage(
   reply: FastifyReply,
   { status, title, text }: { status: number; title: string; text: string },

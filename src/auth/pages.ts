@@ -43,7 +43,7 @@ export function addPages(http: FastifyInstance, parts: PagesParts): void {
       const { status, title, text, retryAfter } = pageOf(error);
       if (retryAfter !== undefined) reply.header('retry-after', retryAfter);
       if (status >= 500) request.log.error({ err: error.cause ?? error }, error.message);
-      else request.log.warn({ err: error.cause ?? error.message }, 'not signed in');
+      else request.log.warn({ err: error.cause ?? error.message }, 'page request refused');
       return sendMessage(reply, { status, title, text });
     });
     addSignOn(scope, { ...parts, browser });

@@ -1,4 +1,4 @@
-// Its pages are tested in sign-on.test.ts.
+// The sign-on pages are tested in sign-on.test.ts.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { logIn, startProvider } from '../../test/support/oidc-provider.ts';

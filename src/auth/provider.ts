@@ -109,7 +109,7 @@ export class Provider {
     const configuration = await oidc.discovery(document, clientId, undefined, authentication, {
       // `boundedFetch` allows plain HTTP only to this machine.
       execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks],
-      [oidc.customFetch]: (url, options) => ask(url, options as RequestInit),
+      [oidc.customFetch]: (url, options) => fetchFromProvider(url, options as RequestInit),
     });
     // The setting has no slash at its end; some issuers have one.
     const { issuer: own } = configuration.serverMetadata();
@@ -119,7 +119,7 @@ export class Provider {
 }
 
 /** @throws ProviderUnavailable, which the library wraps in its own errors */
-async function ask(url: string, init: RequestInit): Promise<Response> {
+async function fetchFromProvider(url: string, init: RequestInit): Promise<Response> {
   const response = await boundedFetch(url, init).catch((cause) => {
     throw unavailable(cause);
   });

@@ -24,7 +24,7 @@ async function setUp(t: TestContext) {
       payload: `${new URLSearchParams(form)}`,
     });
   let seen = 0;
-  /** The new refusals in the log, once there are as many as wanted; it is written twice a second. */
+  /** Waits for this many new refusals in the log, which is written twice a second, and returns them. */
   const refusals = async (wanted: number) => {
     for (;;) {
       const rows = (await listAuditEntries(database.read, {}, undefined, 1_000)).filter(

@@ -10,7 +10,7 @@ import { signOn } from '../administration/sign-on.ts';
 import { createTeam } from '../administration/teams.ts';
 import type { Database } from '../db/database.ts';
 
-/** Each replaces every text below. */
+/** Texts that the tests send in place of every text of a request. */
 const texts = [
   '\0',
   'a\0b',

@@ -18,7 +18,7 @@ for (const [what, to, path] of [
 }
 
 for (const [what, to] of [
-  ['nothing', undefined],
+  ['no path', undefined],
   ['a list', ['/a']],
   ['an empty text', ''],
   ['a path without its slash', 'a'],

@@ -6,7 +6,7 @@ export const linkPath = `${accountPath}/link`;
 const maxLength = 2048;
 
 /** The maximum levels of percent-encoding; no path of Berth has more. */
-const mostDecodings = 4;
+const maxDecodings = 4;
 
 /** A placeholder origin to resolve paths against. */
 const base = 'https://berth.invalid';
@@ -22,10 +22,10 @@ export function returnPath(to: unknown): string {
 }
 
 /**
- * Whether the path stays on this origin in browsers, also after proxies have decoded it several times and resolved `..` before
- * decoding or not: browsers read `//` as another host and `\` as a slash.
+ * Whether browsers stay on this origin: they read `//` as another host, and `\` as a slash. A proxy may decode the path several
+ * times before, and may resolve `..` before or after decoding.
  */
-function staysHere(path: string, decodings = mostDecodings): boolean {
+function staysHere(path: string, decodings = maxDecodings): boolean {
   const url = URL.parse(path, base);
   if (url?.origin !== base || url.pathname.startsWith('//') || /^\/[/\\]/.test(path)) return false;
   return [path, url.pathname]

@@ -90,7 +90,7 @@ for (const dialect of dialects) {
     assert.match(page.body, /<dd>alice<\/dd>[\s\S]*<dd>alice@example.com<\/dd>/);
     const before = await findUser(database.read, 'alice' as Namespace);
 
-    // A new name at the provider is the same person.
+    // A person with a new name at the provider keeps the account.
     people.set('s-1', { preferred_username: 'alice.jones', email: 'jones@example.com' });
     await browser().signOn('s-1');
     const after = await findUser(database.read, 'alice' as Namespace);
@@ -545,7 +545,7 @@ test('a mistake in the token form is shown on the page', async (t) => {
   assert.equal(json.statusCode, 404);
 });
 
-test('refuses wrong passwords, robots and jobs alike, and too many attempts must wait', async (t) => {
+test('refuses a wrong password like an unknown user, and answers 429 after too many attempts', async (t) => {
   const { browser, database } = await setUp(t);
   await createUser(database, { name: 'bob', password: 'correct horse battery' });
   await createUser(database, { name: 'carol', password: 'correct horse battery', tokenOnly: true });

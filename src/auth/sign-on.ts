@@ -76,7 +76,7 @@ export function addSignOn(http: FastifyInstance, parts: SignOnParts): void {
     }
   });
 
-  /** Accepts only users with all their rights: a token with scopes must not create tokens without them. */
+  /** Accepts only users with all their rights: a token with scopes must not create tokens without scopes. */
   async function authenticate(credentials: Credentials, address: string) {
     const { principal, credential } = await parts.logins.authenticate(credentials, address);
     const isPerson = principal.kind === 'user';
@@ -155,7 +155,7 @@ ${!provider && !passwords && html`<section><p>Sign-in is disabled: this registry
     };
     try {
       const attempt = await attempts.take(request, reply, browser.isSecure(request));
-      const visitor = attempt.link === undefined ? undefined : await linking(request, attempt.link);
+      const visitor = attempt.link === undefined ? undefined : await linkingVisitor(request, attempt.link);
       if (visitor !== undefined) {
         event = { ...event, action: 'user.link', identity: signedOnIdentity(visitor.account, visitor.name) };
       }
@@ -165,7 +165,7 @@ ${!provider && !passwords && html`<section><p>Sign-in is disabled: this registry
         await link(request, visitor, person);
       } else {
         event = { ...event, identity: claimantOf(person.subject) };
-        await enter(request, reply, person);
+        await signInPerson(request, reply, person);
       }
       return reply.header('cache-control', 'no-store').redirect(returnPath(attempt.to), 303);
     } catch (thrown) {
@@ -178,7 +178,7 @@ ${!provider && !passwords && html`<section><p>Sign-in is disabled: this registry
   });
 
   /** Signs in a user that the provider has authenticated. @throws Refused */
-  async function enter(request: FastifyRequest, reply: FastifyReply, person: Person): Promise<void> {
+  async function signInPerson(request: FastifyRequest, reply: FastifyReply, person: Person): Promise<void> {
     const { administratorsGroup } = parts;
     const options = { administratorsGroup, passwordLogin: passwords };
     const { account, name, identity, keptAdministrator } = await signOn(
@@ -206,8 +206,8 @@ ${!provider && !passwords && html`<section><p>Sign-in is disabled: this registry
     await browser.signIn(request, reply, account, { kind: 'identity', id: identity });
   }
 
-  /** The visitor that links single sign-on; the session must be that of the attempt. @throws NotOurForm */
-  async function linking(request: FastifyRequest, token: string): Promise<Visitor> {
+  /** The visitor that links single sign-on. The attempt must be from the same session. @throws NotOurForm */
+  async function linkingVisitor(request: FastifyRequest, token: string): Promise<Visitor> {
     const visitor = await browser.visitor(request);
     if (visitor !== undefined && isFormToken(visitor.secret, token) && isByPassword(visitor)) return visitor;
     throw new NotOurForm('linking began in another session, or in one that has ended');

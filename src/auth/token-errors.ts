@@ -34,8 +34,8 @@ export function replyError(reply: FastifyReply, thrown: unknown): RegistryError 
 }
 
 /**
- * Adds the same detail to every failed login: docker shows the message of an error with a detail, and retries a push that is
- * refused without one for most of a minute.
+ * Adds the same detail to every failed login. Docker shows the message of an error only if it has a detail. After an error without
+ * a detail, docker retries a push for most of a minute.
  */
 function withDetail(error: RegistryError): RegistryError {
   if (error.code !== 'UNAUTHORIZED' || error.detail !== undefined) return error;

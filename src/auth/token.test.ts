@@ -202,7 +202,7 @@ test('GET: the scopes of an access token limit its bearer tokens', async (t) => 
   assert.deepEqual(await granted(server, body.token), { 'alice/app': [['pull'], own] });
 });
 
-test('GET: a creator gets push', async (t) => {
+test('GET: a caller with only the right to create gets push', async (t) => {
   const server = await setUp(t);
   const acme = await makeOrganisation(server.database, 'acme');
   const id = await makeRobot(server.database, 'acme+ci', acme);
@@ -467,7 +467,7 @@ test('POST: refuses a password as an ID token', async (t) => {
 });
 
 const mistakes: [what: string, form: string, error: string][] = [
-  ['nothing', '', 'invalid_request'],
+  ['an empty form', '', 'invalid_request'],
   ['no grant type', 'username=alice&password=secret', 'invalid_request'],
   ['two grant types', 'grant_type=password&grant_type=password&username=a&password=b', 'invalid_request'],
   ['another grant type', 'grant_type=client_credentials', 'unsupported_grant_type'],

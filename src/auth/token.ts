@@ -85,13 +85,13 @@ async function postToken(parts: TokenServerParts, request: FastifyRequest) {
   };
 }
 
-/** Whether the request is a login, as `docker login` sends it, and not for a repository or the catalog. */
+/** Whether the request is for no repository and not for the catalog: `docker login` sends such a request. */
 function hasNoScope({ repositories, catalog }: Asked): boolean {
   return repositories.size === 0 && !catalog;
 }
 
 interface Purpose {
-  /** Whether this is a login; the audit log does not have other token requests, which are too many. */
+  /** Whether the audit log records this as a login. Other token requests are too many to record. */
   readonly isLogin: boolean;
 }
 
