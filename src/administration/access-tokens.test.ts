@@ -77,7 +77,7 @@ for (const { name, open } of dialects) {
     for (const lifetime of [-1, 0, 3_650 * day + 1]) {
       await assert.rejects(
         until(lifetime),
-        refused('a token lasts at most 3650d, or until it is revoked (never)'),
+        refused('the lifetime of a token must be above 0 and at most 3650d, or never'),
       );
     }
   });

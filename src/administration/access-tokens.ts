@@ -29,11 +29,11 @@ export interface NewToken {
   readonly owner: TokenOwner;
   /** A name that the owner chose. */
   readonly name?: string;
-  /** Bounds of the token; empty: none. */
+  /** Limits of the token's rights; empty: no limits. */
   readonly scopes: readonly string[];
   /** Milliseconds from now; `null`: until it is revoked. */
   readonly lifetime: number | null;
-  /** Origin of the session that creates the token, with which the token ends too. Absent: an administrator creates it. */
+  /** Origin of the session that creates the token; the token ends with it. Absent: an administrator creates the token. */
   readonly origin?: Origin;
 }
 
@@ -41,8 +41,8 @@ const day = 86_400_000;
 const maxLifetime = 3_650 * day;
 
 /**
- * Gives the token, which cannot be shown again, and its end in milliseconds since 1970, which may be earlier than asked. @throws
- * Refused
+ * Gives the token, which cannot be shown again, and its end in milliseconds since 1970, which may be earlier than requested.
+ * @throws Refused
  */
 export async function createAccessToken(
   database: ActingDatabase,
@@ -51,7 +51,7 @@ export async function createAccessToken(
   const bound = printScopes(parseScopes(scopes));
   const called = name === undefined ? '' : parseLine("a token's name", name);
   if (lifetime !== null && (lifetime < 1 || lifetime > maxLifetime)) {
-    throw new Refused('a token lasts at most 3650d, or until it is revoked (never)');
+    throw new Refused('the lifetime of a token must be above 0 and at most 3650d, or never');
   }
   const { token, hash } = makeAccessToken();
   const now = database.clock();
@@ -92,7 +92,7 @@ export function revokeAccessToken(database: ActingDatabase, id: number): Promise
   return change(database, (db, record) => revoke(db, record, id, database.clock()));
 }
 
-/** Revokes a token of the user's own. @throws Refused when they have none of that id */
+/** Revokes a token of this user. @throws Refused when the user has no token with this id */
 export async function revokeOwnToken(database: ActingDatabase, user: string, id: number): Promise<void> {
   await change(database, async (db, record) => {
     const { id: account } = await accountNamed(db, user, 'user');

@@ -71,19 +71,19 @@ export async function accountNamed(db: Db, text: string, ...wanted: AccountKind[
  * Runs before a user who is no administrator gets a free namespace: removes its empty repositories and all grants in it, so that
  * the new owner inherits nothing.
  */
-export async function startAnew(db: Db, namespace: Namespace, now: number): Promise<void> {
+export async function clearNamespace(db: Db, namespace: Namespace, now: number): Promise<void> {
   await deleteEmptyRepositories(db, namespace, now);
   await deleteGrantsBelow(db, namespace);
 }
 
-/** Number of repositories listed in a message. */
-const named = 3;
+/** Maximum of repositories listed in a message. */
+const maxListed = 3;
 
 /** Deletes a namespace's account and everything that it owns. @throws Refused while it has repositories */
 export async function deleteNamespace(db: Db, account: Account, now: number): Promise<void> {
   const name = account.name as Namespace;
   await deleteEmptyRepositories(db, name, now);
-  const { count, names } = await repositoriesInUse(db, name, named);
+  const { count, names } = await repositoriesInUse(db, name, maxListed);
   if (count > 0) {
     const more = count > names.length ? `, … (${count} in all)` : '';
     throw new Refused(

@@ -38,7 +38,7 @@ const password = 'correct horse battery staple';
 
 type Step = readonly [kinds: string, change: (database: ActingDatabase) => Promise<unknown>];
 
-/** Each has these entries, in this order; one without any changes nothing. */
+/** Each step records these kinds, in this order; a step without kinds changes nothing. */
 const steps: readonly Step[] = [
   ['user.create', (database) => createUser(database, { name: 'bob', password })],
   ['user.create', (database) => createUser(database, { name: 'root', administrator: true })],
@@ -131,7 +131,7 @@ for (const { name, open } of dialects) {
     await createUser(database, { name: 'bob' });
   });
 
-  test(`${name}: a token's end is recorded for the tokens that were made with it, too`, async (t) => {
+  test(`${name}: a revocation is recorded for the token and for the tokens that were created with it`, async (t) => {
     const database = actAs(await open(t), by);
     await createUser(database, { name: 'bob' });
     const first = await createAccessToken(database, { owner, scopes: [], lifetime: null });

@@ -24,7 +24,7 @@ export function recorderIn(db: Db, { by, clock }: Pick<ActingDatabase, 'by' | 'c
   return (kind, detail, subject) => recordChange(db, by, { kind, detail, ...subject }, clock());
 }
 
-/** Runs `work` in a transaction, with the recorder of what it changes. */
+/** Runs `work` in a transaction, with a recorder for its changes. */
 export function recording<T>(
   database: ActingDatabase,
   work: (db: Db, record: Recorder) => Promise<T>,
@@ -32,7 +32,7 @@ export function recording<T>(
   return database.transaction((db) => work(db, recorderIn(db, database)));
 }
 
-/** {@link recording} for accounts and rights, one change after the other: what a rule has checked still holds at the commit. */
+/** {@link recording} for accounts and rights. Runs one change at a time, so that checks of `work` still hold at the commit. */
 export function change<T>(
   database: ActingDatabase,
   work: (db: Db, record: Recorder) => Promise<T>,
@@ -43,7 +43,7 @@ export function change<T>(
   });
 }
 
-/** Those of the wanted values that are given and differ from the present ones. */
+/** The wanted values that are defined and differ from the present values. */
 export function differences<T extends object>(present: { [K in keyof T]-?: unknown }, wanted: T): Partial<T> {
   const given = Object.entries(wanted) as [keyof T, unknown][];
   const changed = given.filter(([name, value]) => value !== undefined && value !== present[name]);

@@ -41,7 +41,7 @@ function make(database: Database, claim: NamespaceClaim): Promise<void> {
   return database.transaction((db) => claim.make(db, system, 5));
 }
 
-/** How many the log of changes tells of. */
+/** The number of created organisations in the log of changes. */
 async function organisationsCreated({ read }: Database): Promise<number> {
   const rows = await read
     .selectFrom('changes')
@@ -168,7 +168,7 @@ for (const { name, open } of dialects) {
     assert.equal(await findAccount(database.read, fresh), undefined);
   });
 
-  test(`${name}: of a claim and a new user with the name exactly one gets the namespace`, async (t) => {
+  test(`${name}: if a push claims a name while a user with that name is created, exactly one of them gets it`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     const newcomer = { name: fresh, administrator: false, tokenOnly: false };
@@ -195,7 +195,7 @@ test('only people claim namespaces, and neither the reserved one nor names of on
   assert.equal(await claimable(database, 'new'), undefined);
 });
 
-test('a credential claims a namespace only where it is good for a push', async (t) => {
+test('a credential claims a namespace only if it may push there', async (t) => {
   const database = await dialects[0]!.open(t);
   const by = (...scopes: string[]) => claimable(database, 'new/app', alice, newcomer(...scopes));
   assert.ok(await by('repository:new/**:push'));

@@ -14,12 +14,12 @@ import type { Db } from '../db/prepare.ts';
 import { freeNamespaces } from '../db/repositories.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { asNamespace, type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
-import { addAccount, startAnew } from './accounts.ts';
+import { addAccount, clearNamespace } from './accounts.ts';
 
 /**
- * Finds claims for those of the names whose namespace a push by the caller would create: no account has its name, it has no
- * content (which belongs to the administrators), and the sign-on provider calls no other user so. Only users create namespaces,
- * with a credential that may push there, and up to a limit.
+ * Finds the names whose namespace a push by the caller would create. Such a namespace has no account and no content, because
+ * existing content belongs to the administrators. Its name is not the name of another user at the sign-on provider. Only users
+ * create namespaces, with a credential that may push there, and up to a limit.
  * @param namespacesPerUser how many namespaces a user may create by pushes; 0: only administrators create namespaces
  */
 export function claimsOfUsers(namespacesPerUser: number): FindClaims {
@@ -55,7 +55,7 @@ export class UserClaim implements NamespaceClaim {
   readonly #perUser: number;
   readonly #repository: RepositoryName | undefined;
 
-  /** @param repository where the push goes to */
+  /** @param repository the repository of the push */
   constructor(namespace: Namespace, user: number, perUser: number, repository?: RepositoryName) {
     this.#repository = repository;
     this.namespace = namespace;
@@ -63,13 +63,13 @@ export class UserClaim implements NamespaceClaim {
     this.#perUser = perUser;
   }
 
-  /** Before an upload begins, deletes empty repositories, so that it does not continue in one of them. */
+  /** Runs before an upload begins. Deletes empty repositories, so that the upload does not continue in one of them. */
   async prepare(db: Db, now: number): Promise<void> {
     await deleteEmptyRepositories(db, this.namespace, now);
   }
 
   /**
-   * Creates an organisation with this name and the user as its admin, first in the transaction that stores content. Removes
+   * Creates an organisation with this name and the user as its admin. Runs first in the transaction that stores content. Removes
    * earlier empty repositories and grants.
    * @throws RegistryError `DENIED` if the namespace is taken or the user may no longer create it
    */
@@ -89,7 +89,7 @@ export class UserClaim implements NamespaceClaim {
         'DENIED',
         `namespace ${namespace} is already taken, or you may not create more namespaces`,
       );
-    await startAnew(db, namespace, now);
+    await clearNamespace(db, namespace, now);
     const account = { name: namespace, kind: 'organisation', claimedBy: user } as const;
     await setMember(db, await addAccount(db, account, now), user, 'admin');
     const detail = { organisation: namespace, repository: this.#repository };

@@ -34,8 +34,8 @@ export function setGrant(
 }
 
 /**
- * The pattern has to name one namespace, or match all. A part of a name would also give rights in namespaces that others create
- * later, or take over.
+ * The pattern has to name one namespace, or match all. A pattern such as `acme*` would also give rights in namespaces that other
+ * users create later.
  */
 function checkNamespace(pattern: Pattern): void {
   const [first, ...rest] = pattern.split('/') as [string, ...string[]];
@@ -54,7 +54,7 @@ async function whyNothingMatches(db: Db, pattern: Pattern): Promise<string | und
   if (namespace === undefined) return undefined;
   if (rest.length > 0 && (await findAccount(db, namespace)) !== undefined) return undefined;
   const prefix = prefixOf(pattern);
-  // A name sorts before all names that it is a prefix of.
+  // A name sorts before the longer names that begin with it.
   const [repository] = await listSummaries(db, prefix, '', 1);
   if (repository !== undefined && (prefix !== pattern || repository.name === prefix)) return undefined;
   return rest.length > 0
@@ -74,8 +74,8 @@ export async function removeGrant(
       return record('grant.remove', { pattern, [name.kind]: name.name });
     }
     const others = (await listGrants(db, grantee)).map((grant) => grant.pattern);
-    const instead = others.length === 0 ? 'there is none' : `there is one for ${others.join(', ')}`;
-    throw new Refused(`${name.kind} ${name.name} has no grant for ${pattern}: ${instead}`);
+    const existing = others.length === 0 ? 'no grants' : `grants for ${others.join(', ')}`;
+    throw new Refused(`${name.kind} ${name.name} has no grant for ${pattern} (it has ${existing})`);
   });
 }
 

@@ -10,7 +10,7 @@ test('entries are read with line numbers, with any line ends, blank lines and co
       { line: 5, name: 'bob', hash: 'hash' },
       { line: 6, name: 'carol', hash: '' },
     ],
-    strange: [],
+    invalidLines: [],
   });
 });
 
@@ -20,7 +20,7 @@ test('a line without a name or colon is reported', () => {
       { line: 3, name: 'b', hash: 'c' },
       { line: 4, name: 'd', hash: 'e' },
     ],
-    strange: [1, 2],
+    invalidLines: [1, 2],
   });
 });
 
@@ -33,8 +33,8 @@ for (const [what, hash, why] of [
   ['bcrypt of a higher cost', `$2a$16$${whole}`, 'bcrypt of cost 16; the highest is 15'],
   ['bcrypt of cost 3', `$2b$03$${whole}`, 'an incomplete bcrypt hash'],
   ['part of bcrypt', `$2b$15$${whole.slice(1)}`, 'an incomplete bcrypt hash'],
-  ['bcrypt behind something', `x$2b$16$${whole}`, 'an unknown kind of hash'],
-  ['a version of bcrypt that is none', `$2x$16$${whole}`, 'an unknown kind of hash'],
+  ['text before bcrypt', `x$2b$16$${whole}`, 'an unknown kind of hash'],
+  ['an unknown version of bcrypt', `$2x$16$${whole}`, 'an unknown kind of hash'],
   ['apr1', '$apr1$salt$hash', "Apache's MD5"],
   ['MD5', '$1$salt$hash', 'MD5'],
   ['SHA-1', '{SHA}hash=', 'SHA-1 without a salt'],
@@ -42,12 +42,12 @@ for (const [what, hash, why] of [
   ['SHA-256', '$5$salt$hash', 'SHA-256'],
   ['SHA-512', '$6$salt$hash', 'SHA-512'],
   ['crypt', crypt, 'crypt, which reads 8 characters'],
-  ['more than crypt', `${crypt}x`, 'an unknown kind of hash'],
-  ['less than crypt', crypt.slice(1), 'an unknown kind of hash'],
-  ['crypt with a mark that it never has', `${crypt.slice(1)}!`, 'an unknown kind of hash'],
-  ['nothing', '', 'an unknown kind of hash'],
+  ['crypt with 14 characters', `${crypt}x`, 'an unknown kind of hash'],
+  ['crypt with 12 characters', crypt.slice(1), 'an unknown kind of hash'],
+  ['crypt with an invalid character', `${crypt.slice(1)}!`, 'an unknown kind of hash'],
+  ['an empty hash', '', 'an unknown kind of hash'],
   ...['$apr1$', '$1$', '{SHA}', '{SSHA}', '$5$', '$6$'].map(
-    (form) => [`${form} behind something`, `x${form}hash`, 'an unknown kind of hash'] as const,
+    (form) => [`text before ${form}`, `x${form}hash`, 'an unknown kind of hash'] as const,
   ),
 ] as const) {
   test(`${what} ${why === undefined ? 'can be imported' : `cannot be imported: ${why}`}`, () => {

@@ -8,20 +8,20 @@ export interface HtpasswdEntry {
   readonly hash: string;
 }
 
-/** The entries, and the lines that are not entries. */
-export function parseHtpasswd(text: string): { entries: HtpasswdEntry[]; strange: number[] } {
+/** The entries, and the numbers of the lines that are not entries. */
+export function parseHtpasswd(text: string): { entries: HtpasswdEntry[]; invalidLines: number[] } {
   const entries: HtpasswdEntry[] = [];
-  const strange: number[] = [];
+  const invalidLines: number[] = [];
   for (const [i, raw] of text.split('\n').entries()) {
     // Also removes a byte order mark.
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
     // nginx allows a comment after the hash.
     const [name, hash] = line.split(':') as [string, string?];
-    if (name === '' || hash === undefined) strange.push(i + 1);
+    if (name === '' || hash === undefined) invalidLines.push(i + 1);
     else entries.push({ line: i + 1, name, hash });
   }
-  return { entries, strange };
+  return { entries, invalidLines };
 }
 
 const kinds: readonly (readonly [form: RegExp, kind: string])[] = [
@@ -34,7 +34,7 @@ const kinds: readonly (readonly [form: RegExp, kind: string])[] = [
   [/^[./A-Za-z0-9]{13}$/, 'crypt, which reads 8 characters'],
 ];
 
-/** Why a hash cannot be imported, without the hash; `undefined`: it can. */
+/** Explains why a hash cannot be imported, without showing the hash; `undefined`: it can be imported. */
 export function whyUnsupported(hash: string): string | undefined {
   if (isBcrypt(hash)) return undefined;
   const cost = /^\$2[aby]\$(\d\d)\$/.exec(hash)?.[1];

@@ -14,7 +14,7 @@ export interface SignOnIdentity {
 }
 
 /** Maximum identities of an account. */
-const most = 10;
+const maxIdentities = 10;
 const maxLength = 1024;
 
 /** The identity is linked to another account, which keeps it. */
@@ -24,8 +24,8 @@ export class IdentityTaken extends Refused {}
 export type Condition = (db: Db) => Promise<void>;
 
 /**
- * Links the identity, with which the person then signs on as the user. False if it was linked already.
- * @throws IdentityTaken if it is linked to another user; Refused; whatever the condition throws
+ * Links the identity to the user. The person then signs on as that user. False if it was linked already.
+ * @throws IdentityTaken if it is linked to another user; Refused; errors of the condition
  */
 export function linkIdentity(
   database: ActingDatabase,
@@ -39,7 +39,7 @@ export function linkIdentity(
   ] as const) {
     if (text === '' || text.length > maxLength || !isStorable(text)) {
       throw new Refused(
-        `the ${what} must have 1 to ${maxLength} characters, and none that cannot be stored, such as NUL`,
+        `the ${what} must have 1 to ${maxLength} characters, without NUL and others that cannot be stored`,
       );
     }
   }
@@ -51,9 +51,9 @@ export function linkIdentity(
     if (known !== undefined) {
       throw new IdentityTaken('this sign-on identity belongs to another user');
     }
-    if ((await listIdentities(db, account.id)).length >= most) {
+    if ((await listIdentities(db, account.id)).length >= maxIdentities) {
       throw new Refused(
-        `${account.name} has ${most} sign-on identities, which is the maximum: unlink one first`,
+        `${account.name} has ${maxIdentities} sign-on identities, which is the maximum: unlink one first`,
       );
     }
     await insertIdentity(db, issuer, subject, account.id);

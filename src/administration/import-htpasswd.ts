@@ -14,7 +14,7 @@ import { shellWord } from './text.ts';
 export interface ImportOptions {
   /** Names of users to make administrators. */
   readonly administrators?: readonly string[];
-  /** Skip what cannot be imported, instead of importing nothing. */
+  /** Skip lines that cannot be imported. If not, one such line stops the whole import. */
   readonly skipUnsupported?: boolean;
   /** Name in the file → name of the user. */
   readonly renames?: ReadonlyMap<string, string>;
@@ -36,7 +36,7 @@ export interface Imported {
 interface Wanted {
   readonly users: ReadonlyMap<Namespace, string>;
   readonly skipped: readonly Skipped[];
-  /** Whether the reason includes a hash that cannot be imported. */
+  /** Whether a skipped line has a hash that cannot be imported. */
   readonly badHashes: boolean;
   /** Old name → new name, as a suggestion for `renames`. */
   readonly suggestions: ReadonlyMap<string, Namespace>;
@@ -89,13 +89,13 @@ export async function importHtpasswd(
 
 /** @throws Refused if a name to rename is not in the file */
 function read(text: string, renames: ReadonlyMap<string, string>): Wanted {
-  const { entries, strange } = parseHtpasswd(text);
+  const { entries, invalidLines } = parseHtpasswd(text);
   for (const old of renames.keys()) {
     if (!entries.some(({ name }) => name === old)) {
       throw new Refused(`${quote(old)} cannot be renamed: the file has no such user`);
     }
   }
-  const skipped = strange.map((line): Skipped => ({ line, reason: 'not NAME:HASH' }));
+  const skipped = invalidLines.map((line): Skipped => ({ line, reason: 'not NAME:HASH' }));
   const users = new Map<Namespace, string>();
   const badNames: string[] = [];
   let badHashes = false;
@@ -143,14 +143,14 @@ function nameOf(text: string): Namespace | Refused {
   }
 }
 
-/** Number of lines listed in a message. */
-const named = 20;
+/** Maximum of lines listed in a message. */
+const maxListed = 20;
 
 function refusal({ skipped, badHashes, suggestions }: Wanted): Refused {
-  const lines = skipped.slice(0, named).map(({ line, reason }) => `  line ${line}: ${reason}`);
-  if (skipped.length > named) lines.push(`  and ${skipped.length - named} more`);
+  const lines = skipped.slice(0, maxListed).map(({ line, reason }) => `  line ${line}: ${reason}`);
+  if (skipped.length > maxListed) lines.push(`  and ${skipped.length - maxListed} more`);
   const renames = [...suggestions]
-    .slice(0, named)
+    .slice(0, maxListed)
     .map(([old, name]) => `--rename ${shellWord(`${old}=${name}`)}`);
   if (renames.length > 0) lines.push(`give these users valid names, such as: ${renames.join(' ')}`);
   if (badHashes)

@@ -79,7 +79,7 @@ test('every accepted password logs in, in every Unicode form that a client may s
 });
 
 test('a hash of the unnormalized password still matches', async () => {
-  // Made by argon2 itself of the text below, from before passwords were normalized.
+  // A hash of the text below, made with argon2 and without normalization, as in earlier versions.
   const made = '$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$U19auNAaEHhwlq41fB7VWVb+uloTB7k///z3SFaEkM0';
   assert.equal(await verifyPassword('passwort e\u0301 lang', made), true);
   assert.equal(

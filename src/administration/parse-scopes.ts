@@ -9,7 +9,7 @@ const maxScopes = 100;
 
 const shape = "repository:PATTERN:ACTIONS, such as 'repository:acme/app:pull,push'";
 
-/** @throws Refused, naming the wrong part */
+/** @throws Refused, with the invalid part in the message */
 export function parseScopes(texts: readonly string[]): readonly Scope[] {
   if (texts.length > maxScopes) {
     throw new Refused(

@@ -27,7 +27,7 @@ function unknown(name: RepositoryName, remedy = ''): Refused {
   return new Refused(`there is no repository ${name}${remedy}`);
 }
 
-/** Repositories whose names begin with `prefix`, also empty ones, in byte order. */
+/** Repositories whose names begin with `prefix`, including empty repositories, in byte order. */
 export async function* repositoriesFrom(
   { read }: Pick<Database, 'read'>,
   prefix: string,
@@ -59,8 +59,8 @@ export async function accessTo({ read }: Pick<Database, 'read'>, text: string): 
 }
 
 /**
- * Also works before the first push, so that a repository is public from the start: then the repository is created, and the answer
- * is true.
+ * Changes the visibility. Creates the repository if it does not exist, so that it can be public before its first push.
+ * @returns true if it was created
  * @throws Refused
  */
 export async function changeVisibility(
@@ -84,7 +84,7 @@ export async function removeRepository(database: ActingDatabase, text: string): 
   const name = parseRepositoryName(text);
   await recording(database, async (db, record) => {
     const id = await findRepository(db, name);
-    // Another may have deleted it while this waited for it.
+    // Another transaction may have deleted the repository in the meantime.
     if (id === undefined || !(await deleteRepository(db, id, database.clock()))) throw unknown(name);
     await record('repository.delete', undefined, { repository: name, repositoryId: id });
   });

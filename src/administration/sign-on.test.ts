@@ -184,7 +184,7 @@ for (const claim of ['', '@example.com', '...', '§', undefined, null, 7, ['alic
     const { enter } = await setUp(t, dialect);
     await assert.rejects(enter({ username: claim }), {
       name: 'Refused',
-      message: 'the sign-on provider gives no name for you that an account can have; ask an administrator',
+      message: 'the sign-on provider gives no user name that is valid for an account; ask an administrator',
     });
   });
 }

@@ -15,7 +15,7 @@ import { isStorable } from '../db/storable.ts';
 import { addTeamMember, listTeamsOf, removeTeamMember } from '../db/team-members.ts';
 import { countEnabledAdministrators, findUserById, insertUser, type User, updateUser } from '../db/users.ts';
 import type { Namespace } from '../oci/name.ts';
-import { addAccount, nearestName, parseNewName, startAnew } from './accounts.ts';
+import { addAccount, clearNamespace, nearestName, parseNewName } from './accounts.ts';
 import { differences, type Recorder, recorderIn } from './change.ts';
 import { parseMail, shellWord } from './text.ts';
 import type { UserChanges } from './users.ts';
@@ -37,7 +37,7 @@ export interface SignedOn {
   readonly name: Namespace;
   /** Id of the provider's identity; sessions that it began end when it is unlinked. */
   readonly identity: number;
-  /** The last administrator has left the administrators' group, but stays one, as the registry needs one. */
+  /** The user left the administrators' group, but stays administrator, because the registry has no other. */
   readonly keptAdministrator: boolean;
 }
 
@@ -49,7 +49,7 @@ export interface SignOnOptions {
 }
 
 /**
- * Signs a person on, and creates the user at the first time. Teams then match the provider's current groups.
+ * Signs a person on. Creates the user at the first sign-on. Makes the user's teams match the provider's current groups.
  * @throws Refused with a message for the person
  */
 export async function signOn(
@@ -113,7 +113,7 @@ async function addUser(
   const given = nameOf(username);
   if (given === undefined) {
     throw new Refused(
-      'the sign-on provider gives no name for you that an account can have; ask an administrator',
+      'the sign-on provider gives no user name that is valid for an account; ask an administrator',
     );
   }
   const name = parseNewName(given);
@@ -125,7 +125,7 @@ async function addUser(
       `${name} cannot be your account, because repositories with that name exist; ask an administrator`,
     );
   }
-  await startAnew(db, name, now);
+  await clearNamespace(db, name, now);
   const account = await addAccount(db, { name, kind: 'user' }, now);
   await insertUser(db, account, { mail: null, password: null, administrator: false, tokenOnly: false }, now);
   return { id: await insertIdentity(db, issuer, subject, account), account };

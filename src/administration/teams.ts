@@ -97,7 +97,7 @@ export function addToTeam(database: ActingDatabase, path: string, user: string):
   });
 }
 
-/** Removes a user who was added by hand; users in it by a group stay. @throws Refused */
+/** Removes a user who was added by hand. @throws Refused if the user is in the team only by the provider's group, or not at all */
 export function removeFromTeam(database: ActingDatabase, path: string, user: string): Promise<void> {
   return change(database, async (db, record) => {
     const { id, group } = await teamNamed(db, path);

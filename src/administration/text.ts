@@ -2,7 +2,7 @@ import { Refused } from '../access/refused.ts';
 
 const maxLength = 254;
 
-/** Parses one line of text for people. @throws Refused */
+/** Parses one line of readable text. @throws Refused */
 export function parseLine(what: string, text: string): string {
   if (text === '' || text !== text.trim())
     throw new Refused(`${what} must not be empty, or begin or end with a blank`);

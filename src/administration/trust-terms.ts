@@ -1,4 +1,4 @@
-// Checks the terms of a trust: rules that keep foreign jobs out of an organisation, whoever writes the trust.
+// Checks the terms of a trust, so that no trust accepts the jobs of other tenants by mistake.
 import type { JWK } from 'jose';
 import type { ClaimRules } from '../access/login/claim-rules.ts';
 import { asKeySet } from '../access/login/key-sets.ts';
@@ -46,7 +46,7 @@ export function parseTerms(organisation: Namespace, request: TrustRequest): Trus
   };
 }
 
-/** Kept exactly as in the tokens, with or without a slash at the end. */
+/** Returns the text unchanged: it has to be exactly as in the tokens, with or without a slash at the end. */
 function parseIssuer(text: string): string {
   const url = URL.parse(text);
   if (url === null || url.search !== '' || url.hash !== '' || url.username !== '' || /\s/.test(text)) {
@@ -104,7 +104,7 @@ function parseClaims(issuer: string, rules: ClaimRules, ownIssuer: boolean): Cla
   return claims;
 }
 
-/** Takes public keys only, as the database stores no secrets here. */
+/** Accepts only public keys, because the database must not store secrets here. */
 function parseKeys(text: string): string {
   let keys: readonly JWK[];
   try {

@@ -8,20 +8,20 @@ import { accountNamed, nameRule } from './accounts.ts';
 import { type ActingDatabase, change } from './change.ts';
 import { parseTerms, type TrustRequest } from './trust-terms.ts';
 
-const usual = { lifetime: 3_600_000, keys: null, ownIssuer: false };
+const defaults = { lifetime: 3_600_000, keys: null, ownIssuer: false };
 
 /** @throws Refused */
 export function createTrust(
   database: ActingDatabase,
   organisation: string,
   name: string,
-  request: Omit<TrustRequest, keyof typeof usual> & Partial<TrustRequest>,
+  request: Omit<TrustRequest, keyof typeof defaults> & Partial<TrustRequest>,
 ): Promise<Trust> {
   return change(database, async (db, record) => {
     const { id } = await accountNamed(db, organisation, 'organisation');
     if (asNamespace(name) === undefined)
       throw new Refused(`${quote(name)} is not a valid name of a trust: ${nameRule}`);
-    const terms = parseTerms(organisation as Namespace, { ...usual, ...request });
+    const terms = parseTerms(organisation as Namespace, { ...defaults, ...request });
     if (!(await insertTrust(db, id, name, terms, database.clock()))) {
       throw new Refused(`${organisation} already has a trust ${name}: change it with berth trust set`);
     }
@@ -42,7 +42,7 @@ export function changeTrust(
     const trust = await trustNamed(db, organisation, name);
     const { issuer, audience, keys, lifetime } = trust;
     const claims = JSON.parse(trust.claims) as ClaimRules;
-    // The confirmation of the former issuer does not apply to another.
+    // The confirmation of the former issuer does not apply to a new issuer.
     const ownIssuer = trust.ownIssuer && (request.issuer === undefined || request.issuer === issuer);
     const before = { issuer, audience, keys, lifetime, claims, ownIssuer, scopes: trust.scopes.split(' ') };
     const terms = parseTerms(trust.organisation, { ...before, ...request });

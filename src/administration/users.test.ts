@@ -75,7 +75,7 @@ for (const { name, open } of dialects) {
     assert.equal((await findAccount(database.read, 'alice' as Namespace))?.defaultVisibility, 'public');
   });
 
-  test(`${name}: a new or removed password ends what the old one began`, async (t) => {
+  test(`${name}: a new or removed password gets a later time than the old one`, async (t) => {
     const database = await open(t);
     await createUser(database, { name: 'alice', password: 'correct horse' });
     const seen = [await find(database, 'alice')];
@@ -198,7 +198,7 @@ for (const [mistake, user, message] of [
   ["a robot's name", { name: 'a+b' }, /^"a\+b" is not a valid name/],
   ['the name of a route', { name: '_catalog' }, /^"_catalog" is not a valid name/],
   ['no name', { name: '' }, /^"" is not a valid name/],
-  ['129 letters', { name: 'a'.repeat(129) }, /is not a valid name/],
+  ['a name of 129 letters', { name: 'a'.repeat(129) }, /is not a valid name/],
   [
     "Docker Hub's library",
     { name: 'library' },
@@ -208,10 +208,10 @@ for (const [mistake, user, message] of [
   ['a mail address with a blank', { mail: 'a b@c' }, '"a b@c" is not a mail address'],
   ['a mail address on two lines', { mail: 'a@b\nc' }, /one line, without control characters/],
   ['an empty mail address', { mail: '' }, /must not be empty/],
-  ['an endless mail address', { mail: `${'a'.repeat(260)}@b` }, /at most 254 characters/],
+  ['a mail address of 262 characters', { mail: `${'a'.repeat(260)}@b` }, /at most 254 characters/],
   ['an empty password', { password: '' }, 'the password is empty'],
   ['a password of 7 characters', { password: '1234567' }, /too short: it needs at least 8 characters/],
-  ['seven letters of two units each', { password: '𐍈'.repeat(7) }, /too short/],
+  ['a password of 7 characters outside the BMP', { password: '𐍈'.repeat(7) }, /too short/],
   [
     'a password of 1,025 bytes',
     { password: `${'é'.repeat(512)}a` },
@@ -228,9 +228,9 @@ for (const [mistake, user, message] of [
 
 for (const [what, user] of [
   ['the name admin', { name: 'admin' }],
-  ['128 letters', { name: 'a'.repeat(128) }],
+  ['a name of 128 letters', { name: 'a'.repeat(128) }],
   ['a password of 8 characters', { name: 'a', password: '12345678' }],
-  ['eight letters of two units each', { name: 'a', password: '𐍈'.repeat(8) }],
+  ['a password of 8 characters outside the BMP', { name: 'a', password: '𐍈'.repeat(8) }],
   ['a password of 1,024 bytes', { name: 'a', password: 'é'.repeat(512) }],
 ] as const) {
   test(`a user may have ${what}`, async (t) => {

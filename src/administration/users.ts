@@ -81,7 +81,7 @@ export async function changeUser(
     if (defaultVisibility !== undefined) await setDefaultVisibility(db, id, defaultVisibility);
     if (password !== undefined && password !== before.password) {
       await setPassword(db, id, password, now);
-      // That there is none any more, and never which it is.
+      // Records whether the password was removed, and never the password.
       await record('user.password', { user: name, ...(password === null && { password: 'none' }) });
     }
     if (Object.keys(changed).length > 0) await record('user.update', { user: name, ...changed });
@@ -90,7 +90,7 @@ export async function changeUser(
 
 /**
  * Replaces the user's password that was set at `since`.
- * @returns when it was set, which is the origin of sessions and tokens that it begins
+ * @returns when the new password was set, which is the `since` of credentials with it
  * @throws Refused if the password is not acceptable, or was changed in the meantime
  */
 export async function changeOwnPassword(

@@ -151,9 +151,9 @@ for (const dialect of dialects) {
       ['acme', /acme is taken/],
       ['tools', /repositories with that name/],
       ['library', /is reserved for administrators/],
-      ['@@@', /no name for you that an account can have/],
-      [undefined, /no name for you that an account can have/],
-      [{ name: 'alice' }, /no name for you that an account can have/],
+      ['@@@', /no user name that is valid for an account/],
+      [undefined, /no user name that is valid for an account/],
+      [{ name: 'alice' }, /no user name that is valid for an account/],
     ] as const) {
       people.set('s-2', { preferred_username: name });
       const visitor = browser();

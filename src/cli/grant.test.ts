@@ -52,7 +52,7 @@ test('grants are created, changed, listed and removed', async (t) => {
   assert.deepEqual(again, {
     exitCode: 1,
     out: '',
-    err: 'berth: user alice has no grant for acme/**: there is none\n',
+    err: 'berth: user alice has no grant for acme/** (it has no grants)\n',
   });
 });
 

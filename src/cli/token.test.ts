@@ -98,8 +98,16 @@ for (const [args, exitCode, err] of [
   ['create --user bob', 1, /^berth: there is no user bob\n$/],
   ['create --user acme', 1, /^berth: acme is an organisation, not a user\n$/],
   ['create --user alice --expires 30', 2, /Expected a duration such as 30d or 12h, or never/],
-  ['create --user alice --expires 0d', 1, /^berth: a token lasts at most 3650d/],
-  ['create --user alice --expires 3651d', 1, /^berth: a token lasts at most 3650d/],
+  [
+    'create --user alice --expires 0d',
+    1,
+    /^berth: the lifetime of a token must be above 0 and at most 3650d/,
+  ],
+  [
+    'create --user alice --expires 3651d',
+    1,
+    /^berth: the lifetime of a token must be above 0 and at most 3650d/,
+  ],
   [
     'create --user alice --scope acme/app:pull',
     1,
