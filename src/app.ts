@@ -14,7 +14,7 @@ import { placesOf } from './config/places.ts';
 import type { Config } from './config/schema.ts';
 import type { Clock } from './core/clock.ts';
 import { readinessCheck } from './core/readiness.ts';
-import { meetStore } from './core/store-identity.ts';
+import { checkStoreAtStart } from './core/store-identity.ts';
 import type { Database } from './db/database.ts';
 import { refuseUnfinishedCopy } from './db/properties.ts';
 import { readOnlyReason, refuseWhenReadOnly } from './db/read-only.ts';
@@ -84,8 +84,8 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
     const database = parts.database ?? (await openDatabase(config, { checkpoints: !parts.worker }));
     opened.defer(() => database.close());
     await refuseUnfinishedCopy(database.read);
-    const disagreement = await meetStore(refuseWhenReadOnly(database), store, placesOf(config));
-    // Holders of leases from before this start are dead.
+    const disagreement = await checkStoreAtStart(refuseWhenReadOnly(database), store, placesOf(config));
+    // No other process runs, so the holders of existing leases are dead.
     if (onlyProcess) await database.transaction((db) => releaseUploadLeases(db));
     await ensureAdministrator(config, parts, database);
     return await assemble(config, parts, opened, { store, database, disagreement, onlyProcess });

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { placesOf } from './config/places.ts';
 import type { Config } from './config/schema.ts';
-import { refuseFilledStore } from './core/store-identity.ts';
+import { requireEmptyStore } from './core/store-identity.ts';
 import type { Database } from './db/database.ts';
 import type { Inspection } from './db/inspection.ts';
 import { inspectSqlite } from './db/sqlite/inspect.ts';
@@ -30,7 +30,7 @@ export function databaseExists({ database: { url }, data }: Pick<Config, 'databa
 /** Refuses to create a database beside existing blobs: the database that knows them is missing. @throws StoreMismatch */
 export async function refuseLostDatabase(config: Config, store: BlobStore): Promise<void> {
   if (databaseExists(config)) return;
-  await refuseFilledStore(store, placesOf(config));
+  await requireEmptyStore(store, placesOf(config));
 }
 
 /** Opens the database without changing anything, not even its schema. @throws SchemaMismatch | UnfitDatabase */

@@ -53,12 +53,12 @@ export function assembleData(config: Config, raw: OpenedData, { opened, logger, 
   const metrics = metricsOf(config, raw.database);
   const database = timedDatabase(refuseWhenReadOnly(raw.database), metrics);
   const holder = randomUUID();
-  const looked = observeAgreement(logger, metrics);
-  looked(raw.disagreement);
+  const checked = observeAgreement(logger, metrics);
+  checked(raw.disagreement);
   const places = placesOf(config);
-  const epoch = new StoreEpoch({ database, store: raw.store, places, clock, holder, looked });
+  const epoch = new StoreEpoch({ database, store: raw.store, places, clock, holder, checked });
   opened.defer(() => epoch.close());
-  const store = epoch.watch(timedStore(raw.store, metrics));
+  const store = epoch.wrap(timedStore(raw.store, metrics));
   const { onlyProcess, database: unguarded } = raw;
   return { database, unguarded, store, epoch, clock, holder, metrics, onlyProcess };
 }

@@ -1,4 +1,4 @@
-// A request for one repository is not answered from a later one with its name.
+// A request that was authorized for a repository is not answered from a later repository of the same name.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, digestNumber, makeRepository, repositoryName } from '../../test/support/databases.ts';
@@ -21,7 +21,7 @@ const missing = digestNumber(2);
 const absent = parseName('library/absent');
 
 for (const { name, open } of dialects) {
-  test(`${name}: a read for one repository is refused in another of its name, whatever that one holds`, async (t) => {
+  test(`${name}: a read authorized for a deleted repository is refused in a new one of its name, whatever it holds`, async (t) => {
     const database = await open(t);
     const id = await makeRepository(database);
     const manifest = makeManifest('one');
@@ -72,7 +72,7 @@ for (const { name, open } of dialects) {
   });
 }
 
-test('the error asks for other credentials, and says why', () => {
+test('AnotherRepository is UNAUTHORIZED with a reason', () => {
   const { code, detail } = new AnotherRepository();
   assert.deepEqual(
     [code, detail],

@@ -38,10 +38,7 @@ export interface Blob {
   readonly generation: number;
 }
 
-/**
- * Maximum number of repositories in which a mount without `from` looks for one that the caller may pull; the same for every
- * digest.
- */
+/** Number of repositories that a mount without `from` checks for one that the caller may pull; the same for every digest. */
 const candidates = 20;
 
 /** The bytes of blobs, and the repositories that hold them. */
@@ -70,7 +67,7 @@ export class Blobs {
     return { digest, size: blob.size, generation: blob.generation };
   }
 
-  /** Whether the session ended with this blob and its repository still holds it. Reveals nothing about other owners' uploads. */
+  /** Whether this session committed the blob and its repository still holds it. False for a session of another owner. */
   isUploadedBy(session: SessionKey, digest: Digest): Promise<boolean> {
     return isUploadedBy(this.#database.read, session, digest);
   }
@@ -79,7 +76,7 @@ export class Blobs {
   async open({ digest, size, generation }: Blob, range?: ByteRange): Promise<OpenBlob> {
     const opened = await this.#store.read(blobKey(digest, generation), range);
     if (opened?.size === size) return opened;
-    // The row has no matching bytes: a fault of the storage, so neither 'unknown' nor wrong bytes may be answered.
+    // The bytes do not match the row: a fault of the storage. The answer is an error, never BLOB_UNKNOWN or wrong bytes.
     opened?.close();
     throw new Error(`${digest} should have ${size} bytes, the store has ${opened?.size ?? 'none'}`);
   }
@@ -91,9 +88,9 @@ export class Blobs {
 
   /**
    * Makes a staged upload, whose bytes were hashed to `digest`, a blob of the repository. Durable on return.
-   * Bytes first, row second: a crash in between leaves a file without a row, for the sweeper. The generation read before the
-   * bytes moved must still be the row's when they are recorded. Otherwise a deletion was decided meanwhile, which will remove the
-   * bytes under the old key.
+   * Bytes first, row second: a crash in between leaves a file without a row, which the sweep parks. The generation is read before
+   * the bytes move, and compared when they are recorded. If the row has a later one by then, a deletion was decided that will
+   * remove the bytes under the old key.
    */
   async commit(
     upload: StagedUpload & {
@@ -128,9 +125,9 @@ export class Blobs {
   }
 
   /**
-   * Adds a blob of `from` (or, without it, of any repository) to `name`, without moving a byte (end-11). False if not possible:
-   * the caller uploads instead. For a repository that `mayPull` refuses, the same queries run, and the answer is as if it did not
-   * hold the blob.
+   * Adds a blob of `from` (or, without it, of any repository) to `name`, without moving a byte (end-11). False if the blob cannot
+   * be mounted; the client then uploads it. A repository that `mayPull` refuses gets the same queries and the same answer as one
+   * that does not hold the blob.
    */
   async mount(
     name: RepositoryName,
@@ -139,7 +136,7 @@ export class Blobs {
     mayPull: (repository: RepositoryRow) => boolean,
     { by, namespace }: Pusher,
   ): Promise<boolean> {
-    // First without a transaction: most mounts of containerd and BuildKit find nothing.
+    // Look first without a transaction, because most mounts of containerd and BuildKit find nothing.
     const { read } = this.#database;
     const source = await (from === undefined
       ? findSource(read, digest, mayPull)
@@ -209,7 +206,7 @@ async function findIn(
   return source && mayPull(source) ? source : undefined;
 }
 
-/** Asks about all of them, so that the time does not reveal how many hold the blob. */
+/** Calls `mayPull` for all links, even those to other digests, so that the time does not reveal how many hold the blob. */
 async function findSource(
   db: Db,
   digest: Digest,
@@ -219,7 +216,7 @@ async function findSource(
   return pullable.find((link) => link.digest === digest && link.state === 'stored');
 }
 
-/** Yields between repositories, as a credential with many patterns takes long for each. */
+/** Yields between repositories, because `mayPull` is slow for a credential with many patterns. */
 function* choose<R extends RepositoryRow>(
   repositories: readonly R[],
   mayPull: (repository: RepositoryRow) => boolean,

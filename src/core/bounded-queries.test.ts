@@ -1,5 +1,4 @@
-// A4, D9: a request makes a bounded number of queries, however much it names or has to skip.
-
+// A request makes a bounded number of queries, no matter how many rows it references, returns or skips.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { countQueries } from '../../test/support/count-queries.ts';

@@ -20,7 +20,7 @@ const tables = [
   'uploads',
 ] as const;
 
-/** A repository with one row of every kind; the blob was reviewed at 1. */
+/** Adds one row of every kind to the repository; the review of the blob is at 1. */
 async function fill(database: Database, repository: number): Promise<void> {
   await database.transaction(async (db) => {
     await recordStored(db, { digest: digestNumber(1), size: 1, generation: 0 }, 1);
@@ -48,7 +48,7 @@ async function counts(database: Database): Promise<number[]> {
 }
 
 for (const { name, open } of dialects) {
-  test(`${name}: deletes a repository with everything in it, and nothing of another`, async (t) => {
+  test(`${name}: deletes a repository with everything in it, and nothing in another repository`, async (t) => {
     const database = await open(t);
     const id = await makeRepository(database, app);
     const other = await makeRepository(database, parseName('acme/app2'));
@@ -62,7 +62,7 @@ for (const { name, open } of dialects) {
     assert.notEqual(await makeRepository(database, app), id, 'the next of that name is another one');
   });
 
-  test(`${name}: bytes that only a deleted repository held are due for the sweeper from its deletion on`, async (t) => {
+  test(`${name}: the deletion counts as the review of a blob that only the deleted repository held`, async (t) => {
     const database = await open(t);
     const id = await makeRepository(database, app);
     await fill(database, id);
@@ -73,7 +73,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual([await due(later), await due(later + 1)], [0, 1]);
   });
 
-  test(`${name}: a push during a deletion goes to the repository before it, or to a new one after it`, async (t) => {
+  test(`${name}: a concurrent push goes to the repository before its deletion, or to a new repository after it`, async (t) => {
     const database = await open(t);
     for (let round = 0; round < 5; round++) {
       const id = await makeRepository(database, app);

@@ -19,7 +19,7 @@ for (const [what, error, code] of [
   ['a disk that fails', system('EIO'), 'UNAVAILABLE'],
   ['a disk mounted read-only', system('EROFS'), 'UNAVAILABLE'],
   ['a store that does not answer', new StoreUnavailable('secret'), 'UNAVAILABLE'],
-  ['a store that refuses a call for good', new StoreRefused('secret'), 'UNKNOWN'],
+  ['a store that rejects a call permanently', new StoreRefused('secret'), 'UNKNOWN'],
   ['a database that waits for a lock', new DatabaseUnavailable('locked'), 'UNAVAILABLE'],
   ['a locked database', sqlite(5), 'UNAVAILABLE'],
   ['an extended code of a locked database', sqlite(261), 'UNAVAILABLE'],
@@ -28,7 +28,7 @@ for (const [what, error, code] of [
   ['a broken database', sqlite(11), 'UNKNOWN'],
   ['a constraint of the database', sqlite(787), 'UNKNOWN'],
   // An error of the storage is never 'not found'.
-  ['a file that should be there', system('ENOENT'), 'UNKNOWN'],
+  ['a missing file', system('ENOENT'), 'UNKNOWN'],
   ['a forbidden file', system('EACCES'), 'UNKNOWN'],
   ['staged bytes that are gone', new UploadLost('x'), 'UNKNOWN'],
   ['a bug', new TypeError('x is not a function'), 'UNKNOWN'],
@@ -36,7 +36,7 @@ for (const [what, error, code] of [
   ['nothing thrown', undefined, 'UNKNOWN'],
   ['null thrown', null, 'UNKNOWN'],
 ] as const) {
-  test(`${what} gives ${code} without a detail, and its cause for the log`, () => {
+  test(`${what} gives ${code} without a detail, and is its cause`, () => {
     const told = asRegistryError(error);
     assert.deepEqual([told.code, told.detail, told.cause], [code, undefined, error]);
     assert.doesNotMatch(told.message, /secret|sqlite/i);

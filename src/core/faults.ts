@@ -4,23 +4,23 @@ import { RegistryError } from '../oci/errors.ts';
 import { StoreUnavailable } from '../storage/store-errors.ts';
 
 const full = new Set(['ENOSPC', 'EDQUOT', '53100' /* PostgreSQL's */]);
-/** Errors that pass once resources are free or the disk is mounted again. */
-const passing = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EROFS', 'EIO', 'EAGAIN', 'ETIMEDOUT', 'ESTALE']);
+/** Temporary errors: they end when resources are free or the disk is mounted again. */
+const temporary = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EROFS', 'EIO', 'EAGAIN', 'ETIMEDOUT', 'ESTALE']);
 const sqliteFull = 13;
-const sqlitePassing = new Set([
+const sqliteTemporary = new Set([
   5 /* busy */, 6 /* locked */, 8 /* readonly */, 10 /* io */, 14 /* cannot open */,
 ]);
 
 /**
- * The error that the client gets for an error of any kind. Faults of store and database are the registry's, never 'not found'. An
- * unexpected error is a bug, and gives UNKNOWN without details.
+ * Converts an error of any kind to the error that the client gets. A fault of the store or the database never becomes 'not found'.
+ * An unexpected error is a bug, and becomes UNKNOWN without details.
  */
 export function asRegistryError(error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   if (error instanceof DatabaseUnavailable)
     return new RegistryError('UNAVAILABLE', undefined, { cause: error });
   if (error instanceof ReadOnlyRegistry) {
-    // A move ends within seconds and clients retry by themselves. Maintenance lasts, so that a person has to read the reason.
+    // A move ends within seconds, and clients retry UNAVAILABLE. Maintenance takes longer, so a person must see the reason.
     return error.moving
       ? new RegistryError('UNAVAILABLE', error.message)
       : new RegistryError('DENIED', undefined, { message: error.message });
@@ -34,8 +34,8 @@ export function asRegistryError(error: unknown): RegistryError {
   }
   if (
     error instanceof StoreUnavailable ||
-    passing.has(code as string) ||
-    sqlitePassing.has(sqlitePrimary(errcode))
+    temporary.has(code as string) ||
+    sqliteTemporary.has(sqlitePrimary(errcode))
   ) {
     return new RegistryError('UNAVAILABLE', undefined, { cause: error });
   }

@@ -551,7 +551,7 @@ describe('fsck', () => {
   });
 });
 
-/** Every file's digest; SQLite's index of its log is memory that happens to be a file. */
+/** Digests of all files, without SQLite's index of its log: the file is shared memory that each reader changes. */
 async function snapshot(data: string): Promise<Record<string, string>> {
   const files = await readdir(data, { recursive: true, withFileTypes: true });
   const paths = files.filter((file) => file.isFile()).map((file) => join(file.parentPath, file.name));

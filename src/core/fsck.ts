@@ -13,8 +13,8 @@ export interface FsckParts extends Pick<Walk, 'store' | 'clock' | 'readData' | '
 }
 
 /**
- * Compares everything stored with what was recorded, and changes nothing. The registry may be running. Holds one page of rows at
- * a time.
+ * Compares the stored files with the rows of the database, and changes nothing. The registry may be running. Keeps one page of
+ * rows in memory.
  */
 export async function fsck(
   { database, places, ...parts }: FsckParts,
@@ -71,7 +71,7 @@ async function reportObjection({ read, store, report }: Walk, places: Places): P
   report({ severity: 'error', kind: relation, subject: 'the registry', problem, affects: ['everything'] });
 }
 
-/** Foreign keys of which the walk itself reports more: what is affected by a broken tag or link. */
+/** Foreign keys that `checkTags` and `checkLinks` check; their findings also list what a broken row affects. */
 const walkedKeys = new Set(['tags.manifest_id', 'repository_blobs.digest']);
 
 async function reportBrokenRows(database: Inspection, report: (finding: Finding) => void): Promise<void> {

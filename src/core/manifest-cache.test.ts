@@ -39,7 +39,7 @@ test('evicts the least recently used manifest', () => {
   assert.equal(cache.get(1), undefined);
 });
 
-test('a use counts while half of the cache is free', () => {
+test('a read counts as a use even while the cache is not full', () => {
   const cache = manifestCache();
   for (let id = 0; id < 10; id++) cache.set(id, manifest());
   assert.ok(cache.get(0));

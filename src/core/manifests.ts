@@ -35,7 +35,7 @@ import { type ManifestCache, manifestCache, type StoredManifest } from './manife
 import type { Pusher } from './pusher.ts';
 import { digestBytes } from './running-hash.ts';
 
-/** Missing references that a manifest may be pushed with; the subject and foreign layers may always be missing. */
+/** Which references of a pushed manifest may be missing; its subject and non-distributable layers may always be. */
 export type MissingReferences = 'none' | 'children' | 'all';
 
 /** The digests that the reference is expected to point to (RFC 9110, 13.1); `'*'`: any. */
@@ -53,7 +53,7 @@ export interface ManifestPush extends Pusher {
   readonly rights: PushRights;
 }
 
-/** The rights of a push. Which of them it needs is known only once the tags are locked. */
+/** The rights of a push. The push knows which of them it needs only after it has locked the tags. */
 export interface PushRights {
   /** Add content and new tags. */
   readonly mayCreate: boolean;
@@ -70,7 +70,7 @@ interface PushedManifest {
   readonly bytes: Buffer;
 }
 
-/** From this many bytes on, a manifest is read, hashed, parsed, inserted and committed in separate turns of the event loop. */
+/** A manifest of at least this many bytes is read, hashed, parsed, inserted and committed in separate turns of the event loop. */
 const largeManifest = 256 << 10;
 
 /** Manifests, and the tags that point to them. */
@@ -93,7 +93,7 @@ export class Manifests {
    */
   async get(name: RepositoryName, reference: Reference, repository?: number): Promise<StoredManifest> {
     const { read } = this.#database;
-    // A tag is always looked up; the content of an id never changes and is kept.
+    // The row is looked up each time, because a tag may move. The content of a row never changes, so it is cached.
     const row = await findByReference(read, name, reference);
     if (repository !== undefined) {
       checkIdentity(repository, row ? row.repository_id : await findRepository(read, name));
@@ -115,7 +115,7 @@ export class Manifests {
     if (content === undefined) return undefined;
     const { bytes, media_type: mediaType } = content;
     const manifest = { digest, mediaType, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) };
-    // Once for each cached row: neither SQLite nor PostgreSQL notices a byte that changed on the disk.
+    // Verified when the manifest enters the cache: neither SQLite nor PostgreSQL notices a byte that changed on the disk.
     const actual = digestBytes(digestAlgorithm(digest), manifest.bytes);
     if (actual !== digest) throw new Error(`manifest ${digest} has the bytes of ${actual}`);
     this.#cache.set(id, manifest);
@@ -187,7 +187,7 @@ export class Manifests {
       if (reference.kind === 'tag') {
         const { tag } = reference;
         await recordTagChange(db, by, { kind: 'tag.delete', ...change, tag }, now);
-        // The manifest and its tags may just have been deleted.
+        // A concurrent deletion of the manifest may have deleted the tag.
         if (!(await deleteTag(db, repository, tag))) throw await this.#unknown(db, name, reference);
       } else {
         const deleted = { ...change, oldDigest: row.digest };
@@ -207,7 +207,7 @@ export class Manifests {
     if (this.#missing === 'all') {
       await postponeReviewsOfHeld(db, repository, needed, now);
     } else {
-      // First, so that none of them is removed from the repository after the check.
+      // Postponed before the check, so that no blob is removed from the repository after it.
       const held = await postponeReviews(db, repository, needed, now);
       await this.#checkReferences(db, repository, { held, blobs, children });
     }
@@ -222,7 +222,10 @@ export class Manifests {
     };
     const { id, media_type: mediaType, isNew } = await ensureManifest(db, row, now);
     if (mediaType !== manifest.mediaType) {
-      throw new RegistryError('MANIFEST_INVALID', `${digest} is stored here as ${mediaType}`);
+      throw new RegistryError(
+        'MANIFEST_INVALID',
+        `${digest} is already stored with the media type ${mediaType}`,
+      );
     }
     if (!isNew) return id;
     await insertReferences(db, id, 'blob', blobs);
@@ -236,7 +239,7 @@ export class Manifests {
     { held, blobs, children }: { held: Set<string>; blobs: Set<Digest>; children: Set<Digest> },
   ): Promise<void> {
     const needed = this.#missing === 'none' ? new Set([...blobs, ...children]) : blobs;
-    // BuildKit's cache exports list layers where others list manifests, so a child may be either.
+    // A child may be a blob or a manifest: BuildKit's cache exports are indexes that list layers.
     if (this.#missing === 'none' && children.size > 0)
       for (const digest of await heldManifests(db, repository, children)) held.add(digest);
     const missing = [...needed].filter((digest) => !held.has(digest));
@@ -248,6 +251,7 @@ export class Manifests {
     }
   }
 
+  /** The error for a missing reference: NAME_UNKNOWN or MANIFEST_UNKNOWN. */
   async #unknown(db: Db, name: RepositoryName, reference: Reference): Promise<RegistryError> {
     return (await findRepository(db, name)) === undefined
       ? new RegistryError('NAME_UNKNOWN', { name })
@@ -266,7 +270,7 @@ function findByReference(
 }
 
 /**
- * Runs in the transaction that moves the tags, once they are locked: a tag that was absent before may exist by then, and moving it
+ * Runs in the transaction that moves the tags, after they are locked: a tag that was absent before may exist by then, and moving it
  * needs `mayUpdate`. A tag that already points to `digest` needs no right.
  */
 async function checkRights(
@@ -301,7 +305,7 @@ async function checkConditions(
   { ifMatch, ifNoneMatch }: Conditions,
 ): Promise<void> {
   if (ifMatch === undefined && ifNoneMatch === undefined) return;
-  // A tag is locked already; a manifest that exists must still exist at the commit.
+  // A tag is locked already. A manifest is locked here, so that it still exists at the commit.
   if (reference.kind === 'digest') await lockManifestShared(db, repository, reference.digest);
   const current = (await findByReference(db, name, reference))?.digest;
   const matches = (wanted: readonly string[] | '*'): boolean =>

@@ -15,7 +15,7 @@ for (const [last, n, items, more] of [
   ['d', 1, [], false],
   ['', 0, [], false],
 ] as const) {
-  test(`${n} after ${JSON.stringify(last)} of four`, async () => {
+  test(`a page of ${n} after ${JSON.stringify(last)} in a list of four`, async () => {
     assert.deepEqual(await takePage({ last, n }, list), { items, more });
   });
 }

@@ -18,7 +18,7 @@ const moves = 'already exists and overwriting it is not allowed';
 const isNew = 'does not exist and creating tags is not allowed';
 const bringsContent = 'is not stored and pushing new manifests is not allowed';
 
-/** `standing` is the tag of the first manifest; the second is stored without one. Tags besides come with a push by digest. */
+/** The tag `standing` points to the first manifest; the second is stored without a tag. `tags` are set by a push by digest. */
 const rows: [rights: typeof all, what: typeof first, reference: string, tags: string[], refusal?: string][] =
   [
     [all, second, 'standing', []],
@@ -46,7 +46,7 @@ const rows: [rights: typeof all, what: typeof first, reference: string, tags: st
   ];
 
 for (const { name, open } of dialects) {
-  test(`${name}: a push creates and moves only what its rights allow, and changes nothing when refused`, async (t) => {
+  test(`${name}: a push creates and moves only what its rights allow, and a refused push changes nothing`, async (t) => {
     const database = await open(t);
     const manifests = new Manifests({ database, clock: () => 1, missingReferences: 'all' });
     const put = (what = first!, reference: string, tags: string[], rights = all) => {

@@ -1,5 +1,5 @@
-// Two requests at once, on two replicas: one pauses before each of its statements in turn, while the other runs as far as it can.
-// The outcome must equal that of one request after the other.
+// Two concurrent requests on two replicas. In each run the first request pauses before a different statement, and the second runs
+// until it ends or waits for a lock. The outcome must equal that of one request after the other.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
@@ -184,7 +184,7 @@ const each =
   async (world, database) => {
     for (const request of requests) await request(world, database);
   };
-/** Later requests see a later time, like those that review a blob again. */
+/** Advances the clock before the request, so that the request postpones the review of a blob. */
 const later =
   (request: Request): Request =>
   (world, database) => {
@@ -195,11 +195,11 @@ const absent = () => ({ ifNoneMatch: '*' }) as const;
 const at = (label: string) => (world: World) => ({ ifMatch: [world.manifest(label).digest] });
 
 const races: Record<string, Race> = {
-  'a blob is pushed again, its deletion decided': {
+  'a blob is pushed again while its deletion is decided': {
     before: pushAndLetGo,
     requests: [push, fence(1e9)],
   },
-  'a blob is pushed, its bytes found to be without a row': {
+  'a blob is pushed while it is parked': {
     requests: [
       push,
       (world, database) =>
@@ -207,16 +207,16 @@ const races: Record<string, Race> = {
     ],
   },
   'a blob is pushed twice': { requests: [push, push] },
-  'a blob is mounted and deleted from its source': { before: push, requests: [mount, letGo] },
-  'a blob is mounted, let go and its deletion decided': {
+  'a blob is mounted while it is deleted from its source': { before: push, requests: [mount, letGo] },
+  'a blob is mounted while it is deleted from its source and its deletion is decided': {
     before: push,
     requests: [mount, each(letGo, fence(1e9))],
   },
-  'a blob is deleted, and a manifest pushed that needs it': {
+  'a blob is deleted while a manifest that needs it is pushed': {
     before: push,
     requests: [letGo, (world, database) => world.put(database, 'v1', image(world), { missing: 'children' })],
   },
-  'an unheld blob is needed, and its deletion decided': {
+  'a manifest that needs an unheld blob is pushed while the deletion of the blob is decided': {
     before: pushAndLetGo,
     requests: [later((world, database) => world.put(database, 'v1', image(world))), fence(2_000)],
   },
@@ -252,13 +252,13 @@ const races: Record<string, Race> = {
     before: tagTo('a'),
     requests: [deleteDigest('a', { ifMatch: '*' }), deleteDigest('a', { ifMatch: '*' })],
   },
-  'a manifest is pushed by digest if it is new, twice': {
+  'a manifest is pushed by digest twice on condition that it is new': {
     requests: [0, 1].map(
       () => (world: World, database: Database) =>
         world.put(database, world.manifest('a').digest, world.manifest('a'), { conditions: absent() }),
     ) as unknown as [Request, Request],
   },
-  'a manifest is pushed if it is there still, and deleted': {
+  'a manifest is pushed on condition that it exists, and deleted': {
     before: tagTo('a'),
     requests: [
       (world, database) =>
@@ -268,7 +268,7 @@ const races: Record<string, Race> = {
       deleteDigest('a'),
     ],
   },
-  'an index is pushed whose children must be there, and a child deleted': {
+  'an index whose children must exist is pushed, and a child deleted': {
     before: tagTo('child', undefined, 'other'),
     requests: [
       (world, database) => {
@@ -296,7 +296,7 @@ const races: Record<string, Race> = {
       deleteDigest('a'),
     ],
   },
-  'a manifest is pushed and another that needs the same blobs in another order': {
+  'two manifests that need the same blobs in different orders are pushed': {
     before: each(push, (world, database) => world.push(database, 'one', 'second')),
     requests: [
       (world, database) =>
@@ -324,7 +324,7 @@ interface Ended {
   readonly state: readonly string[];
 }
 
-/** The outcomes of both orders, and those with one request refused: a push overtaken by a deletion may be told to retry. */
+/** The outcomes of both orders, and those with one request UNAVAILABLE: the client must repeat a push of a blob being deleted. */
 async function acceptable(database: Database, { before, requests: [a, b] }: Race): Promise<Ended[]> {
   const run = async (steps: (world: World) => Promise<{ first: string; second: string }>): Promise<Ended> => {
     const world = new World();
@@ -362,7 +362,7 @@ async function untilStill(database: Database, request: Promise<unknown>): Promis
   }
 }
 
-/** Pauses `a` at `point` until `b` has ended or waits for it. `undefined` if `a` has no such point. */
+/** Pauses `a` before its statement `point` until `b` has ended or waits for `a`. `undefined` if `a` has fewer statements. */
 async function runInterleaved(
   one: Database,
   two: PausedDatabase,
@@ -392,7 +392,7 @@ async function replicas(t: TestContext): Promise<[Database, Database]> {
 }
 
 for (const [what, race] of Object.entries(postgres ? races : {})) {
-  test(`at once: ${what}`, async (t) => {
+  test(`concurrent requests: ${what}`, async (t) => {
     const [one, two] = await replicas(t);
     const [a, b] = race.requests;
     for (const { requests, name } of [
@@ -414,7 +414,7 @@ for (const [what, race] of Object.entries(postgres ? races : {})) {
 }
 
 if (postgres) {
-  test('at once: a hundred requests move one tag among ten manifests, and all succeed', async (t) => {
+  test('concurrent requests: a hundred move one tag among ten manifests, and all succeed', async (t) => {
     const both = await replicas(t);
     const world = new World();
     const observed = both.map((database) => pauseAt(database, Number.POSITIVE_INFINITY));

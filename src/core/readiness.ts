@@ -11,9 +11,9 @@ export interface Ready {
 }
 
 /**
- * Returns a function that checks whether database and blob store answer and, unless the registry is read-only, accept writes: a
- * file system that has become read-only still answers reads. Calls within a second share a check. It rejects with the error of
- * database or store, but not when the disk is full: then pushes fail and pulls go on.
+ * Returns a function that checks that the database and the blob store answer. Unless the registry is read-only, it also checks
+ * that they accept writes, because a file system that became read-only still answers reads. Calls within a second share a check.
+ * The function rejects with the error of the database or the store. A full disk is no error: pushes fail, but pulls still work.
  */
 export function readinessCheck(database: Database, store: BlobStore): () => Promise<Ready> {
   return sharedFor(1_000, async () => {

@@ -21,29 +21,28 @@ import { checkIdentity } from './another-repository.ts';
 export interface ReferrerPage {
   /** Descriptors (end-12), each as JSON text. */
   readonly descriptors: readonly string[];
-  /** Position of the last one if more follow. */
+  /** Key of the last descriptor, if more follow. */
   readonly next: ReferrerKey | undefined;
 }
 
 export interface ReferrerRequest {
   readonly after: ReferrerKey;
-  /** Maximum number; `undefined`: as many as fit in a page. */
+  /** Maximum number of descriptors; `undefined`: as many as fit in a page. */
   readonly n: number | undefined;
   readonly artifactType: string | undefined;
   /** Aborted when the client is gone. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The largest manifest that all registries and clients accept, minus the index around the descriptors. */
+/** 4 MiB, the size of manifest that all registries and clients accept, less the index around the descriptors. */
 const maxPageBytes = (4 << 20) - 256;
 /** Bytes of annotations read in one turn of the event loop, unless one manifest has more. */
 const maxReadBytes = 512 << 10;
 
 /**
- * The referrers of `subject` in this repository: signatures, then attestations, then all others, each by digest. Manifests that
- * name it come from an index of the database; those that an old client listed only under the fallback tag are included. An
- * unknown repository has no referrers.
- * @param meant id of the repository that the caller was authorized for, if known
+ * The referrers of `subject` in this repository: signatures, then attestations, then all others, each by digest. Includes
+ * manifests that an old client listed only under the fallback tag. An unknown repository has no referrers.
+ * @param authorized id of the repository that the caller was authorized for, if known
  * @throws AnotherRepository; the signal's reason
  */
 export async function listReferrerPage(
@@ -51,22 +50,22 @@ export async function listReferrerPage(
   name: RepositoryName,
   subject: Digest,
   { after, n = Number.POSITIVE_INFINITY, artifactType, signal }: ReferrerRequest,
-  meant?: number,
+  authorized?: number,
 ): Promise<ReferrerPage> {
   await nextTurn(signal);
   const repository = await findRepository(read, name);
-  checkIdentity(meant, repository);
-  if (repository === undefined || isNoType(artifactType)) return { descriptors: [], next: undefined };
+  checkIdentity(authorized, repository);
+  if (repository === undefined || matchesNothing(artifactType)) return { descriptors: [], next: undefined };
   const listed = await listedByFallbackTag(read, repository, name, subject, signal);
-  const wanted = listed.filter((row) => artifactType === undefined || row.artifact_type === artifactType);
+  const fallback = listed.filter((row) => artifactType === undefined || row.artifact_type === artifactType);
   const page: Entry[] = [];
   let room = maxPageBytes;
   for (let last = after; n > 0; await nextTurn(signal)) {
-    // One more than wanted shows whether more follow.
+    // Reads one row more than the page needs, to see whether more follow.
     const limit = Math.min(n - page.length + 1, sliceSize);
     const rows = await listReferrers(read, repository, subject, { after: last, limit, artifactType });
-    const old = wanted.filter((row) => compareKeys(row, last) > 0).slice(0, limit);
-    const following = old.length === 0 ? rows : [...rows, ...old].sort(compareKeys).slice(0, limit);
+    const more = fallback.filter((row) => compareKeys(row, last) > 0).slice(0, limit);
+    const following = more.length === 0 ? rows : [...rows, ...more].sort(compareKeys).slice(0, limit);
     for (const row of following) {
       const entry = entryOf(row);
       room -= entry.size;
@@ -81,8 +80,8 @@ export async function listReferrerPage(
   return { descriptors: await printAll(read, page, signal), next: undefined };
 }
 
-/** No manifest has such a type (see `oci/manifest.ts`), and PostgreSQL takes no NUL in a text. */
-function isNoType(artifactType: string | undefined): boolean {
+/** Whether no manifest can have this artifact type (see `oci/manifest.ts`). A query would fail: PostgreSQL rejects NUL in text. */
+function matchesNothing(artifactType: string | undefined): boolean {
   return artifactType !== undefined && (artifactType.length > maxArtifactType || artifactType.includes('\0'));
 }
 
@@ -103,7 +102,7 @@ function entryOf(row: ReferrerRow): Entry {
 
 const annotationsField = ',"annotations":';
 
-/** Reads annotations of many small manifests together, and of large ones in separate turns. */
+/** Reads the annotations of many small manifests together, and those of large ones in separate turns of the event loop. */
 async function printAll(db: Db, page: readonly Entry[], signal?: AbortSignal): Promise<string[]> {
   const descriptors: string[] = [];
   for (let start = 0; start < page.length; ) {
@@ -130,7 +129,7 @@ function sizeAt(page: readonly Entry[], index: number): number {
   return (page[index] as Entry).size;
 }
 
-/** The manifests listed under the fallback tag that the repository holds and that do not name the subject themselves. */
+/** Manifests of the repository that the index under the fallback tag lists, without those whose own `subject` is this one. */
 async function listedByFallbackTag(
   db: Db,
   repository: number,

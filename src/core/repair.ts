@@ -14,29 +14,28 @@ export interface RepairParts {
   readonly store: BlobStore;
   readonly by: Actor;
   readonly places: Places;
-  /** Whether to repair; if not, only counts. */
+  /** False: only counts what would be repaired. */
   readonly change: boolean;
 }
 
 export interface Repaired {
   /** The state that was found. */
   readonly before: Comparison;
-  /** Blobs without a row, and their bytes: recorded without a repository and kept for some time. */
+  /** Number of blobs without a row, which were parked, and the sum of their bytes. */
   parked: number;
   bytes: number;
-  /** Blobs whose bytes are in the store under a later generation than the row's. */
+  /** Blobs whose row got the later generation under which the store has their bytes. */
   moved: number;
 }
 
 /**
- * Reconciles a database and a store of which one is an older copy. Blobs without a row are recorded, and kept until a push needs
- * them; no repository gets them. Deletes nothing. Can be repeated.
+ * Reconciles a database and a store when one of them is an older copy. Parks blobs without a row. Deletes nothing. Can be repeated.
  * @throws StoreMismatch if they do not belong to one registry
  */
 export async function repair({ database, store, by, places, change }: RepairParts): Promise<Repaired> {
   const before = await compare(database.read, store);
   if (isMismatch(before.relation)) throw new StoreMismatch(explain(before, places));
-  /** Runs what changes a blob's row, and records it; false when the row is no longer as it was found. */
+  /** Changes a blob's row with `run` and records the change; false when the row has changed since it was read. */
   const changeRow = (newDigest: Digest, did: string, run: (db: Db) => Promise<boolean>): Promise<boolean> =>
     database.transaction(async (db) => {
       if (!(await run(db))) return false;
@@ -49,8 +48,8 @@ export async function repair({ database, store, by, places, change }: RepairPart
     if (parsed === undefined) continue;
     const { digest, generation } = parsed;
     const row = await findBlobRow(database.read, digest);
-    const isNews = row === undefined || generation > row.generation;
-    if (!isNews && !(generation === row.generation && row.state === 'deleted')) continue;
+    const isNewer = row === undefined || generation > row.generation;
+    if (!isNewer && !(generation === row.generation && row.state === 'deleted')) continue;
     const size = (await store.stat(name))?.size;
     if (size === undefined) continue;
     const blob = { digest, size, generation };

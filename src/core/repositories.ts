@@ -12,7 +12,7 @@ import {
 } from '../db/repository-ranges.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { PageRequest } from './page.ts';
-import { openPlace, sealPlace } from './sealed-place.ts';
+import { sealPosition, unsealPosition } from './sealed-position.ts';
 
 export interface RepositoryPage {
   readonly names: readonly RepositoryName[];
@@ -21,8 +21,8 @@ export interface RepositoryPage {
 }
 
 /**
- * A page ends, with however few names, after looking at this many hidden repositories, or after this many milliseconds. A caller
- * that may see few of a million repositories, or has many patterns, reads more pages.
+ * Limits of the work for one page: hidden repositories, and milliseconds. At a limit the page ends, even with few names or none.
+ * So a caller that may see few of a million repositories, or has many patterns, reads more pages.
  */
 const [maxHidden, maxWork] = [5_000, 40];
 
@@ -43,38 +43,38 @@ export async function listRepositoryPage(
   const sources = sourcesOf(read, visible.ranges);
   const work = new Work();
   let hidden = 0;
-  for (let place = await openPlace(read, last); ; await work.pause(signal)) {
+  for (let position = await unsealPosition(read, last); ; await work.pause(signal)) {
     const limit = hidden === 0 ? Math.min(Math.max(n + 1 - names.length, minRows), maxRows) : maxRows;
-    const { rows, next } = await work.wait(readOn(sources, place, limit));
+    const { rows, next } = await work.wait(readAll(sources, position, limit));
     for (const { name, visibility, shown } of rows) {
       const isVisible = shown && visible.matches(name, visibility);
       if (isVisible && names.length === n) return { names, next: names.at(-1) };
       if (isVisible) names.push(name);
       else hidden++;
       if (hidden > maxHidden || (names.length + hidden > minRows && work.spent > maxWork)) {
-        return { names, next: isVisible ? name : await sealPlace(read, name) };
+        return { names, next: isVisible ? name : await sealPosition(read, name) };
       }
       if (work.turnIsOver) await work.pause(signal);
     }
     if (next === undefined) return { names, next: undefined };
-    place = next;
+    position = next;
   }
 }
 
-/** Names after a given one in byte order, at most `limit`; fewer means that there are no more. */
+/** Returns at most `limit` names after `after`, in byte order; fewer than `limit` if no more follow. */
 type Source = (after: string, limit: number) => Promise<readonly ListedRepository[]>;
 
 function sourcesOf(read: Db, ranges: readonly NameRange[]): Source[] {
   const names = ranges.filter(({ exact, publicOnly }) => exact && !publicOnly).map(({ prefix }) => prefix);
-  const whole = distinct(ranges.filter(({ exact, publicOnly }) => !exact && !publicOnly));
-  const publicOnes = distinct(ranges.filter(({ publicOnly }) => publicOnly));
+  const fullRanges = distinct(ranges.filter(({ exact, publicOnly }) => !exact && !publicOnly));
+  const publicRanges = distinct(ranges.filter(({ publicOnly }) => publicOnly));
   return [
     ...(names.length > 0 ? [(after: string, limit: number) => listNamed(read, names, after, limit)] : []),
-    ...[whole, publicOnes].filter(({ length }) => length > 0).map((some) => inTurn(read, some)),
+    ...[fullRanges, publicRanges].filter(({ length }) => length > 0).map((some) => concatenate(read, some)),
   ];
 }
 
-/** In byte order, without ranges that lie in others. */
+/** The ranges in byte order, without those that another range contains. */
 function distinct(ranges: readonly NameRange[]): NameRange[] {
   const kept: NameRange[] = [];
   for (const range of ranges.toSorted(byPrefix)) {
@@ -84,14 +84,14 @@ function distinct(ranges: readonly NameRange[]): NameRange[] {
   return kept;
 }
 
-/** A range sorts before those that it contains. */
+/** Compares ranges so that a range comes before those that it contains. */
 function byPrefix(a: NameRange, b: NameRange): number {
   if (a.prefix === b.prefix) return Number(a.exact) - Number(b.exact);
   return a.prefix < b.prefix ? -1 : 1;
 }
 
-/** Joins ranges that follow each other into one source. */
-function inTurn(read: Db, ranges: readonly NameRange[]): Source {
+/** One source of the names of all these ranges, which are sorted and distinct. */
+function concatenate(read: Db, ranges: readonly NameRange[]): Source {
   return async (after, limit) => {
     const rows: ListedRepository[] = [];
     for (const range of ranges) {
@@ -102,15 +102,16 @@ function inTurn(read: Db, ranges: readonly NameRange[]): Source {
   };
 }
 
+/** Whether all names of the range come before `after`. */
 function isPast({ prefix }: NameRange, after: string): boolean {
   return after > prefix && !after.startsWith(prefix);
 }
 
-/** Minimum rows of one read, since some may be hidden, and maximum: some milliseconds on SQLite. */
+/** Rows of one read: at least `minRows`, because some may be hidden, and at most `maxRows`, some milliseconds on SQLite. */
 const [minRows, maxRows] = [100, 1_000];
 
-/** The names of all sources after a given one, up to where all were read: `next`, unless there are no more. */
-async function readOn(
+/** Merges the names of all sources after `after`. `next` is the last name up to which every source was read; absent at the end. */
+async function readAll(
   sources: readonly Source[],
   after: string,
   limit: number,

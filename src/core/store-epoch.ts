@@ -4,9 +4,9 @@ import type { BlobStore } from '../storage/blob-store.ts';
 import type { Clock } from './clock.ts';
 import { advanceEpoch, type Places, requireAgreement } from './store-identity.ts';
 
-/** Milliseconds between two rises of the epoch by commits: a copy of the database younger than this goes unnoticed. */
-const usualPause = 10_000;
-/** Milliseconds after which another process may raise the epoch; more than a bucket may take to answer. */
+/** Milliseconds between two raises of the epoch after commits. A database copy that is older by less than this is not detected. */
+const defaultPause = 10_000;
+/** Milliseconds after which another process may raise the epoch; longer than the slowest answer of a bucket. */
 const lease = 120_000;
 const leaseName = 'epoch';
 
@@ -17,14 +17,14 @@ export interface StoreEpochParts {
   readonly clock: Clock;
   /** Unique to this process. */
   readonly holder: string;
-  /** Called after each check: why nothing may be deleted, or `undefined` if database and store agree. */
-  readonly looked: (problem: unknown) => void;
+  /** Called after each check with the reason why nothing may be deleted; `undefined` if database and store agree. */
+  readonly checked: (problem: unknown) => void;
   readonly pause?: number;
 }
 
 /**
- * Raises the epoch (see `store-identity.ts`) soon after blobs were committed, before anything is deleted, and at the end. So a
- * database that does not know these blobs or deletions is behind the store.
+ * Raises the epoch (see `store-identity.ts`) soon after commits of blobs, before deletions, and at shutdown. So an older copy of
+ * the database, without the rows of these commits and deletions, has a lower epoch than the store.
  */
 export class StoreEpoch {
   readonly #parts: StoreEpochParts;
@@ -32,15 +32,15 @@ export class StoreEpoch {
   #running: Promise<number> | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Whether a blob was committed since the epoch was last raised. */
-  #behind = false;
+  #isDue = false;
 
   constructor(parts: StoreEpochParts) {
     this.#parts = parts;
-    this.#pause = parts.pause ?? usualPause;
+    this.#pause = parts.pause ?? defaultPause;
   }
 
-  /** Wraps the store, so that commits raise the epoch. */
-  watch(store: BlobStore): BlobStore {
+  /** Returns the store with commits that raise the epoch. */
+  wrap(store: BlobStore): BlobStore {
     return {
       ...store,
       commit: async (upload, key) => {
@@ -64,37 +64,37 @@ export class StoreEpoch {
   async close(): Promise<void> {
     clearTimeout(this.#timer);
     await this.#running?.catch(() => {});
-    if (this.#behind) await this.advance().catch(() => {});
+    if (this.#isDue) await this.advance().catch(() => {});
     clearTimeout(this.#timer);
   }
 
   #committed(): void {
-    this.#behind = true;
+    this.#isDue = true;
     if (this.#timer !== undefined) return;
     const again = (): void => {
       this.#timer = undefined;
-      if (this.#behind) this.#committed();
+      if (this.#isDue) this.#committed();
     };
     this.#timer = setTimeout(again, this.#pause).unref();
     this.advance().catch(() => {});
   }
 
   async #advance(): Promise<number> {
-    const { database, store, places, clock, holder, looked } = this.#parts;
+    const { database, store, places, clock, holder, checked } = this.#parts;
     const now = clock();
     const terms = { name: leaseName, holder, until: now + lease, now, releasedBefore: now };
-    this.#behind = false;
+    this.#isDue = false;
     try {
-      const mine = await database.transaction((db) => takeLease(db, terms), { durable: false });
-      const epoch = mine
+      const isTaken = await database.transaction((db) => takeLease(db, terms), { durable: false });
+      const epoch = isTaken
         ? await advanceEpoch(database, store, places).finally(() => this.#giveBack())
         : // Another process is raising it.
           (await requireAgreement(database, store, places)).epoch;
-      looked(undefined);
+      checked(undefined);
       return epoch;
     } catch (error) {
-      this.#behind = true;
-      looked(error);
+      this.#isDue = true;
+      checked(error);
       throw error;
     }
   }

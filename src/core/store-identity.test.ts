@@ -253,7 +253,7 @@ for (const [name, open] of Object.entries(worlds)) {
 
     await unmark();
     for (const digest of pushed.slice(1)) await unlink(join(world.folder, blobKey(asDigest(digest)!, 0)));
-    await assert.rejects(createApp(configOf(world.at)), /knows blobs that .* does not have/);
+    await assert.rejects(createApp(configOf(world.at)), /records blobs that .* does not have/);
   });
 
   test(`${name}: a store that has lost its marker, or is an older copy, is served and not swept`, async (t) => {
@@ -334,7 +334,7 @@ test('a marker with an impossible epoch counts as damaged, and is repaired after
   assert.partialDeepStrictEqual(JSON.parse(repaired?.detail as string), { did: 'epoch', epoch });
 });
 
-test('a repair writes no epoch that a start would refuse', async (t) => {
+test('a repair never writes an epoch that is invalid at the next start', async (t) => {
   const { database, store, places, mark } = await markedPair(t);
   await mark(largestEpoch);
   const before = await findProperty(database.read, 'epoch');
@@ -357,14 +357,14 @@ test('a database with an invalid epoch is reported as damaged', async (t) => {
   }
 });
 
-test('the epoch rises at the first blob, after a pause at later ones, and at the end', async (t) => {
+test('the epoch is raised after the first blob, after a pause for later blobs, and at shutdown', async (t) => {
   const at = await place(t, {});
   const database = await openDatabase(configOf(at));
   cleanUp(t, () => database.close());
   const store = openMemoryStore();
   const looks = new EventTarget();
   let problem: unknown;
-  const looked = (found: unknown): void => {
+  const checked = (found: unknown): void => {
     problem = found;
     looks.dispatchEvent(new Event('look'));
   };
@@ -375,10 +375,10 @@ test('the epoch rises at the first blob, after a pause at later ones, and at the
     places: { database: 'the database', store: 'the store' },
     clock: Date.now,
     holder: 'this',
-    looked,
+    checked,
     pause: 50,
   });
-  const watched = epoch.watch(store);
+  const watched = epoch.wrap(store);
   await epoch.advance();
   const first = look();
   await commitTo(watched, 'a');

@@ -18,7 +18,7 @@ export interface Marker {
   readonly epoch: number;
 }
 
-/** Enough for 1000 rises a second over 100,000 years; JSON and JavaScript are exact far beyond it. */
+/** Enough to raise the epoch 1000 times a second for 100,000 years. Numbers in JSON and JavaScript are exact up to here. */
 export const largestEpoch = 2 ** 52;
 
 /** The relation of a database and a store. */
@@ -31,7 +31,7 @@ export type Relation =
   | 'unmarked'
   | Objection;
 
-/** Blobs may be served and pushed, but nothing may be deleted. */
+/** One of the two is an older copy: blobs may be served and pushed, but nothing may be deleted. */
 export const disagreements = ['database-older', 'store-older', 'marker-lost'] as const;
 export type Disagreement = (typeof disagreements)[number];
 
@@ -50,17 +50,17 @@ export interface Places {
 
 export interface Comparison {
   readonly relation: Relation;
-  /** The registry's id in the database; absent until it is marked. */
+  /** The registry's id in the database; absent before its store is marked. */
   readonly registry: string | undefined;
   /** The database's epoch; 0 before the first. */
   readonly epoch: number;
   readonly marker: Marker | undefined;
 }
 
-/** Sample of blobs to look for if there is no marker. Keys are random, so the first ones are representative. */
+/** Number of blobs to look for in a store without a marker. Digests are random, so the first ones are representative. */
 const sampleSize = 20;
 
-/** Reads both without changes. @throws StoreMismatch if the marker or the database's epoch is damaged */
+/** Compares a database and a store, and changes neither. @throws StoreMismatch if the marker or the database's epoch is damaged */
 export async function compare(db: Db, store: BlobStore): Promise<Comparison> {
   // The marker first: if the epoch is raised meanwhile, the database is ahead, which is normal.
   const marker = await readMarker(store);
@@ -77,7 +77,7 @@ async function relate(
 ): Promise<Relation> {
   if (marker !== undefined && marker.registry === registry) {
     if (marker.epoch > epoch) return 'database-older';
-    // One less is normal: the last process to raise it died, or is, between database and store.
+    // One less is normal: a process is raising the epoch, or died, after it wrote the database and before the store.
     return marker.epoch < epoch - 1 ? 'store-older' : 'agree';
   }
   if (!(await knowsBlobs(db))) {
@@ -96,7 +96,7 @@ export async function readMarker(store: BlobStore): Promise<Marker | undefined> 
   if (text === undefined) return undefined;
   const { registry, epoch } = parseObject(text);
   if (typeof registry === 'string' && registry !== '' && isEpoch(epoch)) return { registry, epoch };
-  throw damagedMarker('no registry and epoch');
+  throw damagedMarker('it has no valid registry and epoch');
 }
 
 function damagedMarker(why: string): StoreMismatch {
@@ -146,7 +146,7 @@ export async function holdsBytes(store: BlobStore): Promise<boolean> {
   return false;
 }
 
-/** Whether the store has half of the sampled blobs: some may be damaged, but another store would have none. */
+/** Whether the store has at least half of the sampled blobs. Some may be damaged, but another registry's store would have none. */
 async function holdsSample(db: Db, store: BlobStore): Promise<boolean> {
   let seen = 0;
   let found = 0;
@@ -158,37 +158,37 @@ async function holdsSample(db: Db, store: BlobStore): Promise<boolean> {
   return found >= seen / 2;
 }
 
-/** One of the two is an older copy: nothing is deleted, parked or collected. */
+/** The database or the store is an older copy: nothing is deleted or parked. */
 export class StoreDisagrees extends Error {
   override readonly name = 'StoreDisagrees';
 }
 
-/** Explains a relation other than 'agree', and the remedy. */
+/** The message for an objection: the reason and the remedy. */
 export function explain({ relation, marker, epoch }: Comparison, { database, store }: Places): string {
-  const repair = 'nothing is deleted until `berth fsck --repair` has reconciled them';
+  const repair = 'nothing is deleted until `berth fsck --repair` has reconciled the database and the store';
   switch (relation as Objection) {
     case 'database-older':
-      return `${database} is an older copy (epoch ${epoch}) of what ${store} was last used with (epoch ${marker?.epoch}): ${repair}`;
+      return `${database} is an older copy: its epoch is ${epoch}, but ${store} has epoch ${marker?.epoch}; ${repair}`;
     case 'store-older':
-      return `${store} is an older copy (epoch ${marker?.epoch}) of what ${database} was last used with (epoch ${epoch}): ${repair}`;
+      return `${store} is an older copy: its epoch is ${marker?.epoch}, but ${database} has epoch ${epoch}; ${repair}`;
     case 'marker-lost':
       return `${store} has lost its ${markerKey}: ${repair}`;
     case 'database-empty':
       return (
         `${database} is empty, but ${store} holds ${marker ? `registry ${marker.registry}` : 'blobs'}. If the database is the wrong ` +
-        'one, configure the right one (database.url, --data) or restore it from a backup; if the store is, configure another one. To start ' +
-        `anew with this store, first move its content away${marker ? `, ${markerKey} as well` : ''}`
+        'one, configure the right one (database.url, --data) or restore it from a backup. If the store is the wrong one, configure ' +
+        `another one. To start a new registry in this store, first move its content away${marker ? `, including ${markerKey}` : ''}`
       );
     case 'other-registry':
-      return `${database} and ${store} belong to different registries: the store is that of registry ${marker?.registry}. Configure the database or the store that belongs to the other (database.url, storage, --data)`;
+      return `${database} and ${store} belong to different registries: the store belongs to registry ${marker?.registry}. Configure a database and a store of the same registry (database.url, storage, --data)`;
     case 'blobs-missing':
-      return `${database} knows blobs that ${store} does not have: configure the store that it belongs to (storage, --data), or restore the blobs from a backup`;
+      return `${database} records blobs that ${store} does not have: configure the store of this database (storage, --data), or restore the blobs from a backup`;
   }
 }
 
 /**
- * Checks that database and store belong together and have the same age. Marks a new registry, or one of a version without
- * markers.
+ * Checks that database and store belong together and have the same age. Marks the store of a new registry, or of a registry
+ * whose version had no markers.
  * @throws StoreMismatch | StoreDisagrees
  */
 export async function requireAgreement(
@@ -207,11 +207,11 @@ export async function requireAgreement(
 }
 
 /**
- * The check at the start, before anything is served.
- * @return why nothing may be deleted, if so
+ * The check at startup, before anything is served.
+ * @return why nothing may be deleted; `undefined` if database and store agree
  * @throws StoreMismatch
  */
-export async function meetStore(
+export async function checkStoreAtStart(
   database: Database,
   store: BlobStore,
   places: Places,
@@ -226,8 +226,8 @@ export async function meetStore(
   return undefined;
 }
 
-/** @throws StoreMismatch if a database would be created beside a store that is not empty */
-export async function refuseFilledStore(store: BlobStore, places: Places): Promise<void> {
+/** The check before a database is created. @throws StoreMismatch if the store is not empty */
+export async function requireEmptyStore(store: BlobStore, places: Places): Promise<void> {
   const marker = await readMarker(store);
   if (marker === undefined && !(await holdsBytes(store))) return;
   throw new StoreMismatch(
@@ -244,8 +244,8 @@ export function isMismatch(relation: Relation): relation is Mismatch {
 }
 
 /**
- * Writes a marker of the database's age into a store that has all its blobs. The database first, so that a crash in between
- * leaves it ahead of the store and never behind.
+ * Writes a marker with the database's registry and epoch into a store that has all its blobs. The database is written first, so
+ * that after a crash in between it is ahead of the store and never behind.
  */
 export async function markStore(database: Database, store: BlobStore): Promise<Marker> {
   const marker = await database.transaction(async (db) => ({
@@ -257,8 +257,7 @@ export async function markStore(database: Database, store: BlobStore): Promise<M
 }
 
 /**
- * Raises the epoch in both, so that every earlier copy of the database is known to be older. Only one process may run it at a
- * time.
+ * Raises the epoch in both, so that every earlier copy of the database has a lower one. Only one process may run it at a time.
  * @return the new epoch of both
  * @throws StoreDisagrees | StoreMismatch
  */
@@ -272,17 +271,17 @@ export async function advanceEpoch(database: Database, store: BlobStore, places:
 }
 
 /**
- * Checks, in the transaction that decides about bytes or before they are deleted, that the database still has `epoch`, and was
- * not replaced by an older copy.
+ * Checks that the database was not replaced by an older copy since it had `epoch`. Runs in each transaction that decides a
+ * deletion, and again before the bytes are deleted.
  * @throws StoreDisagrees
  */
 export async function requireEpoch(db: Db, epoch: number): Promise<void> {
   const now = await findEpoch(db);
   if (now < epoch)
-    throw new StoreDisagrees(`the database was replaced by an older copy (epoch ${now}, before ${epoch})`);
+    throw new StoreDisagrees(`the database was replaced by an older copy (epoch ${now}, was ${epoch})`);
 }
 
-/** Sets both to one epoch, which permits deletions again. */
+/** Writes the same new epoch to both, which allows deletions again. */
 export async function reconcile(
   database: Database,
   store: BlobStore,

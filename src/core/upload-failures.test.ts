@@ -1,5 +1,5 @@
-// The last request of a push fails at each of its calls to store and database in turn. A client that asks for the session's
-// progress and continues from there ends with its blob.
+// The last request of an upload fails at each of its calls to store and database in turn. A client that then asks for the session's
+// progress and continues from there completes its blob.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
@@ -36,7 +36,7 @@ const stores: Record<string, (t: TestContext, faults: Faults) => Promise<BlobSto
   },
 };
 
-/** Bytes that precede the last request, and the digest algorithm it uses. */
+/** Number of bytes sent before the last request, and the digest algorithm of that request. */
 const pushes = {
   'a last chunk': { before: 3_000, algorithm: 'sha256' },
   'a last chunk, and the digest of another algorithm': { before: 3_000, algorithm: 'sha512' },
@@ -62,8 +62,8 @@ for (const dialect of dialects) {
   for (const [storeName, lasting, sqlite, postgres] of runs) {
     const tried = dialect.name === 'SQLite' ? sqlite : postgres;
     if (tried.length === 0) continue;
-    const how = lasting ? 'all calls from one on fail' : 'one call fails';
-    test(`${dialect.name}, ${storeName}: a PUT of which ${how} leaves a session that can be resumed, or is finished`, async (t) => {
+    const how = lasting ? 'a call and all later ones fail' : 'one call fails';
+    test(`${dialect.name}, ${storeName}: if ${how} during a PUT, the upload can be resumed or is finished`, async (t) => {
       const faults = new Faults();
       const store = await stores[storeName]?.(t, faults);
       if (store === undefined) return;
@@ -112,7 +112,7 @@ for (const dialect of dialects) {
           assert.ok(size >= before && size <= bytes.length, `${what}: ${size} bytes`);
           await uploads.finish(session, digest, bodyOf(bytes.subarray(size)), { by: system });
         } catch (error) {
-          // The call succeeded, and only its answer failed.
+          // The request stored the blob; only its answer was an error.
           if (isUnknown(error) && (await blobs.isUploadedBy(session, digest))) return;
           // Bytes whose sync failed are discarded.
           assert.ok(isUnknown(error) && faults.hit === 'fsync', `${what}: ${error}`);

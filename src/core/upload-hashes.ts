@@ -6,7 +6,7 @@ import { RunningHash } from './running-hash.ts';
 
 const maxRunningHashes = 10_000;
 
-/** A cache of the running hashes of the upload sessions used last. A missing one is recomputed from the staged bytes. */
+/** Caches the running hashes of the most recently used upload sessions. A missing hash is recomputed from the staged bytes. */
 export class UploadHashes {
   readonly #store: Pick<BlobStore, 'readUpload'>;
   readonly #hashes = new LRUCache<string, RunningHash>({ max: maxRunningHashes });
@@ -19,7 +19,7 @@ export class UploadHashes {
   async of(row: UploadRow): Promise<RunningHash> {
     const { id, size, algorithm, digest } = row;
     const cached = this.#hashes.get(id);
-    // Also compares the digest: another replica may have received as many other bytes.
+    // Also compares the digest: another replica may have received different bytes of the same length.
     if (cached?.size === size && cached.algorithm === algorithm && cached.digest() === digest) return cached;
     let hash = new RunningHash(algorithm);
     if (size > 0) {
@@ -31,7 +31,7 @@ export class UploadHashes {
     return hash;
   }
 
-  /** The digest in `algorithm`. Reads the staged bytes again if the session was hashed with another one. */
+  /** The digest in `algorithm`. Reads the staged bytes again if the session was hashed with another algorithm. */
   async digest(hash: RunningHash, upload: StagedUpload, algorithm: DigestAlgorithm): Promise<Digest> {
     if (hash.algorithm === algorithm) return hash.digest();
     if (hash.size === 0) return new RunningHash(algorithm).digest();

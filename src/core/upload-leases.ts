@@ -27,7 +27,7 @@ import type { UploadHashes } from './upload-hashes.ts';
 
 /** Milliseconds that a lease lasts without renewal: how long another replica waits to resume after a crash. */
 const leaseTime = 15_000;
-/** Seconds after which a request refused for too many uploads may try again: others have ended by then. */
+/** Seconds of `Retry-After` when an account has too many uploads: some of them have usually ended by then. */
 const retryAfter = 10;
 
 /** The lease of a session that this process writes to. */
@@ -38,40 +38,41 @@ export interface Lease {
   readonly intake: Intake;
 }
 
-/** The least bytes of a body between two checks of the account's usage. */
-const leastShare = 4 << 20;
+/** Minimum bytes of a body between two checks of the account's usage. */
+const minShare = 4 << 20;
 
-/** What has arrived of the writing request's body. */
+/** The bytes received from the body of the writing request. */
 interface Intake {
   received: number;
   /** Bytes received at which the account's usage is checked next. */
-  judgedAt: number;
+  checkAt: number;
   /** Ends the body early. */
   stop: ((reason: Error) => void) | undefined;
-  /** Set before the lease is released: a renewal after it would count the bytes twice. */
+  /** Set before the lease is released, because a later renewal would count the bytes twice. */
   ended: boolean;
 }
 
-/** How far a request has brought its session. */
+/** The state of a session after a request's body was received. */
 export interface Progress {
   readonly hash: RunningHash;
-  /** The store's place of the bytes. */
+  /** Location of the bytes in the store (see `StagedUpload`). */
   readonly staged: string;
 }
 
 /**
- * Lets only one request at a time write to an upload session, by a lease in its row. The only process of a registry keeps the lease
- * after a request, so that the next one need not take it; other processes would have to wait until it ends.
+ * Allows only one request at a time to write to an upload session, with a lease in its row. If the registry has only one process,
+ * the process keeps the lease after a request, so that the next request need not take it. With several processes, the others would
+ * have to wait until a kept lease ends.
  */
 export class UploadLeases {
-  /** The writer of all requests of this process, if it keeps their leases; otherwise each request is a writer of its own. */
+  /** Writer id of all requests, if this process keeps its leases; `null`: each request has its own writer id. */
   readonly #own: string | null;
   readonly #database: Database;
   readonly #store: BlobStore;
   readonly #clock: Clock;
   readonly #hashes: UploadHashes;
   readonly #limits: UploadLimits;
-  /** Sessions that this process writes to. Even after a lease ran out, no second writer of this process may begin. */
+  /** Sessions that this process writes to. Even after a lease has expired, no second writer may begin in this process. */
   readonly #writing = new Set<string>();
 
   constructor(parts: {
@@ -98,8 +99,8 @@ export class UploadLeases {
   }
 
   /**
-   * Runs `run` as the only writer of the session, because two bodies would be interleaved (R16). Gives the lease back on failure.
-   * @param mayHaveMoved whether `run` can handle missing staged bytes, which may be a blob's already
+   * Runs `run` as the only writer of the session: the bytes of two concurrent bodies would be mixed. Releases the lease on failure.
+   * @param mayHaveMoved whether `run` accepts that no bytes are staged, because an earlier commit may have moved them
    * @throws RegistryError `RANGE_INVALID` while another request writes, `BLOB_UPLOAD_UNKNOWN`
    */
   async exclusively<T>(
@@ -121,12 +122,12 @@ export class UploadLeases {
     }
   }
 
-  /** The lease that this process keeps, with the row as the last request left it. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
+  /** The lease that this process kept after its last request. @throws RegistryError `BLOB_UPLOAD_UNKNOWN` */
   async #findKept(session: SessionKey): Promise<Lease | undefined> {
     const { writer, writer_until: until, ...row } = await this.find(session);
     if (writer === null || writer !== this.#own) return undefined;
     const now = this.#clock();
-    // It must not end before its first renewal.
+    // The lease must not expire before its first renewal.
     if (until - now < leaseTime / 2) {
       const renewal = { writer, until: now + leaseTime, now, receiving: 0 };
       const renew = (db: Db): Promise<boolean> => renewUploadLease(db, row.id, renewal);
@@ -135,12 +136,12 @@ export class UploadLeases {
     return this.#leaseOf(row, writer);
   }
 
-  /** The lease that a session has after a request. */
+  /** The lease that a session's row has after a request. */
   keptAt(now: number): KeptLease {
     return this.#own === null ? notKept : { kept: this.#own, until: now + leaseTime };
   }
 
-  /** @throws RegistryError `RANGE_INVALID` while another process has it, `BLOB_UPLOAD_UNKNOWN` */
+  /** @throws RegistryError `RANGE_INVALID` while another process has the lease, `BLOB_UPLOAD_UNKNOWN` */
   async #lease(session: SessionKey, before: string | null): Promise<Lease> {
     const writer = this.#own ?? randomUUID();
     const now = this.#clock();
@@ -155,23 +156,23 @@ export class UploadLeases {
   }
 
   #leaseOf(row: UploadRow, writer: string): Lease {
-    const judgedAt = shareOf(this.#limits.bytes, this.#limits.sessions);
-    return { row, writer, intake: { received: 0, judgedAt, stop: undefined, ended: false } };
+    const checkAt = shareOf(this.#limits.bytes, this.#limits.sessions);
+    return { row, writer, intake: { received: 0, checkAt, stop: undefined, ended: false } };
   }
 
   /**
-   * Counts arrived bytes of the body. An upload above the limit is stopped at once. For the account's sum, the database is asked
-   * once this upload has used its share of what was left.
+   * Counts received bytes of the body. Stops an upload above the limit at once. Queries the account's usage when this upload has
+   * received its share of the bytes that were left at the last query.
    */
   received(lease: Lease, bytes: number): void {
     const { row, intake } = lease;
     intake.received += bytes;
     const size = row.size + intake.received;
     if (size > this.#limits.bytes) {
-      // Only after the store has these bytes too.
+      // Stops after the store has received these bytes too.
       queueMicrotask(() => intake.stop?.(tooMuchStaged(this.#limits, size)));
-    } else if (intake.received >= intake.judgedAt) {
-      intake.judgedAt = Number.POSITIVE_INFINITY;
+    } else if (intake.received >= intake.checkAt) {
+      intake.checkAt = Number.POSITIVE_INFINITY;
       void this.#renew(lease);
     }
   }
@@ -201,18 +202,18 @@ export class UploadLeases {
       await this.end(lease, staged);
       throw tooMuchStaged(this.#limits, size);
     }
-    // No row names the replaced bytes any more.
+    // The row no longer refers to the replaced bytes.
     if (staged !== row.staged) await this.#store.abort(row, staged).catch(() => {});
   }
 
   /**
    * Ends the session and frees its bytes.
-   * @param staged the place of this request's bytes
+   * @param staged location of this request's bytes
    * @throws RegistryError `BLOB_UPLOAD_UNKNOWN` if the lease was lost: the bytes are then another writer's
    */
   async end({ row, writer }: Lease, staged = row.staged): Promise<void> {
     this.#hashes.forget(row.id);
-    // The row first: staged bytes without a session are swept, a session without bytes would mislead clients.
+    // The row first: the sweep deletes staged bytes without a session, but a session without bytes would mislead clients.
     await this.#ifHeld((db) => deleteUpload(db, row.id, writer));
     await this.free(row, staged);
   }
@@ -228,8 +229,8 @@ export class UploadLeases {
   }
 
   /**
-   * Takes over from a writer that did not release its lease: it died, is suspended, or lost its network. What it still writes
-   * must not be among the bytes that count. On failure the lease runs out, so that the next writer takes over again.
+   * Takes over from a writer that did not release its lease: it died, is suspended, or lost its network. Bytes that it still writes
+   * must not become part of the upload. On failure the lease expires, so that the next writer takes over again.
    */
   async #adopt(lease: Lease, mayHaveMoved: boolean): Promise<Lease> {
     const { row, writer } = lease;
@@ -239,7 +240,7 @@ export class UploadLeases {
       return { ...lease, row: { ...row, staged } };
     } catch (error) {
       if (!(error instanceof UploadLost)) throw error;
-      // Missing bytes cannot be written to by the former writer.
+      // If no bytes are staged, the former writer cannot change any.
       if (mayHaveMoved && isGone(error)) return lease;
       return this.#endLost(lease, error);
     }
@@ -252,7 +253,7 @@ export class UploadLeases {
       return await run(lease);
     } catch (error) {
       if (error instanceof UploadLost) await this.#endLost(lease, error);
-      // No change if the lease was released or its session has ended. If the database fails, the lease runs out.
+      // No change if the lease was released or its session has ended. If the database fails, the lease expires.
       await this.#giveBack(lease).catch(() => {});
       throw error;
     } finally {
@@ -260,12 +261,12 @@ export class UploadLeases {
     }
   }
 
-  /** Also records the bytes received, so that many concurrent bodies are noticed before they are recorded. */
+  /** Also records the received bytes, so that the limits count the bodies that are still being received. */
   async #renew({ row, writer, intake }: Lease): Promise<void> {
     if (intake.ended) return;
     const now = this.#clock();
     const renewal = { writer, until: now + leaseTime, now, receiving: intake.received };
-    let share = leastShare;
+    let share = minShare;
     try {
       const { bytes, sessions } = await this.#database.transaction(
         async (db) => {
@@ -277,9 +278,9 @@ export class UploadLeases {
       if (bytes > this.#limits.bytes) intake.stop?.(tooMuchStaged(this.#limits, row.size + intake.received));
       share = shareOf(this.#limits.bytes - bytes, sessions);
     } catch {
-      // Without renewal the lease runs out, and the commit notices.
+      // Without a renewal the lease expires; if another writer takes it, the commit fails.
     }
-    intake.judgedAt = renewal.receiving + share;
+    intake.checkAt = renewal.receiving + share;
   }
 
   /** Releases the lease without recording progress. */
@@ -298,16 +299,20 @@ export class UploadLeases {
 
   async #endLost(lease: Lease, cause: UploadLost): Promise<never> {
     await this.end(lease);
-    throw new RegistryError('BLOB_UPLOAD_UNKNOWN', 'the bytes sent so far were lost; start again', { cause });
+    throw new RegistryError(
+      'BLOB_UPLOAD_UNKNOWN',
+      'the bytes sent so far were lost; start the upload again',
+      { cause },
+    );
   }
 }
 
-/** Bytes that one of `sessions` uploads may receive, of those left, before the next check. */
+/** Bytes that each of `sessions` uploads may receive before the next check: an equal share of the bytes left. */
 function shareOf(left: number, sessions: number): number {
-  return Math.max(left / sessions, leastShare);
+  return Math.max(left / sessions, minShare);
 }
 
-/** Whether nothing is staged, as opposed to other bytes. */
+/** Whether no bytes of the upload are staged; false if fewer or different bytes are. */
 export function isGone(error: unknown): boolean {
   return error instanceof UploadLost && error.found === undefined;
 }
@@ -322,7 +327,7 @@ function tooMuchStaged({ bytes }: UploadLimits, size: number): RegistryError {
   });
 }
 
-/** The refusal of one more session. */
+/** The error when an account may not open another session. */
 export function tooManyUploads({ sessions, bytes }: UploadLimits, open: UploadLimits): RegistryError {
   if (open.sessions < sessions) return tooMuchStaged({ sessions, bytes }, 0);
   const detail = `${open.sessions} uploads are open: limits.uploadsPerAccount is ${sessions}`;

@@ -38,7 +38,7 @@ async function uploadsOf(t: TestContext, dialect: TestDialect, limits = usual) {
 }
 
 for (const dialect of dialects) {
-  test(`${dialect.name}: an account has a limited number of open uploads, and does not affect others`, async (t) => {
+  test(`${dialect.name}: the open uploads of an account are limited, without effect on other accounts`, async (t) => {
     const { uploads, start, usage } = await uploadsOf(t, dialect);
     const [first] = await Promise.all(Array.from({ length: usual.sessions }, () => start()));
     await assert.rejects(start(), tooMany);
@@ -67,7 +67,7 @@ for (const dialect of dialects) {
     await start();
   });
 
-  test(`${dialect.name}: of concurrent chunks no more is kept than the limit; refused uploads free their bytes`, async (t) => {
+  test(`${dialect.name}: the uploads of an account stage no more than the limit; a refused upload frees its bytes`, async (t) => {
     const { uploads, start, staged, usage } = await uploadsOf(t, dialect);
     const sessions = await Promise.all(Array.from({ length: 5 }, () => start()));
     const outcomes: string[] = [];
@@ -87,7 +87,7 @@ for (const dialect of dialects) {
     await uploads.append(sessions[1]!, bodyOf(50));
   });
 
-  test(`${dialect.name}: an upload that would not fit alone is denied, as no retry helps`, async (t) => {
+  test(`${dialect.name}: an upload above the limit is DENIED, because no retry helps`, async (t) => {
     const { uploads, start, usage } = await uploadsOf(t, dialect);
     const session = await start();
     await uploads.append(session, bodyOf(600));
@@ -95,7 +95,7 @@ for (const dialect of dialects) {
     assert.deepEqual(await usage(), { sessions: 0, bytes: 0 });
   });
 
-  test(`${dialect.name}: an upload that is too large alone is stopped at the limit at any speed`, async (t) => {
+  test(`${dialect.name}: an upload above the limit is stopped at the limit, however fast its body arrives`, async (t) => {
     const bytes = 20 * chunk.length;
     const { uploads, start, staged, usage } = await uploadsOf(t, dialect, { sessions: 5, bytes });
     for (const sent of [0, 7]) {
@@ -128,7 +128,7 @@ for (const dialect of dialects) {
     for (const { taken } of refused) assert.ok(taken.bytes < bytes, 'it was taken to its end');
   });
 
-  test(`${dialect.name}: bodies in progress count, and are stopped when they are too many`, async (t) => {
+  test(`${dialect.name}: received bytes count before a body ends, and a body is stopped when their sum exceeds the limit`, async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
     const { uploads, start, usage } = await uploadsOf(t, dialect);
     const bodies = [new PassThrough(), new PassThrough()] as const;
@@ -154,7 +154,7 @@ for (const dialect of dialects) {
 
 const chunk = Buffer.alloc(64 << 10);
 
-/** A body that is sent as fast as it is read, or a MiB at a time by `pace`, and the bytes read from it. */
+/** A body that is sent as fast as it is read, but waits for `pace` after each MiB. `taken` counts the bytes read from it. */
 function fastBody(bytes: number, pace: () => Promise<unknown> = nextIteration) {
   const taken = { bytes: 0 };
   const received = (count: number): void => {

@@ -1,5 +1,5 @@
-// A writer pauses before and after each of its calls, for longer than its lease, and another replica continues the session. What
-// the first writer does afterwards must not damage the other's upload.
+// A writer pauses before or after one of its calls for longer than its lease, and another replica continues the session. The calls
+// that the first writer makes afterwards must not damage the upload of its successor.
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -45,7 +45,7 @@ const stalled: Record<string, Run> = {
   'a DELETE': (uploads, session) => uploads.cancel(session),
 };
 
-/** Where each call takes long, those that free bytes. */
+/** Tried where each call is slow: the requests that free bytes. */
 const freeing = ['a PUT with the last chunk', 'a PUT with a wrong digest', 'a DELETE'];
 const fast = Object.keys(stalled);
 const runs: Record<string, Record<string, readonly string[]>> = {
@@ -56,14 +56,14 @@ const runs: Record<string, Record<string, readonly string[]>> = {
 for (const dialect of dialects) {
   for (const [storeName, tried] of Object.entries(runs[dialect.name] ?? {})) {
     for (const what of tried) {
-      test(`${dialect.name}, ${storeName}: ${what} that continues after its lease does not damage its successor's upload`, async (t) => {
+      test(`${dialect.name}, ${storeName}: ${what} that continues after its lease has expired does not damage its successor's upload`, async (t) => {
         const store = await stores[storeName]?.(t);
         if (store === undefined) return;
         const world = await worldOf(t, dialect, store, false);
         let takeovers = 0;
         for (const moment of ['before', 'after'] as const) {
           for (const wakes of ['in the middle', 'at the end'] as const) {
-            // It matters which of them it took the session from, until it writes.
+            // Only the PATCH also runs in a session that its writer has itself taken over from a dead one.
             for (const dead of what === 'a PATCH' ? [false, true] : [false]) {
               for (let at = 1, hit = true; hit; at += 1) {
                 const wanted = what === 'a PUT without bytes' ? 'one' : 'onetwo';
@@ -161,7 +161,7 @@ async function worldOf(t: TestContext, dialect: TestDialect, store: BlobStore, o
         wake.resolve();
         await stalled;
       };
-      // A kept lease does not tell whether its request has begun, or has recorded its bytes.
+      // A kept lease does not show whether its request has begun, or has recorded its bytes.
       const isIdle = onlyProcess && (hit === 'ensureFreeSpace' || (await sizeOf(session)) > 'one'.length);
       if (hit === undefined || held === null || held === 'dead' || isIdle) {
         await goOn();

@@ -102,7 +102,7 @@ for (const dialect of dialects) {
     assert.equal(await stored(digest), 200_000);
   });
 
-  test(`${dialect.name}: a session without its staged bytes ends, and the client is told to start again, once`, async (t) => {
+  test(`${dialect.name}: a session that has lost its staged bytes ends with an error that tells the client to start again`, async (t) => {
     const { uploads, otherProcess, stagedFile } = await uploadsOf(t, dialect);
     for (const other of [uploads, otherProcess()]) {
       const { id } = await uploads.start(repositoryName, 'sha256', owner);
@@ -110,12 +110,12 @@ for (const dialect of dialects) {
       await uploads.append(session, body('one'));
       await rm(stagedFile(id));
       const finish = other.finish(session, digestOf('one'), nothing(), { by: system });
-      await assert.rejects(finish, { code: 'BLOB_UPLOAD_UNKNOWN', detail: /start again/ });
+      await assert.rejects(finish, { code: 'BLOB_UPLOAD_UNKNOWN', detail: /start the upload again/ });
       await assert.rejects(uploads.status(session), { code: 'BLOB_UPLOAD_UNKNOWN' });
     }
   });
 
-  test(`${dialect.name}: bytes that moved before their writer died become a blob by the next PUT in another process`, async (t) => {
+  test(`${dialect.name}: a PUT in another process completes the blob after its writer moved the bytes and died`, async (t) => {
     const { uploads, otherProcess, disk, leased, moveToBlob, stored } = await uploadsOf(t, dialect);
     for (const lease of ['given back', 'left behind']) {
       const { id } = await uploads.start(repositoryName, 'sha256', owner);
@@ -175,7 +175,7 @@ for (const dialect of dialects) {
     assert.deepEqual(await uploads.status(session), { id, size: 3 });
   });
 
-  test('a writer that continues after a takeover writes into no blob', async (t) => {
+  test(`${dialect.name}: bytes that a writer sends after a takeover do not become part of the blob`, async (t) => {
     const { uploads, otherProcess, disk, leased, stored } = await uploadsOf(t, dialect);
     const { id } = await uploads.start(repositoryName, 'sha256', owner);
     const session = { name: repositoryName, id, owner };

@@ -29,13 +29,13 @@ export interface UploadStatus {
   readonly size: number;
 }
 
-/** The bytes of a request, and their place by `Content-Range`. */
+/** A request's body and its `Content-Range`. */
 export interface UploadBody {
-  /** Starts reading; called once nothing can refuse the bytes any more. */
+  /** Starts reading; called after all checks that may refuse the body. */
   readonly open: () => Readable;
   /** First and last byte by `Content-Range`; absent: append. */
   readonly range?: { readonly first: number; readonly last: number } | undefined;
-  /** Known before {@link open} to bring no bytes. */
+  /** Whether the body is known to be empty before it is opened. */
   readonly empty?: boolean;
   /** Ends the body early, as if the client had hung up. */
   readonly signal?: AbortSignal | undefined;
@@ -100,7 +100,7 @@ export class Uploads {
           throw tooManyUploads(this.#limits, await findUploadUsage(db, chargedTo));
         }
       },
-      // If a power cut loses the session, the client opens another; nothing was promised.
+      // A power cut may lose the session; the client then opens another one.
       { durable: false },
     );
     return { id, size: 0 };
@@ -113,7 +113,7 @@ export class Uploads {
   }
 
   /**
-   * Appends a chunk, or a whole stream (end-5). Bytes from before the client hung up are kept.
+   * Appends a chunk, or a whole stream (end-5). Keeps the bytes that were received before the client disconnected.
    * @throws RegistryError `RANGE_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`; `TOOMANYREQUESTS` | `DENIED` if more
    * than the limits allow would be staged; the session has then ended
    */
@@ -128,8 +128,8 @@ export class Uploads {
 
   /**
    * Appends the last bytes, if any, and makes the upload a blob (end-6). A wrong digest ends the session and frees its bytes. If
-   * the staged bytes are gone and the session has recorded this digest, an earlier attempt died between store and database; this
-   * one then records its blob. If the session has already ended with this blob, nothing is left to do.
+   * no bytes are staged and the session has recorded this digest, an earlier request failed after it moved the bytes; this request
+   * then records the blob. If an earlier request has already recorded it, this one succeeds without a change.
    * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
    */
   async finish(session: SessionKey, digest: Digest, body: UploadBody, pusher: Pusher): Promise<void> {
@@ -140,7 +140,7 @@ export class Uploads {
       if (!isRecorded(lease.row)) {
         await this.#finishWith(lease, digest, body, commit);
       } else if (body.empty && !this.#store.commitMoves) {
-        // Recorded bytes cannot have changed since, so no replica needs to hash them again.
+        // Staged bytes cannot change after they are recorded, so they are not hashed again.
         await commitRecorded();
       } else {
         await this.#finishWith(lease, digest, body, commit).catch((error) => {
@@ -181,13 +181,13 @@ export class Uploads {
     const { row, writer } = lease;
     const { repository_id: repository, principal: owner } = row;
     const { commitMoves } = this.#store;
-    // Once the bytes have moved, only the row tells the next request that none is missing. A client that was never told that
-    // Berth has some of the bytes sends all of them again.
+    // After the bytes have moved, only the row shows the next request that the upload is complete. This is not needed if no
+    // earlier request stored bytes, because the client then sends all of them again.
     if (commitMoves && row.size > 0 && row.digest !== digest) {
       await this.#leases.record(lease, { size, digest, staged });
     }
     await this.#blobs.commit({ id, size, staged, writer, repository, name, owner }, digest, pusher);
-    // The sweeper frees the bytes if this fails.
+    // The sweep frees the bytes if this fails.
     if (!commitMoves) await this.#leases.free(row, staged).catch(() => {});
   }
 
@@ -196,7 +196,7 @@ export class Uploads {
     await this.#leases.exclusively(session, (lease) => this.#leases.end(lease));
   }
 
-  /** Checks the place of a request's bytes, and receives them. */
+  /** Checks that the body continues the upload where it ends, and receives it. */
   async #take(lease: Lease, body: UploadBody): Promise<Progress> {
     const { size } = lease.row;
     if (body.range !== undefined && body.range.first !== size) {
@@ -231,7 +231,7 @@ export class Uploads {
         this.#hashes.forget(id);
         throw new RegistryError(
           'RANGE_INVALID',
-          `Content-Range does not match the ${hash.size - start} sent`,
+          `Content-Range does not match the ${hash.size - start} bytes sent`,
         );
       }
       return received;

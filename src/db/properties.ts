@@ -14,7 +14,7 @@ export type Property =
   | 'epoch'
   /** Time of the last test write. */
   | 'probe'
-  /** 256-bit key in hex, which encrypts positions in listings (see `core/sealed-place.ts`). */
+  /** 256-bit key in hex, which encrypts positions in listings (see `core/sealed-position.ts`). */
   | 'page-key'
   /** The id of the registry that `berth migrate-db` is copying into this database, which must not be served. */
   | 'migrating';

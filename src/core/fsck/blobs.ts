@@ -8,12 +8,12 @@ import { RunningHash } from '../running-hash.ts';
 import { affectedByBlob } from './affected.ts';
 import { checkRow, type Finding, type FindingKind, type Walk } from './walk.ts';
 
-/** Parallel checks. As many as a bucket or server answers as fast as one; more would delay their clients. */
-const atOnce = 8;
+/** Concurrent checks. A bucket or database answers this many as fast as one; more would delay its other clients. */
+const concurrency = 8;
 
 /** Checks that every stored blob has its bytes under its generation's key. */
 export async function checkBlobs(walk: Walk): Promise<void> {
-  await concurrently(everyStoredBlob(walk.read), atOnce, async (row) => {
+  await concurrently(everyStoredBlob(walk.read), concurrency, async (row) => {
     await checkRow(
       { ...row },
       () => storedRow(walk, row.digest),
@@ -36,7 +36,7 @@ async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
   const parked = row.parked_at === null ? [] : [parkedNote(subject, row.parked_at)];
   const finding = async (kind: FindingKind, problem: string): Promise<Finding[]> => {
     const affects = await affectedByBlob(walk.read, row.digest);
-    // A parked blob was promised to no repository.
+    // Damage to a parked blob is not an error, because no repository holds it.
     if (parked.length > 0 && affects.length === 0) return parked;
     return [{ severity: 'error', kind, subject, problem, affects }];
   };
@@ -87,15 +87,15 @@ export async function checkLinks({ read, walked, report }: Walk): Promise<void> 
   }
 }
 
-/** Checks that every file belongs to a row. Other files do no harm: they are pushes in progress, or remains of a crash. */
+/** Checks that every blob file belongs to a row. One without a row is no damage: a push in progress, or left by a crash. */
 export async function checkBlobFiles(walk: Walk): Promise<void> {
-  await concurrently(walk.store.list(), atOnce, async ({ name }) => {
+  await concurrently(walk.store.list(), concurrency, async ({ name }) => {
     walk.walked.files += 1;
     const parsed = parseBlobKey(name);
     if (parsed === undefined) {
       walk.report(note('file-unknown', name, 'not a blob; Berth ignores it'));
-    } else if (!(await isKnown(walk, parsed)) && (await isThere(walk, name))) {
-      const problem = 'it has no row: either a push is in progress, or the sweeper will park it';
+    } else if (!(await isKnown(walk, parsed)) && (await exists(walk, name))) {
+      const problem = 'it has no row: either a push is in progress, or the sweep will park it';
       walk.report(note('blob-orphan', name, problem));
     }
   });
@@ -107,7 +107,7 @@ async function isKnown({ read }: Walk, { digest, generation }: { digest: Digest;
   return row?.state === 'deleting' && generation === row.generation - 1;
 }
 
-async function isThere({ store }: Walk, key: BlobKey): Promise<boolean> {
+async function exists({ store }: Walk, key: BlobKey): Promise<boolean> {
   return (await store.stat(key)) !== undefined;
 }
 

@@ -52,7 +52,10 @@ async function listProblems(walk: Walk, row: WholeManifestRow): Promise<Problem[
   }
   try {
     const manifest = parseManifest(row.bytes, row.media_type);
-    problems.push(...(await recordProblems(walk, row, manifest)), ...(await missing(walk, row, manifest)));
+    problems.push(
+      ...(await recordProblems(walk, row, manifest)),
+      ...(await missingProblems(walk, row, manifest)),
+    );
   } catch (cause) {
     if (!(cause instanceof RegistryError)) throw cause;
     problems.push(error('manifest-invalid', `it is not a valid ${row.media_type}: ${cause.detail}`));
@@ -60,14 +63,18 @@ async function listProblems(walk: Walk, row: WholeManifestRow): Promise<Problem[
   return problems;
 }
 
-/** Compares the columns that were derived for queries with the manifest's bytes. */
+/** Compares the columns that were derived from the manifest's bytes with these bytes. */
 async function recordProblems(walk: Walk, row: WholeManifestRow, manifest: Manifest): Promise<Problem[]> {
   const references = await listReferences(walk.read, row.id);
   const recorded = (kind: 'blob' | 'child') =>
     sorted(references.filter((reference) => reference.kind === kind));
   const { artifactType = null } = manifest;
   const annotations = manifest.annotations ? JSON.stringify(manifest.annotations) : null;
-  const says: readonly [what: string, recorded: string | number | null, said: string | number | null][] = [
+  const columns: readonly [
+    name: string,
+    recorded: string | number | null,
+    derived: string | number | null,
+  ][] = [
     ['blobs', recorded('blob'), sorted(manifest.blobs)],
     ['children', recorded('child'), sorted(manifest.children)],
     ['subject', row.subject_digest, manifest.subject?.digest ?? null],
@@ -76,7 +83,7 @@ async function recordProblems(walk: Walk, row: WholeManifestRow, manifest: Manif
     ['annotations', row.annotations, annotations],
     ['size of its annotations', row.annotations_size, Buffer.byteLength(annotations ?? '')],
   ];
-  const wrong = says.filter(([, recorded, said]) => recorded !== said).map(([what]) => what);
+  const wrong = columns.filter(([, recorded, derived]) => recorded !== derived).map(([name]) => name);
   return wrong.length === 0
     ? []
     : [error('manifest-record', `its recorded ${wrong.join(', ')} differ from its bytes`)];
@@ -86,8 +93,8 @@ function sorted(references: readonly { digest: string }[]): string {
   return [...new Set(references.map((reference) => reference.digest))].sort().join(' ');
 }
 
-/** Checks that the repository holds what the manifest needs. (Whether a held blob is stored is checked by its link.) */
-async function missing(
+/** Checks that the repository holds the blobs and children of the manifest. `checkLinks` checks that held blobs are stored. */
+async function missingProblems(
   { read, missingReferences }: Walk,
   row: WholeManifestRow,
   { blobs, children }: Manifest,

@@ -24,7 +24,7 @@ async function sessionRow({ read }: Walk, id: string): Promise<UploadSessionRow 
 async function problemsOf({ store, clock }: Walk, row: UploadSessionRow): Promise<Finding[]> {
   const { id, name, size } = row;
   const lost = await store.readUpload(row).then(
-    // Being able to open it is enough; a stream destroyed before it was opened is no error.
+    // The stream is not read: that it can be opened is enough. Destroying it early may emit an error, which is ignored.
     (bytes) => void bytes.on('error', () => {}).destroy(),
     (error) => {
       if (error instanceof UploadLost) return error;
@@ -35,17 +35,17 @@ async function problemsOf({ store, clock }: Walk, row: UploadSessionRow): Promis
   const finding = { subject: `upload ${id} of ${name}`, affects: [name] };
   if (lost.found !== undefined) {
     const problem = `fewer than its ${size} bytes are staged; the client has to start again`;
-    // If staged bytes are synced only at the commit, a power cut may lose them; they were not promised.
+    // A store that syncs only at the commit may lose staged bytes in a power cut, which is no error.
     const severity = store.commitMoves ? 'note' : 'error';
     return [{ ...finding, severity, kind: 'upload-short', problem }];
   }
-  // Its writer may be moving the bytes to their key now.
+  // The writer may be moving the bytes to their key now.
   if (row.writer !== null && row.writer_until > clock()) return [];
   const problem = 'it was interrupted after its bytes had moved; the client has to start again';
   return [{ ...finding, severity: 'note', kind: 'upload-lost', problem }];
 }
 
-/** Checks that every staged file has a session. Others are remains of a crash, which the sweeper removes. */
+/** Checks that every staged file has a session. A file without one was left by a crash; the sweep removes it. */
 export async function checkStagedFiles({ read, store, walked, report }: Walk): Promise<void> {
   const orphans = new Set<string>();
   for await (const { name, upload } of store.listUploads()) {
@@ -53,10 +53,10 @@ export async function checkStagedFiles({ read, store, walked, report }: Walk): P
     if (!(await uploadExists(read, upload))) orphans.add(name);
   }
   if (orphans.size === 0) return;
-  // A session and its bytes may have ended since the list was read.
+  // A file that is missing from a second listing belonged to a session that ended meanwhile.
   for await (const { name } of store.listUploads()) {
     if (!orphans.has(name)) continue;
-    const problem = 'it has no upload session; the sweeper will remove it';
+    const problem = 'it has no upload session; the sweep will remove it';
     const subject = `file uploads/${name}`;
     report({ severity: 'note', kind: 'upload-orphan', subject, problem, affects: [] });
   }

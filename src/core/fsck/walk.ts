@@ -5,15 +5,14 @@ import type { Clock } from '../clock.ts';
 import type { MissingReferences } from '../manifests.ts';
 import type { Objection } from '../store-identity.ts';
 
-/** A defect. */
 export interface Finding {
-  /** An error breaks a promise. A note is what a crash leaves for the sweeper, or what the settings allow. */
+  /** `error`: stored data is damaged or missing. `note`: remains of a crash, which the sweep deletes, or allowed by the settings. */
   readonly severity: 'error' | 'note';
   readonly kind: FindingKind;
   /** The row or file. */
   readonly subject: string;
   readonly problem: string;
-  /** Affected images and repositories: `name:tag`, `name@digest` or `name`, at most {@link maxAffected}. */
+  /** Affected images and repositories: `name:tag`, `name@digest` or `name`; after {@link maxAffected} of them, `more`. */
   readonly affects: readonly string[];
 }
 
@@ -40,7 +39,7 @@ export type FindingKind =
   | 'upload-orphan'
   | 'file-unknown';
 
-/** How much was checked: no finding over no data proves nothing. */
+/** How much was checked, to distinguish 'no damage' from 'no data'. */
 export interface Walked {
   repositories: number;
   blobs: number;
@@ -53,7 +52,7 @@ export interface Walked {
   files: number;
 }
 
-/** Shared by all parts of the walk. */
+/** The parts that all checks use. */
 export interface Walk {
   readonly read: Db;
   readonly store: BlobStore;
@@ -65,12 +64,12 @@ export interface Walk {
   report(finding: Finding): void;
 }
 
-/** One more than a finding lists, to show that there are more. */
+/** Maximum number of images and repositories that a finding lists. */
 export const maxAffected = 5;
 
 /**
- * Reports what `check` finds in a row, if the row is still the same afterwards. In a live registry it may have changed or gone
- * while its files were checked; the finding would then prove nothing.
+ * Reports what `check` finds in a row, if the row is still the same afterwards. If a running registry has changed the row meanwhile,
+ * the finding may be wrong, and the row is checked again.
  */
 export async function checkRow<Row>(
   row: Row,

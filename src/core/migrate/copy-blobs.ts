@@ -14,7 +14,7 @@ export interface CopyParts {
   readonly source: BlobStore;
   readonly target: BlobStore;
   readonly signal: AbortSignal;
-  /** Reports progress: bytes as they are written, and blobs, with bytes already present. */
+  /** Reports progress: bytes, as they are written or found in the target, and finished blobs. */
   readonly done: (done: { blobs?: number; bytes?: number }) => void;
   /** Reports a blob that cannot be copied. */
   readonly problem: (text: string) => void;
@@ -29,8 +29,8 @@ export interface Copied {
   problems: number;
 }
 
-/** Blobs copied at once: enough to hide the latency of a bucket, few enough for memory and disks. */
-const atOnce = 8;
+/** Blobs copied concurrently: enough to hide the latency of a bucket, few enough for memory and disks. */
+const concurrency = 8;
 /** Milliseconds before each retry of a failed blob. */
 const pauses = [500, 3_000];
 /** After this many failed blobs the store is considered unavailable; the next run copies the rest. */
@@ -38,17 +38,17 @@ const maxFailures = 20;
 
 /**
  * Copies the bytes of every stored blob, or only of those reviewed since `since`. Blobs are found by rows, never by a listing. A
- * blob in the target with its size is done, so a run can be interrupted and repeated.
+ * blob that the target has with the right size is not copied again, so a run can be interrupted and repeated.
  */
 export async function copyBlobs(parts: CopyParts, since = 0): Promise<Copied> {
   const { database, signal, problem, done } = parts;
   const copied: Copied = { blobs: 0, copied: 0, bytes: 0, problems: 0 };
   let failures = 0;
-  await concurrently(everyStoredBlob(database.read, since), atOnce, async (row) => {
+  await concurrently(everyStoredBlob(database.read, since), concurrency, async (row) => {
     signal.throwIfAborted();
     let outcome: Outcome;
     try {
-      outcome = await repeatedly(() => copyBlob(row, parts), signal);
+      outcome = await withRetries(() => copyBlob(row, parts), signal);
     } catch (error) {
       signal.throwIfAborted();
       if ((error as NodeJS.ErrnoException).code === 'ENOSPC' || ++failures >= maxFailures) throw error;
@@ -79,7 +79,7 @@ async function copyBlob(row: StoredBlobRow, parts: CopyParts): Promise<Outcome> 
   if ((await target.stat(key))?.size === row.size) return 'present';
   const bytes = await source.read(key);
   if (bytes === undefined) {
-    // Its last repository may have removed it since the page was read.
+    // Since the row was read, the last repository that held the blob may have removed it.
     const now = await findBlobRow(database.read, digest);
     const gone = now?.state !== 'stored' || now.generation !== row.generation;
     return gone ? 'gone' : { problem: `is missing: ${key} does not exist` };
@@ -114,7 +114,7 @@ async function write(
     }
   } catch (error) {
     done({ bytes: -hash.size });
-    // If this fails, the sweeper removes it once the store is in use.
+    // If this fails, the sweep deletes the bytes once the store is in use.
     await target.abort(upload).catch(() => {});
     throw error;
   }
@@ -123,8 +123,8 @@ async function write(
   return { problem: `is damaged: its ${hash.size} bytes have the digest ${hash.digest()}` };
 }
 
-/** A store may be unavailable for a moment; a full disk stays full. */
-async function repeatedly<T>(run: () => Promise<T>, signal: AbortSignal): Promise<T> {
+/** Retries, as a store may be unavailable for a moment; but not on a full disk, which stays full. */
+async function withRetries<T>(run: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (const pause of pauses) {
     try {
       return await run();

@@ -15,13 +15,13 @@ export async function freeze<T>(
   reason: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  // If it was read-only before, it stays so with the reason of that time.
-  const frozen = (await readOnlyReason(database.read)) !== undefined;
-  if (!frozen) await setReadOnly(database, by, reason);
+  // A registry that was already read-only keeps its state and its reason.
+  const wasReadOnly = (await readOnlyReason(database.read)) !== undefined;
+  if (!wasReadOnly) await setReadOnly(database, by, reason);
   try {
     return await work();
   } catch (error) {
-    if (!frozen) {
+    if (!wasReadOnly) {
       await setReadOnly(database, by, undefined).catch((why) => {
         throw stillReadOnly(error as Error, why as Error);
       });

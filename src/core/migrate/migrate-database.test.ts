@@ -113,7 +113,7 @@ for (const from of dialects) {
         assert.equal(await findProperty(target.read, 'migrating'), undefined);
       });
 
-      test('ids are not reused, even of rows deleted before the move', async (t) => {
+      test('ids are not reused, not even those of rows deleted before the move', async (t) => {
         const source = await filled(t, from);
         const target = await to.open(t);
         const last = await source.transaction((db) => findOrCreateRepository(db, parseName('gone'), 1));
@@ -126,7 +126,7 @@ for (const from of dialects) {
   }
 }
 
-test('open uploads are not copied, and those of a target that is copied back to are dropped', async (t) => {
+test('open uploads are not copied, and a copy back deletes those of its target', async (t) => {
   const source = await filled(t);
   const target = await sqlite!.open(t);
   const digest = asDigest(`sha256:${'0'.repeat(64)}`)!;
@@ -204,7 +204,7 @@ test('records the beginning and end of each run in the source, and the end of th
   assert.deepEqual(await logOf(target), [...inBoth, ['migration.end', last]]);
 });
 
-test('after a failed end the registry is writable again', async (t) => {
+test('the registry is writable again after the last run failed', async (t) => {
   const source = await filled(t);
   const target = await sqlite!.open(t);
   const failing: Database = {
@@ -232,12 +232,12 @@ describe('refuses as a target', () => {
         /unfinished copy of another/,
       ],
       [
-        'a finished copy that takes pushes',
+        'a finished copy that accepts pushes',
         async (source, target) => void (await migrate(source, target, finish)),
-        /finished copy of it that takes pushes/,
+        /finished copy of it that accepts pushes/,
       ],
       [
-        'a copy that is read-only, as the registry itself',
+        'a read-only copy of a read-only registry',
         async (source, target) => {
           await migrate(source, target, finish);
           await target.transaction((db) => setProperty(db, 'read-only', 'too'));
@@ -245,7 +245,7 @@ describe('refuses as a target', () => {
         /Berth cannot tell which of them is in use/,
       ],
       [
-        'anything, from an unfinished copy',
+        'any database, when the source is an unfinished copy',
         (source) => source.transaction((db) => setProperty(db, 'migrating', 'other')),
         /itself an unfinished copy/,
       ],

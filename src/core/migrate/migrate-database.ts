@@ -13,7 +13,7 @@ import { type Differences, type SyncParts, syncTable } from './sync-table.ts';
 
 export interface MigrateDatabaseParts extends SyncParts {
   readonly by: Actor;
-  /** Called when the walk over a table begins, with its number of rows. */
+  /** Called before a table is compared, with its number of rows. */
   readonly begin: (table: string, rows: number) => void;
 }
 
@@ -24,13 +24,13 @@ export interface TableResult extends Differences {
   readonly rows: number;
 }
 
-/** At most this many differences are copied in a moment. */
-const few = 2_000;
+/** Maximum number of differences that are copied fast enough while the registry is read-only. */
+const fewDifferences = 2_000;
 const maxPasses = 5;
 
 /**
- * Copies the registry's database to the target while the registry runs. With `finish`, the registry becomes read-only, and the
- * target is compared until no row differs and then becomes a registry that can be served.
+ * Copies the registry's database to the target while the registry runs. With `finish`, the registry then becomes read-only,
+ * differences are copied until no row differs, and the target becomes a database that can be served.
  * @throws CannotMigrate
  */
 export async function migrateDatabase(
@@ -38,7 +38,7 @@ export async function migrateDatabase(
   finish: { readonly reason: string } | undefined,
 ): Promise<TableResult[]> {
   const { source, target, by } = parts;
-  const id = await claim(source, target);
+  const id = await prepareTarget(source, target);
   const detail = { part: 'database', finish: finish !== undefined };
   await source.transaction((db) => recordChange(db, by, { kind: 'migration.begin', detail }, source.clock()));
   let results = await pass(parts);
@@ -47,34 +47,38 @@ export async function migrateDatabase(
     await source.transaction((db) => recordChange(db, by, end, source.clock()));
     return results;
   }
-  for (let passes = 1; differences(results) > few && passes < maxPasses; passes++)
+  for (let passes = 1; differences(results) > fewDifferences && passes < maxPasses; passes++)
     results = await pass(parts);
   results = await freeze(source, by, finish.reason, () => passUntilEqual(parts));
-  // Not undone if its answer is lost: the target may be a registry by then, and two must not accept writes.
+  // Outside of `freeze`: if the answer to this transaction is lost, the target may accept writes, so the source must stay read-only.
   const epoch = await findProperty(source.read, 'epoch');
   await target.transaction(async (db) => {
     await setProperty(db, 'registry', id);
-    // Either may go on with the blob store; the other one is then older.
+    // Both now have the same epoch. Either may be served with the blob store, and the other one then counts as older.
     await setProperty(db, 'epoch', epoch);
     await setProperty(db, 'read-only', undefined);
     await setProperty(db, 'migrating', undefined);
-    // The source is read-only, and was copied to its last row: the end is on record in the copy.
+    // Recorded only in the target, because the source is read-only.
     await recordChange(db, by, end, target.clock());
   });
   return results;
 }
 
-/** Checks that the target is empty, an unfinished copy of the same registry, or the copy that the registry once came from. */
-async function claim(source: Database, target: Database): Promise<string> {
+/**
+ * Marks the target as an unfinished copy, and returns the registry's id. The target must be empty, an unfinished copy of this
+ * registry, or this registry's former database.
+ * @throws CannotMigrate
+ */
+async function prepareTarget(source: Database, target: Database): Promise<string> {
   if ((await findProperty(source.read, 'migrating')) !== undefined) {
     throw new CannotMigrate('the source database is itself an unfinished copy');
   }
   const id = await source.transaction((db) => findOrSetProperty(db, 'registry', randomUUID()));
-  const frozen = (await readOnlyReason(source.read)) !== undefined;
+  const isReadOnly = (await readOnlyReason(source.read)) !== undefined;
   await target.transaction(async (db) => {
     const migrating = await findProperty(db, 'migrating');
     if (migrating !== id) {
-      const objection = await whyNotTarget(db, id, frozen, migrating);
+      const objection = await whyNotTarget(db, id, isReadOnly, migrating);
       if (objection !== undefined) throw new CannotMigrate(`the target database ${objection}`);
       await setProperty(db, 'migrating', id);
     }
@@ -83,10 +87,11 @@ async function claim(source: Database, target: Database): Promise<string> {
   return id;
 }
 
+/** @param isReadOnly whether the source is */
 async function whyNotTarget(
   db: Db,
   id: string,
-  frozen: boolean,
+  isReadOnly: boolean,
   migrating: string | undefined,
 ): Promise<string | undefined> {
   const other = 'use an empty one';
@@ -95,12 +100,12 @@ async function whyNotTarget(
   if (registry === undefined && (await isEmpty(db))) return undefined;
   if (registry !== id) return `contains another registry; ${other}`;
   if ((await readOnlyReason(db)) === undefined) {
-    return `is this registry's own, or a finished copy of it that takes pushes; ${other}, or make that copy read-only`;
+    return `is this registry's own, or a finished copy of it that accepts pushes; ${other}, or make that copy read-only`;
   }
-  if (frozen) {
+  if (isReadOnly) {
     return (
-      'is read-only, as this registry is: Berth cannot tell which of them is in use; ' +
-      'run `berth read-only off` with the configuration of that one'
+      'and the source are both read-only: Berth cannot tell which of them is in use; ' +
+      'run `berth read-only off` with the configuration of the one in use'
     );
   }
   return undefined;
@@ -119,15 +124,15 @@ async function pass(parts: MigrateDatabaseParts): Promise<TableResult[]> {
   const broken = results.reduce((sum, result) => sum + result.broken, 0);
   if (broken > 0) {
     throw new CannotMigrate(
-      `${broken === 1 ? 'a manifest' : `${broken} manifests`} could not be copied, see above; everything else was. ` +
-        'Repair them (`berth fsck` says which images they are) and run this again',
+      `${broken === 1 ? 'a manifest' : `${broken} manifests`} could not be copied, see above; everything else was copied. ` +
+        'Repair the damage (`berth fsck` lists the affected images), then run this command again',
     );
   }
-  if (differences(results) > few) await target.transaction((db) => analyze(db));
+  if (differences(results) > fewDifferences) await target.transaction((db) => analyze(db));
   return results;
 }
 
-/** The source does not change now: after a pass all rows are equal, which the next pass confirms. */
+/** Repeats passes over a source that does not change: one copies the last differences, and the next finds none. */
 async function passUntilEqual(parts: MigrateDatabaseParts): Promise<TableResult[]> {
   let left = 0;
   for (let passes = 0; passes < maxPasses; passes++) {
@@ -136,7 +141,7 @@ async function passUntilEqual(parts: MigrateDatabaseParts): Promise<TableResult[
     left = results.reduce((sum, result) => sum + result.left, 0);
   }
   throw new CannotMigrate(
-    `${left} rows could not be copied; \`berth fsck\` says what is wrong with them. The registry is unchanged`,
+    `${left} rows could not be copied; \`berth fsck\` reports the damage. The registry is unchanged`,
   );
 }
 

@@ -84,7 +84,7 @@ test('copies every stored blob, and the next run finds them present', async (t) 
   assert.deepEqual(await Array.fromAsync(target.listUploads()), []);
 });
 
-test('records the beginning and end of each run, and that the registry became read-only', async (t) => {
+test('records when each run begins and ends, and that the registry became read-only', async (t) => {
   const { copy, database } = await fixture(t);
   const kinds = async () => {
     const entries = await listAuditEntries(database.read, {}, undefined, 1_000);
@@ -156,7 +156,11 @@ for (const [what, damage, says] of [
     (file: string) => writeFile(file, randomBytes(4 ** 8)),
     /is damaged: its 65536 bytes have the digest sha256:/,
   ],
-  ['that was cut', (file: string) => writeFile(file, 'x'), /is damaged: its 1 bytes have the digest sha256:/],
+  [
+    'that was truncated',
+    (file: string) => writeFile(file, 'x'),
+    /is damaged: its 1 bytes have the digest sha256:/,
+  ],
 ] as const) {
   test(`a blob ${what} is reported and left out, and the registry stays writable`, async (t) => {
     const { copy, blobs, data, target, problems, database } = await fixture(t);

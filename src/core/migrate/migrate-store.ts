@@ -18,15 +18,15 @@ const shortPass = 10_000;
 const maxPasses = 5;
 
 /**
- * Copies the blobs to another store while the registry runs. With `finish`, the registry becomes read-only, the rest is copied,
- * and the target is marked as the registry's.
+ * Copies the blobs to another store while the registry runs. With `finish`, the registry then becomes read-only, the remaining
+ * blobs are copied, and the target gets the registry's marker.
  * @throws CannotMigrate
  */
 export async function migrateStore(
   parts: MigrateStoreParts,
   finish: { readonly reason: string } | undefined,
 ): Promise<Copied> {
-  await refuseOthersStore(parts);
+  await refuseForeignStore(parts);
   const { database, by } = parts;
   const record = (kind: string): Promise<void> => {
     const change = { kind, detail: { part: 'store', finish: finish !== undefined } };
@@ -34,14 +34,14 @@ export async function migrateStore(
   };
   await record('migration.begin');
   const total: Copied = { blobs: 0, copied: 0, bytes: 0, problems: 0 };
-  /** Blobs stored before this time are in the target. */
+  /** The target has all blobs that were reviewed before this time. */
   let since = 0;
   const pass = async (): Promise<number> => {
     const { clock } = database;
     const begun = clock();
     await parts.begin(since);
     const copied = await copyBlobs(parts, since);
-    // Later passes count blobs of the first one again.
+    // Later passes see only some blobs, which the first pass has counted.
     if (since === 0) total.blobs = copied.blobs;
     total.copied += copied.copied;
     total.bytes += copied.bytes;
@@ -63,7 +63,7 @@ export async function migrateStore(
   return total;
 }
 
-async function refuseOthersStore({ database, target }: MigrateStoreParts): Promise<void> {
+async function refuseForeignStore({ database, target }: MigrateStoreParts): Promise<void> {
   const marker = await readMarker(target);
   if (marker === undefined || marker.registry === (await findProperty(database.read, 'registry'))) return;
   throw new CannotMigrate(`the target store belongs to registry ${marker.registry}; use an empty one`);
@@ -71,7 +71,7 @@ async function refuseOthersStore({ database, target }: MigrateStoreParts): Promi
 
 function blobsLeft(count: number): CannotMigrate {
   return new CannotMigrate(
-    `${count === 1 ? 'a blob' : `${count} blobs`} could not be copied, see above; everything else was. ` +
-      'Repair them (`berth fsck` says which images they belong to) and run this again',
+    `${count === 1 ? 'a blob' : `${count} blobs`} could not be copied, see above; all others were copied. ` +
+      'Repair the damage (`berth fsck` lists the affected images), then run this command again',
   );
 }

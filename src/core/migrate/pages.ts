@@ -14,7 +14,7 @@ export class Pages {
   constructor(db: Db, queries: TableQueries) {
     this.#load = (after) => {
       const rows = queries.page(db, after, pageSize);
-      // A reader that stops does not await it.
+      // A reader that stops early does not await this promise, and its rejection must not be an unhandled one.
       rows.catch(() => {});
       return rows;
     };
@@ -30,7 +30,7 @@ export class Pages {
     this.#at += 1;
   }
 
-  /** Await this while {@link current} is undefined; afterwards it is undefined only at the end. */
+  /** Loads the next page when {@link current} is undefined; if it still is afterwards, no rows follow. */
   async fill(): Promise<void> {
     if (this.#at < this.#rows.length || this.#next === undefined) return;
     this.#rows = await this.#next;

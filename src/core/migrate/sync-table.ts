@@ -21,7 +21,7 @@ export interface Differences {
   inserted: number;
   updated: number;
   deleted: number;
-  /** Rows that could not be inserted, because the source changes while it is read; the next pass finds what they need. */
+  /** Rows not inserted because the rows they refer to were created during the pass; the next pass copies them. */
   left: number;
   /** Manifests whose bytes do not match their digest; they are not copied. */
   broken: number;
@@ -39,8 +39,8 @@ const batchSize = 2_000;
 const batchBytes = 4 << 20;
 
 /**
- * Makes a table of the target equal to the source's, in one walk over both by key. While the source is being written to, the rows
- * read are not of one moment; a pass over a source at rest leaves no difference.
+ * Makes a table of the target equal to the source's, in one pass over both in the order of their keys. While clients write to the
+ * source, the pass does not read one snapshot of it. A pass over a source without writes leaves no difference.
  */
 export async function syncTable(table: Table, parts: SyncParts): Promise<Differences & { rows: number }> {
   const queries = queriesOf(table);
@@ -68,7 +68,7 @@ export async function syncTable(table: Table, parts: SyncParts): Promise<Differe
     if (order < 0) batch.inserts.push(row as Row);
     else if (order > 0) batch.deletes.push(copy as Row);
     else if (differ(row as Row, copy as Row)) {
-      // A row with other fixed columns is another row, though the key is the same.
+      // Rows with the same key but different fixed columns are different rows.
       if (table.fixed === undefined) batch.updates.push(row as Row);
       else {
         batch.deletes.push(copy as Row);
@@ -115,7 +115,7 @@ async function applyBatch(
   total.deleted += deletes.length;
 }
 
-/** Inserts manifests, a few megabytes at a time, if their bytes match their digest. Gives the number of those that do not. */
+/** Inserts manifests, a few megabytes at a time, if their bytes match their digest. Returns the number of those that do not. */
 async function insertManifests(
   rows: readonly Row[],
   { source, signal, problem }: SyncParts,
@@ -128,7 +128,7 @@ async function insertManifests(
       source.read,
       some.map((row) => row.id as number),
     );
-    const whole: Row[] = [];
+    const complete: Row[] = [];
     for (const row of some) {
       const found = bytes.get(row.id as number);
       // Deleted since its page was read.
@@ -139,10 +139,10 @@ async function insertManifests(
         problem(`manifest ${row.digest} (row ${row.id}) does not match its digest`);
       } else {
         const hex = Buffer.from(found.buffer, found.byteOffset, found.byteLength).toString('hex');
-        whole.push({ ...row, bytes: `\\x${hex}` });
+        complete.push({ ...row, bytes: `\\x${hex}` });
       }
     }
-    if (whole.length > 0) await insert(whole);
+    if (complete.length > 0) await insert(complete);
   }
   return broken;
 }
