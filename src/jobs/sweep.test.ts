@@ -290,7 +290,7 @@ describe('an interrupted commit', () => {
     assert.deepEqual([await run(), await left()], [{ ...nothing, commits: 1 }, 0]);
     const failing = {
       ...store,
-      reap: () => Promise.reject(new Error('the service lists no multipart uploads')),
+      deleteInterruptedCommits: () => Promise.reject(new Error('the service lists no multipart uploads')),
     };
     await assert.rejects(run({ store: failing }), /first error: the service lists no multipart uploads/);
   });

@@ -129,7 +129,7 @@ class Deletions {
   async deadCommits(before: number, signal?: AbortSignal): Promise<number> {
     let count = 0;
     await this.#attempt(async () => {
-      count = (await this.#store.reap?.(before, signal)) ?? 0;
+      count = (await this.#store.deleteInterruptedCommits?.(before, signal)) ?? 0;
     });
     signal?.throwIfAborted();
     return count;

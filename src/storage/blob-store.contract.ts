@@ -72,7 +72,7 @@ export async function store(to: BlobStore, bytes: Buffer | string, key = anyKey(
   return key;
 }
 
-/** @param open opens an empty store for the duration of the test, or skips the test and returns none */
+/** @param open opens an empty store for the duration of the test; returns `undefined` if it has skipped the test */
 export function describeBlobStore(
   name: string,
   open: (t: TestContext) => Promise<BlobStore | undefined>,
@@ -122,7 +122,7 @@ export function describeBlobStore(
     assert.equal(await blobs.stat(anyKey()), undefined);
   });
 
-  promises('staged bytes have no key before the commit, which moves or copies them', async (blobs) => {
+  promises('staged bytes have no key before the commit; the commit moves or copies them', async (blobs) => {
     const upload = await append(blobs, newUpload(), 'bytes');
     const stagedFor = async () => (await collect(blobs.listUploads())).map((file) => file.upload);
     assert.deepEqual(await collect(blobs.list()), []);
@@ -260,20 +260,23 @@ export function describeBlobStore(
     );
   }
 
-  promises('a body that ended or broke off before the append is treated as such', async (blobs) => {
-    const broken = new PassThrough();
-    broken.destroy();
-    await new Promise((resolve) => broken.on('close', resolve));
-    const cut = await append(blobs, newUpload(), broken);
-    assert.equal(cut.size, 0);
-    assert.ok(cut.interrupted);
-    const ended = new PassThrough();
-    ended.end();
-    ended.resume();
-    await new Promise((resolve) => ended.on('end', resolve));
-    const whole = await append(blobs, newUpload(), ended);
-    assert.deepEqual([whole.size, whole.interrupted], [0, undefined]);
-  });
+  promises(
+    'reports a body that broke off before the append as interrupted, but not one that ended',
+    async (blobs) => {
+      const broken = new PassThrough();
+      broken.destroy();
+      await new Promise((resolve) => broken.on('close', resolve));
+      const cut = await append(blobs, newUpload(), broken);
+      assert.equal(cut.size, 0);
+      assert.ok(cut.interrupted);
+      const ended = new PassThrough();
+      ended.end();
+      ended.resume();
+      await new Promise((resolve) => ended.on('end', resolve));
+      const whole = await append(blobs, newUpload(), ended);
+      assert.deepEqual([whole.size, whole.interrupted], [0, undefined]);
+    },
+  );
 
   promises(
     'a signal ends the append with its reason and removes the listeners of the body',
@@ -394,18 +397,21 @@ export function describeBlobStore(
     assert.equal((await staged(blobs, two)).toString(), 'two');
   });
 
-  promises('an abort frees the staged bytes of the upload, and none of a takeover', async (blobs) => {
-    const before = await append(blobs, newUpload(), 'one');
-    const taken = { ...before, staged: await blobs.adopt(before) };
-    const late = await append(blobs, before, 'late');
-    const two = await append(blobs, taken, 'two');
-    await blobs.abort(late, two.staged);
-    assert.equal((await staged(blobs, two)).toString(), 'onetwo');
-    await blobs.abort(two);
-    assert.deepEqual(await collect(blobs.listUploads()), []);
-  });
+  promises(
+    'an abort deletes the staged bytes of the former writer, but not those of a takeover',
+    async (blobs) => {
+      const before = await append(blobs, newUpload(), 'one');
+      const taken = { ...before, staged: await blobs.adopt(before) };
+      const late = await append(blobs, before, 'late');
+      const two = await append(blobs, taken, 'two');
+      await blobs.abort(late, two.staged);
+      assert.equal((await staged(blobs, two)).toString(), 'onetwo');
+      await blobs.abort(two);
+      assert.deepEqual(await collect(blobs.listUploads()), []);
+    },
+  );
 
-  promises('a commit of the former writer leaves a takeover unchanged', async (blobs) => {
+  promises('a commit by the former writer does not change an upload that was taken over', async (blobs) => {
     const before = await append(blobs, newUpload(), 'one');
     const taken = { ...before, staged: await blobs.adopt(before) };
     const two = await append(blobs, taken, 'two');
@@ -413,7 +419,7 @@ export function describeBlobStore(
     assert.equal((await staged(blobs, two)).toString(), 'onetwo');
   });
 
-  promises('deletes what a listing of uploads names; idempotent', async (blobs) => {
+  promises('deletes listed files of uploads; idempotent', async (blobs) => {
     const upload = await append(blobs, newUpload(), 'one');
     for (const { name } of await collect(blobs.listUploads())) {
       await blobs.deleteStaged(name);

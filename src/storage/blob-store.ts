@@ -5,7 +5,7 @@ import { asDigest, type Digest, digestAlgorithm, digestHex } from '../oci/digest
 export type BlobKey = string & { readonly __brand: 'BlobKey' };
 
 /**
- * CNCF distribution's layout, so that its directories and buckets can be adopted unchanged. Generation 0 is stored in `data`.
+ * CNCF distribution's layout, so that its directories and buckets can be used unchanged. Generation 0 is stored in `data`.
  * Once a deletion is decided, new bytes go to the key of the next generation, which that deletion never touches, however late
  * or often it runs.
  */
@@ -71,7 +71,7 @@ export interface StagedFile extends StoredFile<string> {
 /** An upload, as recorded in its session's row. */
 export interface StagedUpload {
   readonly id: string;
-  /** Recorded bytes. More may follow them in the store, left by an append that was not recorded. */
+  /** Number of recorded bytes. More may be staged after them, by an append that was not recorded. */
   readonly size: number;
   /** Opaque location: the last result of {@link BlobStore.append} or {@link BlobStore.adopt}; initially empty. */
   readonly staged: string;
@@ -85,7 +85,7 @@ export interface AppendOptions {
 }
 
 export interface AppendResult extends Pick<StagedUpload, 'size' | 'staged'> {
-  /** Why the body ended early, if it did: the client hung up, or was too slow. */
+  /** The reason if the body ended early: the client disconnected, or was too slow. */
   readonly interrupted?: Error;
 }
 
@@ -100,7 +100,7 @@ export interface BlobStore {
    */
   readonly commitMoves: boolean;
 
-  /** Opens committed bytes, all or a range of them. Absent: `undefined`; a failed lookup is thrown. */
+  /** Opens committed bytes, all or a range of them. `undefined` if they do not exist; throws if the lookup fails. */
   read(key: BlobKey, range?: ByteRange): Promise<OpenBlob | undefined>;
 
   stat(key: BlobKey): Promise<{ size: number } | undefined>;
@@ -108,20 +108,20 @@ export interface BlobStore {
   /** Deletes committed bytes; idempotent. The caller must have fenced the deletion (see `jobs/sweep.ts`). */
   delete(key: BlobKey): Promise<void>;
 
-  /** Every key that holds bytes, unordered. A key missing from the listing is no proof of absence. */
+  /** Lists the keys of all committed bytes, unordered. A key that is missing from the listing may still exist. */
   list(): AsyncIterable<StoredFile<BlobKey>>;
 
   /**
-   * Appends `body` to the upload's first `size` bytes, cutting off what an unfinished append left after them. Resolves when the
-   * body has ended or broken off and its bytes are written (not yet synced where `commitMoves`). They count once the session's row
-   * records them. An empty body changes nothing.
-   * @throws UploadLost when fewer bytes than the upload's size are staged and the body has any
+   * Appends `body` after the upload's first `size` bytes. Discards bytes that an unrecorded append has staged there. Resolves when
+   * the body has ended or broken off and its bytes are written; they are synced unless `commitMoves`. The caller must record them in
+   * the session's row. An empty body changes nothing.
+   * @throws UploadLost if fewer bytes than the upload's size are staged and the body is not empty
    */
   append(upload: StagedUpload, body: Readable, options: AppendOptions): Promise<AppendResult>;
 
   /**
-   * Takes the upload over from a writer that may still be running: nothing that writer does from now on touches the bytes at the
-   * returned location, the new `staged`. @throws UploadLost
+   * Takes the upload over from a writer that may still be running. Returns the new `staged`, a location whose bytes that writer
+   * cannot change. @throws UploadLost
    */
   adopt(upload: StagedUpload): Promise<string>;
 
@@ -129,44 +129,43 @@ export interface BlobStore {
   readUpload(upload: StagedUpload): Promise<Readable>;
 
   /**
-   * Stores the upload's bytes durably under `key`, replacing existing ones. Bytes that an unfinished append left after them are cut
-   * off. Idempotent. Frees nothing: until the commit is recorded, another writer may continue the upload.
+   * Stores exactly the upload's recorded bytes durably under `key`, replacing existing ones. Idempotent. Does not delete what is
+   * still staged: until the commit is recorded, another writer may continue the upload.
    * @throws UploadLost when fewer are staged
    */
   commit(upload: StagedUpload, key: BlobKey): Promise<void>;
 
   /**
-   * Frees exactly the staged bytes that the upload names, except those that `kept`, another `staged` of the same upload, names too.
-   * Idempotent. The caller must have removed them from the session's row.
+   * Deletes the bytes at the upload's location `staged`. Keeps those that also belong to `kept`, another location of the same upload.
+   * Idempotent. The caller must have removed the location from the session's row.
    */
   abort(upload: StagedUpload, kept?: string): Promise<void>;
 
   listUploads(): AsyncIterable<StagedFile>;
 
-  /** Deletes a file that {@link listUploads} named; idempotent. */
+  /** Deletes a file that {@link listUploads} has listed; idempotent. */
   deleteStaged(name: string): Promise<void>;
 
   /**
-   * Deletes unlisted remains (multipart uploads) of commits that began before `before`, in milliseconds since 1970. Returns their
-   * number. Only stores that have such remains implement it.
+   * Deletes what interrupted commits have left (multipart uploads) if they began before `before`, in milliseconds since 1970. Returns
+   * their number. Implemented only by stores in which a commit can leave such remains.
    */
-  reap?(before: number, signal?: AbortSignal): Promise<number>;
+  deleteInterruptedCommits?(before: number, signal?: AbortSignal): Promise<number>;
 
   /**
-   * A URL that allows a GET of exactly these bytes for some minutes. Only stores that support it implement it.
+   * A URL that allows a GET of exactly these bytes for some minutes. Implemented only by stores that support such URLs.
    *
    * @param now start of validity, in milliseconds since 1970, by the registry's clock: this machine's own may be wrong
    */
   redirectUrl?(key: BlobKey, now: number): Promise<string>;
 
   /**
-   * Resolves when there is free space for more bytes. Called before anything is written: retries on a full disk must not fill it
-   * further.
+   * Checks that there is free space for more bytes. Called before each write, so that retries do not fill a full disk further.
    * @throws an error with the code ENOSPC
    */
   ensureFreeSpace(): Promise<void>;
 
-  /** The text that {@link writeMarker} wrote last; `undefined`: none. A failed lookup is thrown. */
+  /** The text that {@link writeMarker} wrote last; `undefined` if none. Throws if the lookup fails. */
   readMarker(): Promise<string | undefined>;
 
   /** Replaces the marker atomically and durably. It identifies the registry that owns the store (see `core/store-identity.ts`). */

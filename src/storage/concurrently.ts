@@ -1,4 +1,4 @@
-// Not p-map or p-limit: they reject at the first failure while other work still runs and holds files and connections.
+// Not p-map or p-limit: they reject at the first failure, while other calls still run and use files and connections.
 
 /**
  * Calls `run` for each item, at most `limit` at a time, taking an item from the source only when it can run. After a failure no

@@ -4,11 +4,11 @@ import type { Files } from './files.ts';
 
 const { O_DIRECTORY, O_RDONLY } = fs.constants;
 
-/** Folders below a root that survive a power cut once they are made. */
+/** Creates folders below a root and syncs them, so that they survive a power cut. */
 export class DurableFolders {
   readonly #root: string;
   readonly #files: Files;
-  /** Folders that are, or are being, synced to disk; two hex digits deep, so at most some hundreds. */
+  /** Folders that are synced to disk, or are being synced. Only down to those named by two hex digits, so at most some hundreds. */
   readonly #made = new Map<string, Promise<void>>();
 
   constructor(root: string, files: Files) {
@@ -17,7 +17,7 @@ export class DurableFolders {
   }
 
   /**
-   * Only the owner can read the root, as the database may be in it. Folders created above it are synced too, to survive a power cut.
+   * Creates the root, readable only by its owner, because it may contain the database. Also syncs the folders created above it.
    */
   async makeRoot(): Promise<void> {
     const topmost = await this.#files.mkdir(this.#root, { recursive: true, mode: 0o700 });
@@ -41,7 +41,7 @@ export class DurableFolders {
     return made;
   }
 
-  /** Syncs the entries of a folder. */
+  /** Syncs a folder's entries, not the contents of its files. */
   async sync(path: string): Promise<void> {
     const fd = await this.#files.open(path, O_RDONLY | O_DIRECTORY);
     try {

@@ -7,8 +7,8 @@ const openFile = promisify(fs.open);
 /**
  * System calls of the filesystem store; tests trace them, make them fail and kill the process between them.
  *
- * Calls that do not wait for a local disk are synchronous: closing a file, fstat, opening a folder that was just written to. A
- * trip to the thread pool costs more than these calls.
+ * Calls that do not wait for a local disk are synchronous, because the thread pool would cost more than the call: closing a file,
+ * fstat, opening a folder that was just written to.
  */
 export const files = {
   access: promisify(fs.access),

@@ -19,7 +19,7 @@ export interface FilesystemUploadsParts {
   readonly ensureFreeSpace: () => Promise<void>;
 }
 
-/** The half of a filesystem store that stages uploads, as files of one folder, and commits them by a rename. */
+/** The part of a filesystem store that stages uploads as files in one folder, and commits them with a rename. */
 export function filesystemUploads({
   uploadsFolder,
   pathOf,
@@ -38,7 +38,7 @@ export function filesystemUploads({
     async append(upload, body, options) {
       const { size, staged } = upload;
       let fd: number | undefined;
-      // Opened at the first write: a PUT that only closes an upload touches no file here.
+      // Opened at the first write, so that a PUT without bytes opens no file.
       const open = async (): Promise<number> => {
         if (fd === undefined) {
           await ensureFreeSpace();
@@ -51,7 +51,7 @@ export function filesystemUploads({
         if (size === 0) await open();
         return { size: size + written, staged, ...(interrupted && { interrupted }) };
       } catch (error) {
-        // The hash of these bytes is lost, so they are useless, and they may be what fills the disk.
+        // The hash of these bytes is lost, so they are useless, and the disk may be full.
         if (fd !== undefined) await files.ftruncate(fd, size).catch(() => {});
         throw error;
       } finally {
@@ -83,14 +83,14 @@ export function filesystemUploads({
       const path = pathOf(key);
       const fd = await presentOr(undefined, files.open(stagedPath(upload), O_RDWR));
       if (fd === undefined) {
-        // A repeated commit: the file was renamed before, only the folders may need a sync.
+        // A repeated commit: the file is already renamed, and only the folders may need a sync.
         if ((await presentOr(undefined, files.stat(path)))?.size !== size) throw new UploadLost(upload.id);
       } else {
         try {
-          await cutTo(upload, fd);
+          await truncateToSize(upload, fd);
           await files.fsync(fd).catch(async (error) => {
-            // The kernel may have dropped the bytes it could not write and report success for the next fsync: a repeat must not
-            // commit them.
+            // After a failed fsync the kernel may drop the unwritten bytes and report success for the next fsync. A repeated commit
+            // must not find these bytes.
             await files.unlink(stagedPath(upload)).catch(() => {});
             throw error;
           });
@@ -128,7 +128,7 @@ export function filesystemUploads({
     const fd = await presentOr(undefined, files.open(stagedPath(upload), O_RDWR));
     if (fd === undefined) throw new UploadLost(upload.id);
     try {
-      await cutTo(upload, fd);
+      await truncateToSize(upload, fd);
       return fd;
     } catch (error) {
       await files.close(fd);
@@ -137,7 +137,7 @@ export function filesystemUploads({
   }
 
   /** Truncates the staged file to the recorded size: an append that failed or crashed may have written more. */
-  async function cutTo({ id, size }: StagedUpload, fd: number): Promise<void> {
+  async function truncateToSize({ id, size }: StagedUpload, fd: number): Promise<void> {
     const found = (await files.fstat(fd)).size;
     if (found < size) throw new UploadLost(id, found);
     if (found > size) await files.ftruncate(fd, size);

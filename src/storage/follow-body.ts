@@ -2,13 +2,13 @@ import type { Readable } from 'node:stream';
 
 export interface BodyListener {
   data(chunk: Buffer): void;
-  /** Called once, after the last data; `interrupted` says why the body broke off. */
+  /** Called once, after the last data; `interrupted` is the reason if the body broke off. */
   end(interrupted?: Error): void;
 }
 
 /**
- * Listens to a body until it ends, breaks off, or `signal` aborts. If it is over already, `end` is called at once. An error after
- * the last byte does not count as an interruption.
+ * Listens to a body until it ends or breaks off, or `signal` is aborted. Calls `end` at once if one of these has already happened.
+ * An error after the last byte does not count as an interruption.
  *
  * @returns a function that stops listening
  */
@@ -17,14 +17,14 @@ export function followBody(
   signal: AbortSignal | undefined,
   listener: BodyListener,
 ): () => void {
-  const leave = (): void => {
+  const stop = (): void => {
     body.off('data', onData).off('end', onEnd).off('error', end).off('close', onClose);
     signal?.removeEventListener('abort', onAbort);
     // The body may still fail later; an error without a listener would be an uncaught exception.
     body.on('error', () => {});
   };
   const end = (interrupted?: Error): void => {
-    leave();
+    stop();
     listener.end(interrupted);
   };
   const onData = (chunk: Buffer): void => listener.data(chunk);
@@ -38,5 +38,5 @@ export function followBody(
     signal?.addEventListener('abort', onAbort, { once: true });
     body.on('data', onData).on('end', onEnd).on('error', end).on('close', onClose);
   }
-  return leave;
+  return stop;
 }

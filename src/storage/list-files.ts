@@ -3,7 +3,7 @@ import type { StoredFile } from './blob-store.ts';
 import type { Files } from './files.ts';
 import { presentOr } from './present-or.ts';
 
-/** All files below a folder, by their paths; none where the folder is missing. Files that are deleted meanwhile may be left out. */
+/** Lists the paths of all files below a folder; none if the folder is missing. May omit a file that is deleted meanwhile. */
 export async function* listFiles(folder: string, files: Files): AsyncIterable<StoredFile<string>> {
   for (const entry of await presentOr([], files.readdir(folder, { withFileTypes: true }))) {
     const path = join(folder, entry.name);

@@ -3,7 +3,7 @@ export class StoreUnavailable extends Error {
   override readonly name: string = 'StoreUnavailable';
 }
 
-/** The store is full; has the code of a full disk. */
+/** The store is full. `code` is the same as for a full disk. */
 export class StoreFull extends StoreUnavailable {
   override readonly name = 'StoreFull';
   readonly code = 'ENOSPC';
@@ -14,7 +14,7 @@ export class StoreRefused extends Error {
   override readonly name = 'StoreRefused';
 }
 
-/** The configured store cannot be used at all; ends the start with its message. */
+/** The configured store cannot be used, so the server does not start. The message is for the administrator. */
 export class StoreUnusable extends Error {
   override readonly name = 'StoreUnusable';
 }

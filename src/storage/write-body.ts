@@ -6,8 +6,8 @@ import { followBody } from './follow-body.ts';
 let bodies = 0;
 
 /**
- * Bytes of one body that may wait for the disk before the sender is paused: enough that a few bodies never wait for a write's
- * fixed cost, and so few that hundreds at once stay within some tens of MiB.
+ * Bytes of one body that may wait for the disk before the sender is paused. Large while there are few bodies, so that the fixed cost
+ * of a write does not delay them. Small while there are hundreds, so that together they use some tens of MiB.
  */
 function highWater(): number {
   return bodies <= 8 ? 4 << 20 : bodies <= 32 ? 1 << 20 : 256 << 10;
@@ -37,7 +37,7 @@ export function writeBody(
 
     // Rejects at once when the disk is full, without waiting for the rest of the body.
     const fail = (error: unknown): void => {
-      leave();
+      stopListening();
       reject(error);
     };
 
@@ -63,7 +63,7 @@ export function writeBody(
 
     const finish = (): void => resolve({ written, ...(interrupted && { interrupted }) });
 
-    const leave = followBody(body, signal, {
+    const stopListening = followBody(body, signal, {
       data: (chunk) => {
         tap(chunk);
         pending.push(chunk);

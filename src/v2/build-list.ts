@@ -14,7 +14,7 @@ export function buildList(
   request: HttpRequest,
   build: (closed: AbortSignal) => Promise<Answer>,
 ): Promise<Answer> {
-  return building.take(() =>
+  return building.run(() =>
     request.whileConnected(async (closed) => {
       try {
         return await build(closed);

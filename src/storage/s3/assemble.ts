@@ -33,17 +33,17 @@ export interface Assembly {
 }
 
 const partsAtOnce = 8;
-/** Limits the parts that are read back into memory, at most 15 MiB each; shared by all uploads. */
-const reading = new Semaphore(4);
-/** Milliseconds in which the service must copy `bytes`, or complete an object of that size: at 50 MB/s and more. */
-function patienceFor({ idleTimeout }: S3Bucket, bytes: number): number {
+/** Limits how many parts, of at most 15 MiB, all uploads together read back into memory. */
+const readBack = new Semaphore(4);
+/** Milliseconds that the service may take to copy `bytes`, or to complete an object of that size: at least 50 MB/s. */
+function responseTimeoutFor({ idleTimeout }: S3Bucket, bytes: number): number {
   return idleTimeout + (bytes / 2 ** 20) * 20;
 }
 
 /**
- * Joins the segments into one object. The service copies them; only bytes too short for a part pass through this process. Compares
- * the size, and the checksum where the service keeps one, before it resolves.
- * @throws the errors of {@link S3Bucket.send}; the service's own NoSuchKey when a segment is missing
+ * Joins the segments into one object. The service copies them; this process only reads back and sends segments that are too short
+ * for a part. At the end it checks the object's size, and its checksum if the service keeps one.
+ * @throws the errors of {@link S3Bucket.send}; the service's own NoSuchKey if a segment is missing
  */
 export async function assemble(bucket: S3Bucket, assembly: Assembly): Promise<void> {
   const { segments, key, crc } = assembly;
@@ -52,7 +52,7 @@ export async function assemble(bucket: S3Bucket, assembly: Assembly): Promise<vo
   if (parts.length > 1) await assembleParts(bucket, assembly, parts);
   else if (only?.kind === 'copy') await copyWhole(bucket, assembly, only.piece);
   else if (only)
-    await reading.take(async () => putBytes(bucket, key, await readPieces(bucket, assembly, only.pieces)));
+    await readBack.run(async () => putBytes(bucket, key, await readPieces(bucket, assembly, only.pieces)));
   else await putBytes(bucket, key, Buffer.alloc(0));
   await verify(bucket, key, sizeOf(segments), crc);
 }
@@ -71,7 +71,7 @@ export async function putBytes(
       Body: bytes,
       ContentLength: bytes.length,
       ChecksumCRC32: checksumHeader(crc),
-      ...bucket.stored,
+      ...bucket.objectSettings,
     }),
   );
 }
@@ -79,8 +79,8 @@ export async function putBytes(
 async function copyWhole(bucket: S3Bucket, { key, keyOf }: Assembly, { segment }: Piece): Promise<void> {
   const source = bucket.sourceOf(keyOf(segment));
   await bucket.send(
-    new CopyObjectCommand({ Bucket: bucket.name, Key: key, CopySource: source, ...bucket.stored }),
-    { patience: patienceFor(bucket, segment.size) },
+    new CopyObjectCommand({ Bucket: bucket.name, Key: key, CopySource: source, ...bucket.objectSettings }),
+    { responseTimeout: responseTimeoutFor(bucket, segment.size) },
     (error) => isNamed(error, 'NoSuchKey'),
   );
 }
@@ -103,14 +103,14 @@ async function assembleParts(bucket: S3Bucket, assembly: Assembly, parts: readon
         const CopySourceRange = isWhole(piece) ? {} : { CopySourceRange: `bytes=${start}-${end}` };
         const { CopyPartResult } = await bucket.send(
           new UploadPartCopyCommand({ ...place, CopySource, ...CopySourceRange }),
-          { patience: patienceFor(bucket, end - start + 1) },
+          { responseTimeout: responseTimeoutFor(bucket, end - start + 1) },
           (error) => isNamed(error, 'NoSuchKey'),
         );
         return CopyPartResult;
       }
 
       function sendPart(pieces: readonly Piece[]): Promise<CompletedPart> {
-        return reading.take(async () => {
+        return readBack.run(async () => {
           const Body = await readPieces(bucket, assembly, pieces);
           const checksum = checked && { ChecksumCRC32: checksumHeader(crc32(Body)) };
           const part = { ...place, Body, ContentLength: Body.length, ...checksum };
@@ -120,7 +120,7 @@ async function assembleParts(bucket: S3Bucket, assembly: Assembly, parts: readon
     });
     await complete(bucket, upload, made, sizeOf(assembly.segments));
   } catch (error) {
-    // If the service was merely too slow to answer, the upload may be complete; then this does nothing.
+    // If the service was only too slow to answer, the upload may be complete. The abort then does nothing.
     await bucket.send(new AbortMultipartUploadCommand(upload)).catch(() => {});
     throw error;
   }
@@ -131,15 +131,15 @@ const isWhole = ({ segment, start, end }: Piece): boolean => start === 0 && end 
 /** Errors of services that do not support full-object checksums. */
 const unsupported = ['NotImplemented', 'InvalidRequest', 'InvalidArgument', 'BadRequest', 'MalformedXML'];
 
-/** Starts a multipart upload; `checked`: the service keeps a checksum of all its bytes. */
+/** Starts a multipart upload; `checked` says whether the service keeps a checksum of all its bytes. */
 async function createMultipart(
   bucket: S3Bucket,
   target: { Bucket: string; Key: string },
   parts: readonly Part[],
 ): Promise<{ UploadId: string | undefined; checked: boolean }> {
-  const plain = { ...target, ...bucket.stored };
-  // A copied part carries no checksum of ours: AWS computes one, MinIO rejects the part without it, and versitygw 1.8 uses the
-  // checksum of the whole segment for a range of it.
+  const plain = { ...target, ...bucket.objectSettings };
+  // A checksum needs all parts to be sent, as Berth gives none for a copied part: AWS computes it, MinIO rejects the part without
+  // one, and versitygw 1.8 uses the checksum of the whole segment for a range of it.
   if (parts.every((part) => part.kind === 'send')) {
     const checked = { ...plain, ChecksumAlgorithm: 'CRC32', ChecksumType: 'FULL_OBJECT' } as const;
     const refused = (error: unknown): boolean => isNamed(error, ...unsupported);
@@ -162,11 +162,11 @@ async function complete(
 ): Promise<void> {
   const command = new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts: parts } });
   try {
-    await bucket.send(command, { patience: patienceFor(bucket, size) }, (error) =>
+    await bucket.send(command, { responseTimeout: responseTimeoutFor(bucket, size) }, (error) =>
       isNamed(error, 'NoSuchUpload'),
     );
   } catch (error) {
-    // A retry after a lost answer: the first call completed the upload. `verify` checks the object next.
+    // The first call completed the upload, its answer was lost, and the retry finds no upload. `verify` checks the object next.
     if (!isNamed(error, 'NoSuchUpload')) throw error;
   }
 }
@@ -195,15 +195,15 @@ async function readPieces(bucket: S3Bucket, { keyOf }: Assembly, pieces: readonl
 }
 
 async function verify(bucket: S3Bucket, key: string, size: number, crc: number | undefined): Promise<void> {
-  if (!(await isThere(bucket, key, size, crc))) {
+  if (!(await isStored(bucket, key, size, crc))) {
     throw new StoreUnavailable(
-      `S3 object has a wrong size or checksum after ${size} bytes were joined into it`,
+      `S3 reports a wrong size or checksum for an object that was joined from ${size} bytes`,
     );
   }
 }
 
-/** Whether `key` is an object of this size, and of this checksum where the service keeps a full-object one. */
-async function isThere(
+/** Whether the object has this size and, if the service keeps a full-object checksum, this checksum. */
+async function isStored(
   bucket: S3Bucket,
   key: string,
   size: number,
@@ -212,7 +212,7 @@ async function isThere(
   const command = new HeadObjectCommand({ Bucket: bucket.name, Key: key, ChecksumMode: 'ENABLED' });
   const found = await bucket.find(command);
   if (found?.ContentLength !== size) return false;
-  // A multipart object may have a checksum of its parts' checksums, marked by a trailing `-` and the number of parts.
+  // A composite checksum is not compared: it is a checksum of the parts' checksums, marked by a trailing `-` and their number.
   const { ChecksumCRC32: kept, ChecksumType } = found;
   const ofAll = kept !== undefined && ChecksumType !== 'COMPOSITE' && !kept.includes('-');
   return !ofAll || crc === undefined || kept === checksumHeader(crc);

@@ -6,12 +6,13 @@ const openFor = 1000;
 
 /**
  * Circuit breaker: after many failures in a row, rejects calls for a second, so that hundreds of requests do not each wait for a
- * timeout and do not all hit a recovering service. Then calls pass again until one succeeds or fails.
+ * timeout and do not all hit a recovering service. After that second calls are allowed: one failure rejects them for another
+ * second, and one success resets the count.
  */
 export class Breaker {
   readonly #now: () => number;
   #failures = 0;
-  #closedAt = Number.NEGATIVE_INFINITY;
+  #openUntil = Number.NEGATIVE_INFINITY;
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
@@ -19,7 +20,7 @@ export class Breaker {
 
   /** @throws StoreUnavailable */
   check(): void {
-    if (this.#now() < this.#closedAt) throw new StoreUnavailable('S3 did not answer the last calls');
+    if (this.#now() < this.#openUntil) throw new StoreUnavailable('S3 is not called: its last calls failed');
   }
 
   succeeded(): void {
@@ -28,6 +29,6 @@ export class Breaker {
 
   failed(): void {
     this.#failures += 1;
-    if (this.#failures >= failuresInARow) this.#closedAt = this.#now() + openFor;
+    if (this.#failures >= failuresInARow) this.#openUntil = this.#now() + openFor;
   }
 }

@@ -38,8 +38,8 @@ type Command<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>
 >;
 
 export interface CallOptions {
-  /** Milliseconds until the response headers must arrive, for calls during which the service may be silent while it works. */
-  readonly patience?: number;
+  /** Milliseconds until the response headers must arrive, for calls that the service may process for long without sending a byte. */
+  readonly responseTimeout?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -47,7 +47,7 @@ export interface CallOptions {
 export interface S3Limits {
   /** Milliseconds. */
   readonly connectionTimeout: number;
-  /** Milliseconds without a byte in either direction; even a slow connection moves some. */
+  /** Milliseconds without a byte in either direction. */
   readonly idleTimeout: number;
   readonly maxAttempts: number;
 }
@@ -55,37 +55,37 @@ export interface S3Limits {
 export const s3Limits: S3Limits = { connectionTimeout: 3000, idleTimeout: 10_000, maxAttempts: 4 };
 
 /** Milliseconds for which {@link S3Bucket.checkUsable} reports a refused call. */
-const refusalCounts = 60_000;
+const refusalReportedFor = 60_000;
 
 /** A bucket and the calls on it, with their timeouts, retries and error classes. */
 export class S3Bucket {
   readonly name: string;
   readonly prefix: string;
   /** Parameters of each new object: encryption and storage class. */
-  readonly stored: Readonly<Record<string, string>>;
-  /** For calls with bodies and for short answers: times out on silence. */
-  readonly #brisk: S3Client;
+  readonly objectSettings: Readonly<Record<string, string>>;
+  /** For calls with bodies and for short answers: fails after `idleTimeout` without a byte. */
+  readonly #idleLimited: S3Client;
   /** For answers that may be slow: large copies, and bodies that wait for a slow reader. */
-  readonly #patient: S3Client;
+  readonly #responseLimited: S3Client;
   readonly #breaker = new Breaker();
   /** Calls, by operation name, that the service refused and has not accepted since. */
   readonly #refusals = new Map<string, { readonly error: StoreRefused; readonly at: number }>();
 
-  /** Milliseconds without a byte after which an answer counts as broken off. */
+  /** Milliseconds without a byte after which an answer counts as interrupted. */
   readonly idleTimeout: number;
 
   constructor(settings: S3Settings, limits = s3Limits) {
     this.idleTimeout = limits.idleTimeout;
     this.name = settings.bucket;
     this.prefix = settings.prefix;
-    this.stored = storedAs(settings);
-    this.#brisk = openClient(settings, limits, { socketTimeout: limits.idleTimeout });
-    this.#patient = openClient(settings, limits, { throwOnRequestTimeout: true });
+    this.objectSettings = objectSettingsOf(settings);
+    this.#idleLimited = openClient(settings, limits, { socketTimeout: limits.idleTimeout });
+    this.#responseLimited = openClient(settings, limits, { throwOnRequestTimeout: true });
   }
 
-  /** The client for signing URLs, which needs no calls. */
+  /** The client that signs URLs, without a call. */
   get signer(): S3Client {
-    return this.#patient;
+    return this.#responseLimited;
   }
 
   /** The `CopySource` of an object. */
@@ -94,17 +94,18 @@ export class S3Bucket {
   }
 
   /**
-   * @throws StoreUnavailable | StoreFull | StoreRefused; the service's own error where `through` accepts it; the signal's reason
+   * @param isExpected accepts errors of the service that are thrown unchanged
+   * @throws StoreUnavailable | StoreFull | StoreRefused; an expected error; the signal's reason
    */
   async send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: Command<Input, Output>,
-    { patience, signal }: CallOptions = {},
-    through: (error: unknown) => boolean = () => false,
+    { responseTimeout, signal }: CallOptions = {},
+    isExpected: (error: unknown) => boolean = () => false,
   ): Promise<Output> {
     this.#breaker.check();
-    const client = patience === undefined ? this.#brisk : this.#patient;
+    const client = responseTimeout === undefined ? this.#idleLimited : this.#responseLimited;
     const options = {
-      ...(patience !== undefined && { requestTimeout: patience }),
+      ...(responseTimeout !== undefined && { requestTimeout: responseTimeout }),
       ...(signal && { abortSignal: signal }),
     };
     const call = command.constructor.name.replace(/Command$/, '');
@@ -118,7 +119,7 @@ export class S3Bucket {
       const status = statusOf(error);
       if (status === undefined || status >= 500) this.#breaker.failed();
       else this.#breaker.succeeded();
-      if (through(error)) throw error;
+      if (isExpected(error)) throw error;
       const failure = storeError(call, error);
       if (failure instanceof StoreRefused)
         this.#refusals.set(call, { error: failure, at: performance.now() });
@@ -140,13 +141,13 @@ export class S3Bucket {
   }
 
   /**
-   * Checks the bucket, and rejects with the last refusal of any operation until a call of it succeeds or a minute has passed without
-   * another refusal.
+   * Checks the bucket. Also rejects if the service refused a call of any operation within the last minute, and has not accepted one
+   * since.
    * @throws StoreUnavailable | StoreRefused
    */
   async checkUsable(signal?: AbortSignal): Promise<void> {
     await this.check(signal);
-    const since = performance.now() - refusalCounts;
+    const since = performance.now() - refusalReportedFor;
     for (const { error, at } of this.#refusals.values()) if (at > since) throw error;
   }
 
@@ -166,8 +167,8 @@ export class S3Bucket {
   }
 
   close(): void {
-    this.#brisk.destroy();
-    this.#patient.destroy();
+    this.#idleLimited.destroy();
+    this.#responseLimited.destroy();
   }
 }
 
@@ -183,7 +184,7 @@ function openClient(
     forcePathStyle: pathStyle,
     maxAttempts,
     retryMode: 'standard',
-    // Services other than AWS do not know the checksums that the SDK would add; Berth sends those that matter.
+    // The SDK would add checksums that services other than AWS do not support. Berth sends those that it needs itself.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     // `Expect: 100-continue` would take a separate connection for each body.
@@ -198,7 +199,11 @@ function openClient(
   return new S3Client(config);
 }
 
-function storedAs({ serverSideEncryption, kmsKeyId, storageClass }: S3Settings): Record<string, string> {
+function objectSettingsOf({
+  serverSideEncryption,
+  kmsKeyId,
+  storageClass,
+}: S3Settings): Record<string, string> {
   return {
     ...(serverSideEncryption !== undefined && { ServerSideEncryption: serverSideEncryption }),
     ...(kmsKeyId !== undefined && { SSEKMSKeyId: kmsKeyId }),

@@ -50,7 +50,7 @@ export function checksumHeader(crc: number): string {
   return bytes.toString('base64');
 }
 
-/** The text of another kind of store yields no segments. */
+/** Parses a chain. The `staged` of another kind of store gives no segments. */
 export function parse(staged: string): Segment[] {
   const segments: Segment[] = [];
   for (const part of staged === '' ? [] : staged.split(',')) {

@@ -20,7 +20,7 @@ export function statusOf(error: unknown): number | undefined {
   return (error as S3Error | undefined)?.$metadata?.httpStatusCode;
 }
 
-/** Whether the service says that the object does not exist. Any other 404 (missing bucket, a proxy's page) does not say that. */
+/** Whether the service says that the object does not exist. Other 404s do not say that: a missing bucket, or a proxy's page. */
 export function isAbsent(error: unknown): boolean {
   const { name } = (error ?? {}) as S3Error;
   return name === 'NoSuchKey' || (name === 'NotFound' && statusOf(error) === 404);
@@ -31,10 +31,10 @@ export function isNamed(error: unknown, ...names: string[]): boolean {
 }
 
 /**
- * Statuses below 500 that do not refuse the call for good: timeouts, conflicts, rate limits, and an object that is another one (412) or
- * shorter (416) than expected.
+ * Temporary statuses below 500: timeouts, conflicts, rate limits, and an object that was replaced (412) or is shorter than expected
+ * (416).
  */
-const passing = new Set([408, 409, 412, 416, 425, 429]);
+const temporary = new Set([408, 409, 412, 416, 425, 429]);
 
 /** What the operator should check after a refusal. */
 function remedyFor(status: number): string {
@@ -57,11 +57,11 @@ export function storeError(call: string, error: unknown): Error {
   const text = `S3 ${call} failed (${parts.join(', ')}): ${message.replace(/\s+/g, ' ').slice(0, 300)}`;
   if (full.has(name) || status === 507) return new StoreFull(text);
   const refused = status === 501 || (status !== undefined && status >= 400 && status < 500);
-  if (!refused || passing.has(status)) return new StoreUnavailable(text);
+  if (!refused || temporary.has(status)) return new StoreUnavailable(text);
   return new StoreRefused(`${text}; ${remedyFor(status)}`);
 }
 
-/** Why a bucket cannot be used, for the person who configured it. */
+/** The reason why a bucket cannot be used, for the administrator. */
 export function unusableReason(error: unknown): string {
   const { name, message, code } = (error ?? {}) as S3Error;
   if (name === 'CredentialsProviderError') return 'no credentials were found';

@@ -10,7 +10,7 @@ import { isNamed } from './errors.ts';
 /** An entry of a listing. */
 export interface ListedObject {
   readonly key: string;
-  /** Milliseconds since 1970 of the last write; without one the object counts as new. */
+  /** Milliseconds since 1970 of the last write; the current time if the service gives none. */
   readonly modifiedAt: number;
 }
 
@@ -39,8 +39,8 @@ export async function hasObjects(bucket: S3Bucket, prefix: string): Promise<bool
 }
 
 /**
- * Aborts the multipart uploads below `prefix` that were begun before `before` (milliseconds since 1970), left by a crash. Their parts
- * cost as much as objects and appear in no listing of objects. Returns their number.
+ * Aborts the multipart uploads below `prefix` that began before `before` (milliseconds since 1970): a crash has left them. Their
+ * parts cost as much as objects, and no listing of objects shows them. Returns their number.
  */
 export async function abortMultiparts(
   bucket: S3Bucket,
@@ -77,7 +77,7 @@ export async function abortMultiparts(
 
 const isGone = (error: unknown): boolean => isNamed(error, 'NoSuchUpload');
 
-/** The token of the next page. @throws StoreUnavailable without a new one: the rest of the listing would be missed */
+/** The token of the next page. @throws StoreUnavailable if it is missing or repeated: the listing would be incomplete */
 function nextOf(call: string, last: string | undefined, next: string | undefined): string {
   if (!next) throw new StoreUnavailable(`S3 ${call} failed: a truncated page has no next token`);
   if (next === last) throw new StoreUnavailable(`S3 ${call} failed: a page repeats its own token`);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Segment } from './chain.ts';
-import { minPartSize, type Part, planParts, runToGather } from './parts.ts';
+import { minPartSize, type Part, planParts, segmentsToJoin } from './parts.ts';
 
 const MiB = 1 << 20;
 const GiB = 2 ** 30;
@@ -21,7 +21,7 @@ const bytesOf = (part: Part): number =>
 const chains: [what: string, sizes: number[]][] = [
   ['one byte', [1]],
   ['one short segment', [minPartSize - 1]],
-  ['one segment as short as a part may be', [minPartSize]],
+  ['one segment of the minimum part size', [minPartSize]],
   ['two short segments', [1, minPartSize - 1]],
   ['small segments', Array.from({ length: 100 }, () => 100_000)],
   ['a small segment before a full one', [1, 16 * MiB]],
@@ -67,13 +67,13 @@ for (const [what, sizes] of chains) {
 
 test('plans no parts for no segments', () => assert.deepEqual(planParts([]), []));
 
-/** The chain after appending segments of `size` bytes until it has `total` bytes, joined as they arrive. */
+/** Appends segments of `size` bytes, and joins segments after each, until the chain has `total` bytes. */
 function grow(size: number, total: number): { segments: Segment[]; copied: number } {
   const segments: Segment[] = [];
   let copied = 0;
   for (let bytes = 0; bytes < total; bytes += size) {
     segments.push({ name: `s${bytes}`, size, crc: 0 });
-    const run = runToGather(segments);
+    const run = segmentsToJoin(segments);
     if (run === undefined) continue;
     const gathered = run.reduce((sum, segment) => sum + segment.size, 0);
     copied += gathered;

@@ -18,8 +18,8 @@ export const minPartSize = 5 << 20;
 const maxCopySize = 2 * 2 ** 30;
 
 /**
- * Parts that join the segments into one object. Segments shorter than a part are gathered, with the first bytes of the next segment
- * if needed, so that no sent part exceeds 15 MiB.
+ * Parts that join the segments into one object. Segments shorter than a part are sent together, with the first bytes of the next
+ * segment if needed. No sent part exceeds 15 MiB.
  */
 export function planParts(segments: readonly Segment[]): Part[] {
   const parts: Part[] = [];
@@ -62,19 +62,19 @@ function copies({ segment, start, end }: Piece): Part[] {
   }));
 }
 
-const runLength = 32;
+const segmentsPerJoin = 32;
 /** Upper limits, in bytes, of segments of similar size: too short for a part, one received segment, 32 of those joined. */
 const tiers = [minPartSize, 128 << 20, 4 * 2 ** 30];
 
 /**
- * Segments at the end of the chain to join into one, if any: 32 of similar size, with smaller ones between them. Thus each byte of
- * full segments is copied at most twice, and the chain's text for 5 TiB stays within some tens of KiB.
+ * Segments at the end of the chain to join into one, if any: 32 of similar size, with smaller ones between them. So each byte of
+ * full segments is copied at most twice, and the chain's text for 5 TiB has only some tens of KiB.
  */
-export function runToGather(segments: readonly Segment[]): Segment[] | undefined {
+export function segmentsToJoin(segments: readonly Segment[]): Segment[] | undefined {
   let smaller = 0;
   for (const limit of tiers) {
     const run = segments.slice(segments.findLastIndex(({ size }) => size >= limit) + 1);
-    if (run.filter(({ size }) => size >= smaller).length >= runLength) return run;
+    if (run.filter(({ size }) => size >= smaller).length >= segmentsPerJoin) return run;
     smaller = limit;
   }
   return undefined;

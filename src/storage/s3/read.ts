@@ -12,8 +12,9 @@ export async function openObject(
   range?: ByteRange,
 ): Promise<BlobStream | undefined> {
   const place = { Bucket: bucket.name, Key: key };
-  const patience = bucket.idleTimeout;
-  const first = await bucket.find(new GetObjectCommand({ ...place, ...rangeOf(range) }), { patience });
+  const { idleTimeout } = bucket;
+  const options = { responseTimeout: idleTimeout };
+  const first = await bucket.find(new GetObjectCommand({ ...place, ...rangeOf(range) }), options);
   if (first === undefined) return undefined;
   const { ContentLength: length, ContentRange, ETag } = first;
   const total = ContentRange === undefined ? length : Number(ContentRange.split('/')[1]);
@@ -22,18 +23,22 @@ export async function openObject(
     (first.Body as Readable).destroy();
     throw new StoreUnavailable('S3 GetObject failed: the response has no size');
   }
-  const stream = resuming(first.Body as Readable, { total: length, patience }, async (received, signal) => {
-    const rest = rangeOf({ start: start + received, end: start + length - 1 });
-    // The object may have been replaced; its bytes must not be mixed with those already sent.
-    const same = ETag === undefined ? {} : { IfMatch: ETag };
-    const found = await bucket.send(new GetObjectCommand({ ...place, ...rest, ...same }), {
-      patience,
-      signal,
-    });
-    if (found.ContentRange?.startsWith(`bytes ${start + received}-`)) return found.Body as Readable;
-    (found.Body as Readable).destroy();
-    throw new StoreUnavailable('S3 GetObject failed: the response is not the requested range');
-  });
+  const stream = resuming(
+    first.Body as Readable,
+    { total: length, idleTimeout },
+    async (received, signal) => {
+      const rest = rangeOf({ start: start + received, end: start + length - 1 });
+      // The object may have been replaced; its bytes must not be mixed with those already sent.
+      const same = ETag === undefined ? {} : { IfMatch: ETag };
+      const found = await bucket.send(new GetObjectCommand({ ...place, ...rest, ...same }), {
+        ...options,
+        signal,
+      });
+      if (found.ContentRange?.startsWith(`bytes ${start + received}-`)) return found.Body as Readable;
+      (found.Body as Readable).destroy();
+      throw new StoreUnavailable('S3 GetObject failed: the response is not the requested range');
+    },
+  );
   return { stream, size: total, close: () => stream.destroy() };
 }
 
@@ -42,27 +47,27 @@ function rangeOf(range: ByteRange | undefined): { Range?: string } {
 }
 
 const maxBreaks = 5;
-/** Bytes after which a connection counts as working and the count of breaks starts again. */
-const worthwhile = 1 << 20;
+/** Bytes after which a connection counts as working, which resets the count of breaks. */
+const resetAfter = 1 << 20;
 
 export interface Resumption {
   /** Bytes. */
   readonly total: number;
   /** Milliseconds without a byte, while the reader waits, after which a connection counts as broken. */
-  readonly patience: number;
+  readonly idleTimeout: number;
 }
 
 /**
- * A stream of `total` bytes over several connections: when one breaks or falls silent, the next continues from there.
+ * A stream of `total` bytes over several connections: when one breaks or times out, the next one continues from there.
  *
  * @param open opens a stream of the bytes after those received
  */
 export function resuming(
   first: Readable,
-  { total, patience }: Resumption,
+  { total, idleTimeout }: Resumption,
   open: (received: number, signal: AbortSignal) => Promise<Readable>,
 ): Readable {
-  const gone = new AbortController();
+  const closed = new AbortController();
   let body: Readable | undefined;
   let received = 0;
   let breaks = 0;
@@ -77,7 +82,7 @@ export function resuming(
     },
     destroy(error, done) {
       clearTimeout(silence);
-      gone.abort(new Error('the reader closed the stream'));
+      closed.abort(new Error('the reader closed the stream'));
       body?.destroy();
       done(error);
     },
@@ -94,10 +99,10 @@ export function resuming(
       if (!stream.destroyed) resume(error);
     };
     silence = setTimeout(() => {
-      // Paused by a slow reader: the silence is not the service's.
+      // While a slow reader pauses the stream, no bytes are expected.
       if (next.isPaused()) silence?.refresh();
-      else broken(new Error(`no byte in ${patience} ms`));
-    }, patience).unref();
+      else broken(new Error(`no byte in ${idleTimeout} ms`));
+    }, idleTimeout).unref();
     next.on('error', broken).on('close', () => broken());
     next.on('end', () => {
       if (over || received < total) return broken();
@@ -120,7 +125,7 @@ export function resuming(
 
   const resume = async (error?: Error): Promise<void> => {
     body = undefined;
-    if (received - receivedAtBreak >= worthwhile) breaks = 0;
+    if (received - receivedAtBreak >= resetAfter) breaks = 0;
     receivedAtBreak = received;
     breaks += 1;
     try {
@@ -128,8 +133,8 @@ export function resuming(
         const why = error?.message ?? 'the connection broke';
         throw new StoreUnavailable(`S3 GetObject failed after ${received} of ${total} bytes: ${why}`);
       }
-      await delay(Math.random() * 50 * 2 ** breaks, undefined, { signal: gone.signal });
-      const next = await open(received, gone.signal);
+      await delay(Math.random() * 50 * 2 ** breaks, undefined, { signal: closed.signal });
+      const next = await open(received, closed.signal);
       if (stream.destroyed) next.destroy();
       else attach(next);
     } catch (failure) {

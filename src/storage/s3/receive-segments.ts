@@ -7,8 +7,8 @@ import { SegmentBuffer } from './segment-buffer.ts';
 import type { UploadMemory } from './upload-memory.ts';
 
 /**
- * Bytes of a segment unless memory is scarce (an object of its own; `planParts` makes S3 parts of segments): 16 MiB, less what a
- * socket delivers at once, so that the buffer does not double for the last chunk.
+ * Bytes of a segment unless memory is scarce: 16 MiB, less the largest chunk of a socket, so that the buffer does not double for the
+ * last chunk. (Each segment is an object; `planParts` makes S3 parts of them.)
  */
 const segmentSize = (16 << 20) - (64 << 10);
 const maxInFlight = 2;
@@ -24,33 +24,33 @@ export interface ReceiveOptions extends AppendOptions {
 }
 
 /**
- * Splits `body` into segments and writes them, filling the next one while others are being sent. Resolves when the body has ended
- * or broken off and all received bytes are written, with the reason if it broke off. Rejects when writing failed, once no write is
- * running any more.
+ * Splits `body` into segments and writes them; fills the next one while others are being written. Resolves when the body has ended
+ * or broken off and all received bytes are written, with the reason if it broke off. If a write fails, rejects after the other
+ * writes have ended.
  */
 export async function receiveSegments(body: Readable, options: ReceiveOptions): Promise<Error | undefined> {
   const { memory } = options;
-  // A body that waits for memory is paused by Berth: its client must not count as slow.
+  // Paused while it waits for memory, so that its client does not count as slow.
   body.pause();
-  const holder = { scarce: () => {} };
-  await memory.enter(holder);
+  const receiver = { scarce: () => {} };
+  await memory.enter(receiver);
   try {
     return await new Promise((resolve, reject) => {
-      receive(body, options, holder, resolve, reject);
+      receive(body, options, receiver, resolve, reject);
     });
   } finally {
-    memory.leave(holder);
+    memory.leave(receiver);
   }
 }
 
 function receive(
   body: Readable,
   { tap, signal, memory, put, written, ...start }: ReceiveOptions,
-  holder: { scarce: () => void },
+  receiver: { scarce: () => void },
   resolve: (interrupted: Error | undefined) => void,
   reject: (error: unknown) => void,
 ): void {
-  const buffer = new SegmentBuffer((bytes) => memory.hold(bytes));
+  const buffer = new SegmentBuffer((bytes) => memory.allocated(bytes));
   let crc = start.crc;
   let inFlight = 0;
   let ended = false;
@@ -68,7 +68,7 @@ function receive(
   const fail = (error: unknown): void => {
     if (failure) return;
     failure = { error };
-    leave();
+    stopListening();
     buffer.drop();
   };
 
@@ -92,12 +92,12 @@ function receive(
       fail(error);
     }
     inFlight -= 1;
-    memory.hold(-taken);
-    goOn();
+    memory.allocated(-taken);
+    proceed();
   };
 
   /** Sends a full or last segment, and pauses or resumes the body. */
-  const goOn = (): void => {
+  const proceed = (): void => {
     if (!failure) {
       const scarce = memory.isScarce;
       const full = buffer.size >= (scarce ? Math.min(memory.share, segmentSize) : segmentSize);
@@ -109,18 +109,18 @@ function receive(
     settle();
   };
 
-  holder.scarce = goOn;
-  const leave = followBody(body, signal, {
+  receiver.scarce = proceed;
+  const stopListening = followBody(body, signal, {
     data: (chunk) => {
       tap(chunk);
       crc = crc32(chunk, crc);
       buffer.append(chunk);
-      goOn();
+      proceed();
     },
     end: (reason) => {
       ended = true;
       interrupted = reason;
-      goOn();
+      proceed();
     },
   });
   if (!ended) body.resume();

@@ -153,7 +153,7 @@ test('resumes a pull whose connection breaks repeatedly', async (t) => {
   assert.ok((await buffer(part.stream)).equals(bytes.subarray(range.start, range.end + 1)));
 });
 
-test('fails a pull that breaks too often, or whose object was replaced meanwhile', async (t) => {
+test('fails a pull whose connection breaks too often, or whose object was replaced meanwhile', async (t) => {
   const faulty = await faultyStore(t);
   if (faulty === undefined) return;
   const { blobs, proxy } = faulty;
@@ -219,7 +219,7 @@ test('a failed commit leaves no multipart upload and succeeds when repeated', as
   const key = anyKey();
   await assert.rejects(blobs.commit(upload, key), StoreUnavailable);
   proxy.rule = () => undefined;
-  assert.equal(await blobs.reap?.(Date.now() + 60_000), 0);
+  assert.equal(await blobs.deleteInterruptedCommits?.(Date.now() + 60_000), 0);
   assert.equal(await blobs.stat(key), undefined);
   await blobs.commit(upload, key);
   assert.ok((await committed(blobs, key))?.equals(bytes));
@@ -283,7 +283,7 @@ for (const [fault, remedy] of [
   });
 }
 
-test('reaps old multipart uploads below its prefix only', async (t) => {
+test('deletes old multipart uploads below its prefix only', async (t) => {
   const settings = await s3Settings(t);
   if (settings === undefined) return;
   const blobs = await openS3Store({ ...settings, prefix: 'mine/' });
@@ -292,9 +292,9 @@ test('reaps old multipart uploads below its prefix only', async (t) => {
   for (const key of [`mine/${anyKey()}`, 'mine/uploads/u/s', 'theirs/object']) {
     await bucket.send(new CreateMultipartUploadCommand({ Bucket: settings.bucket, Key: key }));
   }
-  assert.equal(await blobs.reap?.(Date.now() - 60_000), 0);
-  assert.equal(await blobs.reap?.(Date.now() + 60_000), 2);
-  assert.equal(await blobs.reap?.(Date.now() + 60_000), 0);
+  assert.equal(await blobs.deleteInterruptedCommits?.(Date.now() - 60_000), 0);
+  assert.equal(await blobs.deleteInterruptedCommits?.(Date.now() + 60_000), 2);
+  assert.equal(await blobs.deleteInterruptedCommits?.(Date.now() + 60_000), 0);
 });
 
 for (const [what, damage] of [
@@ -332,7 +332,7 @@ test('a deleted bucket is an error, not an absent blob', async (t) => {
   await assert.rejects(blobs.ping(), StoreRefused);
 });
 
-test('a failed append deletes what it wrote', async (t) => {
+test('a failed append deletes the objects that it wrote', async (t) => {
   const faulty = await faultyStore(t);
   if (faulty === undefined) return;
   const { blobs, proxy, settings } = faulty;
@@ -404,7 +404,7 @@ test('two hundred slow uploads stay within the memory limit', async (t) => {
   for (let round = 0; round < 16; round++) {
     for (const body of bodies) {
       body.write(chunk);
-      most = Math.max(most, uploads.held);
+      most = Math.max(most, uploads.memoryUsed);
     }
     await new Promise(setImmediate);
   }
@@ -413,5 +413,5 @@ test('two hundred slow uploads stay within the memory limit', async (t) => {
   assert.ok(ended.every(({ size }) => size === 16 * chunk.length));
   assert.ok(most > memoryLimit / 4, `${most} bytes at most`);
   assert.ok(most <= memoryLimit + 200 * chunk.length, `${most} bytes at most`);
-  assert.equal(uploads.held, 0);
+  assert.equal(uploads.memoryUsed, 0);
 });

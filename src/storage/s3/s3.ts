@@ -18,10 +18,10 @@ const pingTimeout = 3000;
 const writeKnownFor = 30_000;
 
 /**
- * Blobs as objects of a bucket, under CNCF distribution's keys; uploads as chains of objects below `uploads/`. An object appears
- * whole or not at all, and is durable when the service acknowledges it.
+ * Blobs as objects of a bucket, under CNCF distribution's keys; uploads as chains of objects below `uploads/`. The service creates an
+ * object completely or not at all, and the object is durable once the service acknowledges it.
  *
- * @param inspectOnly read without writing; also opens another registry's bucket
+ * @param inspectOnly writes nothing, and also opens another registry's bucket
  * @throws StoreUnusable | ForeignRegistry
  */
 export async function openS3Store(
@@ -35,7 +35,7 @@ export async function openS3Store(
   let writtenAt = Number.NEGATIVE_INFINITY;
   try {
     await bucket.checkAtStart(settings);
-    // Another registry's blobs have no rows here: the sweep would delete them as leftovers of a crash.
+    // Blobs of another registry have no rows in this database, so the sweep would park them and later delete them.
     if (!inspectOnly && (await hasObjects(bucket, `${bucket.prefix}docker/registry/v2/repositories/`))) {
       const place = `bucket ${bucket.name}${bucket.prefix === '' ? '' : `, below ${bucket.prefix},`}`;
       throw new ForeignRegistry(place, 'another bucket or prefix (storage.s3.bucket, storage.s3.prefix)');
@@ -53,7 +53,7 @@ export async function openS3Store(
     async stat(key) {
       const found = await bucket.find(new HeadObjectCommand({ Bucket: bucket.name, Key: keyOf(key) }));
       if (found?.ContentLength !== undefined) return { size: found.ContentLength };
-      // A HEAD response has no body to tell whether the object is missing or the bucket.
+      // A HEAD response has no body, which would tell whether the object or the bucket is missing.
       await bucket.check();
       return undefined;
     },
@@ -91,7 +91,7 @@ export async function openS3Store(
       return settings.cdnUrl + pathname + search;
     },
 
-    async reap(before, signal) {
+    async deleteInterruptedCommits(before, signal) {
       let aborted = 0;
       for (const folder of [blobsFolder, `${bucket.prefix}uploads/`]) {
         aborted += await abortMultiparts(bucket, folder, before, signal);
@@ -126,7 +126,7 @@ export async function openS3Store(
 
 async function putSmall(bucket: S3Bucket, name: string, text: string, signal?: AbortSignal): Promise<void> {
   const place = { Bucket: bucket.name, Key: bucket.prefix + name };
-  await bucket.send(new PutObjectCommand({ ...place, Body: Buffer.from(text), ...bucket.stored }), {
+  await bucket.send(new PutObjectCommand({ ...place, Body: Buffer.from(text), ...bucket.objectSettings }), {
     signal,
   });
 }

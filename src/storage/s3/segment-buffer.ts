@@ -5,13 +5,13 @@ const smallest = 64 << 10;
 /** Collects the bytes of a segment. Grows on demand: most uploads are small, and clients send small chunks. */
 export class SegmentBuffer {
   /** Called with each change of the allocated memory, in bytes. */
-  readonly #hold: (bytes: number) => void;
+  readonly #allocated: (bytes: number) => void;
   #buffer = Buffer.alloc(0);
   #size = 0;
   #crc = 0;
 
-  constructor(hold: (bytes: number) => void) {
-    this.#hold = hold;
+  constructor(allocated: (bytes: number) => void) {
+    this.#allocated = allocated;
   }
 
   get size(): number {
@@ -25,11 +25,11 @@ export class SegmentBuffer {
     chunk.copy(this.#buffer, this.#size);
     this.#size = needed;
     this.#crc = crc32(chunk, this.#crc);
-    // Last, as the callback may take the bytes at once.
-    if (needed > before) this.#hold(this.#buffer.length - before);
+    // Called last, because the callback may take the bytes.
+    if (needed > before) this.#allocated(this.#buffer.length - before);
   }
 
-  /** Returns the bytes and the size of their buffer, and empties this one. */
+  /** Returns the bytes, their CRC32 and the size of their memory, and starts an empty segment. */
   take(): { bytes: Buffer; crc: number; memory: number } {
     const taken = {
       bytes: this.#buffer.subarray(0, this.#size),
@@ -44,7 +44,7 @@ export class SegmentBuffer {
 
   /** Discards the bytes. */
   drop(): void {
-    this.#hold(-this.take().memory);
+    this.#allocated(-this.take().memory);
   }
 
   #grow(needed: number): void {

@@ -12,12 +12,12 @@ test('calls scarce once when half of the memory is in use', async () => {
       calls += 1;
     },
   });
-  memory.hold(limit / 2 - 1);
+  memory.allocated(limit / 2 - 1);
   assert.deepEqual([memory.isScarce, calls], [false, 0]);
-  memory.hold(1);
-  memory.hold(1);
+  memory.allocated(1);
+  memory.allocated(1);
   assert.deepEqual([memory.isScarce, calls], [true, 1]);
-  memory.hold(-2);
+  memory.allocated(-2);
   assert.equal(memory.isScarce, false);
 });
 

@@ -1,5 +1,5 @@
 /** A body that is being received into memory. */
-export interface Holder {
+export interface Receiver {
   /** Memory has become scarce: bytes beyond {@link UploadMemory.share} should be sent now. */
   scarce(): void;
 }
@@ -7,52 +7,52 @@ export interface Holder {
 const smallestShare = 64 << 10;
 
 /**
- * Limits the memory of all bodies on their way to the bucket. Until half is used, each body fills whole segments. After that each
- * gets an equal share, so that many slow clients neither fill the memory nor block a fast one. Bodies beyond the number of smallest
- * shares wait, first come first served.
+ * Limits the memory of all bodies that are being sent to the bucket. While less than half of it is used, each body fills whole
+ * segments. After that each body gets an equal share, so that many slow clients neither fill the memory nor block a fast one. When
+ * no share of the minimum size is left, further bodies wait, first come first served.
  */
 export class UploadMemory {
   readonly #limit: number;
-  readonly #holders = new Set<Holder>();
+  readonly #receivers = new Set<Receiver>();
   readonly #waiting: (() => void)[] = [];
-  #held = 0;
+  #used = 0;
 
-  /** @param limit bytes; each body may exceed it by at most what a socket delivers at once */
+  /** @param limit bytes; each body may exceed it by at most one chunk of its socket */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Bytes held now. */
-  get held(): number {
-    return this.#held;
+  /** Bytes in use. */
+  get used(): number {
+    return this.#used;
   }
 
   get isScarce(): boolean {
-    return this.#held >= this.#limit / 2;
+    return this.#used >= this.#limit / 2;
   }
 
-  /** Bytes that each body may hold, besides those being sent, when memory is scarce. */
+  /** Bytes that each body may collect when memory is scarce, besides those being sent. */
   get share(): number {
-    return Math.max(smallestShare, Math.floor(this.#limit / 4 / Math.max(1, this.#holders.size)));
+    return Math.max(smallestShare, Math.floor(this.#limit / 4 / Math.max(1, this.#receivers.size)));
   }
 
-  /** Resolves when the holder may start receiving. */
-  async enter(holder: Holder): Promise<void> {
-    if (this.#holders.size >= this.#limit / 4 / smallestShare) {
+  /** Resolves when the body may be received. */
+  async enter(receiver: Receiver): Promise<void> {
+    if (this.#receivers.size >= this.#limit / 4 / smallestShare) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
-    this.#holders.add(holder);
+    this.#receivers.add(receiver);
   }
 
-  leave(holder: Holder): void {
-    this.#holders.delete(holder);
+  leave(receiver: Receiver): void {
+    this.#receivers.delete(receiver);
     this.#waiting.shift()?.();
   }
 
-  /** @param bytes negative when memory is released */
-  hold(bytes: number): void {
+  /** Counts allocated memory. @param bytes negative if the memory was released */
+  allocated(bytes: number): void {
     const scarceBefore = this.isScarce;
-    this.#held += bytes;
-    if (this.isScarce && !scarceBefore) for (const holder of [...this.#holders]) holder.scarce();
+    this.#used += bytes;
+    if (this.isScarce && !scarceBefore) for (const receiver of [...this.#receivers]) receiver.scarce();
   }
 }

@@ -14,7 +14,7 @@ import type { S3Bucket } from './bucket.ts';
 import { chainOf, crcOf, formatChain, newSegmentName, parse, type Segment, sizeOf } from './chain.ts';
 import { isNamed } from './errors.ts';
 import { listObjects } from './list.ts';
-import { runToGather } from './parts.ts';
+import { segmentsToJoin } from './parts.ts';
 import { openObject } from './read.ts';
 import { receiveSegments } from './receive-segments.ts';
 import { UploadMemory } from './upload-memory.ts';
@@ -24,8 +24,8 @@ const memoryLimit = 256 << 20;
 const callsAtOnce = 8;
 
 /**
- * Uploads as chains of segments: objects that are written once and named only by the session's row. So a writer that lost the
- * session cannot touch recorded bytes, and unrecorded segments do not count.
+ * Uploads as chains of segments: objects that are written once and listed only in the session's row. So a writer that lost the
+ * session cannot change recorded bytes, and unrecorded segments are ignored.
  */
 export class S3Uploads {
   readonly #bucket: S3Bucket;
@@ -39,8 +39,8 @@ export class S3Uploads {
   }
 
   /** Bytes in memory. */
-  get held(): number {
-    return this.#memory.held;
+  get memoryUsed(): number {
+    return this.#memory.used;
   }
 
   async append(upload: StagedUpload, body: Readable, options: AppendOptions): Promise<AppendResult> {
@@ -48,22 +48,22 @@ export class S3Uploads {
     const recorded = new Set(chain);
     const keyOf = this.#keysOf(upload.id);
     const made: string[] = [];
-    let gathering: Promise<void> | undefined;
-    /** Joins the last segments into one while more arrive: the chain's text must not grow with each small chunk. */
-    const gather = async (run: Segment[]): Promise<void> => {
-      const one = await this.#gather(run, keyOf, run[0] === chain[0], made);
+    let joining: Promise<void> | undefined;
+    /** Joins the last segments into one while more arrive, so that the chain's text does not grow with each small chunk. */
+    const join = async (run: Segment[]): Promise<void> => {
+      const one = await this.#join(run, keyOf, run[0] === chain[0], made);
       chain.splice(chain.indexOf(run[0] as Segment), run.length, one);
       await this.#remove(run.filter((segment) => !recorded.has(segment)).map(keyOf));
     };
     const written = (segments: readonly Segment[]): void => {
       chain.push(...segments);
-      const run = gathering === undefined ? runToGather(chain) : undefined;
-      // After a failure the chain is still valid, only longer; the next segment triggers another try.
+      const run = joining === undefined ? segmentsToJoin(chain) : undefined;
+      // After a failure the chain is longer, but still valid; the next segment triggers another try.
       if (run) {
-        gathering = gather(run)
+        joining = join(run)
           .catch(() => {})
           .finally(() => {
-            gathering = undefined;
+            joining = undefined;
           });
       }
     };
@@ -80,18 +80,18 @@ export class S3Uploads {
         put,
         written,
       });
-      await gathering;
+      await joining;
       const size = sizeOf(chain);
       const staged = size === upload.size ? upload.staged : formatChain(chain);
       return { size, staged, ...(interrupted && { interrupted }) };
     } catch (error) {
-      await gathering;
+      await joining;
       await this.#remove(made.map((name) => keyOf({ name })));
       throw error;
     }
   }
 
-  /** Only checks the segments: they are written once, so the former writer cannot change them. */
+  /** Only checks that the segments exist: they are written once, so the former writer cannot change them. */
   async adopt(upload: StagedUpload): Promise<string> {
     const keyOf = this.#keysOf(upload.id);
     await concurrently(chainOf(upload), callsAtOnce, async (segment) => {
@@ -116,10 +116,10 @@ export class S3Uploads {
       }
       return opened.stream;
     };
-    // Opened before this resolves, so that a lost upload is reported now and not in the middle of the stream.
+    // Opens the first segment now, so that a lost upload is reported here and not in the middle of the stream.
     const first = await open(chain[0] as Segment, size);
     const stream = Readable.from(bytesOf(first, chain, size, open), { objectMode: false });
-    // A reader that destroys the stream before reading starts no iteration that would close `first`.
+    // If the stream is destroyed before it is read, its generator never starts and does not close `first`.
     return stream.once('close', () => first.destroy());
   }
 
@@ -135,7 +135,7 @@ export class S3Uploads {
     }
   }
 
-  /** Segments that the upload does not name, left by an unrecorded append, are deleted by the sweep. */
+  /** Does not delete segments of unrecorded appends, which are not in `staged`; the sweep deletes them. */
   async abort({ id, staged }: StagedUpload, kept = ''): Promise<void> {
     const keyOf = this.#keysOf(id);
     const keptKeys = new Set(parse(kept).map(keyOf));
@@ -160,7 +160,7 @@ export class S3Uploads {
     return ({ name }) => `${this.#folder}${id}/${name}`;
   }
 
-  async #gather(
+  async #join(
     segments: readonly Segment[],
     keyOf: (segment: Pick<Segment, 'name'>) => string,
     fromStart: boolean,
@@ -173,7 +173,7 @@ export class S3Uploads {
     return { name, size: sizeOf(segments), crc };
   }
 
-  /** Best effort; the sweep deletes the rest. */
+  /** Ignores failures: the sweep deletes the rest. */
   async #remove(keys: readonly string[]): Promise<void> {
     await concurrently(keys, callsAtOnce, (key) => this.#deleteObject(key)).catch(() => {});
   }
