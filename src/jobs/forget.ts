@@ -19,7 +19,7 @@ export async function forget(
   let removed = 0;
   for (let batch = batchSize; batch === batchSize; removed += batch) {
     signal.throwIfAborted();
-    // Rows that a power cut brings back are deleted by the next run.
+    // If a power cut undoes this, the next run deletes the rows again.
     batch = await parts.database.transaction((db) => remove(db, before, batchSize), { durable: false });
   }
   return removed;

@@ -48,7 +48,7 @@ class Cluster {
     return { jobs, events, outcomes, failures };
   }
 
-  /** Resolves when a new process has polled `times` times without getting the job. */
+  /** Resolves when another process has polled `times` times without running the job. */
   async pollsInVain(times = 3): Promise<void> {
     const looked = new EventEmitter();
     const { transaction } = this.database;
@@ -161,17 +161,20 @@ for (const dialect of dialects) {
     assert.deepEqual(heir.outcomes, ['succeeded']);
   });
 
-  clusterTest('a run that cannot renew its lease ends before another may start', async (cluster) => {
-    const database = severable(cluster.database);
-    const running = cluster.join('a', endless, database);
-    await once(running.events, 'started');
-    database.sever();
-    cluster.now += times.lease - 1;
-    await once(running.events, 'ended');
-    assert.deepEqual(running.outcomes, ['lost']);
-    assert.match(String(running.failures[0]), /could not be renewed in time/);
-    await cluster.pollsInVain();
-  });
+  clusterTest(
+    'a run that cannot renew its lease ends before another process may run the job',
+    async (cluster) => {
+      const database = severable(cluster.database);
+      const running = cluster.join('a', endless, database);
+      await once(running.events, 'started');
+      database.sever();
+      cluster.now += times.lease - 1;
+      await once(running.events, 'ended');
+      assert.deepEqual(running.outcomes, ['lost']);
+      assert.match(String(running.failures[0]), /could not be renewed in time/);
+      await cluster.pollsInVain();
+    },
+  );
 
   clusterTest('a run ends when another process has taken its lease', async (cluster) => {
     const sleeping = cluster.join('a', endless);
@@ -221,7 +224,7 @@ for (const dialect of dialects) {
     const run: Run = async () => {
       runs += 1;
     };
-    // Shorter than a lease: a poll that began before the clock was advanced must not take the later time for a clock error.
+    // Shorter than a lease: a poll that began before the clock was advanced must not see the newer time as a clock error.
     const soon = times.lease - 10;
     const members = Array.from({ length: 5 }, (_, i) =>
       cluster.join(`process ${i}`, run, cluster.database, soon),
@@ -236,7 +239,7 @@ for (const dialect of dialects) {
   });
 }
 
-/** Resolves when the lease has its full length from the clock's time on. */
+/** Resolves when the lease lasts its full length from the current time. */
 async function leaseIsRenewed({ database, now }: Cluster): Promise<void> {
   for (;;) {
     const { held_until } = await database.read.selectFrom('leases').selectAll().executeTakeFirstOrThrow();

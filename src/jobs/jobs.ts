@@ -3,10 +3,10 @@ import type { Database } from '../db/database.ts';
 import { releaseLease, renewLease, takeLease } from '../db/leases.ts';
 import type { Db } from '../db/prepare.ts';
 
-/** Background work. It ends early when the signal is aborted, and may be killed at any point. */
+/** The work of a job. It ends early when the signal is aborted, and may be killed at any point. */
 export type Run = (signal: AbortSignal) => Promise<void>;
 
-/** How a run ended: `lost` when its lease was lost or could not be renewed, `stopped` when this process ends. */
+/** How a run ended: `lost` if another process took the lease or it could not be renewed, `stopped` at the end of this process. */
 export type Outcome = 'succeeded' | 'failed' | 'lost' | 'stopped';
 
 /** Receives the events of this process's jobs. */
@@ -25,7 +25,7 @@ export interface JobTimes {
   readonly poll: number;
 }
 
-/** Another process takes over from a dead one within 50 seconds. */
+/** With these times another process runs the job of a dead one within 50 seconds. */
 const defaultTimes: JobTimes = { lease: 30_000, poll: 15_000 };
 
 export interface JobsParts {
@@ -39,8 +39,8 @@ export interface JobsParts {
 }
 
 /**
- * Background jobs. Any process may run a job, one at a time: the holder of the job's lease in the database. A suspended process
- * whose lease expired may continue for a moment beside its successor, so jobs must be safe to run twice.
+ * Background jobs. Any process may run a job, but only one at a time: the holder of the job's lease in the database. A process that
+ * was suspended until its lease expired may continue for a moment, so a job must be safe to run twice at the same time.
  */
 export class Jobs {
   readonly #parts: JobsParts;
@@ -55,8 +55,8 @@ export class Jobs {
   }
 
   /**
-   * Runs the job `interval` milliseconds after its last run ended in any process; at once when it has never run, or when the process
-   * that ran it died or stopped before the end. A failed run is reported and does not stop further runs.
+   * Runs the job `interval` milliseconds after its last run ended in any process. A job that has never run, or whose last process
+   * died or stopped before the end, is run at once. A failed run is reported and does not stop further runs.
    */
   every(job: string, interval: number, run: Run): void {
     this.#parts.observer.planned(job);
@@ -96,7 +96,7 @@ export class Jobs {
       return takeLease(db, { name, holder, now, until, releasedBefore: now - interval });
     };
     try {
-      // After a power cut the job may run once more.
+      // A power cut may undo this; then the job runs once more.
       return (await database.transaction(take, { durable: false })) ? until : undefined;
     } catch (error) {
       observer.leaseFailed(name, error);
@@ -113,7 +113,7 @@ export class Jobs {
     const ended = (outcome: Outcome, error?: unknown): void =>
       observer.ended(job, outcome, (performance.now() - began) / 1000, error);
     observer.started(job);
-    // 0, as if it had never run: the next poll of any process starts it again.
+    // 0 means never run: the next poll of any process starts the job again.
     let at = 0;
     try {
       stopped.throwIfAborted();
@@ -131,16 +131,16 @@ export class Jobs {
     await this.#release(job, at);
   }
 
-  /** Renews the lease, which ends at `until`, until disposed of; `lost` is aborted before another process can take it. */
+  /** Renews the lease, which ends at `until`, until disposed of. Aborts `lost` before another process can take the lease. */
   #keepRenewing(name: string, until: number): Disposable & { readonly lost: AbortSignal } {
     const { database, clock, holder, observer } = this.#parts;
     const { lease } = this.#times;
-    const beat = lease / 6;
+    const renewInterval = lease / 6;
     const lost = new AbortController();
     let end = until;
     const renew = async (): Promise<void> => {
       const now = clock();
-      if (now + beat > end) lost.abort(new Error('the lease could not be renewed in time'));
+      if (now + renewInterval > end) lost.abort(new Error('the lease could not be renewed in time'));
       try {
         const terms = { name, holder, until: now + lease };
         if (await database.transaction((db) => renewLease(db, terms), { durable: false })) end = terms.until;
@@ -149,7 +149,7 @@ export class Jobs {
         observer.leaseFailed(name, error);
       }
     };
-    const timer = setInterval(renew, beat);
+    const timer = setInterval(renew, renewInterval);
     return { lost: lost.signal, [Symbol.dispose]: () => clearInterval(timer) };
   }
 

@@ -13,7 +13,7 @@ export interface Stored {
 /** Rows summed at a time: about a millisecond in SQLite. */
 const batch = 2_000;
 
-/** Counts all stored blobs and records the sums for {@link findStored}, as counting is too expensive for each scrape. */
+/** Counts all stored blobs and records the sums for {@link findStored}: counting them for each scrape would be too slow. */
 export async function measure(
   { database }: { readonly database: Database },
   signal: AbortSignal,
@@ -25,7 +25,7 @@ export async function measure(
     sum.blobs += blobs;
     sum.bytes += bytes;
     after = last;
-    // SQLite answers synchronously, so that awaiting it alone would not let requests run.
+    // SQLite answers synchronously, so requests run only if this loop yields.
     await nextTurn();
   }
   await database.transaction((db) => noteProperty(db, 'stored', JSON.stringify(sum)), { durable: false });

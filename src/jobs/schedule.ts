@@ -37,20 +37,17 @@ export interface ScheduleParts {
 }
 
 export interface ScheduleObserver {
-  /** Called after each slice of a sweep. */
-  swept(slice: Swept): void;
+  /** Called with the counts of each sweep, even a failed one. */
+  swept(counts: Swept): void;
   /** Logs the result of a job. */
   done(what: string, fields: object): void;
 }
 
-/**
- * Milliseconds for which a file without a row is kept. A push writes the row within seconds; the rest allows for a wrong clock of the
- * store.
- */
+/** Milliseconds for which a file without a row is kept. A push writes the row within seconds, but the store's clock may be wrong. */
 const orphanGrace = 24 * 3_600_000;
 const hourly = 3_600_000;
 
-/** The jobs of a registry. While it is read-only only `pull-counts` runs: a copy of a changing registry cannot be completed. */
+/** The jobs of a registry. While the registry is read-only, only `pull-counts` runs, so that copies of its data are complete. */
 export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
   const { config, database, unguarded, store, clock, epoch, observer } = parts;
   const whileWritable =
@@ -68,9 +65,9 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
           grace: orphanGrace,
           keepUnknown: config.deletes.keepUnknownFor,
         };
-        const took = (slice: Swept): void => observer.swept(slice);
+        const report = (counts: Swept): void => observer.swept(counts);
         const advanceEpoch = () => epoch.advance();
-        const swept = await sweep({ database, store, clock, ...times, took, advanceEpoch }, signal);
+        const swept = await sweep({ database, store, clock, ...times, report, advanceEpoch }, signal);
         observer.done('swept', swept);
       },
     },

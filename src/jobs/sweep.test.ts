@@ -86,7 +86,7 @@ function fileOf(digest: string, generation = 0): string {
   return blobKey(asDigest(digest)!, generation);
 }
 
-/** Creates a file, `age` milliseconds old, that a crash could have left. */
+/** Creates a file as a crash may leave it, `age` milliseconds old. */
 async function leave(data: string, path: string, age: number): Promise<void> {
   await mkdir(dirname(join(data, path)), { recursive: true });
   await writeFile(join(data, path), 'left behind');
@@ -195,7 +195,7 @@ function openFilesBelow(data: string): string[] {
   );
 }
 
-/** Resolves when another request has the session's lease, as a second writer is refused then. */
+/** Resolves when another request has the session's lease: a second writer is then refused with 416. */
 async function claimed(client: Client, location: string): Promise<void> {
   while ((await client.patch(location, '')).status !== 416);
 }
@@ -297,7 +297,7 @@ describe('an interrupted commit', () => {
 });
 
 describe('a database that does not belong to the store', () => {
-  test('prevents deletions, decisions and parking', async (t) => {
+  test('prevents deletions and parking', async (t) => {
     const { client, data, database, advance, sweep } = await registry(t);
     const letGo = await client.pushBlob('app', 'let go');
     await client.delete(`/v2/app/blobs/${letGo}`);
@@ -309,7 +309,7 @@ describe('a database that does not belong to the store', () => {
     const epoch = await findProperty(database.read, 'epoch');
     await database.transaction((db) => setProperty(db, 'epoch', undefined));
     await assert.rejects(sweep(), StoreDisagrees);
-    // Also when an older copy replaces the database after the sweep has begun.
+    // The sweep has begun with the right epoch, and then an older copy replaced the database.
     await assert.rejects(sweep({ advanceEpoch: async () => Number(epoch) }), StoreDisagrees);
     assert.deepEqual(await filesOf(data), before);
     assert.equal(await countParked(database.read), 0);
@@ -381,7 +381,7 @@ describe('a blob that no repository holds', () => {
     await assertClean(data);
   });
 
-  test('whose deletion is decided while its bytes are committed again is not acknowledged', async (t) => {
+  test('whose deletion is decided during a new commit of its bytes is not acknowledged to the client', async (t) => {
     let decide: (() => Promise<unknown>) | undefined;
     const { client, data, advance, sweep } = await registry(t, (store) => ({
       ...store,
@@ -418,7 +418,7 @@ describe('after a clock that was ahead has been corrected', () => {
     });
   }
 
-  test('an upload expires as if it was last used when the correction was noticed', async (t) => {
+  test('an upload expires as if it was last used at the next sweep', async (t) => {
     const { client, database, advance, sweep } = await registry(t);
     advance(ahead);
     const location = await client.openUpload('app');
@@ -431,7 +431,7 @@ describe('after a clock that was ahead has been corrected', () => {
     assert.deepEqual(await sweep(), { ...nothing, uploads: 1 });
   });
 
-  test('a client continues at once an upload whose writer died meanwhile', async (t) => {
+  test('a client can at once continue an upload whose writer died while the clock was ahead', async (t) => {
     const { client, database, advance } = await registry(t);
     const location = await client.openUpload('app');
     await client.patch(location, 'one');
@@ -441,7 +441,7 @@ describe('after a clock that was ahead has been corrected', () => {
     assert.equal((await client.finish(location, digestOf('onetwo'))).status, 201);
   });
 
-  test('an unheld blob is reviewed as if it was released when the correction was noticed', async (t) => {
+  test('an unheld blob is kept for the grace period from the next sweep on', async (t) => {
     const { client, data, advance, sweep } = await registry(t);
     advance(ahead);
     const digest = await client.pushBlob('app', 'bytes');
@@ -549,7 +549,7 @@ describe('a sweep', () => {
     assert.deepEqual(await filesOf(parts.data), kept);
   });
 
-  test('suspended and overtaken by another one deletes nothing that was pushed since', async (t) => {
+  test('that was suspended while another one finished deletes nothing that was pushed since', async (t) => {
     const { client, data, store, advance, sweep } = await registry(t);
     const digest = await client.pushBlob('app', 'pushed again');
     await client.delete(`/v2/app/blobs/${digest}`);
@@ -575,7 +575,7 @@ describe('a sweep', () => {
     await assertClean(data);
   });
 
-  test('loses nothing beside another sweep while clients push what is being deleted', async (t) => {
+  test('loses nothing while another sweep runs and clients push the blobs that are being deleted', async (t) => {
     const parts = await registry(t);
     const { client, data, sweep } = parts;
     const other = await openSqlite(join(data, 'berth.db'));
@@ -608,10 +608,10 @@ describe('a sweep', () => {
   test('reports its counts even when it fails', async (t) => {
     const parts = await registry(t);
     await litter(parts);
-    const took: Swept[] = [];
+    const reported: Swept[] = [];
     const store: BlobStore = { ...parts.store, delete: async () => Promise.reject(new Error('EIO')) };
-    await assert.rejects(parts.sweep({ store, took: (swept) => void took.push(swept) }));
-    assert.deepEqual(took, [{ ...nothing, uploads: 2, orphans: 2, parked: 2 }]);
+    await assert.rejects(parts.sweep({ store, report: (swept) => void reported.push(swept) }));
+    assert.deepEqual(reported, [{ ...nothing, uploads: 2, orphans: 2, parked: 2 }]);
   });
 
   test('ends at the next step when it is aborted', async (t) => {

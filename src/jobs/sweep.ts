@@ -30,7 +30,7 @@ export interface Swept {
   parked: number;
   /** Blobs that no repository held. */
   blobs: number;
-  /** Interrupted commits of which the store kept parts. */
+  /** Interrupted commits whose parts the store had kept. */
   commits: number;
 }
 
@@ -41,59 +41,60 @@ export interface SweepParts {
   /** Milliseconds without a request after which a session expires. */
   readonly expireAfter: number;
   /**
-   * Milliseconds for which a file without a row, or a blob without a repository, is kept. A file's time is by the store's clock and
-   * compared with the database's, so it should be much longer than their difference. It only spares clients retries: rows decide what
-   * is deleted, and a push that conflicts with such a decision must be repeated.
+   * Milliseconds for which a file without a row, or a blob without a repository, is kept. Must be much longer than the difference
+   * between the clocks of the store, which gives a file its time, and of the database. Too short a time loses no data: rows decide
+   * what is deleted, and a client must only repeat a push that conflicts with such a decision.
    */
   readonly grace: number;
   /** Milliseconds for which a blob without a row is kept after it was found. */
   readonly keepUnknown: number;
   /**
-   * Raises the epoch shared by database and store and returns it (see `core/store-epoch.ts`). Rejects when they do not agree: then
-   * nothing is swept.
+   * Raises the epoch of database and store, and returns it (see `core/store-epoch.ts`). Rejects if they do not agree; nothing is
+   * deleted or parked then.
    */
   readonly advanceEpoch: () => Promise<number>;
-  /** Called with the counts, however the sweep ended. */
-  readonly took?: (swept: Swept) => void;
+  /** Called with the counts at the end, even if the sweep fails. */
+  readonly report?: (swept: Swept) => void;
 }
 
 const batch = 100;
 
 /**
  * Garbage collection: deletes expired upload sessions, remains of interrupted uploads and commits, and blobs that no repository
- * holds. A blob without a row is parked: recorded, and kept for `keepUnknown` so that an operator can find out where it belongs.
+ * holds. Parks blobs without a row: an administrator has `keepUnknown` milliseconds to find out where they belong.
  *
- * Only rows say what is in use: a listing gives candidates, and each deletion is first decided in the database, which must be the
- * store's own. Safe to kill at any point and to run in several processes at once: each decision is one conditional statement that one
- * of them wins, and deletions are idempotent. A file that cannot be deleted does not stop the others.
+ * A listing of the store only gives candidates. Rows say what is in use, so each deletion is first decided in the database, which
+ * must belong to the store. A sweep may be killed at any point, and several may run at the same time: each decision is one
+ * conditional statement that succeeds in one process, and deletions are idempotent. After a failed deletion the sweep continues.
  *
- * @throws AggregateError when files could not be deleted, after everything else was done. StoreDisagrees | StoreMismatch
+ * @throws AggregateError at the end if files could not be deleted; StoreDisagrees | StoreMismatch
  */
 export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Swept> {
   const swept = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
-  const fenced: Fenced = { ...parts, epoch: await parts.advanceEpoch() };
-  const deletions = new Deletions(fenced);
+  const guarded: Guarded = { ...parts, epoch: await parts.advanceEpoch() };
+  const deletions = new Deletions(guarded);
   try {
-    await setBackTimes(fenced);
-    await sweepUploads(fenced, deletions, swept, signal);
-    await sweepStagedFiles(fenced, deletions, swept, signal);
-    await parkUnknownBlobs(fenced, deletions, swept, signal);
-    await fenceUnheldBlobs(fenced, signal);
-    await carryOutDeletions(fenced, deletions, swept, signal);
-    swept.commits = await deletions.deadCommits(fenced.clock() - fenced.grace, signal);
+    await setBackTimes(guarded);
+    await sweepUploads(guarded, deletions, swept, signal);
+    await sweepStagedFiles(guarded, deletions, swept, signal);
+    await parkUnknownBlobs(guarded, deletions, swept, signal);
+    await decideDeletions(guarded, signal);
+    await carryOutDeletions(guarded, deletions, swept, signal);
+    swept.commits = await deletions.interruptedCommits(guarded.clock() - guarded.grace, signal);
   } finally {
-    parts.took?.(swept);
+    parts.report?.(swept);
   }
   deletions.throwFailures();
   return swept;
 }
 
-interface Fenced extends SweepParts {
+/** The parts of a sweep that began at `epoch`. */
+interface Guarded extends SweepParts {
   readonly epoch: number;
 }
 
 /** Runs a transaction that fails if the database was replaced by an older copy since the sweep began. */
-function decide<T>({ database, epoch }: Fenced, work: (db: Db) => Promise<T>): Promise<T> {
+function decide<T>({ database, epoch }: Guarded, work: (db: Db) => Promise<T>): Promise<T> {
   return database.transaction(async (db) => {
     await requireEpoch(db, epoch);
     return work(db);
@@ -104,11 +105,11 @@ function decide<T>({ database, epoch }: Fenced, work: (db: Db) => Promise<T>): P
 class Deletions {
   readonly #store: BlobStore;
   readonly #check: () => Promise<void>;
-  /** The first failures only: a read-only disk would give one for each file. */
+  /** Only the first failures, because on a read-only disk each deletion fails. */
   readonly #failures: unknown[] = [];
   #failed = 0;
 
-  constructor({ store, database, epoch }: Fenced) {
+  constructor({ store, database, epoch }: Guarded) {
     this.#store = store;
     this.#check = () => requireEpoch(database.read, epoch);
   }
@@ -125,8 +126,8 @@ class Deletions {
     return this.#attempt(() => this.#store.delete(key));
   }
 
-  /** Deletes the remains of commits interrupted before `before`; returns how many. */
-  async deadCommits(before: number, signal?: AbortSignal): Promise<number> {
+  /** Deletes the remains of interrupted commits that began before `before`; returns their number. */
+  async interruptedCommits(before: number, signal?: AbortSignal): Promise<number> {
     let count = 0;
     await this.#attempt(async () => {
       count = (await this.#store.deleteInterruptedCommits?.(before, signal)) ?? 0;
@@ -155,11 +156,11 @@ class Deletions {
   }
 }
 
-/** Milliseconds by which a recorded time may be ahead of the clock: more than an upload's lease, less than a usual grace period. */
+/** Milliseconds by which a recorded time may be ahead of the clock: longer than an upload's lease, shorter than the grace period. */
 const maxAhead = 60_000;
 
-/** Corrects times written while the clock was ahead: their rows would be kept for as long as it was ahead. */
-async function setBackTimes(parts: Fenced): Promise<void> {
+/** Corrects times that were recorded while the clock was ahead, because their rows would be kept for too long. */
+async function setBackTimes(parts: Guarded): Promise<void> {
   await decide(parts, async (db) => {
     const now = parts.clock();
     await setBackUploads(db, now, now + maxAhead);
@@ -167,7 +168,7 @@ async function setBackTimes(parts: Fenced): Promise<void> {
   });
 }
 
-async function sweepUploads(parts: Fenced, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+async function sweepUploads(parts: Guarded, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
   const { database, clock, expireAfter } = parts;
   for (;;) {
     const now = clock();
@@ -175,7 +176,7 @@ async function sweepUploads(parts: Fenced, deletions: Deletions, swept: Swept, s
     const expired = await listExpiredUploads(database.read, before, now, batch);
     for (const { id } of expired) {
       signal?.throwIfAborted();
-      // Its client may have continued since the listing.
+      // Checks again: the client may have continued since the listing.
       const ended = await decide(parts, (db) => deleteExpiredUpload(db, id, before, now));
       if (ended === undefined) continue;
       await deletions.upload(ended);
@@ -186,7 +187,7 @@ async function sweepUploads(parts: Fenced, deletions: Deletions, swept: Swept, s
 }
 
 async function sweepStagedFiles(
-  { database, store, clock, grace }: Fenced,
+  { database, store, clock, grace }: Guarded,
   deletions: Deletions,
   swept: Swept,
   signal?: AbortSignal,
@@ -199,7 +200,8 @@ async function sweepStagedFiles(
   }
 }
 
-async function fenceUnheldBlobs(parts: Fenced, signal?: AbortSignal) {
+/** Decides the deletion of blobs that no repository holds; `carryOutDeletions` deletes their bytes. */
+async function decideDeletions(parts: Guarded, signal?: AbortSignal) {
   const { database, clock, grace, keepUnknown } = parts;
   for (let after = ''; ; ) {
     const now = clock();
@@ -215,10 +217,10 @@ async function fenceUnheldBlobs(parts: Fenced, signal?: AbortSignal) {
 }
 
 /**
- * Parks blob files without a row, left by a crash between rename and commit or recorded in another database. Deletes old generations
- * whose deletion a crash prevented.
+ * Parks blob files without a row, which a crash during a commit left, or which another database recorded. Deletes files of old
+ * generations that a crash left.
  */
-async function parkUnknownBlobs(parts: Fenced, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+async function parkUnknownBlobs(parts: Guarded, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
   const { database, store, clock, grace } = parts;
   for await (const { name, modifiedAt } of store.list()) {
     signal?.throwIfAborted();
@@ -227,9 +229,9 @@ async function parkUnknownBlobs(parts: Fenced, deletions: Deletions, swept: Swep
     const { digest, generation } = parsed;
     const row = await findBlobRow(database.read, digest);
     if (row !== undefined && generation < row.generation) {
-      // Its deletion is decided already; `carryOutDeletions` deletes it.
+      // The deletion is already decided; `carryOutDeletions` deletes the file.
       if (row.state === 'deleting' && generation === row.generation - 1) continue;
-      // New bytes only go to later generations, so this key is never used again.
+      // New bytes get a later generation, so this key is never used again.
       if (await deletions.committed(name)) swept.orphans += 1;
     } else if (row === undefined || (generation === row.generation && row.state === 'deleted')) {
       const size = (await store.stat(name))?.size;
@@ -239,7 +241,7 @@ async function parkUnknownBlobs(parts: Fenced, deletions: Deletions, swept: Swep
   }
 }
 
-async function carryOutDeletions(parts: Fenced, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+async function carryOutDeletions(parts: Guarded, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
   for (let after = ''; ; ) {
     const decided = await listDeletions(parts.database.read, after, batch);
     for (const { digest, generation } of decided) {
