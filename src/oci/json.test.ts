@@ -47,7 +47,7 @@ test('the same key in different objects, or as a value, is accepted', () => {
   }
 });
 
-test('rejects the key __proto__ in every spelling, but not the value', () => {
+test('rejects the key __proto__ in every spelling, but accepts it as a value', () => {
   refused('{"__proto__":{}}', /__proto__/);
   refused(String.raw`{"a":{"\u005f_proto__":1}}`, /__proto__/);
   assert.deepEqual(parse('["__proto__",{"a":"__proto__"}]'), ['__proto__', { a: '__proto__' }]);

@@ -1,5 +1,5 @@
 import { RegistryError } from './errors.ts';
-import { atOnce, type Steps } from './steps.ts';
+import { runSteps, type Steps } from './steps.ts';
 
 const maxDepth = 64;
 /** Total fields and list entries: ten for each reference that a manifest may have (see manifest.ts). */
@@ -9,17 +9,17 @@ const maxValues = 100_000;
  * busy for 100 ms.
  */
 const maxShapes = 10_000;
-/** Characters checked in one step: less than a millisecond of work. */
+/** Characters that are checked in one step, in less than a millisecond. */
 const charactersInStep = 1 << 16;
 
-/** {@link readStrictJson} without steps. */
+/** {@link readStrictJson} without pauses between its steps. */
 export function parseStrictJson(bytes: Uint8Array): unknown {
-  return atOnce(readStrictJson(bytes));
+  return runSteps(readStrictJson(bytes));
 }
 
 /**
- * Parses JSON that other programs will parse too, and rejects what parsers disagree about: duplicate keys
- * (JavaScript keeps the last, others the first), `__proto__`, and nesting that overflows some parser's stack.
+ * Parses JSON that other programs will parse too. Rejects JSON that parsers read differently: duplicate keys (JavaScript keeps the
+ * last, others the first), `__proto__`, and nesting that overflows the stack of some parsers.
  *
  * @throws RegistryError `MANIFEST_INVALID`
  */
@@ -40,7 +40,7 @@ const backslash = 0x5c;
 
 /**
  * Scans the text once, with an explicit stack instead of recursion, which could overflow. Runs before `JSON.parse`, which would
- * block the event loop for a second on 4 MiB of brackets or tiny fields; so the text may not be valid JSON.
+ * block the event loop for a second on 4 MiB of brackets or tiny fields. So the text may still be invalid JSON here.
  */
 function* checkStructure(text: string): Steps<void> {
   const objects: (OpenObject | undefined)[] = [];

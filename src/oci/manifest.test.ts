@@ -78,7 +78,7 @@ for (const [what, document] of [
   });
 }
 
-// Old images have all three spellings, which Go's `encoding/json` reads alike.
+// Old images have all three spellings, and Go's `encoding/json` reads them in the same way.
 for (const [how, fields] of [
   ['no type', { digest, size: 1 }],
   ['an empty type', { ...descriptor, mediaType: '' }],
@@ -113,7 +113,7 @@ for (const mediaType of manifestMediaTypes) {
 }
 
 const refused: [string, unknown, string?][] = [
-  // C5: no document may be both an image and an index.
+  // No document may be both an image and an index.
   ['an image that lists manifests', { ...image, manifests: [] }],
   ['an index with a config', { ...index, config: descriptor }],
   ['an index with layers', { ...index, layers: [] }],
@@ -133,7 +133,7 @@ const refused: [string, unknown, string?][] = [
     { ...image, mediaType: undefined },
     'application/vnd.docker.distribution.manifest.v1+prettyjws',
   ],
-  // C6: no document may have two meanings.
+  // No document may have two meanings.
   ['no schemaVersion', { ...image, schemaVersion: undefined }],
   ['schemaVersion 1', { ...image, schemaVersion: 1 }],
   ['schemaVersion as text', { ...image, schemaVersion: '2' }],
@@ -145,7 +145,7 @@ const refused: [string, unknown, string?][] = [
   ['a duplicate field', `{"schemaVersion":2,"schemaVersion":2}`],
   ['a duplicate field, escaped', withLayer(`"mediaType":"a","\\u006dediaType":"b"`)],
   ['__proto__', '{"schemaVersion":2,"__proto__":{"config":{}}}'],
-  // Shapes.
+  // Fields that are missing or have a wrong type.
   ['a list as the document', []],
   ['null as the document', null],
   ['a number as the document', 1],

@@ -2,7 +2,7 @@ import { asDigest, type Digest, quote } from './digest.ts';
 import { RegistryError } from './errors.ts';
 import { readStrictJson } from './json.ts';
 import { isDockerSchema1, isNonDistributable, manifestKind, manifestMediaTypes } from './media-types.ts';
-import { atOnce, type Steps } from './steps.ts';
+import { runSteps, type Steps } from './steps.ts';
 
 /** A reference to content in a manifest (OCI image spec, "Content Descriptors"). */
 export interface Descriptor {
@@ -27,18 +27,18 @@ export interface Manifest {
 }
 
 const maxReferences = 10_000;
-/** RFC 6838, 4.2: type and subtype of at most 127 characters each. Databases index it, to find referrers. */
+/** RFC 6838, 4.2: type and subtype have at most 127 characters each. The database indexes it, to find referrers. */
 export const maxArtifactType = 255;
 
-/** {@link readManifest} without steps. */
+/** {@link readManifest} without pauses between its steps. */
 export function parseManifest(bytes: Uint8Array, contentType: string | undefined): Manifest {
-  return atOnce(readManifest(bytes, contentType));
+  return runSteps(readManifest(bytes, contentType));
 }
 
 /**
- * Parses a manifest: `bytes` is the body, `contentType` the request's header. Unknown fields are ignored; what clients could read
- * in two ways is rejected (an image that is also an index, keys in another case, …). A null field counts as absent: Go's
- * `encoding/json` reads it so, and some clients write it so.
+ * Parses a manifest: `bytes` is the body, `contentType` the request's header. Ignores unknown fields. Rejects documents that clients
+ * could read in two ways (an image that is also an index, keys in another case, …). A null field counts as absent, as in Go's
+ * `encoding/json`, because some clients write absent fields as null.
  *
  * @throws RegistryError `MANIFEST_INVALID`, or `DIGEST_INVALID` for a descriptor's digest
  */
@@ -50,8 +50,8 @@ export function* readManifest(bytes: Uint8Array, contentType: string | undefined
   const kind = manifestKind(mediaType);
   if (kind === undefined) throw invalid(mediaTypeProblem(mediaType));
   // CVE-2021-41190: no document may be both an image and an index.
-  const foreign = kind === 'image' ? ['manifests'] : ['config', 'layers'];
-  for (const field of foreign) {
+  const forbidden = kind === 'image' ? ['manifests'] : ['config', 'layers'];
+  for (const field of forbidden) {
     if (!isAbsent(document[field]))
       throw invalid(`an ${kind === 'image' ? 'image manifest' : 'index'} cannot have "${field}"`);
   }
@@ -98,7 +98,7 @@ function byFoldedName(fields: readonly string[]): ReadonlyMap<string, string> {
   return new Map(fields.map((field) => [foldCase(field), field]));
 }
 
-/** Folds case like Go's decoder, which also matches `ſ` (U+017F) with `s`; `toLowerCase` alone keeps `ſ`. */
+/** Folds case like Go's decoder, which also matches `ſ` (U+017F) with `s`; `toLowerCase` alone would keep `ſ`. */
 function foldCase(key: string): string {
   return key.toUpperCase().toLowerCase();
 }
@@ -124,7 +124,7 @@ function mediaTypeProblem(mediaType: string): string {
 
 function parseDescriptors(value: unknown, field: string): Descriptor[] {
   if (value === undefined) throw invalid(`"${field}" is missing`);
-  // Unlike other null fields this one is not absent: Go clients write an empty list as null.
+  // Null is an empty list here, not an absent field, because Go clients write an empty list as null.
   if (value === null) return [];
   if (!Array.isArray(value)) throw invalid(`"${field}" must be a list`);
   if (value.length > maxReferences) {
@@ -186,7 +186,7 @@ function asObject(value: unknown, what: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** Go's decoder reads `"Layers"` as `"layers"`, JavaScript's does not: one document with two meanings. */
+/** Rejects keys in another case: Go reads `"Layers"` as `"layers"`, JavaScript does not, so the document has two meanings. */
 function refuseFoldedKeys(
   object: Record<string, unknown>,
   fields: ReadonlyMap<string, string>,

@@ -18,12 +18,12 @@ export function manifestKind(mediaType: string): 'image' | 'index' | undefined {
   return Object.hasOwn(kinds, mediaType) ? kinds[mediaType] : undefined;
 }
 
-/** Docker's first format: signed JSON without content addresses, no longer used by any client. */
+/** Docker's first manifest format, signed JSON without digests of its content, which no client uses any more. */
 export function isDockerSchema1(mediaType: string): boolean {
   return mediaType.startsWith('application/vnd.docker.distribution.manifest.v1');
 }
 
-/** Whether the registry need not hold the layer's bytes (OCI `nondistributable`, Docker's `foreign`). */
+/** Whether a layer may be missing in the registry (OCI `nondistributable`, Docker `foreign`). */
 export function isNonDistributable(mediaType: string): boolean {
   return mediaType.includes('nondistributable') || mediaType.includes('.foreign.');
 }

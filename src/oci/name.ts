@@ -32,7 +32,7 @@ export function asName(text: string): RepositoryName | undefined {
   return text.length <= maxNameLength && namePattern.test(text) ? (text as RepositoryName) : undefined;
 }
 
-/** The first of several components of a repository's name: the user or organisation that owns the repository. */
+/** The first component of a repository's name that has several: the name of the user or organisation that owns the repository. */
 export type Namespace = string & { readonly __brand: 'Namespace' };
 
 const maxNamespaceLength = 128;
@@ -43,16 +43,16 @@ export function asNamespace(text: string): Namespace | undefined {
   return text.length <= maxNamespaceLength && componentPattern.test(text) ? (text as Namespace) : undefined;
 }
 
-/** The repository's namespace; `undefined` for a name of one component, which only administrators control. */
+/** The repository's namespace; `undefined` for a name of one component, whose repository only administrators control. */
 export function namespaceOf(name: RepositoryName): Namespace | undefined {
   const slash = name.indexOf('/');
   return slash === -1 ? undefined : (name.slice(0, slash) as Namespace);
 }
 
-/** A robot's name: `acme+deploy` works for the namespace `acme`; made only by {@link asRobotName}. */
+/** A robot's name, such as `acme+deploy` in the namespace `acme`; made only by {@link asRobotName}. */
 export type RobotName = string & { readonly __brand: 'RobotName' };
 
-/** An account's name: users and organisations have the name of their namespace, robots one below it. */
+/** An account's name: that of a user or organisation is also its namespace, that of a robot begins with its namespace. */
 export type AccountName = Namespace | RobotName;
 
 /** `text` as a robot's name, with its namespace, or `undefined`. */

@@ -29,7 +29,7 @@ export function parseTag(text: string): Tag {
 }
 
 /**
- * Parses a digest if the text has a colon, which every digest and no tag contains; else a tag.
+ * Parses text with a colon as a digest, and other text as a tag: every digest contains a colon, and no tag does.
  * @throws RegistryError `DIGEST_INVALID` or `TAG_INVALID`
  */
 export function parseReference(text: string): Reference {

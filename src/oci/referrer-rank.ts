@@ -1,6 +1,6 @@
 /**
- * Prefixes of artifact types, most important first: a client that reads only the first page of referrers rejects an image when the
- * signature or attestation is not on it.
+ * Prefixes of artifact types, most important first. Some clients read only the first page of referrers, and reject an image if its
+ * signature or attestation is not on that page.
  */
 const ranks: readonly (readonly string[])[] = [
   [
