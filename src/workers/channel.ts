@@ -7,9 +7,9 @@ export type Message =
   | { readonly type: 'answer'; readonly call: number; readonly answer?: unknown; readonly error?: string };
 
 /** Milliseconds to wait for an answer; Prometheus waits ten seconds. */
-const patience = 5_000;
+const answerTimeout = 5_000;
 
-/** Requests and answers between two processes that exchange messages. */
+/** Asks and answers questions between two processes that exchange messages. */
 export class Channel {
   readonly #send: (message: Message) => void;
   readonly #answer: (question: Question) => Promise<unknown>;
@@ -26,7 +26,10 @@ export class Channel {
   async ask(question: Question): Promise<unknown> {
     const call = ++this.#calls;
     const waiting = Promise.withResolvers<unknown>();
-    const limit = setTimeout(() => waiting.reject(new Error(`no answer in ${patience} ms`)), patience);
+    const limit = setTimeout(
+      () => waiting.reject(new Error(`no answer in ${answerTimeout} ms`)),
+      answerTimeout,
+    );
     this.#waiting.set(call, waiting);
     try {
       this.#send({ type: 'ask', call, question });

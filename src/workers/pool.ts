@@ -9,10 +9,10 @@ import { logLine } from '../telemetry/log.ts';
 import { Channel, type Question } from './channel.ts';
 import type { ToPrimary, ToWorker } from './messages.ts';
 
-/** Milliseconds before a dead worker is replaced, doubled each time it dies within `young`. */
+/** Milliseconds before a dead worker is replaced; doubled each time that a worker dies within `minLifetime`. */
 const firstPause = 100;
 const longestPause = 10_000;
-const young = 60_000;
+const minLifetime = 60_000;
 
 interface Member {
   readonly worker: Worker;
@@ -30,7 +30,7 @@ export interface PoolParts {
 /** The worker processes: starts them, replaces those that die, stops them together. */
 export class Pool {
   readonly #parts: PoolParts;
-  /** By slot, a number from 1 that a replacement inherits. */
+  /** Workers by slot, a number from 1. A replacement gets the slot of the dead worker. */
   readonly #members = new Map<number, Member>();
   /** Milliseconds before the next worker of a slot starts. */
   readonly #pauses = new Map<number, number>();
@@ -38,8 +38,8 @@ export class Pool {
 
   constructor(parts: PoolParts) {
     this.#parts = parts;
-    // Workers accept connections themselves. If the primary did, connections on their way to a killed worker would be neither
-    // answered nor closed, and every connection would wait for the primary.
+    // Workers accept connections themselves. If the primary accepted them, each connection would wait for the primary, and those
+    // being passed to a killed worker would be neither answered nor closed.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({
       exec: fileURLToPath(new URL('../worker.ts', import.meta.url)),
@@ -47,7 +47,7 @@ export class Pool {
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
-    // No worker outlives this process, unless it is killed.
+    // Kills workers that still run when this process exits. (If this process is killed, they see a closed channel.)
     process.once('exit', () => {
       for (const { worker } of this.#members.values()) worker.process.kill('SIGKILL');
     });
@@ -103,21 +103,24 @@ export class Pool {
         tell(worker, { type: 'stop' });
       } else void channel.receive(message);
     });
-    // The system has no process or file descriptor left.
+    // For example, the system has no process or file descriptor left.
     worker.once('error', gone);
     worker.once('exit', (code: number | null, signal: string | null) => {
       const text = `a worker ended with ${signal ?? `exit code ${code}`}`;
       gone(new FailedElsewhere({ exitCode: 1, text: `berth: ${text}\n` }));
       if (url === undefined || this.#stopped.signal.aborted) return;
-      logger.error({ worker: slot, code, signal }, 'a worker died; its uploads can continue in 15 seconds');
-      void this.#replace(slot, performance.now() - startedAt < young);
+      logger.error(
+        { worker: slot, code, signal },
+        'a worker died; its uploads can be resumed after 15 seconds',
+      );
+      void this.#replace(slot, performance.now() - startedAt < minLifetime);
     });
     tell(worker, { type: 'serve', slot, config });
     return listening.promise;
   }
 
-  async #replace(slot: number, again: boolean): Promise<void> {
-    let pause = again ? (this.#pauses.get(slot) ?? firstPause) : firstPause;
+  async #replace(slot: number, diedEarly: boolean): Promise<void> {
+    let pause = diedEarly ? (this.#pauses.get(slot) ?? firstPause) : firstPause;
     const { logger } = this.#parts;
     const { signal } = this.#stopped;
     while (!signal.aborted) {

@@ -1,5 +1,5 @@
-// The primary process of `berth serve --workers N`: starts the workers and does what only one process may do; serves no requests
-// of the registry.
+// The primary process of `berth serve --workers N`. It starts the workers, locks the data directory, and can serve health and
+// metrics, but serves no requests of the registry.
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import type { Logger } from 'pino';
@@ -24,7 +24,7 @@ import { Pool } from './pool.ts';
 export async function createPrimary(config: Config, { logger }: { logger: Logger }): Promise<Service> {
   const opened = new AsyncDisposableStack();
   try {
-    if (config.database.url === undefined) await holdData(config, opened);
+    if (config.database.url === undefined) await prepareData(config, opened);
     return await assemble(config, logger, opened);
   } catch (error) {
     await opened.disposeAsync();
@@ -33,14 +33,14 @@ export async function createPrimary(config: Config, { logger }: { logger: Logger
 }
 
 /** Locks and prepares the data directory before the workers open it. */
-async function holdData(config: Config, opened: AsyncDisposableStack): Promise<void> {
-  // First, as it rejects another registry's directory and leaves it unchanged.
+async function prepareData(config: Config, opened: AsyncDisposableStack): Promise<void> {
+  // Opened first, because it rejects another registry's directory and leaves it unchanged.
   const store = await openStore(config);
   opened.defer(() => store.close());
   const lock = await lockDataDirectory(config.data);
   opened.defer(async () => lock.release());
   await refuseLostDatabase(config, store);
-  // Stays open as long as the workers run: it copies their write-ahead log into the database file.
+  // This connection stays open while the workers run, because it copies their write-ahead log into the database file.
   const database = await openDatabase(config);
   opened.defer(() => database.close());
   await database.transaction((db) => releaseUploadLeases(db));
@@ -114,7 +114,7 @@ function workerConfig(config: Config): Config {
   };
 }
 
-/** Replaces port 0 by a free port: all workers, and their replacements, must listen on the same one. */
+/** Replaces port 0 by a free port, because all workers and their replacements must listen on the same port. */
 async function freeAddress(address: ListenAddress): Promise<ListenAddress> {
   if (address.port !== 0) return address;
   const server = createServer().listen(address);

@@ -17,8 +17,8 @@ type WorkerProcess = Pick<EventEmitter, 'on' | 'prependListener'> & {
 
 /** Serves until the primary sends `stop` or ends. */
 export async function work(process: WorkerProcess): Promise<void> {
-  // Before Node's own listener, which would exit normally: log lines waiting for a closed pipe would keep this process running for
-  // ever.
+  // Runs before Node's own listener, which would exit normally: log lines that wait for the closed pipe would then keep this process
+  // running.
   process.prependListener('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   // Terminals and service managers signal the whole process group. The primary gets the signal too and sends `stop`.
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => {});
