@@ -46,7 +46,7 @@ export interface AssembledAccess {
   addRoutes(http: FastifyInstance): void;
 }
 
-/** What both kinds of token have in common. */
+/** The parts that Berth's own tokens and foreign tokens both use. */
 interface Common {
   readonly database: Database;
   readonly clock: Clock;
@@ -57,7 +57,7 @@ interface Common {
   readonly sessions: Sessions;
 }
 
-/** Assembles access, with Berth's own token server or another's tokens. @throws TokenServerKeysError */
+/** Assembles access with Berth's own token server, or for the tokens of another token server. @throws TokenServerKeysError */
 export async function assembleAccess(config: Config, parts: AccessParts): Promise<AssembledAccess> {
   const { opened, database, clock, logger } = parts;
   const { passwordLogin, createNamespaces, namespacesPerUser } = config.access;
@@ -69,7 +69,7 @@ export async function assembleAccess(config: Config, parts: AccessParts): Promis
     perAccount: config.limits.loginsPerAccount,
     idTokens: new IdTokens({ database, keySets: new KeySets(), clock }),
   });
-  // Answered logins still do work in the background.
+  // A login may still do work in the background after its answer.
   opened.defer(() => logins.settled());
   await warnOfRefusedTrusts(database, logger);
   const common: Common = {

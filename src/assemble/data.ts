@@ -21,7 +21,7 @@ import { timedDatabase, timedStore } from '../telemetry/timed.ts';
 export interface OpenedData {
   readonly database: Database;
   readonly store: BlobStore;
-  /** Why they do not belong together; `undefined` if they do. */
+  /** Why nothing may be deleted; `undefined` if database and store agree. */
   readonly disagreement: Error | undefined;
   /** Whether no other process serves this registry. */
   readonly onlyProcess: boolean;
@@ -33,12 +33,12 @@ export interface DataParts {
   readonly clock: Clock;
 }
 
-/** Database and blob store as all parts use them: measured, and writable only while the registry is. */
+/** The database and blob store that all parts use: with metrics, and read-only while the registry is. */
 export interface Data {
   readonly database: Database;
-  /** The same database without both, for what is written even while the registry is read-only. */
+  /** The same database without metrics and the read-only check, for rows that are written even while the registry is read-only. */
   readonly unguarded: Database;
-  /** Its commits raise the epoch. */
+  /** A commit to it raises the epoch. */
   readonly store: BlobStore;
   readonly epoch: StoreEpoch;
   readonly clock: Clock;
@@ -48,7 +48,7 @@ export interface Data {
   readonly onlyProcess: boolean;
 }
 
-/** Wraps database and store, and makes the metrics and the epoch that belong to them. */
+/** Wraps database and store, and creates their metrics and epoch. */
 export function assembleData(config: Config, raw: OpenedData, { opened, logger, clock }: DataParts): Data {
   const metrics = metricsOf(config, raw.database);
   const database = timedDatabase(refuseWhenReadOnly(raw.database), metrics);
@@ -76,7 +76,7 @@ function metricsOf(config: Config, database: Database): Metrics {
   });
 }
 
-/** Free bytes for blobs or the database, if they are in the data directory. */
+/** Free bytes of the data directory; `undefined` if neither blobs nor the database are in it. */
 async function freeBytesOf({ data, storage, database }: Config): Promise<number | undefined> {
   if (storage.type !== 'filesystem' && database.url !== undefined) return undefined;
   const { bavail, bsize } = await statfs(data);

@@ -44,7 +44,7 @@ export interface Listeners {
 
 type Common = Omit<ServerParts, 'api'>;
 
-/** Creates the listeners, which do not listen yet. @throws TlsError */
+/** Creates the HTTP servers, which do not listen yet. @throws TlsError */
 export async function assembleListeners(config: Config, parts: ListenersParts): Promise<Listeners> {
   const { opened, logger, metrics, clientOf, audit, operations: sources } = parts;
   const observe = observeRequests({ logger, metrics, log: config.log, shown: shownIdentity });
@@ -61,7 +61,7 @@ export async function assembleListeners(config: Config, parts: ListenersParts): 
   if (operations) opened.defer(() => operations.close());
   const http = await registryListener(config, parts, common());
   if (sources === 'elsewhere') return { http, operations };
-  // On the address for clients, metrics are for administrators only.
+  // On the clients' address, only administrators may read the metrics, unless everyone may push.
   const { access } = parts.access;
   const isOpen = operations !== undefined || config.anonymous === 'push';
   addOperations(operations ?? http, sources, isOpen ? undefined : metricsReader({ access, audit, clientOf }));
