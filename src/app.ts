@@ -38,15 +38,15 @@ export interface App {
   /** Listens on the configured addresses. */
   listen(): Promise<{ url: string; operationsUrl?: string }>;
   /**
-   * Reports not ready at once, lets running transfers end up to the drain limit, then closes everything in order. Further calls
-   * wait for the first one.
+   * Reports not ready at once, waits up to `shutdown.drainTimeout` for running transfers, then closes everything in order. Further
+   * calls wait for the first one.
    */
   close(): Promise<void>;
-  /** Of this process only. */
+  /** Health and metrics of this process only. */
   readonly operations: OperationsParts & { readonly metrics: Registry };
 }
 
-/** Replaces parts, for the process that runs the app and for tests. */
+/** Parts that a worker process or a test provides instead of the default ones. */
 export interface AppParts {
   readonly logger?: Logger;
   readonly worker?: WorkerParts;
@@ -57,7 +57,7 @@ export interface AppParts {
   readonly err?: (text: string) => void;
 }
 
-/** For one of several processes on this machine (see `workers/`): what another process does for all. */
+/** The parts that a worker process gets because another process serves all workers (see `workers/`). */
 export interface WorkerParts {
   /** Health and metrics of all processes, or `elsewhere` if another process serves them. */
   readonly operations: OperationsParts | 'elsewhere';
@@ -95,10 +95,11 @@ export async function createApp(config: Config, parts: AppParts = {}): Promise<A
   }
 }
 
-/** Creates the first administrator if there is none, unless there are no logins. @throws Refused */
+/** Creates the first administrator if there is none and the registry has logins. @throws Refused */
 async function ensureAdministrator(config: Config, parts: AppParts, database: Database): Promise<void> {
-  // Rights are everyone's, or another token server's to decide. A database that is being copied has its own administrators.
+  // Everyone has all rights, or another token server decides the rights.
   if (config.anonymous === 'push' || config.tokenServer !== undefined) return;
+  // A database that is being moved has its own administrators.
   if ((await readOnlyReason(database.read)) !== undefined) return;
   const made = await makeFirstAdministrator(database, config.admin);
   if (made?.password === undefined) return;
@@ -106,7 +107,7 @@ async function ensureAdministrator(config: Config, parts: AppParts, database: Da
   err(administratorGreeting(config, made));
 }
 
-/** Assembles all parts, top to bottom. Each is closed before those that it uses. */
+/** Assembles all parts, in the order of their dependencies. A part is closed before the parts that it uses. */
 async function assemble(
   config: Config,
   parts: AppParts,
@@ -181,7 +182,7 @@ async function warnIfReadOnly({ read }: Database, logger: Logger): Promise<void>
   );
 }
 
-/** The URL with the host as configured. Fastify does not know what `serverFactory` adds, such as TLS. */
+/** Returns the URL with the host as configured. Fastify's own URL would lack what `serverFactory` adds, such as TLS. */
 async function listenOn(
   http: FastifyInstance,
   { host, port }: ListenAddress,

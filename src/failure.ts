@@ -17,7 +17,7 @@ import { TlsError } from './http/tls-error.ts';
 import { ForeignRegistry } from './storage/foreign-registry.ts';
 import { StoreUnavailable, StoreUnusable } from './storage/store-errors.ts';
 
-/** Ends the command with one line and exit code 1. */
+/** The command failed: ends it with one line and exit code 1. */
 export class Failure extends Error {
   override readonly name = 'Failure';
 }
@@ -51,7 +51,7 @@ export function endingOf(error: unknown): Ending {
     return { exitCode: error.exitCode === 0 ? 0 : 2, text: '' };
   }
   if (error instanceof FailedElsewhere) return error.ending;
-  // As Commander begins its own.
+  // The same prefix as Commander's own errors.
   if (error instanceof UsageError) return { exitCode: 2, text: `error: ${error.message}\n` };
   if (error instanceof ConfigError) return { exitCode: 2, text: `berth: ${error.message}\n` };
   const reason = explain(error);
@@ -73,8 +73,8 @@ const REASONS: Record<string, string> = {
   EMFILE: 'too many open files; raise the limit (ulimit -n)',
 };
 
-/** Errors with messages for the user of the command. */
-const spoken = [
+/** Errors whose messages are written for the user of the command. */
+const expectedErrors = [
   Failure,
   Refused,
   ReadOnlyRegistry,
@@ -93,12 +93,12 @@ const spoken = [
 ] as const;
 
 function explain(error: unknown): string | undefined {
-  if (spoken.some((kind) => error instanceof kind)) return (error as Error).message;
+  if (expectedErrors.some((kind) => error instanceof kind)) return (error as Error).message;
   const { code, syscall, path, address, port, hostname } = error as SystemError;
   if (code === 'ERR_SQLITE_ERROR') return `cannot use the database: ${(error as Error).message}`;
   if (!code || !syscall) return undefined;
   const reason = REASONS[code] ?? code;
-  // The primary binds the listener for a worker.
+  // `bind`: the primary binds the address of its workers.
   if (syscall === 'listen' || syscall === 'bind' || syscall === 'getaddrinfo') {
     const where = hostname ?? (address?.includes(':') ? `[${address}]:${port}` : `${address}:${port}`);
     return `cannot listen on ${where}: ${reason}`;

@@ -1,4 +1,4 @@
-// Messages for the person who starts a registry.
+// Messages for the administrator who starts a registry.
 import { hostname, networkInterfaces } from 'node:os';
 import type { FirstAdministrator } from './administration/first-administrator.ts';
 import { formatAddress, isLoopback } from './config/address.ts';
@@ -8,9 +8,9 @@ import type { Config } from './config/schema.ts';
 type Place = Pick<Config, 'externalUrl' | 'listen' | 'tls'>;
 
 /**
- * The registry's part of an image name, as others can reach it. On a loopback address that is `localhost`, to which docker speaks
- * plain HTTP by default. If Berth listens on all addresses, it is a name in its certificate or an address of this machine.
- * @param url the address that it listens on
+ * The host and port with which image names of this registry begin. On a loopback address the host is `localhost`, for which docker
+ * uses plain HTTP by default. If Berth listens on all addresses, it is a name in the certificate or an address of this machine.
+ * @param url the URL on which Berth listens
  */
 export function registryName({ externalUrl, listen, tls }: Place, url: string): string {
   if (externalUrl !== undefined) return new URL(externalUrl).host;
@@ -29,7 +29,7 @@ function outsideAddress(): string | undefined {
   return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
 }
 
-/** Warnings about what strangers can read or do, with the remedy. */
+/** Warnings about unencrypted connections and anonymous pushes, with the remedy. */
 export function startWarnings(
   config: Place & Pick<Config, 'anonymous' | 'trustedProxies'>,
   url: string,
@@ -41,8 +41,8 @@ export function startWarnings(
   if (!encrypted) {
     warnings.push(
       `passwords, tokens and images travel unencrypted to ${url}: give a certificate (tls.certificate, tls.key), or listen on ` +
-        'a loopback address behind a proxy with HTTPS and set externalUrl. Until then docker refuses this registry, unless ' +
-        `${registryName(config, url)} is among its insecure-registries, and podman without --tls-verify=false`,
+        'a loopback address behind a proxy with HTTPS and set externalUrl. Until then docker refuses this registry unless ' +
+        `${registryName(config, url)} is in its insecure-registries, and podman refuses it without --tls-verify=false`,
     );
   }
   if (anonymous === 'push') {

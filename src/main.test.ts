@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'berth-main-'));
 after(() => rmSync(folder, { recursive: true }));
 
-/** Runs Node without Berth's settings of this process. */
+/** Runs Node without the Berth settings in the environment of this process. */
 async function node(argv: string[], { binary = process.execPath, cwd = folder, env = {} } = {}) {
   const child = spawn(binary, argv, { cwd, env: { PATH: process.env.PATH, ...env } });
   const [out, err, [exitCode, signal]] = await Promise.all([
@@ -24,7 +24,7 @@ async function node(argv: string[], { binary = process.execPath, cwd = folder, e
   return { out, err, exitCode, signal };
 }
 
-/** Copies parts of this package and its dependencies to where npm would install them. */
+/** Copies parts of this package, and links its dependencies, as npm would install them in `to`. */
 function install(to: string, parts: string[]) {
   mkdirSync(join(to, 'src'), { recursive: true });
   for (const part of [...parts, 'package.json']) {
@@ -80,7 +80,7 @@ describe('the launcher', () => {
     assert.deepEqual(await node([join(folder, 'node_modules/.bin/berth'), 'config', 'check']), RIGHT);
   });
 
-  test('is on the path after `npm install --global .`, in every working directory', async () => {
+  test('runs in any working directory after `npm install --global .`', async () => {
     const checkout = join(folder, 'checkout');
     install(checkout, ['bin', 'src']);
     const prefix = join(folder, 'global');

@@ -27,6 +27,6 @@ const exitCode = await run(process.argv.slice(2), {
   input: process.stdin,
   terminal: process.stderr.isTTY === true,
 });
-// An error of the last write is reported a moment after it.
+// Waits one turn of the event loop, in which an error of the last write is reported.
 await setImmediate();
 process.exit(exitCode);

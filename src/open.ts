@@ -27,7 +27,7 @@ export function databaseExists({ database: { url }, data }: Pick<Config, 'databa
   return url !== undefined || existsSync(join(data, 'berth.db'));
 }
 
-/** Refuses to create a database beside existing blobs: the database that knows them is missing. @throws StoreMismatch */
+/** Refuses to create a database for a store that already has blobs, because their database is missing. @throws StoreMismatch */
 export async function refuseLostDatabase(config: Config, store: BlobStore): Promise<void> {
   if (databaseExists(config)) return;
   await requireEmptyStore(store, placesOf(config));

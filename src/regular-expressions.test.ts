@@ -1,5 +1,5 @@
-// No input makes a regular expression slow. The expressions are found in the sources, so that none is missed, and each is timed
-// with inputs made for it, as long as its real input can be.
+// No input makes a regular expression slow. The test finds all expressions in the sources, and times each with inputs made for it
+// that are as long as its real input can be.
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -20,7 +20,7 @@ interface Budget {
   readonly limit: number;
 }
 
-/** The URL and all headers of a request together are not longer; no other input is. */
+/** The longest input outside of manifests is the URL and all headers of a request together. */
 const usual: Budget = { length: 16 << 10, limit: 5 };
 /**
  * Strings in a manifest (`oci/`) can be as long as the manifest, and parsing may hold the event loop as long as a request may.
@@ -73,7 +73,7 @@ test('the scan finds expressions in every position, and nothing else', () => {
 });
 
 for (const slow of [
-  // Of the access log, where it let anyone stop the registry.
+  // From an earlier access log: one request could block the registry with it.
   /([?&;])([^=&;]*)=([^&;]*)/g,
   /^(a+)+$/,
   /^(?:[a-z]+\.?)*@/,

@@ -4,9 +4,9 @@ export interface Listening {
   readonly operationsUrl?: string;
 }
 
-/** A registry for the process that runs it: the app, or the primary of the workers. */
+/** A registry that a process can start and stop: the app, or the primary of the workers. */
 export interface Service {
   listen(): Promise<Listening>;
-  /** Lets running transfers end, then closes everything; ends within `shutdown.drainTimeout`. */
+  /** Waits at most `shutdown.drainTimeout` for running transfers, then closes everything. */
   close(): Promise<void>;
 }
