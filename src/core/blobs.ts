@@ -1,14 +1,6 @@
-import {
-  findBlob,
-  findBlobRow,
-  isUploadedBy,
-  linkBlob,
-  linkUploaded,
-  listLinksFrom,
-  postponeReview,
-  recordStored,
-  unlinkBlob,
-} from '../db/blobs.ts';
+import { isUploadedBy, linkBlob, linkUploaded, listLinksFrom, unlinkBlob } from '../db/blob-links.ts';
+import { postponeReview } from '../db/blob-reviews.ts';
+import { findBlob, findBlobRow, recordStored } from '../db/blobs.ts';
 import { type Actor, recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, digestNumber, insertNewManifest, makeRepository } from '../../test/support/databases.ts';
-import { linkBlob, listUnheldBlobs, recordStored } from '../db/blobs.ts';
+import { listUnheldBlobs } from '../db/blob-deletions.ts';
+import { linkBlob } from '../db/blob-links.ts';
+import { recordStored } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { insertReferences } from '../db/manifests.ts';
 import { findOrCreateRepository, findRepository } from '../db/repositories.ts';

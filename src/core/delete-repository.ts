@@ -1,5 +1,6 @@
 // Deletes repositories and everything in them.
-import { listLinkedDigests, postponeReviewsOfHeld } from '../db/blobs.ts';
+import { listLinkedDigests } from '../db/blob-links.ts';
+import { postponeReviewsOfHeld } from '../db/blob-reviews.ts';
 import { lockRepository } from '../db/locks.ts';
 import type { Db } from '../db/prepare.ts';
 import { deleteRepositoryRows, listEmptyRepositories } from '../db/repositories.ts';

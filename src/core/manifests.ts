@@ -1,4 +1,4 @@
-import { postponeReviews, postponeReviewsOfHeld } from '../db/blobs.ts';
+import { postponeReviews, postponeReviewsOfHeld } from '../db/blob-reviews.ts';
 import {
   type Actor,
   moveAndRecordTag,

@@ -1,6 +1,7 @@
-import { findBlobRow, moveToGeneration, parkBlob } from '../db/blobs.ts';
+import { findBlobRow } from '../db/blobs.ts';
 import { type Actor, recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
+import { moveToGeneration, parkBlob } from '../db/parked-blobs.ts';
 import type { Db } from '../db/prepare.ts';
 import { type Digest, digestAlgorithm } from '../oci/digest.ts';
 import { type BlobStore, blobKey, parseBlobKey } from '../storage/blob-store.ts';

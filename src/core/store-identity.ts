@@ -1,9 +1,9 @@
 // Checks that a database and a blob store belong together: both have the registry's id, and the epoch shows which is older.
 import { randomUUID } from 'node:crypto';
-import { knowsBlobs } from '../db/blobs.ts';
 import { type Actor, recordChange } from '../db/changes.ts';
 import { type Database, ReadOnlyRegistry } from '../db/database.ts';
 import { everyStoredBlob } from '../db/fsck.ts';
+import { knowsBlobs } from '../db/parked-blobs.ts';
 import type { Db } from '../db/prepare.ts';
 import { findOrSetProperty, findProperty, noteProperty } from '../db/properties.ts';
 import type { Digest } from '../oci/digest.ts';

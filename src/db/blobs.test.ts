@@ -4,23 +4,17 @@ import { dialects, digestNumber, makeRepository, repositoryName } from '../../te
 import type { Digest } from '../oci/digest.ts';
 import { parseName } from '../oci/name.ts';
 import {
-  countParked,
   type DueBefore,
   decideDeletion,
-  findBlob,
-  findBlobRow,
-  linkBlob,
   listDeletions,
-  listLinksFrom,
   listUnheldBlobs,
-  parkBlob,
-  postponeReview,
-  postponeReviews,
   recordDeleted,
-  recordStored,
-  unlinkBlob,
-} from './blobs.ts';
+} from './blob-deletions.ts';
+import { linkBlob, listLinksFrom, unlinkBlob } from './blob-links.ts';
+import { postponeReview, postponeReviews } from './blob-reviews.ts';
+import { findBlob, findBlobRow, recordStored } from './blobs.ts';
 import type { Database } from './database.ts';
+import { countParked, parkBlob } from './parked-blobs.ts';
 import type { Db } from './prepare.ts';
 import { findOrCreateRepository } from './repositories.ts';
 

@@ -10,7 +10,8 @@ import {
 } from '../../test/support/databases.ts';
 import { deleteEmptyRepositories } from '../core/delete-repository.ts';
 import { type Namespace, parseName, type RepositoryName } from '../oci/name.ts';
-import { linkBlob, recordStored } from './blobs.ts';
+import { linkBlob } from './blob-links.ts';
+import { recordStored } from './blobs.ts';
 import type { Database } from './database.ts';
 import { insertIdentity, renameIdentity } from './identities.ts';
 import { deleteManifest } from './manifests.ts';

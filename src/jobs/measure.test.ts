@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { dialects } from '../../test/support/databases.ts';
-import { decideDeletion, recordStored } from '../db/blobs.ts';
+import { decideDeletion } from '../db/blob-deletions.ts';
+import { recordStored } from '../db/blobs.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { findStored, measure } from './measure.ts';
 

@@ -1,15 +1,10 @@
 import type { Clock } from '../core/clock.ts';
 import { requireEpoch } from '../core/store-identity.ts';
-import {
-  decideDeletion,
-  findBlobRow,
-  listDeletions,
-  listUnheldBlobs,
-  parkBlob,
-  recordDeleted,
-  setBackReviews,
-} from '../db/blobs.ts';
+import { decideDeletion, listDeletions, listUnheldBlobs, recordDeleted } from '../db/blob-deletions.ts';
+import { setBackReviews } from '../db/blob-reviews.ts';
+import { findBlobRow } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
+import { parkBlob } from '../db/parked-blobs.ts';
 import type { Db } from '../db/prepare.ts';
 import { deleteExpiredUpload, listExpiredUploads, setBackUploads, uploadExists } from '../db/uploads.ts';
 import {

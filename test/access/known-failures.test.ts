@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { decodeProtectedHeader } from 'jose';
 import { createUser } from '../../src/administration/users.ts';
-import { unlinkBlob } from '../../src/db/blobs.ts';
+import { unlinkBlob } from '../../src/db/blob-links.ts';
 import { findRepository } from '../../src/db/repositories.ts';
 import { findUser } from '../../src/db/users.ts';
 import type { Digest } from '../../src/oci/digest.ts';

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { StatementSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
-import { linkBlob } from '../../src/db/blobs.ts';
+import { linkBlob } from '../../src/db/blob-links.ts';
 import { findOrCreateRepository } from '../../src/db/repositories.ts';
 import type { Digest } from '../../src/oci/digest.ts';
 import { parseName } from '../../src/oci/name.ts';

@@ -1,0 +1,123 @@
+import { sql } from 'kysely';
+import type { Digest } from '../oci/digest.ts';
+import { type Db, type Params, prepare } from './prepare.ts';
+import type { RepositoryRow } from './repositories.ts';
+import type { BlobState } from './schema.ts';
+import type { SessionKey } from './uploads.ts';
+
+const insertLink = prepare((db, p: Params<{ repository: number; digest: string; now: number }>) =>
+  db
+    .insertInto('repository_blobs')
+    .values({ repository_id: p('repository'), digest: p('digest'), created_at: p('now') })
+    .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing()),
+);
+
+/** Links a blob to a repository. The same transaction must have recorded the blob or postponed its review. */
+export async function linkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<void> {
+  await insertLink(db, { repository, digest, now });
+}
+
+const upsertUploaded = prepare(
+  (db, p: Params<{ repository: number; digest: string; session: string; now: number }>) =>
+    db
+      .insertInto('repository_blobs')
+      .values({
+        repository_id: p('repository'),
+        digest: p('digest'),
+        created_at: p('now'),
+        session: p('session'),
+      })
+      .onConflict((conflict) =>
+        conflict.columns(['repository_id', 'digest']).doUpdateSet({ session: p('session') }),
+      ),
+);
+
+type Session = Pick<SessionKey, 'id' | 'owner'>;
+
+/** {@link linkBlob} for an uploaded blob. Records the session, so that its last request can be repeated after it has ended. */
+export async function linkUploaded(
+  db: Db,
+  repository: number,
+  digest: Digest,
+  session: Session,
+  now: number,
+): Promise<void> {
+  await upsertUploaded(db, { repository, digest, session: printSession(session), now });
+}
+
+const selectUploaded = prepare((db, p: Params<{ name: string; digest: string; session: string }>) =>
+  db
+    .selectFrom('repositories')
+    .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .select('blobs.digest')
+    .where('repositories.name', '=', p('name'))
+    .where('repository_blobs.digest', '=', p('digest'))
+    .where('repository_blobs.session', '=', p('session'))
+    .where('blobs.state', '=', 'stored'),
+);
+
+/** Whether the repository holds the blob and this session was the last to upload it there. */
+export async function isUploadedBy(db: Db, session: SessionKey, digest: Digest): Promise<boolean> {
+  const { name } = session;
+  return (await selectUploaded(db, { name, digest, session: printSession(session) })).length > 0;
+}
+
+function printSession({ owner, id }: Session): string {
+  return `${owner} ${id}`;
+}
+
+const deleteLink = prepare((db, p: Params<{ repository: number; digest: string }>) =>
+  db
+    .deleteFrom('repository_blobs')
+    .where('repository_id', '=', p('repository'))
+    .where('digest', '=', p('digest'))
+    .returning('digest'),
+);
+
+/** Removes the blob from the repository; false when it did not hold it. */
+export async function unlinkBlob(db: Db, repository: number, digest: Digest): Promise<boolean> {
+  return (await deleteLink(db, { repository, digest })).length > 0;
+}
+
+const selectNeighbours = prepare((db, p: Params<{ digest: string; limit: number }>) => {
+  // Links of the digest first, then those of following digests, wrapping around: the same number of rows for every digest.
+  const near = sql<{ repository_id: number; digest: Digest }>`(
+    select * from (
+      select repository_id, digest from repository_blobs
+      where digest >= ${p('digest')} order by digest limit ${p('limit')}
+    ) as following
+    union all
+    select * from (
+      select repository_id, digest from repository_blobs
+      where digest < ${p('digest')} order by digest limit ${p('limit')}
+    ) as first
+    limit ${p('limit')}
+  )`;
+  return db
+    .selectFrom(near.as('near'))
+    .innerJoin('repositories', 'repositories.id', 'near.repository_id')
+    .innerJoin('blobs', 'blobs.digest', 'near.digest')
+    .select(['repositories.id', 'repositories.name', 'repositories.visibility'])
+    .select(['near.digest', 'blobs.state']);
+});
+
+/** A repository and a digest linked to it. */
+export interface Link extends RepositoryRow {
+  readonly digest: Digest;
+  readonly state: BlobState;
+}
+
+/**
+ * Links of repositories to the digest, padded to `limit` with links of other digests. As the number of rows does not depend on how
+ * many repositories hold the digest, the time of the query does not reveal it.
+ */
+export function listLinksFrom(db: Db, digest: Digest, limit: number): Promise<Link[]> {
+  return selectNeighbours(db, { digest, limit }) as Promise<Link[]>;
+}
+
+/** Digests of all blobs that the repository holds. */
+export async function listLinkedDigests(db: Db, repository: number): Promise<Digest[]> {
+  const links = db.selectFrom('repository_blobs').select('digest').where('repository_id', '=', repository);
+  return (await links.execute()).map(({ digest }) => digest as Digest);
+}

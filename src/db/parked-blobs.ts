@@ -1,0 +1,87 @@
+import type { Digest } from '../oci/digest.ts';
+import { type Db, type Params, prepare } from './prepare.ts';
+
+const upsertParked = prepare(
+  (db, p: Params<{ digest: string; size: number; generation: number; now: number }>) =>
+    db
+      .insertInto('blobs')
+      .values({
+        digest: p('digest'),
+        size: p('size'),
+        generation: p('generation'),
+        state: 'stored',
+        created_at: p('now'),
+        review_at: p('now'),
+        parked_at: p('now'),
+      })
+      .onConflict((conflict) =>
+        conflict
+          .column('digest')
+          .doUpdateSet({
+            size: p('size'),
+            generation: p('generation'),
+            state: 'stored',
+            review_at: p('now'),
+            parked_at: p('now'),
+          })
+          .where((where) =>
+            where.or([
+              where('blobs.generation', '<', p('generation')),
+              where.and([
+                where('blobs.generation', '=', p('generation')),
+                where('blobs.state', '<>', 'stored'),
+              ]),
+            ]),
+          ),
+      )
+      .returning('digest'),
+);
+
+/**
+ * Records bytes without a row, so that they are kept for `deletes.keepUnknownFor`. They belong to no repository; a push of the same
+ * digest makes them an ordinary blob. False when a row has been written meanwhile.
+ */
+export async function parkBlob(
+  db: Db,
+  blob: { digest: Digest; size: number; generation: number },
+  now: number,
+): Promise<boolean> {
+  return (await upsertParked(db, { ...blob, now })).length > 0;
+}
+
+const raiseGeneration = prepare((db, p: Params<{ digest: string; size: number; generation: number }>) =>
+  db
+    .updateTable('blobs')
+    .set({ size: p('size'), generation: p('generation') })
+    .where('digest', '=', p('digest'))
+    .where('state', '=', 'stored')
+    .where('generation', '<', p('generation'))
+    .returning('digest'),
+);
+
+/** Raises a stored blob's generation to that of its bytes, which are newer than the row after restoring an older database. */
+export async function moveToGeneration(
+  db: Db,
+  blob: { digest: Digest; size: number; generation: number },
+): Promise<boolean> {
+  return (await raiseGeneration(db, blob)).length > 0;
+}
+
+const countAllParked = prepare((db) =>
+  db
+    .selectFrom('blobs')
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .where('parked_at', 'is not', null),
+);
+
+/** Number of parked blobs. */
+export async function countParked(db: Db): Promise<number> {
+  return Number((await countAllParked(db, {}))[0]?.count ?? 0);
+}
+
+const selectAnyRow = prepare((db) => db.selectFrom('blobs').select('digest').limit(1));
+
+/** Whether the database has, or ever had, a blob. */
+export async function knowsBlobs(db: Db): Promise<boolean> {
+  return (await selectAnyRow(db, {})).length > 0;
+}
