@@ -4,8 +4,8 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-// Caches stripped and compiled code for later starts, in the installation or else in the user's own folder. Other users could
-// inject code into a folder that they may write to.
+// Caches stripped and compiled code for later starts, in the installation or else in the user's home folder. It uses no shared folder,
+// because other users could inject code there.
 const installed = fileURLToPath(new URL('../node_modules/.cache/berth', import.meta.url));
 if (enableCompileCache(installed).status === constants.compileCacheStatus.FAILED) {
   const home = homeFolder();
@@ -24,7 +24,7 @@ function homeFolder() {
 /** Packages of hundreds of modules that import each other by file name, with the extension. */
 const manyFiles = /\/node_modules\/(?:kysely|zod)\//;
 
-// Saves Node the search through links and manifests, a third of the time to load them.
+// Saves Node the lookup of symbolic links and package.json files, a third of the time to load these packages.
 registerHooks({
   resolve(specifier, context, nextResolve) {
     const { parentURL = '', conditions } = context;

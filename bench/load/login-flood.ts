@@ -5,13 +5,13 @@ import http from 'node:http';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
 const TICK_MS = 10;
-/** The most logins that wait for an answer; real clients would have given up on more. */
+/** Maximum number of logins that wait for an answer; with more, real clients would have given up. */
 const MAX_WAITING = 256;
 /** A wrong password; too many of them; a full queue. */
 const REFUSALS = new Set([401, 429, 503]);
 
 export interface Flood {
-  /** Ends it; returns the number of refused logins a second, for any reason. */
+  /** Ends the flood; returns how many logins a second were refused, whatever the reason. */
   stop(): Promise<{ readonly answersPerSecond: number }>;
 }
 

@@ -111,7 +111,7 @@ export async function startUpload(client: RegistryClient, name: string): Promise
   return client.resolve(reply.headers.location ?? '');
 }
 
-/** Writes `chunk` `times` times as fast as the socket takes it, then ends the request. */
+/** Writes `chunk` again and again, `times` in all, no faster than the socket accepts it, then ends the request. */
 export function writeRepeated(request: ClientRequest, chunk: Buffer, times: number): void {
   let written = 0;
   const fill = () => {

@@ -1,4 +1,4 @@
-// Pushes the same bytes directly to the S3 server, with the AWS SDK.
+// Pushes directly to the S3 server with the AWS SDK, to compare with pushes through Berth.
 import { randomBytes } from 'node:crypto';
 import {
   type CompletedPart,

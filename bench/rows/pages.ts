@@ -25,7 +25,7 @@ const PAGES: readonly (readonly [title: string, page: keyof PageFigures])[] = [
   ['Late page (50 left)', 'latePageMs'],
 ];
 
-/** The same pages of a short list and of a long one, of the same database. */
+/** The same pages of a short list and of a long one, on the same kind of database. */
 interface Pages {
   readonly few: PageFigures;
   readonly many: PageFigures;
@@ -52,7 +52,8 @@ export const pages: Row = {
       return { name, few: urls[0]!, many: urls[1]! };
     };
     const berths = [await start('PostgreSQL'), await start('SQLite')];
-    // Short and long list right after each other: a slow minute of the machine would hide the small difference.
+    // Times the short and the long list right after each other: a machine that is slow for only one of them would hide the small
+    // difference.
     const timePages = (list: string, prefix: string, counts: { few: number; many: number }) =>
       inTurn<Berths, Pages>(bench, berths, async (urls) => ({
         few: await load<PageFigures>(bench, 'pages', urls.few, list, prefix, counts.few),
@@ -97,7 +98,7 @@ async function seedAndClose(database: Database, seeded: Seeded): Promise<void> {
   }
 }
 
-/** The lines of the long lists, with the short ones as their target, if `as` is given; else those of the short lists. */
+/** If `as` is given, the lines of the long lists, with the short lists as target; otherwise the lines of the short lists. */
 function pageLines(of: string, runs: Runs<Pages>, as?: string): Line[] {
   return PAGES.map(([title, page]) => {
     const few = samplesOf(runs, (pages) => pages.few[page]);

@@ -22,7 +22,7 @@ export const tags: Row = {
     const few = await inTurn(bench, [berth, dockerRegistry], (peer) =>
       load<TagFigures>(bench, 'tags', peer.url, fewTags),
     );
-    // Many tags with each request, which only Berth accepts: at one tag a request this alone would take minutes.
+    // Only Berth accepts several tags in one request. With one tag a request, making the tags would take minutes.
     const many = await inTurn(bench, [berth], (peer) =>
       load<TagFigures>(bench, 'tags', peer.url, manyTags, TAGS_PER_REQUEST),
     );

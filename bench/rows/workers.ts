@@ -50,7 +50,7 @@ async function getManifests(bench: Bench, start: StartPeer): Promise<GetFigures>
   return { perSecond: requestsPerSecond, cpu: (spent / (requestsPerSecond * seconds)) * 1000 };
 }
 
-/** In memory, where only the CPU counts: the disk would limit all of them. */
+/** On tmpfs, so that only the CPU counts: the disk would limit every registry. */
 async function pushStreams(bench: Bench, start: StartPeer): Promise<number> {
   await using peer = await startFresh(start, bench.tmpfs, bench.signal);
   await load(bench, 'push-big', peer.url, WARM_UP_MIB, STREAMS);

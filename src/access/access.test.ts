@@ -175,7 +175,7 @@ for (const dialect of dialects) {
         code: 'NAME_UNKNOWN',
       });
       await database.transaction(
-        (db) => permit.claim?.make(db, system, now) ?? assert.fail('nothing to make'),
+        (db) => permit.claim?.make(db, system, now) ?? assert.fail('the permit has no claim'),
       );
       const account = await find();
       assert.deepEqual([account?.kind, account?.createdAt], ['organisation', now]);
@@ -198,7 +198,7 @@ test('a denial names the action and the repository', async (t) => {
   }
 });
 
-test('pulls, deletions, robots and jobs claim no namespace, nor users if only administrators create namespaces', async (t) => {
+test('only a push by a user claims a namespace, and only if users may create namespaces', async (t) => {
   const { database, alice } = await setUp(t);
   const acme = await makeOrganisation(database, 'acme');
   const id = await makeRobot(database, 'acme+ci', acme);
@@ -273,7 +273,7 @@ test('a permit of a login and a permit of a token name the caller', async (t) =>
   }
 });
 
-test('after a deleted account or a changed password, credentials and tokens are challenged', async (t) => {
+test('credentials and tokens of a deleted account, or from before a password change, are challenged', async (t) => {
   const { database, alice } = await setUp(t, { role: 'maintain' });
   const access = accessTo(database);
   const { id } = alice.principal as { id: number };
@@ -325,7 +325,7 @@ test("a valid token is enough to pull; pushes and deletions read the owner's rig
   const token = (identity: Identity) => withToken(identity, [[app, ['*'], ids.app]]);
   for (const identity of [alice, gone]) {
     const permit = access.authorize(token(identity), 'pull', app);
-    assert.ok(!(permit instanceof Promise), 'no database is asked');
+    assert.ok(!(permit instanceof Promise), 'no database query');
     assert.deepEqual([permit.repository, permit.mayCreate, permit.mayUpdate], [ids.app, true, true]);
   }
   for (const need of ['create', 'push', 'delete'] as const) {
@@ -397,7 +397,11 @@ test('a blob is mounted only from repositories that account and token may pull',
   };
   const mine: Entry = [app, ['pull', 'push'], ids.app];
   assert.deepEqual(await asked({ identity: alice }), [true, false], 'by login');
-  assert.deepEqual(await asked(withToken(alice, [mine])), [false, false], 'the token names neither');
+  assert.deepEqual(
+    await asked(withToken(alice, [mine])),
+    [false, false],
+    'the token grants a right on neither',
+  );
   for (const [entry, may] of [
     [[base, ['pull'], ids.base], true],
     [[base, ['pull']], true],
@@ -405,11 +409,19 @@ test('a blob is mounted only from repositories that account and token may pull',
     [[base, ['pull'], ids.base + 100], false],
   ] as const) {
     assert.deepEqual(await asked(withToken(alice, [mine, entry])), [may, false], JSON.stringify(entry));
-    assert.deepEqual(await asked(withToken(holder, [mine, entry])), [may, false], 'of another server');
+    assert.deepEqual(
+      await asked(withToken(holder, [mine, entry])),
+      [may, false],
+      'by a token of another token server',
+    );
   }
   const both = withToken(alice, [mine, [secret, ['pull'], id]]);
-  assert.deepEqual(await asked(both), [false, false], 'the token may be older than the rights');
-  assert.deepEqual(await asked(both, 'pull'), [false, true], 'for pulls the token is enough');
+  assert.deepEqual(
+    await asked(both),
+    [false, false],
+    'for a push, a right that only the token has is not enough',
+  );
+  assert.deepEqual(await asked(both, 'pull'), [false, true], 'a pull needs only the token');
 });
 
 test('the base endpoint needs valid credentials, except in an open registry', async (t) => {
@@ -419,7 +431,7 @@ test('the base endpoint needs valid credentials, except in an open registry', as
     await assertChallenge(() => access.authorizeRegistry(anonymousCaller, 'base'), login, policy);
     for (const caller of [{ identity: alice }, withToken(alice, []), withToken(anonymousIdentity, [])]) {
       const permit = access.authorizeRegistry(caller, 'base');
-      assert.ok(!(permit instanceof Promise), 'no database is asked');
+      assert.ok(!(permit instanceof Promise), 'no database query');
       assert.deepEqual(
         { ...plain(permit), principal: undefined },
         { principal: undefined, repository: undefined, mayCreate: false, mayUpdate: false, sees: [] },
@@ -450,7 +462,7 @@ test('the catalog lists the repositories that the caller may pull', async (t) =>
   }
 });
 
-test('a bearer token follows the scheme in any case, and a known one is accepted synchronously', async (t) => {
+test('the scheme Bearer is accepted in upper or lower case, and a cached token is accepted synchronously', async (t) => {
   const { database, alice } = await setUp(t);
   const token = withToken(alice, []).token as BearerToken;
   const seen: string[] = [];
@@ -470,7 +482,7 @@ test('a bearer token follows the scheme in any case, and a known one is accepted
   assert.deepEqual(await unknown.identify('Bearer a.b.c', '::1'), { identity: alice, token });
 });
 
-test('an Authorization header of another form is challenged without a login or verification', async (t) => {
+test('an Authorization header that is neither valid Basic nor valid Bearer is challenged without checking credentials', async (t) => {
   const { database } = await setUp(t);
   const access = accessTo(database);
   for (const header of [

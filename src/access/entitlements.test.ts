@@ -83,10 +83,14 @@ for (const { name, open } of dialects) {
     assert.deepEqual(
       await held(database, user(alice)),
       all.slice(0, 3),
-      'its teams give nothing while disabled',
+      'teams of a disabled organisation give no rights',
     );
     await update(database, 'accounts', 'id', acme, { disabled_at: 5 });
-    assert.deepEqual(await held(database, user(alice)), all.slice(1, 3), 'nor does being a member');
+    assert.deepEqual(
+      await held(database, user(alice)),
+      all.slice(1, 3),
+      'a disabled organisation gives its members nothing',
+    );
   });
 
   test(`${name}: only administrators have administrator rights`, async (t) => {
@@ -116,11 +120,11 @@ for (const { name, open } of dialects) {
     const acme = await makeOrganisation(database, 'acme');
     assert.ok(await held(database, user(alice)));
     assert.equal(await held(database, user(alice + acme)), undefined, 'no such account');
-    assert.equal(await held(database, user(acme)), undefined, 'an organisation is no user');
+    assert.equal(await held(database, user(acme)), undefined, 'an organisation cannot log in');
     assert.equal(
       await held(database, robot(alice, await makeToken(database, alice))),
       undefined,
-      'nor is a user a robot',
+      'a user is no robot',
     );
     for (const since of [0, 2]) {
       assert.equal(await held(database, user(alice, { kind: 'password', since })), undefined);
@@ -140,7 +144,7 @@ for (const { name, open } of dialects) {
     const since2 = user(alice, { kind: 'password', since: 2 });
     assert.ok(await held(database, since2));
     await update(database, 'users', 'account_id', alice, { token_only: 1 });
-    assert.equal(await held(database, since2), undefined, 'tokens alone are good for a client');
+    assert.equal(await held(database, since2), undefined, 'a token-only user cannot use the password');
   });
 
   test(`${name}: an access token is valid for its own account until it expires or is revoked`, async (t) => {
@@ -150,19 +154,19 @@ for (const { name, open } of dialects) {
     const token = await makeToken(database, alice, { expires_at: now });
     const withToken = (id: number, account = alice) => user(account, { kind: 'token', id });
     assert.ok(await held(database, withToken(token), now - 1));
-    assert.equal(await held(database, withToken(token), now), undefined, 'it ended');
+    assert.equal(await held(database, withToken(token), now), undefined, 'the token has expired');
     assert.equal(await held(database, withToken(token, bob), now - 1), undefined, "it is not bob's");
-    assert.equal(await held(database, withToken(token + 1), now - 1), undefined, 'there is none of that id');
+    assert.equal(await held(database, withToken(token + 1), now - 1), undefined, 'no token has this id');
     await update(database, 'access_tokens', 'id', token, { expires_at: null });
     assert.ok(await held(database, withToken(token), Number.MAX_SAFE_INTEGER));
     await update(database, 'users', 'account_id', alice, { password_changed_at: 2 });
     await update(database, 'users', 'account_id', alice, { token_only: 1 });
-    assert.ok(await held(database, withToken(token)), 'the password is none of its business');
+    assert.ok(await held(database, withToken(token)), 'the password does not affect the token');
     await update(database, 'access_tokens', 'id', token, { revoked_at: now });
     assert.equal(await held(database, withToken(token)), undefined);
   });
 
-  test(`${name}: an access token is bounded by its scopes, if it has any`, async (t) => {
+  test(`${name}: an access token is limited by its scopes, if it has any`, async (t) => {
     const database = await open(t);
     const alice = await makeUser(database, 'alice');
     const scopes = 'repository:alice/*:pull repository:acme/app:pull,push';
@@ -177,7 +181,7 @@ for (const { name, open } of dialects) {
     assert.equal(await scopesOf({ kind: 'token', id: whole }), undefined);
     assert.equal(await scopesOf({ kind: 'password', since: 1 }), undefined);
     const password = { kind: 'password', since: 1, id: scoped } as const;
-    assert.equal(await scopesOf(password), undefined, 'only a token is looked up by its id');
+    assert.equal(await scopesOf(password), undefined, 'an id in a password credential is ignored');
   });
 
   test(`${name}: a robot has only its grants, while its namespace is not disabled`, async (t) => {
@@ -214,7 +218,11 @@ for (const { name, open } of dialects) {
     assert.deepEqual(rest, { anonymous: false, administrator: false, scopes: undefined, until: 201 });
     assert.equal(grants?.length, 1);
     for (const terms of [199, 201]) {
-      assert.equal(await held(database, job(trust, { ...credential, terms })), undefined, 'it was changed');
+      assert.equal(
+        await held(database, job(trust, { ...credential, terms })),
+        undefined,
+        'the trust was changed',
+      );
     }
     assert.equal(await held(database, job(trust, { ...credential, trust: trust + 1 })), undefined);
     assert.equal(
@@ -224,7 +232,11 @@ for (const { name, open } of dialects) {
     );
     assert.equal(await held(database, job(trust, { kind: 'none' })), undefined);
     const password = { ...credential, kind: 'password' } as const;
-    assert.equal(await held(database, job(trust, password)), undefined, 'whatever else it says');
+    assert.equal(
+      await held(database, job(trust, password)),
+      undefined,
+      'only an ID token authenticates a job',
+    );
     await update(database, 'accounts', 'id', acme, { disabled_at: 5 });
     assert.equal(await held(database, job(trust, credential)), undefined);
   });
@@ -324,7 +336,7 @@ test('rights are the union of all matching grants and of the rights of everyone'
   assert.deepEqual(sorted(rightsOn(given, parseName('alpine'), 'private', 'none')), []);
 });
 
-test('scopes bound rights of every source', () => {
+test('scopes limit rights from every source', () => {
   const pullOnly = scopes('repository:acme/app:pull');
   const other = scopes('repository:other/**:*');
   for (const [what, given, policy] of [
@@ -338,7 +350,7 @@ test('scopes bound rights of every source', () => {
   }
   const all = scopes('repository:**:*');
   const bounded = rightsOn(entitlements({ administrator: true, scopes: all }), app, 'public', 'none');
-  assert.deepEqual(sorted(bounded), content, 'settings and members are in no scope');
+  assert.deepEqual(sorted(bounded), content, 'no scope includes settings and members');
 });
 
 test('a scope adds no rights', () => {

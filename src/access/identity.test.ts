@@ -8,7 +8,7 @@ import {
   principalKey,
 } from './identity.ts';
 
-// The database stores both keys, so that later versions must not change them.
+// The database stores both keys, so later versions must not change them.
 for (const [principal, key] of [
   [{ kind: 'anonymous' }, 'anonymous'],
   [{ kind: 'user', id: 7, name: 'alice' }, 'user:7'],

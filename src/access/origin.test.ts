@@ -114,7 +114,8 @@ async function setUp(given: ActingDatabase, root: Root, depth: number) {
       lifetime,
       origin: begun,
     });
-    if (root === 'token') assert.ok((token.expiresAt as number) <= since + hour, 'none outlives the first');
+    if (root === 'token')
+      assert.ok((token.expiresAt as number) <= since + hour, 'no session outlives its first origin');
     const name = `token ${level}`;
     const own = lifetime === null ? restsOn : [...restsOn, 'token time'];
     ({ proof, whole: restsOn } = addToken(name, own, token));

@@ -73,7 +73,7 @@ for (const { name, open } of dialects) {
       assert.equal((await claimable(database, repository))?.namespace, 'new');
     }
     await makeOrganisation(database, 'new');
-    assert.equal(await claimable(database, 'new/app'), undefined, 'it is taken now');
+    assert.equal(await claimable(database, 'new/app'), undefined, 'the namespace has an owner');
   });
 
   test(`${name}: a namespace with manifests belongs to the administrators and cannot be claimed`, async (t) => {
@@ -83,10 +83,10 @@ for (const { name, open } of dialects) {
     await useRepository(database, 'standing/app');
     assert.equal(await claimable(database, 'standing/app'), undefined);
     assert.equal(await claimable(database, 'standing/other'), undefined);
-    await assert.rejects(make(database, early), denied, 'what was put there meanwhile');
-    assert.ok(await claimable(database, 'standing-by/app'), 'that is another');
+    await assert.rejects(make(database, early), denied, 'content was pushed in the meantime');
+    assert.ok(await claimable(database, 'standing-by/app'), 'another namespace is free');
     await makeRepository(database, parseName('emptied/app'));
-    assert.ok(await claimable(database, 'emptied/app'), 'nothing is in it any more');
+    assert.ok(await claimable(database, 'emptied/app'), 'the namespace is empty again');
   });
 
   test(`${name}: the first claim creates an organisation with the claimant as admin, and others are refused`, async (t) => {
@@ -135,11 +135,11 @@ for (const { name, open } of dialects) {
       await make(database, (await claimable(database, repository, principal)) as NamespaceClaim);
     }
     assert.equal(await claimable(database, 'four/app', principal), undefined);
-    await assert.rejects(make(database, spare), denied, 'nor by what was let in before');
+    await assert.rejects(make(database, spare), denied, 'a claim made before the limit is refused too');
     await deleteOrganisation(database, 'two');
     await make(database, (await claimable(database, 'four/app', principal)) as NamespaceClaim);
     const bob: Principal = { kind: 'user', id: await makeUser(database, 'bob'), name: 'bob' };
-    assert.ok(await claimable(database, 'bobs/app', bob), 'each has their own number');
+    assert.ok(await claimable(database, 'bobs/app', bob), 'each user has an own limit');
   });
 
   test(`${name}: a name of the sign-on provider can be claimed only by its user, even if the account has another name`, async (t) => {

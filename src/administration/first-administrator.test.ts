@@ -19,7 +19,7 @@ for (const { name, open } of dialects) {
     assert.match(made?.password as string, /^[A-Za-z0-9]{24}$/);
     const user = await findUser(database.read, admin);
     assert.equal(user?.administrator, true);
-    assert.equal(user.tokenOnly, false, 'or the password could not log in');
+    assert.equal(user.tokenOnly, false, 'the password can log in');
     assert.equal(user.mail, null);
     assert.ok(await verifyPassword(made?.password as string, user?.password as string));
     assert.equal(await makeFirstAdministrator(database, { name: 'admin' }), undefined, 'once');
@@ -39,7 +39,7 @@ for (const { name, open } of dialects) {
     await database.transaction((db) => updateUser(db, alice, { administrator: true }));
     assert.equal(await makeFirstAdministrator(database, { name: 'admin' }), undefined);
     const unusable = { name: 'No Name', password: 'short' };
-    assert.equal(await makeFirstAdministrator(database, unusable), undefined, 'it is not looked at');
+    assert.equal(await makeFirstAdministrator(database, unusable), undefined, 'invalid settings are ignored');
     await database.transaction((db) => setDisabled(db, alice, 1));
     assert.equal((await makeFirstAdministrator(database, { name: 'admin' }))?.name, 'admin');
   });

@@ -129,7 +129,11 @@ for (const { name, open } of dialects) {
     for (const pattern of ['0/*', 'library/*', 'library/ng*', 'library/nginx', 'alpine']) {
       assert.equal(await warningOf(pattern), undefined, pattern);
     }
-    assert.equal(await warningOf('library/ngin'), `library/ngin matches nothing yet: ${nobody}`, 'a slip');
+    assert.equal(
+      await warningOf('library/ngin'),
+      `library/ngin matches nothing yet: ${nobody}`,
+      'a misspelt name',
+    );
     assert.equal(await warningOf('alp'), 'alp matches nothing yet: there is no such repository', 'another');
   });
 }

@@ -66,7 +66,7 @@ for (const { name, open } of dialects) {
       'jobs github: pull,create,update by trust of acme',
     ]);
     assert.deepEqual(await others(database, 'acme/y'), members);
-    assert.deepEqual(await others(database, 'acme'), [], 'that is no repository of acme');
+    assert.deepEqual(await others(database, 'acme'), [], 'the repository is outside acme');
   });
 
   test(`${name}: every member is listed, however many there are`, async (t) => {

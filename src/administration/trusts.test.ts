@@ -86,8 +86,8 @@ for (const dialect of dialects) {
       const now = database.clock();
       const held = (terms: number) =>
         loadEntitlements(database.read, jobOf(id, now, terms), { now, passwordLogin: true });
-      assert.ok(await held(updatedAt), 'let in by the terms of now');
-      assert.equal(await held(before.updatedAt), undefined, 'let in by those before');
+      assert.ok(await held(updatedAt), 'accepted by the present terms');
+      assert.equal(await held(before.updatedAt), undefined, 'accepted by the terms before the change');
     }
   });
 

@@ -137,14 +137,14 @@ test('reports an outage of the database once, and writes the events after it', a
   audit.record(push);
   while (told.failed.length === 0) await delay(5);
   await audit.flush();
-  assert.equal(told.failed.length, 1, 'not at each attempt');
+  assert.equal(told.failed.length, 1, 'one warning, not one for each attempt');
   state.down = false;
   while (told.written === 0) await delay(5);
   assert.equal((await rows()).length, 1);
   state.down = true;
   audit.record(push);
   await audit.flush();
-  assert.equal(told.failed.length, 2, 'at each outage');
+  assert.equal(told.failed.length, 2, 'one warning for each outage');
   state.down = false;
 });
 
@@ -210,7 +210,7 @@ test('a refusal repeated within a minute is two events: the first, and the count
   assert.deepEqual([rest?.actor, rest?.address, rest?.repository], ['anonymous', '192.0.2.1', null]);
   audit.record(refusal);
   await audit.flush();
-  assert.equal((await rows()).length, 3, 'the next minute begins anew');
+  assert.equal((await rows()).length, 3, 'the next minute counts from zero');
 });
 
 test('merges only refusals of the same actor, network, action and error, and no allowed actions', async (t) => {
@@ -228,7 +228,7 @@ test('merges only refusals of the same actor, network, action and error, and no 
   await audit.flush();
   assert.equal((await rows()).length, events.length);
   await audit.close();
-  assert.equal((await rows()).length, events.length, 'one of a kind is not repeated at the end');
+  assert.equal((await rows()).length, events.length, 'a single event has no summary');
 });
 
 test('unauthenticated callers of one network cause at most 41 events a minute', async (t) => {
@@ -253,8 +253,12 @@ test('unauthenticated callers of one network cause at most 41 events a minute', 
   const byAlice = all.filter(({ actor_name }) => actor_name === 'alice');
   assert.ok(ours.length <= 41, `${ours.length} events`);
   assert.ok(JSON.stringify(ours).length < 41 * 1_000, `${JSON.stringify(ours).length} characters`);
-  assert.equal(byAlice.length, 1, 'who has an account is not lost among them');
-  assert.equal(all.filter(({ address }) => address === refusal.address).length, 2, 'nor is another network');
+  assert.equal(byAlice.length, 1, 'events of an authenticated user are kept');
+  assert.equal(
+    all.filter(({ address }) => address === refusal.address).length,
+    2,
+    'events of another network are kept',
+  );
   const counts = all.map(({ detail }) => (detail === null ? 1 : JSON.parse(detail).count));
   assert.equal(
     counts.reduce((sum, count) => sum + count, 0),

@@ -29,7 +29,7 @@ export const externalUrl = webUrl().exactOptional().meta({
 
 export const absoluteLocations = toggle().prefault(false).meta({
   description:
-    'Whether Location headers are absolute URLs, as some clients of registry:2 need, with the scheme and host of externalUrl, else of the request.',
+    'Whether Location headers are absolute URLs, which some clients of registry:2 need; scheme and host are those of externalUrl, or of the request if externalUrl is not set.',
 });
 
 export const trustedProxies = list(
@@ -45,7 +45,7 @@ export const trustedProxies = list(
 
 export const forwardedHeaders = choice(['x-forwarded', 'forwarded']).prefault('x-forwarded').meta({
   description:
-    "Which headers of trusted proxies are read: X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, or RFC 7239's Forwarded. Proxies must set these headers; the others are ignored.",
+    "Which headers of trusted proxies are read: X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, or RFC 7239's Forwarded. Proxies must set the headers of the chosen kind; headers of the other kind are ignored.",
 });
 
 export const anonymous = choice(['none', 'public', 'pull', 'push']).exactOptional().meta({
@@ -67,7 +67,7 @@ export const admin = z
   .prefault({})
   .meta({
     description:
-      'The first administrator, created at the start of a registry with logins that has no administrator.',
+      'The first administrator; Berth creates it at the start if the registry has logins and no administrator.',
   });
 
 export const access = z
@@ -135,7 +135,7 @@ export const signOn = signOnSettings
 
 const tokenServerSettings = z.strictObject({
   realm: webUrl().exactOptional().meta({
-    description: 'The URL from which clients fetch tokens instead of Berth.',
+    description: 'The URL of the token server from which clients fetch tokens, instead of from Berth.',
     absent: "Berth's own token server",
   }),
   service: oneLine().exactOptional().meta({

@@ -61,7 +61,7 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await counts(database), [1, 1, 1, 1, 1, 1]);
     assert.equal(await findRepository(database.read, app), undefined);
     assert.equal(await database.transaction((db) => deleteRepository(db, id, 5)), false);
-    assert.notEqual(await makeRepository(database, app), id, 'the next of that name is another one');
+    assert.notEqual(await makeRepository(database, app), id, 'a new repository with the name has another id');
   });
 
   test(`${name}: the deletion counts as the review of a blob that only the deleted repository held`, async (t) => {

@@ -189,7 +189,7 @@ for (const [name, open] of Object.entries(worlds)) {
     const plan = await berth('fsck', '--repair', '--config', world.at.file);
     assert.equal(plan.exitCode, 1);
     assert.match(plan.out, /^database-older: .*\n3 blobs \(.*\) unknown to the database, to record/);
-    assert.ok((await fsck(world.at)).kinds.includes('database-older'), 'nothing was changed');
+    assert.ok((await fsck(world.at)).kinds.includes('database-older'), 'the plan changes nothing');
     const done = await berth('fsck', '--repair', '--yes', '--config', world.at.file);
     assert.equal(done.exitCode, 0, done.err);
     const log = await berth('audit', 'export', '--action', 'registry.repair', '--config', world.at.file);

@@ -5,7 +5,7 @@ import { type Db, type Params, prepare } from './prepare.ts';
 
 const isUnheld = sql<boolean>`not exists (select 1 from repository_blobs as held where held.digest = blobs.digest)`;
 
-/** Times before which an unheld blob is due for deletion, in milliseconds since 1970. */
+/** An unheld blob is due for deletion if its times are earlier than these, in milliseconds since 1970. */
 export interface DueBefore {
   /** For `review_at`. */
   readonly reviewed: number;
@@ -49,7 +49,7 @@ const markDeleted = prepare((db, p: Params<{ digest: string; generation: number 
     .where('state', '=', 'deleting'),
 );
 
-/** Records that the bytes before `generation` are deleted. The row stays, so that no generation is used twice. */
+/** Records that the bytes of all generations before `generation` are deleted. The row stays, so that no generation is used twice. */
 export async function recordDeleted(db: Db, digest: Digest, generation: number): Promise<void> {
   await markDeleted(db, { digest, generation });
 }

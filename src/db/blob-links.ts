@@ -34,7 +34,9 @@ const upsertUploaded = prepare(
 
 type Session = Pick<SessionKey, 'id' | 'owner'>;
 
-/** {@link linkBlob} for an uploaded blob. Records the session, so that its last request can be repeated after it has ended. */
+/**
+ * {@link linkBlob} for an uploaded blob. Records the session, so that a client can repeat the last request of a session that has ended.
+ */
 export async function linkUploaded(
   db: Db,
   repository: number,
@@ -75,7 +77,7 @@ const deleteLink = prepare((db, p: Params<{ repository: number; digest: string }
     .returning('digest'),
 );
 
-/** Removes the blob from the repository; false when it did not hold it. */
+/** Removes the blob from the repository; false when the repository did not hold the blob. */
 export async function unlinkBlob(db: Db, repository: number, digest: Digest): Promise<boolean> {
   return (await deleteLink(db, { repository, digest })).length > 0;
 }

@@ -32,7 +32,7 @@ const setBack = prepare((db, p: Params<{ now: number; implausible: number }>) =>
     .where('review_at', '>', p('implausible')),
 );
 
-/** Sets each `review_at` after `implausible` to `now`: it was written while the clock was ahead. */
+/** Sets every `review_at` later than `implausible` to `now`, because such a time was written while the clock was ahead. */
 export async function setBackReviews(db: Db, now: number, implausible: number): Promise<void> {
   await setBack(db, { now, implausible });
 }
@@ -66,7 +66,8 @@ const updateReviews = prepare((db, p: Params<Needed & { now: number }>) =>
 
 /**
  * {@link postponeReview} for the blobs that a manifest of the repository references; returns the digests that the repository holds.
- * Other repositories' blobs are not postponed. Pushes of manifests with the same blobs block each other only once a minute. All
+ * The reviews of blobs that this repository does not hold are not postponed. Pushes of manifests with the same blobs block each other at
+ * most once a minute. All
  * transactions lock blobs in the order of their digests, to avoid deadlocks.
  */
 export async function postponeReviews(

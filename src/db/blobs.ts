@@ -69,8 +69,8 @@ const upsertStored = prepare(
 );
 
 /**
- * Records that the bytes are stored under the key of `generation`. False when the row has a later generation: a deletion was
- * decided that will delete these bytes (see `core/blobs.ts`).
+ * Records that the bytes are stored under the key of `generation`. False when the row has a later generation: the sweep has decided to
+ * delete the bytes of this one (see `core/blobs.ts`).
  */
 export async function recordStored(
   db: Db,
@@ -98,7 +98,10 @@ const sumSlice = prepare((db, p: Params<{ after: string; limit: number }>) =>
     ]),
 );
 
-/** Number and bytes of the stored blobs among the `limit` rows after a digest; `last` is the last digest, null after the end. */
+/**
+ * Number and bytes of the stored blobs among the `limit` rows after a digest; `last` is the last digest among them, or null if there are
+ * no more rows.
+ */
 export async function sumBlobs(
   db: Db,
   after: string,

@@ -42,7 +42,11 @@ for (const dialect of dialects) {
     await take(database, 'a', 10_000);
     assert.equal(await renew(database, 'a', 10_040), true);
     assert.equal(await take(database, 'b', 10_090), false);
-    assert.equal(await renew(database, 'a', 10_200), true, 'renewed late, but not taken by another');
+    assert.equal(
+      await renew(database, 'a', 10_200),
+      true,
+      'a late renewal succeeds if no other process took the lease',
+    );
     assert.equal(await take(database, 'b', 10_251), true);
     assert.equal(await renew(database, 'a', 10_252), false);
     assert.equal(await take(database, 'a', 10_301), false, 'the failed renewal changed nothing');
@@ -57,7 +61,7 @@ for (const dialect of dialects) {
     for (const holder of ['a', 'b']) assert.equal(await take(database, holder, 11_019), false, holder);
     assert.equal(await take(database, 'b', 11_020), true);
     await giveBack(database, 'b', 0);
-    assert.equal(await take(database, 'a', 11_021), true, 'released as if never held');
+    assert.equal(await take(database, 'a', 11_021), true, 'the lease is free');
   });
 
   test(`${dialect.name}: ignores an end far in the future, written by a wrong clock`, async (t) => {

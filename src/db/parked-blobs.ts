@@ -59,7 +59,7 @@ const raiseGeneration = prepare((db, p: Params<{ digest: string; size: number; g
     .returning('digest'),
 );
 
-/** Raises a stored blob's generation to that of its bytes, which are newer than the row after restoring an older database. */
+/** Raises a stored blob's generation to that of its bytes. After an older database was restored, the bytes can be newer than the row. */
 export async function moveToGeneration(
   db: Db,
   blob: { digest: Digest; size: number; generation: number },

@@ -222,7 +222,7 @@ describe('a file without a row', () => {
     assert.equal(await countParked(database.read), 2);
     assert.deepEqual(await sweep(), nothing);
     advance(keepUnknown - minute);
-    assert.deepEqual(await sweep(), { ...nothing, parked: 1 }, 'the young one has reached the grace period');
+    assert.deepEqual(await sweep(), { ...nothing, parked: 1 }, 'the newer file has reached the grace period');
     advance(2 * minute);
     assert.deepEqual(await sweep(), { ...nothing, blobs: 2 });
     assert.deepEqual(await filesOf(data), [fileOf(digestOf('young'))]);

@@ -32,8 +32,8 @@ type Line = Record<string, unknown>;
 const json: Config['log'] = { level: 'info', format: 'json', access: true };
 
 /**
- * The log lines and metrics of a request. Lines for pino's own file stream (which has a `minLength`) and lines that pino formats
- * come from different code.
+ * The log lines and metrics of a request. With `fast`, the stream has a `minLength` like pino's own file stream, and Berth formats the
+ * access line; otherwise pino does.
  */
 function observe(answered: Answered, log = json, fast = true, bindings = {}) {
   const written: string[] = [];
@@ -150,7 +150,7 @@ test('a client error is logged as a code in the access line only', () => {
   );
 });
 
-test('a server error is logged with its cause and request id, also without access lines', () => {
+test('a server error is logged with its cause and request id, even when access lines are off', () => {
   const error = new RegistryError('UNAVAILABLE', undefined, { cause: new Error('disk on fire') });
   for (const access of [true, false]) {
     const lines = observe({ ...pull, status: 503, error }, { ...json, access }).lines();
@@ -200,7 +200,7 @@ for (const quiet of [
   { ...json, access: false },
   { ...json, level: 'warn' },
 ] as const) {
-  test(`counts a request without access lines (${JSON.stringify(quiet)})`, async () => {
+  test(`counts a request even when it writes no access line (${JSON.stringify(quiet)})`, async () => {
     const { text, metrics } = observe(pull, quiet);
     assert.equal(text, '');
     const counted = await metrics.registry.metrics();

@@ -66,7 +66,7 @@ test('a creator cannot move a tag, by name, digest or tag parameter', async (t) 
       'tag already points there',
     );
     const fresh = way.replace(' ', '-');
-    assert.equal((await creator.putManifest(name, fresh, bytes)).status, 201, 'a new tag');
+    assert.equal((await creator.putManifest(name, fresh, bytes)).status, 201, 'the tag is new');
     assertError(await creator.putManifest(name, fresh, image.bytes), 403, 'DENIED');
   }
 });

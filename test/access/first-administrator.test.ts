@@ -37,7 +37,7 @@ test('only the first start prints the administrator’s password, as plain lines
   const [administrator, ...more] = printedLogins(first);
   assert.deepEqual(more, []);
   assert.match(first.output(), /\n {2}docker login --username admin localhost/);
-  assert.equal(first.output().split(administrator!.password).length, 2, 'in no other line');
+  assert.equal(first.output().split(administrator!.password).length, 2, 'the password is in one line only');
   assert.ok(await isAdministrator(first, administrator!));
   const second = await startBerth(t, { data: first.data, args: withLogins });
   await second.stop();

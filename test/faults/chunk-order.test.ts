@@ -51,7 +51,7 @@ test('returns 416 with the current range when a chunk is out of order, and chang
   assert.ok((await pullBlob(url, 'a', digest)).equals(bytes));
 });
 
-test('rejects a chunked body that does not match its Content-Range and discards its bytes', async (t) => {
+test('rejects a body without Content-Length that does not match its Content-Range, and discards its bytes', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const session = await startUpload(url, 'a');

@@ -67,7 +67,7 @@ test('20 writers that each add to the current manifest, with If-Match, lose no u
     annotations: Record<string, string>;
   };
   assert.equal(Object.keys(annotations).length, 20);
-  assert.ok(refused > 0, 'no two writers met');
+  assert.ok(refused > 0, 'no two writers conflicted');
 });
 
 test('one of 20 writers creates a tag with If-None-Match', async (t) => {

@@ -266,7 +266,7 @@ const handovers: Record<string, Handover> = {
     await Promise.all(Array.from({ length: 12 }, (_, writer) => add(writer)));
     const { annotations } = (await clients[1]!.get('/v2/log/manifests/all')).json<{ annotations: object }>();
     assert.equal(Object.keys(annotations).length, 12);
-    assert.ok(refused > 0, 'no two writers met');
+    assert.ok(refused > 0, 'no two writers conflicted');
     const created = await Promise.all(
       Array.from({ length: 12 }, (_, i) =>
         putUntilAnswered(

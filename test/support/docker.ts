@@ -48,8 +48,8 @@ export async function startDocker(t: TestContext): Promise<DockerEngine> {
     env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
     ready: /API listen on/,
   });
-  // dockerd is the first process of its namespace: its containerd and all containers end with it. `unshare` waits for it
-  // and then ends; if `unshare` were killed first (then --kill-child ends dockerd), dockerd might not be reaped.
+  // dockerd is the first process of its namespace, so its containerd and all containers end with it, and so does `unshare`, which waits
+  // for it. Killing `unshare` first would end dockerd too (--kill-child), but dockerd might then not be reaped.
   cleanUp(t, async () => {
     const engine = await readFile(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8');
     process.kill(Number(engine), 'SIGKILL');

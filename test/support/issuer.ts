@@ -37,7 +37,9 @@ export class TestIssuer {
     return this.asked.filter((path) => path === '/keys').length;
   }
 
-  /** An ID token for the audience, valid for five minutes; `undefined` removes a claim. */
+  /**
+   * An ID token for the audience `registry.example`, valid for five minutes. `claims` replace the usual ones; `undefined` removes one.
+   */
   sign(claims: JWTPayload, { key = this.keys[0] as TestKey, now = Date.now() } = {}): Promise<string> {
     const seconds = Math.floor(now / 1000);
     const usual = { iss: this.url, sub: 'job', aud: 'registry.example', iat: seconds, exp: seconds + 300 };

@@ -36,7 +36,7 @@ export async function found<T>(what: string, look: () => T | Promise<T>): Promis
   for (;;) {
     const seen = await look();
     if (seen) return seen;
-    if (performance.now() - start > limit) throw new Error(`waited for ${what} in vain`);
+    if (performance.now() - start > limit) throw new Error(`timed out while waiting for ${what}`);
     await delay(20);
   }
 }

@@ -64,25 +64,25 @@ test('a job beyond the maximum is refused at once, with a time to retry', async 
   assert.equal(queue.waiting, 2);
 });
 
-test('a full queue makes room by refusing the last job of the longest queue', async (t) => {
+test('a full queue makes room by refusing the last job of the address with the most waiting jobs', async (t) => {
   const { started, ask, endOne } = setUp(t, { waiting: 3 });
   ask('flood', 'flood 0');
   const waiting = [1, 2, 3].map((i) => ask('flood', `flood ${i}`));
   ask('a');
   await assert.rejects(waiting[2] as Promise<string>, refused);
   const second = ask('a', 'a 1');
-  await assert.rejects(second, refused, 'two of each is no reason to send one of the other away');
+  await assert.rejects(second, refused, 'equal numbers of waiting logins displace none');
   for (let i = 0; i < 5; i++) await endOne();
   assert.deepEqual(started, ['flood 0', 'flood 1', 'a', 'flood 2']);
 });
 
-test('with no waiting allowed, a job that cannot run is refused', async (t) => {
+test('if no job may wait, a job that cannot run at once is refused', async (t) => {
   const { ask } = setUp(t, { waiting: 0 });
   ask('a');
   await assert.rejects(ask('b'), refused);
 });
 
-test('a full queue refuses the last job of the longest queue; of several longest, that with the next turn', async (t) => {
+test('if several addresses have the most waiting jobs, a full queue refuses the last job of the one whose turn is next', async (t) => {
   const { ask } = setUp(t, { waiting: 6 });
   ask('x');
   const waiting = ['a', 'b', 'b', 'b', 'c', 'c'].map((address) => ask(address));

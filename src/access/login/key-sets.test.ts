@@ -19,7 +19,7 @@ async function withKid(issuer: TestIssuer, kid: string): Promise<string> {
   return issuer.sign({}, { key: { ...(issuer.keys[0] as (typeof issuer.keys)[0]), kid } });
 }
 
-test('keys are fetched once for many tokens at once', async (t) => {
+test('concurrent verifications of many tokens share one fetch of the keys', async (t) => {
   const { issuer, verify } = await setUp(t);
   const token = await issuer.sign({});
   await Promise.all(Array.from({ length: 50 }, () => verify(token)));
@@ -59,7 +59,7 @@ test('a key that the issuer removed is accepted for ten more minutes', async (t)
   await assert.rejects(verify(token), /no applicable key/);
 });
 
-test('keys are used for a day while the issuer is down, and fetched once a minute', async (t) => {
+test('while the issuer is down, its keys are used for a day, and a fetch is tried once a minute', async (t) => {
   const { issuer, clock, verify } = await setUp(t);
   const token = await issuer.sign({});
   await verify(token);
@@ -177,7 +177,7 @@ const hostile: [what: string, path: string, answer: (issuer: TestIssuer) => Answ
 ];
 
 for (const [what, path, answer, said] of hostile) {
-  test(`an issuer with ${what} has no keys, and gets no other request`, async (t) => {
+  test(`rejects the tokens of an issuer with ${what}, and sends the issuer no other request`, async (t) => {
     const { issuer, verify } = await setUp(t);
     issuer.answers.set(path, answer(issuer));
     const token = await issuer.sign({});
@@ -192,7 +192,7 @@ for (const [what, path, answer, said] of hostile) {
   });
 }
 
-test("the trailing slash of an issuer is not doubled in the document's URL", async (t) => {
+test('the trailing slash of an issuer is not doubled in the URL of the discovery document', async (t) => {
   const { issuer, keySets } = await setUp(t);
   const name = `${issuer.url}/`;
   issuer.answers.set('/.well-known/openid-configuration', (_request, response) =>

@@ -250,7 +250,11 @@ for (const { name: dialect, open } of dialects) {
     await logIn('alice', token, '192.0.2.2');
     assert.deepEqual(await noted(), [start + minute, '192.0.2.2']);
     await assert.rejects(logIn('bob', token), { code: 'UNAUTHORIZED' });
-    assert.deepEqual(await noted(), [start + minute, '192.0.2.2'], 'a refused login is no use');
+    assert.deepEqual(
+      await noted(),
+      [start + minute, '192.0.2.2'],
+      'a refused login is not recorded as a use',
+    );
   });
 
   test(`${dialect}: an imported bcrypt hash becomes argon2id at the first login, and earlier logins stay valid`, async (t) => {

@@ -17,7 +17,7 @@ test('a password is hashed with argon2id, 19 MiB, two passes and a random salt',
   }
 });
 
-test('hashes of other programs verify, at any cost within the limits', async () => {
+test('hashes made by other programs match their passwords, with every cost parameter within the limits', async () => {
   // Vectors of the reference implementation (its test.c).
   for (const [hash, text] of [
     ['$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc', 'password'],
@@ -49,7 +49,11 @@ test('bcrypt never matches a password that it does not read completely', async (
   assert.equal(await verifyPassword('é'.repeat(36), wide), true);
   assert.equal(await verifyPassword('é'.repeat(37), wide), false, 'bytes, not characters');
   const repeated = await bcrypt('a', 4);
-  assert.equal(await verifyPassword('a\0a', repeated), false, 'bcrypt reads a, NUL, a as a repeated');
+  assert.equal(
+    await verifyPassword('a\0a', repeated),
+    false,
+    'bcrypt reads the bytes of a password in a cycle',
+  );
 });
 
 test('argon2id distinguishes passwords of 72 and 73 bytes', async () => {

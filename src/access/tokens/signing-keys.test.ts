@@ -47,7 +47,7 @@ for (const dialect of dialects) {
     time.now += 1;
     const { id, removed } = await rotateSigningKeys(database, lifetimes);
     assert.deepEqual(removed, []);
-    assert.ok(await there.find(id), 'what it signs elsewhere is good here at once');
+    assert.ok(await there.find(id), 'another replica knows the new key at once');
     time.now += 15_000;
     for (const keys of [here, there]) {
       assert.equal((await keys.signer()).id, id);
@@ -77,7 +77,7 @@ for (const dialect of dialects) {
     time.now += 1;
     assert.deepEqual(await removeEndedSigningKeys(database, lifetimes), [old]);
     time.now += 100 * hour;
-    assert.deepEqual(await removeEndedSigningKeys(database, lifetimes), [], 'the one that signs stays');
+    assert.deepEqual(await removeEndedSigningKeys(database, lifetimes), [], 'the signing key stays');
   });
 
   test(`${dialect.name}: a key is kept as long as the longest tokens of jobs`, async (t) => {

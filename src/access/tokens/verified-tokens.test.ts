@@ -36,7 +36,7 @@ test('a token is cached until half a minute after its end', () => {
   assert.equal(tokens.get('a', 0), entry);
   assert.equal(tokens.get('a', expires + 29_999), entry);
   assert.equal(tokens.get('a', expires + 30_000), undefined);
-  assert.equal(tokens.get('a', 0), undefined, 'it is forgotten then');
+  assert.equal(tokens.get('a', 0), undefined, 'the token is removed');
 });
 
 test('tokens beyond the capacity evict the oldest', () => {
