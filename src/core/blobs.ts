@@ -80,7 +80,7 @@ export class Blobs {
 
   /**
    * Makes a staged upload, whose bytes were hashed to `digest`, a blob of the repository. Durable on return.
-   * Bytes first, row second: a crash in between leaves a file without a row, which the sweep parks. The generation is read before
+   * Bytes first, row second: a crash in between leaves a file without a row, which garbage collection parks. The generation is read before
    * the bytes move, and compared when they are recorded. If the row has a later one by then, a deletion was decided that will
    * remove the bytes under the old key.
    */

@@ -6,20 +6,20 @@ import { type TestContext, test } from 'node:test';
 import { bucket, database as databaseAt, type Place, place } from '../../test/migrate/places.ts';
 import { berth } from '../../test/support/berth.ts';
 import { cleanUp } from '../../test/support/cleanup.ts';
+import { collectionParts } from '../../test/support/garbage.ts';
 import { Client } from '../../test/support/inject.ts';
 import { openMemoryStore } from '../../test/support/memory-store.ts';
 import { needs } from '../../test/support/needs.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
 import { asAdministrator } from '../../test/support/postgres-server.ts';
 import { bucketFolder, s3Settings } from '../../test/support/s3.ts';
-import { sweepable } from '../../test/support/sweep.ts';
 import { type App, createApp } from '../app.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { listAuditEntries } from '../db/audit-events.ts';
 import { system } from '../db/changes.ts';
 import { findProperty, setProperty } from '../db/properties.ts';
-import { sweep } from '../jobs/sweep.ts';
+import { collectGarbage } from '../jobs/collect-garbage.ts';
 import { asDigest } from '../oci/digest.ts';
 import { openDatabase, openStore } from '../open.ts';
 import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
@@ -111,13 +111,18 @@ async function push(client: Client, name: string, count = 3): Promise<string[]> 
   return pushed;
 }
 
-/** A sweep ten days from now. */
-async function sweepLater(at: Place): Promise<unknown> {
+/** A garbage collection ten days from now. */
+async function collectGarbageLater(at: Place): Promise<unknown> {
   const config = configOf(at);
   const [database, store] = [await openDatabase(config), await openStore(config)];
   try {
     const clock = () => database.clock() + 10 * day;
-    return await sweep({ ...sweepable(database, store, 30 * day), clock, expireAfter: day, grace: day });
+    return await collectGarbage({
+      ...collectionParts(database, store, 30 * day),
+      clock,
+      expireAfter: day,
+      grace: day,
+    });
   } finally {
     await Promise.all([database.close(), store.close()]);
   }
@@ -179,7 +184,7 @@ for (const [name, open] of Object.entries(worlds)) {
     const pushed = await push(client, 'pushed meanwhile', 1);
     const metrics = await app.operations.metrics.metrics();
     assert.match(metrics, /^berth_store_agrees 0$/m);
-    await assert.rejects(sweepLater(world.at), StoreDisagrees);
+    await assert.rejects(collectGarbageLater(world.at), StoreDisagrees);
     const all = [...older, ...newer, ...pushed];
     await assertStored(world.at, all);
     const found = await fsck(world.at);
@@ -201,7 +206,7 @@ for (const [name, open] of Object.entries(worlds)) {
     assert.deepEqual(did, ['park', 'park', 'park', 'epoch']);
     const { exitCode, kinds } = await fsck(world.at);
     assert.deepEqual([exitCode, kinds], [0, newer.map(() => 'blob-parked')]);
-    await sweepLater(world.at);
+    await collectGarbageLater(world.at);
     // Blobs that the restored database had already released are deleted as usual.
     await assertStored(world.at, all.slice(1));
   });
@@ -222,7 +227,7 @@ for (const [name, open] of Object.entries(worlds)) {
     await rename(kept, markers[1]);
     for (const [at, digests] of pushed) {
       await assert.rejects(createApp(configOf(at)), /belong to different registries/);
-      await assert.rejects(sweepLater(at), StoreMismatch);
+      await assert.rejects(collectGarbageLater(at), StoreMismatch);
       const { exitCode, kinds } = await fsck(at);
       assert.deepEqual([exitCode, kinds], [1, ['other-registry']]);
       const repaired = await berth('fsck', '--repair', '--yes', '--config', at.file);
@@ -247,7 +252,7 @@ for (const [name, open] of Object.entries(worlds)) {
     };
     await unmark();
     await (await serve(t, world.at)).app.close();
-    await sweepLater(world.at);
+    await collectGarbageLater(world.at);
     await assertStored(world.at, pushed);
     assert.equal((await fsck(world.at)).exitCode, 0);
 
@@ -256,14 +261,14 @@ for (const [name, open] of Object.entries(worlds)) {
     await assert.rejects(createApp(configOf(world.at)), /records blobs that .* does not have/);
   });
 
-  test(`${name}: a store that has lost its marker, or is an older copy, is served and not swept`, async (t) => {
+  test(`${name}: a store that has lost its marker, or is an older copy, is served and not collected`, async (t) => {
     const world = await open(t);
     if (world === undefined) return;
     const { app, client } = await serve(t, world.at);
     const pushed = await push(client, 'a');
     await client.delete(`/v2/app/blobs/${pushed[0]}`);
     await app.close();
-    await sweepLater(world.at).catch(() => {});
+    await collectGarbageLater(world.at).catch(() => {});
     const again = await serve(t, world.at);
     await push(again.client, 'b');
     await again.app.close();
@@ -275,7 +280,7 @@ for (const [name, open] of Object.entries(worlds)) {
       await damage();
       const { client, app } = await serve(t, world.at);
       assert.equal((await client.get(`/v2/app/blobs/${left[0]}`)).status, 200);
-      await assert.rejects(sweepLater(world.at), StoreDisagrees);
+      await assert.rejects(collectGarbageLater(world.at), StoreDisagrees);
       assert.deepEqual((await fsck(world.at)).kinds, [kind]);
       assert.equal((await berth('fsck', '--repair', '--yes', '--config', world.at.file)).exitCode, 0);
       assert.deepEqual(await fsck(world.at), { exitCode: 0, kinds: [] });

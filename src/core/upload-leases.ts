@@ -213,7 +213,7 @@ export class UploadLeases {
    */
   async end({ row, writer }: Lease, staged = row.staged): Promise<void> {
     this.#hashes.forget(row.id);
-    // The row first: the sweep deletes staged bytes without a session, but a session without bytes would mislead clients.
+    // The row first: garbage collection deletes staged bytes without a session, but a session without bytes would mislead clients.
     await this.#ifHeld((db) => deleteUpload(db, row.id, writer));
     await this.free(row, staged);
   }

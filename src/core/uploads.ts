@@ -187,7 +187,7 @@ export class Uploads {
       await this.#leases.record(lease, { size, digest, staged });
     }
     await this.#blobs.commit({ id, size, staged, writer, repository, name, owner }, digest, pusher);
-    // The sweep frees the bytes if this fails.
+    // Garbage collection frees the bytes if this fails.
     if (!commitMoves) await this.#leases.free(row, staged).catch(() => {});
   }
 

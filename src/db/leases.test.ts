@@ -4,7 +4,7 @@ import { dialects } from '../../test/support/databases.ts';
 import type { Database } from './database.ts';
 import { releaseLease, renewLease, takeLease } from './leases.ts';
 
-const name = 'sweep';
+const name = 'gc';
 const length = 50;
 const rest = 1000;
 

@@ -6,7 +6,7 @@ import { dialects } from '../../test/support/databases.ts';
 import type { Database } from '../db/database.ts';
 import { Jobs, type Outcome, type Run } from './jobs.ts';
 
-const job = 'sweep';
+const job = 'gc';
 const interval = 3_600_000;
 /** Polls every 2 ms; leases expire by the test's clock. */
 const times = { lease: 60, poll: 2 };

@@ -8,10 +8,10 @@ import type { Database } from '../db/database.ts';
 import { deletePullCounts } from '../db/pull-counts.ts';
 import { readOnlyReason } from '../db/read-only.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
+import { type Collected, collectGarbage } from './collect-garbage.ts';
 import { forget } from './forget.ts';
 import type { Run } from './jobs.ts';
 import { measure } from './measure.ts';
-import { type Swept, sweep } from './sweep.ts';
 
 /** A job of the schedule; see `Jobs.every`. */
 export interface ScheduledJob {
@@ -37,8 +37,8 @@ export interface ScheduleParts {
 }
 
 export interface ScheduleObserver {
-  /** Called with the counts of each sweep, even a failed one. */
-  swept(counts: Swept): void;
+  /** Called with the counts of each garbage collection, even a failed one. */
+  collected(counts: Collected): void;
   /** Logs the result of a job. */
   done(what: string, fields: object): void;
 }
@@ -57,7 +57,7 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
     };
   const writing: ScheduledJob[] = [
     {
-      name: 'sweep',
+      name: 'gc',
       every: Math.min(hourly, config.uploads.expireAfter),
       async run(signal) {
         const times = {
@@ -65,10 +65,13 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
           grace: orphanGrace,
           keepUnknown: config.deletes.keepUnknownFor,
         };
-        const report = (counts: Swept): void => observer.swept(counts);
+        const report = (counts: Collected): void => observer.collected(counts);
         const advanceEpoch = () => epoch.advance();
-        const swept = await sweep({ database, store, clock, ...times, report, advanceEpoch }, signal);
-        observer.done('swept', swept);
+        const collected = await collectGarbage(
+          { database, store, clock, ...times, report, advanceEpoch },
+          signal,
+        );
+        observer.done('garbage collected', collected);
       },
     },
     {

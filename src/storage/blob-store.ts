@@ -105,7 +105,7 @@ export interface BlobStore {
 
   stat(key: BlobKey): Promise<{ size: number } | undefined>;
 
-  /** Deletes committed bytes; idempotent. The caller must have fenced the deletion (see `jobs/sweep.ts`). */
+  /** Deletes committed bytes; idempotent. The caller must have fenced the deletion (see `jobs/collect-garbage.ts`). */
   delete(key: BlobKey): Promise<void>;
 
   /** Lists the keys of all committed bytes, unordered. A key that is missing from the listing may still exist. */

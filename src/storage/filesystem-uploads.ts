@@ -65,7 +65,7 @@ export function filesystemUploads({
       const found = await presentOr(undefined, files.stat(stagedPath(upload)));
       if (found === undefined || found.size < upload.size) throw new UploadLost(upload.id, found?.size);
       await ensureFreeSpace();
-      // The former writer may still write to its own file, which the sweep deletes once the session is over.
+      // The former writer may still write to its own file, which garbage collection deletes once the session is over.
       await files.copyFile(stagedPath(upload), stagedPath(copy), fs.constants.COPYFILE_FICLONE);
       return copy.staged;
     },

@@ -36,7 +36,7 @@ export async function openFilesystemStore(
   const pathOf = (key: BlobKey): string => join(root, key);
   const ensureFreeSpace = freeSpaceCheck(uploadsFolder, files);
 
-  /** Blobs of another registry have no rows in this database, so the sweep would park them and later delete them. */
+  /** Blobs of another registry have no rows in this database, so garbage collection would park them and later delete them. */
   async function refuseForeign(): Promise<void> {
     const found = await presentOr<string[], string[]>(
       [],

@@ -26,15 +26,15 @@ export function observeJobs(logger: Logger, metrics: JobMetrics): JobObserver {
 const unknownBlobs =
   'found blobs without a row in the database; they are kept for deletes.keepUnknownFor, or for good if their digest is pushed';
 
-/** Counts what sweeps delete, and logs the results of jobs. */
+/** Counts what garbage collection deletes, and logs the results of jobs. */
 export function observeSchedule(
   logger: Logger,
   metrics: JobMetrics,
   { keepUnknownFor }: Pick<Config['deletes'], 'keepUnknownFor'>,
 ): ScheduleObserver {
   return {
-    swept(slice) {
-      metrics.swept({ ...slice });
+    collected(slice) {
+      metrics.collected({ ...slice });
       const { parked } = slice;
       if (parked > 0) logger.warn({ parked, keepUnknown: keepUnknownFor }, unknownBlobs);
     },

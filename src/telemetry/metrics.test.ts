@@ -50,7 +50,7 @@ test('reads gauges at each scrape and omits undefined values', async () => {
     stored: async () => stored,
     freeBytes: async () => 5,
     connections: () => [{ pool: 'read', busy: 2, idle: 1, waiting: 7 }],
-    jobsEnded: async () => [{ name: 'sweep', at: 1_500 }],
+    jobsEnded: async () => [{ name: 'gc', at: 1_500 }],
   });
   const lines = async () => (await metrics.registry.metrics()).split('\n');
   const first = await lines();
@@ -60,7 +60,7 @@ test('reads gauges at each scrape and omits undefined values', async () => {
     'berth_database_connections{pool="read",state="busy"} 2',
     'berth_database_connections{pool="read",state="idle"} 1',
     'berth_database_connections{pool="read",state="waiting"} 7',
-    'berth_job_ended_timestamp_seconds{name="sweep"} 1.5',
+    'berth_job_ended_timestamp_seconds{name="gc"} 1.5',
   ]) {
     assert.ok(first.includes(line), `${line} is not in\n${first.join('\n')}`);
   }
@@ -87,32 +87,32 @@ test('metrics of a job have its state, outcomes and last success', async () => {
     const found = (await registry.metrics()).split('\n').filter((line) => line.startsWith(`${name}{`));
     return found.map((line) => line.slice(name.length));
   };
-  jobs.planned('sweep');
-  assert.deepEqual(await metric('berth_job_running'), ['{name="sweep"} 0']);
-  assert.deepEqual(await metric('berth_job_last_success_timestamp_seconds'), ['{name="sweep"} 0']);
-  jobs.started('sweep');
-  assert.deepEqual(await metric('berth_job_running'), ['{name="sweep"} 1']);
-  jobs.ended('sweep', 'failed', 5);
-  assert.deepEqual(await metric('berth_job_running'), ['{name="sweep"} 0']);
-  assert.deepEqual(await metric('berth_job_last_success_timestamp_seconds'), ['{name="sweep"} 0']);
+  jobs.planned('gc');
+  assert.deepEqual(await metric('berth_job_running'), ['{name="gc"} 0']);
+  assert.deepEqual(await metric('berth_job_last_success_timestamp_seconds'), ['{name="gc"} 0']);
+  jobs.started('gc');
+  assert.deepEqual(await metric('berth_job_running'), ['{name="gc"} 1']);
+  jobs.ended('gc', 'failed', 5);
+  assert.deepEqual(await metric('berth_job_running'), ['{name="gc"} 0']);
+  assert.deepEqual(await metric('berth_job_last_success_timestamp_seconds'), ['{name="gc"} 0']);
   const before = Date.now() / 1000;
-  jobs.ended('sweep', 'succeeded', 7);
+  jobs.ended('gc', 'succeeded', 7);
   assert.deepEqual(await metric('berth_job_runs_total'), [
-    '{name="sweep",outcome="failed"} 1',
-    '{name="sweep",outcome="succeeded"} 1',
+    '{name="gc",outcome="failed"} 1',
+    '{name="gc",outcome="succeeded"} 1',
   ]);
-  assert.deepEqual(await metric('berth_job_duration_seconds_sum'), ['{name="sweep"} 12']);
+  assert.deepEqual(await metric('berth_job_duration_seconds_sum'), ['{name="gc"} 12']);
   const [success] = await metric('berth_job_last_success_timestamp_seconds');
   assert.ok(Number(success?.split(' ')[1]) >= before);
 });
 
-test('adds up what sweeps deleted', async () => {
+test('adds up what garbage collection deletes', async () => {
   const { jobs, registry } = createMetrics(noGauges);
-  jobs.swept({ uploads: 2, orphans: 0 });
-  jobs.swept({ uploads: 3, orphans: 1 });
+  jobs.collected({ uploads: 2, orphans: 0 });
+  jobs.collected({ uploads: 3, orphans: 1 });
   const text = await registry.metrics();
-  assert.match(text, /^berth_swept_total\{what="uploads"\} 5$/m);
-  assert.match(text, /^berth_swept_total\{what="orphans"\} 1$/m);
+  assert.match(text, /^berth_gc_deleted_total\{what="uploads"\} 5$/m);
+  assert.match(text, /^berth_gc_deleted_total\{what="orphans"\} 1$/m);
 });
 
 test('two registries in one process count separately', async () => {

@@ -28,8 +28,8 @@ export interface JobMetrics {
   planned(job: string): void;
   started(job: string): void;
   ended(job: string, outcome: Outcome, seconds: number): void;
-  /** Counts what a sweep deleted, by kind. */
-  swept(counts: Readonly<Record<string, number>>): void;
+  /** Counts what a garbage collection deleted, by kind. */
+  collected(counts: Readonly<Record<string, number>>): void;
 }
 
 const requestBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600];
@@ -140,9 +140,9 @@ function jobMetrics(registry: Registry): JobMetrics {
     labelNames: ['name'],
     registers,
   });
-  const sweptThings = new Counter({
-    name: 'berth_swept_total',
-    help: 'What garbage collection (the job sweep) deleted',
+  const collected = new Counter({
+    name: 'berth_gc_deleted_total',
+    help: 'What garbage collection (the job `gc`) deleted',
     labelNames: ['what'],
     registers,
   });
@@ -160,8 +160,8 @@ function jobMetrics(registry: Registry): JobMetrics {
       duration.observe({ name: job }, seconds);
       if (outcome === 'succeeded') succeeded.setToCurrentTime({ name: job });
     },
-    swept(counts) {
-      for (const [what, count] of Object.entries(counts)) sweptThings.inc({ what }, count);
+    collected(counts) {
+      for (const [what, count] of Object.entries(counts)) collected.inc({ what }, count);
     },
   };
 }

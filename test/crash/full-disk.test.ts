@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
-import { sweep } from '../../src/jobs/sweep.ts';
+import { collectGarbage } from '../../src/jobs/collect-garbage.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { run } from '../support/command.ts';
 import { examine } from '../support/fsck.ts';
+import { collectionParts } from '../support/garbage.ts';
 import { assertError, type Client, digestOf, imageOf, ociConfig } from '../support/inject.ts';
 import { startBerth } from '../support/process.ts';
-import { sweepable } from '../support/sweep.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { AcknowledgedContent } from './acknowledged.ts';
 import { clientOf } from './http-client.ts';
@@ -65,12 +65,12 @@ async function fill(client: Client): Promise<string[]> {
 }
 
 /** Deletes the bytes of blobs that no repository holds, at once instead of after a day. */
-async function sweepNow(data: string): Promise<void> {
+async function collectGarbageNow(data: string): Promise<void> {
   const store = await openFilesystemStore(data);
   const database = await openSqlite(join(data, 'berth.db'));
   try {
     const clock = () => Date.now() + 1000;
-    await sweep({ ...sweepable(database, store), clock, expireAfter: 3_600_000, grace: 0 });
+    await collectGarbage({ ...collectionParts(database, store), clock, expireAfter: 3_600_000, grace: 0 });
   } finally {
     await database.close();
   }
@@ -122,15 +122,18 @@ test('a full disk rejects pushes and serves pulls and deletes, until space is fr
     acknowledged.blob('app', digestOf(bytes), bytes);
   });
 
-  await t.test('deleted blobs free their space with the next sweep, and a push succeeds', async () => {
-    await fill(client);
-    for (const digest of pushed) assert.equal((await client.delete(`/v2/app/blobs/${digest}`)).status, 202);
-    await sweepNow(data);
-    assert.ok((await free(disk)) > 30 * mib, `${await free(disk)} bytes are free`);
-    const bytes = randomBytes(20 * mib);
-    assert.equal((await pushAtOnce(client, bytes)).status, 201);
-    acknowledged.blob('app', digestOf(bytes), bytes);
-  });
+  await t.test(
+    'deleted blobs free their space with the next garbage collection, and a push succeeds',
+    async () => {
+      await fill(client);
+      for (const digest of pushed) assert.equal((await client.delete(`/v2/app/blobs/${digest}`)).status, 202);
+      await collectGarbageNow(data);
+      assert.ok((await free(disk)) > 30 * mib, `${await free(disk)} bytes are free`);
+      const bytes = randomBytes(20 * mib);
+      assert.equal((await pushAtOnce(client, bytes)).status, 201);
+      acknowledged.blob('app', digestOf(bytes), bytes);
+    },
+  );
 
   await acknowledged.assertAllThere(client);
   const { exitCode, findings } = await examine(data);

@@ -96,12 +96,12 @@ const cases: Readonly<Record<string, [fires: Record<string, string>, quiet: Reco
     { [`berth_database_connections{${berth},pool="read",state="busy"}`]: constant(3) },
   ],
   BerthJobFails: [
-    { [`berth_job_runs_total{${berth},name="sweep",outcome="failed"}`]: growing(0.02) },
-    { [`berth_job_runs_total{${berth},name="sweep",outcome="succeeded"}`]: growing(0.02) },
+    { [`berth_job_runs_total{${berth},name="gc",outcome="failed"}`]: growing(0.02) },
+    { [`berth_job_runs_total{${berth},name="gc",outcome="succeeded"}`]: growing(0.02) },
   ],
   BerthJobOverdue: [
-    { [`berth_job_ended_timestamp_seconds{${berth},name="sweep"}`]: constant(0) },
-    { [`berth_job_ended_timestamp_seconds{${berth},name="sweep"}`]: growing(60) },
+    { [`berth_job_ended_timestamp_seconds{${berth},name="gc"}`]: constant(0) },
+    { [`berth_job_ended_timestamp_seconds{${berth},name="gc"}`]: growing(60) },
   ],
   BerthAuditEventsLost: [
     { [`berth_audit_events_total{${berth},outcome="lost"}`]: growing(1) },

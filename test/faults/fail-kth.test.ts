@@ -98,7 +98,7 @@ async function failEach(
   }
   t.diagnostic(`${hits.length} calls failed, one at a time`);
   assert.ok(hits.length > 0 && hits.length < maxCalls - 1, `${hits.length} calls failed`);
-  // Only an interrupted end of a session leaves a file, which the sweep deletes.
+  // Only an interrupted end of a session leaves a file, which garbage collection deletes.
   const unexpected = [...orphans.values()].filter((hit) => !/^(abort|unlink|transaction)$/.test(hit));
   assert.deepEqual(unexpected, []);
   await descriptorsBackTo(descriptors, data);

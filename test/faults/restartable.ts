@@ -5,12 +5,12 @@ import { type App, createApp } from '../../src/app.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
-import { sweep } from '../../src/jobs/sweep.ts';
+import { collectGarbage } from '../../src/jobs/collect-garbage.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { cleanUp } from '../support/cleanup.ts';
+import { collectionParts } from '../support/garbage.ts';
 import type { ConfigInput } from '../support/registry.ts';
-import { sweepable } from '../support/sweep.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 interface Running {
@@ -50,10 +50,10 @@ export class RestartableRegistry {
   }
 
   /** Collects garbage as if its grace had passed; sessions stay. */
-  async sweep(): Promise<void> {
+  async collectGarbage(): Promise<void> {
     const { database, store } = this.#now;
     const clock = () => Date.now() + 1_000;
-    await sweep({ ...sweepable(database, store), clock, expireAfter: 3_600_000, grace: 0 });
+    await collectGarbage({ ...collectionParts(database, store), clock, expireAfter: 3_600_000, grace: 0 });
   }
 
   /** Deletes the data now instead of after the test, for tests with many registries. */

@@ -1,13 +1,13 @@
-// Buckets with incomplete listings: a listing gives the sweep only candidates, so it deletes nothing that is referenced.
+// Buckets with incomplete listings: a listing gives garbage collection only candidates, so it deletes nothing that is referenced.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
-import { sweep } from '../../src/jobs/sweep.ts';
+import { collectGarbage } from '../../src/jobs/collect-garbage.ts';
 import { openS3Store } from '../../src/storage/s3/s3.ts';
 import { cleanUp } from '../support/cleanup.ts';
-import { sweepable } from '../support/sweep.ts';
+import { collectionParts } from '../support/garbage.ts';
 import { send } from './client.ts';
 import { digestOf } from './consistency.ts';
 import { s3Registry } from './s3-registry.ts';
@@ -25,7 +25,7 @@ const lies: [what: string, lie: (xml: string) => string][] = [
 ];
 
 for (const [what, lie] of lies) {
-  test(`a sweep of a bucket whose listings omit ${what} deletes nothing held`, async (t) => {
+  test(`a garbage collection of a bucket whose listings omit ${what} deletes nothing held`, async (t) => {
     const registry = await s3Registry(t);
     if (registry === undefined) return;
     const { url, data, proxy, settings } = registry;
@@ -46,8 +46,10 @@ for (const [what, lie] of lies) {
     cleanUp(t, () => Promise.all([database.close(), store.close()]));
     proxy.listing = lie;
     const clock = () => Date.now() + 2 * day;
-    const parts = { ...sweepable(database, store), clock, grace: day, expireAfter: 3 * day };
-    await sweep(parts).catch((error: Error) => assert.match(error.message, /^S3 ListObjectsV2 failed/));
+    const parts = { ...collectionParts(database, store), clock, grace: day, expireAfter: 3 * day };
+    await collectGarbage(parts).catch((error: Error) =>
+      assert.match(error.message, /^S3 ListObjectsV2 failed/),
+    );
     proxy.listing = (xml) => xml;
 
     for (const digest of held) await send(url, { method: 'GET', url: `/v2/a/blobs/${digest}`, ok: 200 });

@@ -72,6 +72,6 @@ export const registryCommands = [
 
   command('restart', fc.constant(null), async (_model, registry) => registry.restart()),
 
-  // A sweep deletes nothing that a client can see.
-  command('sweep', fc.constant(null), async (_model, registry) => registry.sweep()),
+  // A garbage collection deletes nothing that a client can see.
+  command('collect garbage', fc.constant(null), async (_model, registry) => registry.collectGarbage()),
 ];

@@ -95,7 +95,7 @@ export async function checkBlobFiles(walk: Walk): Promise<void> {
     if (parsed === undefined) {
       walk.report(note('file-unknown', name, 'not a blob; Berth ignores it'));
     } else if (!(await isKnown(walk, parsed)) && (await exists(walk, name))) {
-      const problem = 'it has no row: either a push is in progress, or the sweep will park it';
+      const problem = 'it has no row: either a push is in progress, or garbage collection will park it';
       walk.report(note('blob-orphan', name, problem));
     }
   });

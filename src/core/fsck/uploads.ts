@@ -45,7 +45,7 @@ async function problemsOf({ store, clock }: Walk, row: UploadSessionRow): Promis
   return [{ ...finding, severity: 'note', kind: 'upload-lost', problem }];
 }
 
-/** Checks that every staged file has a session. A file without one was left by a crash; the sweep removes it. */
+/** Checks that every staged file has a session. A file without one was left by a crash; garbage collection removes it. */
 export async function checkStagedFiles({ read, store, walked, report }: Walk): Promise<void> {
   const orphans = new Set<string>();
   for await (const { name, upload } of store.listUploads()) {
@@ -56,7 +56,7 @@ export async function checkStagedFiles({ read, store, walked, report }: Walk): P
   // A file that is missing from a second listing belonged to a session that ended meanwhile.
   for await (const { name } of store.listUploads()) {
     if (!orphans.has(name)) continue;
-    const problem = 'it has no upload session; the sweep will remove it';
+    const problem = 'it has no upload session; garbage collection will remove it';
     const subject = `file uploads/${name}`;
     report({ severity: 'note', kind: 'upload-orphan', subject, problem, affects: [] });
   }

@@ -6,7 +6,7 @@ import type { MissingReferences } from '../manifests.ts';
 import type { Objection } from '../store-identity.ts';
 
 export interface Finding {
-  /** `error`: stored data is damaged or missing. `note`: remains of a crash, which the sweep deletes, or allowed by the settings. */
+  /** `error`: stored data is damaged or missing. `note`: remains of a crash, which garbage collection deletes, or allowed by the settings. */
   readonly severity: 'error' | 'note';
   readonly kind: FindingKind;
   /** The row or file. */

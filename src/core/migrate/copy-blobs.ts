@@ -114,7 +114,7 @@ async function write(
     }
   } catch (error) {
     done({ bytes: -hash.size });
-    // If this fails, the sweep deletes the bytes once the store is in use.
+    // If this fails, garbage collection deletes the bytes once the store is in use.
     await target.abort(upload).catch(() => {});
     throw error;
   }

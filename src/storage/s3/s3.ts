@@ -35,7 +35,7 @@ export async function openS3Store(
   let writtenAt = Number.NEGATIVE_INFINITY;
   try {
     await bucket.checkAtStart(settings);
-    // Blobs of another registry have no rows in this database, so the sweep would park them and later delete them.
+    // Blobs of another registry have no rows in this database, so garbage collection would park them and later delete them.
     if (!inspectOnly && (await hasObjects(bucket, `${bucket.prefix}docker/registry/v2/repositories/`))) {
       const place = `bucket ${bucket.name}${bucket.prefix === '' ? '' : `, below ${bucket.prefix},`}`;
       throw new ForeignRegistry(place, 'another bucket or prefix (storage.s3.bucket, storage.s3.prefix)');

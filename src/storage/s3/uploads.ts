@@ -135,7 +135,7 @@ export class S3Uploads {
     }
   }
 
-  /** Does not delete segments of unrecorded appends, which are not in `staged`; the sweep deletes them. */
+  /** Does not delete segments of unrecorded appends, which are not in `staged`; garbage collection deletes them. */
   async abort({ id, staged }: StagedUpload, kept = ''): Promise<void> {
     const keyOf = this.#keysOf(id);
     const keptKeys = new Set(parse(kept).map(keyOf));
@@ -173,7 +173,7 @@ export class S3Uploads {
     return { name, size: sizeOf(segments), crc };
   }
 
-  /** Ignores failures: the sweep deletes the rest. */
+  /** Ignores failures: garbage collection deletes the rest. */
   async #remove(keys: readonly string[]): Promise<void> {
     await concurrently(keys, callsAtOnce, (key) => this.#deleteObject(key)).catch(() => {});
   }

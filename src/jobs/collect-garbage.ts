@@ -15,8 +15,8 @@ import {
   type StagedUpload,
 } from '../storage/blob-store.ts';
 
-/** What a sweep deleted or parked. */
-export interface Swept {
+/** What a garbage collection deleted or parked. */
+export interface Collected {
   /** Expired upload sessions. */
   uploads: number;
   /** Staged files without a session, and blob files of deleted generations. */
@@ -29,7 +29,7 @@ export interface Swept {
   commits: number;
 }
 
-export interface SweepParts {
+export interface GarbageCollectionParts {
   readonly database: Database;
   readonly store: BlobStore;
   readonly clock: Clock;
@@ -48,8 +48,8 @@ export interface SweepParts {
    * deleted or parked then.
    */
   readonly advanceEpoch: () => Promise<number>;
-  /** Called with the counts at the end, even if the sweep fails. */
-  readonly report?: (swept: Swept) => void;
+  /** Called with the counts at the end, even if garbage collection fails. */
+  readonly report?: (collected: Collected) => void;
 }
 
 const batch = 100;
@@ -59,36 +59,39 @@ const batch = 100;
  * holds. Parks blobs without a row: an administrator has `keepUnknown` milliseconds to find out where they belong.
  *
  * A listing of the store only gives candidates. Rows say what is in use, so each deletion is first decided in the database, which
- * must belong to the store. A sweep may be killed at any point, and several may run at the same time: each decision is one
- * conditional statement that succeeds in one process, and deletions are idempotent. After a failed deletion the sweep continues.
+ * must belong to the store. A garbage collection may be killed at any point, and several may run at the same time: each decision is one
+ * conditional statement that succeeds in one process, and deletions are idempotent. After a failed deletion garbage collection continues.
  *
  * @throws AggregateError at the end if files could not be deleted; StoreDisagrees | StoreMismatch
  */
-export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<Swept> {
-  const swept = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
+export async function collectGarbage(
+  parts: GarbageCollectionParts,
+  signal?: AbortSignal,
+): Promise<Collected> {
+  const collected = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
   const guarded: Guarded = { ...parts, epoch: await parts.advanceEpoch() };
   const deletions = new Deletions(guarded);
   try {
     await setBackTimes(guarded);
-    await sweepUploads(guarded, deletions, swept, signal);
-    await sweepStagedFiles(guarded, deletions, swept, signal);
-    await parkUnknownBlobs(guarded, deletions, swept, signal);
+    await deleteExpiredUploads(guarded, deletions, collected, signal);
+    await deleteOwnerlessFiles(guarded, deletions, collected, signal);
+    await parkUnknownBlobs(guarded, deletions, collected, signal);
     await decideDeletions(guarded, signal);
-    await carryOutDeletions(guarded, deletions, swept, signal);
-    swept.commits = await deletions.interruptedCommits(guarded.clock() - guarded.grace, signal);
+    await carryOutDeletions(guarded, deletions, collected, signal);
+    collected.commits = await deletions.interruptedCommits(guarded.clock() - guarded.grace, signal);
   } finally {
-    parts.report?.(swept);
+    parts.report?.(collected);
   }
   deletions.throwFailures();
-  return swept;
+  return collected;
 }
 
-/** The parts of a sweep that began at `epoch`. */
-interface Guarded extends SweepParts {
+/** The parts of a garbage collection that began at `epoch`. */
+interface Guarded extends GarbageCollectionParts {
   readonly epoch: number;
 }
 
-/** Runs a transaction that fails if the database was replaced by an older copy since the sweep began. */
+/** Runs a transaction that fails if the database was replaced by an older copy since garbage collection began. */
 function decide<T>({ database, epoch }: Guarded, work: (db: Db) => Promise<T>): Promise<T> {
   return database.transaction(async (db) => {
     await requireEpoch(db, epoch);
@@ -163,7 +166,12 @@ async function setBackTimes(parts: Guarded): Promise<void> {
   });
 }
 
-async function sweepUploads(parts: Guarded, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+async function deleteExpiredUploads(
+  parts: Guarded,
+  deletions: Deletions,
+  collected: Collected,
+  signal?: AbortSignal,
+) {
   const { database, clock, expireAfter } = parts;
   for (;;) {
     const now = clock();
@@ -175,23 +183,23 @@ async function sweepUploads(parts: Guarded, deletions: Deletions, swept: Swept, 
       const ended = await decide(parts, (db) => deleteExpiredUpload(db, id, before, now));
       if (ended === undefined) continue;
       await deletions.upload(ended);
-      swept.uploads += 1;
+      collected.uploads += 1;
     }
     if (expired.length < batch) return;
   }
 }
 
-async function sweepStagedFiles(
+async function deleteOwnerlessFiles(
   { database, store, clock, grace }: Guarded,
   deletions: Deletions,
-  swept: Swept,
+  collected: Collected,
   signal?: AbortSignal,
 ) {
   for await (const { name, upload, modifiedAt } of store.listUploads()) {
     signal?.throwIfAborted();
     // A session's row is written before its file, so an old file without a row will never have one.
     if (modifiedAt > clock() - grace || (await uploadExists(database.read, upload))) continue;
-    if (await deletions.staged(name)) swept.orphans += 1;
+    if (await deletions.staged(name)) collected.orphans += 1;
   }
 }
 
@@ -215,7 +223,12 @@ async function decideDeletions(parts: Guarded, signal?: AbortSignal) {
  * Parks blob files without a row, which a crash during a commit left, or which another database recorded. Deletes files of old
  * generations that a crash left.
  */
-async function parkUnknownBlobs(parts: Guarded, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+async function parkUnknownBlobs(
+  parts: Guarded,
+  deletions: Deletions,
+  collected: Collected,
+  signal?: AbortSignal,
+) {
   const { database, store, clock, grace } = parts;
   for await (const { name, modifiedAt } of store.list()) {
     signal?.throwIfAborted();
@@ -227,16 +240,22 @@ async function parkUnknownBlobs(parts: Guarded, deletions: Deletions, swept: Swe
       // The deletion is already decided; `carryOutDeletions` deletes the file.
       if (row.state === 'deleting' && generation === row.generation - 1) continue;
       // New bytes get a later generation, so this key is never used again.
-      if (await deletions.committed(name)) swept.orphans += 1;
+      if (await deletions.committed(name)) collected.orphans += 1;
     } else if (row === undefined || (generation === row.generation && row.state === 'deleted')) {
       const size = (await store.stat(name))?.size;
       if (size === undefined) continue;
-      if (await decide(parts, (db) => parkBlob(db, { digest, size, generation }, clock()))) swept.parked += 1;
+      if (await decide(parts, (db) => parkBlob(db, { digest, size, generation }, clock())))
+        collected.parked += 1;
     }
   }
 }
 
-async function carryOutDeletions(parts: Guarded, deletions: Deletions, swept: Swept, signal?: AbortSignal) {
+async function carryOutDeletions(
+  parts: Guarded,
+  deletions: Deletions,
+  collected: Collected,
+  signal?: AbortSignal,
+) {
   for (let after = ''; ; ) {
     const decided = await listDeletions(parts.database.read, after, batch);
     for (const { digest, generation } of decided) {
@@ -244,7 +263,7 @@ async function carryOutDeletions(parts: Guarded, deletions: Deletions, swept: Sw
       after = digest;
       if (!(await deletions.committed(blobKey(digest, generation - 1)))) continue;
       await decide(parts, (db) => recordDeleted(db, digest, generation));
-      swept.blobs += 1;
+      collected.blobs += 1;
     }
     if (decided.length < batch) return;
   }

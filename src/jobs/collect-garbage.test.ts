@@ -8,10 +8,10 @@ import { describe, type TestContext, test } from 'node:test';
 import { CreateMultipartUploadCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { examine } from '../../test/support/fsck.ts';
+import { collectionParts } from '../../test/support/garbage.ts';
 import { Client, digestOf, imageOf, ociConfig } from '../../test/support/inject.ts';
 import { testRegistry } from '../../test/support/registry.ts';
 import { s3Settings } from '../../test/support/s3.ts';
-import { sweepable } from '../../test/support/sweep.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { StoreDisagrees } from '../core/store-identity.ts';
 import type { Database } from '../db/database.ts';
@@ -24,7 +24,7 @@ import { type BlobStore, blobKey } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
 import { S3Bucket } from '../storage/s3/bucket.ts';
 import { openS3Store } from '../storage/s3/s3.ts';
-import { type SweepParts, type Swept, sweep } from './sweep.ts';
+import { type Collected, collectGarbage, type GarbageCollectionParts } from './collect-garbage.ts';
 
 const minute = 60_000;
 const expireAfter = 60 * minute;
@@ -37,9 +37,9 @@ interface Fixture {
   readonly client: Client;
   readonly database: Database;
   readonly store: BlobStore;
-  /** Moves the clock of registry and sweep ahead of the machine's, in milliseconds. */
+  /** Moves the clock of registry and garbage collection ahead of the machine's, in milliseconds. */
   advance(milliseconds: number): void;
-  sweep(changed?: Partial<SweepParts>): Promise<Swept>;
+  collect(changed?: Partial<GarbageCollectionParts>): Promise<Collected>;
 }
 
 async function registry(
@@ -63,8 +63,14 @@ async function registry(
     advance(milliseconds) {
       ahead += milliseconds;
     },
-    sweep: (changed) =>
-      sweep({ ...sweepable(database, store, keepUnknown), clock, expireAfter, grace, ...changed }),
+    collect: (changed) =>
+      collectGarbage({
+        ...collectionParts(database, store, keepUnknown),
+        clock,
+        expireAfter,
+        grace,
+        ...changed,
+      }),
   };
 }
 
@@ -103,37 +109,37 @@ async function assertClean(data: string): Promise<void> {
   );
 }
 
-const nothing: Swept = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
+const nothing: Collected = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
 
 describe('an upload session', () => {
   test('is deleted with its bytes after expireAfter without a request', async (t) => {
-    const { client, data, advance, sweep } = await registry(t);
+    const { client, data, advance, collect } = await registry(t);
     const abandoned = await client.openUpload('app');
     await client.patch(abandoned, 'bytes');
     advance(expireAfter - minute);
     const active = await client.openUpload('app');
     await client.patch(active, 'more bytes');
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
     advance(2 * minute);
-    assert.deepEqual(await sweep(), { ...nothing, uploads: 1 });
+    assert.deepEqual(await collect(), { ...nothing, uploads: 1 });
     assert.equal((await client.get(abandoned)).status, 404);
     assert.equal((await client.finish(active, digestOf('more bytes'))).status, 201);
     assert.deepEqual(await filesOf(data), [fileOf(digestOf('more bytes'))]);
   });
 
   test('is kept while chunks arrive in time, however old it is', async (t) => {
-    const { client, advance, sweep } = await registry(t);
+    const { client, advance, collect } = await registry(t);
     const location = await client.openUpload('app');
     for (let i = 0; i < 3; i++) {
       advance(expireAfter - minute);
       await client.patch(location, 'x');
-      assert.deepEqual(await sweep(), nothing);
+      assert.deepEqual(await collect(), nothing);
     }
     assert.equal((await client.finish(location, digestOf('xxx'))).status, 201);
   });
 
   test('is kept while a request writes to it', async (t) => {
-    const { client, advance, sweep } = await registry(t);
+    const { client, advance, collect } = await registry(t);
     const location = await client.openUpload('app');
     const body = new PassThrough();
     const patch = client.patch(location, body);
@@ -141,14 +147,14 @@ describe('an upload session', () => {
     await claimed(client, location);
     // The writer's lease is longer than this expireAfter.
     advance(2_000);
-    assert.deepEqual(await sweep({ expireAfter: 1_000 }), nothing);
+    assert.deepEqual(await collect({ expireAfter: 1_000 }), nothing);
     body.end('tes');
     assert.equal((await patch).status, 202);
     assert.equal((await client.finish(location, digestOf('bytes'))).status, 201);
   });
 
   test('is kept when its client continues between listing and decision', async (t) => {
-    const { client, database, advance, sweep } = await registry(t);
+    const { client, database, advance, collect } = await registry(t);
     const location = await client.openUpload('app');
     await client.patch(location, 'by');
     advance(expireAfter + minute);
@@ -160,13 +166,13 @@ describe('an upload session', () => {
       }
       return database.transaction(work, options);
     };
-    assert.deepEqual(await sweep({ database: { ...database, transaction } }), nothing);
+    assert.deepEqual(await collect({ database: { ...database, transaction } }), nothing);
     assert.ok(cameBack);
     assert.equal((await client.finish(location, digestOf('bytes'))).status, 201);
   });
 
   test('leaves no file or row, for a thousand abandoned uploads', async (t) => {
-    const { client, data, advance, sweep } = await registry(t);
+    const { client, data, advance, collect } = await registry(t);
     await client.pushImage('app', 'v1');
     const before = await filesOf(data);
     for (let i = 0; i < 1000; i++) {
@@ -175,7 +181,7 @@ describe('an upload session', () => {
       else await client.breakOff('PATCH', location, { 'content-length': '100' }, 'a part of a chunk');
     }
     advance(expireAfter + minute);
-    assert.deepEqual(await sweep(), { ...nothing, uploads: 1000 });
+    assert.deepEqual(await collect(), { ...nothing, uploads: 1000 });
     assert.deepEqual(await filesOf(data), before);
     assert.deepEqual(openFilesBelow(data), []);
     const { walked } = await examine(data);
@@ -202,67 +208,71 @@ async function claimed(client: Client, location: string): Promise<void> {
 
 describe('a file without a row', () => {
   test('is deleted once it is older than the grace period, if it belongs to an upload', async (t) => {
-    const { client, data, sweep } = await registry(t);
+    const { client, data, collect } = await registry(t);
     const { digest } = await client.pushImage('app', 'v1');
     const kept = await filesOf(data);
     await leave(data, 'uploads/old', grace + minute);
     await leave(data, 'uploads/young', grace - minute);
-    assert.deepEqual(await sweep(), { ...nothing, orphans: 1 });
+    assert.deepEqual(await collect(), { ...nothing, orphans: 1 });
     assert.deepEqual(await filesOf(data), [...kept, 'uploads/young'].sort());
     assert.equal((await client.get(`/v2/app/manifests/${digest}`)).status, 200);
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
   });
 
   test('is kept for keepUnknown after it was found, if it is a blob', async (t) => {
-    const { data, database, advance, sweep } = await registry(t);
+    const { data, database, advance, collect } = await registry(t);
     const files = [fileOf(digestOf('old')), fileOf(digestOf('old too'), 3)].sort();
     for (const path of files) await leave(data, path, grace + minute);
     await leave(data, fileOf(digestOf('young')), grace - minute);
-    assert.deepEqual(await sweep(), { ...nothing, parked: 2 });
+    assert.deepEqual(await collect(), { ...nothing, parked: 2 });
     assert.equal(await countParked(database.read), 2);
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
     advance(keepUnknown - minute);
-    assert.deepEqual(await sweep(), { ...nothing, parked: 1 }, 'the newer file has reached the grace period');
+    assert.deepEqual(
+      await collect(),
+      { ...nothing, parked: 1 },
+      'the newer file has reached the grace period',
+    );
     advance(2 * minute);
-    assert.deepEqual(await sweep(), { ...nothing, blobs: 2 });
+    assert.deepEqual(await collect(), { ...nothing, blobs: 2 });
     assert.deepEqual(await filesOf(data), [fileOf(digestOf('young'))]);
   });
 
   test('is in no repository while it is parked, and is replaced by a push of its digest', async (t) => {
-    const { client, data, database, advance, sweep } = await registry(t);
+    const { client, data, database, advance, collect } = await registry(t);
     const digest = digestOf('left behind');
     await leave(data, fileOf(digest), grace + minute);
-    assert.deepEqual(await sweep(), { ...nothing, parked: 1 });
+    assert.deepEqual(await collect(), { ...nothing, parked: 1 });
     assert.equal((await client.head(`/v2/app/blobs/${digest}`)).status, 404);
     const mount = await client.send('POST', `/v2/app/blobs/uploads/?mount=${digest}`);
     assert.equal(mount.status, 202);
     await client.pushBlob('app', 'left behind');
     assert.equal(await countParked(database.read), 0);
     advance(2 * keepUnknown);
-    await sweep();
+    await collect();
     assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'left behind');
     await assertClean(data);
   });
 
   test('is deleted when it is an old generation whose deletion a crash prevented', async (t) => {
-    const { client, data, database, sweep } = await registry(t);
+    const { client, data, database, collect } = await registry(t);
     const digest = await client.pushBlob('app', 'bytes');
     await database.transaction((db) => db.updateTable('blobs').set({ generation: 1 }).execute());
     await leave(data, fileOf(digest), grace + minute);
     await writeFile(join(data, fileOf(digest, 1)), 'bytes');
-    assert.deepEqual(await sweep(), { ...nothing, orphans: 1 });
+    assert.deepEqual(await collect(), { ...nothing, orphans: 1 });
     assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
     assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'bytes');
   });
 
   test('is parked when the push of a previously deleted blob was interrupted', async (t) => {
-    const { client, data, advance, sweep } = await registry(t);
+    const { client, data, advance, collect } = await registry(t);
     const digest = await client.pushBlob('app', 'bytes');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(grace + minute);
-    assert.equal((await sweep()).blobs, 1);
+    assert.equal((await collect()).blobs, 1);
     await leave(data, fileOf(digest, 1), grace + minute);
-    assert.deepEqual(await sweep(), { ...nothing, parked: 1 });
+    assert.deepEqual(await collect(), { ...nothing, parked: 1 });
     assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
     await client.pushBlob('app', 'bytes');
     assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
@@ -283,8 +293,14 @@ describe('an interrupted commit', () => {
     const left = async () =>
       ((await bucket.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads ?? []).length;
     let now = Date.now();
-    const run = (changed?: Partial<SweepParts>) =>
-      sweep({ ...sweepable(database, store), clock: () => now, expireAfter, grace, ...changed });
+    const run = (changed?: Partial<GarbageCollectionParts>) =>
+      collectGarbage({
+        ...collectionParts(database, store),
+        clock: () => now,
+        expireAfter,
+        grace,
+        ...changed,
+      });
     assert.deepEqual([await run(), await left()], [nothing, 1]);
     now += grace + minute;
     assert.deepEqual([await run(), await left()], [{ ...nothing, commits: 1 }, 0]);
@@ -298,7 +314,7 @@ describe('an interrupted commit', () => {
 
 describe('a database that does not belong to the store', () => {
   test('prevents deletions and parking', async (t) => {
-    const { client, data, database, advance, sweep } = await registry(t);
+    const { client, data, database, advance, collect } = await registry(t);
     const letGo = await client.pushBlob('app', 'let go');
     await client.delete(`/v2/app/blobs/${letGo}`);
     await client.patch(await client.openUpload('app'), 'abandoned');
@@ -308,56 +324,56 @@ describe('a database that does not belong to the store', () => {
     const before = await filesOf(data);
     const epoch = await findProperty(database.read, 'epoch');
     await database.transaction((db) => setProperty(db, 'epoch', undefined));
-    await assert.rejects(sweep(), StoreDisagrees);
-    // The sweep has begun with the right epoch, and then an older copy replaced the database.
-    await assert.rejects(sweep({ advanceEpoch: async () => Number(epoch) }), StoreDisagrees);
+    await assert.rejects(collect(), StoreDisagrees);
+    // Garbage collection has begun with the right epoch, and then an older copy replaced the database.
+    await assert.rejects(collect({ advanceEpoch: async () => Number(epoch) }), StoreDisagrees);
     assert.deepEqual(await filesOf(data), before);
     assert.equal(await countParked(database.read), 0);
     await database.transaction((db) => setProperty(db, 'epoch', epoch));
-    assert.deepEqual(await sweep(), { ...nothing, uploads: 1, orphans: 1, parked: 1, blobs: 1 });
+    assert.deepEqual(await collect(), { ...nothing, uploads: 1, orphans: 1, parked: 1, blobs: 1 });
   });
 });
 
 describe('a blob that no repository holds', () => {
   test('is deleted after its grace period; a held one is kept', async (t) => {
-    const { client, data, advance, sweep } = await registry(t);
+    const { client, data, advance, collect } = await registry(t);
     const digest = await client.pushBlob('app', 'let go');
     const held = await client.pushBlob('app', 'held');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(grace - minute);
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
     advance(2 * minute);
-    assert.deepEqual(await sweep(), { ...nothing, blobs: 1 });
+    assert.deepEqual(await collect(), { ...nothing, blobs: 1 });
     assert.deepEqual(await filesOf(data), [fileOf(held)]);
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
     await assertClean(data);
   });
 
   test('is kept while one of two repositories holds it', async (t) => {
-    const { client, advance, sweep } = await registry(t);
+    const { client, advance, collect } = await registry(t);
     const digest = await client.pushBlob('app', 'shared');
     await client.send('POST', `/v2/other/blobs/uploads/?mount=${digest}&from=app`);
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(grace + minute);
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
     assert.equal((await client.get(`/v2/other/blobs/${digest}`)).status, 200);
   });
 
   test('is kept when it is pushed again just before the end of the grace period', async (t) => {
-    const { client, advance, sweep } = await registry(t);
+    const { client, advance, collect } = await registry(t);
     const digest = await client.pushBlob('app', 'again');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(grace - minute);
     await client.pushBlob('app', 'again');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(2 * minute);
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
     advance(grace);
-    assert.deepEqual(await sweep(), { ...nothing, blobs: 1 });
+    assert.deepEqual(await collect(), { ...nothing, blobs: 1 });
   });
 
   test('that is pushed again between decision and deletion keeps its new bytes', async (t) => {
-    const { client, data, store, advance, sweep } = await registry(t);
+    const { client, data, store, advance, collect } = await registry(t);
     const digest = await client.pushBlob('app', 'wanted again');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(grace + minute);
@@ -372,18 +388,18 @@ describe('a blob that no repository holds', () => {
         deleted.push(key);
       },
     };
-    await sweep({ store: racing });
+    await collect({ store: racing });
     assert.deepEqual(deleted, [fileOf(digest)]);
     assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'wanted again');
     assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
     advance(grace + minute);
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
     await assertClean(data);
   });
 
   test('whose deletion is decided during a new commit of its bytes is not acknowledged to the client', async (t) => {
     let decide: (() => Promise<unknown>) | undefined;
-    const { client, data, advance, sweep } = await registry(t, (store) => ({
+    const { client, data, advance, collect } = await registry(t, (store) => ({
       ...store,
       async commit(...parameters) {
         await store.commit(...parameters);
@@ -393,7 +409,7 @@ describe('a blob that no repository holds', () => {
     const digest = await client.pushBlob('app', 'too late');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(grace + minute);
-    decide = () => sweep();
+    decide = () => collect();
     const url = `/v2/app/blobs/uploads/?digest=${digest}`;
     assert.equal((await client.send('POST', url, {}, 'too late')).status, 503);
     decide = undefined;
@@ -418,17 +434,17 @@ describe('after a clock that was ahead has been corrected', () => {
     });
   }
 
-  test('an upload expires as if it was last used at the next sweep', async (t) => {
-    const { client, database, advance, sweep } = await registry(t);
+  test('an upload expires as if it was last used at the next garbage collection', async (t) => {
+    const { client, database, advance, collect } = await registry(t);
     advance(ahead);
     const location = await client.openUpload('app');
     await client.patch(location, 'bytes');
     await leaseAhead(database, location);
     advance(-ahead);
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
     assert.equal((await client.get(location)).status, 204);
     advance(expireAfter + minute);
-    assert.deepEqual(await sweep(), { ...nothing, uploads: 1 });
+    assert.deepEqual(await collect(), { ...nothing, uploads: 1 });
   });
 
   test('a client can at once continue an upload whose writer died while the clock was ahead', async (t) => {
@@ -441,21 +457,21 @@ describe('after a clock that was ahead has been corrected', () => {
     assert.equal((await client.finish(location, digestOf('onetwo'))).status, 201);
   });
 
-  test('an unheld blob is kept for the grace period from the next sweep on', async (t) => {
-    const { client, data, advance, sweep } = await registry(t);
+  test('an unheld blob is kept for the grace period from the next garbage collection on', async (t) => {
+    const { client, data, advance, collect } = await registry(t);
     advance(ahead);
     const digest = await client.pushBlob('app', 'bytes');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(-ahead);
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
     advance(grace + minute);
-    assert.deepEqual(await sweep(), { ...nothing, blobs: 1 });
+    assert.deepEqual(await collect(), { ...nothing, blobs: 1 });
     assert.deepEqual(await filesOf(data), []);
   });
 });
 
-describe('a sweep', () => {
-  /** Creates something of every kind that a sweep deletes, and an image that it keeps. */
+describe('a garbage collection', () => {
+  /** Creates something of every kind that a collect deletes, and an image that it keeps. */
   async function litter({ client, data, advance }: Fixture): Promise<string[]> {
     await client.pushImage('app', 'v1');
     const kept = await filesOf(data);
@@ -494,7 +510,7 @@ describe('a sweep', () => {
           deleteStaged: (name) => live(() => store.deleteStaged(name)),
         },
       } satisfies { database: Database; store: BlobStore };
-      finished = await parts.sweep(dying).then(
+      finished = await parts.collect(dying).then(
         () => true,
         () => false,
       );
@@ -502,10 +518,10 @@ describe('a sweep', () => {
         (await examine(parts.data)).findings.filter(({ severity }) => severity === 'error'),
         [],
       );
-      await parts.sweep();
-      await parts.sweep();
+      await parts.collect();
+      await parts.collect();
       assert.deepEqual(await filesOf(parts.data), kept, `killed at step ${step}`);
-      assert.deepEqual(await parts.sweep(), nothing);
+      assert.deepEqual(await parts.collect(), nothing);
       await assertClean(parts.data);
       if (finished) assert.ok(step > 12, `only ${step} steps`);
     }
@@ -521,7 +537,7 @@ describe('a sweep', () => {
       'docker/registry/v2/repositories/app/_layers/sha256/link',
     ];
     for (const path of garbage) await leave(parts.data, path, expireAfter);
-    await parts.sweep();
+    await parts.collect();
     assert.deepEqual(await filesOf(parts.data), [...kept, ...garbage].sort());
   });
 
@@ -543,14 +559,14 @@ describe('a sweep', () => {
         await parts.store.deleteStaged(name);
       },
     };
-    await assert.rejects(parts.sweep({ store }), /could not delete 2 files/);
+    await assert.rejects(parts.collect({ store }), /could not delete 2 files/);
     assert.deepEqual(await filesOf(parts.data), [...kept, stuck, 'uploads/orphan-0'].sort());
-    await parts.sweep();
+    await parts.collect();
     assert.deepEqual(await filesOf(parts.data), kept);
   });
 
   test('that was suspended while another one finished deletes nothing that was pushed since', async (t) => {
-    const { client, data, store, advance, sweep } = await registry(t);
+    const { client, data, store, advance, collect } = await registry(t);
     const digest = await client.pushBlob('app', 'pushed again');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(grace + minute);
@@ -564,20 +580,20 @@ describe('a sweep', () => {
         await store.delete(key);
       },
     };
-    const first = sweep({ store: sleepy });
+    const first = collect({ store: sleepy });
     await asleep.promise;
-    assert.deepEqual(await sweep(), { ...nothing, blobs: 1 });
+    assert.deepEqual(await collect(), { ...nothing, blobs: 1 });
     await client.pushBlob('app', 'pushed again');
     awake.resolve();
     await first;
     assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'pushed again');
-    assert.deepEqual(await sweep(), nothing);
+    assert.deepEqual(await collect(), nothing);
     await assertClean(data);
   });
 
-  test('loses nothing while another sweep runs and clients push the blobs that are being deleted', async (t) => {
+  test('loses nothing while another garbage collection runs and clients push the blobs that are being deleted', async (t) => {
     const parts = await registry(t);
-    const { client, data, sweep } = parts;
+    const { client, data, collect } = parts;
     const other = await openSqlite(join(data, 'berth.db'));
     cleanUp(t, () => other.close());
     const kept = await litter(parts);
@@ -590,8 +606,8 @@ describe('a sweep', () => {
       }
     };
     const [, , ...pushed] = await Promise.all([
-      sweep(),
-      sweep({ database: other }),
+      collect(),
+      collect({ database: other }),
       ...['let go 0', 'let go 1', 'orphan 0', 'orphan 1'].map(pushAgain),
     ]);
     for (const content of pushed) {
@@ -599,7 +615,7 @@ describe('a sweep', () => {
       assert.equal(body.toString(), content);
     }
     parts.advance(grace + minute);
-    await sweep();
+    await collect();
     // Two of the four were parked and are in `kept`.
     assert.equal((await filesOf(data)).length, kept.length + 2);
     await assertClean(data);
@@ -608,9 +624,9 @@ describe('a sweep', () => {
   test('reports its counts even when it fails', async (t) => {
     const parts = await registry(t);
     await litter(parts);
-    const reported: Swept[] = [];
+    const reported: Collected[] = [];
     const store: BlobStore = { ...parts.store, delete: async () => Promise.reject(new Error('EIO')) };
-    await assert.rejects(parts.sweep({ store, report: (swept) => void reported.push(swept) }));
+    await assert.rejects(parts.collect({ store, report: (collected) => void reported.push(collected) }));
     assert.deepEqual(reported, [{ ...nothing, uploads: 2, orphans: 2, parked: 2 }]);
   });
 
@@ -619,22 +635,22 @@ describe('a sweep', () => {
     await litter(parts);
     const before = await filesOf(parts.data);
     const { database, store } = parts;
-    const swept = sweep(
-      { ...sweepable(database, store), clock: () => Date.now() + expireAfter, expireAfter, grace },
+    const collected = collectGarbage(
+      { ...collectionParts(database, store), clock: () => Date.now() + expireAfter, expireAfter, grace },
       AbortSignal.abort(),
     );
-    await assert.rejects(swept, { name: 'AbortError' });
+    await assert.rejects(collected, { name: 'AbortError' });
     assert.deepEqual(await filesOf(parts.data), before);
   });
 
   test('deletes nothing that is in use', async (t) => {
-    const { client, data, advance, sweep } = await registry(t);
+    const { client, data, advance, collect } = await registry(t);
     const pushed: string[] = [];
     for (let i = 0; i < 5; i++) {
       const config = await client.pushContent('app', randomBytes(100), ociConfig);
       pushed.push((await client.pushManifest('app', imageOf(config, []), `v${i}`)).digest, config.digest);
       advance(expireAfter);
-      assert.deepEqual(await sweep(), nothing);
+      assert.deepEqual(await collect(), nothing);
     }
     assert.equal((await examine(data)).walked.blobs, 5);
     await assertClean(data);

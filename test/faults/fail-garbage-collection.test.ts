@@ -3,10 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
-import { type SweepParts, sweep } from '../../src/jobs/sweep.ts';
+import { collectGarbage, type GarbageCollectionParts } from '../../src/jobs/collect-garbage.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
+import { collectionParts } from '../support/garbage.ts';
 import { testRegistry } from '../support/registry.ts';
-import { sweepable } from '../support/sweep.ts';
 import { send } from './client.ts';
 import { blobFile, digestOf, examine, filesBelow } from './consistency.ts';
 import { failingDatabase } from './failing-database.ts';
@@ -16,14 +16,14 @@ import { Faults } from './faults.ts';
 const day = 24 * 3_600_000;
 
 for (const moment of ['before', 'after'] as const) {
-  test(`a sweep in which any call fails ${moment} its work deletes nothing held, and the next one completes it`, async (t) => {
+  test(`a garbage collection in which any call fails ${moment} its work deletes nothing held, and the next one completes it`, async (t) => {
     const faults = new Faults();
-    let parts: SweepParts | undefined;
+    let parts: GarbageCollectionParts | undefined;
     const { app, data } = await testRegistry(t, {}, async (data) => {
       const database = failingDatabase(await openSqlite(join(data, 'berth.db')), faults);
       const store = failingStore(await openFilesystemStore(data), faults);
       const clock = () => Date.now() + day;
-      parts = { ...sweepable(database, store), clock, expireAfter: 1_000, grace: 1_000 };
+      parts = { ...collectionParts(database, store), clock, expireAfter: 1_000, grace: 1_000 };
       return { database, store };
     });
     const { url } = await app.listen();
@@ -45,11 +45,13 @@ for (const moment of ['before', 'after'] as const) {
       await writeFile(join(data, 'uploads', `orphan-${at}`), 'no session');
 
       faults.arm({ at, code: 'EIO', moment });
-      await sweep(parts as SweepParts).catch((error: Error) => assert.match(error.message, /injected/));
+      await collectGarbage(parts as GarbageCollectionParts).catch((error: Error) =>
+        assert.match(error.message, /injected/),
+      );
       faults.disarm();
       assert.deepEqual(examine(data).problems, []);
 
-      await sweep(parts as SweepParts);
+      await collectGarbage(parts as GarbageCollectionParts);
       assert.deepEqual(filesBelow(join(data, 'uploads')), [], `call ${at}, ${faults.hit}`);
       assert.deepEqual(examine(data).orphanBlobs, [], `call ${at}, ${faults.hit}`);
       assert.deepEqual(
