@@ -1,7 +1,7 @@
 // Runs every scenario over a bucket with its first call to S3 failing, then its second, and so on.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { failKth, type S3Fault } from '../support/s3-proxy.ts';
 import { faultOf, repeat, send } from './client.ts';
 import { digestOf } from './consistency.ts';
@@ -64,9 +64,15 @@ const faults: readonly S3Fault[] = [
 /** For slow scenarios: faults after which it is unknown whether S3 did the work. */
 const ambiguous: readonly S3Fault[] = ['lost answer', 'error in 200'];
 
-for (const [name, make] of Object.entries(checked)) {
-  for (const fault of name === 'push: large PATCHes' ? ambiguous : faults) {
-    test(`${name}: each call ends in '${fault}'`, (t) => failEach(t, fault, make));
+// Tests of silent services wait most of the time, so several run at once.
+describe('a silent service', { concurrency: 4 }, () => defineTests(['silence']));
+defineTests(faults.filter((fault) => fault !== 'silence'));
+
+function defineTests(of: readonly S3Fault[]): void {
+  for (const [name, make] of Object.entries(checked)) {
+    for (const fault of name === 'push: large PATCHes' ? ambiguous : faults) {
+      if (of.includes(fault)) test(`${name}: each call ends in '${fault}'`, (t) => failEach(t, fault, make));
+    }
   }
 }
 
