@@ -11,11 +11,12 @@ const NAME = 'bench/image';
 const TAG = 'latest';
 const CONNECTIONS = 16;
 const WARM_UP_SECONDS = 1;
-const ADMINISTRATOR = basicAuthorization('admin', 'of the benchmark');
+const PASSWORD = 'benchmark-password';
+const ADMINISTRATOR = basicAuthorization('admin', PASSWORD);
 
 const startClosed = berthWith({
   args: ['--allow-anonymous', 'none'],
-  env: { BERTH_ADMIN_PASSWORD: 'of the benchmark' },
+  env: { BERTH_ADMIN_PASSWORD: PASSWORD },
   probe: '/healthz',
 });
 

@@ -4,12 +4,12 @@ import type { Bench, Row } from '../bench.ts';
 import type { Line } from '../line.ts';
 import { startPostgres } from '../services.ts';
 
-/** Of each seeded image: a config and nine layers, of which five blobs are its own and the others the base's. */
+/** Each seeded image has a config and nine layers. Five of these blobs are its own; the others are those of its base. */
 const BLOBS = 10;
 const OWN_BLOBS = 5;
 const IMAGES_PER_REPOSITORY = 100;
 
-/** The tables, with the name of a row of each. */
+/** The tables, each with a name for one of its rows. */
 const TABLES = {
   blobs: 'blob',
   repository_blobs: 'blob in a repository',
@@ -25,7 +25,7 @@ type Sizes = Readonly<Record<Table, number>>;
 export const databaseSize: Row = {
   name: 'database-size',
   async measure(bench) {
-    // Once, as the same rows always take the same bytes.
+    // Measures once, because the same rows always take the same bytes.
     const sizes = await bytesPerRow(bench);
     return (Object.entries(TABLES) as [Table, string][]).map(
       ([table, row]): Line => ({

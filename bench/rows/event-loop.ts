@@ -5,7 +5,7 @@ import { type Peer, startBerth } from '../peers.ts';
 
 const DELAY_P99 = /^nodejs_eventloop_lag_p99_seconds(?:\{[^}]*\})? (\S+)$/m;
 
-/** Only Berth has an event loop; the delay is from its own `/metrics`. */
+/** Measures only Berth, because the other registries have no event loop; the delay is from its `/metrics`. */
 export const eventLoop: Row = {
   name: 'event-loop',
   async measure(bench) {
@@ -13,7 +13,7 @@ export const eventLoop: Row = {
     await using berth = await startFresh(startBerth, bench.disk, bench.signal);
     const { blob } = await load<{ blob: string }>(bench, 'push-big', berth.url, blobMib);
     const runs = await inTurn(bench, [berth], async (peer) => {
-      // A reading starts the next period: the first one is discarded.
+      // Each reading covers the time since the one before; this one discards the time before the run.
       await delayP99Ms(peer);
       await load(bench, 'push-while-pulling', peer.url, blob, blobMib);
       return delayP99Ms(peer);

@@ -5,7 +5,7 @@ import { REGISTRIES } from '../peers.ts';
 
 const WARM_UP_MIB = 32;
 
-/** On the disk, whose own speed bounds every registry, and in memory, where only the CPU counts. */
+/** Pushes to the disk, whose speed limits every registry, and to memory, where only the CPU counts. */
 export const pushBig: Row = {
   name: 'push-big',
   async measure(bench) {
@@ -17,7 +17,7 @@ export const pushBig: Row = {
   },
 };
 
-/** Every run starts on an empty registry and deletes it afterwards: the blobs of all would fill a disk. */
+/** Every run starts with an empty registry and deletes it afterwards: the blobs of all runs together would fill a disk. */
 async function pushInto(bench: Bench, place: 'disk' | 'tmpfs', streams: number): Promise<Line> {
   const { blobMib } = bench.sizes;
   const runs = await inTurn(bench, REGISTRIES, async ({ start }) => {

@@ -29,7 +29,7 @@ interface Work {
   readonly title: string;
   /** The unit that is counted. */
   readonly unit: 'requests' | 'images';
-  /** Seconds, or images. */
+  /** How long to send requests, in seconds, or how many images to push. */
   readonly amount: number;
   readonly warmUp: number;
   /** The processes that do the work. */
@@ -40,7 +40,7 @@ interface Work {
 
 interface Figures {
   readonly perSecond: number;
-  /** Seconds for a thousand of the unit. */
+  /** CPU seconds of each program for 1000 of the unit. */
   readonly cpu: Readonly<Partial<Record<Program, number>>>;
 }
 

@@ -91,7 +91,7 @@ async function setUp(given: ActingDatabase, root: Root, depth: number) {
       scopes: [],
       lifetime: hour,
     });
-    ({ proof, whole: restsOn } = addToken('token 0', ['token expiry'], first));
+    ({ proof, whole: restsOn } = addToken('token 0', ['expiry of token 0'], first));
   } else {
     proof = root === 'password' ? { kind: 'password', since } : { kind: 'identity', id: identity };
     restsOn = [root];
@@ -104,7 +104,7 @@ async function setUp(given: ActingDatabase, root: Root, depth: number) {
     assert.ok(begun);
     made.push({
       name: `session ${level}`,
-      restsOn: [...restsOn, 'session time', 'new password'],
+      restsOn: [...restsOn, 'expiry of a session', 'new password'],
       isUsable: async () => (await find()) !== undefined,
     });
     const lifetime = level % 2 === 0 ? null : 100 * hour;
@@ -115,9 +115,9 @@ async function setUp(given: ActingDatabase, root: Root, depth: number) {
       origin: begun,
     });
     if (root === 'token')
-      assert.ok((token.expiresAt as number) <= since + hour, 'no session outlives its first origin');
+      assert.ok((token.expiresAt as number) <= since + hour, 'no later token outlives token 0');
     const name = `token ${level}`;
-    const own = lifetime === null ? restsOn : [...restsOn, 'token time'];
+    const own = lifetime === null ? restsOn : [...restsOn, 'expiry of a later token'];
     ({ proof, whole: restsOn } = addToken(name, own, token));
     await addRefresh(name, restsOn, proof);
   }
@@ -166,19 +166,19 @@ const events: Record<string, { readonly ends: readonly string[]; run(of: World):
     run: ({ database, tokens }) => revokeAccessToken(database, tokens.at(-1) as number),
   },
   'an hour goes by': {
-    ends: ['token expiry'],
+    ends: ['expiry of token 0'],
     run: ({ world }) => {
       world.now += hour;
     },
   },
   'a day goes by': {
-    ends: ['token expiry', 'session time'],
+    ends: ['expiry of token 0', 'expiry of a session'],
     run: ({ world }) => {
       world.now += 24 * hour;
     },
   },
   'a week goes by': {
-    ends: ['token expiry', 'session time', 'token time'],
+    ends: ['expiry of token 0', 'expiry of a session', 'expiry of a later token'],
     run: ({ world }) => {
       world.now += 7 * 24 * hour;
     },

@@ -22,7 +22,8 @@ for (const [pattern, matching, others] of [
   ['**/**', ['a/b', 'a/b/c'], ['a']],
   ['**/x*/y', ['a/x/y', 'a/x/y/x1/y', 'x/x/y'], ['x/y', 'a/x/y/z']],
 ] as const) {
-  test(`${pattern} matches ${matching.join(', ')}, not ${others.join(', ') || 'nothing'}`, () => {
+  const except = others.length > 0 ? `, not ${others.join(', ')}` : '';
+  test(`${pattern} matches ${matching.join(', ')}${except}`, () => {
     assert.equal(asPattern(pattern), pattern);
     for (const name of matching) assert.ok(matches(pattern as Pattern, parseName(name)), name);
     for (const name of others) assert.ok(!matches(pattern as Pattern, parseName(name)), name);
@@ -65,7 +66,7 @@ for (const [what, text] of [
   ['a comma beside a star', 'a,*'],
   ['a line end', 'acme\n'],
   ['a line end after a star', 'acme*\n'],
-  ['a line before a star', 'A\nacme*'],
+  ['a line before a valid pattern', 'A\nacme*'],
   ['a dot at the start', '.acme'],
   ['a dot at the start, beside a star', '.acme*'],
   ['a dash at the end', 'acme-'],
@@ -146,7 +147,7 @@ test('matching is fast for any number of stars', () => {
   const name = parseName('a'.repeat(255));
   const deep = parseName(`${'a/'.repeat(127)}a`);
   const start = performance.now();
-  for (const pattern of [`${'*a'.repeat(120)}*b`, `${'*'.repeat(1)}${'a*'.repeat(127)}`]) {
+  for (const pattern of [`${'*a'.repeat(120)}*b`, `*${'a*'.repeat(127)}`]) {
     matches(asPattern(pattern) as Pattern, name);
   }
   matches(asPattern(`${'**/a/'.repeat(50)}b`) as Pattern, deep);

@@ -4,8 +4,8 @@ import { ExpiryTimes } from './expiry-times.ts';
 const window = 60_000;
 
 /**
- * Limits the events of each key in a minute. For each key it stores one time: the end of all counted events, if they were spread
- * evenly.
+ * Limits the events of each key in a minute, by the generic cell rate algorithm. For each key it stores one time: when all counted
+ * events would end if each took an equal part of the minute.
  */
 export class RateLimit {
   readonly #clearAt: ExpiryTimes;

@@ -261,7 +261,7 @@ for (const [name, open] of Object.entries(worlds)) {
     await assert.rejects(createApp(configOf(world.at)), /records blobs that .* does not have/);
   });
 
-  test(`${name}: a store that has lost its marker, or is an older copy, is served and not collected`, async (t) => {
+  test(`${name}: a store that has lost its marker, or is an older copy, is served, but no garbage is collected`, async (t) => {
     const world = await open(t);
     if (world === undefined) return;
     const { app, client } = await serve(t, world.at);
@@ -329,7 +329,7 @@ test('a marker with an impossible epoch counts as damaged, and is repaired after
     }
     assert.equal(await findProperty(database.read, 'epoch'), before, `${epoch}`);
   }
-  // The remedy in the message; a memory store cannot delete its marker.
+  // Follows the message. A memory store cannot delete its marker, so a new one shows the same blobs.
   const emptied = { ...openMemoryStore(), list: store.list, stat: store.stat };
   await repair({ database, by: system, store: emptied, places, change: true });
   const { relation, epoch, marker } = await compare(database.read, emptied);
@@ -367,13 +367,13 @@ test('the epoch is raised after the first blob, after a pause for later blobs, a
   const database = await openDatabase(configOf(at));
   cleanUp(t, () => database.close());
   const store = openMemoryStore();
-  const looks = new EventTarget();
+  const checks = new EventTarget();
   let problem: unknown;
   const checked = (found: unknown): void => {
     problem = found;
-    looks.dispatchEvent(new Event('look'));
+    checks.dispatchEvent(new Event('check'));
   };
-  const look = () => new Promise((resolve) => looks.addEventListener('look', resolve, { once: true }));
+  const nextCheck = () => new Promise((resolve) => checks.addEventListener('check', resolve, { once: true }));
   const epoch = new StoreEpoch({
     database,
     store,
@@ -385,11 +385,11 @@ test('the epoch is raised after the first blob, after a pause for later blobs, a
   });
   const watched = epoch.wrap(store);
   await epoch.advance();
-  const first = look();
+  const first = nextCheck();
   await commitTo(watched, 'a');
   await first;
   assert.deepEqual([problem, await epochOf(store)], [undefined, 3]);
-  const second = look();
+  const second = nextCheck();
   await commitTo(watched, 'b');
   await second;
   assert.equal(await epochOf(store), 4);

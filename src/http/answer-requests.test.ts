@@ -69,7 +69,7 @@ test('adds the API version, the request id and the length to the headers of an a
   assert.deepEqual({ status, sent, failure }, { status: 201, sent: 2, failure: undefined });
 });
 
-test('counts no bytes for a HEAD, and sends the length of the GET', async (t) => {
+test('answers a HEAD with the Content-Length of the GET, and counts no bytes', async (t) => {
   const { url, transfer } = await serve(t, () => ({ status: 200, headers: {}, body: 'four' }));
   const [response] = (await once(request(url, { method: 'HEAD', agent: false }).end(), 'response')) as [
     IncomingMessage,
@@ -132,7 +132,7 @@ test('sends the parts of a blob between preambles and epilogue, and closes each'
   assert.equal((await transfer).sent, 8);
 });
 
-test('an answer before the end of the body closes the connection; one after it does not', async (t) => {
+test('an answer before the whole request body is read closes the connection; a later one does not', async (t) => {
   const { url } = await serve(t, async (request) => {
     if (request.path === '/read') await request.readBody(4);
     return { status: 202, headers: {} };

@@ -60,7 +60,7 @@ test('a body that stops is cut after 1 to 1.25 times the idle time', (t) => {
   assert.equal(stalled.size, 0);
 });
 
-test('an unread answer is cut, within a single write too', (t) => {
+test('an answer that the client stops reading is cut, even within a single write', (t) => {
   const { request, pass } = setUp(t, 100);
   const connection = new Connection();
   connection._handle.bytesWritten = 1 << 20;
@@ -80,8 +80,8 @@ for (const [minimumRate, bytes, every, cut] of [
   [100, 11, 0.1, false],
   [100, 120, 1, false],
 ] as const) {
-  const what = `${bytes} bytes in ${every} idle times are ${cut ? 'too few' : 'enough'}`;
-  test(`at a minimum rate of ${minimumRate} bytes a second ${what}`, (t) => {
+  const what = `${bytes} bytes every ${every * idleTimeout} ms are ${cut ? 'too few' : 'enough'}`;
+  test(`at a minimum rate of ${minimumRate} bytes a second, ${what}`, (t) => {
     const { request, pass } = setUp(t, minimumRate);
     const connection = new Connection();
     request(connection, 'body');
@@ -149,7 +149,7 @@ test('a request queued behind another is not cut', (t) => {
   assert.equal(connection.destroyed, true);
 });
 
-test('the onStalled callback ends the body, once; if the request still stalls, its connection is cut', (t) => {
+test('onStalled calls back once for a stalled body; if the request still stalls, its connection is cut', (t) => {
   const { request, pass } = setUp(t, 0);
   const connections = [new Connection(), new Connection(), new Connection()];
   const told: string[] = [];

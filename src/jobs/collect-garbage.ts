@@ -36,9 +36,9 @@ export interface GarbageCollectionParts {
   /** Milliseconds without a request after which a session expires. */
   readonly expireAfter: number;
   /**
-   * Milliseconds for which a file without a row, or a blob without a repository, is kept. Must be much longer than the difference
-   * between the clocks of the store, which gives a file its time, and of the database. Too short a time loses no data: rows decide
-   * what is deleted, and a client must only repeat a push that conflicts with such a decision.
+   * Milliseconds for which a file without a row, or a blob without a repository, is kept. Must be much longer than the clock of the
+   * store, which dates the files, may differ from the clock of the database. Too short a time loses no data: rows decide what is
+   * deleted, and at worst a client has to repeat a push that conflicts with such a decision.
    */
   readonly grace: number;
   /** Milliseconds for which a blob without a row is kept after it was found. */
@@ -74,7 +74,7 @@ export async function collectGarbage(
   try {
     await setBackTimes(guarded);
     await deleteExpiredUploads(guarded, deletions, collected, signal);
-    await deleteOwnerlessFiles(guarded, deletions, collected, signal);
+    await deleteFilesWithoutSession(guarded, deletions, collected, signal);
     await parkUnknownBlobs(guarded, deletions, collected, signal);
     await decideDeletions(guarded, signal);
     await carryOutDeletions(guarded, deletions, collected, signal);
@@ -189,7 +189,7 @@ async function deleteExpiredUploads(
   }
 }
 
-async function deleteOwnerlessFiles(
+async function deleteFilesWithoutSession(
   { database, store, clock, grace }: Guarded,
   deletions: Deletions,
   collected: Collected,

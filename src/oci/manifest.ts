@@ -18,10 +18,10 @@ export interface Manifest {
   readonly kind: 'image' | 'index';
   /** Config and layers that the repository must hold, without non-distributable layers. */
   readonly blobs: readonly Descriptor[];
-  /** An index's entries: usually manifests, plain layers in BuildKit's cache exports. */
+  /** An index's entries: usually manifests; in BuildKit's cache exports, layers. */
   readonly children: readonly Descriptor[];
   readonly subject: Descriptor | undefined;
-  /** The manifest's `artifactType`, else an image's config media type (end-12). */
+  /** The manifest's `artifactType`, else an image's config media type (distribution spec, end-12). */
   readonly artifactType: string | undefined;
   readonly annotations: Readonly<Record<string, string>> | undefined;
 }

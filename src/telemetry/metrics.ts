@@ -42,7 +42,7 @@ export function createMetrics(gauges: Gauges): Metrics {
   const registers = [registry];
   const duration = new Histogram({
     name: 'berth_http_request_duration_seconds',
-    help: 'Requests except for health and metrics, by route, method and status, until the answer was sent',
+    help: 'Time until the answer was sent, for all requests except health and metrics',
     labelNames: ['route', 'method', 'status'],
     buckets: requestBuckets,
     registers,
@@ -68,7 +68,7 @@ export function createMetrics(gauges: Gauges): Metrics {
   });
   const auditEvents = new Counter({
     name: 'berth_audit_events_total',
-    help: 'Audit events that this process wrote to the audit log, or lost (then they are in its log)',
+    help: 'Audit events that this process wrote to the audit log, or lost (lost events are in its own log)',
     labelNames: ['outcome'],
     registers,
   });

@@ -122,9 +122,9 @@ function pushInChunks(): Pick<Action, 'perform' | 'retry'> {
     },
     /** Continues after the stored bytes, or starts again if the session is gone. */
     async retry(client) {
-      const status = location === undefined ? undefined : await client.get(location);
-      if (status?.status === 204) {
-        const last = Number(/^0-(\d+)$/.exec(status.headers.range!)![1]);
+      const session = location === undefined ? undefined : await client.get(location);
+      if (session?.status === 204) {
+        const last = Number(/^0-(\d+)$/.exec(session.headers.range!)![1]);
         const stored = last === 0 ? 0 : last + 1;
         assert.ok(stored <= sent, `${stored} bytes are reported as stored, but only ${sent} were sent`);
         if (await sendFrom(client, stored)) return;
@@ -308,7 +308,7 @@ describe('killed at any step', { concurrency: 3 }, () => {
         await replayChanges(data);
         assert.ok(found.walked.blobs >= 5 && found.walked.manifests >= 1 && found.walked.tags >= 1);
 
-        // In this process: only the registry that is killed needs its own.
+        // The check runs in this process; only the registry that is killed needs a process of its own.
         const app = await createApp(configSchema.parse({ data, log: { level: 'silent' } }));
         cleanUp(t, () => app.close());
         const client = new Client(app.http);

@@ -4,7 +4,7 @@ import { type BerthProcess, startBerth } from '../support/process.ts';
 
 const startLimit = 60_000;
 
-/** One of several `berth serve` over the same database and store, which can stop and restart at the same address. */
+/** One of several `berth serve` processes that share a database and a store. It can stop and restart at the same address. */
 export class Replica {
   readonly name: string;
   readonly #t: TestContext;
@@ -53,7 +53,7 @@ export class Replica {
     return this.#process.stop(signal);
   }
 
-  /** Restarts it after a {@link stop}; repeats this while its database or store is down. */
+  /** Restarts it after a {@link stop}; tries again while its database or store is down. */
   async start(): Promise<void> {
     const { host, data } = this.#process;
     this.#logs = this.logs();

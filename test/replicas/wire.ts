@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { cleanUp } from '../support/cleanup.ts';
 
 /**
- * The treatment of a wire's connections. `open`: bytes pass. `silent`: connections are accepted, and no byte passes either way.
+ * How a wire treats its connections. `open`: bytes pass. `silent`: connections are accepted, and no byte passes either way.
  * `unavailable`: every HTTP request is answered 503. `cut`: each connection breaks after some bytes.
  */
 export type WireState = 'open' | 'silent' | 'unavailable' | 'cut';
@@ -59,7 +59,7 @@ export class Wire {
     return wire;
   }
 
-  /** Breaks open connections, except for `silent`, which holds their bytes until the wire is open again. */
+  /** `unavailable` and `cut` break the connections; `silent` holds their bytes until the next state is set. */
   set(state: WireState): void {
     if (this.#state === 'silent') this.#opened.resolve();
     if (state === 'silent') this.#opened = Promise.withResolvers();

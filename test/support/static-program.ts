@@ -1,4 +1,4 @@
-/** Platforms as OCI names them. */
+/** Architectures as OCI names them. */
 export type Architecture = 'amd64' | 'arm64';
 
 export const hostArchitecture: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';

@@ -51,7 +51,7 @@ export class Logins {
   readonly #queue: HashQueue;
   readonly #byAddress: RateLimit;
   readonly #byAccount: RateLimit;
-  /** Keyed hashes of right passwords, each with the account's stored hash, so that no entry matches after a password change. */
+  /** Keyed hashes, each of a right password and the account's stored hash, so that none matches after a password change. */
   readonly #verified: Remembered;
   /** Running checks: the same password from the same network is checked once, however many requests send it at once. */
   readonly #checks = new Map<string, Promise<boolean>>();
@@ -100,8 +100,11 @@ export class Logins {
     if ((found.lastUsedAt ?? 0) <= now - noteUsesEvery) {
       this.#inBackground(async () => {
         const use = { at: now, from: address };
-        const note = { durable: false };
-        await this.#database.transaction((db) => noteTokenUse(db, found.id, use, now - noteUsesEvery), note);
+        const options = { durable: false };
+        await this.#database.transaction(
+          (db) => noteTokenUse(db, found.id, use, now - noteUsesEvery),
+          options,
+        );
       });
     }
     const kind = found.kind === 'robot' ? 'robot' : 'user';
@@ -123,8 +126,8 @@ export class Logins {
   async #byPassword(username: string, password: string, address: string): Promise<Identity> {
     const name = asNamespace(username);
     const found = name && (await findUser(this.#database.read, name));
-    const claimed = found?.disabledAt === null ? found : undefined;
-    const user = await this.#check(username, claimed, password, networkOf(address));
+    const enabledUser = found?.disabledAt === null ? found : undefined;
+    const user = await this.#check(username, enabledUser, password, networkOf(address));
     if (user === undefined) throw wrong();
     if (!this.#passwordLogin) throw wrong('passwords are not accepted: log in with an access token');
     if (user.tokenOnly) throw wrong('this user has to log in with an access token, not with the password');

@@ -18,9 +18,9 @@ interface SharedIssuer {
   readonly serves: (url: URL) => boolean;
   /** Path of issuers that sign for one tenant only, if the platform has them. */
   readonly ownPath?: RegExp;
-  /** Claim → the form of rules that match one tenant only, because the tenant's whole name precedes any `*`. */
+  /** For each claim, the form of a rule that matches one tenant only: the tenant's whole name precedes any `*`. */
   readonly tenant: Readonly<Record<string, RegExp>>;
-  /** The rule to add. */
+  /** The rule to add, or the issuer to use instead. */
   readonly remedy: string;
 }
 
@@ -34,7 +34,7 @@ const number = /^\d+$/;
 export const sharedIssuers: readonly SharedIssuer[] = [
   {
     name: 'GitHub Actions',
-    // Includes an enterprise's own issuer and GitHub Enterprise Server: there, too, every owner gets tokens.
+    // Includes an enterprise's own issuer and GitHub Enterprise Server: there, too, every repository owner gets tokens.
     serves: ({ host, pathname }) =>
       host === 'token.actions.githubusercontent.com' || /\/_services\/token\/?$/.test(pathname),
     tenant: {
@@ -121,9 +121,9 @@ export const sharedIssuers: readonly SharedIssuer[] = [
 ];
 
 /**
- * Explains why the rules would accept jobs of other tenants, and what to add; `undefined` if they do not. At a known shared
- * issuer, a rule has to name the tenant. Any other issuer may be shared too, unless it is on a private network, an administrator
- * confirms that it is their own, or the rules require one exact subject.
+ * Explains why the rules would accept jobs of other tenants, and what to add; `undefined` if they would not. At a known shared
+ * issuer, a rule has to name the tenant. Any other issuer counts as shared too, unless it is on a private network or an
+ * administrator confirms that no other tenant uses it; there the rules have to require one exact subject.
  */
 export function whyTooWide({ issuer, claims, ownIssuer }: Terms): string | undefined {
   const url = new URL(issuer);

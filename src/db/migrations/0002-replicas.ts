@@ -6,7 +6,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('staged', 'text', (column) => column.notNull().defaultTo(''))
     .execute();
 
-  // For referrers of one type: the cost of a page does not depend on the number of others.
+  // For pages of referrers of one type: their cost does not depend on the number of referrers of other types.
   await db.schema
     .createIndex('manifests_by_subject_and_type')
     .on('manifests')
