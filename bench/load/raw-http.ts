@@ -1,5 +1,5 @@
-// HTTP over a bare socket with one reused read buffer. Node's own client reaches half of the rate of
-// sendfile, and wrk cannot send HEAD: it waits for the body that Content-Length announces.
+// HTTP over a bare socket with one reused read buffer. Node's own client reads at half the rate at which sendfile sends,
+// and wrk cannot send HEAD: it waits for the body that Content-Length announces.
 import { connect, type Socket } from 'node:net';
 
 const HEAD_END = '\r\n\r\n';

@@ -185,7 +185,7 @@ export class Access {
     const held = claim === undefined ? standing.rights : rightsOfClaimant(standing.entitlements, name);
     const rights = limit === undefined ? held : intersection(held, limit.rights);
     if (!isMet(need, rights)) throw refusal(caller, need, name);
-    // Clients look for blobs before a push. A namespace that does not exist yet has no blobs and no uploads.
+    // Clients look for blobs before the push that creates the namespace. It has no blobs and no uploads yet, so they get a 404.
     if (claim !== undefined && need === 'pull') throw new RegistryError('NAME_UNKNOWN', { name });
     const mayPull = (from: RepositoryRow) => this.#mayPull(caller, standing, from);
     return permitIn(standing.repository?.id, caller, rights, mayPull, claim);

@@ -50,9 +50,9 @@ function compiled(pattern: Pattern): Wildcards {
 }
 
 /** `*` matches any characters, or none. */
-export function matchText(wanted: string, given: string): boolean {
-  const tokens = wanted.split(/(\*+)/).map((part) => (part.startsWith('*') ? anyText : part));
-  return new Wildcards(tokens).match(given);
+export function matchText(pattern: string, text: string): boolean {
+  const tokens = pattern.split(/(\*+)/).map((part) => (part.startsWith('*') ? anyText : part));
+  return new Wildcards(tokens).match(text);
 }
 
 const anyText = { wildcard: 'text' } as const;

@@ -26,7 +26,7 @@ import { changeUser, createUser, deleteUser } from './users.ts';
 
 const alice: Principal = { kind: 'user', id: 7, name: 'alice' };
 
-/** A user without rights, with a credential with these scopes. */
+/** The entitlements of a user without grants whose credential has these scopes. */
 function newcomer(...scopes: string[]): Entitlements {
   const bounds = scopes.length === 0 ? undefined : scopes.map((scope) => parseScope(scope) as Scope);
   return { anonymous: false, administrator: false, grants: [], scopes: bounds };
@@ -51,8 +51,8 @@ async function organisationsCreated({ read }: Database): Promise<number> {
   return rows.length;
 }
 
-/** Inserts a repository with a manifest. */
-async function useRepository(database: Database, name: string): Promise<void> {
+/** Inserts a manifest, and its repository. */
+async function insertManifest(database: Database, name: string): Promise<void> {
   const repository = await makeRepository(database, parseName(name));
   await database.transaction((db) => ensureManifest(db, { ...manifest, repository }, 1));
 }
@@ -80,7 +80,7 @@ for (const { name, open } of dialects) {
     const database = await open(t);
     const user = await makeUser(database, 'first');
     const early = new UserClaim('standing' as Namespace, user, 3);
-    await useRepository(database, 'standing/app');
+    await insertManifest(database, 'standing/app');
     assert.equal(await claimable(database, 'standing/app'), undefined);
     assert.equal(await claimable(database, 'standing/other'), undefined);
     await assert.rejects(make(database, early), denied, 'content was pushed in the meantime');
@@ -142,7 +142,7 @@ for (const { name, open } of dialects) {
     assert.ok(await claimable(database, 'bobs/app', bob), 'each user has an own limit');
   });
 
-  test(`${name}: a name of the sign-on provider can be claimed only by its user, even if the account has another name`, async (t) => {
+  test(`${name}: a user name of the sign-on provider can be claimed only by its user, even if the account has another name`, async (t) => {
     const database = await open(t);
     const person = { issuer: 'https://sso.example', subject: 's-1', mail: undefined, groups: undefined };
     const { account, name: own } = await signOn(database, { ...person, username: 'jane' }, {});
@@ -181,7 +181,7 @@ for (const { name, open } of dialects) {
   });
 }
 
-test('only people claim namespaces, and neither the reserved one nor names of one component', async (t) => {
+test('only users can claim namespaces, and no user can claim the reserved one or a name of one component', async (t) => {
   const database = await dialects[0]!.open(t);
   for (const principal of [
     { kind: 'anonymous' },

@@ -86,12 +86,12 @@ for (const dialect of dialects) {
       const now = database.clock();
       const held = (terms: number) =>
         loadEntitlements(database.read, jobOf(id, now, terms), { now, passwordLogin: true });
-      assert.ok(await held(updatedAt), 'accepted by the present terms');
-      assert.equal(await held(before.updatedAt), undefined, 'accepted by the terms before the change');
+      assert.ok(await held(updatedAt), 'the present terms give rights');
+      assert.equal(await held(before.updatedAt), undefined, 'the terms before the change give none');
     }
   });
 
-  test(`${dialect.name}: the confirmation of an own issuer is kept, but not for another issuer`, async (t) => {
+  test(`${dialect.name}: a change keeps the confirmation of an own issuer, but not for another issuer`, async (t) => {
     const database = await setUp(t);
     const terms = { ...request, issuer: unknown, claims: { ref: 'main' }, ownIssuer: true };
     assert.equal((await createTrust(database, 'acme', 'ci', terms)).ownIssuer, true);
@@ -160,8 +160,8 @@ const terms: [what: string, change: Partial<TrustRequest>, refused: RegExp | und
   ],
   ['a scope with an unknown action', { scopes: ['repository:acme/app:admin'] }, /is not a valid scope/],
   ['a lifetime of a day', { lifetime: 86_400_000 }, undefined],
-  ['a longer lifetime', { lifetime: 86_400_001 }, /from 1m to 24h/],
-  ['a lifetime of seconds', { lifetime: 59_999 }, /from 1m to 24h/],
+  ['a lifetime of more than a day', { lifetime: 86_400_001 }, /from 1m to 24h/],
+  ['a lifetime of less than a minute', { lifetime: 59_999 }, /from 1m to 24h/],
   ['public keys', { keys: publicSet }, undefined],
   ['no keys', { keys: '{"keys":[]}' }, /has no keys/],
   ['keys that are not JSON', { keys: '-----BEGIN' }, /cannot use these keys/],
@@ -174,7 +174,7 @@ const terms: [what: string, change: Partial<TrustRequest>, refused: RegExp | und
   ],
   ['an owner on GitHub', { issuer: github, claims: { repository_owner: 'acme' } }, undefined],
   [
-    'GitHub, confirmed as own issuer',
+    'GitHub confirmed as own issuer',
     { issuer: github, claims: { ref: 'x' }, ownIssuer: true },
     /any tenant of GitHub/,
   ],
@@ -191,7 +191,7 @@ const terms: [what: string, change: Partial<TrustRequest>, refused: RegExp | und
 ];
 
 for (const [what, change, said] of terms) {
-  test(`a trust ${said ? 'cannot' : 'can'} have ${what}`, async (t) => {
+  test(`${said ? 'rejects' : 'accepts'} a trust with ${what}`, async (t) => {
     const [dialect] = dialects as [(typeof dialects)[number]];
     const database = await dialect.open(t);
     const account = { name: asNamespace('acme') as Namespace, kind: 'organisation' } as const;

@@ -10,6 +10,7 @@ for (const { name, open } of dialects) {
     const database = await open(t);
     const acme = await makeOrganisation(database, 'acme');
     const alpine = await makeUser(database, 'alpine');
+    // Creates the repository if it does not exist.
     const visibilityOf = async (text: string) => {
       const name = parseName(text);
       const id = await makeRepository(database, name);
@@ -25,7 +26,7 @@ for (const { name, open } of dialects) {
     assert.equal(await visibilityOf('acme/a/b/c'), 'public');
     assert.equal(await visibilityOf('acme/before'), 'private', 'existing repositories do not change');
     assert.equal(await visibilityOf('acme-2/app'), 'private', 'a namespace without an owner');
-    assert.equal(await visibilityOf('alpine'), 'private', "a single name is not its namesake's");
+    assert.equal(await visibilityOf('alpine'), 'private', 'a name of one component has no namespace');
   });
 
   test(`${name}: sets the visibility of one repository`, async (t) => {

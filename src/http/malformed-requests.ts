@@ -15,14 +15,14 @@ export function answerMalformed({
 }: {
   clientOf: ClientOf;
   observe: (answered: Answered) => void;
-  /** The response that the connection waits for. */
+  /** The first unfinished response of the connection. */
   currentOf: (socket: Socket) => ServerResponse | undefined;
 }) {
   return (error: NodeJS.ErrnoException, socket: Socket): void => {
     if (error.code === 'ECONNRESET' || socket.destroyed) return;
     const current = currentOf(socket);
     if (current?.headersSent) {
-      // The client would take a second answer for that of its next request.
+      // The client would take a second answer for the answer to its next request.
       if (current.writableEnded) socket.destroySoon();
       else socket.destroy(error);
       return;
@@ -38,7 +38,7 @@ export function answerMalformed({
       );
     }
     socket.destroy(error);
-    // Clients open connections in advance; an unused one was no request.
+    // Clients open connections in advance. A connection that received no byte had no request.
     if (socket.bytesRead === 0 || current !== undefined) return;
     observe({
       request: { id, headers: {}, client },

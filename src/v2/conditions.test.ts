@@ -101,7 +101,7 @@ test('a DELETE with If-Match removes a tag only at the given digest', async (t) 
   assert.equal(deleted.status, 202);
 });
 
-test('one of many writers with the same If-Match moves the tag', async (t) => {
+test('of many writers with the same If-Match, exactly one moves the tag', async (t) => {
   const registry = await connect(t);
   const first = await registry.pushImage('a', 'v1');
   const images = await Promise.all(Array.from({ length: 8 }, () => registry.image('a')));

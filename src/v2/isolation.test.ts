@@ -22,7 +22,7 @@ const hidden = 'acme/hidden';
 const nowhere = 'acme/absent';
 
 /** An answer without the names and digests of its request. */
-function said(answer: Answer, asked: readonly string[]): string {
+function redacted(answer: Answer, asked: readonly string[]): string {
   const { date, 'x-request-id': id, ...headers } = answer.headers;
   assert.ok(id);
   const upload = headers['docker-upload-uuid'];
@@ -68,21 +68,21 @@ for (const person of ['nobody', 'stranger'] as Person[]) {
             await caller.send(method, `/v2/${nowhere}/${at}`),
           ];
           assert.ok([401, 403, 405].includes(one.status), `${method} ${at}: ${one.status}`);
-          assert.equal(said(one, [hidden]), said(other, [nowhere]), `${method} ${at}`);
+          assert.equal(redacted(one, [hidden]), redacted(other, [nowhere]), `${method} ${at}`);
         }
       }
     });
   }
 }
 
-/** Requests hidden content, and missing content, in the repository where the caller has all rights. */
+/** Requests hidden content and missing content in a repository where the caller has all rights. The answers must be the same. */
 async function alike(
   what: string,
   digest: string,
   ask: (digest: string, from: string) => Promise<Answer>,
 ): Promise<Answer> {
   const [one, other] = [await ask(digest, hidden), await ask(unknownDigest, nowhere)];
-  assert.equal(said(one, [digest, hidden]), said(other, [unknownDigest, nowhere]), what);
+  assert.equal(redacted(one, [digest, hidden]), redacted(other, [unknownDigest, nowhere]), what);
   return one;
 }
 
@@ -125,7 +125,7 @@ test('content of a hidden repository is unknown in the caller’s own repository
   }
 });
 
-test('finishing an unknown upload is 404, also when the repository holds the blob; its own client may repeat a PUT', async (t) => {
+test('finishing an unknown upload is 404 even if the repository holds the blob, but a client may repeat its own last PUT', async (t) => {
   const { client, logins, database, accounts, layer } = await world(t);
   const writer = { id: accounts.writer, name: 'writer' };
   const { headers } = await makeLogin(database, writer, { scopes: 'repository:acme/**:create' });
@@ -138,7 +138,7 @@ test('finishing an unknown upload is 404, also when the repository holds the blo
       await creator.finish(location === open ? await creator.openUpload(hidden) : location, unknownDigest),
     ];
     assert.ok([400, 404].includes(held.status), `${location}: ${held.status}`);
-    assert.equal(said(held, [layer.digest]), said(absent, [unknownDigest]));
+    assert.equal(redacted(held, [layer.digest]), redacted(absent, [unknownDigest]));
   }
   const given = await creator.openUpload(hidden);
   assert.equal((await creator.send('DELETE', given)).status, 204);
@@ -210,7 +210,7 @@ test('an upload session is unknown to all but the account that opened it', async
       const send = (path: string) => client.send(method, path + query, logins[person], body);
       const [one, other] = [await send(location), await send(never)];
       assert.equal(one.status, 404, `${person}: ${method}`);
-      assert.equal(said(one, []), said(other, []), `${person}: ${method}`);
+      assert.equal(redacted(one, []), redacted(other, []), `${person}: ${method}`);
     }
   }
   const status = await client.get(location, logins.writer);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Answer, connect, digestOf, type Headers } from '../../test/support/inject.ts';
 
-/** One answer of each kind with a Location. */
+/** The Location of one answer of each kind. */
 async function locations(
   t: Parameters<typeof connect>[0],
   config: object,
@@ -43,7 +43,7 @@ for (const [config, headers, base] of [
   [{ absoluteLocations: true }, forwarded, 'http://inner:5000'],
   [{ absoluteLocations: true, trustedProxies }, forwarded, 'https://r.example'],
   [{ absoluteLocations: true, externalUrl: 'https://hub.example' }, forwarded, 'https://hub.example'],
-  // An invalid host makes no URL.
+  // With an invalid host, Location stays a path.
   [{ absoluteLocations: true }, { host: "evil'x" }, ''],
 ] as [object, Headers, string][]) {
   test(`with ${JSON.stringify(config)} Location begins with ${base || 'the path'} for ${JSON.stringify(headers)}`, async (t) => {
@@ -53,7 +53,7 @@ for (const [config, headers, base] of [
   });
 }
 
-test('Link stays a path when Location is a URL, as clients refuse another host there', async (t) => {
+test('Link stays a path when Location is a URL, because clients refuse a Link to another host', async (t) => {
   const client = await connect(t, { absoluteLocations: true });
   await client.pushImage('a', 'v1');
   await client.pushImage('a', 'v2');

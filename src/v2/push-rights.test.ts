@@ -217,7 +217,7 @@ test('a token is valid for its repository, and not for a later one of the same n
   assert.equal((await after.get(`/v2/${name}/manifests/v1`)).status, 200);
 });
 
-test('a token issued before the repository existed uses the rights in the new one', async (t) => {
+test('a token issued before its repository existed has only the current rights in it', async (t) => {
   const { client, database, logins } = await connectPeople(t, { anonymous: 'public' });
   const token = client.as(await fetchToken(client, logins.reader, `repository:${name}:pull`));
   assertError(await token.get(`/v2/${name}/manifests/v1`), 404, 'NAME_UNKNOWN');
@@ -243,7 +243,11 @@ test('each caller is authorized separately', async (t) => {
   }
 });
 
-async function ownerOf(t: TestContext, createNamespaces: 'users' | 'administrators', namespacesPerUser = 10) {
+async function connectWithCreators(
+  t: TestContext,
+  createNamespaces: 'users' | 'administrators',
+  namespacesPerUser = 10,
+) {
   const people = await connectPeople(t, { access: { createNamespaces, namespacesPerUser } });
   const roleIn = async (namespace: string, person: 'stranger' | 'reader') => {
     const account = await findAccount(people.database.read, asNamespace(namespace) as Namespace);
@@ -254,7 +258,7 @@ async function ownerOf(t: TestContext, createNamespaces: 'users' | 'administrato
 }
 
 test('a push to a free namespace creates it for the pusher, if users may create namespaces', async (t) => {
-  const { client, logins, roleIn, database } = await ownerOf(t, 'users');
+  const { client, logins, roleIn, database } = await connectWithCreators(t, 'users');
   const stranger = client.as(logins.stranger);
   await stranger.pushImage('fresh/app', 'v1');
   assert.equal(await roleIn('fresh', 'stranger'), 'admin');
@@ -268,7 +272,7 @@ test('a push to a free namespace creates it for the pusher, if users may create 
     assertError(await stranger.send('POST', `/v2/${name}/blobs/uploads/`), 403, 'DENIED');
   }
   assert.equal(await roleIn('library', 'stranger'), undefined);
-  // Not a pull, not a robot, and not a credential limited to other repositories.
+  // A pull, a robot, and a credential limited to other repositories create none.
   assertError(await stranger.get('/v2/other/app/tags/list'), 404, 'NAME_UNKNOWN');
   for (const person of ['robot', 'creator'] as const) {
     assertError(await client.send('POST', '/v2/other/app/blobs/uploads/', logins[person]), 403, 'DENIED');
@@ -277,7 +281,7 @@ test('a push to a free namespace creates it for the pusher, if users may create 
 });
 
 test('only a request that stores content creates a namespace', async (t) => {
-  const { client, database, logins, roleIn } = await ownerOf(t, 'users', 2);
+  const { client, database, logins, roleIn } = await connectWithCreators(t, 'users', 2);
   const stranger = client.as(logins.stranger);
   const digest = digestOf('bytes');
   const isFree = async (what: string) => assert.equal(await roleIn('fresh', 'stranger'), undefined, what);
@@ -336,7 +340,7 @@ test('only a request that stores content creates a namespace', async (t) => {
 });
 
 test('when several users push to a free namespace, the first to store content owns it', async (t) => {
-  const { client, logins, roleIn } = await ownerOf(t, 'users');
+  const { client, logins, roleIn } = await connectWithCreators(t, 'users');
   const digest = digestOf('bytes');
   const open = (person: Person) => client.as(logins[person]).openUpload(`race/${person}`);
   const locations = { stranger: await open('stranger'), reader: await open('reader') };
@@ -352,7 +356,7 @@ test('when several users push to a free namespace, the first to store content ow
 });
 
 test('parallel layers of one push create its namespace once', async (t) => {
-  const { client, logins, roleIn } = await ownerOf(t, 'users');
+  const { client, logins, roleIn } = await connectWithCreators(t, 'users');
   const stranger = client.as(logins.stranger);
   const blobs = ['a', 'b', 'c', 'd'];
   const locations = await Promise.all(blobs.map(() => stranger.openUpload('fresh/app')));
@@ -369,8 +373,8 @@ test('parallel layers of one push create its namespace once', async (t) => {
   }
 });
 
-test('a free namespace with content of administrators does not go to the next pusher', async (t) => {
-  const { client, database, logins, roleIn } = await ownerOf(t, 'users');
+test('a namespace with content of administrators does not go to the next pusher', async (t) => {
+  const { client, database, logins, roleIn } = await connectWithCreators(t, 'users');
   const root = client.as(logins.root);
   const stranger = client.as(logins.stranger);
   const digestNew = digestOf('new');
@@ -391,7 +395,7 @@ test('a free namespace with content of administrators does not go to the next pu
 });
 
 test('a push creates no namespace when only administrators may create them', async (t) => {
-  const { client, logins, roleIn } = await ownerOf(t, 'administrators');
+  const { client, logins, roleIn } = await connectWithCreators(t, 'administrators');
   assertError(await client.send('POST', '/v2/fresh/app/blobs/uploads/', logins.stranger), 403, 'DENIED');
   assert.equal(await roleIn('fresh', 'stranger'), undefined);
 });

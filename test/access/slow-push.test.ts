@@ -12,12 +12,12 @@ type Event = (people: People) => Promise<unknown>;
 
 const events: readonly [what: string, event: Event, status: number][] = [
   ['nothing happens', async () => {}, 201],
-  ['the grant is reduced', (people) => update(people, 'grants', { role: 'read' }), 403],
-  ['the user is disabled', (people) => update(people, 'accounts', { disabled_at: 1 }), 401],
-  ['the access token is revoked', (people) => update(people, 'access_tokens', { revoked_at: 1 }), 401],
+  ['the grant is reduced', (people) => updateWriter(people, 'grants', { role: 'read' }), 403],
+  ['the user is disabled', (people) => updateWriter(people, 'accounts', { disabled_at: 1 }), 401],
+  ['the access token is revoked', (people) => updateWriter(people, 'access_tokens', { revoked_at: 1 }), 401],
 ];
 
-function update(
+function updateWriter(
   { database, accounts }: People,
   table: 'accounts' | 'grants' | 'access_tokens',
   values: object,

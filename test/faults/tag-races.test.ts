@@ -70,7 +70,7 @@ test('20 writers that each add to the current manifest, with If-Match, lose no u
   assert.ok(refused > 0, 'no two writers conflicted');
 });
 
-test('one of 20 writers creates a tag with If-None-Match', async (t) => {
+test('of 20 writers that create a tag with If-None-Match, exactly one succeeds', async (t) => {
   const { app } = await testRegistry(t);
   const { url } = await app.listen();
   const config = await pushBlob(url, 'a', Buffer.from('{}'));

@@ -77,9 +77,9 @@ export interface People {
 }
 
 /**
- * A registry with the organisation `acme` and accounts of each role on `acme/**`; `boss` is a member, the others have a grant.
- * `creator` writes with an access token that cannot move tags, `robot` maintains with one that can only pull. `expired`, `revoked`
- * and `disabled` formerly had all rights.
+ * A registry with the organisation `acme` and accounts with different roles on `acme/**`: `boss` is a member, others have a grant.
+ * `creator` has the role write, but an access token that cannot move tags. `robot` has the role maintain, but an access token that
+ * can only pull. `expired`, `revoked` and `disabled` have the role admin, but cannot log in.
  */
 export async function connectPeople(t: TestContext, overrides: ConfigInput = {}): Promise<People> {
   const { app, database } = await testRegistry(t, { anonymous: 'public', ...overrides });

@@ -34,7 +34,7 @@ test('tokens differ, and every character occurs in every position', () => {
   }
 });
 
-test('one changed character anywhere is noticed', () => {
+test('a token with any one character changed is rejected', () => {
   for (let place = 0; place < known.length; place++) {
     const other = known[place] === 'x' ? 'y' : 'x';
     assert.ok(!isAccessToken(known.slice(0, place) + other + known.slice(place + 1)), `place ${place}`);
@@ -55,15 +55,15 @@ for (const [what, text] of [
   ['a password', 'correct horse battery staple'],
   ['the prefix alone', 'brth_'],
   ['another prefix', withChecksum(known.slice(0, -6).replace('brth_', 'ghp__'))],
-  ['a random letter less', withChecksum(known.slice(0, -7))],
-  ['a random letter more', withChecksum(`${known.slice(0, -6)}0`)],
-  ['one letter less', known.slice(0, -1)],
-  ['one letter more', `${known}0`],
+  ['a random part that is one character too short', withChecksum(known.slice(0, -7))],
+  ['a random part that is one character too long', withChecksum(`${known.slice(0, -6)}0`)],
+  ['a token without its last character', known.slice(0, -1)],
+  ['a token with one more character', `${known}0`],
   ['a line end after it', `${known}\n`],
   ['a line before it', withChecksum(`x\n${known.slice(0, -6)}`)],
   ['another token before it', withChecksum(known + known.slice(0, -6))],
   ['another token after it', withChecksum(`${known}-${'0'.repeat(20)}`)],
   ['a character outside base 62', withChecksum(known.slice(0, -6).replace('A', '-'))],
 ] as const) {
-  test(`rejects a token: ${what}`, () => assert.equal(isAccessToken(text), false));
+  test(`rejects as a token: ${what}`, () => assert.equal(isAccessToken(text), false));
 }

@@ -17,7 +17,7 @@ export function brokenRules(rules: ClaimRules, claims: Claims): string[] {
   });
 }
 
-/** The values of all readings of the name's dots. */
+/** The values of a claim: one for each way to read the dots in its name that leads to a value. */
 function valuesAt(claims: Claims, name: string): unknown[] {
   const found: unknown[] = Object.hasOwn(claims, name) ? [claims[name]] : [];
   for (let dot = name.indexOf('.'); dot !== -1; dot = name.indexOf('.', dot + 1)) {

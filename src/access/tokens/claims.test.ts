@@ -23,7 +23,7 @@ const credentials = {
   'id-token': { kind: 'id-token', trust: 2, since: 6, terms: 5 },
 } as const;
 
-test('an identity is written with a subject for other readers, and read back', () => {
+test('an identity is read back from its claims, which have a subject for other readers', () => {
   const identities: Identity[] = [
     anonymousIdentity,
     { principal: principals.user, credential: credentials.password },
@@ -47,22 +47,24 @@ test('extra fields of an identity are ignored', () => {
   }
 });
 
-const noTexts = [undefined, null, 1, {}, ['x']];
-const noIds = [undefined, null, '1', 0, -1, 1.5, 2 ** 53, [1]];
-const noTimes = [undefined, null, '1', -1, 0.5, 2 ** 53, [1]];
+const invalidTexts = [undefined, null, 1, {}, ['x']];
+const invalidIds = [undefined, null, '1', 0, -1, 1.5, 2 ** 53, [1]];
+const invalidTimes = [undefined, null, '1', -1, 0.5, 2 ** 53, [1]];
 
 for (const [what, principal] of [
   ...[undefined, null, 'alice', 7, [], [principals.user], {}].map((one) => ['form', one] as const),
   ...[undefined, 'root', 'holder', 'User', 'toString'].flatMap((kind) =>
     Object.values(principals).map((one) => ['kind', { ...one, kind }] as const),
   ),
-  ...noTexts.flatMap((name) => Object.values(principals).map((one) => ['name', { ...one, name }] as const)),
-  ...noIds.flatMap((id) => [
+  ...invalidTexts.flatMap((name) =>
+    Object.values(principals).map((one) => ['name', { ...one, name }] as const),
+  ),
+  ...invalidIds.flatMap((id) => [
     ['user id', { ...principals.user, id }] as const,
     ['robot id', { ...principals.robot, id }] as const,
     ['trust of a job', { ...principals.job, trust: id }] as const,
   ]),
-  ...noTexts.map((subject) => ['subject of a job', { ...principals.job, subject }] as const),
+  ...invalidTexts.map((subject) => ['subject of a job', { ...principals.job, subject }] as const),
 ]) {
   test(`rejects a principal with an invalid ${what}: ${JSON.stringify(principal)}`, () => {
     assert.equal(readIdentity({ principal, credential: credentials.token }), undefined);
@@ -74,12 +76,12 @@ for (const [what, credential] of [
   ...[undefined, 'root', 'foreign', 'None', 'toString'].flatMap((kind) =>
     Object.values(credentials).map((one) => ['kind', { ...one, kind }] as const),
   ),
-  ...noTimes.flatMap((since) => [
+  ...invalidTimes.flatMap((since) => [
     ['password time', { ...credentials.password, since }] as const,
     ['ID token time', { ...credentials['id-token'], since }] as const,
     ['ID token terms', { ...credentials['id-token'], terms: since }] as const,
   ]),
-  ...noIds.flatMap((id) => [
+  ...invalidIds.flatMap((id) => [
     ['token id', { ...credentials.token, id }] as const,
     ['ID token trust', { ...credentials['id-token'], trust: id }] as const,
   ]),
@@ -108,7 +110,7 @@ test("access is written in Docker's format, with the ids of existing repositorie
 });
 
 /** The access of a token with these entries, as text. */
-function good(access: unknown, ids = true): string[] | undefined {
+function accessText(access: unknown, ids = true): string[] | undefined {
   const read = readAccess({ access }, { ids });
   if (read === undefined) return undefined;
   const granted = [...read.granted].map(([key, { name, actions, repository }]) => {
@@ -160,7 +162,7 @@ for (const [what, access, expected] of [
   ['a repository named catalog', [{ ...catalog, type: 'repository' }], ['catalog:*']],
   ['another type, named catalog', [{ ...catalog, type: 'artifact' }], []],
 ] as const) {
-  test(`reads access from: ${what}`, () => assert.deepEqual(good(access), expected));
+  test(`reads access from: ${what}`, () => assert.deepEqual(accessText(access), expected));
 }
 
 for (const [what, access] of [
@@ -174,11 +176,11 @@ for (const [what, access] of [
   ['actions that are an object', [{ ...pull, actions: { 0: 'pull' } }]],
   ['an action that is a number', [{ ...pull, actions: ['pull', 5] }]],
 ] as const) {
-  test(`rejects access from: ${what}`, () => assert.equal(good(access), undefined));
+  test(`rejects access from: ${what}`, () => assert.equal(accessText(access), undefined));
 }
 
 test("a repository's id is read only from Berth's own tokens, and only if valid", () => {
-  assert.deepEqual(good([{ ...pull, id: 3 }]), ['acme/app:pull in 3']);
-  assert.deepEqual(good([{ ...pull, id: 3 }], false), ['acme/app:pull']);
-  for (const id of noIds) assert.deepEqual(good([{ ...pull, id }]), ['acme/app:pull'], String(id));
+  assert.deepEqual(accessText([{ ...pull, id: 3 }]), ['acme/app:pull in 3']);
+  assert.deepEqual(accessText([{ ...pull, id: 3 }], false), ['acme/app:pull']);
+  for (const id of invalidIds) assert.deepEqual(accessText([{ ...pull, id }]), ['acme/app:pull'], String(id));
 });

@@ -1,14 +1,14 @@
 import { Client } from 'pg';
 import { clientConfig, ignoreErrors } from './session.ts';
 
-/** Milliseconds to wait for a second session; if there is none, the first one has its own server process. */
+/** Milliseconds to wait for a second session. If it gets no server process, the first session holds its own. */
 const patience = 3_000;
 const rounds = 3;
 
 /**
- * Whether a pooler between Berth and PostgreSQL assigns server processes per transaction. Detected by the ids of the processes: without
- * such a pooler, each of two open sessions always has the same process, different from the other's. An idle pooler gives both the last
- * used process, or rotates; a busy one mixes them.
+ * Whether a pooler between Berth and PostgreSQL assigns server processes per transaction. Opens a second session and compares the ids
+ * of the server processes. Without such a pooler, each session keeps a process of its own. An idle pooler gives both sessions the
+ * process used last, or its processes in turn; a busy one gives them any process.
  *
  * @param session open and outside a transaction
  */

@@ -7,7 +7,7 @@ import { damageOf } from './damage.ts';
 
 const maxStatements = 500;
 
-/** Whether another process holds the lock: SQLITE_BUSY, 5, also in the lowest byte of extended codes (recovery, snapshot). */
+/** Whether another process holds the lock: SQLITE_BUSY (5). Extended codes (recovery, snapshot) have it in their lowest byte. */
 export function isBusy(error: unknown): boolean {
   return (((error as { errcode?: number }).errcode ?? 0) & 0xff) === 5;
 }
@@ -28,7 +28,7 @@ export class SqliteConnection implements DatabaseConnection {
     try {
       return this.#statement(query).all(...(parameters as SQLInputValue[]));
     } catch (error) {
-      throw this.#noting(error);
+      throw this.#noteDamage(error);
     }
   }
 
@@ -40,11 +40,11 @@ export class SqliteConnection implements DatabaseConnection {
       const { changes, lastInsertRowid } = statement.run(...parameters);
       return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
     } catch (error) {
-      throw this.#noting(error);
+      throw this.#noteDamage(error);
     }
   }
 
-  #noting(error: unknown): unknown {
+  #noteDamage(error: unknown): unknown {
     this.damage = damageOf(error) ?? this.damage;
     return error;
   }
@@ -97,7 +97,7 @@ class DirectSqliteAdapter extends SqliteAdapter implements DirectAdapter {
 class SqliteDriver implements Driver {
   readonly #connection: SqliteConnection;
   readonly #busyTimeout: number;
-  /** Deadline for another process's lock, shared by all queued transactions. */
+  /** Deadline for another process's lock, shared by all queued transactions. For one timeout after it, none waits. */
   #giveUpAt = Number.NEGATIVE_INFINITY;
 
   constructor(connection: SqliteConnection, busyTimeout: number) {

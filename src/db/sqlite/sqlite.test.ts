@@ -103,7 +103,7 @@ test("waits for another process's lock while reads continue", async (t) => {
   assert.ok(await findRepository(database.read, a));
 });
 
-test('a lasting lock makes all waiting transactions DatabaseUnavailable after one timeout, without blocking the event loop', async (t) => {
+test('under a lasting lock all waiting transactions fail with DatabaseUnavailable after one timeout, without blocking the event loop', async (t) => {
   const { database, path } = await openIn(t);
   const child = await lockedByAnother(t, path);
   const delay = monitorEventLoopDelay({ resolution: 1 });
@@ -135,7 +135,7 @@ test('concurrent transactions share syncs', async (t) => {
   assert.ok(syncs.count() >= 1 && syncs.count() <= 20, `${syncs.count()} syncs for 200 transactions`);
 });
 
-test('each sequential transaction has one sync, with durable: false none', async (t) => {
+test('each sequential transaction has one sync, and none with durable: false', async (t) => {
   const { database } = await openIn(t);
   const syncs = await watchSyncs(t);
   for (let i = 1; i <= 5; i++) {
@@ -155,7 +155,7 @@ test('a transaction resolves only after a sync that began after its commit', asy
   const commit = (name: string) => makeRepository(database, parseName(name)).then(() => answered.push(name));
   const first = commit('first');
   while (syncs.count() < 1) await new Promise(setImmediate);
-  // It commits during the first sync, which may have begun too early for it.
+  // The second transaction commits during the first sync, which may not include it.
   const second = commit('second');
   while ((await findRepository(database.read, parseName('second'))) === undefined)
     await new Promise(setImmediate);
@@ -234,7 +234,7 @@ test('the process that makes checkpoints empties the log on close while another 
   assert.equal((await stat(`${path}-wal`)).size, 0);
 });
 
-test('a read-only database answers only pings with write: false', async (t) => {
+test('a ping of a read-only database succeeds only with write: false', async (t) => {
   const { database, path } = await openIn(t);
   const other = new DatabaseSync(path);
   other.exec(`create trigger refuse before insert on properties begin select raise(abort, 'no writes'); end`);
