@@ -30,9 +30,13 @@ if (files.length === 0) {
 // The folders of test/ contain the files that start processes.
 const isHeavy = (file: string) => /^test\/(?!support\/)[^/]+\//.test(file);
 const [usual, ...otherBackends] = backendNames;
+/** Tests of the protocol that choose their databases themselves. */
+const ofOwnBackend = ['src/v2/limits.test.ts', 'src/v2/worst-input.test.ts'];
 /** The protocol's tests, which are the same for all backends. */
 const isProtocol = (file: string) =>
-  file.startsWith('src/v2/') && importedBy([file]).has('test/support/inject.ts');
+  file.startsWith('src/v2/') &&
+  importedBy([file]).has('test/support/inject.ts') &&
+  !ofOwnBackend.includes(file);
 
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort());

@@ -10,7 +10,6 @@ import { failingFiles } from '../../test/faults/failing-files.ts';
 import { failingStore } from '../../test/faults/failing-store.ts';
 import { Faults } from '../../test/faults/faults.ts';
 import { dialects, repositoryName } from '../../test/support/databases.ts';
-import { openMemoryStore } from '../../test/support/memory-store.ts';
 import { s3Store } from '../../test/support/s3.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { system } from '../db/changes.ts';
@@ -28,7 +27,6 @@ const lease = 20_000;
 const maxCalls = 100;
 
 const stores: Record<string, (t: TestContext, faults: Faults) => Promise<BlobStore | undefined>> = {
-  memory: async (_, faults) => failingStore(openMemoryStore(), faults),
   files: async (t, faults) => openFilesystemStore(await temporaryDirectory(t), failingFiles(faults)),
   async S3(t, faults) {
     const store = await s3Store(t);
@@ -52,7 +50,6 @@ const acknowledged = (Object.keys(pushes) as Push[]).filter((push) => pushes[pus
 /** The slowest cases run only where a failure is most likely. */
 const runs: readonly [store: string, lasting: boolean, sqlite: readonly Push[], postgres: readonly Push[]][] =
   [
-    ['memory', true, Object.keys(pushes) as Push[], []],
     ['files', true, Object.keys(pushes) as Push[], lastChunk],
     ['files', false, acknowledged, []],
     ['S3', true, acknowledged, []],

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Client,
   describe,
@@ -14,6 +15,9 @@ import { NoAnswer } from './http-client.ts';
 import type { Ledger } from './ledger.ts';
 
 const chunk = 256 << 10;
+
+/** The most milliseconds between two actions: what is written is read again, so more writes make the tests longer and prove no more. */
+const longestRest = 30;
 
 interface Unfinished {
   readonly location: string;
@@ -40,7 +44,10 @@ export class Writer {
   async run(client: Client): Promise<void> {
     try {
       if (this.#unfinished) await this.#resume(client, this.#unfinished);
-      for (;;) await this.#act(client);
+      for (;;) {
+        await this.#act(client);
+        await delay(randomInt(longestRest));
+      }
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
     }

@@ -24,7 +24,7 @@ export interface S3Registry {
 }
 
 /** No retries, so that failures show; timeouts are short, though long for loopback. */
-const limits = { connectionTimeout: 2000, idleTimeout: 2000, maxAttempts: 1 };
+const limits = { connectionTimeout: 2000, idleTimeout: 1000, maxAttempts: 1 };
 
 /** A complete registry over a bucket behind a proxy that injects faults; `undefined` if the test is skipped. */
 export async function s3Registry(t: TestContext): Promise<S3Registry | undefined> {
