@@ -16,13 +16,13 @@ const batchSize = 8;
  */
 export function batchFiles(files: readonly string[], backend: BackendName, folder: string): string[] {
   mkdirSync(folder, { recursive: true });
-  const chosen = join(folder, 'backend.mjs');
-  writeFileSync(chosen, `process.env.${backendVariable} = ${JSON.stringify(backend)};\n`);
+  const start = join(folder, 'start.mjs');
+  writeFileSync(start, startOfBatch(backend));
   const modules: string[] = [];
   const write = (batch: readonly string[]): void => {
     const path = join(folder, `batch-${modules.length + 1}.test.mjs`);
-    const imports = [chosen, ...batch.map((file) => resolve(file))];
-    writeFileSync(path, imports.map((file) => `import ${JSON.stringify(file)};\n`).join(''));
+    const imports = batch.map((file) => `import ${JSON.stringify(resolve(file))};\n`).join('');
+    writeFileSync(path, `import { loaded } from './start.mjs';\n${imports}loaded();\n`);
     modules.push(path);
   };
   const shared = files.filter((file) => !ownProcess.test(readFileSync(file, 'utf8')));
@@ -30,4 +30,14 @@ export function batchFiles(files: readonly string[], backend: BackendName, folde
   for (let start = 0; start < shared.length; start += batchSize)
     write(shared.slice(start, start + batchSize));
   return modules;
+}
+
+/** Selects the backend, and lets no test begin before all files of the batch are loaded: with `forceExit`, those loaded later would be lost. */
+function startOfBatch(backend: BackendName): string {
+  return `import { before } from 'node:test';
+process.env.${backendVariable} = ${JSON.stringify(backend)};
+const { promise, resolve } = Promise.withResolvers();
+before(() => promise);
+export const loaded = resolve;
+`;
 }
