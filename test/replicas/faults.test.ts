@@ -10,16 +10,16 @@ import { assertNothingLost, describe, disturb, readBack, recoversWithin, type Un
 import { Random } from './random.ts';
 
 /** Milliseconds for which PostgreSQL and the bucket are down. */
-const outage = 10_000;
+const outage = 7_000;
 /** Milliseconds for which connections break. */
 const breaking = 2_500;
 
 const faults: readonly [name: string, fault: Fault, time: number][] = [
   ['replicas are killed and restarted, one after another', killReplicas, 0],
   ['replicas are taken from the balancer, stopped and started, one after another', restartReplicas, 0],
-  ['PostgreSQL is down for ten seconds', stopPostgres, outage],
-  ['the bucket answers 503 for ten seconds', disturbWire('bucket', 'unavailable'), outage],
-  ['the bucket does not answer for ten seconds', disturbWire('bucket', 'silent'), outage],
+  ['PostgreSQL is down for seven seconds', stopPostgres, outage],
+  ['the bucket answers 503 for seven seconds', disturbWire('bucket', 'unavailable'), outage],
+  ['the bucket does not answer for seven seconds', disturbWire('bucket', 'silent'), outage],
   ['connections between clients and balancer break', disturbWire('clients', 'cut'), breaking],
   ['connections between replicas and bucket break', disturbWire('bucket', 'cut'), breaking],
   ['connections between replicas and PostgreSQL break', disturbWire('database', 'cut'), breaking],
