@@ -75,16 +75,18 @@ test('the page gives each policy its rights', () => {
 
 test("the page's examples of patterns are right", () => {
   const section = page.slice(page.indexOf('## Patterns'), page.indexOf('## Scopes')).replaceAll(/\s+/g, ' ');
-  const said = section.matchAll(/`([^`]+)` is ((?:`[^`]+`(?: and (?!not))?)+)(?:,? and not `([^`]+)`)?/g);
+  const said = section.matchAll(
+    /`([^`]+)` matches ((?:`[^`]+`(?: and (?!not))?)+)(?:,? and not `([^`]+)`)?/g,
+  );
   let count = 0;
   for (const [, pattern = '', names = '', other] of said) {
     if (asPattern(pattern) === undefined || !names.includes('/')) continue;
     count += 1;
     for (const [, name = ''] of names.matchAll(/`([^`]+)`/g)) {
-      assert.ok(matches(pattern as Pattern, parseName(name)), `${pattern} is ${name}`);
+      assert.ok(matches(pattern as Pattern, parseName(name)), `${pattern} matches ${name}`);
     }
     if (other !== undefined)
-      assert.ok(!matches(pattern as Pattern, parseName(other)), `${pattern}: not ${other}`);
+      assert.ok(!matches(pattern as Pattern, parseName(other)), `${pattern} does not match ${other}`);
   }
   assert.equal(count, 3);
 });
