@@ -29,7 +29,7 @@ export async function killUnderLoad(
   for (; shouldContinue(round); round++) {
     const berth = await startBerth(t, { data, args });
     await ledger.check(clientOf(berth.url), 'recent');
-    await writeAndKill(berth, clients);
+    await writeAndKill(berth, clients, () => ledger.acknowledged > (round + 1) * writers);
     await assertClean(data);
     await assertRecorded(data, ledger);
   }
@@ -46,10 +46,22 @@ export async function killUnderLoad(
   assert.ok(walked.blobs > round && walked.manifests > round);
 }
 
-async function writeAndKill(berth: BerthProcess, clients: readonly Writer[]): Promise<void> {
+/** @param isEnough whether enough was written so far: a slow machine writes longer before the kill */
+async function writeAndKill(
+  berth: BerthProcess,
+  clients: readonly Writer[],
+  isEnough: () => boolean,
+): Promise<void> {
   const writing = Promise.all(clients.map((client) => client.run(clientOf(berth.url))));
   // A writer ends when the server stops answering; one that ends earlier has failed an assertion.
-  await Promise.race([writing, delay(randomInt(longestRound))]);
+  let ended = false;
+  const enough = async (): Promise<void> => {
+    await delay(randomInt(longestRound));
+    while (!isEnough() && !ended) await delay(10);
+  };
+  await Promise.race([writing, enough()]).finally(() => {
+    ended = true;
+  });
   const { signal } = await berth.stop('SIGKILL');
   await writing;
   assert.equal(signal, 'SIGKILL', berth.output());
