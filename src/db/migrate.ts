@@ -1,6 +1,7 @@
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { EmptyDatabase, SchemaMismatch } from './database.ts';
+import { isPostgres } from './dialect.ts';
 import * as registry from './migrations/0001-registry.ts';
 import * as replicas from './migrations/0002-replicas.ts';
 import * as access from './migrations/0003-access.ts';
@@ -77,8 +78,11 @@ function refuseNewer(applied: readonly string[], known: Readonly<Record<string, 
 }
 
 async function appliedNames(db: Kysely<Schema>): Promise<string[]> {
-  const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some((table) => table.name === 'kysely_migration')) return [];
+  // Kysely's introspection would read the columns of all tables, and fail while another process migrates them.
+  const { rows: found } = isPostgres(db)
+    ? await sql`select 1 where to_regclass('kysely_migration') is not null`.execute(db)
+    : await sql`select 1 from sqlite_master where name = 'kysely_migration'`.execute(db);
+  if (found.length === 0) return [];
   const { rows } = await db.executeQuery<{ name: string }>(
     db
       .withTables<{ kysely_migration: { name: string } }>()
