@@ -79,8 +79,8 @@ function modules(): string[] {
 async function* events(): AsyncGenerator<TestEvent> {
   const stream: AsyncIterable<TestEvent> = run({
     files: modules(),
-    // More than cores: the heavy files wait for their processes and for outages part of the time.
-    concurrency: availableParallelism() + 2,
+    // One more than cores, as the heavy files wait for their processes and for outages part of the time.
+    concurrency: availableParallelism() + 1,
     timeout: 5 * minute,
     // Otherwise a test that has timed out would keep its process running, and with it the whole run.
     forceExit: true,

@@ -29,7 +29,7 @@ export async function killUnderLoad(
   for (; shouldContinue(round); round++) {
     const berth = await startBerth(t, { data, args });
     await ledger.check(clientOf(berth.url), 'recent');
-    await writeAndKill(berth, clients, () => ledger.acknowledged > (round + 1) * writers);
+    await writeAndKill(berth, clients, () => ledger.acknowledged > 4 * (round + 1) * writers);
     await assertClean(data);
     await assertRecorded(data, ledger);
   }
