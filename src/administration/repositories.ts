@@ -23,8 +23,8 @@ function parseRepositoryName(text: string): RepositoryName {
   );
 }
 
-function unknown(name: RepositoryName, remedy = ''): Refused {
-  return new Refused(`there is no repository ${name}${remedy}`);
+function unknown(name: RepositoryName): Refused {
+  return new Refused(`there is no repository ${name}`);
 }
 
 /** Repositories whose names begin with `prefix`, including empty repositories, in byte order. */

@@ -69,8 +69,8 @@ const upsertStored = prepare(
 );
 
 /**
- * Records that the bytes are stored under the key of `generation`. False when the row has a later generation: garbage collection has decided to
- * delete the bytes of this one (see `core/blobs.ts`).
+ * Records that the bytes are stored under the key of `generation`. False when the row has a later generation: garbage collection has
+ * decided to delete the bytes of this one (see `core/blobs.ts`).
  */
 export async function recordStored(
   db: Db,
