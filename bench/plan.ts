@@ -1,4 +1,4 @@
-// Derives figures of registries too large to measure from measured ones: the tables of docs/explanation/capacity-planning.md.
+// Makes the tables of docs/explanation/capacity-planning.md: measured costs, and figures of large registries computed from them.
 import type { Column, Line } from './line.ts';
 import { median } from './median.ts';
 import { format, markdownTable, NOT_MEASURED } from './report.ts';

@@ -20,7 +20,7 @@ export async function run(command: string, args: readonly string[], limits: RunL
   return stdout + stderr;
 }
 
-/** CPU seconds so far of a process and its living children, as nginx serves in a child. */
+/** CPU seconds so far of a process and its children, also of ended ones, because nginx serves in a child. */
 export async function cpuSeconds(pid: number): Promise<number> {
   let ticks = 0;
   for (const member of await processTree(pid)) ticks += member.ticks;

@@ -12,7 +12,7 @@ export function renderTables(lines: readonly Line[]): string {
     .join('\n\n');
 }
 
-/** `results.md`: how it was measured, the table, and every run. */
+/** `results.md`: how it was measured, the tables, and every run. */
 export function renderResults(lines: readonly Line[], machine: readonly string[], runs: number): string {
   return `# Results
 
@@ -36,12 +36,12 @@ a target of equality counts as met from 0.9 on. ${NOT_MEASURED}: not measured.
 - Big pushes are POST, one streamed PATCH, PUT, each run into an empty registry; the bytes are made and hashed before the
   clock starts. Small images are a config of 1 KiB, layers of 4 KiB and 64 KiB and a manifest.
 - docker-registry 2.8 does not page tags: its first and late page hold all of them. It accepts one tag a request, so the
-  long lists are measured only with Berth, at ten tags a request; likewise the start-up with many manifests.
+  long lists are measured only with Berth, at ten tags a request. The start-up with many manifests is measured only with Berth.
 - The memory row holds its uploads (as fast as the server takes them) and readers (64 KiB/s each) for some seconds and then
   cuts them off: a hundred whole gigabytes do not fit every disk. Peak memory is \`VmHWM\` of the process.
 - Event-loop delay is the p99 that Berth's \`/metrics\` gives for the time of one push, with pulls during all of it.
-- PostgreSQL is Debian's, as its package configures it; S3 is versitygw, over a directory in memory for the rows of big blobs
-  and on the disk for replicas. The S3 server without Berth is measured with the AWS SDK's multipart upload
+- PostgreSQL is Debian's, as its package configures it; S3 is versitygw, over a directory in memory for the table with the
+  column 'S3 itself', and on the disk for replicas. The S3 server without Berth is measured with the AWS SDK's multipart upload
   (parts of 16 MiB, four at a time) and with GETs of a presigned URL.
 - Replicas, PostgreSQL, the S3 server and the load generator share the two cores, so that more replicas cannot be faster
   here; the figure that counts is the CPU of each program for a thousand requests, from \`/proc\`. The load goes to the replicas in

@@ -69,8 +69,8 @@ export class Access {
   }
 
   /**
-   * Authorizes a request in a repository, which need not exist. For a pull, a valid token with the scope is enough. For a push or a
-   * deletion, the rights are also read from the database each time.
+   * Authorizes a request in a repository, which need not exist. A token with the scope is enough if another token server issued it,
+   * or for a pull if it has the repository's id. For every other request, the rights are read from the database each time.
    *
    * @param early true before the body is received: a token with the scope is enough, because this is called again afterwards
    * @throws Challenge, RegistryError `DENIED`
@@ -96,8 +96,8 @@ export class Access {
 
   /**
    * Authorizes `GET /v2/` or a list of the repositories that the caller may pull. Many clients send credentials only after a
-   * challenge. So a request without credentials is challenged if a login could show more repositories. A token that was fetched
-   * without credentials lists the public repositories.
+   * challenge. So `GET /v2/` without credentials is challenged unless anonymous callers may push, and a list unless they may pull
+   * every repository. A token that was fetched without credentials lists the repositories that anonymous callers may pull.
    * @throws Challenge
    */
   authorizeRegistry(caller: Caller, need: RegistryNeed): Permit | Promise<Permit> {

@@ -29,7 +29,7 @@ async function sendTruncated(
   // 100 Continue shows that the registry reads the body: it receives the bytes that are sent from then on.
   connection.request(request.method, path, { ...request.headers, ...framed, expect: '100-continue' });
   assert.equal((await connection.response())?.status, 100);
-  // One chunk that is cut inside; if the cut is before the last byte, a whole chunk without its terminator.
+  // One chunk, whose announced size is one byte more than is sent.
   if (framing === 'chunked' && cut > 0) connection.send(`${(cut + 1).toString(16)}\r\n`);
   await new Promise<void>((resolve) => connection.socket.write(whole.subarray(0, cut), () => resolve()));
   if (end === 'closed') connection.socket.end();
@@ -42,7 +42,7 @@ async function sendTruncated(
 
 for (const framing of ['Content-Length', 'chunked'] as const) {
   for (const end of ['closed', 'reset'] as const) {
-    test(`a session keeps the received part of a body (${framing}) that was ${end}, and can continue`, async (t) => {
+    test(`a session keeps the received bytes and can continue after its connection was ${end} within a body (${framing})`, async (t) => {
       const { app } = await testRegistry(t);
       const { url } = await app.listen();
       for (const method of ['PATCH', 'PUT']) {
@@ -64,7 +64,7 @@ for (const framing of ['Content-Length', 'chunked'] as const) {
       }
     });
 
-    test(`a single POST or a manifest (${framing}) that was ${end} stores nothing`, async (t) => {
+    test(`a single POST or a manifest stores nothing if its connection was ${end} within the body (${framing})`, async (t) => {
       const { app, data } = await testRegistry(t);
       const { url } = await app.listen();
       const config = await pushBlob(url, 'a', Buffer.from('{}'));

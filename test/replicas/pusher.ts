@@ -19,7 +19,7 @@ export class Pusher {
   readonly #retrying: RetryingClient;
   readonly #random: Random;
   readonly #name: string;
-  /** Manifests that this pusher may delete, with the first tag of each. */
+  /** Manifests that this pusher may delete, each with its tag and its layer. */
   readonly #deletable: { tag: string; digest: string; layer: string }[] = [];
   #count = 0;
 

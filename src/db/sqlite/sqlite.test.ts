@@ -63,7 +63,7 @@ async function lockedByAnother(t: TestContext, path: string): Promise<ChildProce
   return child;
 }
 
-/** Counts file syncs and holds each back until `go` is called. */
+/** Counts file syncs. `hold` delays those that begin after it, until the function that it returns is called. */
 async function watchSyncs(t: TestContext): Promise<{ count: () => number; hold: () => () => void }> {
   const file = await open(process.execPath);
   const prototype = Object.getPrototypeOf(file) as FileHandle;

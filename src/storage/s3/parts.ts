@@ -14,7 +14,7 @@ export type Part =
 
 /** Minimum bytes of every part but the last (S3 limit). */
 export const minPartSize = 5 << 20;
-/** Bytes of a copied part. S3 allows 5 GiB; smaller ones can be copied concurrently. */
+/** Maximum bytes of a copied part. S3 allows 5 GiB; smaller ones can be copied concurrently. */
 const maxCopySize = 2 * 2 ** 30;
 
 /**
@@ -48,7 +48,7 @@ export function planParts(segments: readonly Segment[]): Part[] {
   return parts;
 }
 
-/** Parts of even size, so that the last one is no shorter than a part may be. */
+/** Parts of equal size, so that the last one is not shorter than {@link minPartSize}. */
 function copies({ segment, start, end }: Piece): Part[] {
   const bytes = end - start + 1;
   const count = Math.ceil(bytes / maxCopySize);
