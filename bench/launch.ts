@@ -34,7 +34,7 @@ const READY_LIMIT_MS = 60_000;
 const READY_POLL_MS = 2;
 const STOP_LIMIT_MS = 15_000;
 
-/** Starts a program on an empty directory under `parent`, which is deleted when the program ends. */
+/** Starts a program on an empty directory under `parent`. Disposal stops the program and deletes the directory. */
 export async function startFresh<Started extends AsyncDisposable>(
   start: (directory: string, signal: AbortSignal) => Promise<Started>,
   parent: string,
@@ -80,7 +80,7 @@ export async function launch(program: Program, signal: AbortSignal): Promise<Run
 async function answering(probe: string, child: ChildProcess, signal: AbortSignal): Promise<void> {
   const limit = performance.now() + READY_LIMIT_MS;
   while (!(await answersOk(probe))) {
-    if (child.exitCode !== null) throw new Error(`it exited with ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`the program exited with ${child.exitCode}`);
     if (performance.now() > limit) throw new Error(`no answer within ${READY_LIMIT_MS} ms`);
     await delay(READY_POLL_MS, undefined, { signal });
   }

@@ -30,7 +30,7 @@ test('a target of equality tolerates noise and no more', () => {
   assert.equal(targetMet({ ...rate, target, samples: { ...rate.samples, nginx: [230] } }), false);
 });
 
-test('a target of another line of Berth compares with the samples of that line', () => {
+test('a target of kind "same" compares with the samples of another line', () => {
   const line: Line = { ...rate, better: 'lower', samples: { berth: [1] } };
   assert.equal(targetMet({ ...line, target: { kind: 'same', as: 'few', samples: [0.95] } }), true);
   assert.equal(targetMet({ ...line, target: { kind: 'same', as: 'few', samples: [0.5] } }), false);

@@ -14,7 +14,7 @@ registerHooks({
 });
 
 /**
- * Suppresses the warning that the function is experimental; Node's own loader calls it too.
+ * Suppresses the warning that `stripTypeScriptTypes` is experimental: Node's own loader uses it too.
  * @param {string} source
  */
 function strip(source) {

@@ -21,7 +21,7 @@ const TABLES = {
 type Table = keyof typeof TABLES;
 type Sizes = Readonly<Record<Table, number>>;
 
-/** The bytes of each PostgreSQL row with its share of the indexes, after pushes in random order. */
+/** The bytes of each PostgreSQL row with its share of the indexes, after inserts in random order. */
 export const databaseSize: Row = {
   name: 'database-size',
   async measure(bench) {

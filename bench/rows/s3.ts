@@ -41,7 +41,7 @@ export const s3: Row = {
   },
 };
 
-/** The total is the same for any number of streams: the S3 server stores it up to three times while it joins parts. */
+/** Divides a fixed total among the streams: the S3 server holds up to three copies of it while it joins parts. */
 function mibOf(bench: Bench, streams: number): number {
   return bench.sizes.blobMib / streams;
 }

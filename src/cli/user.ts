@@ -32,7 +32,7 @@ interface Flags {
   readonly admin?: boolean;
   readonly tokenOnly?: boolean;
   readonly passwordStdin?: true;
-  /** False: none. */
+  /** False with `--no-password`. */
   readonly password: boolean;
   readonly defaultVisibility?: Visibility;
 }
@@ -166,7 +166,7 @@ export const userCommand = subcommands(
   },
   {
     name: 'delete',
-    description: 'Delete a user whose repositories are empty, with tokens, robots and grants.',
+    description: 'Delete a user with their tokens, robots and grants; their repositories must be empty.',
     arguments: [user],
     examples: ['berth user delete alice'],
     async run(invocation, name: string) {

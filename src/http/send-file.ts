@@ -63,7 +63,7 @@ export async function sendFile(
         buffers[turn] = buffer;
       }
       const bytes = await read(fd, buffer, Math.min(size, total - sent), start + sent);
-      if (bytes === 0) throw new Error(`the file is ${total - sent} bytes shorter than its recorded size`);
+      if (bytes === 0) throw new Error(`the file is shorter than recorded: ${total - sent} bytes not sent`);
       sent += bytes;
       await Promise.race([inFlight, gone]);
       if (broken !== undefined) throw broken;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import type { RestartableRegistry } from '../faults/restartable.ts';
 import { type Blob, type Manifest, repositories } from './content.ts';
 
-/** The content of a repository, by the answers to its clients. */
+/** The content that a repository must have according to its answers to clients. */
 export interface Repository {
   readonly name: string;
   /** Whether a session, mount or manifest has created it. */
@@ -63,7 +63,7 @@ export function command<A>(
   }));
 }
 
-/** Chooses an item of a list whose length is known only when the command runs. */
+/** A number for {@link pick}, because the length of the list is known only when the command runs. */
 export const anyOf = fc.nat({ max: 1_000 });
 
 export const rarely = fc.oneof(

@@ -98,7 +98,7 @@ export class Client {
     assert.equal(
       answer.headers['docker-distribution-api-version'],
       'registry/2.0',
-      `2.1: ${method} ${url} answered ${answer.status} without Docker-Distribution-API-Version`,
+      `${method} ${url} answered ${answer.status} without Docker-Distribution-API-Version`,
     );
     if (method === 'HEAD') assert.equal(answer.body.length, 0, `HEAD ${url} was answered with a body`);
     return answer;
@@ -270,7 +270,7 @@ export function locationOf(answer: Answer): string {
   return location;
 }
 
-/** Adds parameters to a location's query, as clients do. */
+/** Adds a parameter to a location's query, as clients do. */
 export function withQuery(location: string, key: string, value: string): string {
   const url = new URL(location, 'http://localhost');
   url.searchParams.set(key, value);
