@@ -3,6 +3,9 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
+/** Milliseconds; a build of an image with `npm ci` takes two minutes on a busy machine. */
+const timeLimit = 4 * 60_000;
+
 /** Runs a command to its end, with `input` on its stdin, and returns its stdout. @throws Error with all output when it fails */
 export async function run(
   command: string,
@@ -13,7 +16,7 @@ export async function run(
   }: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string; readonly input?: string } = {},
 ): Promise<string> {
   try {
-    const running = execute(command, args, { ...options, timeout: 120_000, maxBuffer: 64 << 20 });
+    const running = execute(command, args, { ...options, timeout: timeLimit, maxBuffer: 64 << 20 });
     if (input !== undefined) running.child.stdin?.end(input);
     return (await running).stdout;
   } catch (error) {
