@@ -9,7 +9,11 @@ const maxRunningHashes = 10_000;
 /** Caches the running hashes of the most recently used upload sessions. A missing hash is recomputed from the staged bytes. */
 export class UploadHashes {
   readonly #store: Pick<BlobStore, 'readUpload'>;
-  readonly #hashes = new LRUCache<string, RunningHash>({ max: maxRunningHashes });
+  // With `max`, the cache would allocate the memory for all entries now.
+  readonly #hashes = new LRUCache<string, RunningHash>({
+    maxSize: maxRunningHashes,
+    sizeCalculation: () => 1,
+  });
 
   constructor(store: Pick<BlobStore, 'readUpload'>) {
     this.#store = store;
