@@ -157,6 +157,20 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await left(), [4, 5]);
   });
 
+  test(`${name}: keeps the last change, so that its id is not used again`, async (t) => {
+    const database = await open(t);
+    const record = () => database.transaction((db) => recordChange(db, system, { kind: 'blob.push' }, 1));
+    await record();
+    await record();
+    assert.equal(await database.transaction((db) => deleteChanges(db, 2, 10)), 1);
+    const [kept] = await list(database);
+    await record();
+    assert.deepEqual(
+      (await list(database)).map(({ id }) => id),
+      [kept!.id, kept!.id + 1],
+    );
+  });
+
   test(`${name}: pages over both tables contain every entry once, in the same order, also at equal times`, async (t) => {
     const database = await open(t);
     await makeEntries(database);

@@ -11,6 +11,7 @@ import * as uploads from './migrations/0006-uploads.ts';
 import * as grants from './migrations/0007-grants.ts';
 import * as referrers from './migrations/0008-referrers.ts';
 import * as changes from './migrations/0009-changes.ts';
+import * as changeIds from './migrations/0010-change-ids.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a released name is never changed. */
@@ -24,6 +25,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0007-grants': grants,
   '0008-referrers': referrers,
   '0009-changes': changes,
+  '0010-change-ids': changeIds,
 };
 
 /**
