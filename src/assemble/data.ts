@@ -2,10 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { statfs } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import manifest from '../../package.json' with { type: 'json' };
+import { maxCounted } from '../administration/garbage.ts';
 import { placesOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
 import { StoreEpoch } from '../core/store-epoch.ts';
+import { unheldQueue } from '../db/blob-deletions.ts';
+import { reviewQueue } from '../db/blob-reviews.ts';
 import type { Database } from '../db/database.ts';
 import { listReleasedLeases } from '../db/leases.ts';
 import { countParked } from '../db/parked-blobs.ts';
@@ -73,6 +76,10 @@ function metricsOf(config: Config, database: Database): Metrics {
     connections: () => database.connections?.(),
     jobsEnded: () => listReleasedLeases(read),
     blobsParked: () => countParked(read),
+    garbageQueues: async () => ({
+      reviews: await reviewQueue(read, maxCounted),
+      unheld: await unheldQueue(read, maxCounted),
+    }),
   });
 }
 

@@ -59,6 +59,8 @@ export const auditActions = {
 
   'registry.read-only': 'The registry was made read-only; the reason is `detail.reason`.',
   'registry.writable': 'The registry was made writable again.',
+  'gc.pause': 'Garbage collection was paused; the reason is `detail.reason`.',
+  'gc.resume': 'Garbage collection was resumed.',
   'registry.repair':
     '`berth fsck --repair` changed the database: `detail.did` is `park` or `move` for a blob, or `epoch`.',
   'migration.begin':

@@ -4,6 +4,8 @@ import type { Loaded } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import type { Inspection } from '../db/inspection.ts';
 import { refuseUnfinishedCopy } from '../db/properties.ts';
+import { openStore } from '../open.ts';
+import type { BlobStore } from '../storage/blob-store.ts';
 import { commandActor } from './command-actor.ts';
 import { configOf } from './config-flags.ts';
 import type { Context } from './context.ts';
@@ -41,6 +43,13 @@ export class Invocation implements AsyncDisposable {
     const database = await openForAdministration(this.#load(), this.context, this.#opening);
     this.#opened.defer(() => database.close());
     return actAs(database, commandActor());
+  }
+
+  /** Opens the blob store; the commands that change it check first that it belongs to the database. */
+  async openStore(): Promise<BlobStore> {
+    const store = await openStore(this.config, { inspectOnly: true });
+    this.#opened.defer(() => store.close());
+    return store;
   }
 
   warn(text: string): void {

@@ -52,6 +52,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./repo.ts')).repoCommand,
   },
   {
+    name: 'gc',
+    description: 'Look at garbage collection, run it, or pause it; the registry may be running.',
+    load: async () => (await import('./gc.ts')).gcCommand,
+  },
+  {
     name: 'fsck',
     description: 'Check all stored data and change nothing; exit code 1 on errors.',
     load: async () => (await import('./fsck.ts')).fsckCommand,

@@ -41,6 +41,9 @@ const changes: readonly [string, ...AuditAction[]][] = [
   [`trust create acme ci ${terms}`, 'trust.create'],
   ['trust set acme ci --lifetime 30m', 'trust.update'],
   ['trust delete acme ci', 'trust.delete'],
+  ['gc pause', 'gc.pause'],
+  ['gc resume', 'gc.resume'],
+  ['gc run'],
   ['key rotate', 'key.rotate'],
   ['key rotate --revoke', 'key.rotate', 'key.delete'],
   ['team delete acme/dev', 'team.delete'],
@@ -51,7 +54,7 @@ const changes: readonly [string, ...AuditAction[]][] = [
 ];
 
 /** The last words of commands that only show something. */
-const shows = /^(list|show|test|identities)$/;
+const shows = /^(list|show|test|identities|status|plan)$/;
 
 /** Commands that change nothing, or whose records are tested elsewhere. */
 const others = ['serve', 'config', 'reference', 'audit', 'fsck', 'read-only', 'migrate-db', 'migrate-store'];

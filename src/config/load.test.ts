@@ -59,6 +59,13 @@ test('without a file, variables or flags every setting has its default', () => {
       log: { level: 'info', format: 'auto', access: true },
       manifests: { maxSize: 4_194_304, missingReferences: 'children' },
       deletes: { enabled: true, keepUnknownFor: 2_592_000_000 },
+      gc: {
+        grace: 86_400_000,
+        blobsPerSecond: 0,
+        bytesPerSecond: 0,
+        maxPercent: 50,
+        searchEvery: 604_800_000,
+      },
       uploads: { expireAfter: 86_400_000 },
       limits: {
         idleTimeout: 60_000,
@@ -159,6 +166,7 @@ operations:
   listen: 0.0.0.0:9090
 manifests: { maxSize: 8388608, missingReferences: none }
 deletes: { enabled: false, keepUnknownFor: 2d }
+gc: { grace: 12h, blobsPerSecond: 100, bytesPerSecond: 1MiB, maxPercent: 20, searchEvery: 1d }
 uploads: { expireAfter: 90m }
 limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1, connectionsPerNetwork: 9, loginsPerAddress: 2, loginsPerAccount: 3, uploadsPerAccount: 4, stagedBytesPerAccount: 5MiB }
 rateLimits: { requestsPerAddress: 4, requestsPerUser: 5, pullsPerAddress: 6, pullsPerUser: 7, pullWindow: 1h }
@@ -232,6 +240,13 @@ shutdown: { drainTimeout: 0s }
     operations: { listen: { host: '0.0.0.0', port: 9090 } },
     manifests: { maxSize: 8_388_608, missingReferences: 'none' },
     deletes: { enabled: false, keepUnknownFor: 172_800_000 },
+    gc: {
+      grace: 43_200_000,
+      blobsPerSecond: 100,
+      bytesPerSecond: 1_048_576,
+      maxPercent: 20,
+      searchEvery: 86_400_000,
+    },
     uploads: { expireAfter: 5_400_000 },
     limits: {
       idleTimeout: 500,
@@ -312,6 +327,11 @@ test('every key has its own variable', () => {
     'manifests.missingReferences': 'all',
     'deletes.enabled': 'false',
     'deletes.keepUnknownFor': '3d',
+    'gc.grace': '1h',
+    'gc.blobsPerSecond': '7',
+    'gc.bytesPerSecond': '8MiB',
+    'gc.maxPercent': '9',
+    'gc.searchEvery': '2h',
     'uploads.expireAfter': '2h',
     'limits.idleTimeout': '2m',
     'limits.minimumRate': '2048',
@@ -426,7 +446,7 @@ test("ignores Kubernetes' variables for a Service named berth", () => {
 
 const TOP =
   'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
-  'tls, log, operations, manifests, deletes, uploads, limits, rateLimits, audit, shutdown';
+  'tls, log, operations, manifests, deletes, gc, uploads, limits, rateLimits, audit, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
 const URL_OF_THE_WEB =

@@ -125,6 +125,28 @@ const settings = z.strictObject({
     })
     .readonly()
     .prefault({}),
+  gc: z
+    .strictObject({
+      grace: duration({ min: '1m', max: '3650d' }).prefault('24h').meta({
+        description:
+          'How long garbage collection keeps a blob after it was pushed, checked by a client that may push, or last needed by a manifest.',
+      }),
+      blobsPerSecond: count({ min: 0, max: 1_000_000 }).prefault(0).meta({
+        description: 'Blobs that garbage collection deletes in a second, at most; 0: no limit.',
+      }),
+      bytesPerSecond: size({ min: '0B', max: '1TiB' }).prefault('0B').meta({
+        description: 'Bytes that garbage collection deletes in a second, at most; 0: no limit.',
+      }),
+      maxPercent: count({ min: 1, max: 100 }).prefault(50).meta({
+        description:
+          'Percentage of all blobs that one garbage collection may delete. If more are due, it deletes nothing and its job fails. Up to 1,000 blobs are always deleted.',
+      }),
+      searchEvery: duration({ min: '1h', max: '3650d' }).prefault('7d').meta({
+        description: 'How often the whole store is listed for blobs without a database row.',
+      }),
+    })
+    .readonly()
+    .prefault({}),
   uploads: z
     .strictObject({
       expireAfter: duration({ min: '1s', max: '365d' }).prefault('24h').meta({

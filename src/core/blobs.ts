@@ -1,8 +1,9 @@
+import { queueUnheld } from '../db/blob-deletions.ts';
 import { isUploadedBy, linkBlob, linkUploaded, listLinksFrom, unlinkBlob } from '../db/blob-links.ts';
-import { postponeReview } from '../db/blob-reviews.ts';
-import { findBlob, findBlobRow, recordStored } from '../db/blobs.ts';
+import { postponeLinkReview, postponeReview } from '../db/blob-reviews.ts';
+import { findBlob, findBlobRow, type HeldBlob, recordStored } from '../db/blobs.ts';
 import { type Actor, recordChange } from '../db/changes.ts';
-import type { Database } from '../db/database.ts';
+import { type Database, ReadOnlyRegistry } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { findReferring } from '../db/manifests.ts';
 import type { Db } from '../db/prepare.ts';
@@ -30,6 +31,9 @@ export interface Blob {
   readonly generation: number;
 }
 
+/** Milliseconds after which a further check of the same blob writes again. */
+const postponeSlack = 60_000;
+
 /** Number of repositories that a mount without `from` checks for one that the caller may pull; the same for every digest. */
 const candidates = 20;
 
@@ -50,13 +54,37 @@ export class Blobs {
    * @throws RegistryError `BLOB_UNKNOWN` if this repository does not hold it; AnotherRepository
    */
   async find(name: RepositoryName, digest: Digest, repository?: number): Promise<Blob> {
+    return toBlob(digest, await this.#held(name, digest, repository));
+  }
+
+  /**
+   * {@link find} for a client that may push: it will upload the blob only if the repository does not hold it. So the blob is kept for
+   * another grace period, in which a manifest can reference it.
+   * @throws as `find`
+   */
+  async findForPush(name: RepositoryName, digest: Digest, repository?: number): Promise<Blob> {
+    const held = await this.#held(name, digest, repository);
+    const { repository_id: id, review_at: review } = held;
+    const now = this.#clock();
+    if (review === null || review >= now - postponeSlack) return toBlob(digest, held);
+    await this.#database
+      .transaction((db) => postponeLinkReview(db, id, digest, now))
+      .catch((error) => {
+        // Nothing is collected while the registry is read-only.
+        if (!(error instanceof ReadOnlyRegistry)) throw error;
+      });
+    // The blob may have been removed before the transaction.
+    return this.find(name, digest, repository);
+  }
+
+  async #held(name: RepositoryName, digest: Digest, repository: number | undefined): Promise<HeldBlob> {
     const { read } = this.#database;
     const blob = await findBlob(read, name, digest);
     if (repository !== undefined) {
       checkIdentity(repository, blob ? blob.repository_id : await findRepository(read, name));
     }
     if (blob === undefined) throw new RegistryError('BLOB_UNKNOWN', { name, digest });
-    return { digest, size: blob.size, generation: blob.generation };
+    return blob;
   }
 
   /** Whether this session committed the blob and its repository still holds it. False for a session of another owner. */
@@ -178,10 +206,15 @@ export class Blobs {
         );
       }
       await unlinkBlob(db, repository, digest);
+      await queueUnheld(db, [digest], now);
       const change = { repository: name, repositoryId: repository, oldDigest: digest };
       await recordChange(db, by, { kind: 'blob.delete', ...change }, now);
     });
   }
+}
+
+function toBlob(digest: Digest, { size, generation }: HeldBlob): Blob {
+  return { digest, size, generation };
 }
 
 /** The source changed between the check and the transaction, which is rolled back. */

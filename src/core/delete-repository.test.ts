@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dialects, digestNumber, insertNewManifest, makeRepository } from '../../test/support/databases.ts';
-import { listUnheldBlobs } from '../db/blob-deletions.ts';
+import { listDueBlobs } from '../db/blob-deletions.ts';
 import { linkBlob } from '../db/blob-links.ts';
 import { recordStored } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
@@ -70,8 +70,7 @@ for (const { name, open } of dialects) {
     await fill(database, id);
     const later = 1_000_000;
     await database.transaction((db) => deleteRepository(db, id, later));
-    const due = async (before: number) =>
-      (await listUnheldBlobs(database.read, { reviewed: before, parked: before }, '', 10)).length;
+    const due = async (before: number) => (await listDueBlobs(database.read, before, undefined, 10)).length;
     assert.deepEqual([await due(later), await due(later + 1)], [0, 1]);
   });
 

@@ -1,6 +1,8 @@
 // Deletes repositories and everything in them.
+
+import { queueUnheld } from '../db/blob-deletions.ts';
 import { listLinkedDigests } from '../db/blob-links.ts';
-import { postponeReviewsOfHeld } from '../db/blob-reviews.ts';
+import { postponeReviews } from '../db/blob-reviews.ts';
 import { lockRepository } from '../db/locks.ts';
 import type { Db } from '../db/prepare.ts';
 import { deleteRepositoryRows, listEmptyRepositories } from '../db/repositories.ts';
@@ -13,8 +15,11 @@ import type { Namespace } from '../oci/name.ts';
 export async function deleteRepository(db: Db, id: number, now: number): Promise<boolean> {
   // A concurrent push now waits for the lock, and then finds no repository.
   await lockRepository(db, id);
-  await postponeReviewsOfHeld(db, id, await listLinkedDigests(db, id), now);
-  return deleteRepositoryRows(db, id);
+  const digests = await listLinkedDigests(db, id);
+  await postponeReviews(db, digests, now);
+  const isDeleted = await deleteRepositoryRows(db, id);
+  await queueUnheld(db, digests, now);
+  return isDeleted;
 }
 
 /** Deletes the namespace's repositories without manifests and open uploads, so that the name's next owner inherits nothing. */

@@ -91,7 +91,7 @@ describe('on PostgreSQL and S3', () => {
       'row-broken',
       async (f) => {
         await f.sql('alter table manifest_references drop constraint manifest_references_manifest_id_fkey');
-        await f.sql("insert into manifest_references values (4711, $1, 'blob')", f.layer);
+        await f.sql("insert into manifest_references values (4711, $1, 'blob', 1)", f.layer);
       },
     ],
   ] as [string, (fixture: Fixture) => Promise<void>][]) {

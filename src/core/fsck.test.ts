@@ -209,6 +209,10 @@ const defects: readonly Defect[] = [
       'a recorded reference of another kind',
       `update manifest_references set kind = 'child' where digest = ?1 and manifest_id = ?2`,
     ],
+    [
+      'a recorded reference of another repository',
+      'update manifest_references set repository_id = 0 where digest = ?1 and manifest_id = ?2',
+    ],
   ].map(
     ([name, statement]): Defect => ({
       name: name!,
@@ -277,7 +281,7 @@ const defects: readonly Defect[] = [
   {
     name: 'references of a manifest that does not exist',
     kind: 'row-broken',
-    damage: (f) => f.sql(`insert into manifest_references values (999, 'sha256:x', 'blob')`),
+    damage: (f) => f.sql(`insert into manifest_references values (999, 'sha256:x', 'blob', 1)`),
     subject: (f) => `row ${maxRow(f, 'manifest_references')} of manifest_references`,
   },
   {

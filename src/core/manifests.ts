@@ -1,4 +1,4 @@
-import { postponeReviews, postponeReviewsOfHeld } from '../db/blob-reviews.ts';
+import { lockHeld, lockReferenced } from '../db/blob-reviews.ts';
 import {
   type Actor,
   moveAndRecordTag,
@@ -194,7 +194,7 @@ export class Manifests {
         await recordTagDeletions(db, by, row.id, deleted, now);
         await recordChange(db, by, { kind: 'manifest.delete', ...deleted }, now);
         await deleteTagsOf(db, row.id);
-        await deleteManifest(db, row.id);
+        await deleteManifest(db, row.id, now);
       }
     });
   }
@@ -205,10 +205,9 @@ export class Manifests {
     const children = new Set(manifest.children.map((child) => child.digest));
     const needed = new Set([...blobs, ...children]);
     if (this.#missing === 'all') {
-      await postponeReviewsOfHeld(db, repository, needed, now);
+      await lockReferenced(db, needed);
     } else {
-      // Postponed before the check, so that no blob is removed from the repository after it.
-      const held = await postponeReviews(db, repository, needed, now);
+      const held = await lockHeld(db, repository, needed);
       await this.#checkReferences(db, repository, { held, blobs, children });
     }
     const row = {

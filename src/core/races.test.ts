@@ -8,10 +8,11 @@ import { sql } from 'kysely';
 import { dialects, openReplica } from '../../test/support/databases.ts';
 import { type PausedDatabase, pauseAt } from '../../test/support/paused-database.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
-import { decideDeletion } from '../db/blob-deletions.ts';
+import { decideDeletions } from '../db/blob-deletions.ts';
 import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { parkBlob } from '../db/parked-blobs.ts';
+import type { Db } from '../db/prepare.ts';
 import { findOrCreateRepository } from '../db/repositories.ts';
 import { insertUpload, leaseUpload } from '../db/uploads.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -21,6 +22,7 @@ import { parseTag, type Reference } from '../oci/reference.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { Blobs } from './blobs.ts';
 import { type Conditions, Manifests, type MissingReferences, type PushRights } from './manifests.ts';
+import { decideUnheld, removeUnneededBlobs } from './reclaim.ts';
 import { digestBytes } from './running-hash.ts';
 
 /** Repositories and contents of each run, named by labels. */
@@ -165,17 +167,34 @@ const fence =
   (reviewedBefore: number): Request =>
   (world, database) =>
     database.transaction((db) =>
-      decideDeletion(db, world.blob('blob'), 0, { reviewed: reviewedBefore, parked: reviewedBefore }),
+      decideDeletions(db, [world.blob('blob')], { reviewed: reviewedBefore, parked: reviewedBefore }),
     );
+/** Reviews the blobs that were pushed before, but not those that `later` requests push or mount. */
+const review: Request = async (_world, database) => {
+  const decide = <T>(work: (db: Db) => Promise<T>) => database.transaction(work);
+  for await (const _ of removeUnneededBlobs(database.read, decide, 2_500));
+  for await (const _ of decideUnheld(database.read, decide, { reviewed: 2_500, parked: 2_500 }));
+};
 const mount: Request = (world, database) =>
   world
     .blobs(database)
     .mount(world.repository('two'), world.blob('blob'), world.repository('one'), () => true, { by: system });
+const mountBack: Request = (world, database) =>
+  world
+    .blobs(database)
+    .mount(world.repository('one'), world.blob('blob'), world.repository('two'), () => true, { by: system });
 const image = (world: World) => world.manifest('image', { blobs: [world.blob('blob')] });
 const tagTo =
   (label: string, conditions: (world: World) => Conditions = () => ({}), tag = 'v1'): Request =>
   (world, database) =>
     world.put(database, tag, world.manifest(label), { conditions: conditions(world) });
+/** Pushes the blobs that {@link image} needs. */
+const pushBlobs: Request = async (world, database) => {
+  await push(world, database);
+  await world.push(database, 'one', 'config');
+};
+const pushImage: Request = (world, database) =>
+  world.put(database, 'v1', image(world), { missing: 'children' });
 const deleteDigest =
   (label: string, conditions: Conditions = {}): Request =>
   (world, database) =>
@@ -214,12 +233,40 @@ const races: Record<string, Race> = {
     requests: [mount, each(letGo, fence(1e9))],
   },
   'a blob is deleted while a manifest that needs it is pushed': {
-    before: push,
-    requests: [letGo, (world, database) => world.put(database, 'v1', image(world), { missing: 'children' })],
+    before: pushBlobs,
+    requests: [letGo, pushImage],
   },
   'a manifest that needs an unheld blob is pushed while the deletion of the blob is decided': {
     before: pushAndLetGo,
     requests: [later((world, database) => world.put(database, 'v1', image(world))), fence(2_000)],
+  },
+  'a manifest that needs a blob is pushed while the blob is reviewed': {
+    before: pushBlobs,
+    requests: [pushImage, review],
+  },
+  'a blob is mounted while it is reviewed in its source': { before: push, requests: [later(mount), review] },
+  'a blob is mounted into the repository in which it is reviewed': {
+    before: each(push, mount),
+    requests: [later(mountBack), review],
+  },
+  'a blob is pushed again while it is reviewed': { before: push, requests: [later(push), review] },
+  'a blob is reviewed twice': { before: push, requests: [review, review] },
+  'a manifest is deleted while a blob that it needed is reviewed': {
+    before: each(push, (world, database) => world.put(database, 'v1', image(world))),
+    requests: [(world, database) => world.delete(database, image(world).digest), review],
+  },
+  'two manifests with the same blobs are deleted': {
+    before: each(
+      push,
+      (world, database) => world.put(database, 'v1', image(world)),
+      (world, database) =>
+        world.put(database, 'v2', world.manifest('other', { blobs: [world.blob('blob')] })),
+    ),
+    requests: [
+      (world, database) => world.delete(database, image(world).digest),
+      (world, database) =>
+        world.delete(database, world.manifest('other', { blobs: [world.blob('blob')] }).digest),
+    ],
   },
   'two requests create a tag on condition that it is new': {
     requests: [tagTo('a', absent), tagTo('b', absent)],

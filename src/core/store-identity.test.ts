@@ -7,7 +7,7 @@ import { bucket, database as databaseAt, type Place, place } from '../../test/mi
 import { berth } from '../../test/support/berth.ts';
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { collectionParts } from '../../test/support/garbage.ts';
-import { Client } from '../../test/support/inject.ts';
+import { Client, imageOf, ociConfig, ociLayer } from '../../test/support/inject.ts';
 import { openMemoryStore } from '../../test/support/memory-store.ts';
 import { needs } from '../../test/support/needs.ts';
 import { openTestPostgres } from '../../test/support/postgres.ts';
@@ -20,6 +20,7 @@ import { listAuditEntries } from '../db/audit-events.ts';
 import { system } from '../db/changes.ts';
 import { findProperty, setProperty } from '../db/properties.ts';
 import { collectGarbage } from '../jobs/collect-garbage.ts';
+import { findUnknownBlobs } from '../jobs/find-unknown-blobs.ts';
 import { asDigest } from '../oci/digest.ts';
 import { openDatabase, openStore } from '../open.ts';
 import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
@@ -108,21 +109,21 @@ async function serve(t: TestContext, at: Place): Promise<Running> {
 async function push(client: Client, name: string, count = 3): Promise<string[]> {
   const pushed: string[] = [];
   for (let i = 0; i < count; i++) pushed.push(await client.pushBlob('app', `${name} ${i}`));
+  const layers = pushed.map((digest) => ({ mediaType: ociLayer, digest, size: `${name} 0`.length }));
+  const config = await client.pushContent('app', '{}', ociConfig);
+  await client.pushManifest('app', imageOf(config, layers), 'latest');
   return pushed;
 }
 
-/** A garbage collection ten days from now. */
+/** A search for unknown blobs and a garbage collection, ten days from now. */
 async function collectGarbageLater(at: Place): Promise<unknown> {
   const config = configOf(at);
   const [database, store] = [await openDatabase(config), await openStore(config)];
   try {
     const clock = () => database.clock() + 10 * day;
-    return await collectGarbage({
-      ...collectionParts(database, store, 30 * day),
-      clock,
-      expireAfter: day,
-      grace: day,
-    });
+    const parts = { ...collectionParts(database, store, 30 * day), clock, expireAfter: day, grace: day };
+    await findUnknownBlobs(parts);
+    return await collectGarbage(parts);
   } finally {
     await Promise.all([database.close(), store.close()]);
   }

@@ -8,11 +8,21 @@ import type { SessionKey } from './uploads.ts';
 const insertLink = prepare((db, p: Params<{ repository: number; digest: string; now: number }>) =>
   db
     .insertInto('repository_blobs')
-    .values({ repository_id: p('repository'), digest: p('digest'), created_at: p('now') })
-    .onConflict((conflict) => conflict.columns(['repository_id', 'digest']).doNothing()),
+    .values({
+      repository_id: p('repository'),
+      digest: p('digest'),
+      created_at: p('now'),
+      review_at: p('now'),
+    })
+    .onConflict((conflict) =>
+      conflict.columns(['repository_id', 'digest']).doUpdateSet({ review_at: p('now') }),
+    ),
 );
 
-/** Links a blob to a repository. The same transaction must have recorded the blob or postponed its review. */
+/**
+ * Links a blob to a repository, for a grace period or as long as a manifest needs it. The same transaction must have recorded the blob
+ * or postponed its review.
+ */
 export async function linkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<void> {
   await insertLink(db, { repository, digest, now });
 }
@@ -26,9 +36,12 @@ const upsertUploaded = prepare(
         digest: p('digest'),
         created_at: p('now'),
         session: p('session'),
+        review_at: p('now'),
       })
       .onConflict((conflict) =>
-        conflict.columns(['repository_id', 'digest']).doUpdateSet({ session: p('session') }),
+        conflict
+          .columns(['repository_id', 'digest'])
+          .doUpdateSet({ session: p('session'), review_at: p('now') }),
       ),
 );
 

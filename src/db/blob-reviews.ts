@@ -1,7 +1,9 @@
+import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
-import { inJsonList, isPostgres } from './dialect.ts';
+import type { Queue } from './blob-deletions.ts';
+import { inJsonList, isPostgres, jsonRows } from './dialect.ts';
 import { lockBlobs, lockBlobsShared } from './locks.ts';
-import { type Db, type Params, prepare } from './prepare.ts';
+import { type Db, first, type Params, prepare } from './prepare.ts';
 import { inSlices } from './slices.ts';
 
 const updateReview = prepare((db, p: Params<{ digest: string; now: number }>) =>
@@ -21,96 +23,252 @@ export async function postponeReview(db: Db, digest: Digest, now: number): Promi
   return (await updateReview(db, { digest, now })).length > 0;
 }
 
-/** Milliseconds by which `review_at` may lag behind, so that pushes do not all update the row of a layer shared by all images. */
-const reviewSlack = 60_000;
-
-const setBack = prepare((db, p: Params<{ now: number; implausible: number }>) =>
-  db
-    .updateTable('blobs')
-    .set({ review_at: p('now') })
-    .where('state', '=', 'stored')
-    .where('review_at', '>', p('implausible')),
-);
-
-/** Sets every `review_at` later than `implausible` to `now`, because such a time was written while the clock was ahead. */
-export async function setBackReviews(db: Db, now: number, implausible: number): Promise<void> {
-  await setBack(db, { now, implausible });
-}
-
-interface Needed {
-  repository: number;
-  digests: string;
-}
-
-const selectNeeded = prepare((db, p: Params<Needed>) =>
+const selectHeld = prepare((db, p: Params<{ repository: number; digests: string }>) =>
   db
     .selectFrom('repository_blobs as held')
     .innerJoin('blobs', 'blobs.digest', 'held.digest')
-    .select(['held.digest', 'blobs.state', 'blobs.review_at'])
+    .select('held.digest')
     .where('held.repository_id', '=', p('repository'))
-    .where('held.digest', 'in', inJsonList(db, p('digests'))),
-);
-
-const updateReviews = prepare((db, p: Params<Needed & { now: number }>) =>
-  db
-    .updateTable('blobs')
-    .set({ review_at: p('now') })
-    .where('digest', 'in', (where) =>
-      where
-        .selectFrom('repository_blobs as held')
-        .select('held.digest')
-        .where('held.repository_id', '=', p('repository'))
-        .where('held.digest', 'in', inJsonList(db, p('digests'))),
-    ),
+    .where('held.digest', 'in', inJsonList(db, p('digests')))
+    .where('blobs.state', '=', 'stored'),
 );
 
 /**
- * {@link postponeReview} for the blobs that a manifest of the repository references; returns the digests that the repository holds.
- * The reviews of blobs that this repository does not hold are not postponed. Pushes of manifests with the same blobs block each other at
- * most once a minute. All
- * transactions lock blobs in the order of their digests, to avoid deadlocks.
+ * Locks the blobs that a manifest of the repository references, so that garbage collection does not remove them before the transaction
+ * ends, and returns the digests that the repository holds. All transactions lock blobs in the order of their digests, to avoid deadlocks.
  */
-export async function postponeReviews(
-  db: Db,
-  repository: number,
-  digests: Iterable<Digest>,
-  now: number,
-): Promise<Set<string>> {
+export async function lockHeld(db: Db, repository: number, digests: Iterable<Digest>): Promise<Set<string>> {
   const held = new Set<string>();
   await inSlices([...digests].sort(), async (slice) => {
-    const found = await postponeSome(db, repository, slice, now);
-    // While this waited for the lock, another transaction may have unlinked some.
-    for (const row of isPostgres(db) ? await selectNeeded(db, neededOf(repository, slice)) : found) {
-      if (row.state === 'stored') held.add(row.digest);
-    }
+    await lockBlobsShared(db, slice);
+    const rows = await selectHeld(db, { repository, digests: JSON.stringify(slice) });
+    for (const { digest } of rows) held.add(digest);
   });
   return held;
 }
 
-/** {@link postponeReviews} without a result, which saves a query on PostgreSQL. */
-export async function postponeReviewsOfHeld(
+/** {@link lockHeld} without a result, which saves the query. */
+export async function lockReferenced(db: Db, digests: Iterable<Digest>): Promise<void> {
+  await inSlices([...digests].sort(), (slice) => lockBlobsShared(db, slice));
+}
+
+const updateReviews = prepare((db, p: Params<{ digests: string; now: number }>) =>
+  db
+    .updateTable('blobs')
+    .set({ review_at: p('now') })
+    .where('digest', 'in', inJsonList(db, p('digests'))),
+);
+
+/** {@link postponeReview} for all these blobs. */
+export async function postponeReviews(db: Db, digests: Iterable<Digest>, now: number): Promise<void> {
+  await inSlices([...digests].sort(), async (slice) => {
+    await lockBlobs(db, slice);
+    await updateReviews(db, { digests: JSON.stringify(slice), now });
+  });
+}
+
+interface Released {
+  repository: number;
+  digests: string;
+  now: number;
+}
+
+/** Takes the locks in the order of the digests, so that two transactions do not deadlock. */
+const lockLinks = prepare((db, p: Params<Omit<Released, 'now'>>) =>
+  db
+    .selectFrom('repository_blobs')
+    .select('digest')
+    .where('repository_id', '=', p('repository'))
+    .where('digest', 'in', inJsonList(db, p('digests')))
+    .orderBy('digest')
+    .forNoKeyUpdate(),
+);
+
+const setReviews = prepare((db, p: Params<Released>) =>
+  db
+    .updateTable('repository_blobs')
+    .set({ review_at: p('now') })
+    .where('repository_id', '=', p('repository'))
+    .where('digest', 'in', inJsonList(db, p('digests'))),
+);
+
+/** Queues reviews of blobs that a manifest of the repository needed, or restarts their grace periods. */
+export async function queueReviews(
   db: Db,
   repository: number,
-  digests: Iterable<Digest>,
+  digests: readonly string[],
   now: number,
 ): Promise<void> {
-  await inSlices([...digests].sort(), async (slice) => void (await postponeSome(db, repository, slice, now)));
+  const released = { repository, digests: JSON.stringify(digests) };
+  if (isPostgres(db)) await lockLinks(db, released);
+  await setReviews(db, { ...released, now });
 }
 
-function neededOf(repository: number, digests: readonly Digest[]): Needed {
-  return { repository, digests: JSON.stringify(digests) };
+/** A blob in a repository that waits for its review. */
+export interface DueLink {
+  readonly repository_id: number;
+  readonly digest: Digest;
+  readonly review_at: number;
 }
 
-/** Returns the rows as they were before the lock. */
-async function postponeSome(db: Db, repository: number, digests: readonly Digest[], now: number) {
-  const needed = neededOf(repository, digests);
-  const rows = await selectNeeded(db, needed);
-  // Decided before locking: two transactions that upgraded from the shared to the exclusive lock would deadlock.
-  if (rows.some((row) => row.review_at < now - reviewSlack)) {
-    await lockBlobs(db, digests);
-    await updateReviews(db, { ...needed, now });
-  } else {
-    await lockBlobsShared(db, digests);
-  }
-  return rows;
+interface LinkPosition {
+  since: number;
+  repository: number;
+  digest: string;
+}
+
+const selectDueLinks = prepare((db, p: Params<LinkPosition & { before: number; limit: number }>) =>
+  db
+    .selectFrom('repository_blobs')
+    .select(['repository_id', 'digest', 'review_at'])
+    .where('review_at', '<', p('before'))
+    .where(
+      sql<boolean>`(review_at, repository_id, digest) > (${p('since')}, ${p('repository')}, ${p('digest')})`,
+    )
+    .orderBy('review_at')
+    .orderBy('repository_id')
+    .orderBy('digest')
+    .limit(p('limit')),
+);
+
+/** The links whose review is due after `after`, those that wait longest first. */
+export function listDueLinks(
+  db: Db,
+  before: number,
+  after: DueLink | undefined,
+  limit: number,
+): Promise<DueLink[]> {
+  return selectDueLinks(db, {
+    since: after?.review_at ?? Number.MIN_SAFE_INTEGER,
+    repository: after?.repository_id ?? 0,
+    digest: after?.digest ?? '',
+    before,
+    limit,
+  }) as Promise<DueLink[]>;
+}
+
+interface Reviewed {
+  links: string;
+  before: number;
+}
+
+const isNeeded = sql<boolean>`exists (
+  select 1 from manifest_references as needed
+  where needed.digest = repository_blobs.digest and needed.repository_id = repository_blobs.repository_id
+)`;
+
+function isGiven(db: Db, p: Params<Reviewed>) {
+  const given = jsonRows(db, p('links'), { repository_id: 'bigint', digest: 'text' });
+  return sql<boolean>`(repository_blobs.repository_id, repository_blobs.digest) in (select given.repository_id, given.digest from ${given})`;
+}
+
+const selectUnneeded = prepare((db, p: Params<Reviewed>) =>
+  db
+    .selectFrom('repository_blobs')
+    .select(['repository_id', 'digest', 'review_at'])
+    .where(isGiven(db, p))
+    .where('review_at', '<', p('before'))
+    .where(({ not }) => not(isNeeded)),
+);
+
+/** Which of the due links no manifest of their repository needs. */
+export function listUnneeded(db: Db, links: readonly DueLink[], before: number): Promise<DueLink[]> {
+  return selectUnneeded(db, { links: JSON.stringify(links), before }) as Promise<DueLink[]>;
+}
+
+const deleteUnneeded = prepare((db, p: Params<Reviewed>) =>
+  db
+    .deleteFrom('repository_blobs')
+    .where(isGiven(db, p))
+    .where('review_at', '<', p('before'))
+    .where(({ not }) => not(isNeeded))
+    .returning(['repository_id', 'digest', 'review_at']),
+);
+
+const endReviews = prepare((db, p: Params<Reviewed>) =>
+  db
+    .updateTable('repository_blobs')
+    .set({ review_at: null })
+    .where(isGiven(db, p))
+    .where('review_at', '<', p('before')),
+);
+
+/**
+ * Removes blobs from repositories whose manifests do not need them, if their reviews are still due. The others leave the queue. The
+ * blobs must be locked, so that no manifest that needs them is pushed meanwhile.
+ * @returns the removed links
+ */
+export async function removeUnneeded(db: Db, links: readonly DueLink[], before: number): Promise<DueLink[]> {
+  const reviewed = { links: JSON.stringify(links), before };
+  const removed = (await deleteUnneeded(db, reviewed)) as DueLink[];
+  if (removed.length < links.length) await endReviews(db, reviewed);
+  return removed;
+}
+
+const updateLinkReview = prepare((db, p: Params<{ repository: number; digest: string; now: number }>) =>
+  db
+    .updateTable('repository_blobs')
+    .set({ review_at: p('now') })
+    .where('repository_id', '=', p('repository'))
+    .where('digest', '=', p('digest'))
+    .where('review_at', 'is not', null),
+);
+
+/** Restarts the grace period of a blob in a repository if a review of it is queued. */
+export async function postponeLinkReview(
+  db: Db,
+  repository: number,
+  digest: Digest,
+  now: number,
+): Promise<void> {
+  await updateLinkReview(db, { repository, digest, now });
+}
+
+const setBack = prepare((db, p: Params<{ now: number; implausible: number }>) =>
+  db
+    .updateTable('repository_blobs')
+    .set({ review_at: p('now') })
+    .where('review_at', '>', p('implausible')),
+);
+
+/** Sets reviews later than `implausible` to `now`, because such a time was written while the clock was ahead. */
+export async function setBackReviews(db: Db, now: number, implausible: number): Promise<void> {
+  await setBack(db, { now, implausible });
+}
+
+const oldest = prepare((db) =>
+  db.selectFrom('repository_blobs').select((select) => select.fn.min('review_at').as('at')),
+);
+
+const countSome = prepare((db, p: Params<{ limit: number }>) =>
+  db
+    .selectFrom((some) =>
+      some
+        .selectFrom('repository_blobs')
+        .select('digest')
+        .where('review_at', 'is not', null)
+        .limit(p('limit'))
+        .as('some'),
+    )
+    .select((select) => select.fn.countAll<number>().as('count')),
+);
+
+/** The queue of reviews, of which at most `limit` are counted. */
+export async function reviewQueue(db: Db, limit: number): Promise<Queue> {
+  const [some, first_] = [await first(countSome(db, { limit })), await first(oldest(db, {}))];
+  return { length: Number(some?.count ?? 0), oldest: first_?.at ?? undefined };
+}
+
+const countOf = prepare((db, p: Params<{ digests: string }>) =>
+  db
+    .selectFrom('repository_blobs')
+    .select(({ fn }) => ['digest', fn.countAll<number>().as('count')])
+    .where('digest', 'in', inJsonList(db, p('digests')))
+    .groupBy('digest'),
+);
+
+/** Number of repositories that hold each of the blobs; absent: none. */
+export async function countLinks(db: Db, digests: readonly string[]): Promise<Map<string, number>> {
+  const rows = await countOf(db, { digests: JSON.stringify(digests) });
+  return new Map(rows.map(({ digest, count }) => [digest, Number(count)]));
 }

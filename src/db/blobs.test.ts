@@ -4,14 +4,15 @@ import { dialects, digestNumber, makeRepository, repositoryName } from '../../te
 import type { Digest } from '../oci/digest.ts';
 import { parseName } from '../oci/name.ts';
 import {
-  type DueBefore,
-  decideDeletion,
+  decideDeletions,
   listDeletions,
-  listUnheldBlobs,
+  listDueBlobs,
+  queueUnheld,
   recordDeleted,
+  type UnheldBlob,
 } from './blob-deletions.ts';
 import { linkBlob, listLinksFrom, unlinkBlob } from './blob-links.ts';
-import { postponeReview, postponeReviews } from './blob-reviews.ts';
+import { lockHeld, postponeReview } from './blob-reviews.ts';
 import { findBlob, findBlobRow, recordStored } from './blobs.ts';
 import type { Database } from './database.ts';
 import { countParked, parkBlob } from './parked-blobs.ts';
@@ -33,6 +34,19 @@ async function withBlobs(database: Database, digests: readonly Digest[] = [diges
   return repository;
 }
 
+/** Removes the blob from the repository. */
+async function release(database: Database, repository: number, digest: Digest, now: number): Promise<void> {
+  await database.transaction(async (db) => {
+    await unlinkBlob(db, repository, digest);
+    await queueUnheld(db, [digest], now);
+  });
+}
+
+async function decide(database: Database, reviewed: number, parked = reviewed) {
+  const decided = await database.transaction((db) => decideDeletions(db, [digest], { reviewed, parked }));
+  return decided.map((blob) => ({ ...blob }));
+}
+
 for (const { name, open } of dialects) {
   test(`${name}: finds a blob only in the repository that holds it`, async (t) => {
     const database = await open(t);
@@ -41,12 +55,12 @@ for (const { name, open } of dialects) {
     const elsewhere = await makeRepository(database, other);
     assert.deepEqual(
       { ...(await findBlob(read, repositoryName, digest)) },
-      { size: 5, generation: 0, repository_id: repository, visibility: 'private' },
+      { size: 5, generation: 0, repository_id: repository, visibility: 'private', review_at: 100 },
     );
     assert.equal(await findBlob(read, other, digest), undefined);
     assert.equal(await findBlob(read, repositoryName, digestNumber(2)), undefined);
     const held = (repository: number, digests: Digest[]) =>
-      database.transaction((db) => postponeReviews(db, repository, digests, 100));
+      database.transaction((db) => lockHeld(db, repository, digests));
     assert.deepEqual(await held(repository, [digest, digestNumber(2)]), new Set([digest]));
     assert.deepEqual(await held(elsewhere, [digest]), new Set());
   });
@@ -81,20 +95,18 @@ for (const { name, open } of dialects) {
     assert.ok(await findBlob(database.read, other, digest));
   });
 
-  test(`${name}: lists unheld blobs after their grace period, in digest order`, async (t) => {
+  test(`${name}: lists blobs that no repository holds, those that wait longest first`, async (t) => {
     const database = await open(t);
     const repository = await withBlobs(database, [3, 1, 2, 4].map(digestNumber));
-    await database.transaction(async (db) => {
-      for (const each of [1, 2, 3].map(digestNumber)) {
-        await postponeReview(db, each, 200);
-        await unlinkBlob(db, repository, each);
-      }
-    });
-    const due = async (before: number, after: Digest | '' = '', limit = 10) =>
-      (await listUnheldBlobs(database.read, dueBefore(before), after, limit)).map((blob) => blob.digest);
-    assert.deepEqual(await due(200), []);
-    assert.deepEqual(await due(201), [1, 2, 3].map(digestNumber));
-    assert.deepEqual(await due(201, digestNumber(1), 1), [digestNumber(2)]);
+    const elsewhere = await makeRepository(database, other);
+    await database.transaction((db) => linkBlob(db, elsewhere, digestNumber(4), 100));
+    for (const n of [1, 2, 3, 4]) await release(database, repository, digestNumber(n), 300 - n);
+    const due = async (before: number, after?: UnheldBlob, limit = 10) =>
+      (await listDueBlobs(database.read, before, after, limit)).map((blob) => blob.digest);
+    assert.deepEqual(await due(297), []);
+    assert.deepEqual(await due(298), [digestNumber(3)]);
+    assert.deepEqual(await due(300), [3, 2, 1].map(digestNumber), 'another repository holds the fourth');
+    assert.deepEqual(await due(300, { digest: digestNumber(3), unheld_at: 297 }, 1), [digestNumber(2)]);
   });
 
   const interests: Record<string, (db: Db) => Promise<unknown>> = {
@@ -105,55 +117,40 @@ for (const { name, open } of dialects) {
     test(`${name}: ${what} prevents the deletion of a blob`, async (t) => {
       const database = await open(t);
       const repository = await withBlobs(database);
-      await database.transaction((db) => unlinkBlob(db, repository, digest));
+      await release(database, repository, digest, 100);
       assert.notEqual(await database.transaction(show), false);
-      assert.equal(await database.transaction((db) => decideDeletion(db, digest, 0, dueBefore(200))), false);
+      assert.deepEqual(await decide(database, 200), []);
       assert.deepEqual(await listDeletions(database.read, '', 10), []);
     });
   }
 
-  test(`${name}: a manifest postpones the review of its repository's blobs, not of another's`, async (t) => {
+  test(`${name}: a blob leaves the queue when a repository holds it, and waits when it was needed later`, async (t) => {
     const database = await open(t);
-    const theirs = digestNumber(2);
-    const repository = await withBlobs(database, [digest, theirs]);
-    const elsewhere = await makeRepository(database, other);
+    const [held, needed, parked] = [1, 2, 3].map(digestNumber) as [Digest, Digest, Digest];
+    const repository = await withBlobs(database, [held, needed]);
+    await release(database, repository, held, 100);
+    await release(database, repository, needed, 100);
     await database.transaction(async (db) => {
-      await linkBlob(db, elsewhere, theirs, 100);
-      await unlinkBlob(db, repository, theirs);
+      await linkBlob(db, repository, held, 100);
+      await postponeReview(db, needed, 500);
+      await parkBlob(db, { digest: parked, size: 5, generation: 0 }, 150);
     });
-    const needed = [digest, theirs, digestNumber(9)];
-    await database.transaction((db) => postponeReviews(db, repository, needed, 100_000));
-    await database.transaction(async (db) => {
-      await unlinkBlob(db, repository, digest);
-      await unlinkBlob(db, elsewhere, theirs);
-    });
-    const fence = (each: Digest) => database.transaction((db) => decideDeletion(db, each, 0, dueBefore(200)));
-    assert.deepEqual([await fence(digest), await fence(theirs)], [false, true]);
-  });
-
-  test(`${name}: manifests with the same blob within a minute do not block each other`, async (t) => {
-    const database = await open(t);
-    const repository = await withBlobs(database);
-    const need = (now: number) =>
-      database.transaction((db) => postponeReviews(db, repository, [digest], now));
-    await need(100_000);
-    await need(160_000);
-    await database.transaction((db) => unlinkBlob(db, repository, digest));
-    assert.equal(
-      await database.transaction((db) => decideDeletion(db, digest, 0, dueBefore(100_000))),
-      false,
-    );
-    assert.equal(
-      await database.transaction((db) => decideDeletion(db, digest, 0, dueBefore(100_001))),
-      true,
-      'its review is still at 100,000',
+    const due = { reviewed: 400, parked: 100 };
+    await database.transaction((db) => decideDeletions(db, [held, needed, parked], due));
+    assert.deepEqual(
+      (await listDueBlobs(database.read, 1e9, undefined, 10)).map((blob) => ({ ...blob })),
+      [
+        // 300 longer than others, as its two times differ by that.
+        { digest: parked, unheld_at: 450 },
+        { digest: needed, unheld_at: 500 },
+      ],
     );
   });
 
   test(`${name}: does not decide to delete a held blob, however old`, async (t) => {
     const database = await open(t);
     await withBlobs(database);
-    assert.equal(await database.transaction((db) => decideDeletion(db, digest, 0, dueBefore(1e15))), false);
+    assert.deepEqual(await decide(database, 1e15), []);
     assert.ok(await findBlob(database.read, repositoryName, digest));
   });
 
@@ -161,16 +158,14 @@ for (const { name, open } of dialects) {
     const database = await open(t);
     const repository = await withBlobs(database);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
-    const fence = (generation: number) =>
-      database.transaction((db) => decideDeletion(db, digest, generation, dueBefore(200)));
-    assert.deepEqual([await fence(1), await fence(0), await fence(0)], [false, true, false]);
+    assert.deepEqual([await decide(database, 200), await decide(database, 200)], [[{ digest, size: 5 }], []]);
     assert.deepEqual(
       { ...(await findBlobRow(database.read, digest)) },
       { size: 5, generation: 1, state: 'deleting', parked_at: null },
     );
     assert.deepEqual(
       (await listDeletions(database.read, '', 10)).map((blob) => ({ ...blob })),
-      [{ digest, generation: 1 }],
+      [{ digest, generation: 1, size: 5 }],
     );
     // A deleted blob is not found, even in a repository linked later.
     await database.transaction((db) => linkBlob(db, repository, digest, 300));
@@ -179,17 +174,14 @@ for (const { name, open } of dialects) {
       (await listLinksFrom(database.read, digest, 10)).map(({ state }) => state),
       ['deleting'],
     );
-    assert.deepEqual(
-      await database.transaction((db) => postponeReviews(db, repository, [digest], 300)),
-      new Set(),
-    );
+    assert.deepEqual(await database.transaction((db) => lockHeld(db, repository, [digest])), new Set());
     await database.transaction((db) => recordDeleted(db, digest, 1));
     assert.deepEqual(await listDeletions(database.read, '', 10), []);
     assert.equal((await findBlobRow(database.read, digest))?.state, 'deleted');
     await database.transaction((db) => recordStored(db, { digest, size: 5, generation: 1 }, 400));
     assert.deepEqual(
       { ...(await findBlob(database.read, repositoryName, digest)) },
-      { size: 5, generation: 1, repository_id: repository, visibility: 'private' },
+      { size: 5, generation: 1, repository_id: repository, visibility: 'private', review_at: 300 },
     );
   });
 
@@ -198,7 +190,7 @@ for (const { name, open } of dialects) {
     const repository = await withBlobs(database);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
     assert.equal(await database.transaction((db) => postponeReview(db, digest, 150)), true);
-    await database.transaction((db) => decideDeletion(db, digest, 0, dueBefore(200)));
+    await decide(database, 200);
     const record = (generation: number) =>
       database.transaction((db) => recordStored(db, { digest, size: 5, generation }, 300));
     assert.equal(await record(0), false);
@@ -212,7 +204,7 @@ for (const { name, open } of dialects) {
     const database = await open(t);
     const repository = await withBlobs(database);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
-    await database.transaction((db) => decideDeletion(db, digest, 0, dueBefore(200)));
+    await decide(database, 200);
     await database.transaction((db) => recordStored(db, { digest, size: 5, generation: 1 }, 300));
     await database.transaction((db) => recordDeleted(db, digest, 1));
     assert.equal((await findBlobRow(database.read, digest))?.state, 'stored');
@@ -237,12 +229,8 @@ for (const { name, open } of dialects) {
   test(`${name}: a parked blob is due by its parking time, not by its review`, async (t) => {
     const database = await open(t);
     await database.transaction((db) => parkBlob(db, { digest, size: 5, generation: 0 }, 100));
-    const due = async (parked: number) =>
-      (await listUnheldBlobs(database.read, { reviewed: 1e9, parked }, '', 10)).length;
-    assert.deepEqual([await due(100), await due(101)], [0, 1]);
-    const fence = (parked: number) =>
-      database.transaction((db) => decideDeletion(db, digest, 0, { reviewed: 1e9, parked }));
-    assert.deepEqual([await fence(100), await fence(101)], [false, true]);
+    const due = (parked: number) => decide(database, 1e9, parked);
+    assert.deepEqual([await due(100), await due(101)], [[], [{ digest, size: 5 }]]);
     assert.equal(await countParked(database.read), 0);
   });
 
@@ -254,9 +242,4 @@ for (const { name, open } of dialects) {
     );
     assert.deepEqual([stored, await countParked(database.read)], [true, 0]);
   });
-}
-
-/** Due times for blobs, parked or not. */
-function dueBefore(time: number): DueBefore {
-  return { reviewed: time, parked: time };
 }

@@ -16,6 +16,7 @@ const selectInRepository = prepare((db, p: Params<{ name: string; digest: string
     .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
     .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
     .select(['blobs.size', 'blobs.generation', 'repositories.id as repository_id', 'repositories.visibility'])
+    .select('repository_blobs.review_at')
     .where('repositories.name', '=', p('name'))
     .where('repository_blobs.digest', '=', p('digest'))
     .where('blobs.state', '=', 'stored'),
@@ -25,6 +26,8 @@ const selectInRepository = prepare((db, p: Params<{ name: string; digest: string
 export interface HeldBlob extends StoredBlob {
   readonly repository_id: number;
   readonly visibility: Visibility;
+  /** Since when no manifest of the repository may need the blob, in milliseconds since 1970; null if no review is queued. */
+  readonly review_at: number | null;
 }
 
 /** The blob, if the repository holds it. */

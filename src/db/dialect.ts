@@ -98,7 +98,13 @@ export async function highestId(db: Handle, table: string): Promise<number> {
     ? sql<{
         id: number;
       }>`select case when is_called then last_value else 0 end as id from ${sql.ref(`${table}_id_seq`)}`
-    : sql<{ id: number }>`select seq as id from sqlite_sequence where name = ${table}`;
+    : // A table without AUTOINCREMENT has no entry there, and keeps its last row.
+      sql<{ id: number }>`
+        select max(
+          coalesce((select seq from sqlite_sequence where name = ${table}), 0),
+          coalesce((select max(id) from ${sql.table(table)}), 0)
+        ) as id
+      `;
   return Number((await query.execute(db)).rows[0]?.id ?? 0);
 }
 

@@ -131,7 +131,13 @@ export function findWholeManifest(db: Db, id: number): Promise<WholeManifestRow 
 }
 
 const selectReferences = prepare((db, p: Params<{ manifest: number }>) =>
-  db.selectFrom('manifest_references').select(['digest', 'kind']).where('manifest_id', '=', p('manifest')),
+  db
+    .selectFrom('manifest_references')
+    .innerJoin('manifests', 'manifests.id', 'manifest_references.manifest_id')
+    .select(['manifest_references.digest', 'kind'])
+    .where('manifest_id', '=', p('manifest'))
+    // With another repository's id, garbage collection would not find the reference.
+    .whereRef('manifest_references.repository_id', '=', 'manifests.repository_id'),
 );
 
 /** The recorded references of the manifest. */

@@ -98,7 +98,7 @@ for (const { name, open } of dialects) {
       const id = await insert(database, repository, one);
       assert.ok(!seen.has(id) && id > Math.max(0, ...seen), `${id} again`);
       seen.add(id);
-      await database.transaction((db) => deleteManifest(db, id));
+      await database.transaction((db) => deleteManifest(db, id, 1));
       assert.equal(await findManifestContent(database.read, id), undefined);
     }
   });
@@ -114,7 +114,7 @@ for (const { name, open } of dialects) {
     assert.equal(await findReferring(database.read, repository, two), one);
     assert.equal(await findReferring(database.read, repository, one), undefined);
     assert.equal(await findReferring(database.read, await makeRepository(database, other), two), undefined);
-    await database.transaction((db) => deleteManifest(db, id));
+    await database.transaction((db) => deleteManifest(db, id, 1));
     assert.equal(await findReferring(database.read, repository, two), undefined);
   });
 
@@ -124,7 +124,7 @@ for (const { name, open } of dialects) {
     const id = await insert(database, repository, one);
     await database.transaction((db) => moveTag(db, repository, parseTag('v1'), id, 1));
     await assert.rejects(
-      database.transaction((db) => deleteManifest(db, id)),
+      database.transaction((db) => deleteManifest(db, id, 1)),
       /FOREIGN KEY|foreign key/,
     );
   });

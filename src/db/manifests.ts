@@ -3,6 +3,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import { referrerRank } from '../oci/referrer-rank.ts';
+import { queueReviews } from './blob-reviews.ts';
 import { inJsonList, isPostgres, jsonList, lockAgainstDeletion } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import { inSlices, sliceSize, untilDone } from './slices.ts';
@@ -184,7 +185,7 @@ export async function ensureManifest(db: Db, manifest: NewManifest, now: number)
 const insertAll = prepare((db, p: Params<{ manifest: number; digests: string; kind: 'blob' | 'child' }>) =>
   db
     .insertInto('manifest_references')
-    .columns(['manifest_id', 'digest', 'kind'])
+    .columns(['manifest_id', 'digest', 'kind', 'repository_id'])
     .expression(
       db
         .selectFrom(jsonList(db, p('digests')).as('needed'))
@@ -192,6 +193,7 @@ const insertAll = prepare((db, p: Params<{ manifest: number; digests: string; ki
           sql<number>`cast(${p('manifest')} as bigint)`.as('manifest_id'),
           'needed.value as digest',
           sql<'blob' | 'child'>`cast(${p('kind')} as text)`.as('kind'),
+          sql<number>`(select repository_id from manifests where id = ${p('manifest')})`.as('repository_id'),
         ]),
     ),
 );
@@ -239,7 +241,7 @@ const selectReferring = prepare((db, p: Params<{ repository: number; digest: str
     .innerJoin('manifests', 'manifests.id', 'manifest_references.manifest_id')
     .select('manifests.digest')
     .where('manifest_references.digest', '=', p('digest'))
-    .where('manifests.repository_id', '=', p('repository'))
+    .where('manifest_references.repository_id', '=', p('repository'))
     .limit(1),
 );
 
@@ -259,15 +261,25 @@ const deleteReferences = prepare((db, p: Params<{ manifest: number; limit: numbe
         .where('first.manifest_id', '=', p('manifest'))
         .limit(p('limit')),
     )
-    .returning('digest'),
+    .returning(['digest', 'repository_id']),
 );
 
 const deleteById = prepare((db, p: Params<{ id: number }>) =>
   db.deleteFrom('manifests').where('id', '=', p('id')),
 );
 
-/** Deletes the manifest and its recorded references; its tags must be deleted before. */
-export async function deleteManifest(db: Db, id: number): Promise<void> {
-  await untilDone(async () => (await deleteReferences(db, { manifest: id, limit: sliceSize })).length);
+/**
+ * Deletes the manifest and its recorded references, and queues reviews of the blobs that it needed. Its tags must be deleted before.
+ */
+export async function deleteManifest(db: Db, id: number, now: number): Promise<void> {
+  await untilDone(async () => {
+    const deleted = await deleteReferences(db, { manifest: id, limit: sliceSize });
+    const [some] = deleted;
+    if (some !== undefined) {
+      const digests = deleted.map(({ digest }) => digest);
+      await queueReviews(db, some.repository_id, digests, now);
+    }
+    return deleted.length;
+  });
   await deleteById(db, { id });
 }

@@ -13,6 +13,7 @@ const upsertParked = prepare(
         created_at: p('now'),
         review_at: p('now'),
         parked_at: p('now'),
+        unheld_at: p('now'),
       })
       .onConflict((conflict) =>
         conflict
@@ -23,6 +24,7 @@ const upsertParked = prepare(
             state: 'stored',
             review_at: p('now'),
             parked_at: p('now'),
+            unheld_at: p('now'),
           })
           .where((where) =>
             where.or([

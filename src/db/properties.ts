@@ -12,6 +12,8 @@ export type Property =
   | 'stored'
   /** Counter that links the database to its blob store (see `core/store-identity.ts`). */
   | 'epoch'
+  /** Why garbage collection is paused. */
+  | 'gc-paused'
   /** Time of the last test write. */
   | 'probe'
   /** 256-bit key in hex, which encrypts positions in listings (see `core/sealed-position.ts`). */

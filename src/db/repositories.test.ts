@@ -85,7 +85,7 @@ for (const { name, open } of dialects) {
     const held = await database.transaction((db) =>
       insertNewManifest(db, { ...manifest, repository: id }, 1),
     );
-    await database.transaction((db) => deleteManifest(db, held));
+    await database.transaction((db) => deleteManifest(db, held, 1));
     assert.deepEqual(await shownNames(database, '', 10), []);
     assert.equal(await findRepository(database.read, parseName('a')), id);
   });

@@ -1,6 +1,6 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import { type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
-import { inJsonList, jsonRows } from './dialect.ts';
+import { inJsonIds, inJsonList, jsonRows } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { Schema, Visibility } from './schema.ts';
 
@@ -53,6 +53,19 @@ export function findRepositoryRow(db: Db, name: RepositoryName): Promise<Reposit
 /** The existing repositories of these names, unordered. */
 export function findRepositoryRows(db: Db, names: readonly RepositoryName[]): Promise<RepositoryRow[]> {
   return selectRows(db, { names: JSON.stringify(names) }) as Promise<RepositoryRow[]>;
+}
+
+const selectNames = prepare((db, p: Params<{ ids: string }>) =>
+  db
+    .selectFrom('repositories')
+    .select(['id', 'name'])
+    .where('id', 'in', inJsonIds(db, p('ids'))),
+);
+
+/** The names of these repositories. */
+export async function repositoryNames(db: Db, ids: readonly number[]): Promise<Map<number, string>> {
+  const rows = await selectNames(db, { ids: JSON.stringify(ids) });
+  return new Map(rows.map(({ id, name }) => [id, name]));
 }
 
 /** A new repository has the default visibility of its namespace; it is private if the namespace has no owner. */

@@ -35,10 +35,12 @@ export const columns = {
     generation: bigint,
     state: textOf<BlobState>(),
     created_at: bigint,
-    /** Start of the grace period; set whenever a repository gets, references or releases the blob. */
+    /** When a repository last got, referenced or released the blob: its bytes stay for a grace period from then on. */
     review_at: bigint,
     /** When the bytes were found without a row; null for uploaded bytes. */
     parked_at: optional(nullable(bigint)),
+    /** Since when no repository holds the blob; null if garbage collection need not look at it. */
+    unheld_at: optional(nullable(bigint)),
   },
 
   /** Blobs that a repository holds: uploaded there, or mounted from a repository where the caller may pull. */
@@ -48,6 +50,8 @@ export const columns = {
     created_at: bigint,
     /** The last upload session that uploaded it, with its owner; null if none did, as with a mount. */
     session: optional(nullable(text)),
+    /** Since when no manifest of the repository may need the blob; null if garbage collection need not look at it. */
+    review_at: optional(nullable(bigint)),
   },
 
   manifests: {
@@ -73,6 +77,8 @@ export const columns = {
     manifest_id: bigint,
     digest: text,
     kind: textOf<'blob' | 'child'>(),
+    /** The manifest's repository. */
+    repository_id: optional(bigint),
   },
 
   tags: {

@@ -9,22 +9,30 @@ import { CreateMultipartUploadCommand, ListMultipartUploadsCommand } from '@aws-
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { examine } from '../../test/support/fsck.ts';
 import { collectionParts } from '../../test/support/garbage.ts';
-import { Client, digestOf, imageOf, ociConfig } from '../../test/support/inject.ts';
+import { Client, digestOf, imageOf, ociConfig, type Pushed } from '../../test/support/inject.ts';
 import { testRegistry } from '../../test/support/registry.ts';
 import { s3Settings } from '../../test/support/s3.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
 import { StoreDisagrees } from '../core/store-identity.ts';
+import { unheldQueue } from '../db/blob-deletions.ts';
+import { linkBlob } from '../db/blob-links.ts';
+import { reviewQueue } from '../db/blob-reviews.ts';
+import { recordStored } from '../db/blobs.ts';
 import type { Database } from '../db/database.ts';
 import { countParked } from '../db/parked-blobs.ts';
 import { findProperty, setProperty } from '../db/properties.ts';
+import { findOrCreateRepository } from '../db/repositories.ts';
 import { openSqlite } from '../db/sqlite/sqlite.ts';
 import { leaseUpload } from '../db/uploads.ts';
 import { asDigest } from '../oci/digest.ts';
+import { parseName } from '../oci/name.ts';
 import { type BlobStore, blobKey } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
 import { S3Bucket } from '../storage/s3/bucket.ts';
 import { openS3Store } from '../storage/s3/s3.ts';
-import { type Collected, collectGarbage, type GarbageCollectionParts } from './collect-garbage.ts';
+import { collectGarbage, type GarbageCollectionParts } from './collect-garbage.ts';
+import { findUnknownBlobs } from './find-unknown-blobs.ts';
+import { measure } from './measure.ts';
 
 const minute = 60_000;
 const expireAfter = 60 * minute;
@@ -39,7 +47,8 @@ interface Fixture {
   readonly store: BlobStore;
   /** Moves the clock of registry and garbage collection ahead of the machine's, in milliseconds. */
   advance(milliseconds: number): void;
-  collect(changed?: Partial<GarbageCollectionParts>): Promise<Collected>;
+  /** Searches the store for unknown blobs, and collects garbage. */
+  collect(changed?: Partial<GarbageCollectionParts>): Promise<typeof nothing>;
 }
 
 async function registry(
@@ -63,14 +72,19 @@ async function registry(
     advance(milliseconds) {
       ahead += milliseconds;
     },
-    collect: (changed) =>
-      collectGarbage({
+    async collect(changed) {
+      const parts = {
         ...collectionParts(database, store, keepUnknown),
         clock,
         expireAfter,
         grace,
         ...changed,
-      }),
+      };
+      const { report: _report, ...search } = parts;
+      const found = await findUnknownBlobs(search);
+      const { bytes: _, ...collected } = await collectGarbage(parts);
+      return { ...collected, parked: found.parked, orphans: collected.orphans + found.orphans };
+    },
   };
 }
 
@@ -100,6 +114,16 @@ async function leave(data: string, path: string, age: number): Promise<void> {
   await utimes(join(data, path), then, then);
 }
 
+/** Pushes an image with these layers, and its blobs if the repository does not hold them. */
+async function pushImageOf(client: Client, name: string, ...layers: string[]): Promise<Pushed> {
+  const config = await client.pushContent(name, randomBytes(40), ociConfig);
+  return client.pushManifest(
+    name,
+    imageOf(config, await Promise.all(layers.map((layer) => client.pushContent(name, layer)))),
+    'latest',
+  );
+}
+
 /** Checks that fsck finds nothing but parked blobs. */
 async function assertClean(data: string): Promise<void> {
   const { findings } = await examine(data);
@@ -109,7 +133,7 @@ async function assertClean(data: string): Promise<void> {
   );
 }
 
-const nothing: Collected = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
+const nothing = { uploads: 0, orphans: 0, parked: 0, links: 0, blobs: 0, commits: 0 };
 
 describe('an upload session', () => {
   test('is deleted with its bytes after expireAfter without a request', async (t) => {
@@ -246,7 +270,7 @@ describe('a file without a row', () => {
     assert.equal((await client.head(`/v2/app/blobs/${digest}`)).status, 404);
     const mount = await client.send('POST', `/v2/app/blobs/uploads/?mount=${digest}`);
     assert.equal(mount.status, 202);
-    await client.pushBlob('app', 'left behind');
+    await pushImageOf(client, 'app', 'left behind');
     assert.equal(await countParked(database.read), 0);
     advance(2 * keepUnknown);
     await collect();
@@ -293,17 +317,19 @@ describe('an interrupted commit', () => {
     const left = async () =>
       ((await bucket.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads ?? []).length;
     let now = Date.now();
-    const run = (changed?: Partial<GarbageCollectionParts>) =>
-      collectGarbage({
-        ...collectionParts(database, store),
-        clock: () => now,
-        expireAfter,
-        grace,
-        ...changed,
-      });
-    assert.deepEqual([await run(), await left()], [nothing, 1]);
+    const run = async (changed?: Partial<GarbageCollectionParts>) =>
+      (
+        await collectGarbage({
+          ...collectionParts(database, store),
+          clock: () => now,
+          expireAfter,
+          grace,
+          ...changed,
+        })
+      ).commits;
+    assert.deepEqual([await run(), await left()], [0, 1]);
     now += grace + minute;
-    assert.deepEqual([await run(), await left()], [{ ...nothing, commits: 1 }, 0]);
+    assert.deepEqual([await run(), await left()], [1, 0]);
     const failing = {
       ...store,
       deleteInterruptedCommits: () => Promise.reject(new Error('the service lists no multipart uploads')),
@@ -337,14 +363,15 @@ describe('a database that does not belong to the store', () => {
 describe('a blob that no repository holds', () => {
   test('is deleted after its grace period; a held one is kept', async (t) => {
     const { client, data, advance, collect } = await registry(t);
+    await pushImageOf(client, 'app', 'held');
+    const held = await filesOf(data);
     const digest = await client.pushBlob('app', 'let go');
-    const held = await client.pushBlob('app', 'held');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(grace - minute);
     assert.deepEqual(await collect(), nothing);
     advance(2 * minute);
     assert.deepEqual(await collect(), { ...nothing, blobs: 1 });
-    assert.deepEqual(await filesOf(data), [fileOf(held)]);
+    assert.deepEqual(await filesOf(data), held);
     assert.deepEqual(await collect(), nothing);
     await assertClean(data);
   });
@@ -353,6 +380,7 @@ describe('a blob that no repository holds', () => {
     const { client, advance, collect } = await registry(t);
     const digest = await client.pushBlob('app', 'shared');
     await client.send('POST', `/v2/other/blobs/uploads/?mount=${digest}&from=app`);
+    await pushImageOf(client, 'other', 'shared');
     await client.delete(`/v2/app/blobs/${digest}`);
     advance(grace + minute);
     assert.deepEqual(await collect(), nothing);
@@ -392,6 +420,7 @@ describe('a blob that no repository holds', () => {
     assert.deepEqual(deleted, [fileOf(digest)]);
     assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'wanted again');
     assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
+    await pushImageOf(client, 'app', 'wanted again');
     advance(grace + minute);
     assert.deepEqual(await collect(), nothing);
     await assertClean(data);
@@ -417,6 +446,174 @@ describe('a blob that no repository holds', () => {
     await client.pushBlob('app', 'too late');
     assert.equal((await client.get(`/v2/app/blobs/${digest}`)).body.toString(), 'too late');
     assert.deepEqual(await filesOf(data), [fileOf(digest, 1)]);
+  });
+});
+
+describe('a blob in a repository', () => {
+  test('is removed, and its bytes deleted, when no manifest needs it for the grace period', async (t) => {
+    const { client, data, advance, collect } = await registry(t);
+    const digest = await client.pushBlob('app', 'never needed');
+    advance(grace - minute);
+    assert.deepEqual(await collect(), nothing);
+    advance(2 * minute);
+    assert.deepEqual(await collect(), { ...nothing, links: 1, blobs: 1 });
+    assert.equal((await client.head(`/v2/app/blobs/${digest}`)).status, 404);
+    assert.deepEqual(await filesOf(data), []);
+    assert.deepEqual(await collect(), nothing);
+  });
+
+  test('stays while a manifest needs it, and for the grace period after the deletion of the last one', async (t) => {
+    const { client, data, advance, collect } = await registry(t);
+    const first = await pushImageOf(client, 'app', 'shared', 'only here');
+    const second = await pushImageOf(client, 'app', 'shared');
+    advance(grace + minute);
+    assert.deepEqual(await collect(), nothing);
+    await client.delete(`/v2/app/manifests/${first.digest}`);
+    advance(grace - minute);
+    assert.deepEqual(await collect(), nothing);
+    advance(2 * minute);
+    assert.deepEqual(await collect(), { ...nothing, links: 2, blobs: 2 });
+    assert.equal((await client.get(`/v2/app/blobs/${digestOf('shared')}`)).status, 200);
+    assert.equal((await client.get(`/v2/app/manifests/${second.digest}`)).status, 200);
+    await client.delete(`/v2/app/manifests/${second.digest}`);
+    advance(grace + minute);
+    assert.deepEqual(await collect(), { ...nothing, links: 2, blobs: 2 });
+    assert.deepEqual(await filesOf(data), []);
+  });
+
+  test('keeps its bytes while a manifest of another repository needs it', async (t) => {
+    const { client, advance, collect } = await registry(t);
+    const { digest } = await pushImageOf(client, 'app', 'shared');
+    await pushImageOf(client, 'other', 'shared');
+    await client.delete(`/v2/app/manifests/${digest}`);
+    advance(grace + minute);
+    assert.deepEqual(await collect(), { ...nothing, links: 2, blobs: 1 });
+    assert.equal((await client.get(`/v2/app/blobs/${digestOf('shared')}`)).status, 404);
+    assert.equal((await client.get(`/v2/other/blobs/${digestOf('shared')}`)).status, 200);
+  });
+
+  test('stays if an index lists it as a child, as cache exports of BuildKit do', async (t) => {
+    const { client, advance, collect } = await registry(t);
+    const layer = await client.pushContent('app', 'cached layer');
+    const index = {
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.index.v1+json',
+      manifests: [layer],
+    };
+    await client.pushManifest('app', index, 'cache');
+    advance(grace + minute);
+    assert.deepEqual(await collect(), nothing);
+    assert.equal((await client.get(`/v2/app/blobs/${layer.digest}`)).status, 200);
+  });
+
+  for (const [what, show] of [
+    ['a push of the same bytes', (client: Client) => client.pushBlob('app', 'wanted')],
+    [
+      'a HEAD request of a client that may push',
+      (client: Client) => client.head(`/v2/app/blobs/${digestOf('wanted')}`),
+    ],
+    [
+      'a mount',
+      (client: Client) => client.send('POST', `/v2/app/blobs/uploads/?mount=${digestOf('wanted')}&from=app`),
+    ],
+  ] as const) {
+    test(`stays for another grace period after ${what}`, async (t) => {
+      const { client, advance, collect } = await registry(t);
+      await client.pushBlob('app', 'wanted');
+      advance(grace - minute);
+      await show(client);
+      advance(2 * minute);
+      assert.deepEqual(await collect(), nothing);
+      advance(grace);
+      assert.deepEqual(await collect(), { ...nothing, links: 1, blobs: 1 });
+    });
+  }
+
+  test('does not stay longer because of GET requests', async (t) => {
+    const { client, advance, collect } = await registry(t);
+    await client.pushBlob('app', 'pulled');
+    advance(grace - minute);
+    await client.get(`/v2/app/blobs/${digestOf('pulled')}`);
+    advance(2 * minute);
+    assert.deepEqual(await collect(), { ...nothing, links: 1, blobs: 1 });
+  });
+
+  test('is not reviewed again until a manifest that needs it is deleted', async (t) => {
+    const { client, database, advance, collect } = await registry(t);
+    await pushImageOf(client, 'app', 'one', 'two');
+    assert.equal((await reviewQueue(database.read, 10)).length, 3);
+    advance(grace + minute);
+    await collect();
+    assert.equal((await reviewQueue(database.read, 10)).length, 0);
+  });
+});
+
+describe('a paused garbage collection', () => {
+  const pause = (database: Database, reason: string | undefined) =>
+    database.transaction((db) => setProperty(db, 'gc-paused', reason));
+
+  test('deletes nothing until it is resumed', async (t) => {
+    const { client, data, database, advance, collect } = await registry(t);
+    await client.pushBlob('app', 'never needed');
+    advance(grace + minute);
+    await pause(database, 'moving house');
+    await assert.rejects(collect(), /garbage collection is paused: moving house/);
+    assert.equal((await filesOf(data)).length, 1);
+    await pause(database, undefined);
+    assert.deepEqual(await collect(), { ...nothing, links: 1, blobs: 1 });
+  });
+
+  test('stops before the next batch', async (t) => {
+    const { client, data, database, store, advance, collect } = await registry(t);
+    for (let i = 0; i < 110; i++) await client.pushBlob('app', `blob ${i}`);
+    advance(grace + minute);
+    let deleted = 0;
+    const pausing: BlobStore = {
+      ...store,
+      async delete(key) {
+        deleted += 1;
+        if (deleted === 1) await pause(database, 'now');
+        await store.delete(key);
+      },
+    };
+    await assert.rejects(collect({ store: pausing }), /garbage collection is paused: now/);
+    assert.equal(deleted, 100);
+    await pause(database, undefined);
+    assert.equal((await collect()).blobs, 10);
+    assert.deepEqual(await filesOf(data), []);
+  });
+});
+
+describe('a garbage collection that would delete more than gc.maxPercent', () => {
+  test('deletes nothing and gives the numbers', async (t) => {
+    const { client, data, database, advance, collect } = await registry(t);
+    const count = 1_010;
+    await database.transaction(async (db) => {
+      const repository = await findOrCreateRepository(db, parseName('app'), 1);
+      for (let i = 0; i < count; i++) {
+        const digest = asDigest(digestOf(`blob ${i}`))!;
+        await recordStored(db, { digest, size: 1, generation: 0 }, 1);
+        await linkBlob(db, repository, digest, 1);
+      }
+    });
+    const limits = { blobsPerSecond: 0, bytesPerSecond: 0, maxPercent: 50 };
+    await measure({ database }, AbortSignal.timeout(60_000));
+    await assert.rejects(
+      collect({ limits }),
+      /would delete 1010 or more of 1010 blobs, but gc.maxPercent is 50/,
+    );
+    assert.equal((await unheldQueue(database.read, 10)).length, 0);
+    // Needed blobs do not count.
+    const layers = Array.from({ length: count }, (_, i) => ({
+      mediaType: 'application/vnd.oci.image.layer.v1.tar',
+      digest: digestOf(`blob ${i}`),
+      size: 1,
+    }));
+    const config = await client.pushContent('app', '{}', ociConfig);
+    await client.pushManifest('app', imageOf(config, layers), 'all');
+    advance(grace + minute);
+    assert.deepEqual(await collect({ limits }), nothing);
+    assert.deepEqual(await filesOf(data), [fileOf(config.digest)]);
   });
 });
 
@@ -614,20 +811,22 @@ describe('a garbage collection', () => {
       const { body } = await client.get(`/v2/app/blobs/${digestOf(content)}`);
       assert.equal(body.toString(), content);
     }
+    await pushImageOf(client, 'app', ...pushed);
     parts.advance(grace + minute);
     await collect();
-    // Two of the four were parked and are in `kept`.
-    assert.equal((await filesOf(data)).length, kept.length + 2);
+    // Two of the four were parked and are in `kept`; the fifth is the image's configuration.
+    assert.equal((await filesOf(data)).length, kept.length + 3);
     await assertClean(data);
   });
 
   test('reports its counts even when it fails', async (t) => {
     const parts = await registry(t);
     await litter(parts);
-    const reported: Collected[] = [];
+    const reported: object[] = [];
     const store: BlobStore = { ...parts.store, delete: async () => Promise.reject(new Error('EIO')) };
     await assert.rejects(parts.collect({ store, report: (collected) => void reported.push(collected) }));
-    assert.deepEqual(reported, [{ ...nothing, uploads: 2, orphans: 2, parked: 2 }]);
+    const { parked: _, ...none } = nothing;
+    assert.deepEqual(reported, [{ ...none, uploads: 2, orphans: 2, bytes: 0 }]);
   });
 
   test('ends at the next step when it is aborted', async (t) => {

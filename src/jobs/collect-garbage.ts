@@ -1,32 +1,47 @@
 import type { Clock } from '../core/clock.ts';
+import { type Decide, decideUnheld, findUnneededBlobs, removeUnneededBlobs } from '../core/reclaim.ts';
 import { requireEpoch } from '../core/store-identity.ts';
-import { decideDeletion, listDeletions, listUnheldBlobs, recordDeleted } from '../db/blob-deletions.ts';
-import { setBackReviews } from '../db/blob-reviews.ts';
-import { findBlobRow } from '../db/blobs.ts';
-import type { Database } from '../db/database.ts';
-import { parkBlob } from '../db/parked-blobs.ts';
-import type { Db } from '../db/prepare.ts';
-import { deleteExpiredUpload, listExpiredUploads, setBackUploads, uploadExists } from '../db/uploads.ts';
 import {
-  type BlobKey,
-  type BlobStore,
-  blobKey,
-  parseBlobKey,
-  type StagedUpload,
-} from '../storage/blob-store.ts';
+  countDueBlobs,
+  type Deletion,
+  listDeletions,
+  recordDeleted,
+  setBackUnheld,
+} from '../db/blob-deletions.ts';
+import { setBackReviews } from '../db/blob-reviews.ts';
+import type { Database } from '../db/database.ts';
+import type { Db } from '../db/prepare.ts';
+import { findProperty } from '../db/properties.ts';
+import { deleteExpiredUpload, listExpiredUploads, setBackUploads, uploadExists } from '../db/uploads.ts';
+import { type BlobKey, type BlobStore, blobKey, type StagedUpload } from '../storage/blob-store.ts';
+import { concurrently } from '../storage/concurrently.ts';
+import { findStored } from './measure.ts';
+import { Pace } from './pace.ts';
 
-/** What a garbage collection deleted or parked. */
+/** What a garbage collection removed or deleted. */
 export interface Collected {
   /** Expired upload sessions. */
   uploads: number;
-  /** Staged files without a session, and blob files of deleted generations. */
+  /** Staged files without a session. */
   orphans: number;
-  /** Blob files without a row, recorded and kept for `keepUnknown`. */
-  parked: number;
+  /** Blobs removed from a repository whose manifests do not need them. */
+  links: number;
   /** Blobs that no repository held. */
   blobs: number;
+  /** Their bytes. */
+  bytes: number;
   /** Interrupted commits whose parts the store had kept. */
   commits: number;
+}
+
+/** Limits of what a garbage collection deletes. */
+export interface CollectionLimits {
+  /** Blobs deleted in a second, at most; 0: as many as the store can. */
+  readonly blobsPerSecond: number;
+  /** Bytes deleted in a second, at most; 0: as many as the store can. */
+  readonly bytesPerSecond: number;
+  /** Percentage of the stored blobs; if more are due, a garbage collection deletes nothing and fails. */
+  readonly maxPercent: number;
 }
 
 export interface GarbageCollectionParts {
@@ -36,47 +51,68 @@ export interface GarbageCollectionParts {
   /** Milliseconds without a request after which a session expires. */
   readonly expireAfter: number;
   /**
-   * Milliseconds for which a file without a row, or a blob without a repository, is kept. Must be much longer than the clock of the
-   * store, which dates the files, may differ from the clock of the database. Too short a time loses no data: rows decide what is
-   * deleted, and at worst a client has to repeat a push that conflicts with such a decision.
+   * Milliseconds for which a file without a row, and a blob that no manifest or no repository needs, is kept. Must be much longer than the
+   * clock of the store, which dates the files, may differ from the clock of the database. Too short a time loses no data: rows decide
+   * what is deleted, and at worst a client has to repeat a push that conflicts with such a decision.
    */
   readonly grace: number;
   /** Milliseconds for which a blob without a row is kept after it was found. */
   readonly keepUnknown: number;
+  readonly limits: CollectionLimits;
   /**
    * Raises the epoch of database and store, and returns it (see `core/store-epoch.ts`). Rejects if they do not agree; nothing is
-   * deleted or parked then.
+   * deleted then.
    */
   readonly advanceEpoch: () => Promise<number>;
   /** Called with the counts at the end, even if garbage collection fails. */
   readonly report?: (collected: Collected) => void;
 }
 
+/** Garbage collection is paused. */
+export class CollectionPaused extends Error {
+  constructor(reason: string) {
+    super(`garbage collection is paused: ${reason}`);
+  }
+}
+
+/** A garbage collection stopped, because it would delete more of the store than allowed. */
+export class TooMuchToCollect extends Error {
+  constructor(due: number, stored: number, maxPercent: number) {
+    super(
+      `garbage collection would delete ${due} or more of ${stored} blobs, but gc.maxPercent is ${maxPercent}; ` +
+        'look at "berth gc plan", then run "berth gc run --max-percent 100"',
+    );
+  }
+}
+
 const batch = 100;
+/** Deletions that a garbage collection carries out at the same time. */
+const parallel = 8;
 
 /**
- * Garbage collection: deletes expired upload sessions, remains of interrupted uploads and commits, and blobs that no repository
- * holds. Parks blobs without a row: an administrator has `keepUnknown` milliseconds to find out where they belong.
+ * Garbage collection: deletes expired upload sessions and remains of interrupted uploads, removes blobs from repositories whose manifests
+ * do not need them, and deletes blobs that no repository holds. It reads only what is queued for it, and never lists the blobs of the
+ * store (see `find-unknown-blobs.ts`).
  *
- * A listing of the store only gives candidates. Rows say what is in use, so each deletion is first decided in the database, which
- * must belong to the store. A garbage collection may be killed at any point, and several may run at the same time: each decision is one
- * conditional statement that succeeds in one process, and deletions are idempotent. After a failed deletion garbage collection continues.
+ * Rows say what is in use, so each deletion is first decided in the database, which must belong to the store. A garbage collection may
+ * be killed at any point, and several may run at the same time: each decision is one conditional statement that succeeds in one process,
+ * and deletions are idempotent. After a failed deletion garbage collection continues.
  *
- * @throws AggregateError at the end if files could not be deleted; StoreDisagrees | StoreMismatch
+ * @throws AggregateError at the end if files could not be deleted; CollectionPaused | TooMuchToCollect | StoreDisagrees | StoreMismatch
  */
 export async function collectGarbage(
   parts: GarbageCollectionParts,
   signal?: AbortSignal,
 ): Promise<Collected> {
-  const collected = { uploads: 0, orphans: 0, parked: 0, blobs: 0, commits: 0 };
+  const collected = { uploads: 0, orphans: 0, links: 0, blobs: 0, bytes: 0, commits: 0 };
+  await refuseWhilePaused(parts.database.read);
   const guarded: Guarded = { ...parts, epoch: await parts.advanceEpoch() };
   const deletions = new Deletions(guarded);
   try {
     await setBackTimes(guarded);
     await deleteExpiredUploads(guarded, deletions, collected, signal);
     await deleteFilesWithoutSession(guarded, deletions, collected, signal);
-    await parkUnknownBlobs(guarded, deletions, collected, signal);
-    await decideDeletions(guarded, signal);
+    await decideCollection(guarded, collected, signal);
     await carryOutDeletions(guarded, deletions, collected, signal);
     collected.commits = await deletions.interruptedCommits(guarded.clock() - guarded.grace, signal);
   } finally {
@@ -84,6 +120,12 @@ export async function collectGarbage(
   }
   deletions.throwFailures();
   return collected;
+}
+
+/** @throws CollectionPaused */
+async function refuseWhilePaused(db: Db): Promise<void> {
+  const reason = await findProperty(db, 'gc-paused');
+  if (reason !== undefined) throw new CollectionPaused(reason);
 }
 
 /** The parts of a garbage collection that began at `epoch`. */
@@ -163,6 +205,7 @@ async function setBackTimes(parts: Guarded): Promise<void> {
     const now = parts.clock();
     await setBackUploads(db, now, now + maxAhead);
     await setBackReviews(db, now, now + maxAhead);
+    await setBackUnheld(db, now, now + maxAhead);
   });
 }
 
@@ -203,68 +246,71 @@ async function deleteFilesWithoutSession(
   }
 }
 
-/** Decides the deletion of blobs that no repository holds; `carryOutDeletions` deletes their bytes. */
-async function decideDeletions(parts: Guarded, signal?: AbortSignal) {
-  const { database, clock, grace, keepUnknown } = parts;
-  for (let after = ''; ; ) {
-    const now = clock();
-    const before = { reviewed: now - grace, parked: now - keepUnknown };
-    const due = await listUnheldBlobs(database.read, before, after, batch);
-    for (const { digest, generation } of due) {
-      signal?.throwIfAborted();
-      await decide(parts, (db) => decideDeletion(db, digest, generation, before));
-      after = digest;
-    }
-    if (due.length < batch) return;
-  }
-}
-
-/**
- * Parks blob files without a row, which a crash during a commit left, or which another database recorded. Deletes files of old
- * generations that a crash left.
- */
-async function parkUnknownBlobs(
-  parts: Guarded,
-  deletions: Deletions,
-  collected: Collected,
-  signal?: AbortSignal,
-) {
-  const { database, store, clock, grace } = parts;
-  for await (const { name, modifiedAt } of store.list()) {
+/** Removes unneeded blobs from repositories, and decides which are deleted; `carryOutDeletions` deletes their bytes. */
+async function decideCollection(parts: Guarded, collected: Collected, signal?: AbortSignal): Promise<void> {
+  const { database, clock, grace, keepUnknown, limits } = parts;
+  const now = clock();
+  const due = { reviewed: now - grace, parked: now - keepUnknown };
+  const guard = (work: (db: Db) => Promise<unknown>) => decide(parts, work);
+  await refuseTooMuch(database.read, due.reviewed, limits.maxPercent);
+  const proceed = async (): Promise<void> => {
     signal?.throwIfAborted();
-    const parsed = parseBlobKey(name);
-    if (parsed === undefined || modifiedAt > clock() - grace) continue;
-    const { digest, generation } = parsed;
-    const row = await findBlobRow(database.read, digest);
-    if (row !== undefined && generation < row.generation) {
-      // The deletion is already decided; `carryOutDeletions` deletes the file.
-      if (row.state === 'deleting' && generation === row.generation - 1) continue;
-      // New bytes get a later generation, so this key is never used again.
-      if (await deletions.committed(name)) collected.orphans += 1;
-    } else if (row === undefined || (generation === row.generation && row.state === 'deleted')) {
-      const size = (await store.stat(name))?.size;
-      if (size === undefined) continue;
-      if (await decide(parts, (db) => parkBlob(db, { digest, size, generation }, clock())))
-        collected.parked += 1;
-    }
+    await refuseWhilePaused(database.read);
+  };
+  await proceed();
+  for await (const removed of removeUnneededBlobs(database.read, guard as Decide, due.reviewed)) {
+    collected.links += removed.length;
+    await proceed();
   }
+  for await (const _ of decideUnheld(database.read, guard as Decide, due)) await proceed();
 }
 
+/** Fewer blobs are always deleted, so that small registries are not stopped. */
+const alwaysAllowed = 1_000;
+
+/** @throws TooMuchToCollect */
+async function refuseTooMuch(db: Db, reviewed: number, maxPercent: number): Promise<void> {
+  const stored = (await findStored(db))?.blobs;
+  if (stored === undefined) return;
+  const allowed = Math.max(alwaysAllowed, Math.floor((stored * maxPercent) / 100));
+  // Most of the queued blobs may still be needed, but a short queue needs no closer look.
+  const { unheld, reviews } = await countDueBlobs(db, reviewed, allowed + 1);
+  if (unheld + reviews <= allowed) return;
+  let due = unheld;
+  for await (const unneeded of findUnneededBlobs(db, reviewed)) {
+    if (due > allowed) break;
+    due += unneeded.length;
+  }
+  if (due > allowed) throw new TooMuchToCollect(due, stored, maxPercent);
+}
+
+/** Deletes the bytes of decided blobs. */
 async function carryOutDeletions(
   parts: Guarded,
   deletions: Deletions,
   collected: Collected,
   signal?: AbortSignal,
-) {
+): Promise<void> {
+  const { database, limits } = parts;
+  const pace = new Pace(limits);
   for (let after = ''; ; ) {
-    const decided = await listDeletions(parts.database.read, after, batch);
-    for (const { digest, generation } of decided) {
+    const decided = await listDeletions(database.read, after, batch);
+    after = decided.at(-1)?.digest ?? after;
+    const deleted: Deletion[] = [];
+    await concurrently(decided, parallel, async (deletion) => {
       signal?.throwIfAborted();
-      after = digest;
-      if (!(await deletions.committed(blobKey(digest, generation - 1)))) continue;
-      await decide(parts, (db) => recordDeleted(db, digest, generation));
-      collected.blobs += 1;
-    }
+      const { digest, generation, size } = deletion;
+      await pace.spend(size, signal);
+      if (await deletions.committed(blobKey(digest, generation - 1))) deleted.push(deletion);
+    }).finally(async () => {
+      if (deleted.length === 0) return;
+      await decide(parts, async (db) => {
+        for (const { digest, generation } of deleted) await recordDeleted(db, digest, generation);
+      });
+      collected.blobs += deleted.length;
+      for (const { size } of deleted) collected.bytes += size;
+    });
     if (decided.length < batch) return;
+    await refuseWhilePaused(database.read);
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { dialects } from '../../test/support/databases.ts';
-import { decideDeletion } from '../db/blob-deletions.ts';
+import { decideDeletions } from '../db/blob-deletions.ts';
 import { recordStored } from '../db/blobs.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { findStored, measure } from './measure.ts';
@@ -20,7 +20,7 @@ for (const { name, open } of dialects) {
       }
       const deleted = newDigest();
       await recordStored(db, { digest: deleted, size: 1_000, generation: 0 }, 1);
-      await decideDeletion(db, deleted, 0, { reviewed: 2, parked: 2 });
+      await decideDeletions(db, [deleted], { reviewed: 2, parked: 2 });
     });
     const stored = { blobs: count, bytes: (count * (count + 1)) / 2 };
     assert.deepEqual(await measure({ database }, AbortSignal.timeout(60_000)), stored);

@@ -28,7 +28,7 @@ for (const { name, open } of dialects) {
       epoch: { advance: async () => 0 },
       removeExpiredSessions: async () => 0,
       removeEndedSigningKeys: async () => [],
-      observer: { collected() {}, done: (_what, fields) => done.push(fields) },
+      observer: { collected() {}, foundBlobs() {}, done: (_what, fields) => done.push(fields) },
     });
     await schedule.find((job) => job.name === 'audit')!.run(AbortSignal.timeout(60_000));
     assert.deepEqual(done, [{ events: 1, changes: 1 }]);

@@ -9,6 +9,7 @@ import { deletePullCounts } from '../db/pull-counts.ts';
 import { readOnlyReason } from '../db/read-only.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { type Collected, collectGarbage } from './collect-garbage.ts';
+import { type FoundBlobs, findUnknownBlobs } from './find-unknown-blobs.ts';
 import { forget } from './forget.ts';
 import type { Run } from './jobs.ts';
 import { measure } from './measure.ts';
@@ -22,7 +23,7 @@ export interface ScheduledJob {
 }
 
 export interface ScheduleParts {
-  readonly config: Pick<Config, 'uploads' | 'deletes' | 'audit' | 'rateLimits'>;
+  readonly config: Pick<Config, 'uploads' | 'deletes' | 'gc' | 'audit' | 'rateLimits'>;
   /** Refuses writes while the registry is read-only. */
   readonly database: Database;
   /** The same database without this check. */
@@ -39,6 +40,8 @@ export interface ScheduleParts {
 export interface ScheduleObserver {
   /** Called with the counts of each garbage collection, even a failed one. */
   collected(counts: Collected): void;
+  /** Called with the counts of each search for unknown blobs, even a failed one. */
+  foundBlobs(found: FoundBlobs): void;
   /** Logs the result of a job. */
   done(what: string, fields: object): void;
 }
@@ -55,23 +58,33 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
     async (signal) => {
       if ((await readOnlyReason(database.read)) === undefined) await run(signal);
     };
+  const common = { database, store, clock, advanceEpoch: () => epoch.advance() };
   const writing: ScheduledJob[] = [
     {
       name: 'gc',
       every: Math.min(hourly, config.uploads.expireAfter),
       async run(signal) {
-        const times = {
-          expireAfter: config.uploads.expireAfter,
-          grace: orphanGrace,
-          keepUnknown: config.deletes.keepUnknownFor,
-        };
-        const report = (counts: Collected): void => observer.collected(counts);
-        const advanceEpoch = () => epoch.advance();
         const collected = await collectGarbage(
-          { database, store, clock, ...times, report, advanceEpoch },
+          {
+            ...common,
+            expireAfter: config.uploads.expireAfter,
+            grace: config.gc.grace,
+            keepUnknown: config.deletes.keepUnknownFor,
+            limits: config.gc,
+            report: (counts) => observer.collected(counts),
+          },
           signal,
         );
         observer.done('garbage collected', collected);
+      },
+    },
+    {
+      name: 'unknown-blobs',
+      every: config.gc.searchEvery,
+      async run(signal) {
+        const report = (found: FoundBlobs): void => observer.foundBlobs(found);
+        const found = await findUnknownBlobs({ ...common, grace: orphanGrace, report }, signal);
+        observer.done('searched the store for blobs without a row', found);
       },
     },
     {

@@ -7,6 +7,10 @@ export interface Gauges {
   uploadsOpen(): Promise<number>;
   blobsParked(): Promise<number>;
   stored(): Promise<{ readonly blobs: number; readonly bytes: number } | undefined>;
+  /** The queues of garbage collection, by name; `oldest` in milliseconds since 1970. */
+  garbageQueues(): Promise<
+    Readonly<Record<string, { readonly length: number; readonly oldest: number | undefined }>>
+  >;
   /** Bytes free on the file system of the data directory. */
   freeBytes(): Promise<number | undefined>;
   connections():
@@ -66,6 +70,37 @@ export function addGauges(registry: Registry, gauges: Gauges): void {
         await show(async () => {
           const stored = await gauges.stored();
           if (stored !== undefined) this.set(stored[what]);
+        });
+      },
+    });
+  }
+  for (const [name, value, help] of [
+    [
+      'berth_gc_queue',
+      (queue) => queue.length,
+      'Blobs that wait for garbage collection; more than 100000 are not counted',
+    ],
+    [
+      'berth_gc_oldest_seconds',
+      (queue) => (queue.oldest === undefined ? 0 : Math.max(0, (Date.now() - queue.oldest) / 1000)),
+      'Seconds since the blob that waits longest was last needed; above gc.grace it is due',
+    ],
+  ] as const satisfies [
+    string,
+    (queue: { length: number; oldest: number | undefined }) => number,
+    string,
+  ][]) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['queue'],
+      registers,
+      ...shared,
+      async collect() {
+        this.reset();
+        await show(async () => {
+          for (const [queue, state] of Object.entries(await gauges.garbageQueues()))
+            this.set({ queue }, value(state));
         });
       },
     });

@@ -33,9 +33,10 @@ export function observeSchedule(
   { keepUnknownFor }: Pick<Config['deletes'], 'keepUnknownFor'>,
 ): ScheduleObserver {
   return {
-    collected(slice) {
-      metrics.collected({ ...slice });
-      const { parked } = slice;
+    collected: (counts) => metrics.collected({ ...counts }),
+    foundBlobs(found) {
+      metrics.collected({ ...found, bytes: 0 });
+      const { parked } = found;
       if (parked > 0) logger.warn({ parked, keepUnknown: keepUnknownFor }, unknownBlobs);
     },
     done: (what, fields) => logger.info(fields, what),

@@ -108,11 +108,13 @@ test('metrics of a job have its state, outcomes and last success', async () => {
 
 test('adds up what garbage collection deletes', async () => {
   const { jobs, registry } = createMetrics(noGauges);
-  jobs.collected({ uploads: 2, orphans: 0 });
-  jobs.collected({ uploads: 3, orphans: 1 });
+  jobs.collected({ uploads: 2, orphans: 0, bytes: 5 });
+  jobs.collected({ uploads: 3, orphans: 1, bytes: 7 });
   const text = await registry.metrics();
   assert.match(text, /^berth_gc_deleted_total\{what="uploads"\} 5$/m);
   assert.match(text, /^berth_gc_deleted_total\{what="orphans"\} 1$/m);
+  assert.match(text, /^berth_gc_freed_bytes_total 12$/m);
+  assert.doesNotMatch(text, /what="bytes"/);
 });
 
 test('two registries in one process count separately', async () => {

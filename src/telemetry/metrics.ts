@@ -28,8 +28,8 @@ export interface JobMetrics {
   planned(job: string): void;
   started(job: string): void;
   ended(job: string, outcome: Outcome, seconds: number): void;
-  /** Counts what a garbage collection deleted, by kind. */
-  collected(counts: Readonly<Record<string, number>>): void;
+  /** Counts what a garbage collection deleted, by kind, and the bytes of the blobs. */
+  collected(counts: Readonly<Record<string, number>> & { readonly bytes: number }): void;
 }
 
 const requestBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600];
@@ -146,6 +146,11 @@ function jobMetrics(registry: Registry): JobMetrics {
     labelNames: ['what'],
     registers,
   });
+  const freed = new Counter({
+    name: 'berth_gc_freed_bytes_total',
+    help: 'Bytes of the blobs that garbage collection deleted',
+    registers,
+  });
   return {
     planned(job) {
       succeeded.set({ name: job }, 0);
@@ -160,8 +165,9 @@ function jobMetrics(registry: Registry): JobMetrics {
       duration.observe({ name: job }, seconds);
       if (outcome === 'succeeded') succeeded.setToCurrentTime({ name: job });
     },
-    collected(counts) {
+    collected({ bytes, ...counts }) {
       for (const [what, count] of Object.entries(counts)) collected.inc({ what }, count);
+      freed.inc(bytes);
     },
   };
 }

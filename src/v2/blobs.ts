@@ -32,9 +32,12 @@ export async function getBlob(
   { blobs, redirects }: HandlerParts,
   request: HttpRequest,
   { name, digest }: RouteOf<'getBlob'>,
-  { repository }: Permit,
+  { repository, mayCreate }: Permit,
 ): Promise<Answer> {
-  const blob = await blobs.find(name, digest, repository);
+  const blob =
+    request.isHead && mayCreate
+      ? await blobs.findForPush(name, digest, repository)
+      : await blobs.find(name, digest, repository);
   const headers = headersOf(digest);
   if (isNotModified(request, digest)) return { status: 304, headers };
   // RFC 9110, 14.2: ranges apply to GET only.

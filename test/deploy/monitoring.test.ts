@@ -103,6 +103,10 @@ const cases: Readonly<Record<string, [fires: Record<string, string>, quiet: Reco
     { [`berth_job_ended_timestamp_seconds{${berth},name="gc"}`]: constant(0) },
     { [`berth_job_ended_timestamp_seconds{${berth},name="gc"}`]: growing(60) },
   ],
+  BerthGarbageBehind: [
+    { [`berth_gc_oldest_seconds{${berth},queue="unheld"}`]: constant(300_000) },
+    { [`berth_gc_oldest_seconds{${berth},queue="unheld"}`]: constant(200_000) },
+  ],
   BerthAuditEventsLost: [
     { [`berth_audit_events_total{${berth},outcome="lost"}`]: growing(1) },
     { [`berth_audit_events_total{${berth},outcome="written"}`]: growing(1) },

@@ -138,6 +138,16 @@ function danglingRows(all: <T>(query: string) => T[]): string[] {
       select r.digest from manifest_references r join manifests m on m.id = r.manifest_id
       where r.kind = 'blob' and not exists (
         select 1 from repository_blobs b where b.repository_id = m.repository_id and b.digest = r.digest)`,
+    'referenced under the id of another repository': `
+      select r.digest from manifest_references r join manifests m on m.id = r.manifest_id
+      where r.repository_id <> m.repository_id`,
+    'needed by no manifest of its repository, but not queued for garbage collection': `
+      select digest from repository_blobs b where review_at is null and not exists (
+        select 1 from manifest_references r join manifests m on m.id = r.manifest_id
+        where m.repository_id = b.repository_id and r.digest = b.digest)`,
+    'held by no repository, but not queued for garbage collection': `
+      select digest from blobs where state = 'stored' and unheld_at is null and not exists (
+        select 1 from repository_blobs b where b.digest = blobs.digest)`,
     'tagged in another repository': `
       select m.digest from tags t join manifests m on m.id = t.manifest_id
       where m.repository_id <> t.repository_id`,

@@ -33,7 +33,18 @@ for (const moment of ['before', 'after'] as const) {
       await send(url, { method: 'POST', url: path, body: Buffer.from(content), ok: 201 });
       return digest;
     };
-    const held = await push('held');
+    const held = await push('{}');
+    const descriptor = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: held, size: 2 };
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+    const image = { schemaVersion: 2, mediaType, config: descriptor, layers: [] };
+    const headers = { 'content-type': mediaType };
+    await send(url, {
+      method: 'PUT',
+      url: '/v2/a/manifests/v1',
+      headers,
+      body: Buffer.from(JSON.stringify(image)),
+      ok: 201,
+    });
     let at = 0;
     for (let hit: string | undefined = 'first'; hit !== undefined; hit = faults.hit) {
       at += 1;

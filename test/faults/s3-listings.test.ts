@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { collectGarbage } from '../../src/jobs/collect-garbage.ts';
+import { findUnknownBlobs } from '../../src/jobs/find-unknown-blobs.ts';
 import { openS3Store } from '../../src/storage/s3/s3.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { collectionParts } from '../support/garbage.ts';
@@ -36,6 +37,11 @@ for (const [what, lie] of lies) {
       const path = `/v2/a/blobs/uploads/?digest=${digestOf(body)}`;
       await send(url, { method: 'POST', url: path, body, ok: 201 });
     }
+    const [config, ...layers] = held.map((digest) => ({ mediaType: 'a/b', digest, size: 100 }));
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+    const image = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config, layers }));
+    const type = { 'content-type': mediaType };
+    await send(url, { method: 'PUT', url: '/v2/a/manifests/v1', headers: type, body: image, ok: 201 });
     const { headers } = await send(url, { method: 'POST', url: '/v2/a/blobs/uploads/', ok: 202 });
     const session = headers.get('location') as string;
     const body = randomBytes(100);
@@ -47,6 +53,9 @@ for (const [what, lie] of lies) {
     proxy.listing = lie;
     const clock = () => Date.now() + 2 * day;
     const parts = { ...collectionParts(database, store), clock, grace: day, expireAfter: 3 * day };
+    await findUnknownBlobs(parts).catch((error: Error) =>
+      assert.match(error.message, /^S3 ListObjectsV2 failed/),
+    );
     await collectGarbage(parts).catch((error: Error) =>
       assert.match(error.message, /^S3 ListObjectsV2 failed/),
     );

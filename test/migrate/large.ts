@@ -54,6 +54,7 @@ export async function fillDatabase(
     manifest_id: id,
     digest: digestOf(`blob ${id}`),
     kind: 'blob',
+    repository_id: inRepository(id),
   }));
   await insert(database, 'tags', tags, (number) => {
     const manifest_id = 1 + (number % manifests);

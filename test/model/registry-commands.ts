@@ -72,6 +72,11 @@ export const registryCommands = [
 
   command('restart', fc.constant(null), async (_model, registry) => registry.restart()),
 
-  // A garbage collection deletes nothing that a client can see.
-  command('collect garbage', fc.constant(null), async (_model, registry) => registry.collectGarbage()),
+  command('collect garbage', fc.constant(null), async (model, registry) => {
+    await registry.collectGarbage();
+    for (const { blobs, manifests } of model.repositories) {
+      const needed = new Set([...manifests.values()].flatMap(({ needs }) => needs));
+      for (const digest of blobs) if (!needed.has(digest)) blobs.delete(digest);
+    }
+  }),
 ];

@@ -101,8 +101,8 @@ export async function insertManifests(database: Database, crowd: Crowd): Promise
     `.execute(db);
     if (blob === undefined) return;
     await sql`
-      insert into manifest_references (manifest_id, digest, kind)
-      select manifests.id, ${blob}, 'blob' from ${each(db, digests)}
+      insert into manifest_references (manifest_id, digest, kind, repository_id)
+      select manifests.id, ${blob}, 'blob', manifests.repository_id from ${each(db, digests)}
       join manifests on manifests.repository_id = ${sql.lit(id)} and manifests.digest = given.value
       where true on conflict do nothing
     `.execute(db);

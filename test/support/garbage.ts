@@ -8,7 +8,8 @@ export function collectionParts(
   database: Database,
   store: BlobStore,
   keepUnknown = 0,
-): Pick<GarbageCollectionParts, 'database' | 'store' | 'keepUnknown' | 'advanceEpoch'> {
+): Pick<GarbageCollectionParts, 'database' | 'store' | 'keepUnknown' | 'limits' | 'advanceEpoch'> {
   const places = { database: 'the database', store: 'the store' };
-  return { database, store, keepUnknown, advanceEpoch: () => advanceEpoch(database, store, places) };
+  const limits = { blobsPerSecond: 0, bytesPerSecond: 0, maxPercent: 100 };
+  return { database, store, keepUnknown, limits, advanceEpoch: () => advanceEpoch(database, store, places) };
 }

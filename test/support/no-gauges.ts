@@ -5,6 +5,7 @@ export const noGauges: Gauges = {
   version: '1.2.3',
   uploadsOpen: async () => 0,
   blobsParked: async () => 0,
+  garbageQueues: async () => ({}),
   stored: async () => undefined,
   freeBytes: async () => undefined,
   connections: () => undefined,

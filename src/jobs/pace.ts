@@ -1,0 +1,24 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Limits how many blobs and bytes are deleted in a second. */
+export class Pace {
+  /** Milliseconds for each blob and each byte; 0 if there is no limit. */
+  readonly #perBlob: number;
+  readonly #perByte: number;
+  /** When the next deletion may begin, in milliseconds of the process. */
+  #next = 0;
+
+  /** A limit of 0 is none. */
+  constructor({ blobsPerSecond, bytesPerSecond }: { blobsPerSecond: number; bytesPerSecond: number }) {
+    this.#perBlob = blobsPerSecond === 0 ? 0 : 1_000 / blobsPerSecond;
+    this.#perByte = bytesPerSecond === 0 ? 0 : 1_000 / bytesPerSecond;
+  }
+
+  /** Waits until a blob of `size` bytes may be deleted. Rejects when the signal is aborted. */
+  async spend(size: number, signal?: AbortSignal): Promise<void> {
+    const now = performance.now();
+    const begin = Math.max(now, this.#next);
+    this.#next = begin + Math.max(this.#perBlob, this.#perByte * size);
+    if (begin > now) await delay(begin - now, undefined, { signal });
+  }
+}
