@@ -1,6 +1,6 @@
 // Patterns of repository names, for grants and scopes: `*` matches any part of one component, `**` one or more components.
 import { asName, type RepositoryName } from '../oci/name.ts';
-import { Wildcards } from './wildcards.ts';
+import { textWildcards, Wildcards } from '../oci/wildcards.ts';
 
 /** `acme/app`, `acme/*`, `acme/web-*`, `acme/**`, `**`; made only by {@link asPattern}. */
 export type Pattern = string & { readonly __brand: 'Pattern' };
@@ -51,11 +51,8 @@ function compiled(pattern: Pattern): Wildcards {
 
 /** `*` matches any characters, or none. */
 export function matchText(pattern: string, text: string): boolean {
-  const tokens = pattern.split(/(\*+)/).map((part) => (part.startsWith('*') ? anyText : part));
-  return new Wildcards(tokens).match(text);
+  return textWildcards(pattern).match(text);
 }
-
-const anyText = { wildcard: 'text' } as const;
 
 /** The literal prefix of all names that match. */
 export function prefixOf(pattern: Pattern): string {

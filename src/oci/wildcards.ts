@@ -76,6 +76,12 @@ export class Wildcards {
   }
 }
 
+/** Compiles a pattern of any text: `*` matches any characters, or none. */
+export function textWildcards(pattern: string): Wildcards {
+  return new Wildcards(pattern.split(/(\*+)/).map((part) => (part.startsWith('*') ? anyText : part)));
+}
+
+const anyText = { wildcard: 'text' } as const;
 const slash = 0x2f;
 
 function set(bits: Uint32Array, at: number): void {
