@@ -1,5 +1,5 @@
 import { Refused } from '../access/refused.ts';
-import { deleteRepository } from '../core/delete-repository.ts';
+import { deleteMutableRepository, deleteRepository } from '../core/delete-repository.ts';
 import type { Database } from '../db/database.ts';
 import {
   findOrCreateRepository,
@@ -10,12 +10,14 @@ import {
 import { listSummaries, type RepositorySummary } from '../db/repository-ranges.ts';
 import type { Visibility } from '../db/schema.ts';
 import { quote } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
 import { asName, type RepositoryName } from '../oci/name.ts';
+import type { TagRule } from '../oci/tag-rule.ts';
 import { type ActingDatabase, recording } from './change.ts';
 import { type AccessEntry, listRepositoryAccess } from './repository-access.ts';
 
 /** @throws Refused */
-function parseRepositoryName(text: string): RepositoryName {
+export function parseRepositoryName(text: string): RepositoryName {
   const name = asName(text);
   if (name !== undefined) return name;
   throw new Refused(
@@ -79,13 +81,31 @@ export async function changeVisibility(
   });
 }
 
-/** Deletes the repository and everything in it; grants for its name stay. @throws Refused */
-export async function removeRepository(database: ActingDatabase, text: string): Promise<void> {
+/**
+ * Deletes the repository and everything in it; grants for its name stay.
+ * @param configured the configured tag rules
+ * @param force delete immutable tags too
+ * @throws Refused
+ */
+export async function removeRepository(
+  database: ActingDatabase,
+  text: string,
+  configured: readonly TagRule[],
+  force = false,
+): Promise<void> {
   const name = parseRepositoryName(text);
   await recording(database, async (db, record) => {
     const id = await findRepository(db, name);
+    if (id === undefined) throw unknown(name);
+    const now = database.clock();
+    const deleted = force
+      ? await deleteRepository(db, id, now)
+      : await deleteMutableRepository(db, { id, name }, configured, now).catch((error: unknown) => {
+          if (!(error instanceof RegistryError && error.code === 'DENIED')) throw error;
+          throw new Refused(`${name} cannot be deleted: ${error.message}; --force deletes it anyway`);
+        });
     // Another transaction may have deleted the repository in the meantime.
-    if (id === undefined || !(await deleteRepository(db, id, database.clock()))) throw unknown(name);
+    if (!deleted) throw unknown(name);
     await record('repository.delete', undefined, { repository: name, repositoryId: id });
   });
 }

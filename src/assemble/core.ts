@@ -17,5 +17,7 @@ export function assembleCore(config: Config, { database, store, clock, onlyProce
   const limits = { sessions: config.limits.uploadsPerAccount, bytes: config.limits.stagedBytesPerAccount };
   const uploads = new Uploads({ database, store, blobs, clock, limits, onlyProcess });
   const { missingReferences } = config.manifests;
-  return { blobs, uploads, manifests: new Manifests({ database, clock, missingReferences }) };
+  const immutableTags = config.tags.immutable;
+  const manifests = new Manifests({ database, clock, missingReferences, immutableTags });
+  return { blobs, uploads, manifests };
 }

@@ -51,6 +51,9 @@ export const auditActions = {
   'grant.remove': 'A grant was removed.',
   'repository.update': 'The visibility or another setting of a repository was changed.',
   'repository.delete': 'A repository was deleted.',
+  'tag.rule.add':
+    'A rule that makes tags immutable was added, for a repository or for `detail.namespace`; `detail.rule` is the rule.',
+  'tag.rule.remove': 'A rule that made tags immutable was removed.',
   'trust.create': 'A trust was created: an organisation accepts ID tokens of an issuer.',
   'trust.update': 'The rules, the scopes or another setting of a trust was changed.',
   'trust.delete': 'A trust was deleted.',

@@ -69,9 +69,11 @@ export const repoCommand = subcommands(
     description:
       'Delete a repository with its tags, manifests and blobs; garbage collection frees the bytes later.',
     arguments: [repository],
+    options: [new Option('--force', 'Delete it even if it has immutable tags (see `berth tag rule`).')],
     examples: ['berth repo delete acme/app'],
-    async run(invocation, name: string) {
-      await removeRepository(await invocation.openForChanges(), name);
+    async run(invocation, name: string, { force = false }: { force?: boolean }) {
+      const configured = invocation.config.tags.immutable;
+      await removeRepository(await invocation.openForChanges(), name, configured, force);
       return { text: `deleted ${name}\n`, json: { deleted: name } };
     },
   },

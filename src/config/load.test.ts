@@ -58,6 +58,7 @@ test('without a file, variables or flags every setting has its default', () => {
       tokenServer: undefined,
       log: { level: 'info', format: 'auto', access: true },
       manifests: { maxSize: 4_194_304, missingReferences: 'children' },
+      tags: { immutable: [] },
       deletes: { enabled: true, keepUnknownFor: 2_592_000_000 },
       gc: {
         grace: 86_400_000,
@@ -165,6 +166,7 @@ log:
 operations:
   listen: 0.0.0.0:9090
 manifests: { maxSize: 8388608, missingReferences: none }
+tags: { immutable: [v*, 'semver  >=1.0.0 except *-dev'] }
 deletes: { enabled: false, keepUnknownFor: 2d }
 gc: { grace: 12h, blobsPerSecond: 100, bytesPerSecond: 1MiB, maxPercent: 20, searchEvery: 1d }
 uploads: { expireAfter: 90m }
@@ -239,6 +241,7 @@ shutdown: { drainTimeout: 0s }
     log: { level: 'warn', format: 'json', access: false },
     operations: { listen: { host: '0.0.0.0', port: 9090 } },
     manifests: { maxSize: 8_388_608, missingReferences: 'none' },
+    tags: { immutable: ['v*', 'semver >=1.0.0 except *-dev'] },
     deletes: { enabled: false, keepUnknownFor: 172_800_000 },
     gc: {
       grace: 43_200_000,
@@ -325,6 +328,7 @@ test('every key has its own variable', () => {
     'operations.listen': '127.0.0.1:2',
     'manifests.maxSize': '5MiB',
     'manifests.missingReferences': 'all',
+    'tags.immutable': 'v*, semver except *-dev *-rc',
     'deletes.enabled': 'false',
     'deletes.keepUnknownFor': '3d',
     'gc.grace': '1h',
@@ -446,9 +450,11 @@ test("ignores Kubernetes' variables for a Service named berth", () => {
 
 const TOP =
   'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
-  'tls, log, operations, manifests, deletes, gc, uploads, limits, rateLimits, audit, shutdown';
+  'tls, log, operations, manifests, tags, deletes, gc, uploads, limits, rateLimits, audit, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
+const TAG_RULES =
+  'a list of rules; comma-separated in a variable; a rule is a pattern (v*, where * matches any characters), semver (every semantic version) or semver >=1.0.0 <2.0.0 (those in a range), each perhaps with exceptions (v* except *-dev nightly)';
 const URL_OF_THE_WEB =
   'an http:// or https:// URL of a host and perhaps a path, without credentials, such as https://example.com/path';
 const LEVELS = 'trace, debug, info, warn, error or silent';
@@ -599,6 +605,10 @@ const MISTAKES: Record<string, Case & { expected: string[] }> = {
   'a host name as a proxy': {
     env: { BERTH_TRUSTED_PROXIES: '10.0.0.0/8, nginx' },
     expected: [`BERTH_TRUSTED_PROXIES: trustedProxies[1] is "nginx"; allowed: ${NETWORKS}`],
+  },
+  'a rule for tags': {
+    yaml: "tags: { immutable: ['v*', 'v[0-9]*'] }\n",
+    expected: [`berth.yaml:1:20: tags.immutable[1] is "v[0-9]*"; allowed: ${TAG_RULES}`],
   },
   'an administrator with an invalid account name': {
     yaml: 'admin: { name: Root }\n',

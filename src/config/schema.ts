@@ -1,6 +1,7 @@
 // Every setting of Berth: key, type, default and a one-sentence description. The reference page, the JSON
 // schema, the environment variables and the flags are derived from it.
 import { z } from 'zod';
+import { tagRuleForm } from '../oci/tag-rule.ts';
 import {
   absoluteLocations,
   access,
@@ -17,7 +18,18 @@ import {
 } from './access.ts';
 import { isLoopback } from './address.ts';
 import { storage } from './storage.ts';
-import { address, choice, count, databaseUrl, duration, path, size, toggle } from './values.ts';
+import {
+  address,
+  choice,
+  count,
+  databaseUrl,
+  duration,
+  list,
+  path,
+  size,
+  tagRule,
+  toggle,
+} from './values.ts';
 
 const settings = z.strictObject({
   listen: address()
@@ -111,6 +123,18 @@ const settings = z.strictObject({
         description:
           "Which references of a manifest may be missing in its repository: none, an index's children, or all (layers and config too).",
       }),
+    })
+    .readonly()
+    .prefault({}),
+  tags: z
+    .strictObject({
+      immutable: list(tagRule(), `a list of rules; comma-separated in a variable; a rule is ${tagRuleForm}`)
+        .prefault([])
+        .meta({
+          description:
+            'Rules for the tags of all repositories: a tag that a rule selects cannot be moved or deleted once it exists. `berth tag rule` adds rules for one namespace or repository.',
+          absent: 'none',
+        }),
     })
     .readonly()
     .prefault({}),

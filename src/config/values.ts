@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { asNamespace, type Namespace } from '../oci/name.ts';
+import { asTagRule, type TagRule } from '../oci/tag-rule.ts';
 import { formatAddress, type ListenAddress, parseAddress } from './address.ts';
 import { formatNetwork, type Network, parseNetwork } from './network.ts';
 import {
@@ -124,6 +125,14 @@ export function network() {
   return z.codec(z.string(), z.custom<Network>(), {
     decode: (value, context) => parseNetwork(value) ?? refuse(value, context),
     encode: formatNetwork,
+  });
+}
+
+/** An entry of a list: a rule that selects tags. */
+export function tagRule() {
+  return z.codec(z.string(), z.custom<TagRule>(), {
+    decode: (value, context) => asTagRule(value) ?? refuse(value, context),
+    encode: (value) => value,
   });
 }
 

@@ -26,7 +26,7 @@ for (const { name, open } of dialects) {
     const database = await open(t);
     const id = await makeRepository(database);
     const manifest = makeManifest('one');
-    const manifests = new Manifests({ database, clock, missingReferences: 'all' });
+    const manifests = new Manifests({ database, clock, missingReferences: 'all', immutableTags: [] });
     const blobs = new Blobs({ database, store: openMemoryStore(), clock });
     const rights = { mayCreate: true, mayUpdate: true };
     await manifests.put(repositoryName, parseReference('v1'), {

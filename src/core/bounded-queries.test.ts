@@ -31,7 +31,12 @@ function descriptorOf(digest: string | undefined) {
 for (const { name, open } of dialects) {
   test(`${name}: no request makes more than ${maxQueries} queries`, async (t) => {
     const database = await open(t);
-    const manifests = new Manifests({ database, clock: database.clock, missingReferences: 'none' });
+    const manifests = new Manifests({
+      database,
+      clock: database.clock,
+      missingReferences: 'none',
+      immutableTags: [],
+    });
     const rights = { mayCreate: true, mayUpdate: true };
     const put = (reference: string, document: object) =>
       manifests.put(repositoryName, parseReference(reference), {

@@ -3,10 +3,12 @@
 import { queueUnheld } from '../db/blob-deletions.ts';
 import { listLinkedDigests } from '../db/blob-links.ts';
 import { postponeReviews } from '../db/blob-reviews.ts';
-import { lockRepository } from '../db/locks.ts';
+import { lockRepository, lockTagRulesShared } from '../db/locks.ts';
 import type { Db } from '../db/prepare.ts';
 import { deleteRepositoryRows, listEmptyRepositories } from '../db/repositories.ts';
-import type { Namespace } from '../oci/name.ts';
+import type { Namespace, RepositoryName } from '../oci/name.ts';
+import type { TagRule } from '../oci/tag-rule.ts';
+import { refuseIfTaggedImmutably } from './immutable-tags.ts';
 
 /**
  * Deletes the repository and everything in it; returns false if it does not exist. Bytes that no other repository holds are
@@ -20,6 +22,23 @@ export async function deleteRepository(db: Db, id: number, now: number): Promise
   const isDeleted = await deleteRepositoryRows(db, id);
   await queueUnheld(db, digests, now);
   return isDeleted;
+}
+
+/**
+ * {@link deleteRepository}, unless the repository has an immutable tag.
+ * @param configured the configured rules, for every repository
+ * @throws RegistryError `DENIED`
+ */
+export async function deleteMutableRepository(
+  db: Db,
+  { id, name }: { readonly id: number; readonly name: RepositoryName },
+  configured: readonly TagRule[],
+  now: number,
+): Promise<boolean> {
+  await lockTagRulesShared(db);
+  await lockRepository(db, id);
+  await refuseIfTaggedImmutably(db, configured, name);
+  return deleteRepository(db, id, now);
 }
 
 /** Deletes the namespace's repositories without manifests and open uploads, so that the name's next owner inherits nothing. */

@@ -1,14 +1,8 @@
 import { lockHeld, lockReferenced } from '../db/blob-reviews.ts';
-import {
-  type Actor,
-  moveAndRecordTag,
-  recordChange,
-  recordTagChange,
-  recordTagDeletions,
-} from '../db/changes.ts';
+import { type Actor, recordChange, recordTagChange, recordTagDeletions } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
-import { lockManifest, lockTags } from '../db/locks.ts';
+import { lockManifest, lockTagRulesShared, lockTags } from '../db/locks.ts';
 import {
   deleteManifest,
   ensureManifest,
@@ -29,9 +23,12 @@ import { RegistryError } from '../oci/errors.ts';
 import { type Manifest, readManifest } from '../oci/manifest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { printReference, type Reference, type Tag } from '../oci/reference.ts';
+import type { TagRule } from '../oci/tag-rule.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
+import { refuseIfTaggedImmutably, refuseImmutable } from './immutable-tags.ts';
 import { type ManifestCache, manifestCache, type StoredManifest } from './manifest-cache.ts';
+import { moveTags } from './move-tags.ts';
 import type { Pusher } from './pusher.ts';
 import { digestBytes } from './running-hash.ts';
 
@@ -78,12 +75,20 @@ export class Manifests {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #missing: MissingReferences;
+  readonly #immutable: readonly TagRule[];
   readonly #cache: ManifestCache;
 
-  constructor(parts: { database: Database; clock: Clock; missingReferences: MissingReferences }) {
+  /** @param parts.immutableTags the configured rules, for every repository */
+  constructor(parts: {
+    database: Database;
+    clock: Clock;
+    missingReferences: MissingReferences;
+    immutableTags: readonly TagRule[];
+  }) {
     this.#database = parts.database;
     this.#clock = parts.clock;
     this.#missing = parts.missingReferences;
+    this.#immutable = parts.immutableTags;
     this.#cache = manifestCache();
   }
 
@@ -156,7 +161,8 @@ export class Manifests {
       await checkConditions(db, name, repository, reference, push.conditions);
       const id = await this.#store(db, { repository, digest, manifest, annotations, bytes }, now);
       const change = { kind: 'manifest.push', repository: name, repositoryId: repository, newDigest: digest };
-      for (const tag of tags) await moveAndRecordTag(db, push.by, { ...change, tag }, id, now);
+      const advice = '; push another tag';
+      await moveTags(db, push.by, this.#immutable, change, { tags, manifest: id, now, advice });
       if (tags.length === 0) await recordChange(db, push.by, change, now);
       if (isLarge) await nextTurnInTransaction();
     });
@@ -165,7 +171,7 @@ export class Manifests {
 
   /**
    * Deletes only the tag, or for a digest the manifest and every tag that points to it (end-9). Durable on return.
-   * @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN` | `PRECONDITION_FAILED`
+   * @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN` | `PRECONDITION_FAILED` | `DENIED`
    */
   async delete(
     name: RepositoryName,
@@ -178,7 +184,10 @@ export class Manifests {
       const repository = await findRepository(db, name);
       if (repository !== undefined) {
         if (reference.kind === 'tag') await lockTags(db, repository, [reference.tag]);
-        else await lockManifest(db, repository, reference.digest);
+        else {
+          await lockTagRulesShared(db);
+          await lockManifest(db, repository, reference.digest);
+        }
       }
       const row = await findByReference(db, name, reference);
       if (row === undefined || repository === undefined) throw await this.#unknown(db, name, reference);
@@ -186,10 +195,12 @@ export class Manifests {
       const change = { repository: name, repositoryId: repository };
       if (reference.kind === 'tag') {
         const { tag } = reference;
+        await refuseImmutable(db, this.#immutable, name, [tag]);
         await recordTagChange(db, by, { kind: 'tag.delete', ...change, tag }, now);
         // A concurrent deletion of the manifest may have deleted the tag.
         if (!(await deleteTag(db, repository, tag))) throw await this.#unknown(db, name, reference);
       } else {
+        await refuseIfTaggedImmutably(db, this.#immutable, name, row.id);
         const deleted = { ...change, oldDigest: row.digest };
         await recordTagDeletions(db, by, row.id, deleted, now);
         await recordChange(db, by, { kind: 'manifest.delete', ...deleted }, now);

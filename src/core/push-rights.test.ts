@@ -48,7 +48,12 @@ const rows: [rights: typeof all, what: typeof first, reference: string, tags: st
 for (const { name, open } of dialects) {
   test(`${name}: a push creates and moves only what its rights allow, and a refused push changes nothing`, async (t) => {
     const database = await open(t);
-    const manifests = new Manifests({ database, clock: () => 1, missingReferences: 'all' });
+    const manifests = new Manifests({
+      database,
+      clock: () => 1,
+      missingReferences: 'all',
+      immutableTags: [],
+    });
     const put = (what = first!, reference: string, tags: string[], rights = all) => {
       const at = parseReference(reference === 'digest' ? what.digest : reference);
       return manifests.put(repositoryName, at, {

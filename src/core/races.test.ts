@@ -66,7 +66,7 @@ class World {
   }
 
   manifests(database: Database, missingReferences: MissingReferences = 'all'): Manifests {
-    return new Manifests({ database, clock: () => this.time, missingReferences });
+    return new Manifests({ database, clock: () => this.time, missingReferences, immutableTags: [] });
   }
 
   /** Pushes a blob like the last request of an upload. */

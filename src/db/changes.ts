@@ -6,6 +6,7 @@ import { isPostgres } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 import { columnTypes, type Schema } from './schema.ts';
 import { sliceSize, untilDone } from './slices.ts';
+import { anyTagRule } from './tag-rules.ts';
 import { moveTag, upsertTag } from './tags.ts';
 
 /**
@@ -64,8 +65,10 @@ export async function recordChange(db: Db, by: Actor, change: NewChange, now: nu
   await insert(db, rowOf(by, change, now));
 }
 
+const returned = ['old_digest', anyTagRule.as('any_rule')] as const;
+
 const insertTagged = prepare((db, p: Params<Inserted>) =>
-  db.insertInto('changes').values(taggedValues(db, p)),
+  db.insertInto('changes').values(taggedValues(db, p)).returning(returned),
 );
 
 /** Records a change of a tag. Must run before the change: the row's old digest is the one that the tag points to. */
@@ -84,8 +87,17 @@ const insertWithMove = prepare((db, p: Params<Inserted & { manifest: number }>) 
       }).returning('name'),
     )
     .insertInto('changes')
-    .values(taggedValues(db, p)),
+    .values(taggedValues(db, p))
+    .returning(returned),
 );
+
+/** Read by the statement that records the move, so that a push needs no further one. */
+export interface RecordedMove {
+  /** The digest that the tag pointed to before; null: the tag is new. */
+  readonly old_digest: string | null;
+  /** 1 if the registry has any tag rule in the database, else 0. */
+  readonly any_rule: number;
+}
 
 /**
  * Points a tag to a manifest and records the change. On PostgreSQL this is one statement, to save a round trip; both of its parts see
@@ -97,14 +109,12 @@ export async function moveAndRecordTag(
   change: TagChange,
   manifest: number,
   now: number,
-): Promise<void> {
+): Promise<RecordedMove> {
   const row = rowOf(by, change, now);
-  if (isPostgres(db)) {
-    await insertWithMove(db, { ...row, manifest });
-    return;
-  }
-  await insertTagged(db, row);
+  if (isPostgres(db)) return (await insertWithMove(db, { ...row, manifest }))[0] as RecordedMove;
+  const [move] = await insertTagged(db, row);
   await moveTag(db, change.repositoryId, change.tag, manifest, now);
+  return move as RecordedMove;
 }
 
 const insertTagDeletions = prepare(

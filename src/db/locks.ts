@@ -1,5 +1,6 @@
 // Locks on rows that must not change during a transaction, which takes them before it reads the rows. SQLite has one writer and
-// needs none. To avoid deadlocks every transaction takes them in this order: accounts, repository, tag names, blobs, manifests, tags.
+// needs none. To avoid deadlocks every transaction takes them in this order: accounts, tag rules, repository, tag names,
+// blobs, manifests, tags.
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
@@ -15,20 +16,28 @@ export async function lockRepository(db: Db, id: number): Promise<void> {
   if (isPostgres(db)) await lockRepositoryRow(db, { id });
 }
 
+const tagRulesKey = 'berth:tag-rules';
+
 const lockNames = prepare((db, p: Params<{ keys: string }>) =>
   db
     .selectFrom(
-      // Sorted, so that the outer query locks them in this order.
-      sql<{ key: string }>`(
-        select distinct hashtextextended(name, 0) as key
+      // Sorted, so that the outer query locks them in this order: first the tag rules, then the names.
+      sql<{ key: string; shared: boolean }>`(
+        select hashtextextended(${sql.lit(tagRulesKey)}, 0) as key, true as shared
+        union all
+        select distinct hashtextextended(name, 0), false
         from jsonb_array_elements_text(cast(${p('keys')} as jsonb)) as name
-        order by key
+        order by shared desc, key
       )`.as('names'),
     )
-    .select(sql`pg_advisory_xact_lock(names.key)`.as('locked')),
+    .select(
+      sql`case when names.shared then pg_advisory_xact_lock_shared(names.key) else pg_advisory_xact_lock(names.key) end`.as(
+        'locked',
+      ),
+    ),
 );
 
-/** Locks the tags, existing or not, against being moved or deleted by other transactions. */
+/** Locks the tags, existing or not, against being moved or deleted by other transactions, and the tag rules against changes. */
 export async function lockTags(db: Db, repository: number, tags: readonly Tag[]): Promise<void> {
   if (tags.length === 0 || !isPostgres(db)) return;
   await lockNames(db, { keys: JSON.stringify(tags.map((tag) => `berth:tag:${repository}:${tag}`)) });
@@ -91,4 +100,18 @@ const lockKey = prepare((db, p: Params<{ key: string }>) =>
 /** Locks accounts, memberships and teams against changes by other transactions. Taken before all other locks. */
 export async function lockAccounts(db: Db): Promise<void> {
   if (isPostgres(db)) await lockKey(db, { key: 'berth:accounts' });
+}
+
+/** Locks the tag rules for a change. Waits for all transactions that move or delete tags by the rules as they are. */
+export async function lockTagRules(db: Db): Promise<void> {
+  if (isPostgres(db)) await lockKey(db, { key: tagRulesKey });
+}
+
+const lockKeyShared = prepare((db, p: Params<{ key: string }>) =>
+  db.selectNoFrom(sql`pg_advisory_xact_lock_shared(hashtextextended(${p('key')}, 0))`.as('locked')),
+);
+
+/** Locks the tag rules against changes, for transactions that delete tags by their manifest or repository. */
+export async function lockTagRulesShared(db: Db): Promise<void> {
+  if (isPostgres(db)) await lockKeyShared(db, { key: tagRulesKey });
 }

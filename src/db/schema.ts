@@ -88,6 +88,15 @@ export const columns = {
     updated_at: bigint,
   },
 
+  /** Rules that make tags immutable (`oci/tag-rule.ts`), of a namespace's account or of a repository. */
+  tag_rules: {
+    id: identity,
+    account_id: nullable(bigint),
+    repository_id: nullable(bigint),
+    rule: text,
+    created_at: bigint,
+  },
+
   uploads: {
     id: text,
     repository_id: bigint,

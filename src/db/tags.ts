@@ -91,6 +91,21 @@ export async function deleteTagsOf(db: Db, manifest: number): Promise<void> {
   await untilDone(async () => (await deleteOf(db, { manifest, limit: sliceSize })).length);
 }
 
+const selectPageOf = prepare((db, p: Params<{ manifest: number; after: string; limit: number }>) =>
+  db
+    .selectFrom('tags')
+    .select('name')
+    .where('manifest_id', '=', p('manifest'))
+    .where('name', '>', p('after'))
+    .orderBy('name')
+    .limit(p('limit')),
+);
+
+/** Tags of the manifest after `after` in byte order, at most `limit`. */
+export async function listTagsOf(db: Db, manifest: number, after: string, limit: number): Promise<string[]> {
+  return (await selectPageOf(db, { manifest, after, limit })).map((row) => row.name);
+}
+
 const selectPage = prepare((db, p: Params<{ name: string; after: string; limit: number }>) =>
   db
     .selectFrom('tags')

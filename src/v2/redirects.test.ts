@@ -61,7 +61,7 @@ async function serve(
     ...parts,
     blobs,
     uploads,
-    manifests: new Manifests({ ...parts, missingReferences: 'none' }),
+    manifests: new Manifests({ ...parts, missingReferences: 'none', immutableTags: [] }),
     clientOf: clientsOf(trustedProxies),
     access: openAccess(database),
     tokenServer: { service: 'berth', realmFor: () => '' },

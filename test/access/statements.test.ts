@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { addTagRule } from '../../src/administration/tag-rules.ts';
 import { Blobs } from '../../src/core/blobs.ts';
 import { Uploads } from '../../src/core/uploads.ts';
 import { system } from '../../src/db/changes.ts';
@@ -75,7 +76,8 @@ for (const { name, open } of dialects) {
       const sent = await collectQueries(() => client.pushManifest('alice/app', pushed, tag));
       return sent.filter((text) => !/^begin|commit$/i.test(text));
     };
-    const pushes: [what: string, expected: number, push: (attempt: number) => Promise<string[]>][] = [
+    type Push = [what: string, expected: number, push: (attempt: number) => Promise<string[]>];
+    const pushes: Push[] = [
       ['a new image', most[dialect], (attempt) => statementsOf(`new ${attempt}`, `new-${attempt}`)],
       ['a moved tag', most[dialect], (attempt) => statementsOf(`moved ${attempt}`, 'new-0')],
       [
@@ -84,7 +86,15 @@ for (const { name, open } of dialects) {
         (attempt) => statementsOf('new 0', `to-${attempt}`),
       ],
     ];
-    for (const [what, expected, push] of pushes) {
+    const ruled: Push[] = [
+      [
+        'a new image, with a rule',
+        most[dialect],
+        (attempt) => statementsOf(`ruled ${attempt}`, `r-${attempt}`),
+      ],
+      ['a moved tag, with a rule', most[dialect] + 1, (attempt) => statementsOf(`again ${attempt}`, 'new-0')],
+    ];
+    const check = async ([what, expected, push]: Push): Promise<void> => {
       // Background jobs may add statements to an attempt.
       let fewest = await push(0);
       for (let attempt = 1; attempt < 5 && fewest.length > expected; attempt++) {
@@ -92,7 +102,10 @@ for (const { name, open } of dialects) {
         if (statements.length < fewest.length) fewest = statements;
       }
       assert.equal(fewest.length, expected, `${what}:\n${fewest.join('\n')}`);
-    }
+    };
+    for (const push of pushes) await check(push);
+    await addTagRule(database, { namespace: 'alice' }, 'v*');
+    for (const push of ruled) await check(push);
   });
 
   test(`${name}: a push that may lack its references does not look which blobs are held`, async (t) => {

@@ -94,6 +94,11 @@ const copied: readonly CopiedTable[] = [
     needs: [account, ['team_id', 'teams', 'id']],
   },
   {
+    name: 'tag_rules',
+    key: ['id'],
+    needs: [account, repository],
+  },
+  {
     name: 'access_tokens',
     key: ['id'],
     // The token with which another was created has a lower id, so it is inserted before or with it.
