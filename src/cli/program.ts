@@ -57,6 +57,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./gc.ts')).gcCommand,
   },
   {
+    name: 'tag',
+    description: 'Manage the rules that make tags immutable.',
+    load: async () => (await import('./tag.ts')).tagCommand,
+  },
+  {
     name: 'fsck',
     description: 'Check all stored data and change nothing; exit code 1 on errors.',
     load: async () => (await import('./fsck.ts')).fsckCommand,

@@ -37,6 +37,8 @@ const changes: readonly [string, ...AuditAction[]][] = [
   ['grant set acme/app --user bob --role write', 'grant.set'],
   ['grant remove acme/app --user bob', 'grant.remove'],
   ['repo set acme/app --visibility public', 'repository.update'],
+  ['tag rule add v* --repository acme/app', 'tag.rule.add'],
+  ['tag rule remove v* --repository acme/app', 'tag.rule.remove'],
   ['repo delete acme/app', 'repository.delete'],
   [`trust create acme ci ${terms}`, 'trust.create'],
   ['trust set acme ci --lifetime 30m', 'trust.update'],
@@ -122,6 +124,7 @@ for (const line of [
   'trust set acme ci',
   'token create',
   'grant remove acme/app',
+  'tag rule add v*',
 ]) {
   test(`berth ${line} exits with 2 and one line, before it opens the registry`, async () => {
     const { exitCode, out, err } = await berth(...line.split(' '), '--data', '/nowhere');
