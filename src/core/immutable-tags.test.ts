@@ -4,7 +4,9 @@ import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
+import { insertTags } from '../../test/support/crowd.ts';
 import { dialects, makeOrganisation, openReplica, repositoryName } from '../../test/support/databases.ts';
+import { longestTurnOf } from '../../test/support/main-thread.ts';
 import { makeManifest } from '../../test/support/manifests.ts';
 import { pauseAt } from '../../test/support/paused-database.ts';
 import { openMigratedPostgres } from '../../test/support/postgres.ts';
@@ -140,6 +142,15 @@ for (const { name, open } of dialects) {
     await registry.put(first, first.digest, [...tags, 'z-last']);
     assert.match(await refusal(registry.delete(first.digest)), /^tag z-last is immutable/);
     assert.match(await refusal(registry.deleteRepository()), /^tag z-last is immutable/);
+  });
+
+  test(`${name}: thousands of tags and hundreds of rules do not hold the event loop`, async (t) => {
+    const rules = Array.from({ length: 200 }, (_, i) => `*${i}y${'*a'.repeat(60)}`);
+    const registry = new Registry(await open(t), rules);
+    await registry.put(first);
+    await insertTags(registry.database, { repository: repositoryName, digest: first.digest }, 1_200);
+    const longest = await longestTurnOf(() => registry.delete(first.digest));
+    assert.ok(longest < 50, `${longest} ms`);
   });
 
   test(`${name}: no sequence of pushes and deletions changes an immutable tag`, async (t) => {

@@ -1,4 +1,6 @@
 // Refuses changes of immutable tags: existing tags that a rule selects. Everything that moves or deletes tags asks here.
+import { Work } from '../db/in-turns.ts';
+import { nextTurnInTransaction } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
 import { sliceSize, untilDone } from '../db/slices.ts';
 import { tagRulesFor } from '../db/tag-rules.ts';
@@ -59,7 +61,7 @@ export async function refuseImmutable(
   tags: readonly Tag[],
   advice = '',
 ): Promise<void> {
-  if (tags.length > 0) refuseSelected(await appliedRules(db, configured, repository), tags, advice);
+  if (tags.length > 0) await refuseSelected(await appliedRules(db, configured, repository), tags, advice);
 }
 
 /**
@@ -83,14 +85,21 @@ export async function refuseIfTaggedImmutably(
       manifest === undefined
         ? await listTags(db, repository, after, sliceSize)
         : await listTagsOf(db, manifest, after, sliceSize);
-    refuseSelected(rules, tags as Tag[], '');
+    await refuseSelected(rules, tags as Tag[], '');
     after = tags.at(-1) ?? after;
     return tags.length;
   });
 }
 
-function refuseSelected(rules: readonly AppliedRule[], tags: readonly Tag[], advice: string): void {
+async function refuseSelected(
+  rules: readonly AppliedRule[],
+  tags: readonly Tag[],
+  advice: string,
+): Promise<void> {
+  // Hundreds of rules and thousands of tags take a second.
+  const work = new Work();
   for (const tag of tags) {
+    if (work.turnIsOver) await work.wait(nextTurnInTransaction());
     const applied = ruleFor(rules, tag);
     if (applied === undefined) continue;
     const message = `tag ${tag} is immutable: ${printRule(applied)}${advice}`;
