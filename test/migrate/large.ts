@@ -60,6 +60,13 @@ export async function fillDatabase(
     const manifest_id = 1 + (number % manifests);
     return { repository_id: inRepository(manifest_id), name: `v${number}`, manifest_id, updated_at: number };
   });
+  await insert(database, 'tag_rules', repositories, (id) => ({
+    id,
+    account_id: null,
+    repository_id: id,
+    rule: 'semver except v*',
+    created_at: id,
+  }));
   for (const { name, identity } of tables) {
     if (identity) await database.transaction((db) => raiseIds(db, name, manifests));
   }
