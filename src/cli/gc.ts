@@ -14,6 +14,7 @@ import { advanceEpoch } from '../core/store-identity.ts';
 import type { Queue } from '../db/blob-deletions.ts';
 import { Failure } from '../failure.ts';
 import { CollectionPaused, collectGarbage, TooMuchToCollect } from '../jobs/collect-garbage.ts';
+import { holdJob } from '../jobs/hold-job.ts';
 import { describeFields, listAnswer } from './answer.ts';
 import { printBytes } from './progress.ts';
 import { subcommands } from './registry-command.ts';
@@ -80,8 +81,12 @@ export const gcCommand = subcommands(
       const { grace = config.gc.grace, maxPercent = config.gc.maxPercent } = options;
       const database = await invocation.openForChanges();
       const store = await invocation.openStore();
+      await using held = await holdJob(database, 'gc', 2_000);
+      if (held === undefined) {
+        throw new Failure('another process collects garbage; try again when it has ended');
+      }
       try {
-        const json = await collectGarbage({
+        const parts = {
           database,
           store,
           clock: database.clock,
@@ -90,7 +95,8 @@ export const gcCommand = subcommands(
           keepUnknown: config.deletes.keepUnknownFor,
           limits: { ...config.gc, maxPercent },
           advanceEpoch: () => advanceEpoch(database, store, placesOf(config)),
-        });
+        };
+        const json = await collectGarbage(parts, held.lost);
         const { bytes, ...counts } = json;
         return { text: describeFields({ ...counts, 'bytes freed': printBytes(bytes) }), json };
       } catch (error) {
