@@ -78,7 +78,7 @@ export const columns = {
     digest: text,
     kind: textOf<'blob' | 'child'>(),
     /** The manifest's repository. */
-    repository_id: optional(bigint),
+    repository_id: bigint,
   },
 
   tags: {

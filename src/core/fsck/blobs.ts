@@ -58,7 +58,7 @@ async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
 }
 
 function parkedNote(subject: string, since: number): Finding {
-  const problem = `found without a row on ${new Date(since).toISOString()}, and kept for 30 days; a push of its digest keeps it for good`;
+  const problem = `found without a row on ${new Date(since).toISOString()}, and kept for deletes.keepUnknownFor; a push of its digest keeps it for good`;
   return { severity: 'note', kind: 'blob-parked', subject, problem, affects: [] };
 }
 

@@ -63,10 +63,9 @@ for (const [name, open] of Object.entries(openers)) {
           ...{ bytes: Buffer.from(`{${i}`), artifact_type, annotations },
         })
         .execute();
-      await db
-        .insertInto('manifest_references')
-        .values({ manifest_id: i + 1, digest: 'y', kind: 'blob' })
-        .execute();
+      await sql`insert into manifest_references (manifest_id, digest, kind) values (${i + 1}, 'y', 'blob')`.execute(
+        db,
+      );
       const tag = { repository_id: 1, name: `t${i}`, manifest_id: i + 1, updated_at: 1 };
       await db.insertInto('tags').values(tag).execute();
     }

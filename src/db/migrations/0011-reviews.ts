@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import { isPostgres } from '../dialect.ts';
 
 /** Queues of the blobs that garbage collection has to look at, so that it reads no others. */
 export async function up(db: Kysely<unknown>): Promise<void> {
@@ -11,6 +12,13 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     update manifest_references
     set repository_id = (select repository_id from manifests where manifests.id = manifest_references.manifest_id)
   `.execute(db);
+  // A replica of an older version that still runs must fail rather than record a reference that garbage collection does not find.
+  if (isPostgres(db)) {
+    await db.schema
+      .alterTable('manifest_references')
+      .alterColumn('repository_id', (column) => column.dropDefault())
+      .execute();
+  }
   await db.schema.dropIndex('manifest_references_by_digest').execute();
   await db.schema
     .createIndex('manifest_references_by_digest')
