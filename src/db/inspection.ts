@@ -6,6 +6,10 @@ export interface Inspection {
   readonly read: Db;
   /** See {@link Database.clock}. */
   readonly clock: Database['clock'];
+  /**
+   * Runs `work` over one state of the database: it sees no commit made after it began to read, and delays none. One at a time.
+   */
+  snapshot<T>(work: (db: Db) => Promise<T>): Promise<T>;
   /** Damage that the database itself detects, where it can. May read all of it. */
   integrityProblems(): Promise<string[]>;
   /** Rows that reference a missing row. */

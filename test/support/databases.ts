@@ -4,9 +4,12 @@ import { type ActingDatabase, actAs } from '../../src/administration/change.ts';
 import { insertAccount } from '../../src/db/accounts.ts';
 import { system } from '../../src/db/changes.ts';
 import type { Database } from '../../src/db/database.ts';
+import type { Inspection } from '../../src/db/inspection.ts';
 import { ensureManifest } from '../../src/db/manifests.ts';
+import { inspectPostgres } from '../../src/db/postgres/inspect.ts';
 import { openPostgres } from '../../src/db/postgres/postgres.ts';
 import { findOrCreateRepository } from '../../src/db/repositories.ts';
+import { inspectSqlite } from '../../src/db/sqlite/inspect.ts';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { insertUser } from '../../src/db/users.ts';
 import type { Digest } from '../../src/oci/digest.ts';
@@ -22,23 +25,51 @@ export interface TestDialect {
   readonly name: string;
   /** Opens an empty, migrated database for the duration of the test; changes are recorded for `system`. */
   open(t: TestContext): Promise<ActingDatabase>;
+  /** {@link open}, with a second, read-only connection of another kind (see `db/inspection.ts`). */
+  openInspected(t: TestContext): Promise<InspectedDatabase>;
+}
+
+export interface InspectedDatabase {
+  readonly database: ActingDatabase;
+  readonly inspection: Inspection;
 }
 
 const sqlite: TestDialect = {
   name: 'SQLite',
   async open(t) {
-    const path = join(await temporaryDirectory(t), 'berth.db');
-    await writeMigratedSqlite(path);
-    const database = await openSqlite(path, { checkpoints: false });
-    cleanUp(t, () => database.close());
-    return actAs(database, system);
+    return openFile(t, await migratedFile(t));
+  },
+  async openInspected(t) {
+    const path = await migratedFile(t);
+    return inspected(t, await openFile(t, path), await inspectSqlite(path));
   },
 };
+
+async function migratedFile(t: TestContext): Promise<string> {
+  const path = join(await temporaryDirectory(t), 'berth.db');
+  await writeMigratedSqlite(path);
+  return path;
+}
+
+async function openFile(t: TestContext, path: string): Promise<ActingDatabase> {
+  const database = await openSqlite(path, { checkpoints: false });
+  cleanUp(t, () => database.close());
+  return actAs(database, system);
+}
+
+function inspected(t: TestContext, database: ActingDatabase, inspection: Inspection): InspectedDatabase {
+  cleanUp(t, () => inspection.close());
+  return { database, inspection };
+}
 
 const postgres: TestDialect = {
   name: 'PostgreSQL',
   async open(t) {
     return openReplica(t, await openMigratedPostgres(t));
+  },
+  async openInspected(t) {
+    const url = await openMigratedPostgres(t);
+    return inspected(t, await openReplica(t, url), await inspectPostgres(url));
   },
 };
 

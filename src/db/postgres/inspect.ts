@@ -1,11 +1,11 @@
 import { Kysely, sql } from 'kysely';
-import { Pool } from 'pg';
+import { Client, Pool } from 'pg';
 import { tables } from '../copy/tables.ts';
 import { type BrokenForeignKey, type Inspection, maxProblems } from '../inspection.ts';
 import { requireCurrentSchema } from '../migrate.ts';
 import type { Schema } from '../schema.ts';
 import { ServerClock } from './clock.ts';
-import { readingDialect } from './dialect.ts';
+import { readingDialect, sessionDialect } from './dialect.ts';
 import { asStartFailure } from './errors.ts';
 import { clientConfig, ignoreErrors, openSession } from './session.ts';
 import { askTime } from './start.ts';
@@ -36,6 +36,27 @@ export async function inspectPostgres(url: string): Promise<Inspection> {
   return {
     read,
     clock: clock.now,
+    async snapshot(work) {
+      const client = new Client(clientConfig(url, session));
+      ignoreErrors(client);
+      try {
+        await client.connect();
+        await openSession(client, session);
+      } catch (error) {
+        await client.end();
+        throw asStartFailure(error, '');
+      }
+      const db = new Kysely<Schema>({ dialect: sessionDialect(client) });
+      try {
+        return await db.transaction().execute(async (transaction) => {
+          // The session is read-only already. The first query chooses the state that all others see.
+          await sql`set transaction isolation level repeatable read`.execute(transaction);
+          return work(transaction);
+        });
+      } finally {
+        await client.end();
+      }
+    },
     // The server checks the pages that it reads, if `data_checksums` is on, and fails the query.
     async integrityProblems() {
       return [];

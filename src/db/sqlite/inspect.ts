@@ -31,6 +31,15 @@ export async function inspectSqlite(path: string): Promise<Inspection> {
   return {
     read,
     clock: Date.now,
+    async snapshot(work) {
+      // Not `immediate`, which would take the lock of the writer. The first read chooses the state that all others see.
+      connection.all('begin', []);
+      try {
+        return await work(read);
+      } finally {
+        connection.all('rollback', []);
+      }
+    },
     async integrityProblems() {
       if (problems.length > 0) return problems;
       const rows = connection.all(`pragma integrity_check(${maxProblems})`, []);
