@@ -340,6 +340,19 @@ test('a marker with an impossible epoch counts as damaged, and is repaired after
   assert.partialDeepStrictEqual(JSON.parse(repaired?.detail as string), { did: 'epoch', epoch });
 });
 
+test('a restored database counts as older, even with the epoch of its store, until a repair', async (t) => {
+  const { database, store, places, registry } = await markedPair(t);
+  await database.transaction((db) => setProperty(db, 'restored', 'berth-backup-2026-01-31T03-00-00Z'));
+  assert.equal((await compare(database.read, store)).relation, 'restored');
+  await assert.rejects(advanceEpoch(database, store, places), StoreDisagrees);
+  await repair({ database, by: system, store, places, change: false });
+  assert.equal((await compare(database.read, store)).relation, 'restored');
+  await repair({ database, by: system, store, places, change: true });
+  const { relation, epoch, marker } = await compare(database.read, store);
+  assert.deepEqual([relation, marker], ['agree', { registry, epoch }]);
+  await advanceEpoch(database, store, places);
+});
+
 test('a repair never writes an epoch that is invalid at the next start', async (t) => {
   const { database, store, places, mark } = await markedPair(t);
   await mark(largestEpoch);

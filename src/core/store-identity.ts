@@ -5,7 +5,7 @@ import { type Database, ReadOnlyRegistry } from '../db/database.ts';
 import { everyStoredBlob } from '../db/fsck.ts';
 import { knowsBlobs } from '../db/parked-blobs.ts';
 import type { Db } from '../db/prepare.ts';
-import { findOrSetProperty, findProperty, noteProperty } from '../db/properties.ts';
+import { findOrSetProperty, findProperty, noteProperty, setProperty } from '../db/properties.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
 import { StoreMismatch } from './store-mismatch.ts';
@@ -31,8 +31,11 @@ export type Relation =
   | 'unmarked'
   | Objection;
 
-/** One of the two is an older copy: blobs may be served and pushed, but nothing may be deleted. */
-export const disagreements = ['database-older', 'store-older', 'marker-lost'] as const;
+/**
+ * One of the two is an older copy, or the database was restored from a backup and nobody has compared it with the store since: blobs
+ * may be served and pushed, but nothing may be deleted.
+ */
+export const disagreements = ['database-older', 'store-older', 'marker-lost', 'restored'] as const;
 export type Disagreement = (typeof disagreements)[number];
 
 /** The database or the store belongs to another registry. */
@@ -55,6 +58,8 @@ export interface Comparison {
   /** The database's epoch; 0 before the first. */
   readonly epoch: number;
   readonly marker: Marker | undefined;
+  /** The name of the backup from which the database was restored; absent once it is repaired. */
+  readonly restored: string | undefined;
 }
 
 /** Number of blobs to look for in a store without a marker. Digests are random, so the first ones are representative. */
@@ -66,12 +71,15 @@ export async function compare(db: Db, store: BlobStore): Promise<Comparison> {
   const marker = await readMarker(store);
   const registry = await findProperty(db, 'registry');
   const epoch = await findEpoch(db);
-  const relation = await relate({ registry, epoch, marker }, db, store);
-  return { relation, registry, epoch, marker };
+  const restored = await findProperty(db, 'restored');
+  const found = await relate({ registry, epoch, marker }, db, store);
+  // A backup that is as old as the last epoch would otherwise agree with a store that has newer blobs.
+  const relation = restored === undefined || isMismatch(found) ? found : 'restored';
+  return { relation, registry, epoch, marker, restored };
 }
 
 async function relate(
-  { registry, epoch, marker }: Omit<Comparison, 'relation'>,
+  { registry, epoch, marker }: Pick<Comparison, 'registry' | 'epoch' | 'marker'>,
   db: Db,
   store: BlobStore,
 ): Promise<Relation> {
@@ -164,13 +172,18 @@ export class StoreDisagrees extends Error {
 }
 
 /** The message for an objection: the reason and the remedy. */
-export function explain({ relation, marker, epoch }: Comparison, { database, store }: Places): string {
+export function explain(
+  { relation, marker, epoch, restored }: Comparison,
+  { database, store }: Places,
+): string {
   const repair = 'nothing is deleted until `berth fsck --repair` has reconciled the database and the store';
   switch (relation as Objection) {
     case 'database-older':
       return `${database} is an older copy: its epoch is ${epoch}, but ${store} has epoch ${marker?.epoch}; ${repair}`;
     case 'store-older':
       return `${store} is an older copy: its epoch is ${marker?.epoch}, but ${database} has epoch ${epoch}; ${repair}`;
+    case 'restored':
+      return `${database} was restored from ${restored}; ${repair}`;
     case 'marker-lost':
       return `${store} has lost its ${markerKey}: ${repair}`;
     case 'database-empty':
@@ -231,7 +244,10 @@ export async function requireEmptyStore(store: BlobStore, places: Places): Promi
   const marker = await readMarker(store);
   if (marker === undefined && !(await holdsBytes(store))) return;
   throw new StoreMismatch(
-    explain({ relation: 'database-empty', registry: undefined, epoch: 0, marker }, places),
+    explain(
+      { relation: 'database-empty', registry: undefined, epoch: 0, marker, restored: undefined },
+      places,
+    ),
   );
 }
 
@@ -292,6 +308,7 @@ export async function reconcile(
     const registry = await findOrSetProperty(db, 'registry', marker?.registry ?? randomUUID());
     const epoch = epochAfter(Math.max(await findEpoch(db), marker?.epoch ?? 0));
     await noteProperty(db, 'epoch', `${epoch}`);
+    await setProperty(db, 'restored', undefined);
     const detail = { did: 'epoch', relation, epoch };
     await recordChange(db, by, { kind: 'registry.repair', detail }, database.clock());
     return { registry, epoch };

@@ -66,16 +66,9 @@ export class EmptyDatabase extends Error {
   }
 }
 
-/** The database is an unfinished copy. The message is shown at the start. */
+/** The database is an unfinished copy, or an unfinished restore of a backup. The message is shown at the start. */
 export class UnfinishedCopy extends Error {
   override readonly name = 'UnfinishedCopy';
-
-  constructor() {
-    super(
-      'the database is an unfinished copy: run `berth migrate-db --finish` with the configuration of the original, and start ' +
-        'Berth here when that has succeeded',
-    );
-  }
 }
 
 /** A write was rejected because the registry is read-only. */

@@ -19,7 +19,11 @@ export type Property =
   /** 256-bit key in hex, which encrypts positions in listings (see `core/sealed-position.ts`). */
   | 'page-key'
   /** The id of the registry that `berth migrate-db` is copying into this database, which must not be served. */
-  | 'migrating';
+  | 'migrating'
+  /** The id of the backup that `berth restore` is restoring into this database, which must not be served. */
+  | 'restoring'
+  /** The name of the backup from which the database was restored, until `berth fsck --repair` has compared it with the store. */
+  | 'restored';
 
 const select = prepare((db, p: Params<{ name: string }>) =>
   db.selectFrom('properties').select('value').where('name', '=', p('name')),
@@ -73,7 +77,14 @@ export async function findOrSetProperty(db: Db, name: Property, value: string): 
   return (await findProperty(db, name)) as string;
 }
 
+const unfinishedMigration =
+  'the database is an unfinished copy: run `berth migrate-db --finish` with the configuration of the original, and start ' +
+  'Berth here when that has succeeded';
+const unfinishedRestore =
+  'the database is an unfinished restore: run `berth restore` with the same backup again, and start Berth when that has succeeded';
+
 /** @throws UnfinishedCopy */
 export async function refuseUnfinishedCopy(db: Db): Promise<void> {
-  if ((await findProperty(db, 'migrating')) !== undefined) throw new UnfinishedCopy();
+  if ((await findProperty(db, 'migrating')) !== undefined) throw new UnfinishedCopy(unfinishedMigration);
+  if ((await findProperty(db, 'restoring')) !== undefined) throw new UnfinishedCopy(unfinishedRestore);
 }

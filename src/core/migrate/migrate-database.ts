@@ -52,10 +52,12 @@ export async function migrateDatabase(
   results = await freeze(source, by, finish.reason, () => passUntilEqual(parts));
   // Outside of `freeze`: if the answer to this transaction is lost, the target may accept writes, so the source must stay read-only.
   const epoch = await findProperty(source.read, 'epoch');
+  const restored = await findProperty(source.read, 'restored');
   await target.transaction(async (db) => {
     await setProperty(db, 'registry', id);
     // Both now have the same epoch. Either may be served with the blob store, and the other one then counts as older.
     await setProperty(db, 'epoch', epoch);
+    await setProperty(db, 'restored', restored);
     await setProperty(db, 'read-only', undefined);
     await setProperty(db, 'migrating', undefined);
     // Recorded only in the target, because the source is read-only.
