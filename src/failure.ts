@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 import { Refused } from './access/refused.ts';
 import { TokenServerKeysError } from './access/tokens/token-server-keys-error.ts';
 import { ConfigError } from './config/mistake.ts';
+import { BackupError } from './core/backup/backup-error.ts';
 import { CannotMigrate } from './core/migrate/cannot-migrate.ts';
 import { StoreMismatch } from './core/store-mismatch.ts';
 import {
@@ -85,6 +86,7 @@ const expectedErrors = [
   DatabaseUnavailable,
   UnfinishedCopy,
   CannotMigrate,
+  BackupError,
   DataDirectoryInUse,
   ForeignRegistry,
   StoreMismatch,

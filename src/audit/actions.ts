@@ -66,6 +66,8 @@ export const auditActions = {
   'gc.resume': 'Garbage collection was resumed.',
   'registry.repair':
     '`berth fsck --repair` changed the database: `detail.did` is `park` or `move` for a blob, or `epoch`.',
+  'registry.restore':
+    '`berth restore` restored the database from the backup `detail.backup`; later entries are of the restored registry.',
   'migration.begin':
     '`berth migrate-db` or `berth migrate-store` began; `detail.part` is `database` or `store`.',
   'migration.end':

@@ -95,7 +95,8 @@ async function prepareStore(config: Config): Promise<void> {
   }
 }
 
-function printRegistry({ config, file }: Chosen, context: Context): void {
+/** Prints the location of a registry on standard error. */
+export function printRegistry({ config, file }: Chosen, context: Context): void {
   const kind = config.database.url === undefined ? 'SQLite' : 'PostgreSQL';
   const settings = file === undefined ? '' : `, from ${file}`;
   context.err(`registry: ${registryPlace(config)} (${kind})${settings}\n`);

@@ -1,11 +1,8 @@
 // berth migrate-db: copies the database into another one, SQLite or PostgreSQL, while the registry runs.
 
 import type { Command } from 'commander';
-import type { Config } from '../config/schema.ts';
 import { migrateDatabase } from '../core/migrate/migrate-database.ts';
-import { lockDataDirectory } from '../db/sqlite/data-lock.ts';
 import { Failure } from '../failure.ts';
-import { openDatabase } from '../open.ts';
 import { commandActor } from './command-actor.ts';
 import type { Context } from './context.ts';
 import { openExisting } from './existing.ts';
@@ -19,6 +16,7 @@ import {
   sameStore,
   withMigrationFlags,
 } from './migration.ts';
+import { openTarget } from './open-target.ts';
 import { Progress } from './progress.ts';
 
 export function migrateDbCommand(command: Command, context: Context): void {
@@ -65,17 +63,6 @@ export function migrateDbCommand(command: Command, context: Context): void {
         : `${seconds} s; run it again to copy new changes, and with --finish to finish the migration\n`,
     );
   });
-}
-
-/** Opens the target, or creates it. Locks its data directory, so that no server starts there. */
-async function openTarget(config: Config, opened: AsyncDisposableStack) {
-  if (config.database.url === undefined) {
-    const lock = await lockDataDirectory(config.data);
-    opened.defer(async () => lock.release());
-  }
-  const target = await openDatabase(config);
-  opened.defer(() => target.close());
-  return target;
 }
 
 function nextSteps(move: Move): string {

@@ -67,6 +67,16 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./fsck.ts')).fsckCommand,
   },
   {
+    name: 'backup',
+    description: 'Back up the database, and the blobs too if you like, while the registry runs.',
+    load: async () => (await import('./backup.ts')).backupCommand,
+  },
+  {
+    name: 'restore',
+    description: 'Restore a backup into an empty database.',
+    load: async () => (await import('./restore.ts')).restoreCommand,
+  },
+  {
     name: 'audit',
     description: 'Read the audit log of changes, logins and refusals.',
     load: async () => (await import('./audit.ts')).auditCommand,

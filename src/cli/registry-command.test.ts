@@ -59,7 +59,18 @@ const changes: readonly [string, ...AuditAction[]][] = [
 const shows = /^(list|show|test|identities|status|plan)$/;
 
 /** Commands that change nothing, or whose records are tested elsewhere. */
-const others = ['serve', 'config', 'reference', 'audit', 'fsck', 'read-only', 'migrate-db', 'migrate-store'];
+const others = [
+  'serve',
+  'config',
+  'reference',
+  'audit',
+  'fsck',
+  'read-only',
+  'migrate-db',
+  'migrate-store',
+  'backup',
+  'restore',
+];
 
 test('records each change of a command once, with the operating-system user', async (t) => {
   const directory = await temporaryDirectory(t);

@@ -80,6 +80,7 @@ test('without a file, variables or flags every setting has its default', () => {
       },
       rateLimits: { pullWindow: 21_600_000 },
       audit: { keepFor: 7_776_000_000, pulls: false },
+      backup: { every: 86_400_000, keep: 7, blobs: false },
       shutdown: { drainTimeout: 30_000 },
     },
     file: undefined,
@@ -173,6 +174,7 @@ uploads: { expireAfter: 90m }
 limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1, connectionsPerNetwork: 9, loginsPerAddress: 2, loginsPerAccount: 3, uploadsPerAccount: 4, stagedBytesPerAccount: 5MiB }
 rateLimits: { requestsPerAddress: 4, requestsPerUser: 5, pullsPerAddress: 6, pullsPerUser: 7, pullWindow: 1h }
 audit: { keepFor: 1d, pulls: true }
+backup: { to: 's3://backups/berth', every: 6h, keep: 3, blobs: true }
 shutdown: { drainTimeout: 0s }
 `,
     }),
@@ -269,6 +271,10 @@ shutdown: { drainTimeout: 0s }
       pullWindow: 3_600_000,
     },
     audit: { keepFor: 86_400_000, pulls: true },
+    backup: {
+      to: { type: 'bucket', bucket: 'backups', prefix: 'berth/' },
+      ...{ every: 21_600_000, keep: 3, blobs: true },
+    },
     shutdown: { drainTimeout: 0 },
   });
 });
@@ -352,6 +358,10 @@ test('every key has its own variable', () => {
     'rateLimits.pullWindow': '1m',
     'audit.keepFor': '1h',
     'audit.pulls': 'true',
+    'backup.to': '/backups',
+    'backup.every': '1m',
+    'backup.keep': '2',
+    'backup.blobs': 'true',
     'shutdown.drainTimeout': '1s',
   };
   const { settings } = settingsOf(configSchema);
@@ -450,7 +460,7 @@ test("ignores Kubernetes' variables for a Service named berth", () => {
 
 const TOP =
   'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
-  'tls, log, operations, manifests, tags, deletes, gc, uploads, limits, rateLimits, audit, shutdown';
+  'tls, log, operations, manifests, tags, deletes, gc, uploads, limits, rateLimits, audit, backup, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
 const TAG_RULES =

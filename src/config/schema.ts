@@ -17,6 +17,7 @@ import {
   trustedProxies,
 } from './access.ts';
 import { isLoopback } from './address.ts';
+import { backup } from './backup.ts';
 import { storage } from './storage.ts';
 import {
   address,
@@ -212,6 +213,7 @@ const settings = z.strictObject({
     .prefault({}),
   rateLimits,
   audit,
+  backup,
   shutdown: z
     .strictObject({
       drainTimeout: duration({ min: '0ms', max: '24h' })

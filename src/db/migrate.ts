@@ -32,6 +32,9 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0013-tag-rules': tagRules,
 };
 
+/** The name of the last migration. */
+export const schemaVersion = Object.keys(migrations).at(-1) as string;
+
 /**
  * Migrates the database to this version's schema, each step in its own transaction: after a crash the next start continues with the
  * unfinished step. There are no downgrades.

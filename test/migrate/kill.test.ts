@@ -1,12 +1,8 @@
 // A migration is killed at any point and run again.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
 import { openPostgres } from '../../src/db/postgres/postgres.ts';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { openS3Store } from '../../src/storage/s3/s3.ts';
@@ -16,33 +12,9 @@ import { cleanUp } from '../support/cleanup.ts';
 import { needs } from '../support/needs.ts';
 import { openTestPostgres } from '../support/postgres.ts';
 import { s3Settings } from '../support/s3.ts';
+import { interrupt } from './interrupt.ts';
 import { fillDatabase } from './large.ts';
 import { assertClean, bucket, database, onDisk, type Place, place, succeed } from './places.ts';
-
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-
-/** Starts a command and sends it a signal as soon as `begun` gives true. */
-async function interrupt(
-  t: TestContext,
-  signal: NodeJS.Signals,
-  args: readonly string[],
-  begun: () => Promise<boolean>,
-): Promise<{ code: number | null; err: string }> {
-  const child = spawn(process.execPath, [main, ...args], { env: {}, stdio: ['ignore', 'ignore', 'pipe'] });
-  cleanUp(t, () => child.kill('SIGKILL'));
-  let err = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    err += text;
-  });
-  const ended = once(child, 'close');
-  while (!(await begun())) {
-    assert.equal(child.exitCode, null, `the command ended before it could be interrupted: ${err}`);
-    await delay(2);
-  }
-  child.kill(signal);
-  const [code] = await ended;
-  return { code, err };
-}
 
 const command = (name: string, from: Place, to: Place): string[] => [
   name,

@@ -10,7 +10,7 @@ import { streamBlob } from '../../storage/stream-blob.ts';
 import { RunningHash } from '../running-hash.ts';
 
 export interface CopyParts {
-  readonly database: Database;
+  readonly database: Pick<Database, 'read'>;
   readonly source: BlobStore;
   readonly target: BlobStore;
   readonly signal: AbortSignal;

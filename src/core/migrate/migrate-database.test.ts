@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
+import { contentOf } from '../../../test/migrate/content.ts';
 import { fillDatabase } from '../../../test/migrate/large.ts';
 import { dialects } from '../../../test/support/databases.ts';
 import { listAuditEntries } from '../../db/audit-events.ts';
 import { system } from '../../db/changes.ts';
-import { tables } from '../../db/copy/tables.ts';
 import type { Database } from '../../db/database.ts';
 import { findProperty, setProperty } from '../../db/properties.ts';
 import { readOnlyReason } from '../../db/read-only.ts';
@@ -27,21 +27,6 @@ function migrate(
   const signal = new AbortController().signal;
   const quiet = { by: system, compared() {}, begin() {}, problem() {}, signal };
   return migrateDatabase({ ...quiet, ...parts, source, target }, end);
-}
-
-/** All rows to copy, with their bytes. */
-async function contentOf({ read }: Database): Promise<Record<string, unknown[]>> {
-  const content: Record<string, unknown[]> = {};
-  for (const { name, key } of tables) {
-    let query = read.selectFrom(name as 'tags').selectAll();
-    for (const column of key) query = query.orderBy(column as 'name');
-    const rows = (await query.execute()).filter((row) => !('kind' in row && row.kind === 'migration.end'));
-    content[name] = rows.map((row) => ({
-      ...row,
-      ...('bytes' in row && { bytes: Buffer.from(row.bytes as Uint8Array).toString() }),
-    }));
-  }
-  return content;
 }
 
 async function filled(t: TestContext, dialect = sqlite!): Promise<Database> {

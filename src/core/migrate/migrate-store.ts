@@ -1,4 +1,5 @@
 import { type Actor, recordChange } from '../../db/changes.ts';
+import type { Database } from '../../db/database.ts';
 import { findProperty } from '../../db/properties.ts';
 import { markStore, readMarker } from '../store-identity.ts';
 import { CannotMigrate } from './cannot-migrate.ts';
@@ -6,6 +7,7 @@ import { type Copied, type CopyParts, copyBlobs } from './copy-blobs.ts';
 import { freeze } from './freeze.ts';
 
 export interface MigrateStoreParts extends CopyParts {
+  readonly database: Database;
   readonly by: Actor;
   /** Called when a pass begins, over the blobs reviewed since `since` (0: all). */
   readonly begin: (since: number) => Promise<void>;

@@ -147,7 +147,8 @@ async function insertManifests(
   return broken;
 }
 
-function* bySize(rows: readonly Row[]): Generator<Row[]> {
+/** Slices of manifests with a few megabytes of bytes each, or with one manifest. */
+export function* bySize(rows: readonly Row[]): Generator<Row[]> {
   let some: Row[] = [];
   let bytes = 0;
   for (const row of rows) {

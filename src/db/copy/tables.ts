@@ -1,4 +1,4 @@
-// The tables of a registry, which `berth migrate-db` copies by key between databases.
+// The tables of a registry, which `berth migrate-db` copies by key between databases, and which backups contain.
 import type { Column, ColumnType } from '../columns.ts';
 import { columns, columnTypes, type Schema } from '../schema.ts';
 
