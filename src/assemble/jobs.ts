@@ -7,6 +7,7 @@ import { system } from '../db/changes.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { scheduleOf } from '../jobs/schedule.ts';
 import { observeJobs, observeSchedule } from '../telemetry/jobs.ts';
+import { backUpsOf } from './backups.ts';
 import type { Data } from './data.ts';
 
 export interface JobsParts extends Data {
@@ -27,6 +28,7 @@ export function assembleJobs(config: Config, parts: JobsParts): void {
     config,
     removeExpiredSessions: () => sessions.removeExpired(),
     removeEndedSigningKeys: () => removeEndedSigningKeys(actAs(database, system), config.access),
+    backUp: backUpsOf(config, logger),
     observer: observeSchedule(logger, metrics.jobs, config.deletes),
   });
   for (const { name, every, run } of schedule) jobs.every(name, every, run);

@@ -4,8 +4,11 @@ import { loginEvent } from '../../test/support/audit-event.ts';
 import { dialects } from '../../test/support/databases.ts';
 import { openMemoryStore } from '../../test/support/memory-store.ts';
 import { configSchema } from '../config/schema.ts';
+import type { BackedUp } from '../core/backup/back-up.ts';
 import { insertAuditEvents, listAuditEntries } from '../db/audit-events.ts';
 import { recordChange, system } from '../db/changes.ts';
+import type { Database } from '../db/database.ts';
+import { setProperty } from '../db/properties.ts';
 import { scheduleOf } from './schedule.ts';
 
 for (const { name, open } of dialects) {
@@ -45,3 +48,38 @@ for (const { name, open } of dialects) {
     );
   });
 }
+
+/** The schedule of a registry whose backups have these results. */
+function scheduleWith(database: Database, backUp: () => Promise<BackedUp>, done: unknown[] = []) {
+  return scheduleOf({
+    ...{ config: configSchema.parse({ backup: { every: '6h' } }), database, unguarded: database, backUp },
+    clock: Date.now,
+    store: openMemoryStore(),
+    epoch: { advance: async () => 0 },
+    removeExpiredSessions: async () => 0,
+    removeEndedSigningKeys: async () => [],
+    observer: { collected() {}, done: (_what, fields) => done.push(fields) },
+  });
+}
+
+const fields = { rows: 1, bytes: 2, problems: 0, pruned: [] };
+const backedUp: BackedUp = { name: 'berth-backup-x', ...fields };
+
+test('the job backup runs every backup.every, even while the registry is read-only, and logs its result', async (t) => {
+  const database = await dialects[0]!.open(t);
+  await database.transaction((db) => setProperty(db, 'read-only', 'maintenance'));
+  const done: unknown[] = [];
+  const job = scheduleWith(database, async () => backedUp, done).find(({ name }) => name === 'backup')!;
+  assert.equal(job.every, 6 * 3_600_000);
+  await job.run(AbortSignal.timeout(60_000));
+  assert.deepEqual(done, [{ backup: 'berth-backup-x', ...fields }]);
+});
+
+test('a backup without all blobs is logged, and counts as failed', async (t) => {
+  const database = await dialects[0]!.open(t);
+  const done: unknown[] = [];
+  const incomplete = { ...backedUp, problems: 2 };
+  const job = scheduleWith(database, async () => incomplete, done).find(({ name }) => name === 'backup')!;
+  await assert.rejects(job.run(AbortSignal.timeout(60_000)), /2 blobs could not be copied/);
+  assert.deepEqual(done, [{ backup: 'berth-backup-x', ...fields, problems: 2 }]);
+});

@@ -1,5 +1,6 @@
 // The background jobs of a registry and their intervals.
 import type { Config } from '../config/schema.ts';
+import type { BackedUp } from '../core/backup/back-up.ts';
 import type { Clock } from '../core/clock.ts';
 import type { StoreEpoch } from '../core/store-epoch.ts';
 import { deleteAuditEvents } from '../db/audit-events.ts';
@@ -23,7 +24,7 @@ export interface ScheduledJob {
 }
 
 export interface ScheduleParts {
-  readonly config: Pick<Config, 'uploads' | 'deletes' | 'gc' | 'audit' | 'rateLimits'>;
+  readonly config: Pick<Config, 'uploads' | 'deletes' | 'gc' | 'audit' | 'rateLimits' | 'backup'>;
   /** Refuses writes while the registry is read-only. */
   readonly database: Database;
   /** The same database without this check. */
@@ -34,6 +35,8 @@ export interface ScheduleParts {
   readonly removeExpiredSessions: () => Promise<unknown>;
   /** Removes signing keys whose last token has expired; returns their ids. */
   readonly removeEndedSigningKeys: () => Promise<readonly string[]>;
+  /** Makes a backup; absent if none are configured. */
+  readonly backUp?: ((signal: AbortSignal) => Promise<BackedUp>) | undefined;
   readonly observer: ScheduleObserver;
 }
 
@@ -50,9 +53,12 @@ export interface ScheduleObserver {
 const orphanGrace = 24 * 3_600_000;
 const hourly = 3_600_000;
 
-/** The jobs of a registry. While the registry is read-only, only `pull-counts` runs, so that copies of its data are complete. */
+/**
+ * The jobs of a registry. While the registry is read-only, only `pull-counts` and `backup` run, which change nothing that is copied,
+ * so that copies of its data are complete.
+ */
 export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
-  const { config, database, unguarded, store, clock, epoch, observer } = parts;
+  const { config, database, unguarded, store, clock, epoch, observer, backUp } = parts;
   const whileWritable =
     (run: Run): Run =>
     async (signal) => {
@@ -117,7 +123,10 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
       },
     },
   ];
+  const backups: ScheduledJob[] =
+    backUp === undefined ? [] : [backupJob(config.backup.every, backUp, observer)];
   return [
+    ...backups,
     ...writing.map((job) => ({ ...job, run: whileWritable(job.run) })),
     {
       name: 'pull-counts',
@@ -128,4 +137,24 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
       },
     },
   ];
+}
+
+function backupJob(
+  every: number,
+  backUp: (signal: AbortSignal) => Promise<BackedUp>,
+  observer: ScheduleObserver,
+): ScheduledJob {
+  return {
+    name: 'backup',
+    every,
+    async run(signal) {
+      const { name: backup, ...done } = await backUp(signal);
+      observer.done('backed up the registry', { backup, ...done });
+      // The backup is complete, but a run without all blobs must not count as a success.
+      if (done.problems > 0)
+        throw new Error(
+          `${done.problems} blobs could not be copied; \`berth fsck\` lists the affected images`,
+        );
+    },
+  };
 }
