@@ -136,6 +136,11 @@ for (const line of [
   'token create',
   'grant remove acme/app',
   'tag rule add v*',
+  'backup',
+  'backup ftp://backups',
+  'backup create s3://b',
+  'backup backups --keep 0',
+  'backup verify backups --name newest',
 ]) {
   test(`berth ${line} exits with 2 and one line, before it opens the registry`, async () => {
     const { exitCode, out, err } = await berth(...line.split(' '), '--data', '/nowhere');

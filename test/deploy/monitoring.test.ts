@@ -106,6 +106,7 @@ const cases: Readonly<Record<string, [fires: Record<string, string>, quiet: Reco
   BerthGarbageBehind: [
     { [`berth_gc_oldest_seconds{${berth},queue="unheld"}`]: constant(300_000) },
     { [`berth_gc_oldest_seconds{${berth},queue="unheld"}`]: constant(200_000) },
+  ],
   BerthBackupFails: [
     { [`berth_job_runs_total{${berth},name="backup",outcome="failed"}`]: growing(0.02) },
     { [`berth_job_runs_total{${berth},name="backup",outcome="succeeded"}`]: growing(0.02) },

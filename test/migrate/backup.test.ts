@@ -4,6 +4,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config/load.ts';
 import { StoreDisagrees } from '../../src/core/store-identity.ts';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
@@ -12,7 +13,8 @@ import { openDatabase, openStore } from '../../src/open.ts';
 import { clientOf, NoAnswer } from '../crash/http-client.ts';
 import { Ledger } from '../crash/ledger.ts';
 import { Writer } from '../crash/writer.ts';
-import { berth } from '../support/berth.ts';
+import { berth, makeRegistry } from '../support/berth.ts';
+import { run } from '../support/command.ts';
 import { collectionParts } from '../support/garbage.ts';
 import { openTestPostgres } from '../support/postgres.ts';
 import { s3Settings } from '../support/s3.ts';
@@ -20,6 +22,8 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { interrupt } from './interrupt.ts';
 import { fillDatabase } from './large.ts';
 import { assertClean, bucket, database, onDisk, onServers, type Place, place, succeed } from './places.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 interface World {
   readonly at: Place;
@@ -213,4 +217,21 @@ test('a killed restore is not served, and the same command completes it', async 
   const again = await berth('restore', to, '--config', target.file);
   assert.equal(again.exitCode, 1);
   assert.match(again.err, /is not empty: stop Berth/);
+});
+
+test('a registry on files is backed up to a bucket with the credentials of the environment', async (t) => {
+  const s3 = await s3Settings(t);
+  if (s3 === undefined) return;
+  const { data } = await onDisk(t);
+  await makeRegistry(data);
+  const env = {
+    ...{ AWS_ENDPOINT_URL: s3.endpoint, AWS_REGION: s3.region },
+    ...{ AWS_ACCESS_KEY_ID: s3.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.secretAccessKey },
+  };
+  const to = `s3://${s3.bucket}/berth`;
+  const written = await run(process.execPath, [main, 'backup', to, '--blobs', '--data', data], { env });
+  assert.match(written, /^berth-backup-.* in s3:\/\/.*\/berth: 0 rows/);
+  const [name] = written.split(' ');
+  const verified = await run(process.execPath, [main, 'backup', 'verify', `${to}/${name}`], { env });
+  assert.match(verified, /0 rows, 0 of 0 blobs/);
 });

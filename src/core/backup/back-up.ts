@@ -18,7 +18,7 @@ import {
   type RowFile,
   type TableContents,
 } from './contents.ts';
-import { deleteUnfinished, pruneBackups } from './prune-backups.ts';
+import { deleteUnfinished, pruneBackups, unfinishedFor } from './prune-backups.ts';
 import { filesOf } from './row-files.ts';
 import { verifyRows } from './verify-backup.ts';
 
@@ -107,6 +107,7 @@ async function beginCopies({ database, blobs, signal, observer }: BackUpParts) {
       `the folder for copies of blobs has a ${markerKey}, so it is the blob store of a registry; choose another place for the backups`,
     );
   }
+  await deleteUnfinishedCopies(blobs.target, database.clock());
   const problems = new Set<string>();
   const pass = async (since: number) => {
     const { blobs: total, bytes: totalBytes } = await countStoredBlobs(database.read, since);
@@ -132,6 +133,15 @@ async function beginCopies({ database, blobs, signal, observer }: BackUpParts) {
       return { blobs: copied, problems: problems.size };
     },
   };
+}
+
+/** Deletes what killed processes have left. */
+async function deleteUnfinishedCopies(target: BlobStore, now: number): Promise<void> {
+  const before = now - unfinishedFor;
+  for await (const { name, modifiedAt } of target.listUploads()) {
+    if (modifiedAt < before) await target.deleteStaged(name);
+  }
+  await target.deleteInterruptedCommits?.(before);
 }
 
 /** The first whole second from `now` on that is not the time of a backup. */

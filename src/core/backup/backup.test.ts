@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { appendFile, mkdir, readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  stat,
+  unlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { contentOf } from '../../../test/migrate/content.ts';
@@ -363,6 +373,17 @@ test('refuses to copy blobs into the blob store of a registry', async (t) => {
     /is the blob store of a registry/,
   );
   assert.deepEqual(await readdir(folder), []);
+});
+
+test('deletes unfinished copies of blobs that are a day old', async (t) => {
+  const source = await filled(t);
+  const { folder, backups } = await place(t);
+  const target = await backups.openBlobs({ inspectOnly: false });
+  for (const file of ['old', 'new']) await writeFile(join(folder, 'blobs', 'uploads', file), 'bytes');
+  const past = Date.now() / 1000 - 25 * 3600;
+  await utimes(join(folder, 'blobs', 'uploads', 'old'), past, past);
+  await make(source, backups, { blobs: { source: openMemoryStore(), target } });
+  assert.deepEqual(await readdir(join(folder, 'blobs', 'uploads')), ['new']);
 });
 
 test('restores only into an empty database', async (t) => {

@@ -2,8 +2,8 @@ import { type BackupStore, timeOfBackup } from '../../storage/backup-store.ts';
 import { BackupError } from './backup-error.ts';
 import { readContents } from './contents.ts';
 
-/** Milliseconds after which an unfinished backup belongs to a process that was killed. */
-const unfinishedFor = 24 * 3_600_000;
+/** Milliseconds after which an unfinished backup, or copy of a blob, belongs to a process that was killed. */
+export const unfinishedFor = 24 * 3_600_000;
 
 /** Deletes what killed processes have left. Returns the names. */
 export async function deleteUnfinished(backups: BackupStore, now: number): Promise<string[]> {
