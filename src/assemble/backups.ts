@@ -19,7 +19,7 @@ export function backUpsOf(
     opened.defer(() => database.close());
     const blobs = isCopied ? await openCopies(config, backups, opened) : undefined;
     const problem = (text: string): void => logger.error(`backup: ${text}`);
-    const observer = { begin() {}, done() {}, problem };
+    const observer = { async begin() {}, done() {}, problem };
     // Awaited here, as everything is closed when this function returns.
     return await backUp({ database, backups, blobs, keep, version: manifest.version, signal, observer });
   };

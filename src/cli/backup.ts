@@ -6,7 +6,7 @@ import { type BackedUp, backUp, rowsIn } from '../core/backup/back-up.ts';
 import { readContents } from '../core/backup/contents.ts';
 import { verifyBlobs, verifyRows } from '../core/backup/verify-backup.ts';
 import { openBackups, openCopies } from '../open.ts';
-import { blobsLeft, openBackup, placeOf } from './backup-place.ts';
+import { blobsLeft, observeWith, openBackup, placeOf } from './backups.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting } from './existing.ts';
@@ -58,11 +58,7 @@ Examples:
           ...{ database, backups, blobs, signal },
           keep: options.keep,
           version: manifest.version,
-          observer: {
-            begin: (work) => progress.begin(work),
-            done: (done) => progress.add(done),
-            problem: (text) => progress.problem(text),
-          },
+          observer: observeWith(progress),
         }),
       );
       progress[Symbol.dispose]();

@@ -8,7 +8,7 @@ import { requireRestorable, restore } from '../core/backup/restore.ts';
 import { verifyRows } from '../core/backup/verify-backup.ts';
 import { Failure } from '../failure.ts';
 import { openStore } from '../open.ts';
-import { blobsLeft, openBackup } from './backup-place.ts';
+import { blobsLeft, observeWith, openBackup } from './backups.ts';
 import { commandActor } from './command-actor.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
@@ -56,15 +56,11 @@ Examples:
       await requireRestorable(contents, store, storePlace(config));
 
       using progress = new Progress(context, { json });
-      const observer = {
-        begin: (work: Parameters<Progress['begin']>[0]) => progress.begin(work),
-        done: (done: Parameters<Progress['add']>[0]) => progress.add(done),
-        problem: (text: string) => progress.problem(text),
-      };
+      const observer = observeWith(progress);
       const again = 'run the same command again to continue';
       const copied = await interruptible(again, async (signal) => {
         // Everything before the first row, so that a damaged backup leaves the database empty.
-        observer.begin({ name: 'verifying', unit: 'rows', total: rowsIn(contents) });
+        progress.begin({ name: 'verifying', unit: 'rows', total: rowsIn(contents) });
         const read = (file: string) => backups.read(name, file);
         await verifyRows({ contents, read, signal, verified: (rows) => observer.done({ count: rows }) });
         const database = await openTarget(config, opened);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { countRows } from '../../db/copy/counts.ts';
-import { tables } from '../../db/copy/tables.ts';
+import { type Row, tables } from '../../db/copy/tables.ts';
 import { highestId, isPostgres } from '../../db/dialect.ts';
 import { countStoredBlobs } from '../../db/fsck.ts';
 import type { Inspection } from '../../db/inspection.ts';
@@ -9,7 +9,7 @@ import type { Db } from '../../db/prepare.ts';
 import { findProperty, refuseUnfinishedCopy } from '../../db/properties.ts';
 import { type BackupDraft, type BackupStore, backupName } from '../../storage/backup-store.ts';
 import { type BlobStore, markerKey } from '../../storage/blob-store.ts';
-import { copyBlobs } from '../migrate/copy-blobs.ts';
+import { type CopyParts, copyBlobs } from '../migrate/copy-blobs.ts';
 import { BackupError } from './backup-error.ts';
 import {
   type BackupContents,
@@ -20,7 +20,7 @@ import {
 } from './contents.ts';
 import { deleteUnfinished, pruneBackups, unfinishedFor } from './prune-backups.ts';
 import { filesOf } from './row-files.ts';
-import { verifyRows } from './verify-backup.ts';
+import { type BackedUpBlob, storedBlobs, verifyRows } from './verify-backup.ts';
 
 export interface BackUpParts {
   readonly database: Pick<Inspection, 'read' | 'clock' | 'snapshot'>;
@@ -35,12 +35,18 @@ export interface BackUpParts {
   readonly observer: BackUpObserver;
 }
 
-/** Receives the progress of a backup. */
+/** Receives the progress of a backup or a restore. */
 export interface BackUpObserver {
-  begin(work: { name: string; unit: string; total: number; totalBytes?: number }): void;
+  /** A part of the work begins. `count` counts its rows or blobs, which may read a whole table. */
+  begin(work: { name: string; unit: 'rows' | 'blobs'; count: () => Promise<Totals> }): Promise<void>;
   done(done: { count?: number; bytes?: number }): void;
   /** Reports a blob that could not be copied. */
   problem(text: string): void;
+}
+
+export interface Totals {
+  readonly total: number;
+  readonly totalBytes?: number;
 }
 
 export interface BackedUp {
@@ -73,14 +79,14 @@ export async function backUp(parts: BackUpParts): Promise<BackedUp> {
   const draft = await backups.begin(backupName(takenAt));
   try {
     const contents = await database.snapshot((db) => writeRows(db, draft, takenAt, parts));
-    observer.begin({ name: 'verifying', unit: 'rows', total: rowsIn(contents) });
-    await verifyRows({
-      contents,
-      read: (file) => draft.read(file),
-      signal,
-      verified: (rows) => observer.done({ count: rows }),
+    const verifying = { contents, read: (file: string) => draft.read(file), signal };
+    await observer.begin({
+      name: 'verifying',
+      unit: 'rows',
+      count: async () => ({ total: rowsIn(contents) }),
     });
-    const { problems, ...copied } = copies === undefined ? { problems: 0 } : await copies.end();
+    await verifyRows({ ...verifying, verified: (rows) => observer.done({ count: rows }) });
+    const { problems, ...copied } = copies === undefined ? { problems: 0 } : await copies.end(verifying);
     await draft.complete(encodeContents(contents));
     const pruned = keep === undefined || problems > 0 ? [] : await pruneBackups(backups, contents, keep);
     const { name } = contents;
@@ -109,30 +115,38 @@ async function beginCopies({ database, blobs, signal, observer }: BackUpParts) {
   }
   await deleteUnfinishedCopies(blobs.target, database.clock());
   const problems = new Set<string>();
-  const pass = async (since: number) => {
-    const { blobs: total, bytes: totalBytes } = await countStoredBlobs(database.read, since);
-    observer.begin({ name: 'copying', unit: 'blobs', total, totalBytes });
-    return copyBlobs(
-      {
-        ...{ database, ...blobs, signal },
-        done: ({ blobs: count = 0, bytes = 0 }) => observer.done({ count, bytes }),
-        problem(text) {
-          if (!problems.has(text)) observer.problem(text);
-          problems.add(text);
-        },
-      },
-      since,
-    );
+  const parts: CopyParts = {
+    ...{ database, ...blobs, signal },
+    done: ({ blobs: count = 0, bytes = 0 }) => observer.done({ count, bytes }),
+    problem(text) {
+      if (!problems.has(text)) observer.problem(text);
+      problems.add(text);
+    },
   };
   const began = database.clock();
-  const first = await pass(0);
+  await observer.begin({
+    name: 'copying',
+    unit: 'blobs',
+    async count() {
+      const { blobs, bytes } = await countStoredBlobs(database.read);
+      return { total: blobs, totalBytes: bytes };
+    },
+  });
+  const first = await copyBlobs(parts);
   return {
-    async end() {
-      const last = await pass(began - margin);
+    async end(backup: Parameters<typeof storedBlobs>[0]) {
+      const last = await copyBlobs(parts, reviewedSince(storedBlobs(backup), began - margin));
       const copied = { copied: first.copied + last.copied, bytes: first.bytes + last.bytes };
       return { blobs: copied, problems: problems.size };
     },
   };
+}
+
+async function* reviewedSince(
+  blobs: AsyncIterable<BackedUpBlob>,
+  since: number,
+): AsyncGenerator<BackedUpBlob> {
+  for await (const blob of blobs) if (blob.review_at >= since) yield blob;
 }
 
 /** Deletes what killed processes have left. */
@@ -160,19 +174,26 @@ async function writeRows(
 ): Promise<BackupContents> {
   const registry = await findProperty(db, 'registry');
   const epoch = await findProperty(db, 'epoch');
-  const stored = await countStoredBlobs(db);
+  const stored = { count: 0, bytes: 0 };
+  const countStored = ({ state, size }: Row): void => {
+    if (state !== 'stored') return;
+    stored.count += 1;
+    stored.bytes += size as number;
+  };
   const written: TableContents[] = [];
   for (const table of tables) {
-    observer.begin({ name: table.name, unit: 'rows', total: await countRows(db, table.name) });
+    const { name } = table;
+    await observer.begin({ name, unit: 'rows', count: async () => ({ total: await countRows(db, name) }) });
+    const seen = name === 'blobs' ? countStored : () => {};
     const files: RowFile[] = [];
-    for await (const { content, ...file } of filesOf(db, table, signal)) {
+    for await (const { content, ...file } of filesOf(db, table, signal, seen)) {
       await draft.write(file.name, content);
       files.push(file);
       observer.done({ count: file.rows });
     }
     const rows = files.reduce((sum, file) => sum + file.rows, 0);
-    const highest = table.identity ? { highestId: await highestId(db, table.name) } : {};
-    written.push({ table: table.name, rows, ...highest, files });
+    const highest = table.identity ? { highestId: await highestId(db, name) } : {};
+    written.push({ table: name, rows, ...highest, files });
   }
   return {
     format: backupFormat,
@@ -184,7 +205,7 @@ async function writeRows(
     dialect: isPostgres(db) ? 'postgres' : 'sqlite',
     ...(registry !== undefined && { registry }),
     ...(epoch !== undefined && { epoch }),
-    blobs: { count: stored.blobs, bytes: stored.bytes, isCopied: blobs !== undefined },
+    blobs: { ...stored, isCopied: blobs !== undefined },
     tables: written,
   };
 }

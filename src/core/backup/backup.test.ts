@@ -11,6 +11,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
 import { contentOf } from '../../../test/migrate/content.ts';
 import { fillDatabase } from '../../../test/migrate/large.ts';
@@ -31,15 +32,17 @@ import { insertUpload } from '../../db/uploads.ts';
 import { asDigest } from '../../oci/digest.ts';
 import { parseName } from '../../oci/name.ts';
 import { type BackupStore, backupName, contentsFile } from '../../storage/backup-store.ts';
+import { blobKey } from '../../storage/blob-store.ts';
 import { filesystemBackups } from '../../storage/filesystem-backups.ts';
+import { digestBytes } from '../running-hash.ts';
 import { type BackedUp, type BackUpParts, backUp } from './back-up.ts';
 import { type BackupContents, newestBackup, readContents } from './contents.ts';
 import { requireRestorable, restore } from './restore.ts';
-import { verifyRows } from './verify-backup.ts';
+import { verifyBlobs, verifyRows } from './verify-backup.ts';
 
 const [sqlite] = dialects;
 const { signal } = new AbortController();
-const observer = { begin() {}, done() {}, problem() {} };
+const observer = { async begin() {}, done() {}, problem() {} };
 const registry = 'b1946ac9-2f4a-4d0e-9d5c-3f7c2f0e8a11';
 
 async function filled(t: TestContext, dialect = sqlite!): Promise<InspectedDatabase> {
@@ -373,6 +376,39 @@ test('refuses to copy blobs into the blob store of a registry', async (t) => {
     /is the blob store of a registry/,
   );
   assert.deepEqual(await readdir(folder), []);
+});
+
+test('copies a blob that was pushed between the copying of all others and the reading of the rows', async (t) => {
+  const source = await sqlite!.openInspected(t);
+  const { backups } = await place(t);
+  const blobs = { source: openMemoryStore(), target: openMemoryStore() };
+  const pushed = digestBytes('sha256', Buffer.from('pushed'));
+  const push = async (): Promise<void> => {
+    const upload = { id: 'one', size: 0, staged: '' };
+    const staged = await blobs.source.append(upload, Readable.from([Buffer.from('pushed')]), { tap() {} });
+    await blobs.source.commit({ ...upload, ...staged }, blobKey(pushed, 0));
+    const row = { digest: pushed, size: 6, generation: 0, state: 'stored', created_at: Date.now() } as const;
+    await source.database.transaction((db) =>
+      db
+        .insertInto('blobs')
+        .values({ ...row, review_at: row.created_at })
+        .execute(),
+    );
+  };
+  const begin: BackupStore['begin'] = async (name) => {
+    await push();
+    return backups.begin(name);
+  };
+  const done = await make(source, { ...backups, begin }, { blobs });
+  assert.deepEqual([done.blobs, done.problems], [{ copied: 1, bytes: 6 }, 0]);
+  const contents = await readContents(backups, done.name);
+  assert.deepEqual(contents.blobs, { count: 1, bytes: 6, isCopied: true });
+  const read = (file: string) => backups.read(done.name, file);
+  const problems: string[] = [];
+  const report = (text: string) => void problems.push(text);
+  assert.equal(await verifyBlobs({ contents, read, signal }, blobs.target, report), 0);
+  assert.equal(await verifyBlobs({ contents, read, signal }, openMemoryStore(), report), 1);
+  assert.deepEqual(problems, [`the copy of blob ${pushed} is missing`]);
 });
 
 test('deletes unfinished copies of blobs that are a day old', async (t) => {

@@ -23,8 +23,13 @@ export interface FilledFile extends RowFile {
   readonly content: Uint8Array;
 }
 
-/** All rows of a table, in files. */
-export async function* filesOf(db: Db, table: Table, signal: AbortSignal): AsyncGenerator<FilledFile> {
+/** All rows of a table, in files. @param seen receives each row */
+export async function* filesOf(
+  db: Db,
+  table: Table,
+  signal: AbortSignal,
+  seen: (row: Row) => void,
+): AsyncGenerator<FilledFile> {
   let lines: string[] = [];
   let size = 0;
   let number = 0;
@@ -40,6 +45,7 @@ export async function* filesOf(db: Db, table: Table, signal: AbortSignal): Async
     return { name, rows, bytes: content.length, sha256: sha256(content), content };
   };
   for await (const row of rowsOf(db, table, signal)) {
+    seen(row);
     const line = JSON.stringify(row);
     lines.push(line);
     size += line.length;

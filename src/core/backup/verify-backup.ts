@@ -2,7 +2,7 @@ import { asDigest } from '../../oci/digest.ts';
 import { type BlobStore, blobKey } from '../../storage/blob-store.ts';
 import { concurrently } from '../../storage/concurrently.ts';
 import { BackupError } from './backup-error.ts';
-import type { BackupContents, RowFile } from './contents.ts';
+import type { BackupContents } from './contents.ts';
 import { linesOf } from './row-files.ts';
 
 export interface VerifyParts {
@@ -38,8 +38,7 @@ export async function verifyBlobs(
   problem: (text: string) => void,
 ): Promise<number> {
   let problems = 0;
-  const files = contents.tables.find(({ table }) => table === 'blobs')?.files ?? [];
-  await concurrently(storedBlobs(files, read), concurrency, async ({ digest, generation, size }) => {
+  await concurrently(storedBlobs({ contents, read }), concurrency, async ({ digest, generation, size }) => {
     signal.throwIfAborted();
     const parsed = asDigest(digest);
     const found = parsed && (await blobs.stat(blobKey(parsed, generation)));
@@ -51,17 +50,24 @@ export async function verifyBlobs(
   return problems;
 }
 
-interface BlobLine {
+/** A stored blob in a backup. */
+export interface BackedUpBlob {
   readonly digest: string;
   readonly size: number;
   readonly generation: number;
-  readonly state: string;
+  /** The last time that a repository got, referenced or released it. */
+  readonly review_at: number;
 }
 
-async function* storedBlobs(files: readonly RowFile[], read: VerifyParts['read']): AsyncGenerator<BlobLine> {
+/** The stored blobs of a backup. @throws BackupError if a file is damaged */
+export async function* storedBlobs({
+  contents,
+  read,
+}: Pick<VerifyParts, 'contents' | 'read'>): AsyncGenerator<BackedUpBlob> {
+  const files = contents.tables.find(({ table }) => table === 'blobs')?.files ?? [];
   for (const file of files) {
     for (const line of await linesOf(file, await read(file.name))) {
-      const blob = JSON.parse(line) as BlobLine;
+      const blob = JSON.parse(line) as BackedUpBlob & { readonly state: string };
       if (blob.state === 'stored') yield blob;
     }
   }

@@ -20,6 +20,9 @@ export interface CopyParts {
   readonly problem: (text: string) => void;
 }
 
+/** A stored blob of a row. */
+export type CopiedBlob = Pick<StoredBlobRow, 'digest' | 'size' | 'generation'>;
+
 export interface Copied {
   /** Blobs in the target. */
   blobs: number;
@@ -37,14 +40,17 @@ const pauses = [500, 3_000];
 const maxFailures = 20;
 
 /**
- * Copies the bytes of every stored blob, or only of those reviewed since `since`. Blobs are found by rows, never by a listing. A
- * blob that the target has with the right size is not copied again, so a run can be interrupted and repeated.
+ * Copies the bytes of these stored blobs, by default of all. Blobs are found by rows, never by a listing. A blob that the target
+ * has with the right size is not copied again, so a run can be interrupted and repeated.
  */
-export async function copyBlobs(parts: CopyParts, since = 0): Promise<Copied> {
-  const { database, signal, problem, done } = parts;
+export async function copyBlobs(
+  parts: CopyParts,
+  blobs: AsyncIterable<CopiedBlob> = everyStoredBlob(parts.database.read),
+): Promise<Copied> {
+  const { signal, problem, done } = parts;
   const copied: Copied = { blobs: 0, copied: 0, bytes: 0, problems: 0 };
   let failures = 0;
-  await concurrently(everyStoredBlob(database.read, since), concurrency, async (row) => {
+  await concurrently(blobs, concurrency, async (row) => {
     signal.throwIfAborted();
     let outcome: Outcome;
     try {
@@ -71,7 +77,7 @@ export async function copyBlobs(parts: CopyParts, since = 0): Promise<Copied> {
 
 type Outcome = 'present' | 'copied' | 'gone' | { readonly problem: string };
 
-async function copyBlob(row: StoredBlobRow, parts: CopyParts): Promise<Outcome> {
+async function copyBlob(row: CopiedBlob, parts: CopyParts): Promise<Outcome> {
   const { database, source, target } = parts;
   const digest = asDigest(row.digest);
   if (digest === undefined) return { problem: 'has an invalid digest' };

@@ -1,5 +1,6 @@
 import { type Actor, recordChange } from '../../db/changes.ts';
 import type { Database } from '../../db/database.ts';
+import { everyStoredBlob } from '../../db/fsck.ts';
 import { findProperty } from '../../db/properties.ts';
 import { markStore, readMarker } from '../store-identity.ts';
 import { CannotMigrate } from './cannot-migrate.ts';
@@ -42,7 +43,7 @@ export async function migrateStore(
     const { clock } = database;
     const begun = clock();
     await parts.begin(since);
-    const copied = await copyBlobs(parts, since);
+    const copied = await copyBlobs(parts, everyStoredBlob(database.read, since));
     // Later passes see only some blobs, which the first pass has counted.
     if (since === 0) total.blobs = copied.blobs;
     total.copied += copied.copied;

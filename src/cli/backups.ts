@@ -1,12 +1,14 @@
-// The place arguments of `berth backup` and `berth restore`.
+// The common parts of `berth backup` and `berth restore`.
 import { basename, dirname } from 'node:path';
 import { type BackupPlace, backupPlaceAllowed, parseBackupPlace } from '../config/backup.ts';
 import type { Config } from '../config/schema.ts';
+import type { BackUpObserver } from '../core/backup/back-up.ts';
 import { newestBackup } from '../core/backup/contents.ts';
 import { Failure, UsageError } from '../failure.ts';
 import { openBackups } from '../open.ts';
 import { type BackupStore, timeOfBackup } from '../storage/backup-store.ts';
 import type { Context } from './context.ts';
+import type { Progress } from './progress.ts';
 
 /** @throws UsageError if `text` is no place, or is absent and the configuration has none */
 export function placeOf(text: string | undefined, { backup }: Pick<Config, 'backup'>): BackupPlace {
@@ -60,4 +62,15 @@ export async function openBackup(
 
 export function blobsLeft(count: number, done: string): Failure {
   return new Failure(`${count === 1 ? 'a blob' : `${count} blobs`} could not be ${done}, see above`);
+}
+
+/** Shows the progress of a backup or a restore. */
+export function observeWith(progress: Progress): BackUpObserver {
+  return {
+    async begin({ count, ...work }) {
+      progress.begin({ ...work, ...(await count()) });
+    },
+    done: (done) => progress.add(done),
+    problem: (text) => progress.problem(text),
+  };
 }
