@@ -24,7 +24,7 @@ import {
 import { openMemoryStore } from '../../../test/support/memory-store.ts';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { listAuditEntries } from '../../db/audit-events.ts';
-import { system } from '../../db/changes.ts';
+import { recordChange, system } from '../../db/changes.ts';
 import type { Database } from '../../db/database.ts';
 import { findProperty, refuseUnfinishedCopy, setProperty } from '../../db/properties.ts';
 import { findOrCreateRepository } from '../../db/repositories.ts';
@@ -54,6 +54,7 @@ async function filled(t: TestContext, dialect = sqlite!): Promise<InspectedDatab
   await database.transaction(async (db) => {
     await setProperty(db, 'registry', registry);
     await setProperty(db, 'epoch', '7');
+    await recordChange(db, system, { kind: 'user.create' }, 1);
   });
   return world;
 }
