@@ -25,7 +25,7 @@ async function berth(args: readonly string[]) {
 
 const whole = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
 /** Commands that create a registry or open none. */
-const others = /^(serve|config|reference)\b/;
+const others = /^(serve|config|reference|backup verify|restore)\b/;
 const aboutOne = leavesOf(whole)
   .map(({ words, command }) => ({ name: words.slice(1).join(' '), command }))
   .filter(({ name }) => !others.test(name));
@@ -48,6 +48,7 @@ const extra: Readonly<Record<string, string>> = {
   'token list': '--user alice',
   'grant set': '--user alice',
   'grant remove': '--user alice',
+  'backup create': 'backups',
 };
 const argument: Readonly<Record<string, string>> = {
   robot: 'acme+ci',
