@@ -45,10 +45,14 @@ const { signal } = new AbortController();
 const observer = { async begin() {}, done() {}, problem() {} };
 const registry = 'b1946ac9-2f4a-4d0e-9d5c-3f7c2f0e8a11';
 
-async function filled(t: TestContext, dialect = sqlite!): Promise<InspectedDatabase> {
+/** Enough rows for several queries a table. */
+const large = { manifests: 300, tags: 700 };
+const small = { manifests: 20, tags: 30 };
+
+async function filled(t: TestContext, dialect = sqlite!, size = small): Promise<InspectedDatabase> {
   const world = await dialect.openInspected(t);
   const { database } = world;
-  await fillDatabase(database, { manifests: 300, tags: 700 });
+  await fillDatabase(database, size);
   await makeUser(database, 'alice');
   await makeOrganisation(database, 'acme');
   await database.transaction(async (db) => {
@@ -109,7 +113,7 @@ for (const from of dialects) {
   for (const to of dialects) {
     describe(`from ${from.name} to ${to.name}`, () => {
       test('a restored backup has the same rows, the same identity, and reuses no id', async (t) => {
-        const source = await filled(t, from);
+        const source = await filled(t, from, large);
         const { backups } = await place(t);
         const gone = await source.database.transaction((db) =>
           findOrCreateRepository(db, parseName('gone'), 1),
@@ -266,13 +270,10 @@ test('verify names a table with other numbers of rows than backup.json', async (
   const tags = contents.tables.find(({ table }: { table: string }) => table === 'tags');
   tags.rows += 1;
   await writeFile(file, JSON.stringify(contents));
-  await assert.rejects(verify(backups, name), /table tags has 700 rows, and backup.json says 701/);
+  await assert.rejects(verify(backups, name), /table tags has 30 rows, and backup.json says 31/);
   tags.files[0].rows += 1;
   await writeFile(file, JSON.stringify(contents));
-  await assert.rejects(
-    verify(backups, name),
-    /tags-000001\.ndjson\.gz has 700 rows, and backup.json says 701/,
-  );
+  await assert.rejects(verify(backups, name), /tags-000001\.ndjson\.gz has 30 rows, and backup.json says 31/);
   await writeFile(file, '{"format":1');
   await assert.rejects(verify(backups, name), /backup.json of .* is damaged/);
   await writeFile(file, JSON.stringify({ ...contents, format: 2 }));
@@ -340,6 +341,17 @@ test('never deletes the backup that it has just written, even with a clock that 
   assert.deepEqual(await backups.list(), [{ name, isComplete: true }]);
 });
 
+test('chooses no newest backup among those of several registries', async (t) => {
+  const source = await filled(t);
+  const { backups } = await place(t);
+  await make(source, backups);
+  const { name } = await make(source, backups);
+  assert.equal(await newestBackup(backups), name);
+  await setRegistry(source.database, 'another');
+  await make(source, backups);
+  await assert.rejects(newestBackup(backups), /has backups of several registries; choose one with --name/);
+});
+
 test('two backups in one second get different names', async (t) => {
   const source = await filled(t);
   const { backups } = await place(t);
@@ -358,8 +370,8 @@ test('a blob that is missing in the store is reported, and then no older backup 
     ...{ blobs, keep: 1 },
     observer: { ...observer, problem: (text) => void problems.push(text) },
   });
-  assert.deepEqual([done.problems, done.pruned], [300, []]);
-  assert.equal(problems.length, 300);
+  assert.deepEqual([done.problems, done.pruned], [20, []]);
+  assert.equal(problems.length, 20);
   assert.match(problems[0]!, /^blob sha256:.* is missing: docker/);
   assert.deepEqual(
     (await backups.list()).map(({ name }) => name),

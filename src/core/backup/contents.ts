@@ -74,11 +74,27 @@ function parse(bytes: Uint8Array): BackupContents | undefined {
   }
 }
 
-/** The name of the newest complete backup. @throws BackupError if there is none */
+/** The registry of a backup; `null` if this Berth cannot read its contents. */
+export async function registryOf(backups: BackupStore, name: string): Promise<string | null | undefined> {
+  try {
+    return (await readContents(backups, name)).registry;
+  } catch (error) {
+    if (error instanceof BackupError) return null;
+    throw error;
+  }
+}
+
+/** The name of the newest complete backup. @throws BackupError if there is none, or there are backups of several registries */
 export async function newestBackup(backups: BackupStore): Promise<string> {
-  const newest = (await backups.list()).findLast(({ isComplete }) => isComplete);
+  const names = (await backups.list()).filter(({ isComplete }) => isComplete).map(({ name }) => name);
+  const newest = names.at(-1);
   if (newest === undefined) throw new BackupError(`${backups.place} has no complete backup`);
-  return newest.name;
+  const registries = new Set<string | null | undefined>();
+  for (const name of names) registries.add(await registryOf(backups, name));
+  // Unreadable, or from before the registry's first start.
+  for (const unknown of [null, undefined]) registries.delete(unknown);
+  if (registries.size <= 1) return newest;
+  throw new BackupError(`${backups.place} has backups of several registries; choose one with --name`);
 }
 
 export function sha256(bytes: Uint8Array): string {

@@ -1,6 +1,5 @@
 import { type BackupStore, timeOfBackup } from '../../storage/backup-store.ts';
-import { BackupError } from './backup-error.ts';
-import { readContents } from './contents.ts';
+import { registryOf } from './contents.ts';
 
 /** Milliseconds after which an unfinished backup, or copy of a blob, belongs to a process that was killed. */
 export const unfinishedFor = 24 * 3_600_000;
@@ -33,14 +32,4 @@ export async function pruneBackups(
   const pruned = older.slice(0, Math.max(0, older.length - (keep - 1)));
   for (const name of pruned) await backups.delete(name);
   return pruned;
-}
-
-/** `null` if this Berth cannot read the backup, which is then kept. */
-async function registryOf(backups: BackupStore, name: string): Promise<string | null | undefined> {
-  try {
-    return (await readContents(backups, name)).registry;
-  } catch (error) {
-    if (error instanceof BackupError) return null;
-    throw error;
-  }
 }
