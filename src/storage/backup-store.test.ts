@@ -83,6 +83,8 @@ test('the name of a backup has its time, in seconds', () => {
 
 test('does not create the folders above that of the backups', async (t) => {
   const root = await temporaryDirectory(t);
-  await assert.rejects(filesystemBackups(join(root, 'not', 'mounted')).begin(first), { code: 'ENOENT' });
+  const store = filesystemBackups(join(root, 'not', 'mounted'));
+  await assert.rejects(store.begin(first), { code: 'ENOENT' });
+  await assert.rejects(store.openBlobs({ inspectOnly: false }), { code: 'ENOENT' });
   assert.deepEqual(await readdir(root), []);
 });

@@ -12,6 +12,13 @@ export function filesystemBackups(root: string): BackupStore {
   const folderOf = (name: string): string => join(root, name);
   const partialOf = (name: string): string => join(root, name + partial);
 
+  /** Creates only the last folder: a mistyped path, or a disk that is not mounted, should be noticed. */
+  const makeRoot = async (): Promise<void> => {
+    await mkdir(root, { mode: 0o700 }).catch((error) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  };
+
   return {
     place: root,
 
@@ -26,10 +33,7 @@ export function filesystemBackups(root: string): BackupStore {
     },
 
     async begin(name) {
-      // Only the last folder: a mistyped path, or a disk that is not mounted, should be noticed.
-      await mkdir(root, { mode: 0o700 }).catch((error) => {
-        if (error.code !== 'EEXIST') throw error;
-      });
+      await makeRoot();
       const folder = partialOf(name);
       await mkdir(folder, { mode: 0o700 });
       return {
@@ -52,7 +56,10 @@ export function filesystemBackups(root: string): BackupStore {
       await rm(partialOf(name), { recursive: true, force: true });
     },
 
-    openBlobs: (options) => openFilesystemStore(join(root, 'blobs'), undefined, options),
+    async openBlobs(options) {
+      if (!options.inspectOnly) await makeRoot();
+      return openFilesystemStore(join(root, 'blobs'), undefined, options);
+    },
 
     close() {},
   };

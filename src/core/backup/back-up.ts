@@ -71,27 +71,31 @@ const margin = 10 * 60_000;
  * @throws BackupError | UnfinishedCopy, or errors of database and stores
  */
 export async function backUp(parts: BackUpParts): Promise<BackedUp> {
-  const { database, backups, keep, signal, observer } = parts;
+  const { database, backups, keep } = parts;
   await refuseUnfinishedCopy(database.read);
   await deleteUnfinished(backups, database.clock());
   const copies = await beginCopies(parts);
+  const { contents, problems, ...copied } = await write(parts, copies);
+  const pruned = keep === undefined || problems > 0 ? [] : await pruneBackups(backups, contents, keep);
+  const { name } = contents;
+  const bytes = contents.tables.flatMap(({ files }) => files).reduce((sum, file) => sum + file.bytes, 0);
+  return { name, rows: rowsIn(contents), bytes, ...copied, problems, pruned };
+}
+
+/** Writes and verifies the rows, copies the last blobs, and makes the backup complete. Leaves nothing if that fails. */
+async function write(parts: BackUpParts, copies: Copies | undefined) {
+  const { database, backups, signal, observer } = parts;
   const takenAt = await freeTime(backups, database.clock());
   const draft = await backups.begin(backupName(takenAt));
   try {
     const contents = await database.snapshot((db) => writeRows(db, draft, takenAt, parts));
     const verifying = { contents, read: (file: string) => draft.read(file), signal };
-    await observer.begin({
-      name: 'verifying',
-      unit: 'rows',
-      count: async () => ({ total: rowsIn(contents) }),
-    });
+    const count = async () => ({ total: rowsIn(contents) });
+    await observer.begin({ name: 'verifying', unit: 'rows', count });
     await verifyRows({ ...verifying, verified: (rows) => observer.done({ count: rows }) });
-    const { problems, ...copied } = copies === undefined ? { problems: 0 } : await copies.end(verifying);
+    const copied = copies === undefined ? { problems: 0 } : await copies.end(verifying);
     await draft.complete(encodeContents(contents));
-    const pruned = keep === undefined || problems > 0 ? [] : await pruneBackups(backups, contents, keep);
-    const { name } = contents;
-    const bytes = contents.tables.flatMap(({ files }) => files).reduce((sum, file) => sum + file.bytes, 0);
-    return { name, rows: rowsIn(contents), bytes, ...copied, problems, pruned };
+    return { contents, ...copied };
   } catch (error) {
     await draft.discard().catch(() => {});
     throw error;
@@ -102,11 +106,18 @@ export function rowsIn({ tables }: Pick<BackupContents, 'tables'>): number {
   return tables.reduce((sum, { rows }) => sum + rows, 0);
 }
 
+interface Copies {
+  /** Copies the blobs of the backup that were pushed since the first copying began. */
+  end(
+    backup: Parameters<typeof storedBlobs>[0],
+  ): Promise<Pick<BackedUp, 'problems'> & Required<Pick<BackedUp, 'blobs'>>>;
+}
+
 /**
  * Copies all blobs before the rows are read, which may take hours, and at the end those that were pushed meanwhile. So each blob of
  * the backup's rows is copied before garbage collection could delete it.
  */
-async function beginCopies({ database, blobs, signal, observer }: BackUpParts) {
+async function beginCopies({ database, blobs, signal, observer }: BackUpParts): Promise<Copies | undefined> {
   if (blobs === undefined) return undefined;
   if ((await blobs.target.readMarker()) !== undefined) {
     throw new BackupError(
@@ -134,8 +145,12 @@ async function beginCopies({ database, blobs, signal, observer }: BackUpParts) {
   });
   const first = await copyBlobs(parts);
   return {
-    async end(backup: Parameters<typeof storedBlobs>[0]) {
-      const last = await copyBlobs(parts, reviewedSince(storedBlobs(backup), began - margin));
+    async end(backup) {
+      // Few, so their progress is not shown.
+      const last = await copyBlobs(
+        { ...parts, done() {} },
+        reviewedSince(storedBlobs(backup), began - margin),
+      );
       const copied = { copied: first.copied + last.copied, bytes: first.bytes + last.bytes };
       return { blobs: copied, problems: problems.size };
     },

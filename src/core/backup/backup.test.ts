@@ -352,6 +352,26 @@ test('chooses no newest backup among those of several registries', async (t) => 
   await assert.rejects(newestBackup(backups), /has backups of several registries; choose one with --name/);
 });
 
+test('a failed deletion of an older backup leaves the new one complete', async (t) => {
+  const source = await filled(t);
+  const { backups } = await place(t);
+  await make(source, backups);
+  let discarded = 0;
+  const begin: BackupStore['begin'] = async (name) => {
+    const discard = async (): Promise<void> => {
+      discarded += 1;
+    };
+    return { ...(await backups.begin(name)), discard };
+  };
+  const remove = async () => Promise.reject(new Error('access denied'));
+  await assert.rejects(make(source, { ...backups, begin, delete: remove }, { keep: 1 }), /access denied/);
+  assert.equal(discarded, 0);
+  assert.deepEqual(
+    (await backups.list()).map(({ isComplete }) => isComplete),
+    [true, true],
+  );
+});
+
 test('two backups in one second get different names', async (t) => {
   const source = await filled(t);
   const { backups } = await place(t);
