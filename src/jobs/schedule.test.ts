@@ -58,7 +58,7 @@ function scheduleWith(database: Database, backUp: () => Promise<BackedUp>, done:
     epoch: { advance: async () => 0 },
     removeExpiredSessions: async () => 0,
     removeEndedSigningKeys: async () => [],
-    observer: { collected() {}, done: (_what, fields) => done.push(fields) },
+    observer: { collected() {}, foundBlobs() {}, done: (_what, fields) => done.push(fields) },
   });
 }
 
