@@ -4,9 +4,11 @@ export const auditActions = {
     'A login of a user, a robot or a trusted job. A request for a repository token has an entry only if it fails. The entry of a failed login has the user name sent.',
 
   'manifest.push': 'A manifest was pushed. A push that sets several tags is one entry for each tag.',
+  'manifest.copy': 'A manifest was copied, with its blobs, from the repository `detail.from`.',
   'manifest.pull': 'A manifest was pulled; only with `audit.pulls`.',
   'manifest.delete': 'A manifest was deleted with all its tags; each tag has a `tag.delete` before it.',
   'tag.delete': 'A tag was deleted.',
+  'tag.rollback': 'A tag was set back to an earlier manifest, or restored after its deletion.',
   'blob.push': 'A blob was uploaded.',
   'blob.mount': 'A blob was mounted from the repository `detail.from`.',
   'blob.pull': 'A blob, or a range of it, was pulled; only with `audit.pulls`.',

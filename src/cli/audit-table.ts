@@ -1,7 +1,7 @@
 // Formats the audit log as a table.
 import { showTime } from '../administration/show-time.ts';
 import type { AuditEntry } from '../db/audit-events.ts';
-import { table } from './table.ts';
+import { shortDigest, table } from './table.ts';
 
 const headings = ['TIME', 'USER', 'ACTION', 'OBJECT', 'RESULT', 'ADDRESS'];
 
@@ -31,12 +31,9 @@ function resultOf({ allowed, status, error }: AuditEntry, { count }: Record<stri
 
 /** The image name: the repository with the tag, else with the short digest. */
 function imageOf({ repository, tag, digest }: AuditEntry): string {
-  const version = tag !== null ? `:${tag}` : digest !== null ? `@${digest.slice(0, shortDigest)}` : '';
+  const version = tag !== null ? `:${tag}` : digest !== null ? `@${shortDigest(digest)}` : '';
   return `${repository ?? ''}${version}`;
 }
-
-/** The length of a short digest: the algorithm and 12 digits. */
-const shortDigest = 'sha256:'.length + 12;
 
 /** The fields of `detail` that name the changed objects, in display order. */
 const objectFields = ['organisation', 'trust', 'pattern', 'team', 'token', 'key', 'robot', 'user', 'users'];

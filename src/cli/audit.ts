@@ -1,7 +1,6 @@
 // berth audit: the audit log, as a table for people and as JSON lines for other programs.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type AuditAction, auditActions } from '../audit/actions.ts';
-import { parseDuration } from '../config/units.ts';
 import {
   type AuditEntry,
   type AuditFilter,
@@ -13,6 +12,7 @@ import { auditTable } from './audit-table.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting } from './existing.ts';
+import { asLimit, asTime, timeForms } from './option-values.ts';
 import { withExamples } from './registry-command.ts';
 
 interface FilterOptions {
@@ -112,30 +112,10 @@ function printed({ source, id, at, action, allowed, actor, credential, detail, .
   };
 }
 
-const timeForms =
-  'a duration before now, such as 7d or 12h, a day in UTC, such as 2026-01-31, or a time, such as 2026-01-31T12:00:00Z';
-const day = /^\d{4}-\d\d-\d\d$/;
-const instant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)$/;
-
-/** Milliseconds since 1970. */
-function asTime(text: string): number {
-  const ago = parseDuration(text);
-  if (ago !== undefined) return Date.now() - ago;
-  const time = day.test(text) || instant.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(time)) throw new InvalidArgumentError(`Allowed: ${timeForms}.`);
-  return time;
-}
-
 function asRepository(text: string): string {
   const name = asName(text);
   if (name === undefined) throw new InvalidArgumentError('Allowed: a repository name, such as acme/app.');
   return name;
-}
-
-function asLimit(text: string): number {
-  const limit = Number(text);
-  if (!/^\d{1,5}$/.test(text) || limit === 0) throw new InvalidArgumentError('Allowed: 1 to 99999.');
-  return limit;
 }
 
 function asAction(text: string): AuditAction {

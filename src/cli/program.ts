@@ -58,8 +58,13 @@ const entries: readonly Entry[] = [
   },
   {
     name: 'tag',
-    description: 'Manage the rules that make tags immutable.',
+    description: 'List, copy, delete and roll back tags, show their history, and make tags immutable.',
     load: async () => (await import('./tag.ts')).tagCommand,
+  },
+  {
+    name: 'image',
+    description: 'Show an image: its platforms, layers, tags and referrers.',
+    load: async () => (await import('./image.ts')).imageCommand,
   },
   {
     name: 'fsck',

@@ -56,7 +56,7 @@ const changes: readonly [string, ...AuditAction[]][] = [
 ];
 
 /** The last words of commands that only show something. */
-const shows = /^(list|show|test|identities|status|plan)$/;
+const shows = /^(list|show|test|identities|status|plan|inspect)$/;
 
 /** Commands that change nothing, or whose records are tested elsewhere. */
 const others = [

@@ -24,3 +24,8 @@ function align(lines: readonly (readonly string[])[]): string {
 function widthOf(text: string): number {
   return [...text.replace(/\p{Mark}/gu, '')].length;
 }
+
+/** The algorithm and the first 12 digits of a digest. */
+export function shortDigest(digest: string): string {
+  return digest.slice(0, digest.indexOf(':') + 13);
+}

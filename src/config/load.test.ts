@@ -81,6 +81,7 @@ test('without a file, variables or flags every setting has its default', () => {
       rateLimits: { pullWindow: 21_600_000 },
       audit: { keepFor: 7_776_000_000, pulls: false },
       backup: { every: 86_400_000, keep: 7, blobs: false },
+      history: { keepFor: 31_536_000_000 },
       shutdown: { drainTimeout: 30_000 },
     },
     file: undefined,
@@ -175,6 +176,7 @@ limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1, connectionsPerN
 rateLimits: { requestsPerAddress: 4, requestsPerUser: 5, pullsPerAddress: 6, pullsPerUser: 7, pullWindow: 1h }
 audit: { keepFor: 1d, pulls: true }
 backup: { to: 's3://backups/berth', every: 6h, keep: 3, blobs: true }
+history: { keepFor: 2d }
 shutdown: { drainTimeout: 0s }
 `,
     }),
@@ -275,6 +277,7 @@ shutdown: { drainTimeout: 0s }
       to: { type: 'bucket', bucket: 'backups', prefix: 'berth/' },
       ...{ every: 21_600_000, keep: 3, blobs: true },
     },
+    history: { keepFor: 172_800_000 },
     shutdown: { drainTimeout: 0 },
   });
 });
@@ -362,6 +365,7 @@ test('every key has its own variable', () => {
     'backup.every': '1m',
     'backup.keep': '2',
     'backup.blobs': 'true',
+    'history.keepFor': '2h',
     'shutdown.drainTimeout': '1s',
   };
   const { settings } = settingsOf(configSchema);
@@ -460,7 +464,7 @@ test("ignores Kubernetes' variables for a Service named berth", () => {
 
 const TOP =
   'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
-  'tls, log, operations, manifests, tags, deletes, gc, uploads, limits, rateLimits, audit, backup, shutdown';
+  'tls, log, operations, manifests, tags, deletes, gc, uploads, limits, rateLimits, audit, backup, history, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
 const TAG_RULES =

@@ -214,6 +214,15 @@ const settings = z.strictObject({
   rateLimits,
   audit,
   backup,
+  history: z
+    .strictObject({
+      keepFor: duration({ min: '1h', max: '3650d' }).prefault('365d').meta({
+        description:
+          'How long moves and deletions of tags are kept, for `berth tag history` and `berth tag rollback`; at least as long as the audit log.',
+      }),
+    })
+    .readonly()
+    .prefault({}),
   shutdown: z
     .strictObject({
       drainTimeout: duration({ min: '0ms', max: '24h' })

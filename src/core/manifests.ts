@@ -58,7 +58,8 @@ export interface PushRights {
   readonly mayUpdate: boolean;
 }
 
-interface PushedManifest {
+export interface PushedManifest {
+  /** The repository's id. */
   readonly repository: number;
   readonly digest: Digest;
   readonly manifest: Manifest;
@@ -159,7 +160,7 @@ export class Manifests {
       await lockTags(db, repository, tags);
       await checkRights(db, repository, digest, tags, push.rights);
       await checkConditions(db, name, repository, reference, push.conditions);
-      const id = await this.#store(db, { repository, digest, manifest, annotations, bytes }, now);
+      const { id } = await this.store(db, { repository, digest, manifest, annotations, bytes }, now);
       const change = { kind: 'manifest.push', repository: name, repositoryId: repository, newDigest: digest };
       const advice = '; push another tag';
       await moveTags(db, push.by, this.#immutable, change, { tags, manifest: id, now, advice });
@@ -210,7 +211,12 @@ export class Manifests {
     });
   }
 
-  async #store(db: Db, pushed: PushedManifest, now: number): Promise<number> {
+  /**
+   * Stores a manifest with its references, unless the repository holds it. Must run in the transaction that sets its tags.
+   * @returns its row id, and whether it was stored now
+   * @throws RegistryError `MANIFEST_INVALID` | `MANIFEST_BLOB_UNKNOWN`
+   */
+  async store(db: Db, pushed: PushedManifest, now: number): Promise<{ id: number; isNew: boolean }> {
     const { repository, digest, manifest, annotations, bytes } = pushed;
     const blobs = new Set(manifest.blobs.map((blob) => blob.digest));
     const children = new Set(manifest.children.map((child) => child.digest));
@@ -237,10 +243,11 @@ export class Manifests {
         `${digest} is already stored with the media type ${mediaType}`,
       );
     }
-    if (!isNew) return id;
-    await insertReferences(db, id, 'blob', blobs);
-    await insertReferences(db, id, 'child', children);
-    return id;
+    if (isNew) {
+      await insertReferences(db, id, 'blob', blobs);
+      await insertReferences(db, id, 'child', children);
+    }
+    return { id, isNew };
   }
 
   async #checkReferences(
@@ -269,7 +276,8 @@ export class Manifests {
   }
 }
 
-function findByReference(
+/** The manifest that the reference points to, if the repository exists and holds it. */
+export function findByReference(
   db: Db,
   name: RepositoryName,
   reference: Reference,
@@ -282,8 +290,9 @@ function findByReference(
 /**
  * Runs in the transaction that moves the tags, after they are locked: a tag that was absent before may exist by then, and moving it
  * needs `mayUpdate`. A tag that already points to `digest` needs no right.
+ * @throws RegistryError `DENIED`
  */
-async function checkRights(
+export async function checkRights(
   db: Db,
   repository: number,
   digest: Digest,

@@ -21,9 +21,11 @@ import { parseName } from '../oci/name.ts';
 import { parseTag, type Reference } from '../oci/reference.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { Blobs } from './blobs.ts';
+import { copyImage } from './copy-image.ts';
 import { type Conditions, Manifests, type MissingReferences, type PushRights } from './manifests.ts';
 import { decideUnheld, removeUnneededBlobs } from './reclaim.ts';
 import { digestBytes } from './running-hash.ts';
+import { rollBackTag } from './tag-history.ts';
 
 /** Repositories and contents of each run, named by labels. */
 class World {
@@ -211,6 +213,19 @@ const later =
     world.time = 3_000;
     return request(world, database);
   };
+const rollBack: Request = (world, database) =>
+  rollBackTag(database, system, [], world.repository('one'), parseTag('v1'), {});
+/** Copies tag v1 of repository one to tag v1 of repository two. */
+const copy: Request = (world, database) => {
+  return copyImage(
+    { database, clock: () => world.time, manifests: world.manifests(database, 'none'), immutableTags: [] },
+    {
+      from: { name: world.repository('one'), reference: asReference('v1') },
+      to: { name: world.repository('two'), tag: parseTag('v1') },
+      ...{ referrers: true, mayPull: () => true, rights: { mayCreate: true, mayUpdate: true }, by: system },
+    },
+  );
+};
 const absent = () => ({ ifNoneMatch: '*' }) as const;
 const at = (label: string) => (world: World) => ({ ifMatch: [world.manifest(label).digest] });
 
@@ -344,6 +359,30 @@ const races: Record<string, Race> = {
       deleteDigest('a'),
     ],
   },
+  'a tag is rolled back and moved': {
+    before: each(tagTo('old'), tagTo('a')),
+    requests: [rollBack, tagTo('b')],
+  },
+  'a tag is rolled back twice': {
+    before: each(tagTo('old'), tagTo('a')),
+    requests: [rollBack, rollBack],
+  },
+  'a tag is rolled back to a manifest, and the manifest deleted': {
+    before: each(tagTo('old'), tagTo('a')),
+    requests: [rollBack, deleteDigest('old')],
+  },
+  'an image is copied while its manifest is deleted': {
+    before: each(pushBlobs, pushImage),
+    requests: [copy, (world, database) => world.delete(database, image(world).digest)],
+  },
+  'an image is copied while a blob is deleted from its source and the deletion of the blob is decided': {
+    before: each(pushBlobs, pushImage),
+    requests: [
+      copy,
+      each((world, database) => world.delete(database, image(world).digest), letGo, fence(1e9)),
+    ],
+  },
+  'an image is copied twice': { before: each(pushBlobs, pushImage), requests: [copy, copy] },
   'two manifests that need the same blobs in different orders are pushed': {
     before: each(push, (world, database) => world.push(database, 'one', 'second')),
     requests: [

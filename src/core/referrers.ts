@@ -46,7 +46,7 @@ const maxReadBytes = 512 << 10;
  * @throws AnotherRepository; the signal's reason
  */
 export async function listReferrerPage(
-  { read }: Database,
+  { read }: Pick<Database, 'read'>,
   name: RepositoryName,
   subject: Digest,
   { after, n = Number.POSITIVE_INFINITY, artifactType, signal }: ReferrerRequest,

@@ -1,5 +1,4 @@
 import { type RawBuilder, type Selectable, type SelectQueryBuilder, sql } from 'kysely';
-import { deletionOfOldRows } from './delete-old-rows.ts';
 import { jsonRows } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 import { columnTypes, type Schema } from './schema.ts';
@@ -132,5 +131,25 @@ const subqueries: Readonly<Record<AuditEntry['source'], RawBuilder<unknown>>> = 
     from changes`,
 };
 
-/** Deletes events before a time, oldest first. */
-export const deleteAuditEvents = deletionOfOldRows('audit_events');
+const deleteOld = prepare((db, p: Params<{ before: number; limit: number }>) =>
+  db
+    .deleteFrom('audit_events')
+    .where('id', 'in', (some) =>
+      some
+        .selectFrom('audit_events')
+        .select('id')
+        .where('at', '<', p('before'))
+        // The last row is kept, because SQLite would give its id to the next one.
+        .where('id', '<', sql<number>`(select max(id) from audit_events)`)
+        // The order of the log's index.
+        .orderBy('at')
+        .orderBy('id')
+        .limit(p('limit')),
+    )
+    .returning('id'),
+);
+
+/** Deletes events before a time, oldest first, at most `limit`; returns their number. */
+export async function deleteAuditEvents(db: Db, before: number, limit: number): Promise<number> {
+  return (await deleteOld(db, { before, limit })).length;
+}

@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
+import { inJsonList } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { BlobState, Visibility } from './schema.ts';
+import { inSlices } from './slices.ts';
 
 /** Size and generation of stored bytes. */
 export interface StoredBlob {
@@ -33,6 +35,26 @@ export interface HeldBlob extends StoredBlob {
 /** The blob, if the repository holds it. */
 export function findBlob(db: Db, name: RepositoryName, digest: Digest): Promise<HeldBlob | undefined> {
   return first(selectInRepository(db, { name, digest }));
+}
+
+const selectHeld = prepare((db, p: Params<{ repository: number; digests: string }>) =>
+  db
+    .selectFrom('repository_blobs')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .select('blobs.digest')
+    .where('repository_blobs.repository_id', '=', p('repository'))
+    .where('repository_blobs.digest', 'in', inJsonList(db, p('digests')))
+    .where('blobs.state', '=', 'stored'),
+);
+
+/** Which of `digests` the repository holds as blobs, ordered by digest. */
+export async function heldBlobs(db: Db, repository: number, digests: Iterable<Digest>): Promise<Digest[]> {
+  const held: Digest[] = [];
+  await inSlices([...digests], async (slice) => {
+    const rows = await selectHeld(db, { repository, digests: JSON.stringify(slice) });
+    for (const { digest } of rows) held.push(digest as Digest);
+  });
+  return held.sort();
 }
 
 const selectAnywhere = prepare((db, p: Params<{ digest: string }>) =>

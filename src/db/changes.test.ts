@@ -14,6 +14,7 @@ import { claimantOf } from '../access/identity.ts';
 import { parseTag, type Tag } from '../oci/reference.ts';
 import { insertAuditEvents, listAuditEntries, listLatestAuditEntries } from './audit-events.ts';
 import {
+  type ChangePosition,
   deleteChanges,
   type NewChange,
   recordChange,
@@ -144,17 +145,49 @@ for (const { name, open } of dialects) {
     }
   });
 
-  test(`${name}: deletes old changes, oldest first, up to the limit`, async (t) => {
+  test(`${name}: deletes old changes, oldest first, among as many rows as the limit`, async (t) => {
     const database = await open(t);
     await database.transaction(async (db) => {
       for (const at of [5, 1, 3, 2, 4]) await recordChange(db, system, { kind: 'blob.push' }, at);
     });
-    const remove = () => database.transaction((db) => deleteChanges(db, 4, 2));
+    let position: ChangePosition = { at: 0, id: 0 };
+    const remove = async () => {
+      const { deleted, next } = await database.transaction((db) =>
+        deleteChanges(db, { others: 4, tagMoves: 4 }, position, 2),
+      );
+      if (next !== undefined) position = next;
+      return [deleted, next?.at];
+    };
     const left = async () => (await list(database)).map(({ at }) => at);
-    assert.equal(await remove(), 2);
+    assert.deepEqual(await remove(), [2, 2]);
     assert.deepEqual(await left(), [3, 4, 5]);
-    assert.deepEqual([await remove(), await remove()], [1, 0]);
+    assert.deepEqual(await remove(), [1, undefined]);
     assert.deepEqual(await left(), [4, 5]);
+  });
+
+  test(`${name}: keeps moves and deletions of tags longer than other changes`, async (t) => {
+    const database = await open(t);
+    const [a, b] = [digestNumber(1), digestNumber(2)];
+    const changes: [at: number, Partial<NewChange>][] = [
+      [1, { tag: tag('too-old'), newDigest: a }],
+      [2, { tag: tag('created'), newDigest: a }],
+      [2, { newDigest: a }],
+      [2, { tag: tag('pushed-again'), oldDigest: a, newDigest: a }],
+      [2, { tag: tag('moved'), oldDigest: a, newDigest: b }],
+      [2, { tag: tag('deleted'), oldDigest: a }],
+      [3, { newDigest: b }],
+    ];
+    await database.transaction(async (db) => {
+      for (const [at, change] of changes) await recordChange(db, system, { kind: 'any', ...change }, at);
+    });
+    const { deleted, next } = await database.transaction((db) =>
+      deleteChanges(db, { others: 3, tagMoves: 2 }, { at: 0, id: 0 }, 10),
+    );
+    assert.deepEqual([deleted, next], [3, undefined]);
+    assert.deepEqual(
+      (await list(database)).map((entry) => entry.tag),
+      ['created', 'moved', 'deleted', null],
+    );
   });
 
   test(`${name}: keeps the last change, so that its id is not used again`, async (t) => {
@@ -162,7 +195,10 @@ for (const { name, open } of dialects) {
     const record = () => database.transaction((db) => recordChange(db, system, { kind: 'blob.push' }, 1));
     await record();
     await record();
-    assert.equal(await database.transaction((db) => deleteChanges(db, 2, 10)), 1);
+    const { deleted } = await database.transaction((db) =>
+      deleteChanges(db, { others: 2, tagMoves: 2 }, { at: 0, id: 0 }, 10),
+    );
+    assert.equal(deleted, 1);
     const [kept] = await list(database);
     await record();
     assert.deepEqual(

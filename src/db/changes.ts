@@ -1,11 +1,11 @@
 import { type Selectable, sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
-import { deletionOfOldRows } from './delete-old-rows.ts';
-import { isPostgres } from './dialect.ts';
+import { inJsonIds, isPostgres } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 import { columnTypes, type Schema } from './schema.ts';
 import { sliceSize, untilDone } from './slices.ts';
+import { isTagMove } from './tag-history.ts';
 import { anyTagRule } from './tag-rules.ts';
 import { moveTag, upsertTag } from './tags.ts';
 
@@ -216,5 +216,45 @@ export function printDetail(detail: Readonly<Record<string, unknown>>): string {
   return text.length <= maxDetail ? text : JSON.stringify({ omitted: `${text.length} characters` });
 }
 
-/** Deletes changes before a time, oldest first. */
-export const deleteChanges = deletionOfOldRows('changes');
+/** Changes before these times are deleted, in milliseconds since 1970. */
+export interface DeletedBefore {
+  /** For moves and deletions of tags; at most `others`. */
+  readonly tagMoves: number;
+  readonly others: number;
+}
+
+/** A position in the order in which changes are deleted. */
+export type ChangePosition = Pick<ChangeRow, 'at' | 'id'>;
+
+const selectOld = prepare((db, p: Params<{ at: number; id: number; before: number; limit: number }>) =>
+  db
+    .selectFrom('changes')
+    .select(['at', 'id', sql<number>`case when ${isTagMove} then 1 else 0 end`.as('move')])
+    .where(sql<boolean>`(at, id) > (${p('at')}, ${p('id')})`)
+    .where('at', '<', p('before'))
+    // The last row is kept, because SQLite would give its id to the next one.
+    .where('id', '<', sql<number>`(select max(id) from changes)`)
+    .orderBy('at')
+    .orderBy('id')
+    .limit(p('limit')),
+);
+
+const deleteByIds = prepare((db, p: Params<{ ids: string }>) =>
+  db.deleteFrom('changes').where('id', 'in', inJsonIds(db, p('ids'))),
+);
+
+/**
+ * Deletes the old ones of the next `limit` changes after a position, oldest first.
+ * @returns the number of deleted changes, and the position for the next call; `undefined` at the end
+ */
+export async function deleteChanges(
+  db: Db,
+  { tagMoves, others }: DeletedBefore,
+  { at, id }: ChangePosition,
+  limit: number,
+): Promise<{ deleted: number; next: ChangePosition | undefined }> {
+  const rows = await selectOld(db, { at, id, before: others, limit });
+  const old = rows.filter((row) => row.move === 0 || row.at < tagMoves);
+  if (old.length > 0) await deleteByIds(db, { ids: JSON.stringify(old.map((row) => row.id)) });
+  return { deleted: old.length, next: rows.length === limit ? rows.at(-1) : undefined };
+}

@@ -13,6 +13,7 @@ import * as referrers from './migrations/0008-referrers.ts';
 import * as changes from './migrations/0009-changes.ts';
 import * as changeIds from './migrations/0010-change-ids.ts';
 import * as reviews from './migrations/0011-reviews.ts';
+import * as tagHistory from './migrations/0012-tag-history.ts';
 import * as tagRules from './migrations/0013-tag-rules.ts';
 import type { Schema } from './schema.ts';
 
@@ -29,6 +30,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0009-changes': changes,
   '0010-change-ids': changeIds,
   '0011-reviews': reviews,
+  '0012-tag-history': tagHistory,
   '0013-tag-rules': tagRules,
 };
 

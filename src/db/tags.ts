@@ -1,8 +1,10 @@
 import type { Expression } from 'kysely';
+import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import { sliceSize, untilDone } from './slices.ts';
+import { isTagMove } from './tag-history.ts';
 
 const select = prepare((db, p: Params<{ repository: number; tag: string }>) =>
   db
@@ -89,6 +91,55 @@ const deleteOf = prepare((db, p: Params<{ manifest: number; limit: number }>) =>
 /** Deletes every tag that points to the manifest. */
 export async function deleteTagsOf(db: Db, manifest: number): Promise<void> {
   await untilDone(async () => (await deleteOf(db, { manifest, limit: sliceSize })).length);
+}
+
+/** A tag with the manifest that it points to; times in milliseconds since 1970. */
+export interface TagWithManifest {
+  readonly tag: Tag;
+  /** The manifest's row id. */
+  readonly id: number;
+  readonly digest: Digest;
+  readonly media_type: string;
+  /** Time of the last push of the tag, even if it did not move. */
+  readonly updated_at: number;
+  /** Id of the change that moved the tag here, if it is still recorded. */
+  readonly moved: number | null;
+}
+
+const selectWithManifests = prepare((db, p: Params<{ repository: number; after: string; limit: number }>) =>
+  db
+    .selectFrom('tags')
+    .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
+    .select([
+      'tags.name as tag',
+      'manifests.id',
+      'manifests.digest',
+      'manifests.media_type',
+      'tags.updated_at',
+    ])
+    .select((select) =>
+      select
+        .selectFrom('changes')
+        .select(({ fn }) => fn.max('changes.id').as('last'))
+        .whereRef('changes.repository_id', '=', 'tags.repository_id')
+        .whereRef('changes.tag', '=', 'tags.name')
+        .where(isTagMove)
+        .as('moved'),
+    )
+    .where('tags.repository_id', '=', p('repository'))
+    .where('tags.name', '>', p('after'))
+    .orderBy('tags.name')
+    .limit(p('limit')),
+);
+
+/** Tags of the repository after `after` in byte order, with their manifests, at most `limit`. */
+export function listTagsWithManifests(
+  db: Db,
+  repository: number,
+  after: string,
+  limit: number,
+): Promise<TagWithManifest[]> {
+  return selectWithManifests(db, { repository, after, limit }) as Promise<TagWithManifest[]>;
 }
 
 const selectPageOf = prepare((db, p: Params<{ manifest: number; after: string; limit: number }>) =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loginEvent } from '../../test/support/audit-event.ts';
-import { dialects } from '../../test/support/databases.ts';
+import { dialects, digestNumber } from '../../test/support/databases.ts';
 import { openMemoryStore } from '../../test/support/memory-store.ts';
 import { configSchema } from '../config/schema.ts';
 import type { BackedUp } from '../core/backup/back-up.ts';
@@ -9,12 +9,13 @@ import { insertAuditEvents, listAuditEntries } from '../db/audit-events.ts';
 import { recordChange, system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { setProperty } from '../db/properties.ts';
+import { parseTag } from '../oci/reference.ts';
 import { scheduleOf } from './schedule.ts';
 
 for (const { name, open } of dialects) {
-  test(`${name}: the job audit deletes events and changes older than audit.keepFor`, async (t) => {
+  test(`${name}: the job audit deletes what is older than audit.keepFor, but moves of tags after history.keepFor`, async (t) => {
     const database = await open(t);
-    const config = configSchema.parse({ audit: { keepFor: '1h' } });
+    const config = configSchema.parse({ audit: { keepFor: '1h' }, history: { keepFor: '2h' } });
     const now = 10 * config.audit.keepFor;
     const times = [now - config.audit.keepFor - 1, now - config.audit.keepFor, now];
     await database.transaction(async (db) => {
@@ -23,6 +24,11 @@ for (const { name, open } of dialects) {
         times.map((at) => ({ ...loginEvent, at })),
       );
       for (const at of times) await recordChange(db, system, { kind: 'blob.push' }, at);
+      for (const age of [2 * config.audit.keepFor + 1, 2 * config.audit.keepFor]) {
+        const move = { kind: 'manifest.push', repositoryId: 1, tag: parseTag(`age-${age}`) };
+        await recordChange(db, system, { ...move, newDigest: digestNumber(1) }, now - age);
+      }
+      await recordChange(db, system, { kind: 'blob.push' }, now);
     });
     const done: unknown[] = [];
     const schedule = scheduleOf({
@@ -34,17 +40,15 @@ for (const { name, open } of dialects) {
       observer: { collected() {}, foundBlobs() {}, done: (_what, fields) => done.push(fields) },
     });
     await schedule.find((job) => job.name === 'audit')!.run(AbortSignal.timeout(60_000));
-    assert.deepEqual(done, [{ events: 1, changes: 1 }]);
-    const left = await listAuditEntries(database.read, {}, undefined, 10);
+    assert.deepEqual(done, [{ events: 1, changes: 2 }]);
+    const [move, ...left] = await listAuditEntries(database.read, {}, undefined, 10);
+    assert.equal(move?.tag, 'age-7200000');
     assert.deepEqual(
       left.map(({ source, at }) => [source, at]).sort(),
-      times
-        .slice(1)
-        .flatMap((at) => [
-          ['change', at],
-          ['event', at],
-        ])
-        .sort(),
+      [
+        ...times.slice(1).flatMap((at) => [['change', at] as const, ['event', at] as const]),
+        ['change', now],
+      ].sort(),
     );
   });
 }

@@ -4,14 +4,13 @@ import type { BackedUp } from '../core/backup/back-up.ts';
 import type { Clock } from '../core/clock.ts';
 import type { StoreEpoch } from '../core/store-epoch.ts';
 import { deleteAuditEvents } from '../db/audit-events.ts';
-import { deleteChanges } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { deletePullCounts } from '../db/pull-counts.ts';
 import { readOnlyReason } from '../db/read-only.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { type Collected, collectGarbage } from './collect-garbage.ts';
 import { type FoundBlobs, findUnknownBlobs } from './find-unknown-blobs.ts';
-import { forget } from './forget.ts';
+import { forget, forgetChanges } from './forget.ts';
 import type { Run } from './jobs.ts';
 import { measure } from './measure.ts';
 
@@ -24,7 +23,7 @@ export interface ScheduledJob {
 }
 
 export interface ScheduleParts {
-  readonly config: Pick<Config, 'uploads' | 'deletes' | 'gc' | 'audit' | 'rateLimits' | 'backup'>;
+  readonly config: Pick<Config, 'uploads' | 'deletes' | 'gc' | 'audit' | 'history' | 'rateLimits' | 'backup'>;
   /** Refuses writes while the registry is read-only. */
   readonly database: Database;
   /** The same database without this check. */
@@ -104,7 +103,8 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
       async run(signal) {
         const { keepFor } = config.audit;
         const events = await forget({ database, clock, keepFor }, deleteAuditEvents, signal);
-        const changes = await forget({ database, clock, keepFor }, deleteChanges, signal);
+        const keepTagMovesFor = config.history.keepFor;
+        const changes = await forgetChanges({ database, clock, keepFor, keepTagMovesFor }, signal);
         observer.done('deleted old entries of the audit log', { events, changes });
       },
     },

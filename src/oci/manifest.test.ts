@@ -33,6 +33,8 @@ test('the blobs of an image are its config and layers', () => {
   assert.deepEqual(manifest, {
     mediaType: ociImageManifest,
     kind: 'image',
+    config: descriptor,
+    layers: [layer],
     blobs: [descriptor, layer],
     children: [],
     subject: undefined,
@@ -50,12 +52,36 @@ test('the children of an index are its manifests, of any type', () => {
   assert.equal(parse(index).artifactType, undefined, 'an index has no config whose type could be used');
 });
 
+test('the platform of a child has the operating system, the architecture and the variant', () => {
+  const platforms: [unknown, string | undefined][] = [
+    [{ os: 'linux', architecture: 'amd64', 'os.version': '1' }, 'linux/amd64'],
+    [{ os: 'linux', architecture: 'arm', variant: 'v7' }, 'linux/arm/v7'],
+    [{ os: 'linux', architecture: 'amd64', variant: '' }, 'linux/amd64'],
+    [{ os: 'linux' }, undefined],
+    [{ os: 'linux', architecture: 'a\n' }, undefined],
+    [{ os: 'linux', architecture: 'amd64', variant: 7 }, undefined],
+    [[], undefined],
+    ['linux', undefined],
+    [null, undefined],
+  ];
+  const manifests = platforms.map(([platform]) => ({ ...descriptor, platform }));
+  assert.deepEqual(
+    parse({ ...index, manifests }).children.map(({ platform }) => platform),
+    platforms.map(([, printed]) => printed),
+  );
+});
+
 test('non-distributable layers are not in blobs', () => {
   const foreign = [
     'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
     'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
   ].map((mediaType) => ({ ...descriptor, mediaType, urls: ['http://169.254.169.254/'] }));
-  assert.deepEqual(parse({ ...image, layers: foreign }).blobs, [descriptor]);
+  const { blobs, layers } = parse({ ...image, layers: foreign });
+  assert.deepEqual(blobs, [descriptor]);
+  assert.deepEqual(
+    layers.map(({ mediaType }) => mediaType),
+    foreign.map(({ mediaType }) => mediaType),
+  );
 });
 
 test('ignores unknown fields, also in descriptors', () => {

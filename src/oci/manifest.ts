@@ -10,12 +10,17 @@ export interface Descriptor {
   readonly mediaType: string;
   readonly digest: Digest;
   readonly size: number;
+  /** `os/architecture` or `os/architecture/variant`, if given; a platform with other characters than names have is ignored. */
+  readonly platform?: string;
 }
 
 /** The fields of a manifest that the registry uses; the bytes are stored and served unchanged. */
 export interface Manifest {
   readonly mediaType: string;
   readonly kind: 'image' | 'index';
+  readonly config: Descriptor | undefined;
+  /** All layers, in order. */
+  readonly layers: readonly Descriptor[];
   /** Config and layers that the repository must hold, without non-distributable layers. */
   readonly blobs: readonly Descriptor[];
   /** An index's entries: usually manifests; in BuildKit's cache exports, layers. */
@@ -65,6 +70,8 @@ export function* readManifest(bytes: Uint8Array, contentType: string | undefined
   return {
     mediaType,
     kind,
+    config,
+    layers,
     blobs: [...(config ? [config] : []), ...layers.filter((layer) => !isNonDistributable(layer.mediaType))],
     children,
     subject: isAbsent(document.subject) ? undefined : parseDescriptor(document.subject, 'subject'),
@@ -146,7 +153,19 @@ function parseDescriptor(value: unknown, field: string): Descriptor {
   if (!Number.isSafeInteger(size) || (size as number) < 0) {
     throw invalid(`"${field}.size" must be a whole number of bytes, found ${show(size)}`);
   }
-  return { mediaType, digest: parsed, size: size as number };
+  const platform = platformOf(descriptor.platform);
+  return { mediaType, digest: parsed, size: size as number, ...(platform !== undefined && { platform }) };
+}
+
+const platformPart = /^[\w.-]{1,64}$/;
+
+/** The platform of a descriptor or of an image's config, printed as in {@link Descriptor.platform}. */
+export function platformOf(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { os, architecture, variant } = value as Record<string, unknown>;
+  const parts = isAbsent(variant) || variant === '' ? [os, architecture] : [os, architecture, variant];
+  const isValid = parts.every((part) => typeof part === 'string' && platformPart.test(part));
+  return isValid ? parts.join('/') : undefined;
 }
 
 function artifactTypeOf(value: unknown, config: Descriptor | undefined): string | undefined {

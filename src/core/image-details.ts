@@ -1,0 +1,113 @@
+import { findBlob } from '../db/blobs.ts';
+import type { Database } from '../db/database.ts';
+import { inTurns } from '../db/in-turns.ts';
+import { findManifestContent } from '../db/manifests.ts';
+import type { Db } from '../db/prepare.ts';
+import { listTagsOf } from '../db/tags.ts';
+import type { Digest } from '../oci/digest.ts';
+import { RegistryError } from '../oci/errors.ts';
+import { type Descriptor, type Manifest, platformOf, readManifest } from '../oci/manifest.ts';
+import type { RepositoryName } from '../oci/name.ts';
+import { printReference, type Reference } from '../oci/reference.ts';
+import { type BlobStore, blobKey } from '../storage/blob-store.ts';
+import { streamBlob } from '../storage/stream-blob.ts';
+import { imageSizes } from './image-sizes.ts';
+import { findByReference } from './manifests.ts';
+import { listReferrerPage } from './referrers.ts';
+import { platformsIn } from './tag-details.ts';
+
+export interface ImageDetails {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly artifactType: string | undefined;
+  /** See {@link imageSizes}. */
+  readonly size: number | undefined;
+  /** Of an index, those of its children; of an image, that of its config. As in `Descriptor.platform`. */
+  readonly platforms: readonly string[];
+  readonly config: Descriptor | undefined;
+  readonly layers: readonly Descriptor[];
+  /** The entries of an index. */
+  readonly manifests: readonly Descriptor[];
+  readonly subject: Descriptor | undefined;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** The first {@link maxListed} tags that point to this manifest. */
+  readonly tags: readonly string[];
+  /** The first {@link maxListed} referrers, as in the API's list. */
+  readonly referrers: readonly Descriptor[];
+  /** Whether there are more tags or referrers than these. */
+  readonly more: { readonly tags: boolean; readonly referrers: boolean };
+}
+
+/** The parts that images are read from. */
+export interface ImageParts extends Pick<Database, 'read'> {
+  readonly store: Pick<BlobStore, 'read'>;
+}
+
+/** Tags and referrers of one answer. */
+export const maxListed = 100;
+
+/**
+ * Describes an image, an index or an artifact. Reads the config of an image from the store, if it is at most 4 MiB.
+ * @throws RegistryError `MANIFEST_UNKNOWN`, also for an unknown repository
+ */
+export async function describeImage(
+  { read, store }: ImageParts,
+  name: RepositoryName,
+  reference: Reference,
+): Promise<ImageDetails> {
+  const row = await findByReference(read, name, reference);
+  const content = row && (await findManifestContent(read, row.id));
+  if (content === undefined) {
+    throw new RegistryError('MANIFEST_UNKNOWN', { name, reference: printReference(reference) });
+  }
+  const { id, repository_id: repository, digest } = row as NonNullable<typeof row>;
+  const manifest = await inTurns(readManifest(content.bytes, content.media_type));
+  const tags = await listTagsOf(read, id, '', maxListed + 1);
+  const after = { rank: 0, digest: '' };
+  const referrers = await listReferrerPage({ read }, name, digest, {
+    ...{ after, n: maxListed, artifactType: undefined },
+  });
+  return {
+    ...{ digest, mediaType: manifest.mediaType, artifactType: manifest.artifactType },
+    size: (await imageSizes(read, repository, [id])).get(id),
+    platforms:
+      manifest.kind === 'index' ? platformsIn(manifest) : await platformOfImage(read, store, name, manifest),
+    ...{ config: manifest.config, layers: manifest.layers, manifests: manifest.children },
+    ...{ subject: manifest.subject, annotations: manifest.annotations ?? {} },
+    tags: tags.slice(0, maxListed),
+    referrers: referrers.descriptors.map((text) => JSON.parse(text)),
+    more: { tags: tags.length > maxListed, referrers: referrers.next !== undefined },
+  };
+}
+
+const imageConfigs = [
+  'application/vnd.oci.image.config.v1+json',
+  'application/vnd.docker.container.image.v1+json',
+];
+/** Bytes. */
+const maxConfig = 4 << 20;
+
+async function platformOfImage(
+  db: Db,
+  store: Pick<BlobStore, 'read'>,
+  name: RepositoryName,
+  { config }: Manifest,
+): Promise<string[]> {
+  if (config === undefined || !imageConfigs.includes(config.mediaType)) return [];
+  const blob = await findBlob(db, name, config.digest);
+  if (blob === undefined || blob.size > maxConfig) return [];
+  const opened = await store.read(blobKey(config.digest, blob.generation));
+  if (opened === undefined) return [];
+  try {
+    if (opened.size !== blob.size) return [];
+    const bytes = Buffer.concat(await streamBlob(opened).toArray());
+    const platform = platformOf(JSON.parse(bytes.toString()));
+    return platform === undefined ? [] : [platform];
+  } catch (error) {
+    // A config is not checked when it is pushed.
+    if (error instanceof SyntaxError) return [];
+    throw error;
+  } finally {
+    opened.close();
+  }
+}
