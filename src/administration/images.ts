@@ -125,7 +125,7 @@ export async function copyTag(
 }
 
 /** Deletes a tag; its manifest stays. @param text `REPOSITORY:TAG` @param immutableTags the configured rules @throws Refused */
-export async function deleteTag(
+export async function removeTag(
   database: ActingDatabase,
   immutableTags: readonly TagRule[],
   text: string,

@@ -49,6 +49,8 @@ const extra: Readonly<Record<string, string>> = {
   'grant set': '--user alice',
   'grant remove': '--user alice',
   'backup create': 'backups',
+  'tag rule add': '--repository acme/app',
+  'tag rule remove': '--repository acme/app',
 };
 const argument: Readonly<Record<string, string>> = {
   robot: 'acme+ci',

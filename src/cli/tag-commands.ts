@@ -1,6 +1,6 @@
 // The commands of berth tag that concern images: lists, history, and undoing a bad push.
 import { Argument, Option } from 'commander';
-import { copyTag, deleteTag, rollBack, rollbackPlan, tagHistory, tagsOf } from '../administration/images.ts';
+import { copyTag, removeTag, rollBack, rollbackPlan, tagHistory, tagsOf } from '../administration/images.ts';
 import { showTime } from '../administration/show-time.ts';
 import { formatDuration } from '../config/units.ts';
 import type { TagDetails } from '../core/tag-details.ts';
@@ -131,7 +131,7 @@ export const tagCommands: readonly RegistryCommand[] = [
     arguments: [tagged],
     examples: ['berth tag delete acme/app:v1'],
     async run(invocation, name: string) {
-      await deleteTag(await invocation.openForChanges(), invocation.config.tags.immutable, name);
+      await removeTag(await invocation.openForChanges(), invocation.config.tags.immutable, name);
       return { text: `deleted ${name}\n`, json: { deleted: name } };
     },
   },

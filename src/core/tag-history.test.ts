@@ -8,6 +8,8 @@ import { findRepository } from '../db/repositories.ts';
 import type { Digest } from '../oci/digest.ts';
 import { parseName } from '../oci/name.ts';
 import { parseReference, parseTag } from '../oci/reference.ts';
+import { asTagRule } from '../oci/tag-rule.ts';
+import { copyImage } from './copy-image.ts';
 import { deleteRepository } from './delete-repository.ts';
 import { Manifests } from './manifests.ts';
 import { listTagHistory, planRollback, type RollbackTarget, rollBackTag } from './tag-history.ts';
@@ -101,6 +103,33 @@ for (const dialect of dialects) {
       (await history()).map(({ new_digest }) => new_digest),
       [c.digest],
     );
+  });
+
+  test(`${name}: refuses to roll back or overwrite an immutable tag`, async (t) => {
+    const { database, push, pointsTo } = await makeWorld(t, dialect);
+    await push('v1', a);
+    await push('v1', b);
+    await push('v2', a);
+    const rules = [asTagRule('v*')!];
+    const refused = { code: 'DENIED', message: /^tag v1 is immutable: rule "v\*" of the configuration/ };
+    await assert.rejects(rollBackTag(database, system, rules, app, v1, {}), refused);
+    const { clock } = database;
+    const manifests = new Manifests({ database, clock, missingReferences: 'all', immutableTags: rules });
+    const copied = copyImage(
+      { database, clock, manifests, immutableTags: rules },
+      {
+        from: { name: app, reference: parseReference('v2') },
+        to: { name: app, tag: v1 },
+        ...{
+          referrers: false,
+          mayPull: () => true,
+          rights: { mayCreate: true, mayUpdate: true },
+          by: system,
+        },
+      },
+    );
+    await assert.rejects(copied, refused);
+    assert.equal(await pointsTo(), b.digest);
   });
 
   test(`${name}: a rollback undoes the last move, a deletion or another rollback, and is recorded`, async (t) => {
