@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 import { Refused } from './access/refused.ts';
 import { TokenServerKeysError } from './access/tokens/token-server-keys-error.ts';
 import { ConfigError } from './config/mistake.ts';
+import { CannotAdopt } from './core/adopt/cannot-adopt.ts';
 import { BackupError } from './core/backup/backup-error.ts';
 import { CannotMigrate } from './core/migrate/cannot-migrate.ts';
 import { StoreMismatch } from './core/store-mismatch.ts';
@@ -85,6 +86,7 @@ const expectedErrors = [
   UnfitDatabase,
   DatabaseUnavailable,
   UnfinishedCopy,
+  CannotAdopt,
   CannotMigrate,
   BackupError,
   DataDirectoryInUse,

@@ -13,6 +13,8 @@ import type { BackupStore } from './storage/backup-store.ts';
 import type { BlobStore } from './storage/blob-store.ts';
 import { openFilesystemStore } from './storage/filesystem.ts';
 import { filesystemBackups } from './storage/filesystem-backups.ts';
+import { filesystemTree } from './storage/filesystem-tree.ts';
+import type { StoreTree } from './storage/store-tree.ts';
 
 // Loads the clients of PostgreSQL and S3 only if they are configured, 35 MB and 0.1 s of CPU time for S3.
 
@@ -92,4 +94,11 @@ export async function openCopies(
   const target = await backups.openBlobs({ inspectOnly: false });
   opened.defer(() => target.close());
   return { source, target };
+}
+
+/** The files of the configured store, for reading. */
+export async function openTree({ storage, data }: Pick<Config, 'storage' | 'data'>): Promise<StoreTree> {
+  if (storage.type === 'filesystem') return filesystemTree(data);
+  const { s3Tree } = await import('./storage/s3/tree.ts');
+  return s3Tree(storage.s3);
 }

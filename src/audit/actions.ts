@@ -56,6 +56,8 @@ export const auditActions = {
   'tag.rule.add':
     'A rule that makes tags immutable was added, for a repository or for `detail.namespace`; `detail.rule` is the rule.',
   'tag.rule.remove': 'A rule that made tags immutable was removed.',
+  'repository.adopt':
+    '`berth adopt` added content of an existing storage tree to a repository; `detail` has the numbers of `blobs`, `manifests` and `tags`. A large repository has several entries.',
   'trust.create': 'A trust was created: an organisation accepts ID tokens of an issuer.',
   'trust.update': 'The rules, the scopes or another setting of a trust was changed.',
   'trust.delete': 'A trust was deleted.',

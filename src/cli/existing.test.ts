@@ -25,7 +25,7 @@ async function berth(args: readonly string[]) {
 
 const whole = await wholeProgram({ env: {}, out: () => {}, err: () => {} });
 /** Commands that create a registry or open none. */
-const others = /^(serve|config|reference|backup verify|restore)\b/;
+const others = /^(serve|adopt|config|reference|backup verify|restore)\b/;
 const aboutOne = leavesOf(whole)
   .map(({ words, command }) => ({ name: words.slice(1).join(' '), command }))
   .filter(({ name }) => !others.test(name));

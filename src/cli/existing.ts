@@ -69,6 +69,30 @@ export async function openForAdministration(
   }
 }
 
+/**
+ * Opens the registry that adopts a storage tree, or creates it. Refuses writes while it is read-only. Does not check the store, which
+ * is not Berth's yet.
+ *
+ * @throws SchemaMismatch | UnfitDatabase | UnfinishedCopy
+ */
+export async function openForAdoption(chosen: Chosen, context: Context): Promise<Database> {
+  await (await inspectIfExists(chosen, context))?.close();
+  const database = await openDatabase(chosen.config);
+  try {
+    await refuseUnfinishedCopy(database.read);
+    return refuseWhenReadOnly(database);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/** {@link inspectExisting}, or `undefined` when there is no registry. */
+export function inspectIfExists(chosen: Chosen, context: Context): Promise<Inspection | undefined> {
+  printRegistry(chosen, context);
+  return inspect(chosen.config);
+}
+
 /** Milliseconds to wait for another process that is creating the schema. */
 const schemaWait = 2_000;
 

@@ -69,7 +69,7 @@ export function sameStore({ from: { config: from }, to }: Move): boolean {
 }
 
 /** Whether two paths lead to the same folder; a missing one is compared by its path. */
-function sameFolder(one: string, other: string): boolean {
+export function sameFolder(one: string, other: string): boolean {
   const real = (path: string): string => {
     try {
       return realpathSync(path);

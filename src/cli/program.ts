@@ -67,6 +67,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./image.ts')).imageCommand,
   },
   {
+    name: 'adopt',
+    description: 'Take over the storage of a CNCF registry (registry:2, registry:3) in place.',
+    load: async () => (await import('./adopt.ts')).adoptCommand,
+  },
+  {
     name: 'fsck',
     description: 'Check all stored data and change nothing; exit code 1 on errors.',
     load: async () => (await import('./fsck.ts')).fsckCommand,

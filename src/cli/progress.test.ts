@@ -36,6 +36,26 @@ test('the rate of rows is in rows per second', () => {
   assert.deepEqual(err, ['tags: 1,000 of 1,000,000 rows, 1,000/s, 17 min left\n']);
 });
 
+test('a corrected total changes the remaining time', () => {
+  const { progress, err, pass } = start();
+  using _ = progress;
+  progress.begin({ name: 'reading blobs', unit: 'blobs', total: 0 });
+  pass(1000);
+  progress.add({ count: 1_000 });
+  progress.expect(3_000);
+  progress.print();
+  assert.deepEqual(err, ['reading blobs: 1,000 of 3,000 blobs, 1,000/s, 2 s left\n']);
+});
+
+test('a line of the result is printed on standard output, below the progress', () => {
+  const { progress, out, err } = start({ terminal: true });
+  using _ = progress;
+  progress.begin({ name: 'tags', unit: 'rows', total: 1 });
+  progress.print();
+  progress.result('note: x');
+  assert.deepEqual([out, err.at(-1)], [['note: x\n'], '\r\x1b[K']);
+});
+
 test('the rate is measured over the last seconds', () => {
   const { progress, err, pass } = start();
   using _ = progress;

@@ -61,6 +61,11 @@ export class Progress {
     this.#samples = [{ time: this.#now(), count: 0, bytes: 0 }];
   }
 
+  /** Corrects the total, if it is an estimate. */
+  expect(total: number): void {
+    if (this.#work !== undefined) this.#work = { ...this.#work, total };
+  }
+
   add({ count = 0, bytes = 0 }: { count?: number; bytes?: number }): void {
     this.#count += count;
     this.#bytes += bytes;
@@ -84,6 +89,12 @@ export class Progress {
   printLine(text: string): void {
     this.#clear();
     this.#context.err(`${text}\n`);
+  }
+
+  /** Prints a line of the command's result, on standard output. */
+  result(text: string): void {
+    this.#clear();
+    this.#context.out(`${text}\n`);
   }
 
   /** Prints an error. */

@@ -64,6 +64,7 @@ const others = [
   'config',
   'reference',
   'audit',
+  'adopt',
   'fsck',
   'read-only',
   'migrate-db',

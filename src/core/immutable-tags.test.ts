@@ -85,11 +85,16 @@ test('all code that moves or deletes tags asks whether they are immutable', () =
     const text = readFileSync(new URL(path, source), 'utf8');
     return /\b(moveTag|moveAndRecordTag|deleteTag|deleteTagsOf|deleteRepositoryRows)\(/.test(text);
   });
-  assert.deepEqual(changing.sort(), ['core/delete-repository.ts', 'core/manifests.ts', 'core/move-tags.ts']);
+  assert.deepEqual(changing.sort(), [
+    'core/adopt/write-tags.ts',
+    'core/delete-repository.ts',
+    'core/manifests.ts',
+    'core/move-tags.ts',
+  ]);
   for (const path of changing) {
     assert.match(
       readFileSync(new URL(path, source), 'utf8'),
-      /\brefuse(Immutable|IfTaggedImmutably)\(/,
+      /\b(refuse(Immutable|IfTaggedImmutably)|ruleFor)\(/,
       path,
     );
   }

@@ -13,9 +13,9 @@ import {
 } from './blob-deletions.ts';
 import { linkBlob, listLinksFrom, unlinkBlob } from './blob-links.ts';
 import { lockHeld, postponeReview } from './blob-reviews.ts';
-import { findBlob, findBlobRow, recordStored } from './blobs.ts';
+import { findBlob, findBlobRow, findBlobRows, heldBlobsByName, recordStored } from './blobs.ts';
 import type { Database } from './database.ts';
-import { countParked, parkBlob } from './parked-blobs.ts';
+import { countParked, parkBlob, parkBlobs } from './parked-blobs.ts';
 import type { Db } from './prepare.ts';
 import { findOrCreateRepository } from './repositories.ts';
 
@@ -63,6 +63,46 @@ for (const { name, open } of dialects) {
       database.transaction((db) => lockHeld(db, repository, digests));
     assert.deepEqual(await held(repository, [digest, digestNumber(2)]), new Set([digest]));
     assert.deepEqual(await held(elsewhere, [digest]), new Set());
+  });
+
+  test(`${name}: finds the rows of many blobs, and those that a repository holds`, async (t) => {
+    const database = await open(t);
+    const digests = Array.from({ length: 2_100 }, (_, i) => digestNumber(i));
+    await withBlobs(database, digests.slice(1));
+    const { read } = database;
+    const rows = await findBlobRows(read, digests);
+    assert.deepEqual([rows.size, rows.has(digestNumber(0))], [2_099, false]);
+    assert.deepEqual(
+      { ...rows.get(digestNumber(2_099)) },
+      { digest: digestNumber(2_099), size: 5, generation: 0, state: 'stored' },
+    );
+    assert.equal((await heldBlobsByName(read, repositoryName, digests)).size, 2_099);
+    assert.equal((await heldBlobsByName(read, other, digests)).size, 0);
+  });
+
+  test(`${name}: parks many blobs, and corrects the size of parked ones only`, async (t) => {
+    const database = await open(t);
+    await withBlobs(database, [digestNumber(1)]);
+    const park = (...numbers: number[]) =>
+      database.transaction((db) =>
+        parkBlobs(
+          db,
+          numbers.map((number) => ({ digest: digestNumber(number), size: number * 10 })),
+          200,
+        ),
+      );
+    await database.transaction((db) =>
+      parkBlob(db, { digest: digestNumber(2), size: 1, generation: 0 }, 100),
+    );
+    await database.transaction((db) =>
+      parkBlob(db, { digest: digestNumber(3), size: 1, generation: 1 }, 100),
+    );
+    await park(1, 2, 3, 4);
+    const rowOf = async (number: number) => ({ ...(await findBlobRow(database.read, digestNumber(number))) });
+    assert.deepEqual(await rowOf(1), { size: 5, generation: 0, state: 'stored', parked_at: null });
+    assert.deepEqual(await rowOf(2), { size: 20, generation: 0, state: 'stored', parked_at: 100 });
+    assert.deepEqual(await rowOf(3), { size: 1, generation: 1, state: 'stored', parked_at: 100 });
+    assert.deepEqual(await rowOf(4), { size: 40, generation: 0, state: 'stored', parked_at: 200 });
   });
 
   test(`${name}: lists the same number of links for any digest, its own first`, async (t) => {

@@ -72,6 +72,48 @@ export function findBlobRow(
   return first(selectAnywhere(db, { digest }));
 }
 
+const selectMany = prepare((db, p: Params<{ digests: string }>) =>
+  db
+    .selectFrom('blobs')
+    .select(['digest', 'size', 'generation', 'state'])
+    .where('digest', 'in', inJsonList(db, p('digests'))),
+);
+
+/** {@link findBlobRow} of many digests; those without a row are missing in the result. */
+export async function findBlobRows(
+  db: Db,
+  digests: readonly Digest[],
+): Promise<Map<string, StoredBlob & { state: BlobState }>> {
+  const found = new Map<string, StoredBlob & { state: BlobState }>();
+  await inSlices(digests, async (slice) => {
+    for (const row of await selectMany(db, { digests: JSON.stringify(slice) })) found.set(row.digest, row);
+  });
+  return found;
+}
+
+const selectHeldByName = prepare((db, p: Params<{ name: string; digests: string }>) =>
+  db
+    .selectFrom('repositories')
+    .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
+    .select('repository_blobs.digest')
+    .where('repositories.name', '=', p('name'))
+    .where('repository_blobs.digest', 'in', inJsonList(db, p('digests'))),
+);
+
+/** Which of `digests` the repository holds as blobs. */
+export async function heldBlobsByName(
+  db: Db,
+  name: RepositoryName,
+  digests: readonly Digest[],
+): Promise<Set<string>> {
+  const held = new Set<string>();
+  await inSlices(digests, async (slice) => {
+    for (const { digest } of await selectHeldByName(db, { name, digests: JSON.stringify(slice) }))
+      held.add(digest);
+  });
+  return held;
+}
+
 const upsertStored = prepare(
   (db, p: Params<{ digest: string; size: number; generation: number; now: number }>) =>
     db

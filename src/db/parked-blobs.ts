@@ -1,4 +1,6 @@
+import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
+import { jsonRows } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 
 const upsertParked = prepare(
@@ -49,6 +51,45 @@ export async function parkBlob(
   now: number,
 ): Promise<boolean> {
   return (await upsertParked(db, { ...blob, now })).length > 0;
+}
+
+const upsertManyParked = prepare((db, p: Params<{ blobs: string; now: number }>) => {
+  const given = jsonRows(db, p('blobs'), { digest: 'text', size: 'bigint' });
+  const now = sql<number>`cast(${p('now')} as bigint)`;
+  return db
+    .insertInto('blobs')
+    .columns(['digest', 'size', 'generation', 'state', 'created_at', 'review_at', 'parked_at', 'unheld_at'])
+    .expression((select) =>
+      select
+        .selectFrom(sql<{ digest: string; size: number }>`(select * from ${given})`.as('found'))
+        .select(['found.digest', 'found.size', sql<number>`0`.as('generation')])
+        .select([
+          sql<'stored'>`'stored'`.as('state'),
+          now.as('created'),
+          now.as('reviewed'),
+          now.as('parked'),
+          now.as('unheld'),
+        ])
+        // Without WHERE, SQLite reads ON CONFLICT as the condition of a join.
+        .where(sql<boolean>`true`),
+    )
+    .onConflict((conflict) =>
+      conflict
+        .column('digest')
+        .doUpdateSet((row) => ({ size: row.ref('excluded.size') }))
+        .where('blobs.generation', '=', 0)
+        .where('blobs.parked_at', 'is not', null)
+        .whereRef('blobs.size', '<>', 'excluded.size'),
+    );
+});
+
+/** {@link parkBlob} for many blobs of generation 0. Also corrects the size of those that are parked already. */
+export async function parkBlobs(
+  db: Db,
+  blobs: readonly { readonly digest: Digest; readonly size: number }[],
+  now: number,
+): Promise<void> {
+  await upsertManyParked(db, { blobs: JSON.stringify(blobs), now });
 }
 
 const raiseGeneration = prepare((db, p: Params<{ digest: string; size: number; generation: number }>) =>

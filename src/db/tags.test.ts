@@ -11,7 +11,7 @@ import {
 import { parseName } from '../oci/name.ts';
 import { parseTag, type Tag } from '../oci/reference.ts';
 import type { Database } from './database.ts';
-import { deleteTag, deleteTagsOf, findTag, listTags, moveTag } from './tags.ts';
+import { deleteTag, deleteTagsOf, findTag, findTags, listTags, moveTag } from './tags.ts';
 
 async function manifests(database: Database, repository: number): Promise<[number, number]> {
   const manifest = {
@@ -46,6 +46,22 @@ for (const { name, open } of dialects) {
     assert.equal(await findTag(read, other, v1), undefined);
     assert.deepEqual(await listTags(read, repositoryName, '', 10), ['v1']);
     assert.deepEqual(await listTags(read, parseName('other'), '', 10), []);
+  });
+
+  test(`${name}: finds several tags with the times of their last moves`, async (t) => {
+    const database = await open(t);
+    const repository = await makeRepository(database);
+    const [first, second] = await manifests(database, repository);
+    const [a, b, c] = ['a', 'b', 'c'].map(parseTag) as [Tag, Tag, Tag];
+    await database.transaction(async (db) => {
+      await moveTag(db, repository, a, first, 5);
+      await moveTag(db, repository, b, second, 6);
+    });
+    const found = await findTags(database.read, repository, [b, c]);
+    assert.deepEqual(
+      found.map((tag) => ({ ...tag })),
+      [{ name: 'b', digest: digestNumber(2), updated_at: 6 }],
+    );
   });
 
   test(`${name}: deletes one tag, or all tags of a manifest`, async (t) => {

@@ -2,6 +2,7 @@ import type { Expression } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
+import { inJsonList } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import { sliceSize, untilDone } from './slices.ts';
 import { isTagMove } from './tag-history.ts';
@@ -22,6 +23,27 @@ export function findTag(
   tag: Tag,
 ): Promise<{ id: number; digest: string } | undefined> {
   return first(select(db, { repository, tag }));
+}
+
+/** A tag, with the digest of its manifest and the time of its last move in milliseconds since 1970. */
+export interface MovedTag {
+  readonly name: string;
+  readonly digest: string;
+  readonly updated_at: number;
+}
+
+const selectMoved = prepare((db, p: Params<{ repository: number; tags: string }>) =>
+  db
+    .selectFrom('tags')
+    .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
+    .select(['tags.name', 'manifests.digest', 'tags.updated_at'])
+    .where('tags.repository_id', '=', p('repository'))
+    .where('tags.name', 'in', inJsonList(db, p('tags'))),
+);
+
+/** The existing ones of these tags, at most {@link sliceSize}. */
+export function findTags(db: Db, repository: number, tags: readonly Tag[]): Promise<MovedTag[]> {
+  return selectMoved(db, { repository, tags: JSON.stringify(tags) });
 }
 
 interface TagRow {

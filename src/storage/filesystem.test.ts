@@ -148,6 +148,13 @@ test("refuses another registry's directory and leaves it unchanged", async (t) =
   assert.deepEqual(await readdir(root), ['docker']);
 });
 
+test("opens another registry's directory after Berth has marked it", async (t) => {
+  const root = await temporaryDirectory(t);
+  await mkdir(join(root, 'docker/registry/v2/repositories/app'), { recursive: true });
+  await writeFile(join(root, 'berth-store.json'), '{}');
+  await (await openFilesystemStore(root)).close();
+});
+
 test('ping fails when the data directory is missing or was replaced', async (t) => {
   const { blobs, root } = await openWith(t, {});
   await blobs.ping();

@@ -36,13 +36,21 @@ export async function openFilesystemStore(
   const pathOf = (key: BlobKey): string => join(root, key);
   const ensureFreeSpace = freeSpaceCheck(uploadsFolder, files);
 
-  /** Blobs of another registry have no rows in this database, so garbage collection would park them and later delete them. */
+  /**
+   * Blobs of another registry have no rows in this database, so garbage collection would park them and later delete them. `berth adopt`
+   * writes the marker after it has recorded them.
+   */
   async function refuseForeign(): Promise<void> {
     const found = await presentOr<string[], string[]>(
       [],
       files.readdir(join(root, 'docker', 'registry', 'v2')),
     );
-    if (found.includes('repositories')) throw new ForeignRegistry(root, 'another directory (--data)');
+    if (!found.includes('repositories')) return;
+    const isAdopted = await presentOr(
+      false,
+      files.access(join(root, markerKey)).then(() => true),
+    );
+    if (!isAdopted) throw new ForeignRegistry(root, 'another directory (--data)');
   }
 
   return {

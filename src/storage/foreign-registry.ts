@@ -4,6 +4,8 @@ export class ForeignRegistry extends Error {
 
   /** @param remedy the setting to change */
   constructor(place: string, remedy: string) {
-    super(`${place} contains another registry's images, which Berth cannot use; choose ${remedy}`);
+    super(
+      `${place} contains the images of another registry: take them over with \`berth adopt\`, or choose ${remedy}`,
+    );
   }
 }

@@ -10,6 +10,7 @@ export const debianPackages = {
   chromium: 'chromium',
   ctr: 'containerd',
   curl: 'curl',
+  'docker-registry': 'docker-registry',
   docker: 'docker.io',
   dockerd: 'docker.io',
   nginx: 'nginx',

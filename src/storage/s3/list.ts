@@ -10,6 +10,8 @@ import { isNamed } from './errors.ts';
 /** An entry of a listing. */
 export interface ListedObject {
   readonly key: string;
+  /** Bytes. */
+  readonly size: number;
   /** Milliseconds since 1970 of the last write; the current time if the service gives none. */
   readonly modifiedAt: number;
 }
@@ -21,10 +23,10 @@ export async function* listObjects(bucket: S3Bucket, prefix: string): AsyncItera
     const page = await bucket.send(
       new ListObjectsV2Command({ Bucket: bucket.name, Prefix: prefix, ContinuationToken: token }),
     );
-    for (const { Key, LastModified } of page.Contents ?? []) {
+    for (const { Key, Size = 0, LastModified } of page.Contents ?? []) {
       // Some services and tools create folders as objects whose keys end with a slash.
       if (Key === undefined || Key.endsWith('/')) continue;
-      yield { key: Key, modifiedAt: LastModified?.getTime() ?? Date.now() };
+      yield { key: Key, size: Size, modifiedAt: LastModified?.getTime() ?? Date.now() };
     }
     token = page.IsTruncated ? nextOf('ListObjectsV2', token, page.NextContinuationToken) : undefined;
   } while (token !== undefined);

@@ -104,7 +104,7 @@ test('a staged stream destroyed before it is read leaves no connection open', as
   await new Promise((resolve) => stream.once('close', resolve));
 });
 
-test("refuses another registry's bucket, except for inspection", async (t) => {
+test("refuses another registry's bucket, except for inspection, until Berth has marked it", async (t) => {
   const settings = await s3Settings(t);
   if (settings === undefined) return;
   await mkdir(join(await bucketFolder(settings), 'docker/registry/v2/repositories/a'), { recursive: true });
@@ -113,7 +113,9 @@ test("refuses another registry's bucket, except for inspection", async (t) => {
   await writeFile(join(await bucketFolder(settings), 'docker/registry/v2/repositories/a/link'), 'x');
   await assert.rejects(openS3Store(settings), ForeignRegistry);
   const inspecting = await openS3Store(settings, { inspectOnly: true });
+  await inspecting.writeMarker('{}');
   await inspecting.close();
+  await (await openS3Store(settings)).close();
 });
 
 for (const [what, change, reason] of [

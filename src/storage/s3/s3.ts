@@ -35,8 +35,12 @@ export async function openS3Store(
   let writtenAt = Number.NEGATIVE_INFINITY;
   try {
     await bucket.checkAtStart(settings);
-    // Blobs of another registry have no rows in this database, so garbage collection would park them and later delete them.
-    if (!inspectOnly && (await hasObjects(bucket, `${bucket.prefix}docker/registry/v2/repositories/`))) {
+    // Blobs of another registry have no rows in this database, so garbage collection would park them and later delete them. `berth
+    // adopt` writes the marker after it has recorded them.
+    const isForeign = async (): Promise<boolean> =>
+      (await hasObjects(bucket, `${bucket.prefix}docker/registry/v2/repositories/`)) &&
+      !(await hasObjects(bucket, bucket.prefix + markerKey));
+    if (!inspectOnly && (await isForeign())) {
       const place = `bucket ${bucket.name}${bucket.prefix === '' ? '' : `, below ${bucket.prefix},`}`;
       throw new ForeignRegistry(place, 'another bucket or prefix (storage.s3.bucket, storage.s3.prefix)');
     }
