@@ -22,7 +22,7 @@ const bytesAtOnce = 8 << 20;
 const referencesAtOnce = 2_000;
 /** After this many unreadable files the store is considered unusable. */
 const maxUnreadable = 20;
-/** Links of layers that wait for the manifests of their repository, so that one with a wrong size is not linked. */
+/** Links of layers that wait for the manifests of their repository. */
 const maxWaiting = 50_000;
 /** Bytes of indexes that wait for their children; those beyond are read again. */
 const maxIndexBytes = 4 << 20;
@@ -35,8 +35,8 @@ interface TagFile extends TreeFile {
 
 /**
  * Adopts one repository. Takes its files in the order of the tree: links of layers, then of manifests, then of tags. Writes each
- * manifest together with the links of its blobs, children before their indexes, then the tags, and at the end the blobs that no
- * manifest needs. So everything that can be pulled is complete at any moment.
+ * manifest together with the links of its blobs, children before their indexes, then the tags. So everything that can be pulled is
+ * complete at any moment. Layers that no manifest needs stay parked, in no repository.
  */
 export class RepositoryAdoption {
   readonly name: RepositoryName;
@@ -67,7 +67,7 @@ export class RepositoryAdoption {
     switch (entry.kind) {
       case 'layer':
         if (await this.#isLinkTo(file, entry.digest)) this.#layers.push(entry.digest);
-        if (this.#layers.length >= maxWaiting) await this.#linkLayers();
+        if (this.#layers.length >= maxWaiting) await this.#checkLayers();
         return;
       case 'revision':
         if (await this.#isLinkTo(file, entry.digest)) this.#revisions.push(entry.digest);
@@ -94,7 +94,7 @@ export class RepositoryAdoption {
 
   async finish(): Promise<void> {
     await this.#adoptTags();
-    await this.#linkLayers();
+    await this.#checkLayers();
   }
 
   /** Whether a link names the digest of its path. An empty one counts, as its path says the same. */
@@ -285,7 +285,8 @@ export class RepositoryAdoption {
   }
 
   /** Links the blobs that no manifest has linked. */
-  async #linkLayers(): Promise<void> {
+  /** Reports links of layers whose bytes are missing, if no manifest needs them. */
+  async #checkLayers(): Promise<void> {
     const layers = this.#layers;
     this.#layers = [];
     for (let start = 0; start < layers.length; start += batch) {
@@ -303,9 +304,6 @@ export class RepositoryAdoption {
             'it is linked, but its bytes are missing',
           );
       }
-      if (usable.size === 0) continue;
-      const { links } = await writeManifests(this.#parts, this.name, [], { blobs: usable, held: [] });
-      this.#adopted.added.links += links;
     }
   }
 
