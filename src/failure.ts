@@ -2,8 +2,11 @@
 import { CommanderError } from 'commander';
 import { Refused } from './access/refused.ts';
 import { TokenServerKeysError } from './access/tokens/token-server-keys-error.ts';
+import { InvalidArchive } from './archive/invalid-archive.ts';
+import { TargetExists } from './archive/target-exists.ts';
 import { ConfigError } from './config/mistake.ts';
 import { CannotAdopt } from './core/adopt/cannot-adopt.ts';
+import { TransferFailed } from './core/archive/transfer-failed.ts';
 import { BackupError } from './core/backup/backup-error.ts';
 import { CannotMigrate } from './core/migrate/cannot-migrate.ts';
 import { StoreMismatch } from './core/store-mismatch.ts';
@@ -89,6 +92,9 @@ const expectedErrors = [
   CannotAdopt,
   CannotMigrate,
   BackupError,
+  InvalidArchive,
+  TransferFailed,
+  TargetExists,
   DataDirectoryInUse,
   ForeignRegistry,
   StoreMismatch,

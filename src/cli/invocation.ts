@@ -1,7 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { type ActingDatabase, actAs } from '../administration/change.ts';
 import type { Loaded } from '../config/load.ts';
+import { placesOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
+import { StoreEpoch } from '../core/store-epoch.ts';
+import { checkStoreAtStart } from '../core/store-identity.ts';
+import type { Database } from '../db/database.ts';
 import type { Inspection } from '../db/inspection.ts';
 import { refuseUnfinishedCopy } from '../db/properties.ts';
 import { openStore } from '../open.ts';
@@ -50,6 +55,19 @@ export class Invocation implements AsyncDisposable {
     const store = await openStore(this.config, { inspectOnly: true });
     this.#opened.defer(() => store.close());
     return store;
+  }
+
+  /** Opens the blob store for new blobs of this database; their commits raise the epoch. @throws StoreMismatch */
+  async openStoreForChanges(database: Database): Promise<BlobStore> {
+    const places = placesOf(this.config);
+    const store = await openStore(this.config);
+    this.#opened.defer(() => store.close());
+    const disagreement = await checkStoreAtStart(database, store, places);
+    if (disagreement !== undefined) this.warn(disagreement.message);
+    const parts = { database, store, places, clock: database.clock, holder: randomUUID(), checked: () => {} };
+    const epoch = new StoreEpoch(parts);
+    this.#opened.defer(() => epoch.close());
+    return epoch.wrap(store);
   }
 
   warn(text: string): void {

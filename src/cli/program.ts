@@ -72,6 +72,16 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./adopt.ts')).adoptCommand,
   },
   {
+    name: 'export',
+    description: 'Write images into an archive, for a registry that this one cannot reach.',
+    load: async () => (await import('./export.ts')).exportCommand,
+  },
+  {
+    name: 'import',
+    description: 'Push the images of an archive: of `berth export`, `docker save` or an OCI image layout.',
+    load: async () => (await import('./import.ts')).importCommand,
+  },
+  {
     name: 'fsck',
     description: 'Check all stored data and change nothing; exit code 1 on errors.',
     load: async () => (await import('./fsck.ts')).fsckCommand,

@@ -46,7 +46,8 @@ function describe(command: Command, above: readonly string[]): string[] {
 }
 
 function nameOf(argument: Argument): string {
-  return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
 }
 
 function describeArgument(argument: Argument): string {

@@ -65,6 +65,8 @@ const others = [
   'reference',
   'audit',
   'adopt',
+  'export',
+  'import',
   'fsck',
   'read-only',
   'migrate-db',

@@ -35,7 +35,16 @@ export function subcommands(...commands: readonly (RegistryCommand | CommandGrou
   };
 }
 
-function define(command: Command, context: Context, declared: RegistryCommand): void {
+/** Defines a command without subcommands, for the table in `program.ts`, which has its name and description. */
+export function singleCommand(declared: Omit<RegistryCommand, 'name' | 'description'>): Define {
+  return (command, context) => define(command, context, declared);
+}
+
+function define(
+  command: Command,
+  context: Context,
+  declared: Omit<RegistryCommand, 'name' | 'description'>,
+): void {
   const { arguments: positional = [], options = [], examples = [], mayCreate = false } = declared;
   withRegistryFlags(command).option('--json', 'Print JSON.');
   for (const argument of positional) command.addArgument(argument);

@@ -13,20 +13,21 @@ const maxShapes = 10_000;
 const charactersInStep = 1 << 16;
 
 /** {@link readStrictJson} without pauses between its steps. */
-export function parseStrictJson(bytes: Uint8Array): unknown {
-  return runSteps(readStrictJson(bytes));
+export function parseStrictJson(bytes: Uint8Array, values = maxValues): unknown {
+  return runSteps(readStrictJson(bytes, values));
 }
 
 /**
  * Parses JSON that other programs will parse too. Rejects JSON that parsers read differently: duplicate keys (JavaScript keeps the
  * last, others the first), `__proto__`, and nesting that overflows the stack of some parsers.
  *
+ * @param values the most fields and list entries
  * @throws RegistryError `MANIFEST_INVALID`
  */
-export function* readStrictJson(bytes: Uint8Array): Steps<unknown> {
+export function* readStrictJson(bytes: Uint8Array, values = maxValues): Steps<unknown> {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    yield* checkStructure(text);
+    yield* checkStructure(text, values);
     return JSON.parse(text);
   } catch (cause) {
     if (cause instanceof RegistryError) throw cause;
@@ -42,7 +43,7 @@ const backslash = 0x5c;
  * Scans the text once, with an explicit stack instead of recursion, which could overflow. Runs before `JSON.parse`, which would
  * block the event loop for a second on 4 MiB of brackets or tiny fields. So the text may still be invalid JSON here.
  */
-function* checkStructure(text: string): Steps<void> {
+function* checkStructure(text: string, limit: number): Steps<void> {
   const objects: (OpenObject | undefined)[] = [];
   const root: Shape = new Map();
   let [values, shapes] = [0, 0];
@@ -62,7 +63,7 @@ function* checkStructure(text: string): Steps<void> {
     } else if (code === comma) {
       values++;
     }
-    if (values > maxValues) throw invalid(`more than ${maxValues} fields and list entries`);
+    if (values > limit) throw invalid(`more than ${limit} fields and list entries`);
     if (shapes > maxShapes) throw invalid(`objects of more than ${maxShapes} different shapes`);
     if (i >= nextStep) {
       yield;

@@ -4,6 +4,10 @@ export const ociImageIndex = 'application/vnd.oci.image.index.v1+json';
 export const dockerManifest = 'application/vnd.docker.distribution.manifest.v2+json';
 export const dockerManifestList = 'application/vnd.docker.distribution.manifest.list.v2+json';
 
+/** Of the config and of uncompressed layers of OCI images. */
+export const ociImageConfig = 'application/vnd.oci.image.config.v1+json';
+export const ociLayer = 'application/vnd.oci.image.layer.v1.tar';
+
 const kinds: Readonly<Record<string, 'image' | 'index'>> = {
   [ociImageManifest]: 'image',
   [dockerManifest]: 'image',

@@ -23,7 +23,10 @@ const open: Record<BackendName, (t: TestContext) => Promise<Backend>> = {
   },
 };
 
-/** Opens this run's backend, empty, for one registry. */
-export function openBackend(t: TestContext): Promise<Backend> {
-  return open[(process.env[backendVariable] ?? backendNames[0]) as BackendName](t);
+/** Opens a backend, by default this run's, empty, for one registry. */
+export function openBackend(
+  t: TestContext,
+  name = (process.env[backendVariable] ?? backendNames[0]) as BackendName,
+): Promise<Backend> {
+  return open[name](t);
 }
