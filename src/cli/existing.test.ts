@@ -51,6 +51,8 @@ const extra: Readonly<Record<string, string>> = {
   'backup create': 'backups',
   'tag rule add': '--repository acme/app',
   'tag rule remove': '--repository acme/app',
+  // With the one argument that it requires.
+  export: 'images.tar',
 };
 const argument: Readonly<Record<string, string>> = {
   robot: 'acme+ci',
