@@ -70,7 +70,7 @@ function argvOf(name: string, command: Command, { file, to }: { file: string; to
   const required = command.options
     .filter(({ long, mandatory }) => mandatory && long !== '--to')
     .flatMap(({ long }) => [long as string, values[long as string] ?? '']);
-  const migrating = command.options.some(({ long }) => long === '--to') ? ['--to', to] : [];
+  const migrating = name.startsWith('migrate-') ? ['--to', to] : [];
   return [...name.split(' '), ...args, ...required, ...migrating, ...(extra[name]?.split(' ') ?? [])];
 }
 
