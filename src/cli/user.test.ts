@@ -225,7 +225,7 @@ test("another registry's directory is refused, and no database is created in it"
   mkdirSync(join(data, 'docker/registry/v2/repositories'), { recursive: true });
   const { exitCode, err } = await berth('user', 'create', 'alice', '--create');
   assert.equal(exitCode, 1);
-  assert.match(err, /^berth: .* contains another registry.s images/);
+  assert.match(err, /^berth: .* contains the images of another registry/);
   const { err: again } = await berth('fsck');
   assert.match(again, /no registry in/);
 });

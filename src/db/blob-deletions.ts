@@ -243,6 +243,7 @@ export interface Queue {
 
 /** The queue of {@link queueUnheld}. */
 export async function unheldQueue(db: Db, limit: number): Promise<Queue> {
-  const [some, first_] = [await first(countSome(db, { limit })), await first(oldest(db, {}))];
-  return { length: Number(some?.count ?? 0), oldest: first_?.at ?? undefined };
+  const counted = await first(countSome(db, { limit }));
+  const found = await first(oldest(db, {}));
+  return { length: Number(counted?.count ?? 0), oldest: found?.at ?? undefined };
 }

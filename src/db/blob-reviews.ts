@@ -255,8 +255,9 @@ const countSome = prepare((db, p: Params<{ limit: number }>) =>
 
 /** The queue of reviews, of which at most `limit` are counted. */
 export async function reviewQueue(db: Db, limit: number): Promise<Queue> {
-  const [some, first_] = [await first(countSome(db, { limit })), await first(oldest(db, {}))];
-  return { length: Number(some?.count ?? 0), oldest: first_?.at ?? undefined };
+  const counted = await first(countSome(db, { limit }));
+  const found = await first(oldest(db, {}));
+  return { length: Number(counted?.count ?? 0), oldest: found?.at ?? undefined };
 }
 
 const countOf = prepare((db, p: Params<{ digests: string }>) =>

@@ -251,18 +251,18 @@ async function decideCollection(parts: Guarded, collected: Collected, signal?: A
   const { database, clock, grace, keepUnknown, limits } = parts;
   const now = clock();
   const due = { reviewed: now - grace, parked: now - keepUnknown };
-  const guard = (work: (db: Db) => Promise<unknown>) => decide(parts, work);
+  const guarded: Decide = (work) => decide(parts, work);
   await refuseTooMuch(database.read, due.reviewed, limits.maxPercent);
   const proceed = async (): Promise<void> => {
     signal?.throwIfAborted();
     await refuseWhilePaused(database.read);
   };
   await proceed();
-  for await (const removed of removeUnneededBlobs(database.read, guard as Decide, due.reviewed)) {
+  for await (const removed of removeUnneededBlobs(database.read, guarded, due.reviewed)) {
     collected.links += removed.length;
     await proceed();
   }
-  for await (const _ of decideUnheld(database.read, guard as Decide, due)) await proceed();
+  for await (const _ of decideUnheld(database.read, guarded, due)) await proceed();
 }
 
 /** Fewer blobs are always deleted, so that small registries are not stopped. */

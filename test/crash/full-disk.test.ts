@@ -11,7 +11,7 @@ import { cleanUp } from '../support/cleanup.ts';
 import { run } from '../support/command.ts';
 import { examine } from '../support/fsck.ts';
 import { collectionParts } from '../support/garbage.ts';
-import { assertError, type Client, digestOf, imageOf, ociConfig } from '../support/inject.ts';
+import { assertError, type Client, digestOf, imageOf, ociConfig, ociLayer } from '../support/inject.ts';
 import { startBerth } from '../support/process.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { AcknowledgedContent } from './acknowledged.ts';
@@ -120,6 +120,9 @@ test('a full disk rejects pushes and serves pulls and deletes, until space is fr
     const bytes = randomBytes(mib);
     assert.equal((await pushAtOnce(client, bytes)).status, 201);
     acknowledged.blob('app', digestOf(bytes), bytes);
+    // Otherwise the garbage collection below would remove it.
+    const layer = { mediaType: ociLayer, digest: digestOf(bytes), size: bytes.length };
+    acknowledged.manifest('app', await client.pushManifest('app', imageOf(config, [layer]), 'kept'), 'kept');
   });
 
   await t.test(

@@ -45,6 +45,8 @@ export async function collectUnderLoad(
   const pause = () => delay(random.integer(0, 4));
   /** The pushed images that nobody deletes, by digest. */
   const images = new Map<string, Image>();
+  /** Also continues until enough has happened on a busy machine. */
+  const going = () => running() || counts.pushes < 10 || counts.deletes < 3 || counts.links < 10;
   const counts = { pushes: 0, repeats: 0, deletes: 0, collections: 0, links: 0, blobs: 0 };
 
   const collect = ({ database, store }: (typeof replicas)[number], grace: number): Promise<Collected> => {
@@ -54,7 +56,7 @@ export async function collectUnderLoad(
   };
 
   async function collector(parts: (typeof replicas)[number]): Promise<void> {
-    while (running()) {
+    while (going()) {
       const { links, blobs } = await collect(parts, random.pick([0, 100, 400])!);
       counts.collections += 1;
       counts.links += links;
@@ -108,7 +110,7 @@ export async function collectUnderLoad(
       assert.match(`${status} ${body}`, /^(400 .*MANIFEST_BLOB_UNKNOWN|503 )/);
       counts.repeats += 1;
       // A real grace period is longer than a push; here the load would never end.
-      if (!running() && attempt > 100) return;
+      if (!going() && attempt > 100) return;
     }
     const digest = digestOf(bytes);
     images.set(digest, { repository, digest, layers });
@@ -124,7 +126,7 @@ export async function collectUnderLoad(
   }
 
   async function writer(client: Client, index: number): Promise<void> {
-    for (let number = index; running(); number += 100) {
+    for (let number = index; going(); number += 100) {
       await push(client, number);
       // Few images, so that some blobs are always needed by none.
       while (images.size > 12 || random.next() < 0.4) await remove(client);
@@ -149,5 +151,4 @@ export async function collectUnderLoad(
   const { links, blobs } = await collect(replicas[1]!, 0);
   assert.deepEqual([links, blobs], [0, 0], 'a second garbage collection');
   t.diagnostic(JSON.stringify({ ...counts, kept: images.size }));
-  assert.ok(counts.pushes > 5 && counts.deletes > 1 && counts.links > 10, JSON.stringify(counts));
 }
