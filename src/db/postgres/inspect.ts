@@ -67,7 +67,7 @@ export async function inspectPostgres(url: string): Promise<Inspection> {
         for (const [column, parent, id] of needs) {
           const { rows } = await sql<{ row: string }>`
             select ctid::text as row from ${sql.table(name)} as child
-            where not exists
+            where ${sql.ref(`child.${column}`)} is not null and not exists
               (select 1 from ${sql.table(parent)} as parent where ${sql.ref(`parent.${id}`)} = ${sql.ref(`child.${column}`)})
             limit ${maxProblems}`.execute(read);
           for (const { row } of rows) broken.push({ table: name, row, column, parent });
