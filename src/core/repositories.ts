@@ -24,7 +24,7 @@ export interface RepositoryPage {
  * Limits of the work for one page: hidden repositories, and milliseconds. At a limit the page ends, even with few names or none.
  * So a caller that may see few of a million repositories, or has many patterns, reads more pages.
  */
-const [maxHidden, maxWork] = [5_000, 40];
+const [maxHidden, maxWork] = [5_000, 35];
 
 /**
  * A page of the names of non-empty visible repositories, in byte order. Neither the page nor its link to the next one reveals

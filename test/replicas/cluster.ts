@@ -55,7 +55,7 @@ export async function startCluster(t: TestContext, options: ClusterOptions): Pro
   const three = await Promise.all([startReplica(t), startReplica(t), startReplica(t)]);
   const hosts = three.map((replica) => replica.host);
   const balancer = await Balancer.start(t, hosts);
-  const clients = await Wire.start(t, { target: balancer.host, cutAfter: () => randomInt(mib) });
+  const clients = await Wire.start(t, { target: balancer.host, cutAfter: () => randomInt(mib / 4) });
   const wires = { clients, bucket: bucket?.wire, database: databaseWire };
   return {
     replicas: three,
