@@ -88,8 +88,8 @@ const requeue = prepare((db, p: Params<{ digests: string; longer: number }>) =>
 
 /**
  * Decides to delete the bytes of the blobs that no repository holds and that are due. From then on new bytes of such a digest get the
- * key of the next generation. The others leave the queue if a repository
- * holds them, or wait in it until they are due.
+ * key of the next generation. The others leave the queue if a repository holds them, or wait in it until
+ * they are due.
  * @returns the decided blobs, with their sizes in bytes
  */
 export async function decideDeletions(

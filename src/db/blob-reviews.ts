@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { Queue } from './blob-deletions.ts';
+import { heldBlobs } from './blobs.ts';
 import { inJsonList, isPostgres, jsonRows } from './dialect.ts';
 import { lockBlobs, lockBlobsShared } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
@@ -23,28 +24,14 @@ export async function postponeReview(db: Db, digest: Digest, now: number): Promi
   return (await updateReview(db, { digest, now })).length > 0;
 }
 
-const selectHeld = prepare((db, p: Params<{ repository: number; digests: string }>) =>
-  db
-    .selectFrom('repository_blobs as held')
-    .innerJoin('blobs', 'blobs.digest', 'held.digest')
-    .select('held.digest')
-    .where('held.repository_id', '=', p('repository'))
-    .where('held.digest', 'in', inJsonList(db, p('digests')))
-    .where('blobs.state', '=', 'stored'),
-);
-
 /**
  * Locks the blobs that a manifest of the repository references, so that garbage collection does not remove them before the transaction
  * ends, and returns the digests that the repository holds. All transactions lock blobs in the order of their digests, to avoid deadlocks.
  */
 export async function lockHeld(db: Db, repository: number, digests: Iterable<Digest>): Promise<Set<string>> {
-  const held = new Set<string>();
-  await inSlices([...digests].sort(), async (slice) => {
-    await lockBlobsShared(db, slice);
-    const rows = await selectHeld(db, { repository, digests: JSON.stringify(slice) });
-    for (const { digest } of rows) held.add(digest);
-  });
-  return held;
+  const referenced = [...digests];
+  await lockReferenced(db, referenced);
+  return new Set(await heldBlobs(db, repository, referenced));
 }
 
 /** {@link lockHeld} without a result, which saves the query. */

@@ -39,11 +39,11 @@ export function findBlob(db: Db, name: RepositoryName, digest: Digest): Promise<
 
 const selectHeld = prepare((db, p: Params<{ repository: number; digests: string }>) =>
   db
-    .selectFrom('repository_blobs')
-    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
-    .select('blobs.digest')
-    .where('repository_blobs.repository_id', '=', p('repository'))
-    .where('repository_blobs.digest', 'in', inJsonList(db, p('digests')))
+    .selectFrom('repository_blobs as held')
+    .innerJoin('blobs', 'blobs.digest', 'held.digest')
+    .select('held.digest')
+    .where('held.repository_id', '=', p('repository'))
+    .where('held.digest', 'in', inJsonList(db, p('digests')))
     .where('blobs.state', '=', 'stored'),
 );
 
