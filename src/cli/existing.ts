@@ -59,7 +59,11 @@ export async function openForAdministration(
       );
     if (!databaseExists(config)) await prepareStore(config);
   }
-  const database = await openDatabase(config, { checkpoints: false });
+  return refuseWrites(await openDatabase(config, { checkpoints: false }));
+}
+
+/** Refuses writes while the registry is read-only. @throws UnfinishedCopy, after closing the database */
+async function refuseWrites(database: Database): Promise<Database> {
   try {
     await refuseUnfinishedCopy(database.read);
     return refuseWhenReadOnly(database);
@@ -77,14 +81,7 @@ export async function openForAdministration(
  */
 export async function openForAdoption(chosen: Chosen, context: Context): Promise<Database> {
   await (await inspectIfExists(chosen, context))?.close();
-  const database = await openDatabase(chosen.config);
-  try {
-    await refuseUnfinishedCopy(database.read);
-    return refuseWhenReadOnly(database);
-  } catch (error) {
-    await database.close();
-    throw error;
-  }
+  return refuseWrites(await openDatabase(chosen.config));
 }
 
 /** {@link inspectExisting}, or `undefined` when there is no registry. */
