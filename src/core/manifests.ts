@@ -13,6 +13,7 @@ import {
   insertReferences,
   lockManifestShared,
   type ManifestRow,
+  type NewManifest,
 } from '../db/manifests.ts';
 import { nextTurn, nextTurnInTransaction } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
@@ -66,6 +67,12 @@ export interface PushedManifest {
   /** As JSON. */
   readonly annotations: string | null;
   readonly bytes: Buffer;
+}
+
+/** The row of a manifest. */
+export function newManifestOf({ manifest, ...rest }: PushedManifest): NewManifest {
+  const { mediaType, subject, artifactType } = manifest;
+  return { ...rest, mediaType, subject: subject?.digest ?? null, artifactType: artifactType ?? null };
 }
 
 /** A manifest of at least this many bytes is read, hashed, parsed, inserted and committed in separate turns of the event loop. */
@@ -217,7 +224,7 @@ export class Manifests {
    * @throws RegistryError `MANIFEST_INVALID` | `MANIFEST_BLOB_UNKNOWN`
    */
   async store(db: Db, pushed: PushedManifest, now: number): Promise<{ id: number; isNew: boolean }> {
-    const { repository, digest, manifest, annotations, bytes } = pushed;
+    const { repository, digest, manifest } = pushed;
     const blobs = new Set(manifest.blobs.map((blob) => blob.digest));
     const children = new Set(manifest.children.map((child) => child.digest));
     const needed = new Set([...blobs, ...children]);
@@ -227,15 +234,7 @@ export class Manifests {
       const held = await lockHeld(db, repository, needed);
       await this.#checkReferences(db, repository, { held, blobs, children });
     }
-    const row = {
-      repository,
-      digest,
-      mediaType: manifest.mediaType,
-      bytes,
-      subject: manifest.subject?.digest ?? null,
-      artifactType: manifest.artifactType ?? null,
-      annotations,
-    };
+    const row = newManifestOf(pushed);
     const { id, media_type: mediaType, isNew } = await ensureManifest(db, row, now);
     if (mediaType !== manifest.mediaType) {
       throw new RegistryError(

@@ -9,6 +9,7 @@ import { findOrCreateRepository } from '../../db/repositories.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { manifestKind } from '../../oci/media-types.ts';
 import type { RepositoryName } from '../../oci/name.ts';
+import { newManifestOf } from '../manifests.ts';
 import type { Usable } from './adopt-blobs.ts';
 import type { AdoptParts } from './parts.ts';
 import type { WholeManifest } from './read-manifest.ts';
@@ -73,15 +74,8 @@ export function writeManifests(
       const inserted = rule === 'all' || (rule === 'children' ? missing.blobs : digests).length === 0;
       if (digests.length > 0) written.missing.set(digest, { digests, inserted });
       if (!inserted) continue;
-      const row = {
-        repository,
-        digest,
-        mediaType: manifest.mediaType,
-        bytes,
-        subject: manifest.subject?.digest ?? null,
-        artifactType: manifest.artifactType ?? null,
-        annotations: manifest.annotations ? JSON.stringify(manifest.annotations) : null,
-      };
+      const annotations = manifest.annotations ? JSON.stringify(manifest.annotations) : null;
+      const row = newManifestOf({ repository, digest, manifest, annotations, bytes });
       const { id, isNew } = await ensureManifest(db, row, now);
       if (!isNew) continue;
       await insertReferences(db, id, 'blob', blobs);
