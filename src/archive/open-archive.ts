@@ -10,7 +10,7 @@ import { InvalidArchive } from './invalid-archive.ts';
 import { indexTar } from './tar-index.ts';
 
 export interface Spool {
-  /** Folder of the temporary file for an archive that cannot be read in any order. */
+  /** Folder for a temporary copy of an archive that is compressed or comes from standard input. */
   readonly folder: string;
   /** @throws an error with the code ENOSPC */
   readonly ensureFreeSpace: () => Promise<void>;
