@@ -1,7 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Database } from '../db/database.ts';
-import { releaseLease, renewLease, takeLease } from '../db/leases.ts';
-import type { Db } from '../db/prepare.ts';
+import { type JobLease, takeJobLease } from './job-lease.ts';
 
 /** The work of a job. It ends early when the signal is aborted, and may be killed at any point. */
 export type Run = (signal: AbortSignal) => Promise<void>;
@@ -25,8 +24,9 @@ export interface JobTimes {
   readonly poll: number;
 }
 
-/** With these times another process runs the job of a dead one within 50 seconds. */
-const defaultTimes: JobTimes = { lease: 30_000, poll: 15_000 };
+/** {@link JobTimes.lease} outside tests. With these times another process runs the job of a dead one within 50 seconds. */
+export const jobLeaseLength = 30_000;
+const defaultTimes: JobTimes = { lease: jobLeaseLength, poll: 15_000 };
 
 export interface JobsParts {
   readonly database: Database;
@@ -74,8 +74,8 @@ export class Jobs {
     // Jitter, so that processes started together do not all poll at once.
     const wait = Math.min(this.#times.poll, interval) * (0.9 + Math.random() * 0.2);
     const poll = async (): Promise<void> => {
-      const until = await this.#take(job, interval);
-      if (until !== undefined) await this.#run(job, run, until);
+      const lease = await this.#take(job, interval);
+      if (lease !== undefined) await this.#run(job, run, lease);
       if (!this.#stopped.signal.aborted) this.#plan(job, interval, run);
     };
     const timer = setTimeout(() => {
@@ -85,30 +85,21 @@ export class Jobs {
     this.#timers.set(job, timer.unref());
   }
 
-  /** Takes the lease if the job is due; returns its end, or `undefined` if not taken. */
-  async #take(name: string, interval: number): Promise<number | undefined> {
-    const { database, clock, holder, observer } = this.#parts;
-    let until = 0;
-    const take = (db: Db): Promise<boolean> => {
-      // Read inside the transaction: waiting for a connection may take long.
-      const now = clock();
-      until = now + this.#times.lease;
-      return takeLease(db, { name, holder, now, until, releasedBefore: now - interval });
-    };
+  /** Takes the lease if the job is due. */
+  async #take(job: string, interval: number): Promise<JobLease | undefined> {
+    const failed = (error: unknown): void => this.#parts.observer.leaseFailed(job, error);
     try {
-      // A power cut may undo this; then the job runs once more.
-      return (await database.transaction(take, { durable: false })) ? until : undefined;
+      return await takeJobLease({ ...this.#parts, length: this.#times.lease, failed }, job, interval);
     } catch (error) {
-      observer.leaseFailed(name, error);
+      failed(error);
       return undefined;
     }
   }
 
-  async #run(job: string, run: Run, until: number): Promise<void> {
+  async #run(job: string, run: Run, lease: JobLease): Promise<void> {
     const { clock, observer } = this.#parts;
     const { signal: stopped } = this.#stopped;
-    using renewing = this.#keepRenewing(job, until);
-    const { lost } = renewing;
+    const { lost } = lease;
     const began = performance.now();
     const ended = (outcome: Outcome, error?: unknown): void =>
       observer.ended(job, outcome, (performance.now() - began) / 1000, error);
@@ -128,35 +119,6 @@ export class Jobs {
         ended('failed', error);
       }
     }
-    await this.#release(job, at);
-  }
-
-  /** Renews the lease, which ends at `until`, until disposed of. Aborts `lost` before another process can take the lease. */
-  #keepRenewing(name: string, until: number): Disposable & { readonly lost: AbortSignal } {
-    const { database, clock, holder, observer } = this.#parts;
-    const { lease } = this.#times;
-    const renewInterval = lease / 6;
-    const lost = new AbortController();
-    let end = until;
-    const renew = async (): Promise<void> => {
-      const now = clock();
-      if (now + renewInterval > end) lost.abort(new Error('the lease could not be renewed in time'));
-      try {
-        const terms = { name, holder, until: now + lease };
-        if (await database.transaction((db) => renewLease(db, terms), { durable: false })) end = terms.until;
-        else lost.abort(new Error('another process has taken the lease'));
-      } catch (error) {
-        observer.leaseFailed(name, error);
-      }
-    };
-    const timer = setInterval(renew, renewInterval);
-    return { lost: lost.signal, [Symbol.dispose]: () => clearInterval(timer) };
-  }
-
-  async #release(name: string, at: number): Promise<void> {
-    const { database, holder, observer } = this.#parts;
-    await database
-      .transaction((db) => releaseLease(db, { name, holder, at }), { durable: false })
-      .catch((error) => observer.leaseFailed(name, error));
+    await lease.release(at);
   }
 }
