@@ -13,7 +13,7 @@ import { parseDuration } from '../config/units.ts';
 import { advanceEpoch } from '../core/store-identity.ts';
 import type { Queue } from '../db/blob-deletions.ts';
 import { Failure } from '../failure.ts';
-import { CollectionPaused, collectGarbage, TooMuchToCollect } from '../jobs/collect-garbage.ts';
+import { CollectionRefused, collectGarbage } from '../jobs/collect-garbage.ts';
 import { holdJob } from '../jobs/hold-job.ts';
 import { describeFields, listAnswer } from './answer.ts';
 import { printBytes } from './progress.ts';
@@ -100,10 +100,9 @@ export const gcCommand = subcommands(
         const { bytes, ...counts } = json;
         return { text: describeFields({ ...counts, 'bytes freed': printBytes(bytes) }), json };
       } catch (error) {
-        if (error instanceof CollectionPaused)
-          throw new Failure(`${error.message}; end the pause with \`berth gc resume\``);
-        if (error instanceof TooMuchToCollect) throw new Failure(error.message);
-        throw error;
+        if (!(error instanceof CollectionRefused)) throw error;
+        const remedy = error.reason === 'paused' ? '; end the pause with `berth gc resume`' : '';
+        throw new Failure(error.message + remedy);
       }
     },
   },

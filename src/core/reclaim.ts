@@ -21,13 +21,13 @@ export type Decide = <T>(work: (db: Db) => Promise<T>) => Promise<T>;
  * Reviews the blobs that their repository may not need any more, and removes those that no manifest of it references. A push that
  * needs such a blob either commits before, and the blob stays, or finds that the repository does not hold it.
  * @param before reviews queued before this time are due, in milliseconds since 1970
- * @yields the blobs removed by each transaction
+ * @yields the numbers of blobs that each transaction removed from their repository and kept there
  */
 export async function* removeUnneededBlobs(
   read: Db,
   decide: Decide,
   before: number,
-): AsyncGenerator<readonly DueLink[]> {
+): AsyncGenerator<{ readonly removed: number; readonly kept: number }> {
   for (let after: DueLink | undefined; ; ) {
     const due = await listDueLinks(read, before, after, batch);
     after = due.at(-1);
@@ -41,7 +41,7 @@ export async function* removeUnneededBlobs(
         const released = [...new Set(removed.map(({ digest }) => digest))];
         await queueUnheld(db, released, before - 1);
       }
-      return removed;
+      return { removed: removed.length, kept: due.length - removed.length };
     });
     if (due.length < batch) return;
   }
@@ -62,28 +62,18 @@ export async function* findUnneededBlobs(read: Db, before: number): AsyncGenerat
   }
 }
 
-/** A blob whose bytes a garbage collection deletes. */
-export interface Reclaimed {
-  readonly digest: string;
-  /** Bytes. */
-  readonly size: number;
-}
-
 /**
  * Decides the deletion of blobs that no repository holds; later steps delete their bytes.
- * @yields the blobs decided by each transaction
+ * @yields after each transaction
  */
-export async function* decideUnheld(
-  read: Db,
-  decide: Decide,
-  due: DueBefore,
-): AsyncGenerator<readonly Reclaimed[]> {
+export async function* decideUnheld(read: Db, decide: Decide, due: DueBefore): AsyncGenerator<void> {
   for (let after: UnheldBlob | undefined; ; ) {
     const blobs = await listDueBlobs(read, due.reviewed, after, batch);
     after = blobs.at(-1);
     if (after === undefined) return;
     const digests = blobs.map(({ digest }) => digest).sort();
-    yield await decide((db) => decideDeletions(db, digests, due));
+    await decide((db) => decideDeletions(db, digests, due));
+    yield;
     if (blobs.length < batch) return;
   }
 }

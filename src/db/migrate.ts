@@ -15,6 +15,7 @@ import * as changeIds from './migrations/0010-change-ids.ts';
 import * as reviews from './migrations/0011-reviews.ts';
 import * as tagHistory from './migrations/0012-tag-history.ts';
 import * as tagRules from './migrations/0013-tag-rules.ts';
+import { type Db, first, prepare } from './prepare.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a released name is never changed. */
@@ -60,6 +61,27 @@ export async function isCurrent(db: Kysely<Schema>, known = migrations): Promise
   const applied = await appliedNames(db);
   refuseNewer(applied, known);
   return applied.length === Object.keys(known).length;
+}
+
+/** The key under which Kysely's Migrator locks PostgreSQL for each step (`kysely/dialect/postgres`). */
+const migrationLock = '3853314791062309107';
+
+const selectApplied = prepare((db) => {
+  const kept = isPostgres(db)
+    ? sql<boolean>`pg_try_advisory_xact_lock_shared(${sql.lit(migrationLock)}::bigint)`
+    : sql<boolean>`true`;
+  return db
+    .selectFrom(sql`kysely_migration`.as('applied'))
+    .select(({ fn }) => [fn.countAll<number>().as('count'), kept.as('kept')]);
+});
+
+/**
+ * Keeps migrations waiting until the transaction ends. False if one is under way, or the schema is not this version's. (A transaction
+ * of SQLite excludes others.)
+ */
+export async function keepSchema(db: Db): Promise<boolean> {
+  const found = await first(selectApplied(db, {}));
+  return Boolean(found?.kept) && Number(found?.count) === Object.keys(migrations).length;
 }
 
 /**

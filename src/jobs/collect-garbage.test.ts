@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
 import { CreateMultipartUploadCommand, ListMultipartUploadsCommand } from '@aws-sdk/client-s3';
+import { sql } from 'kysely';
 import { cleanUp } from '../../test/support/cleanup.ts';
 import { examine } from '../../test/support/fsck.ts';
 import { collectionParts } from '../../test/support/garbage.ts';
@@ -30,7 +31,7 @@ import { type BlobStore, blobKey } from '../storage/blob-store.ts';
 import { openFilesystemStore } from '../storage/filesystem.ts';
 import { S3Bucket } from '../storage/s3/bucket.ts';
 import { openS3Store } from '../storage/s3/s3.ts';
-import { collectGarbage, type GarbageCollectionParts } from './collect-garbage.ts';
+import { type Collected, collectGarbage, type GarbageCollectionParts } from './collect-garbage.ts';
 import { findUnknownBlobs } from './find-unknown-blobs.ts';
 import { measure } from './measure.ts';
 
@@ -82,7 +83,7 @@ async function registry(
       };
       const { report: _report, ...search } = parts;
       const found = await findUnknownBlobs(search);
-      const { bytes: _, ...collected } = await collectGarbage(parts);
+      const { bytes: _, kept: _kept, ...collected } = await collectGarbage(parts);
       return { ...collected, parked: found.parked, orphans: collected.orphans + found.orphans };
     },
   };
@@ -584,6 +585,27 @@ describe('a paused garbage collection', () => {
   });
 });
 
+test('garbage collection deletes nothing after a newer version has migrated the database', async (t) => {
+  const { client, data, database, advance, collect } = await registry(t);
+  await client.pushBlob('app', 'never needed');
+  advance(grace + minute);
+  await database.transaction((db) =>
+    sql`insert into kysely_migration (name, timestamp) values ('9999-newer', '')`.execute(db),
+  );
+  await assert.rejects(collect(), { reason: 'migration' });
+  assert.equal((await filesOf(data)).length, 1);
+});
+
+test('garbage collection counts the blobs that it checked and kept', async (t) => {
+  const { client, advance, collect } = await registry(t);
+  await pushImageOf(client, 'app', 'layer');
+  await collect();
+  advance(grace + minute);
+  const reported: Collected[] = [];
+  await collect({ report: (collected) => void reported.push(collected) });
+  assert.equal(reported[0]?.kept, 2);
+});
+
 describe('a garbage collection that would delete more than gc.maxPercent', () => {
   test('deletes nothing and gives the numbers', async (t) => {
     const { client, data, database, advance, collect } = await registry(t);
@@ -826,7 +848,7 @@ describe('a garbage collection', () => {
     const store: BlobStore = { ...parts.store, delete: async () => Promise.reject(new Error('EIO')) };
     await assert.rejects(parts.collect({ store, report: (collected) => void reported.push(collected) }));
     const { parked: _, ...none } = nothing;
-    assert.deepEqual(reported, [{ ...none, uploads: 2, orphans: 2, bytes: 0 }]);
+    assert.deepEqual(reported, [{ ...none, uploads: 2, orphans: 2, kept: 2, bytes: 0 }]);
   });
 
   test('ends at the next step when it is aborted', async (t) => {

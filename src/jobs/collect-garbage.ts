@@ -10,6 +10,7 @@ import {
 } from '../db/blob-deletions.ts';
 import { setBackReviews } from '../db/blob-reviews.ts';
 import type { Database } from '../db/database.ts';
+import { keepSchema } from '../db/migrate.ts';
 import type { Db } from '../db/prepare.ts';
 import { findProperty } from '../db/properties.ts';
 import { deleteExpiredUpload, listExpiredUploads, setBackUploads, uploadExists } from '../db/uploads.ts';
@@ -26,6 +27,8 @@ export interface Collected {
   orphans: number;
   /** Blobs removed from a repository whose manifests do not need them. */
   links: number;
+  /** Blobs checked and kept in their repository, because a manifest needs them, or a client asked for them in the meantime. */
+  kept: number;
   /** Blobs that no repository held. */
   blobs: number;
   /** Their bytes. */
@@ -68,20 +71,16 @@ export interface GarbageCollectionParts {
   readonly report?: (collected: Collected) => void;
 }
 
-/** Garbage collection is paused. */
-export class CollectionPaused extends Error {
-  constructor(reason: string) {
-    super(`garbage collection is paused: ${reason}`);
-  }
-}
+/** Why a garbage collection refuses to run: it is paused, the schema is being migrated, or more is due than `gc.maxPercent`. */
+export type RefusalReason = 'paused' | 'migration' | 'limit';
 
-/** A garbage collection stopped, because it would delete more of the store than allowed. */
-export class TooMuchToCollect extends Error {
-  constructor(due: number, stored: number, maxPercent: number) {
-    super(
-      `garbage collection would delete ${due} or more of ${stored} blobs, but gc.maxPercent is ${maxPercent}; ` +
-        'look at "berth gc plan", then run "berth gc run --max-percent 100"',
-    );
+/** Garbage collection refused to run, or to continue. */
+export class CollectionRefused extends Error {
+  readonly reason: RefusalReason;
+
+  constructor(reason: RefusalReason, message: string) {
+    super(message);
+    this.reason = reason;
   }
 }
 
@@ -98,13 +97,13 @@ const parallel = 8;
  * be killed at any point, and several may run at the same time: each decision is one conditional statement that succeeds in one process,
  * and deletions are idempotent. After a failed deletion garbage collection continues.
  *
- * @throws AggregateError at the end if files could not be deleted; CollectionPaused | TooMuchToCollect | StoreDisagrees | StoreMismatch
+ * @throws AggregateError at the end if files could not be deleted; CollectionRefused | StoreDisagrees | StoreMismatch
  */
 export async function collectGarbage(
   parts: GarbageCollectionParts,
   signal?: AbortSignal,
 ): Promise<Collected> {
-  const collected = { uploads: 0, orphans: 0, links: 0, blobs: 0, bytes: 0, commits: 0 };
+  const collected = { uploads: 0, orphans: 0, links: 0, kept: 0, blobs: 0, bytes: 0, commits: 0 };
   await refuseWhilePaused(parts.database.read);
   const guarded: Guarded = { ...parts, epoch: await parts.advanceEpoch() };
   const deletions = new Deletions(guarded);
@@ -122,10 +121,10 @@ export async function collectGarbage(
   return collected;
 }
 
-/** @throws CollectionPaused */
+/** @throws CollectionRefused */
 async function refuseWhilePaused(db: Db): Promise<void> {
   const reason = await findProperty(db, 'gc-paused');
-  if (reason !== undefined) throw new CollectionPaused(reason);
+  if (reason !== undefined) throw new CollectionRefused('paused', `garbage collection is paused: ${reason}`);
 }
 
 /** The parts of a garbage collection that began at `epoch`. */
@@ -133,10 +132,19 @@ interface Guarded extends GarbageCollectionParts {
   readonly epoch: number;
 }
 
-/** Runs a transaction that fails if the database was replaced by an older copy since garbage collection began. */
+/**
+ * Runs a transaction that decides a deletion. It fails if the database was replaced by an older copy since garbage collection began, or
+ * has the schema of another version, whose rules of what is in use may be others.
+ */
 function decide<T>({ database, epoch }: Guarded, work: (db: Db) => Promise<T>): Promise<T> {
   return database.transaction(async (db) => {
     await requireEpoch(db, epoch);
+    if (!(await keepSchema(db))) {
+      throw new CollectionRefused(
+        'migration',
+        'another version of Berth migrates or has migrated the database',
+      );
+    }
     return work(db);
   });
 }
@@ -258,8 +266,9 @@ async function decideCollection(parts: Guarded, collected: Collected, signal?: A
     await refuseWhilePaused(database.read);
   };
   await proceed();
-  for await (const removed of removeUnneededBlobs(database.read, guarded, due.reviewed)) {
-    collected.links += removed.length;
+  for await (const { removed, kept } of removeUnneededBlobs(database.read, guarded, due.reviewed)) {
+    collected.links += removed;
+    collected.kept += kept;
     await proceed();
   }
   for await (const _ of decideUnheld(database.read, guarded, due)) await proceed();
@@ -268,7 +277,7 @@ async function decideCollection(parts: Guarded, collected: Collected, signal?: A
 /** Fewer blobs are always deleted, so that small registries are not stopped. */
 const alwaysAllowed = 1_000;
 
-/** @throws TooMuchToCollect */
+/** @throws CollectionRefused */
 async function refuseTooMuch(db: Db, reviewed: number, maxPercent: number): Promise<void> {
   const stored = (await findStored(db))?.blobs;
   if (stored === undefined) return;
@@ -281,7 +290,12 @@ async function refuseTooMuch(db: Db, reviewed: number, maxPercent: number): Prom
     if (due > allowed) break;
     due += unneeded.length;
   }
-  if (due > allowed) throw new TooMuchToCollect(due, stored, maxPercent);
+  if (due <= allowed) return;
+  throw new CollectionRefused(
+    'limit',
+    `garbage collection would delete ${due} or more of ${stored} blobs, but gc.maxPercent is ${maxPercent}; ` +
+      'look at "berth gc plan", then run "berth gc run --max-percent 100"',
+  );
 }
 
 /** Deletes the bytes of decided blobs. */

@@ -37,7 +37,7 @@ for (const { name, open } of dialects) {
       epoch: { advance: async () => 0 },
       removeExpiredSessions: async () => 0,
       removeEndedSigningKeys: async () => [],
-      observer: { collected() {}, foundBlobs() {}, done: (_what, fields) => done.push(fields) },
+      observer: { collected() {}, refused() {}, foundBlobs() {}, done: (_what, fields) => done.push(fields) },
     });
     await schedule.find((job) => job.name === 'audit')!.run(AbortSignal.timeout(60_000));
     assert.deepEqual(done, [{ events: 1, changes: 2 }]);
@@ -54,7 +54,12 @@ for (const { name, open } of dialects) {
 }
 
 /** The schedule of a registry whose backups have these results. */
-function scheduleWith(database: Database, backUp: () => Promise<BackedUp>, done: unknown[] = []) {
+function scheduleWith(
+  database: Database,
+  backUp: () => Promise<BackedUp>,
+  done: unknown[] = [],
+  refused: (reason: string) => unknown = () => {},
+) {
   return scheduleOf({
     ...{ config: configSchema.parse({ backup: { every: '6h' } }), database, unguarded: database, backUp },
     clock: Date.now,
@@ -62,7 +67,7 @@ function scheduleWith(database: Database, backUp: () => Promise<BackedUp>, done:
     epoch: { advance: async () => 0 },
     removeExpiredSessions: async () => 0,
     removeEndedSigningKeys: async () => [],
-    observer: { collected() {}, foundBlobs() {}, done: (_what, fields) => done.push(fields) },
+    observer: { collected() {}, refused, foundBlobs() {}, done: (_what, fields) => done.push(fields) },
   });
 }
 
@@ -86,4 +91,20 @@ test('a backup without all blobs is logged, and counts as failed', async (t) => 
   const job = scheduleWith(database, async () => incomplete, done).find(({ name }) => name === 'backup')!;
   await assert.rejects(job.run(AbortSignal.timeout(60_000)), /2 blobs could not be copied/);
   assert.deepEqual(done, [{ backup: 'berth-backup-x', ...fields, problems: 2 }]);
+});
+
+test('the job gc counts a refusal, and does not fail while it is paused', async (t) => {
+  const database = await dialects[0]!.open(t);
+  const refused: string[] = [];
+  const done: unknown[] = [];
+  const [gc] = scheduleWith(
+    database,
+    async () => backedUp,
+    done,
+    (reason) => refused.push(reason),
+  ).filter(({ name }) => name === 'gc');
+  await database.transaction((db) => setProperty(db, 'gc-paused', 'maintenance'));
+  await gc!.run(AbortSignal.timeout(60_000));
+  assert.deepEqual(refused, ['paused']);
+  assert.deepEqual(done, [{ refused: 'garbage collection is paused: maintenance' }]);
 });

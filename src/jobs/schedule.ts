@@ -8,7 +8,7 @@ import type { Database } from '../db/database.ts';
 import { deletePullCounts } from '../db/pull-counts.ts';
 import { readOnlyReason } from '../db/read-only.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
-import { type Collected, collectGarbage } from './collect-garbage.ts';
+import { type Collected, CollectionRefused, collectGarbage, type RefusalReason } from './collect-garbage.ts';
 import { type FoundBlobs, findUnknownBlobs } from './find-unknown-blobs.ts';
 import { forget, forgetChanges } from './forget.ts';
 import type { Run } from './jobs.ts';
@@ -42,6 +42,8 @@ export interface ScheduleParts {
 export interface ScheduleObserver {
   /** Called with the counts of each garbage collection, even a failed one. */
   collected(counts: Collected): void;
+  /** Called when garbage collection refuses to run or to continue. */
+  refused(reason: RefusalReason): void;
   /** Called with the counts of each search for unknown blobs, even a failed one. */
   foundBlobs(found: FoundBlobs): void;
   /** Logs the result of a job. */
@@ -69,7 +71,7 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
       name: 'gc',
       every: Math.min(hourly, config.uploads.expireAfter),
       async run(signal) {
-        const collected = await collectGarbage(
+        const collecting = collectGarbage(
           {
             ...common,
             expireAfter: config.uploads.expireAfter,
@@ -80,7 +82,14 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
           },
           signal,
         );
-        observer.done('garbage collected', collected);
+        const collected = await collecting.catch((error) => {
+          if (!(error instanceof CollectionRefused)) throw error;
+          observer.refused(error.reason);
+          // The others end by themselves, or were asked for.
+          if (error.reason === 'limit') throw error;
+          return { refused: error.message };
+        });
+        observer.done('refused' in collected ? 'garbage collection refused' : 'garbage collected', collected);
       },
     },
     {

@@ -34,8 +34,9 @@ export function observeSchedule(
 ): ScheduleObserver {
   return {
     collected: (counts) => metrics.collected({ ...counts }),
+    refused: (reason) => metrics.refused(reason),
     foundBlobs(found) {
-      metrics.collected({ ...found, bytes: 0 });
+      metrics.collected({ ...found, bytes: 0, kept: 0 });
       const { parked } = found;
       if (parked > 0) logger.warn({ parked, keepUnknown: keepUnknownFor }, unknownBlobs);
     },

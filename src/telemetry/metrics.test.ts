@@ -108,13 +108,16 @@ test('metrics of a job have its state, outcomes and last success', async () => {
 
 test('adds up what garbage collection deletes', async () => {
   const { jobs, registry } = createMetrics(noGauges);
-  jobs.collected({ uploads: 2, orphans: 0, bytes: 5 });
-  jobs.collected({ uploads: 3, orphans: 1, bytes: 7 });
+  jobs.collected({ uploads: 2, orphans: 0, bytes: 5, kept: 1 });
+  jobs.collected({ uploads: 3, orphans: 1, bytes: 7, kept: 2 });
+  jobs.refused('limit');
   const text = await registry.metrics();
   assert.match(text, /^berth_gc_deleted_total\{what="uploads"\} 5$/m);
   assert.match(text, /^berth_gc_deleted_total\{what="orphans"\} 1$/m);
   assert.match(text, /^berth_gc_freed_bytes_total 12$/m);
-  assert.doesNotMatch(text, /what="bytes"/);
+  assert.match(text, /^berth_gc_kept_total 3$/m);
+  assert.match(text, /^berth_gc_refused_total\{reason="limit"\} 1$/m);
+  assert.doesNotMatch(text, /what="(bytes|kept)"/);
 });
 
 test('two registries in one process count separately', async () => {

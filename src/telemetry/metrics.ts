@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { RefusalReason } from '../jobs/collect-garbage.ts';
 import type { Outcome } from '../jobs/jobs.ts';
 import { addGauges, type Gauges } from './gauges.ts';
 
@@ -28,8 +29,12 @@ export interface JobMetrics {
   planned(job: string): void;
   started(job: string): void;
   ended(job: string, outcome: Outcome, seconds: number): void;
-  /** Counts what a garbage collection deleted, by kind, and the bytes of the blobs. */
-  collected(counts: Readonly<Record<string, number>> & { readonly bytes: number }): void;
+  /** Counts what a garbage collection deleted, by kind, the bytes of the blobs, and the blobs that it checked and kept. */
+  collected(
+    counts: Readonly<Record<string, number>> & { readonly bytes: number; readonly kept: number },
+  ): void;
+  /** Counts a garbage collection that refused to run or to continue. */
+  refused(reason: RefusalReason): void;
 }
 
 const requestBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600];
@@ -151,6 +156,18 @@ function jobMetrics(registry: Registry): JobMetrics {
     help: 'Bytes of the blobs that garbage collection deleted',
     registers,
   });
+  const kept = new Counter({
+    name: 'berth_gc_kept_total',
+    help: 'Blobs that garbage collection checked and kept, because a manifest needs them or a client asked for them meanwhile',
+    registers,
+  });
+  const refused = new Counter({
+    name: 'berth_gc_refused_total',
+    help: 'Garbage collections that refused to run or to continue',
+    labelNames: ['reason'],
+    registers,
+  });
+  for (const reason of ['paused', 'migration', 'limit']) refused.inc({ reason }, 0);
   return {
     planned(job) {
       succeeded.set({ name: job }, 0);
@@ -165,9 +182,11 @@ function jobMetrics(registry: Registry): JobMetrics {
       duration.observe({ name: job }, seconds);
       if (outcome === 'succeeded') succeeded.setToCurrentTime({ name: job });
     },
-    collected({ bytes, ...counts }) {
+    collected({ bytes, kept: blobs, ...counts }) {
       for (const [what, count] of Object.entries(counts)) collected.inc({ what }, count);
       freed.inc(bytes);
+      kept.inc(blobs);
     },
+    refused: (reason) => refused.inc({ reason }),
   };
 }
