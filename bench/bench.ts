@@ -25,6 +25,10 @@ export interface Sizes {
   readonly seeded: Seeded;
   readonly seededFew: Seeded;
   readonly seededImages: number;
+  /** Collected beside a load. */
+  readonly garbageBlobs: number;
+  /** Not collected. */
+  readonly storedBlobs: number;
 }
 
 export const FULL: Sizes = {
@@ -41,6 +45,8 @@ export const FULL: Sizes = {
   seeded: { tags: 1_000_000, repositories: 100_000 },
   seededFew: { tags: 2000, repositories: 1000 },
   seededImages: 20_000,
+  garbageBlobs: 100_000,
+  storedBlobs: 1_000_000,
 };
 
 /** For work on the benchmark itself: every row runs, but its figures mean nothing. */
@@ -58,6 +64,8 @@ export const QUICK: Sizes = {
   seeded: { tags: 10_000, repositories: 1000 },
   seededFew: { tags: 500, repositories: 300 },
   seededImages: 2000,
+  garbageBlobs: 60_000,
+  storedBlobs: 20_000,
 };
 
 export interface Bench {

@@ -16,6 +16,7 @@ export type Column =
   | 'with a token'
   | 'anonymous'
   | 'under a flood'
+  | 'collecting'
   | 'quiet';
 
 /** The judged column and those that it is compared with; lines with the same columns share a table. */

@@ -5,10 +5,11 @@ import { seedManifests, seedRepositories, seedTags, timePages, timeTagLists } fr
 import { floodLogins } from './load/login-flood.ts';
 import { floodHead } from './load/raw-http.ts';
 import { pushSmallToS3, pushToS3, s3Client } from './load/s3.ts';
-import { hold, pullBig, pushBig, pushSmall, pushWhilePulling } from './load/transfers.ts';
+import { hold, pullBig, pushBig, pushSmall, pushWhilePulling, timeSmall } from './load/transfers.ts';
 
 const USAGE = `node bench/load.ts MODE URL[,URL]… ARGUMENT…    several replicas take turns, request by request
   push-small URL [IMAGES=400] [CONCURRENCY=8]    config 1 KiB, layers 4 KiB and 64 KiB, manifest: POST + PUT each
+  latencies URL [SECONDS=5] [CONCURRENCY=4]      p99 of the push of such an image, and of its pull
   push-big URL [MIB=1024] [STREAMS=1]            POST, one streamed PATCH, PUT
   pull-big BLOB_URL [STREAMS=1]
   pull-under-logins BLOB_URL [PER_SECOND=500]    one stream, with PER_SECOND failed logins beside it
@@ -39,6 +40,8 @@ async function run(): Promise<object> {
   switch (mode) {
     case 'push-small':
       return pushSmall(client, prefix, number(0, 400), number(1, 8));
+    case 'latencies':
+      return timeSmall(client, prefix, number(0, 5), number(1, 4));
     case 'push-big':
       return pushBig(client, prefix, number(0, 1024), number(1, 1));
     case 'pull-big':

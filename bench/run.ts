@@ -12,6 +12,7 @@ import { authenticated } from './rows/authenticated.ts';
 import { catalog } from './rows/catalog.ts';
 import { databaseSize } from './rows/database-size.ts';
 import { eventLoop } from './rows/event-loop.ts';
+import { garbage } from './rows/garbage.ts';
 import { loginFlood } from './rows/login-flood.ts';
 import { memory } from './rows/memory.ts';
 import { pages } from './rows/pages.ts';
@@ -44,6 +45,7 @@ const ROWS: readonly Row[] = [
   replicas,
   pages,
   databaseSize,
+  garbage,
 ];
 const RESULTS = join(import.meta.dirname, 'results.md');
 const PLAN = join(import.meta.dirname, '../docs/explanation/capacity-planning.md');

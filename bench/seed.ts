@@ -34,6 +34,35 @@ export async function seed(database: Database, { tags, repositories }: Seeded): 
   );
 }
 
+/** The digest of the blob `index` of {@link seedBlobs}; in the order of a hash, as real digests are. */
+export function seededDigest(index: number): string {
+  return sha256(Buffer.from(String(index)));
+}
+
+/** Inserts `count` stored blobs of 1 byte, all in the repository `bench/blobs`; their reviews are due since `reviewAt`, if not null. */
+export async function seedBlobs(
+  database: Database,
+  count: number,
+  { reviewAt }: { reviewAt: number | null },
+): Promise<void> {
+  await database.transaction((db) =>
+    sql`insert into repositories (name, created_at) values ('bench/blobs', 1)`.execute(db),
+  );
+  for (let first = 0; first < count; first += BATCH) {
+    const length = Math.min(BATCH, count - first);
+    const digests = JSON.stringify(Array.from({ length }, (_, i) => seededDigest(first + i)));
+    await database.transaction(async (db) => {
+      await sql`
+        insert into blobs (digest, size, generation, state, created_at, review_at)
+        select value, 1, 0, 'stored', 1, 1 from json_each(${digests})`.execute(db);
+      await sql`
+        insert into repository_blobs (repository_id, digest, created_at, review_at)
+        select repositories.id, value, 1, ${reviewAt} from repositories, json_each(${digests})
+        where name = 'bench/blobs'`.execute(db);
+    });
+  }
+}
+
 /** Calls `insert` for each batch with a query of its numbers, as seven digits in the column `digits`, for both databases. */
 async function inBatches(
   database: Database,

@@ -18,6 +18,49 @@ export async function pushSmall(client: RegistryClient, prefix: string, images: 
   return { imagesPerSecond: images / secondsSince(begin) };
 }
 
+/** Pushes and pulls small images for `seconds`; returns the 99th percentiles. */
+export async function timeSmall(
+  client: RegistryClient,
+  prefix: string,
+  seconds: number,
+  concurrency: number,
+) {
+  const pushes: number[] = [];
+  const pulls: number[] = [];
+  const timed = async <T>(times: number[], work: () => Promise<T>): Promise<T> => {
+    const begin = performance.now();
+    const result = await work();
+    times.push(performance.now() - begin);
+    return result;
+  };
+  const end = performance.now() + seconds * 1000;
+  const worker = async (_: unknown, index: number) => {
+    const name = `${prefix}/r${index}`;
+    for (let i = 0; performance.now() < end; i += 1) {
+      const pushed = await timed(pushes, () => pushImage(client, name, `t${i}`));
+      await timed(pulls, () => pullImage(client, name, `t${i}`, pushed));
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+  return { pushP99Ms: p99(pushes), pullP99Ms: p99(pulls) };
+}
+
+async function pullImage(
+  client: RegistryClient,
+  name: string,
+  tag: string,
+  { manifest }: { manifest: Buffer },
+): Promise<void> {
+  await client.request('GET', `/v2/${name}/manifests/${tag}`, { expect: 200 });
+  const { config, layers } = JSON.parse(manifest.toString());
+  for (const { digest } of [config, ...layers])
+    await client.request('GET', `/v2/${name}/blobs/${digest}`, { expect: 200 });
+}
+
+function p99(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.99)]!;
+}
+
 export async function pushBig(client: RegistryClient, prefix: string, mib: number, streams: number) {
   const blobs = Array.from({ length: streams }, () => makeBigBlob(mib));
   const begin = performance.now();
