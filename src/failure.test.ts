@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
+import { StoreDisagrees } from './core/store-mismatch.ts';
 import { endingOf, Failure } from './failure.ts';
 import { TlsError } from './http/tls-error.ts';
 
@@ -54,7 +55,8 @@ test('a database that cannot be opened gives one line', () => {
 });
 
 test('a failure of a command prints its message', () => {
-  for (const error of [new Failure('3 problems'), new TlsError('3 problems')]) {
+  for (const kind of [Failure, TlsError, StoreDisagrees]) {
+    const error = new kind('3 problems');
     assert.deepEqual(endingOf(error), { exitCode: 1, text: 'berth: 3 problems\n' });
   }
 });

@@ -9,7 +9,7 @@ import { CannotAdopt } from './core/adopt/cannot-adopt.ts';
 import { TransferFailed } from './core/archive/transfer-failed.ts';
 import { BackupError } from './core/backup/backup-error.ts';
 import { CannotMigrate } from './core/migrate/cannot-migrate.ts';
-import { StoreMismatch } from './core/store-mismatch.ts';
+import { StoreDisagrees, StoreMismatch } from './core/store-mismatch.ts';
 import {
   DatabaseUnavailable,
   DataDirectoryInUse,
@@ -98,6 +98,7 @@ const expectedErrors = [
   DataDirectoryInUse,
   ForeignRegistry,
   StoreMismatch,
+  StoreDisagrees,
   StoreUnavailable,
   StoreUnusable,
 ] as const;

@@ -26,8 +26,8 @@ import { openDatabase, openStore } from '../open.ts';
 import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
 import { repair } from './repair.ts';
 import { StoreEpoch } from './store-epoch.ts';
-import { advanceEpoch, compare, largestEpoch, StoreDisagrees } from './store-identity.ts';
-import { StoreMismatch } from './store-mismatch.ts';
+import { advanceEpoch, compare, largestEpoch } from './store-identity.ts';
+import { StoreDisagrees, StoreMismatch } from './store-mismatch.ts';
 
 const day = 24 * 3_600_000;
 

@@ -8,7 +8,7 @@ import type { Db } from '../db/prepare.ts';
 import { findOrSetProperty, findProperty, noteProperty, setProperty } from '../db/properties.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type BlobStore, blobKey, markerKey } from '../storage/blob-store.ts';
-import { StoreMismatch } from './store-mismatch.ts';
+import { StoreDisagrees, StoreMismatch } from './store-mismatch.ts';
 
 /** The content of {@link markerKey} in the store. */
 export interface Marker {
@@ -164,11 +164,6 @@ async function holdsSample(db: Db, store: BlobStore): Promise<boolean> {
     if (seen === sampleSize) break;
   }
   return found >= seen / 2;
-}
-
-/** The database or the store is an older copy: nothing is deleted or parked. */
-export class StoreDisagrees extends Error {
-  override readonly name = 'StoreDisagrees';
 }
 
 /** The message for an objection: the reason and the remedy. */

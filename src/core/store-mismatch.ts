@@ -2,3 +2,8 @@
 export class StoreMismatch extends Error {
   override readonly name = 'StoreMismatch';
 }
+
+/** The database or the store is an older copy: nothing is deleted or parked. */
+export class StoreDisagrees extends Error {
+  override readonly name = 'StoreDisagrees';
+}

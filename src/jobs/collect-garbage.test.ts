@@ -14,7 +14,7 @@ import { Client, digestOf, imageOf, ociConfig, type Pushed } from '../../test/su
 import { testRegistry } from '../../test/support/registry.ts';
 import { s3Settings } from '../../test/support/s3.ts';
 import { temporaryDirectory } from '../../test/support/temporary-directory.ts';
-import { StoreDisagrees } from '../core/store-identity.ts';
+import { StoreDisagrees } from '../core/store-mismatch.ts';
 import { unheldQueue } from '../db/blob-deletions.ts';
 import { linkBlob } from '../db/blob-links.ts';
 import { reviewQueue } from '../db/blob-reviews.ts';

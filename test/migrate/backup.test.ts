@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config/load.ts';
-import { StoreDisagrees } from '../../src/core/store-identity.ts';
+import { StoreDisagrees } from '../../src/core/store-mismatch.ts';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { collectGarbage } from '../../src/jobs/collect-garbage.ts';
 import { openDatabase, openStore } from '../../src/open.ts';
