@@ -13,6 +13,9 @@ export const auditActions = {
   'blob.mount': 'A blob was mounted from the repository `detail.from`.',
   'blob.pull': 'A blob, or a range of it, was pulled; only with `audit.pulls`.',
   'blob.delete': 'A blob was removed from a repository.',
+  'blob.damaged':
+    'The stored bytes of a blob were found missing or wrong, as `detail.problem` says; it is not served until it is healed.',
+  'blob.healed': 'A damaged blob has its right bytes again, after a push or because they were restored.',
 
   'api.check': 'Only refused: `GET /v2/`, with which clients check their credentials.',
   'repository.list': 'Only refused: listing the catalog.',

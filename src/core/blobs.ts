@@ -21,7 +21,9 @@ import {
   type StagedUpload,
 } from '../storage/blob-store.ts';
 import { checkIdentity } from './another-repository.ts';
+import { checkBytes } from './check-bytes.ts';
 import type { Clock } from './clock.ts';
+import { damagedBlob } from './damaged-blob.ts';
 import type { Pusher } from './pusher.ts';
 
 /** A blob that a repository holds. */
@@ -51,19 +53,21 @@ export class Blobs {
 
   /**
    * @param repository id of the repository that the caller was authorized for, if known
-   * @throws RegistryError `BLOB_UNKNOWN` if this repository does not hold it; AnotherRepository
+   * @throws RegistryError `BLOB_UNKNOWN` if this repository does not hold it; `UNKNOWN` if its bytes are damaged; AnotherRepository
    */
   async find(name: RepositoryName, digest: Digest, repository?: number): Promise<Blob> {
-    return toBlob(digest, await this.#held(name, digest, repository));
+    const held = await this.#held(name, digest, repository);
+    if (held.damaged_at !== null) throw damagedBlob(digest);
+    return toBlob(digest, held);
   }
 
   /**
    * {@link find} for a client that may push: it will upload the blob only if the repository does not hold it. So the blob is kept for
-   * another grace period, in which a manifest can reference it.
-   * @throws as `find`
+   * another grace period, in which a manifest can reference it. A damaged blob is unknown, so that the client replaces it.
+   * @throws RegistryError `BLOB_UNKNOWN`; AnotherRepository
    */
   async findForPush(name: RepositoryName, digest: Digest, repository?: number): Promise<Blob> {
-    const held = await this.#held(name, digest, repository);
+    const held = await this.#undamaged(name, digest, repository);
     const { repository_id: id, review_at: review } = held;
     const now = this.#clock();
     if (review === null || review >= now - postponeSlack) return toBlob(digest, held);
@@ -74,7 +78,13 @@ export class Blobs {
         if (!(error instanceof ReadOnlyRegistry)) throw error;
       });
     // The blob may have been removed before the transaction.
-    return this.find(name, digest, repository);
+    return toBlob(digest, await this.#undamaged(name, digest, repository));
+  }
+
+  async #undamaged(name: RepositoryName, digest: Digest, repository: number | undefined): Promise<HeldBlob> {
+    const held = await this.#held(name, digest, repository);
+    if (held.damaged_at !== null) throw new RegistryError('BLOB_UNKNOWN', { name, digest });
+    return held;
   }
 
   async #held(name: RepositoryName, digest: Digest, repository: number | undefined): Promise<HeldBlob> {
@@ -110,7 +120,8 @@ export class Blobs {
    * Makes a staged upload, whose bytes were hashed to `digest`, a blob of the repository. Durable on return.
    * Bytes first, row second: a crash in between leaves a file without a row, which garbage collection parks. The generation is read before
    * the bytes move, and compared when they are recorded. If the row has a later one by then, a deletion was decided that will
-   * remove the bytes under the old key.
+   * remove the bytes under the old key. The bytes of a damaged blob are read back, because a store takes a repeated commit for done when
+   * it finds bytes of the right size under the key.
    */
   async commit(
     upload: StagedUpload & {
@@ -123,8 +134,15 @@ export class Blobs {
     { by, namespace }: Pusher,
   ): Promise<void> {
     const { size } = upload;
-    const generation = (await findBlobRow(this.#database.read, digest))?.generation ?? 0;
+    const row = await findBlobRow(this.#database.read, digest);
+    const generation = row?.generation ?? 0;
     await this.#store.commit(upload, blobKey(digest, generation));
+    const heals = row !== undefined && row.damaged_at !== null;
+    if (heals) {
+      const found = await checkBytes(this.#store, { digest, generation, size });
+      if (found !== undefined)
+        throw new Error(`the new bytes of ${digest} are damaged too: ${found.problem}`);
+    }
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
       await namespace?.make(db, by, now);
@@ -141,12 +159,13 @@ export class Blobs {
       await linkUploaded(db, repository, digest, upload, now);
       const change = { repository: name, repositoryId: repository, newDigest: digest };
       await recordChange(db, by, { kind: 'blob.push', ...change }, now);
+      if (heals) await recordChange(db, by, { kind: 'blob.healed', newDigest: digest }, now);
     });
   }
 
   /**
    * Adds a blob of `from` (or, without it, of any repository) to `name`, without moving a byte (end-11). False if the blob cannot
-   * be mounted; the client then uploads it. A repository that `mayPull` refuses gets the same queries and the same answer as one
+   * be mounted, or is damaged; the client then uploads it. A repository that `mayPull` refuses gets the same queries and the same answer as one
    * that does not hold the blob.
    */
   async mount(
@@ -168,8 +187,9 @@ export class Blobs {
       const repository = await findOrCreateRepository(db, name, now);
       // From here on the blob can neither be deleted nor removed from `from`.
       if (!(await postponeReview(db, digest, now))) throw new SourceGone();
+      const held = await findBlob(db, source.name, digest);
       // Compares ids: another repository may have the name by now.
-      if ((await findBlob(db, source.name, digest))?.repository_id !== source.id) throw new SourceGone();
+      if (held?.repository_id !== source.id || held.damaged_at !== null) throw new SourceGone();
       await linkBlob(db, repository, digest, now);
       const change = { repository: name, repositoryId: repository, newDigest: digest };
       await recordChange(db, by, { kind: 'blob.mount', ...change, detail: from && { from } }, now);
@@ -228,7 +248,7 @@ async function findIn(
 ): Promise<RepositoryRow | undefined> {
   const blob = await findBlob(db, name, digest);
   const source = blob && { id: blob.repository_id, name, visibility: blob.visibility };
-  return source && mayPull(source) ? source : undefined;
+  return source && mayPull(source) && blob.damaged_at === null ? source : undefined;
 }
 
 /** Calls `mayPull` for all links, even those to other digests, so that the time does not reveal how many hold the blob. */
@@ -238,7 +258,9 @@ async function findSource(
   mayPull: (repository: RepositoryRow) => boolean,
 ): Promise<RepositoryRow | undefined> {
   const pullable = await inTurns(choose(await listLinksFrom(db, digest, candidates), mayPull));
-  return pullable.find((link) => link.digest === digest && link.state === 'stored');
+  return pullable.find(
+    (link) => link.digest === digest && link.state === 'stored' && link.damaged_at === null,
+  );
 }
 
 /** Yields between repositories, because `mayPull` is slow for a credential with many patterns. */

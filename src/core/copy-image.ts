@@ -20,6 +20,7 @@ import type { RepositoryName } from '../oci/name.ts';
 import { printReference, type Reference, type Tag } from '../oci/reference.ts';
 import type { TagRule } from '../oci/tag-rule.ts';
 import type { Clock } from './clock.ts';
+import { damagedBlob } from './damaged-blob.ts';
 import { checkRights, findByReference, type Manifests, type PushRights } from './manifests.ts';
 import { moveTags } from './move-tags.ts';
 import type { Pusher } from './pusher.ts';
@@ -59,7 +60,8 @@ const maxManifests = 20_000;
  * Copies an image, or an index with its children at any depth, and sets the tag last. Each manifest is one transaction, so a copy that
  * was interrupted can be repeated. A manifest is refused if its push would be. Durable on return.
  *
- * @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN` | `MANIFEST_BLOB_UNKNOWN` | `DENIED`; `UNSUPPORTED` for too many manifests
+ * @throws RegistryError `NAME_UNKNOWN` | `MANIFEST_UNKNOWN` | `MANIFEST_BLOB_UNKNOWN` | `DENIED`; `UNSUPPORTED` for too many manifests; `UNKNOWN`
+ *   for a damaged blob
  */
 export async function copyImage(
   parts: CopyParts,
@@ -206,7 +208,10 @@ function unknown(name: RepositoryName, reference: Reference): RegistryError {
   return new RegistryError('MANIFEST_UNKNOWN', { name, reference: printReference(reference) });
 }
 
-/** Links those of the blobs to the destination that the source holds. */
+/**
+ * Links those of the blobs to the destination that the source holds.
+ * @throws RegistryError `UNKNOWN` if one of them is damaged
+ */
 async function linkBlobsFrom(
   db: Db,
   source: number,
@@ -214,7 +219,8 @@ async function linkBlobsFrom(
   digests: Iterable<Digest>,
   now: number,
 ): Promise<void> {
-  for (const [i, digest] of (await heldBlobs(db, source, digests)).entries()) {
+  for (const [i, { digest, isDamaged }] of (await heldBlobs(db, source, digests)).entries()) {
+    if (isDamaged) throw damagedBlob(digest);
     if (i % blobsInTurn === blobsInTurn - 1) await nextTurnInTransaction();
     // From here on the blob cannot be deleted, nor removed from the source while the manifest needs it there.
     if (await postponeReview(db, digest, now)) await linkBlob(db, destination, digest, now);

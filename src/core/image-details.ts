@@ -95,7 +95,7 @@ async function platformOfImage(
 ): Promise<string[]> {
   if (config === undefined || !imageConfigs.includes(config.mediaType)) return [];
   const blob = await findBlob(db, name, config.digest);
-  if (blob === undefined || blob.size > maxConfig) return [];
+  if (blob === undefined || blob.damaged_at !== null || blob.size > maxConfig) return [];
   const opened = await store.read(blobKey(config.digest, blob.generation));
   if (opened === undefined) return [];
   try {

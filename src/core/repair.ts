@@ -1,12 +1,13 @@
 import { findBlobRow } from '../db/blobs.ts';
 import { type Actor, recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
+import { everyStoredBlob } from '../db/fsck.ts';
 import { moveToGeneration, parkBlob } from '../db/parked-blobs.ts';
 import type { Db } from '../db/prepare.ts';
-import { type Digest, digestAlgorithm } from '../oci/digest.ts';
-import { type BlobStore, blobKey, parseBlobKey } from '../storage/blob-store.ts';
-import { streamBlob } from '../storage/stream-blob.ts';
-import { RunningHash } from './running-hash.ts';
+import type { Digest } from '../oci/digest.ts';
+import { type BlobStore, parseBlobKey } from '../storage/blob-store.ts';
+import { checkBytes } from './check-bytes.ts';
+import { scrubBlob } from './scrub-blob.ts';
 import { type Comparison, compare, explain, isMismatch, type Places, reconcile } from './store-identity.ts';
 import { StoreMismatch } from './store-mismatch.ts';
 
@@ -17,6 +18,8 @@ export interface RepairParts {
   readonly places: Places;
   /** False: only counts what would be repaired. */
   readonly change: boolean;
+  /** Reads every blob, marks those with missing or wrong bytes as damaged, and ends the marks of those with the right bytes. */
+  readonly readData?: boolean;
 }
 
 export interface Repaired {
@@ -27,13 +30,17 @@ export interface Repaired {
   bytes: number;
   /** Blobs whose row got the later generation under which the store has their bytes. */
   moved: number;
+  /** With `readData`: all damaged blobs, and those whose mark ended. */
+  damaged: number;
+  healed: number;
 }
 
 /**
  * Reconciles a database and a store when one of them is an older copy. Parks blobs without a row. Deletes nothing. Can be repeated.
  * @throws StoreMismatch if they do not belong to one registry
  */
-export async function repair({ database, store, by, places, change }: RepairParts): Promise<Repaired> {
+export async function repair(parts: RepairParts): Promise<Repaired> {
+  const { database, store, by, places, change } = parts;
   const before = await compare(database.read, store);
   if (isMismatch(before.relation)) throw new StoreMismatch(explain(before, places));
   /** Changes a blob's row with `run` and records the change; false when the row has changed since it was read. */
@@ -43,7 +50,7 @@ export async function repair({ database, store, by, places, change }: RepairPart
       await recordChange(db, by, { kind: 'registry.repair', newDigest, detail: { did } }, database.clock());
       return true;
     });
-  const repaired: Repaired = { before, parked: 0, bytes: 0, moved: 0 };
+  const repaired: Repaired = { before, parked: 0, bytes: 0, moved: 0, damaged: 0, healed: 0 };
   for await (const { name } of store.list()) {
     const parsed = parseBlobKey(name);
     if (parsed === undefined) continue;
@@ -55,8 +62,8 @@ export async function repair({ database, store, by, places, change }: RepairPart
     if (size === undefined) continue;
     const blob = { digest, size, generation };
     if (row?.state === 'stored') {
-      if (await hasBytes(store, { ...row, digest })) continue;
-      if ((await digestIn(store, blob)) !== digest) continue;
+      if (await isIntact(store, { ...row, digest }, { readData: false })) continue;
+      if (!(await isIntact(store, blob))) continue;
       if (change && !(await changeRow(digest, 'move', (db) => moveToGeneration(db, blob)))) continue;
       repaired.moved += 1;
     } else {
@@ -66,22 +73,23 @@ export async function repair({ database, store, by, places, change }: RepairPart
       repaired.bytes += size;
     }
   }
+  if (parts.readData) await markBlobs(parts, repaired);
   if (change && before.relation !== 'agree') await reconcile(database, store, by, before);
   return repaired;
 }
 
-type Blob = NonNullable<ReturnType<typeof parseBlobKey>> & { readonly size: number };
-
-async function hasBytes(store: BlobStore, { digest, generation, size }: Blob): Promise<boolean> {
-  return (await store.stat(blobKey(digest, generation)))?.size === size;
+async function markBlobs({ database, store, by, change }: RepairParts, repaired: Repaired): Promise<void> {
+  for await (const row of everyStoredBlob(database.read)) {
+    // `repair` has compared database and store.
+    const scrubbed = await scrubBlob({ database, store, by, change, checkStore: async () => {} }, row);
+    if (scrubbed === 'healed') repaired.healed += 1;
+    if (typeof scrubbed === 'object' && scrubbed.isDamaged) repaired.damaged += 1;
+  }
 }
 
-async function digestIn(store: BlobStore, { digest, generation }: Blob): Promise<string | undefined> {
-  const opened = await store.read(blobKey(digest, generation));
-  if (opened === undefined) return undefined;
-  try {
-    return (await RunningHash.of(digestAlgorithm(digest), streamBlob(opened))).digest();
-  } finally {
-    opened.close();
-  }
+/** @throws the error of a failed read */
+async function isIntact(...given: Parameters<typeof checkBytes>): Promise<boolean> {
+  const found = await checkBytes(...given);
+  if (found?.kind === 'blob-unreadable') throw found.error;
+  return found === undefined;
 }

@@ -67,7 +67,13 @@ export function listDueBlobs(
 const markDeleting = prepare((db, p: Params<DueBefore & { digests: string }>) =>
   db
     .updateTable('blobs')
-    .set({ state: 'deleting', generation: sql<number>`generation + 1`, parked_at: null, unheld_at: null })
+    .set({
+      state: 'deleting',
+      generation: sql<number>`generation + 1`,
+      parked_at: null,
+      unheld_at: null,
+      damaged_at: null,
+    })
     .where('digest', 'in', inJsonList(db, p('digests')))
     .where('state', '=', 'stored')
     .where(isUnheld)

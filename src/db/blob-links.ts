@@ -69,10 +69,11 @@ const selectUploaded = prepare((db, p: Params<{ name: string; digest: string; se
     .where('repositories.name', '=', p('name'))
     .where('repository_blobs.digest', '=', p('digest'))
     .where('repository_blobs.session', '=', p('session'))
-    .where('blobs.state', '=', 'stored'),
+    .where('blobs.state', '=', 'stored')
+    .where('blobs.damaged_at', 'is', null),
 );
 
-/** Whether the repository holds the blob and this session was the last to upload it there. */
+/** Whether the repository holds the blob undamaged and this session was the last to upload it there. */
 export async function isUploadedBy(db: Db, session: SessionKey, digest: Digest): Promise<boolean> {
   const { name } = session;
   return (await selectUploaded(db, { name, digest, session: printSession(session) })).length > 0;
@@ -114,13 +115,14 @@ const selectNeighbours = prepare((db, p: Params<{ digest: string; limit: number 
     .innerJoin('repositories', 'repositories.id', 'near.repository_id')
     .innerJoin('blobs', 'blobs.digest', 'near.digest')
     .select(['repositories.id', 'repositories.name', 'repositories.visibility'])
-    .select(['near.digest', 'blobs.state']);
+    .select(['near.digest', 'blobs.state', 'blobs.damaged_at']);
 });
 
 /** A repository and a digest linked to it. */
 export interface Link extends RepositoryRow {
   readonly digest: Digest;
   readonly state: BlobState;
+  readonly damaged_at: number | null;
 }
 
 /**

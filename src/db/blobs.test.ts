@@ -47,6 +47,11 @@ async function decide(database: Database, reviewed: number, parked = reviewed) {
   return decided.map((blob) => ({ ...blob }));
 }
 
+async function stateOf(database: Database, digest: Digest) {
+  const { size, generation, state, parked_at } = (await findBlobRow(database.read, digest))!;
+  return { size, generation, state, parked_at };
+}
+
 for (const { name, open } of dialects) {
   test(`${name}: finds a blob only in the repository that holds it`, async (t) => {
     const database = await open(t);
@@ -55,7 +60,14 @@ for (const { name, open } of dialects) {
     const elsewhere = await makeRepository(database, other);
     assert.deepEqual(
       { ...(await findBlob(read, repositoryName, digest)) },
-      { size: 5, generation: 0, repository_id: repository, visibility: 'private', review_at: 100 },
+      {
+        size: 5,
+        generation: 0,
+        repository_id: repository,
+        visibility: 'private',
+        review_at: 100,
+        damaged_at: null,
+      },
     );
     assert.equal(await findBlob(read, other, digest), undefined);
     assert.equal(await findBlob(read, repositoryName, digestNumber(2)), undefined);
@@ -98,7 +110,7 @@ for (const { name, open } of dialects) {
       parkBlob(db, { digest: digestNumber(3), size: 1, generation: 1 }, 100),
     );
     await park(1, 2, 3, 4);
-    const rowOf = async (number: number) => ({ ...(await findBlobRow(database.read, digestNumber(number))) });
+    const rowOf = (number: number) => stateOf(database, digestNumber(number));
     assert.deepEqual(await rowOf(1), { size: 5, generation: 0, state: 'stored', parked_at: null });
     assert.deepEqual(await rowOf(2), { size: 20, generation: 0, state: 'stored', parked_at: 100 });
     assert.deepEqual(await rowOf(3), { size: 1, generation: 1, state: 'stored', parked_at: 100 });
@@ -199,10 +211,12 @@ for (const { name, open } of dialects) {
     const repository = await withBlobs(database);
     await database.transaction((db) => unlinkBlob(db, repository, digest));
     assert.deepEqual([await decide(database, 200), await decide(database, 200)], [[{ digest, size: 5 }], []]);
-    assert.deepEqual(
-      { ...(await findBlobRow(database.read, digest)) },
-      { size: 5, generation: 1, state: 'deleting', parked_at: null },
-    );
+    assert.deepEqual(await stateOf(database, digest), {
+      size: 5,
+      generation: 1,
+      state: 'deleting',
+      parked_at: null,
+    });
     assert.deepEqual(
       (await listDeletions(database.read, '', 10)).map((blob) => ({ ...blob })),
       [{ digest, generation: 1, size: 5 }],
@@ -221,7 +235,14 @@ for (const { name, open } of dialects) {
     await database.transaction((db) => recordStored(db, { digest, size: 5, generation: 1 }, 400));
     assert.deepEqual(
       { ...(await findBlob(database.read, repositoryName, digest)) },
-      { size: 5, generation: 1, repository_id: repository, visibility: 'private', review_at: 300 },
+      {
+        size: 5,
+        generation: 1,
+        repository_id: repository,
+        visibility: 'private',
+        review_at: 300,
+        damaged_at: null,
+      },
     );
   });
 
@@ -255,10 +276,12 @@ for (const { name, open } of dialects) {
     const park = (digest: Digest, generation: number) =>
       database.transaction((db) => parkBlob(db, { digest, size: 5, generation }, 100));
     assert.deepEqual([await park(digest, 4), await park(digest, 4)], [true, false]);
-    assert.deepEqual(
-      { ...(await findBlobRow(database.read, digest)) },
-      { size: 5, generation: 4, state: 'stored', parked_at: 100 },
-    );
+    assert.deepEqual(await stateOf(database, digest), {
+      size: 5,
+      generation: 4,
+      state: 'stored',
+      parked_at: 100,
+    });
     assert.equal(await countParked(database.read), 1);
     await database.transaction((db) =>
       recordStored(db, { digest: digestNumber(2), size: 1, generation: 0 }, 1),

@@ -18,7 +18,7 @@ const selectInRepository = prepare((db, p: Params<{ name: string; digest: string
     .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
     .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
     .select(['blobs.size', 'blobs.generation', 'repositories.id as repository_id', 'repositories.visibility'])
-    .select('repository_blobs.review_at')
+    .select(['repository_blobs.review_at', 'blobs.damaged_at'])
     .where('repositories.name', '=', p('name'))
     .where('repository_blobs.digest', '=', p('digest'))
     .where('blobs.state', '=', 'stored'),
@@ -30,6 +30,8 @@ export interface HeldBlob extends StoredBlob {
   readonly visibility: Visibility;
   /** Since when no manifest of the repository may need the blob, in milliseconds since 1970; null if no review is queued. */
   readonly review_at: number | null;
+  /** Since when its bytes are known to be missing or wrong, in milliseconds since 1970; null if they are not. */
+  readonly damaged_at: number | null;
 }
 
 /** The blob, if the repository holds it. */
@@ -41,34 +43,44 @@ const selectHeld = prepare((db, p: Params<{ repository: number; digests: string 
   db
     .selectFrom('repository_blobs as held')
     .innerJoin('blobs', 'blobs.digest', 'held.digest')
-    .select('held.digest')
+    .select(['held.digest', 'blobs.damaged_at'])
     .where('held.repository_id', '=', p('repository'))
     .where('held.digest', 'in', inJsonList(db, p('digests')))
     .where('blobs.state', '=', 'stored'),
 );
 
-/** Which of `digests` the repository holds as blobs, ordered by digest. */
-export async function heldBlobs(db: Db, repository: number, digests: Iterable<Digest>): Promise<Digest[]> {
-  const held: Digest[] = [];
+/** Which of `digests` the repository holds as blobs, ordered by digest, and whether their bytes are damaged. */
+export async function heldBlobs(
+  db: Db,
+  repository: number,
+  digests: Iterable<Digest>,
+): Promise<{ digest: Digest; isDamaged: boolean }[]> {
+  const held: { digest: Digest; isDamaged: boolean }[] = [];
   await inSlices([...digests], async (slice) => {
     const rows = await selectHeld(db, { repository, digests: JSON.stringify(slice) });
-    for (const { digest } of rows) held.push(digest as Digest);
+    for (const { digest, damaged_at: since } of rows)
+      held.push({ digest: digest as Digest, isDamaged: since !== null });
   });
-  return held.sort();
+  return held.sort((a, b) => (a.digest < b.digest ? -1 : 1));
 }
 
 const selectAnywhere = prepare((db, p: Params<{ digest: string }>) =>
   db
     .selectFrom('blobs')
-    .select(['size', 'generation', 'state', 'parked_at'])
+    .select(['size', 'generation', 'state', 'review_at', 'parked_at', 'damaged_at'])
     .where('digest', '=', p('digest')),
 );
 
+/** The row of a digest; times in milliseconds since 1970. */
+export interface BlobRow extends StoredBlob {
+  readonly state: BlobState;
+  readonly review_at: number;
+  readonly parked_at: number | null;
+  readonly damaged_at: number | null;
+}
+
 /** The row of a digest, independent of repositories. */
-export function findBlobRow(
-  db: Db,
-  digest: Digest,
-): Promise<(StoredBlob & { state: BlobState; parked_at: number | null }) | undefined> {
+export function findBlobRow(db: Db, digest: Digest): Promise<BlobRow | undefined> {
   return first(selectAnywhere(db, { digest }));
 }
 
@@ -129,14 +141,20 @@ const upsertStored = prepare(
       .onConflict((conflict) =>
         conflict
           .column('digest')
-          .doUpdateSet({ size: p('size'), state: 'stored', review_at: p('now'), parked_at: null })
+          .doUpdateSet({
+            size: p('size'),
+            state: 'stored',
+            review_at: p('now'),
+            parked_at: null,
+            damaged_at: null,
+          })
           .where('blobs.generation', '=', p('generation')),
       )
       .returning('digest'),
 );
 
 /**
- * Records that the bytes are stored under the key of `generation`. False when the row has a later generation: garbage collection has
+ * Records that the bytes are stored under the key of `generation`, which ends a mark of damage. False when the row has a later generation: garbage collection has
  * decided to delete the bytes of this one (see `core/blobs.ts`).
  */
 export async function recordStored(

@@ -1,5 +1,6 @@
 // Queries of `core/fsck`: read every table in pages of its key, and find the manifests and repositories that damage affects.
 import type { Digest } from '../oci/digest.ts';
+import { type BlobRow, findBlobRow } from './blobs.ts';
 import { inJsonList } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { BlobState } from './schema.ts';
@@ -27,7 +28,7 @@ export async function countRepositories(db: Db): Promise<number> {
 const selectStored = prepare((db, p: Params<{ after: string; since: number; limit: number }>) =>
   db
     .selectFrom('blobs')
-    .select(['digest', 'size', 'generation', 'parked_at'])
+    .select(['digest', 'size', 'generation', 'review_at', 'parked_at', 'damaged_at'])
     .where('state', '=', 'stored')
     .where('review_at', '>=', p('since'))
     .where('digest', '>', p('after'))
@@ -35,17 +36,24 @@ const selectStored = prepare((db, p: Params<{ after: string; since: number; limi
     .limit(p('limit')),
 );
 
-export interface StoredBlobRow {
+export interface StoredBlobRow extends Omit<BlobRow, 'state'> {
   readonly digest: string;
-  readonly size: number;
-  readonly generation: number;
-  /** When it was found without a row, in milliseconds since 1970. */
-  readonly parked_at: number | null;
 }
 
-/** @param since only blobs with `review_at` at or after this time, which includes all with new bytes */
-export function everyStoredBlob(db: Db, since = 0): AsyncGenerator<StoredBlobRow> {
-  return paged((last) => selectStored(db, { after: last?.digest ?? '', since, limit: pageSize }));
+/**
+ * The stored blobs in the order of their digests.
+ *
+ * @param since only blobs with `review_at` at or after this time, which includes all with new bytes
+ * @param after only digests after this one
+ */
+export function everyStoredBlob(db: Db, since = 0, after = ''): AsyncGenerator<StoredBlobRow> {
+  return paged((last) => selectStored(db, { after: last?.digest ?? after, since, limit: pageSize }));
+}
+
+/** The row of a blob as {@link everyStoredBlob} reads it, if it is still stored. */
+export async function findStoredBlob(db: Db, digest: string): Promise<StoredBlobRow | undefined> {
+  const { state, ...row } = (await findBlobRow(db, digest as Digest)) ?? {};
+  return state === 'stored' ? ({ digest, ...row } as StoredBlobRow) : undefined;
 }
 
 const sumStored = prepare((db, p: Params<{ since: number }>) =>
@@ -94,9 +102,10 @@ const selectManifestIds = prepare((db, p: Params<{ after: number; limit: number 
   db.selectFrom('manifests').select('id').where('id', '>', p('after')).orderBy('id').limit(p('limit')),
 );
 
-export async function* everyManifestId(db: Db): AsyncGenerator<number> {
+/** @param after only ids after this one */
+export async function* everyManifestId(db: Db, after = 0): AsyncGenerator<number> {
   for await (const { id } of paged<{ id: number }>((last) =>
-    selectManifestIds(db, { after: last?.id ?? 0, limit: pageSize }),
+    selectManifestIds(db, { after: last?.id ?? after, limit: pageSize }),
   )) {
     yield id;
   }

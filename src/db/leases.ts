@@ -68,6 +68,19 @@ export function listReleasedLeases(db: Db): Promise<{ name: string; at: number }
   return selectEnded(db, {});
 }
 
+const end = prepare((db, p: Params<{ name: string }>) =>
+  db
+    .updateTable('leases')
+    .set({ holder: 'ended', held_until: 0 })
+    .where('name', '=', p('name'))
+    .where('holder', '<>', released),
+);
+
+/** Ends a lease that is held, so that it can be taken at once. Its holder is told so at its next renewal. */
+export async function endLease(db: Db, name: string): Promise<void> {
+  await end(db, { name });
+}
+
 const extend = prepare((db, p: Params<LeaseTerms>) =>
   db
     .updateTable('leases')

@@ -16,6 +16,7 @@ import * as reviews from './migrations/0011-reviews.ts';
 import * as tagHistory from './migrations/0012-tag-history.ts';
 import * as tagRules from './migrations/0013-tag-rules.ts';
 import { type Db, first, prepare } from './prepare.ts';
+import * as damagedBlobs from './migrations/0014-damaged-blobs.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a released name is never changed. */
@@ -33,6 +34,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0011-reviews': reviews,
   '0012-tag-history': tagHistory,
   '0013-tag-rules': tagRules,
+  '0014-damaged-blobs': damagedBlobs,
 };
 
 /** The name of the last migration. */

@@ -95,7 +95,7 @@ export async function parkBlobs(
 const raiseGeneration = prepare((db, p: Params<{ digest: string; size: number; generation: number }>) =>
   db
     .updateTable('blobs')
-    .set({ size: p('size'), generation: p('generation') })
+    .set({ size: p('size'), generation: p('generation'), damaged_at: null })
     .where('digest', '=', p('digest'))
     .where('state', '=', 'stored')
     .where('generation', '<', p('generation'))

@@ -10,6 +10,8 @@ export type Property =
   | 'registry'
   /** The last measurement of the store: JSON of `Stored` (`jobs/measure.ts`). */
   | 'stored'
+  /** Progress and results of the reading of all blobs: JSON of `ScrubState` (`core/scrub-state.ts`). */
+  | 'scrub'
   /** Counter that links the database to its blob store (see `core/store-identity.ts`). */
   | 'epoch'
   /** Why garbage collection is paused. */

@@ -41,6 +41,8 @@ export const columns = {
     parked_at: optional(nullable(bigint)),
     /** Since when no repository holds the blob; null if garbage collection need not look at it. */
     unheld_at: optional(nullable(bigint)),
+    /** Since when the bytes are known to be missing or wrong; such a blob is not served, and a push of its digest replaces the bytes. */
+    damaged_at: optional(nullable(bigint)),
   },
 
   /** Blobs that a repository holds: uploaded there, or mounted from a repository where the caller may pull. */

@@ -162,7 +162,7 @@ class Export {
   }
 
   async #isBlob(name: RepositoryName, digest: Digest): Promise<boolean> {
-    const found = this.#parts.blobs.find(name, digest);
+    const found = undamaged(this.#parts.blobs.find(name, digest));
     return found.then(
       () => true,
       (error: unknown) => {
@@ -174,7 +174,7 @@ class Export {
 
   async #addBlob(name: RepositoryName, digest: Digest): Promise<void> {
     if (this.#written.has(digest)) return;
-    const blob = await this.#ifPresent(() => this.#parts.blobs.find(name, digest), 'all', digest);
+    const blob = await this.#ifPresent(() => undamaged(this.#parts.blobs.find(name, digest)), 'all', digest);
     if (blob === undefined) return;
     const opened = await undamaged(this.#parts.blobs.open(blob));
     try {
@@ -266,11 +266,14 @@ class Export {
   }
 }
 
-/** Explains content that does not match its row. */
+/** Explains content that is marked as damaged, or that does not match its row. */
 async function undamaged<T>(found: Promise<T>): Promise<T> {
   try {
     return await found;
   } catch (error) {
+    if (error instanceof RegistryError && error.code === 'UNKNOWN') {
+      throw new TransferFailed(error.message, { cause: error });
+    }
     if (!(error instanceof Error) || error.constructor !== Error || 'code' in error) throw error;
     throw new TransferFailed(`${error.message}; see \`berth fsck\``, { cause: error });
   }

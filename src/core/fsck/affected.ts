@@ -1,4 +1,4 @@
-import { listHolders, listReferencingManifests, listTagsOn } from '../../db/fsck.ts';
+import { listHolders, listReferencingManifests, listTagsOn, type NamedManifest } from '../../db/fsck.ts';
 import type { Db } from '../../db/prepare.ts';
 import { maxAffected } from './walk.ts';
 
@@ -6,7 +6,17 @@ import { maxAffected } from './walk.ts';
 export async function affectedByBlob(db: Db, digest: string): Promise<string[]> {
   const users = await listReferencingManifests(db, digest, maxAffected + 1);
   if (users.length === 0) return bounded(await listHolders(db, digest, maxAffected + 1));
-  return bounded(users.map(({ name, digest, tag }) => printManifest(name, digest, tag)));
+  const names: string[] = [];
+  for (const user of users) names.push(...(await imagesOf(db, user)));
+  return bounded([...new Set(names)]);
+}
+
+/** The manifest by its tag, else by the tags of the indexes that have it, else by its digest. */
+async function imagesOf(db: Db, { name, digest, tag }: NamedManifest): Promise<string[]> {
+  if (tag !== null) return [`${name}:${tag}`];
+  const indexes = await listReferencingManifests(db, digest, maxAffected + 1);
+  const tagged = indexes.filter((index) => index.name === name && index.tag !== null);
+  return tagged.length === 0 ? [`${name}@${digest}`] : tagged.map(({ tag }) => `${name}:${tag}`);
 }
 
 /** What the loss of a manifest affects: its tags, else the manifest by digest. */
@@ -15,11 +25,9 @@ export async function affectedByManifest(
   { id, name, digest }: { id: number; name: string; digest: string },
 ): Promise<string[]> {
   const tags = await listTagsOn(db, id, maxAffected + 1);
-  return bounded(tags.length === 0 ? [`${name}@${digest}`] : tags.map((tag) => `${name}:${tag}`));
-}
-
-function printManifest(name: string, digest: string, tag: string | null): string {
-  return tag === null ? `${name}@${digest}` : `${name}:${tag}`;
+  return bounded(
+    tags.length === 0 ? await imagesOf(db, { name, digest, tag: null }) : tags.map((tag) => `${name}:${tag}`),
+  );
 }
 
 function bounded(names: readonly string[]): string[] {

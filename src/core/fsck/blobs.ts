@@ -1,10 +1,9 @@
 import { findBlobRow } from '../../db/blobs.ts';
-import { everyLink, everyStoredBlob, type StoredBlobRow } from '../../db/fsck.ts';
-import { asDigest, type Digest, digestAlgorithm } from '../../oci/digest.ts';
-import { type BlobKey, blobKey, type OpenBlob, parseBlobKey } from '../../storage/blob-store.ts';
+import { everyLink, everyStoredBlob, findStoredBlob, type StoredBlobRow } from '../../db/fsck.ts';
+import { asDigest, type Digest } from '../../oci/digest.ts';
+import { type BlobKey, parseBlobKey } from '../../storage/blob-store.ts';
 import { concurrently } from '../../storage/concurrently.ts';
-import { streamBlob } from '../../storage/stream-blob.ts';
-import { RunningHash } from '../running-hash.ts';
+import { checkBytes } from '../check-bytes.ts';
 import { affectedByBlob } from './affected.ts';
 import { checkRow, type Finding, type FindingKind, type Walk } from './walk.ts';
 
@@ -16,19 +15,12 @@ export async function checkBlobs(walk: Walk): Promise<void> {
   await concurrently(everyStoredBlob(walk.read), concurrency, async (row) => {
     await checkRow(
       { ...row },
-      () => storedRow(walk, row.digest),
+      () => findStoredBlob(walk.read, row.digest),
       (row) => problemsOf(walk, row),
       walk.report,
     );
     walk.walked.blobs += 1;
   });
-}
-
-async function storedRow({ read }: Walk, digest: string): Promise<StoredBlobRow | undefined> {
-  const bytes = await findBlobRow(read, digest as Digest);
-  if (bytes?.state !== 'stored') return undefined;
-  const { size, generation, parked_at } = bytes;
-  return { digest, size, generation, parked_at };
 }
 
 async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
@@ -42,34 +34,30 @@ async function problemsOf(walk: Walk, row: StoredBlobRow): Promise<Finding[]> {
   };
   const digest = asDigest(row.digest);
   if (digest === undefined) return finding('row-broken', 'the digest in its row is invalid');
-  const key = blobKey(digest, row.generation);
-  try {
-    const file = walk.readData ? await walk.store.read(key) : await walk.store.stat(key);
-    if (file === undefined) return finding('blob-missing', `${key} is missing`);
-    const actual = 'close' in file ? await digestOfFile(walk, file, digest) : digest;
-    if (file.size !== row.size) {
-      return finding('blob-size', `${key} has ${file.size} bytes, not ${row.size} as pushed`);
-    }
-    if (actual !== digest) return finding('blob-content', `the digest of ${key} is ${actual}`);
-    return parked;
-  } catch (error) {
-    return finding('blob-unreadable', `cannot read ${key}: ${(error as Error).message}`);
-  }
+  const found = await checkBytes(
+    walk.store,
+    { ...row, digest },
+    {
+      readData: walk.readData,
+      onRead(bytes) {
+        walk.walked.bytes += bytes;
+      },
+    },
+  );
+  if (found !== undefined) return finding(found.kind, found.problem);
+  // Without reading the bytes, only the mark tells that they are wrong.
+  if (row.damaged_at !== null) return finding('blob-damaged', markedNote(walk.readData, row.damaged_at));
+  return parked;
+}
+
+function markedNote(readData: boolean, since: number): string {
+  const marked = `it is marked as damaged since ${new Date(since).toISOString()}`;
+  return readData ? `${marked}, but its bytes are right; \`berth scrub run\` ends the mark` : marked;
 }
 
 function parkedNote(subject: string, since: number): Finding {
   const problem = `found without a row on ${new Date(since).toISOString()}, and kept for deletes.keepUnknownFor; a push of its digest keeps it for good`;
   return { severity: 'note', kind: 'blob-parked', subject, problem, affects: [] };
-}
-
-async function digestOfFile({ walked }: Walk, file: OpenBlob, digest: Digest): Promise<Digest> {
-  try {
-    const hash = await RunningHash.of(digestAlgorithm(digest), streamBlob(file));
-    walked.bytes += hash.size;
-    return hash.digest();
-  } finally {
-    file.close();
-  }
 }
 
 /** Checks that every blob that a repository holds is stored. */

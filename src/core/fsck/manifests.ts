@@ -41,11 +41,17 @@ async function problemsOf(walk: Walk, row: WholeManifestRow): Promise<Finding[]>
   return problems.map((problem) => ({ ...problem, subject, affects }));
 }
 
-async function listProblems(walk: Walk, row: WholeManifestRow): Promise<Problem[]> {
+/** Compares the manifest's bytes with its digest. */
+export function contentProblem(row: Pick<WholeManifestRow, 'digest' | 'bytes'>): Problem | undefined {
   const digest = asDigest(row.digest);
-  if (digest === undefined) return [error('row-broken', 'the digest in its row is invalid')];
+  if (digest === undefined) return error('row-broken', 'the digest in its row is invalid');
   const actual = digestBytes(digestAlgorithm(digest), row.bytes);
-  if (actual !== digest) return [error('manifest-content', `the digest of its bytes is ${actual}`)];
+  return actual === digest ? undefined : error('manifest-content', `the digest of its bytes is ${actual}`);
+}
+
+async function listProblems(walk: Walk, row: WholeManifestRow): Promise<Problem[]> {
+  const damage = contentProblem(row);
+  if (damage !== undefined) return [damage];
   const problems: Problem[] = [];
   if (row.size !== row.bytes.length) {
     problems.push(error('manifest-size', `it has ${row.bytes.length} bytes, not ${row.size} as recorded`));

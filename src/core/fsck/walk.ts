@@ -24,6 +24,7 @@ export type FindingKind =
   | 'blob-unreadable'
   | 'blob-size'
   | 'blob-content'
+  | 'blob-damaged'
   | 'blob-orphan'
   | 'blob-parked'
   | 'link-broken'
