@@ -6,9 +6,11 @@ import { maxCounted } from '../administration/garbage.ts';
 import { placesOf } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../core/clock.ts';
+import { findScrub, problemsOf } from '../core/scrub-state.ts';
 import { StoreEpoch } from '../core/store-epoch.ts';
 import { unheldQueue } from '../db/blob-deletions.ts';
 import { reviewQueue } from '../db/blob-reviews.ts';
+import { countDamaged } from '../db/damaged-blobs.ts';
 import type { Database } from '../db/database.ts';
 import { listReleasedLeases } from '../db/leases.ts';
 import { countParked } from '../db/parked-blobs.ts';
@@ -76,6 +78,9 @@ function metricsOf(config: Config, database: Database): Metrics {
     connections: () => database.connections?.(),
     jobsEnded: () => listReleasedLeases(read),
     blobsParked: () => countParked(read),
+    blobsDamaged: () => countDamaged(read, maxCounted),
+    blobsUnreadable: async () => problemsOf(await findScrub(read), 'unreadable').length,
+    manifestsDamaged: async () => problemsOf(await findScrub(read), 'damagedManifests').length,
     garbageQueues: async () => ({
       reviews: await reviewQueue(read, maxCounted),
       unheld: await unheldQueue(read, maxCounted),

@@ -29,13 +29,13 @@ export function fsckCommand(command: Command, context: Context): void {
     .option('--json', 'Print one JSON object a line: findings, then the summary.')
     .option(
       '--repair',
-      'Print how to make the database and the blob store agree if one is an older copy; changes nothing without --yes.',
+      'Print how to make the database and the blob store agree if one is an older copy, and with --read-data mark damaged blobs; changes nothing without --yes.',
     )
     .option('--yes', 'With --repair: make the changes.')
     .action(async ({ readData = false, json = false, ...options }: Options, command: Command) => {
       const chosen = configOf(command, context);
       const { config } = chosen;
-      if (options.repair) return repairOf(chosen, context, options.yes === true);
+      if (options.repair) return repairOf(chosen, context, { change: options.yes === true, readData });
       if (options.yes) throw new UsageError('--yes needs --repair');
 
       const print = json ? printJson : printText;
@@ -58,7 +58,11 @@ export function fsckCommand(command: Command, context: Context): void {
     });
 }
 
-async function repairOf(chosen: Loaded<Config>, context: Context, change: boolean): Promise<void> {
+async function repairOf(
+  chosen: Loaded<Config>,
+  context: Context,
+  { change, readData }: { readonly change: boolean; readonly readData: boolean },
+): Promise<void> {
   await using opened = new AsyncDisposableStack();
   const database = await openExisting(chosen, context);
   opened.defer(() => database.close());
@@ -71,16 +75,20 @@ async function repairOf(chosen: Loaded<Config>, context: Context, change: boolea
     store,
     places: placesOf(config),
     change,
+    readData,
   };
   const repaired = await repair(parts);
-  const { before, parked, moved } = repaired;
-  context.out(`${describeRepair(repaired, change)}\n`);
-  if (change || (before.relation === 'agree' && parked + moved === 0)) return;
+  const { before, parked, moved, damaged, healed } = repaired;
+  context.out(`${describeRepair(repaired, { change, readData })}\n`);
+  if (change || (before.relation === 'agree' && parked + moved + damaged + healed === 0)) return;
   throw new Failure('nothing was changed; add --yes to make the changes');
 }
 
-function describeRepair({ before, parked, bytes, moved }: Repaired, done: boolean): string {
-  const [recorded, used, raised] = done
+function describeRepair(
+  { before, parked, bytes, moved, damaged, healed }: Repaired,
+  { change, readData }: { readonly change: boolean; readonly readData: boolean },
+): string {
+  const [recorded, used, raised] = change
     ? ['recorded', 'the database now uses', 'both were raised']
     : ['to record', 'the database will use', 'both will be raised'];
   const { relation, epoch, marker } = before;
@@ -94,6 +102,13 @@ function describeRepair({ before, parked, bytes, moved }: Repaired, done: boolea
     lines.push(
       `${plural(moved, 'blob')} with newer bytes than the database records; ${used} the newer bytes`,
     );
+  if (readData) {
+    const [marked, unmarked] = change ? ['marked', 'mark ended'] : ['to mark', 'mark will end'];
+    lines.push(
+      `${plural(damaged, 'blob')} with missing or wrong bytes, ${marked} as damaged`,
+      `${plural(healed, 'damaged blob')} with the right bytes again; the ${unmarked}`,
+    );
+  }
   return lines.join('\n');
 }
 

@@ -57,6 +57,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./gc.ts')).gcCommand,
   },
   {
+    name: 'scrub',
+    description: 'Read all stored blobs to find damaged ones, and list those; the registry may be running.',
+    load: async () => (await import('./scrub.ts')).scrubCommand,
+  },
+  {
     name: 'tag',
     description: 'List, copy, delete and roll back tags, show their history, and make tags immutable.',
     load: async () => (await import('./tag.ts')).tagCommand,

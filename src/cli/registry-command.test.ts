@@ -46,6 +46,7 @@ const changes: readonly [string, ...AuditAction[]][] = [
   ['gc pause', 'gc.pause'],
   ['gc resume', 'gc.resume'],
   ['gc run'],
+  ['scrub run'],
   ['key rotate', 'key.rotate'],
   ['key rotate --revoke', 'key.rotate', 'key.delete'],
   ['team delete acme/dev', 'team.delete'],

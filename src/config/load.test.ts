@@ -67,6 +67,7 @@ test('without a file, variables or flags every setting has its default', () => {
         maxPercent: 50,
         searchEvery: 604_800_000,
       },
+      scrub: { every: 30 * 24 * 3_600_000, bytesPerSecond: 10 * 1024 * 1024 },
       uploads: { expireAfter: 86_400_000 },
       limits: {
         idleTimeout: 60_000,
@@ -171,6 +172,7 @@ manifests: { maxSize: 8388608, missingReferences: none }
 tags: { immutable: [v*, 'semver  >=1.0.0 except *-dev'] }
 deletes: { enabled: false, keepUnknownFor: 2d }
 gc: { grace: 12h, blobsPerSecond: 100, bytesPerSecond: 1MiB, maxPercent: 20, searchEvery: 1d }
+scrub: { every: 7d, bytesPerSecond: 1MiB }
 uploads: { expireAfter: 90m }
 limits: { idleTimeout: 500ms, minimumRate: 0, maxConnections: 1, connectionsPerNetwork: 9, loginsPerAddress: 2, loginsPerAccount: 3, uploadsPerAccount: 4, stagedBytesPerAccount: 5MiB }
 rateLimits: { requestsPerAddress: 4, requestsPerUser: 5, pullsPerAddress: 6, pullsPerUser: 7, pullWindow: 1h }
@@ -254,6 +256,7 @@ shutdown: { drainTimeout: 0s }
       maxPercent: 20,
       searchEvery: 86_400_000,
     },
+    scrub: { every: 7 * 24 * 3_600_000, bytesPerSecond: 1024 * 1024 },
     uploads: { expireAfter: 5_400_000 },
     limits: {
       idleTimeout: 500,
@@ -345,6 +348,8 @@ test('every key has its own variable', () => {
     'gc.bytesPerSecond': '8MiB',
     'gc.maxPercent': '9',
     'gc.searchEvery': '2h',
+    'scrub.every': '3h',
+    'scrub.bytesPerSecond': '9MiB',
     'uploads.expireAfter': '2h',
     'limits.idleTimeout': '2m',
     'limits.minimumRate': '2048',
@@ -464,7 +469,7 @@ test("ignores Kubernetes' variables for a Service named berth", () => {
 
 const TOP =
   'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
-  'tls, log, operations, manifests, tags, deletes, gc, uploads, limits, rateLimits, audit, backup, history, shutdown';
+  'tls, log, operations, manifests, tags, deletes, gc, scrub, uploads, limits, rateLimits, audit, backup, history, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
 const TAG_RULES =

@@ -172,6 +172,18 @@ const settings = z.strictObject({
     })
     .readonly()
     .prefault({}),
+  scrub: z
+    .strictObject({
+      every: duration({ min: '0ms', max: '3650d' }).prefault('30d').meta({
+        description:
+          'How often all stored blobs and manifests are read and compared with their digests, from the beginning of one pass to the next; 0: never.',
+      }),
+      bytesPerSecond: size({ min: '0B', max: '1TiB' }).prefault('10MiB').meta({
+        description: 'Bytes that a pass reads in a second, at most; 0: no limit.',
+      }),
+    })
+    .readonly()
+    .prefault({}),
   uploads: z
     .strictObject({
       expireAfter: duration({ min: '1s', max: '365d' }).prefault('24h').meta({

@@ -15,8 +15,8 @@ import * as changeIds from './migrations/0010-change-ids.ts';
 import * as reviews from './migrations/0011-reviews.ts';
 import * as tagHistory from './migrations/0012-tag-history.ts';
 import * as tagRules from './migrations/0013-tag-rules.ts';
-import { type Db, first, prepare } from './prepare.ts';
 import * as damagedBlobs from './migrations/0014-damaged-blobs.ts';
+import { type Db, first, prepare } from './prepare.ts';
 import type { Schema } from './schema.ts';
 
 /** In order; a released name is never changed. */

@@ -12,6 +12,8 @@ import { setProperty } from '../db/properties.ts';
 import { parseTag } from '../oci/reference.ts';
 import { scheduleOf } from './schedule.ts';
 
+const silentScrub = { read() {}, blobChecked() {}, found() {}, healed() {} };
+
 for (const { name, open } of dialects) {
   test(`${name}: the job audit deletes what is older than audit.keepFor, but moves of tags after history.keepFor`, async (t) => {
     const database = await open(t);
@@ -37,7 +39,13 @@ for (const { name, open } of dialects) {
       epoch: { advance: async () => 0 },
       removeExpiredSessions: async () => 0,
       removeEndedSigningKeys: async () => [],
-      observer: { collected() {}, refused() {}, foundBlobs() {}, done: (_what, fields) => done.push(fields) },
+      observer: {
+        collected() {},
+        refused() {},
+        foundBlobs() {},
+        scrub: silentScrub,
+        done: (_what, fields) => done.push(fields),
+      },
     });
     await schedule.find((job) => job.name === 'audit')!.run(AbortSignal.timeout(60_000));
     assert.deepEqual(done, [{ events: 1, changes: 2 }]);
@@ -67,7 +75,13 @@ function scheduleWith(
     epoch: { advance: async () => 0 },
     removeExpiredSessions: async () => 0,
     removeEndedSigningKeys: async () => [],
-    observer: { collected() {}, refused, foundBlobs() {}, done: (_what, fields) => done.push(fields) },
+    observer: {
+      collected() {},
+      refused,
+      foundBlobs() {},
+      scrub: silentScrub,
+      done: (_what, fields) => done.push(fields),
+    },
   });
 }
 

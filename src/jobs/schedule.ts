@@ -4,6 +4,7 @@ import type { BackedUp } from '../core/backup/back-up.ts';
 import type { Clock } from '../core/clock.ts';
 import type { StoreEpoch } from '../core/store-epoch.ts';
 import { deleteAuditEvents } from '../db/audit-events.ts';
+import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { deletePullCounts } from '../db/pull-counts.ts';
 import { readOnlyReason } from '../db/read-only.ts';
@@ -13,6 +14,7 @@ import { type FoundBlobs, findUnknownBlobs } from './find-unknown-blobs.ts';
 import { forget, forgetChanges } from './forget.ts';
 import type { Run } from './jobs.ts';
 import { measure } from './measure.ts';
+import { isScrubDue, type ScrubObserver, scrub } from './scrub.ts';
 
 /** A job of the schedule; see `Jobs.every`. */
 export interface ScheduledJob {
@@ -23,7 +25,10 @@ export interface ScheduledJob {
 }
 
 export interface ScheduleParts {
-  readonly config: Pick<Config, 'uploads' | 'deletes' | 'gc' | 'audit' | 'history' | 'rateLimits' | 'backup'>;
+  readonly config: Pick<
+    Config,
+    'uploads' | 'deletes' | 'gc' | 'scrub' | 'audit' | 'history' | 'rateLimits' | 'backup'
+  >;
   /** Refuses writes while the registry is read-only. */
   readonly database: Database;
   /** The same database without this check. */
@@ -46,6 +51,7 @@ export interface ScheduleObserver {
   refused(reason: RefusalReason): void;
   /** Called with the counts of each search for unknown blobs, even a failed one. */
   foundBlobs(found: FoundBlobs): void;
+  readonly scrub: ScrubObserver;
   /** Logs the result of a job. */
   done(what: string, fields: object): void;
 }
@@ -132,6 +138,28 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
       },
     },
   ];
+  const { every, bytesPerSecond } = config.scrub;
+  if (every > 0) {
+    writing.push({
+      name: 'scrub',
+      // Not `scrub.every`, so that a pass that failed continues soon.
+      every: Math.min(hourly, every),
+      async run(signal) {
+        if (!(await isScrubDue(database.read, clock(), every))) return;
+        const checkStore = () => epoch.advance();
+        const scrubbing = {
+          database,
+          store,
+          by: system,
+          checkStore,
+          bytesPerSecond,
+          observer: observer.scrub,
+        };
+        const { blobs, manifests, bytes } = await scrub(scrubbing, signal);
+        observer.done('read all blobs and manifests', { blobs, manifests, bytes });
+      },
+    });
+  }
   const backups: ScheduledJob[] =
     backUp === undefined ? [] : [backupJob(config.backup.every, backUp, observer)];
   return [

@@ -6,6 +6,11 @@ export interface Gauges {
   readonly version: string;
   uploadsOpen(): Promise<number>;
   blobsParked(): Promise<number>;
+  blobsDamaged(): Promise<number>;
+  /** Blobs that the last passes of the scrub could not read. */
+  blobsUnreadable(): Promise<number>;
+  /** Manifests with wrong bytes that the last passes of the scrub found. */
+  manifestsDamaged(): Promise<number>;
   stored(): Promise<{ readonly blobs: number; readonly bytes: number } | undefined>;
   /** The queues of garbage collection, by name; `oldest` in milliseconds since 1970. */
   garbageQueues(): Promise<
@@ -43,6 +48,21 @@ export function addGauges(registry: Registry, gauges: Gauges): void {
       'berth_blobs_parked',
       gauges.blobsParked,
       'Blobs found without a database row, which are kept for deletes.keepUnknownFor',
+    ],
+    [
+      'berth_scrub_damaged_blobs',
+      gauges.blobsDamaged,
+      'Blobs whose stored bytes are missing or wrong, which are not served; more than 100000 are not counted',
+    ],
+    [
+      'berth_scrub_unreadable_blobs',
+      gauges.blobsUnreadable,
+      'Blobs that the last scrub could not read; more than 100 are not counted',
+    ],
+    [
+      'berth_scrub_damaged_manifests',
+      gauges.manifestsDamaged,
+      'Manifests that the last scrub found with wrong bytes; more than 100 are not counted',
     ],
   ] as const) {
     new Gauge({

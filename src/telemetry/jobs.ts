@@ -40,6 +40,15 @@ export function observeSchedule(
       const { parked } = found;
       if (parked > 0) logger.warn({ parked, keepUnknown: keepUnknownFor }, unknownBlobs);
     },
+    scrub: {
+      read: (bytes) => metrics.scrubbed(bytes),
+      blobChecked() {},
+      found: (what, problem) =>
+        what === 'damaged'
+          ? logger.error(problem, 'stored data is damaged; push the affected images again')
+          : logger.error(problem, 'a blob cannot be read; check the disk or the bucket'),
+      healed: (digest) => logger.info({ digest }, 'a damaged blob has its right bytes again'),
+    },
     done: (what, fields) => logger.info(fields, what),
   };
 }

@@ -35,6 +35,8 @@ export interface JobMetrics {
   ): void;
   /** Counts a garbage collection that refused to run or to continue. */
   refused(reason: RefusalReason): void;
+  /** Counts bytes that were read and compared with their digests. */
+  scrubbed(bytes: number): void;
 }
 
 const requestBuckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600];
@@ -163,12 +165,18 @@ function jobMetrics(registry: Registry): JobMetrics {
   });
   const refused = new Counter({
     name: 'berth_gc_refused_total',
-    help: 'Garbage collections that refused to run or to continue',
+    help: 'Garbage collections that refused to run or to continue: `paused`, `migration` (the database has the schema of another version), `limit` (`gc.maxPercent`)',
     labelNames: ['reason'],
     registers,
   });
   for (const reason of ['paused', 'migration', 'limit']) refused.inc({ reason }, 0);
+  const scrubbed = new Counter({
+    name: 'berth_scrub_bytes_total',
+    help: 'Bytes of blobs and manifests that the job `scrub` read in this process',
+    registers,
+  });
   return {
+    scrubbed: (bytes) => scrubbed.inc(bytes),
     planned(job) {
       succeeded.set({ name: job }, 0);
       held.set({ name: job }, 0);

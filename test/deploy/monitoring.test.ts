@@ -107,6 +107,13 @@ const cases: Readonly<Record<string, [fires: Record<string, string>, quiet: Reco
     { [`berth_gc_oldest_seconds{${berth},queue="unheld"}`]: constant(300_000) },
     { [`berth_gc_oldest_seconds{${berth},queue="unheld"}`]: constant(200_000) },
   ],
+  BerthDataDamaged: [
+    {
+      [`berth_scrub_damaged_blobs{${berth}}`]: constant(0),
+      [`berth_scrub_damaged_manifests{${berth}}`]: constant(1),
+    },
+    { [`berth_scrub_damaged_blobs{${berth}}`]: constant(0) },
+  ],
   BerthBackupFails: [
     { [`berth_job_runs_total{${berth},name="backup",outcome="failed"}`]: growing(0.02) },
     { [`berth_job_runs_total{${berth},name="backup",outcome="succeeded"}`]: growing(0.02) },
