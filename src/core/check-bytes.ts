@@ -34,11 +34,11 @@ export async function checkBytes(
   try {
     const file = readData ? await store.read(key) : await store.stat(key);
     if (file === undefined) return { kind: 'blob-missing', problem: `${key} is missing` };
+    // Read before the size is judged: what cannot be read shows nothing about the bytes.
+    const actual = 'close' in file ? await digestOf(file, digest, { onRead, signal }) : digest;
     if (file.size !== size) {
-      if ('close' in file) file.close();
       return { kind: 'blob-size', problem: `${key} has ${file.size} bytes, not ${size} as pushed` };
     }
-    const actual = 'close' in file ? await digestOf(file, digest, { onRead, signal }) : digest;
     if (actual === digest) return undefined;
     return { kind: 'blob-content', problem: `the digest of ${key} is ${actual}` };
   } catch (error) {
