@@ -18,6 +18,16 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
+async function ask(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline/promises');
+  using terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const { promise, resolve } = Promise.withResolvers<string>();
+  // At Ctrl-C and Ctrl-D it closes without an answer.
+  terminal.once('close', () => resolve(''));
+  terminal.question(question).then(resolve, () => resolve(''));
+  return await promise;
+}
+
 // Imported late, to use the compile cache, and because an older Node fails at unknown syntax with an unclear message.
 const { run } = await import('./cli/program.ts');
 const exitCode = await run(process.argv.slice(2), {
@@ -26,6 +36,7 @@ const exitCode = await run(process.argv.slice(2), {
   err: (text) => process.stderr.write(text),
   input: process.stdin,
   terminal: process.stderr.isTTY === true,
+  ...(process.stdin.isTTY && process.stderr.isTTY && { ask }),
 });
 // Waits one turn of the event loop, in which an error of the last write is reported.
 await setImmediate();

@@ -9,6 +9,7 @@ import type { Db } from '../db/prepare.ts';
 import { repositoriesInUse } from '../db/repositories.ts';
 import type { AccountKind } from '../db/schema.ts';
 import { quote } from '../oci/digest.ts';
+import { printName } from '../oci/hidden-name.ts';
 import { asAccountName, asNamespace, type Namespace } from '../oci/name.ts';
 
 /** The name of a new user or organisation. @throws Refused */
@@ -86,9 +87,11 @@ export async function deleteNamespace(db: Db, account: Account, now: number): Pr
   const { count, names } = await repositoriesInUse(db, name, maxListed);
   if (count > 0) {
     const more = count > names.length ? `, … (${count} in all)` : '';
+    const shown = names.map((each) => printName(each));
+    const trash = shown.join() === names.join() ? '' : `; berth trash empty ${name}`;
     throw new Refused(
-      `${name} cannot be deleted while it has repositories: ${names.join(', ')}${more}; delete them first ` +
-        `(berth repo delete NAME), or disable ${name} instead`,
+      `${name} cannot be deleted while it has repositories: ${shown.join(', ')}${more}; delete them first ` +
+        `(berth repo delete NAME${trash}), or disable ${name} instead`,
     );
   }
   await deleteAccount(db, account);

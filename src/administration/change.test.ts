@@ -82,7 +82,10 @@ const steps: readonly Step[] = [
   ['grant.remove', (database) => removeGrant(database, 'acme/app', grantee)],
   ['repository.update', (database) => changeVisibility(database, 'acme/app', 'private')],
   ['', (database) => changeVisibility(database, 'acme/app', 'private')],
-  ['repository.delete', (database) => removeRepository(database, 'acme/app', [])],
+  [
+    'repository.delete',
+    (database) => removeRepository(database, 'acme/app', { immutableTags: [], trash: true }),
+  ],
   ['trust.create', (database) => createTrust(database, 'acme', 'ci', trust)],
   ['trust.update', (database) => changeTrust(database, 'acme', 'ci', { lifetime: 1_800_000 })],
   ['trust.delete', (database) => removeTrust(database, 'acme', 'ci')],

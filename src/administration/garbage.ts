@@ -14,6 +14,7 @@ import { listReleasedLeases } from '../db/leases.ts';
 import { countParked } from '../db/parked-blobs.ts';
 import { findProperty, setProperty } from '../db/properties.ts';
 import { repositoryNames } from '../db/repositories.ts';
+import { printName } from '../oci/hidden-name.ts';
 import { type ActingDatabase, recording } from './change.ts';
 
 /** State of garbage collection; times in milliseconds since 1970. */
@@ -94,7 +95,7 @@ export async function planCollection(
         planned.push({
           digest,
           size,
-          repositories: from.map((id) => names.get(id) ?? String(id)),
+          repositories: from.map((id) => printName(names.get(id) ?? String(id))),
           freesBytes,
         });
     }

@@ -33,6 +33,11 @@ export function parseOptionallyTaggedName(text: string): { name: RepositoryName;
   return { name, tag: reference?.tag };
 }
 
+/** Parses `REPOSITORY`, `REPOSITORY:TAG` or `REPOSITORY@DIGEST`. @throws Refused */
+export function parseAnyName(text: string): { name: RepositoryName; reference: Reference | undefined } {
+  return split(text);
+}
+
 export function printImageName({ name, reference }: ImageName): string {
   return `${name}${reference.kind === 'tag' ? ':' : '@'}${printReference(reference)}`;
 }

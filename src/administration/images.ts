@@ -1,6 +1,7 @@
 // Shows, moves, copies and deletes tags and images, for administrators.
 import { Refused } from '../access/refused.ts';
 import { type CopiedImage, copyImage } from '../core/copy-image.ts';
+import type { DeletionRules } from '../core/delete-image.ts';
 import { describeImage, type ImageDetails, type ImageParts } from '../core/image-details.ts';
 import { Manifests, type MissingReferences } from '../core/manifests.ts';
 import { listTagDetails, type TagDetails } from '../core/tag-details.ts';
@@ -124,16 +125,12 @@ export async function copyTag(
   return refusing(copied, source);
 }
 
-/** Deletes a tag; its manifest stays. @param text `REPOSITORY:TAG` @param immutableTags the configured rules @throws Refused */
-export async function removeTag(
-  database: ActingDatabase,
-  immutableTags: readonly TagRule[],
-  text: string,
-): Promise<void> {
+/** Deletes a tag; its manifest stays. @param text `REPOSITORY:TAG` @throws Refused */
+export async function removeTag(database: ActingDatabase, rules: DeletionRules, text: string): Promise<void> {
   const { name, tag } = parseTaggedName(text);
   const reference = { kind: 'tag', tag } as const;
   const manifests = new Manifests({
-    ...{ database, clock: database.clock, missingReferences: 'none', immutableTags },
+    ...{ database, clock: database.clock, missingReferences: 'none', ...rules },
   });
   await refusing(manifests.delete(name, reference, database.by), { name, reference });
 }
@@ -144,8 +141,8 @@ export async function inspectImage(parts: ImageParts, text: string): Promise<Ima
   return refusing(describeImage(parts, image.name, image.reference), image);
 }
 
-/** Converts errors of the registry to refusals with a message. */
-async function refusing<T>(work: Promise<T>, image?: ImageName): Promise<T> {
+/** Converts errors of the registry to refusals with a message. @throws Refused */
+export async function refusing<T>(work: Promise<T>, image?: ImageName): Promise<T> {
   try {
     return await work;
   } catch (error) {

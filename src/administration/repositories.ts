@@ -1,5 +1,5 @@
 import { Refused } from '../access/refused.ts';
-import { deleteMutableRepository, deleteRepository } from '../core/delete-repository.ts';
+import { deleteRepository, refuseImmutableRepository, trashRepository } from '../core/delete-repository.ts';
 import type { Database } from '../db/database.ts';
 import {
   findOrCreateRepository,
@@ -81,31 +81,40 @@ export async function changeVisibility(
   });
 }
 
+export interface RepositoryDeletion {
+  /** The configured tag rules. */
+  readonly immutableTags: readonly TagRule[];
+  /** Move it to the trash, instead of deleting it for good. */
+  readonly trash: boolean;
+  /** Delete immutable tags too. */
+  readonly force?: boolean | undefined;
+}
+
 /**
  * Deletes the repository and everything in it; grants for its name stay.
- * @param configured the configured tag rules
- * @param force delete immutable tags too
  * @throws Refused
  */
 export async function removeRepository(
   database: ActingDatabase,
   text: string,
-  configured: readonly TagRule[],
-  force = false,
+  { immutableTags, trash, force = false }: RepositoryDeletion,
 ): Promise<void> {
   const name = parseRepositoryName(text);
   await recording(database, async (db, record) => {
-    const id = await findRepository(db, name);
-    if (id === undefined) throw unknown(name);
-    const now = database.clock();
-    const deleted = force
-      ? await deleteRepository(db, id, now)
-      : await deleteMutableRepository(db, { id, name }, configured, now).catch((error: unknown) => {
-          if (!(error instanceof RegistryError && error.code === 'DENIED')) throw error;
-          throw new Refused(`${name} cannot be deleted: ${error.message}; --force deletes it anyway`);
-        });
+    const repository = await findRepository(db, name);
+    if (repository === undefined) throw unknown(name);
+    const deletion = { repository, name, by: database.by, now: database.clock() };
+    if (!force)
+      await refuseImmutableRepository(db, deletion, immutableTags).catch((error: unknown) => {
+        if (!(error instanceof RegistryError && error.code === 'DENIED')) throw error;
+        throw new Refused(`${name} cannot be deleted: ${error.message}; --force deletes it anyway`);
+      });
+    const deleted = trash
+      ? await trashRepository(db, deletion)
+      : await deleteRepository(db, repository, deletion.now);
     // Another transaction may have deleted the repository in the meantime.
     if (!deleted) throw unknown(name);
-    await record('repository.delete', undefined, { repository: name, repositoryId: id });
+    const detail = trash ? undefined : { permanently: true };
+    await record('repository.delete', detail, { repository: name, repositoryId: repository });
   });
 }

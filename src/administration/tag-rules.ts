@@ -3,7 +3,7 @@ import { type AppliedRule, appliedRules, ruleFor } from '../core/immutable-tags.
 import type { Database } from '../db/database.ts';
 import { lockTagRules } from '../db/locks.ts';
 import type { Db } from '../db/prepare.ts';
-import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
+import { findOrCreateRepository, lockRepositoryShared } from '../db/repositories.ts';
 import {
   deleteTagRule,
   insertTagRule,
@@ -50,10 +50,6 @@ export function addTagRule(
     const id = found.id ?? (await findOrCreateRepository(db, found.name as RepositoryName, now));
     const named = ownerOf(owner, id);
     await lockTagRules(db);
-    // Another transaction may have deleted the repository before the lock.
-    if (found.name !== undefined && (await findRepository(db, found.name)) !== id) {
-      throw new Refused(`${found.name} was deleted in the meantime; try again`);
-    }
     const own = await listOwnTagRules(db, named, maxRules);
     if (!own.includes(rule)) {
       if (own.length === maxRules) {
@@ -137,7 +133,7 @@ function parseTagRule(text: string): TagRule {
   throw new Refused(`${quote(text)} is not a rule for tags: a rule is ${tagRuleForm}`);
 }
 
-/** `name` only for a repository, whose id is absent if it does not exist. @throws Refused */
+/** Locks the owner against deletion. `name` only for a repository, whose id is absent if it does not exist. @throws Refused */
 async function findOwner(
   db: Db,
   owner: RuleOwnerName,
@@ -145,7 +141,7 @@ async function findOwner(
   if ('namespace' in owner)
     return { id: (await accountNamed(db, owner.namespace, 'organisation', 'user')).id };
   const name = parseRepositoryName(owner.repository);
-  return { id: await findRepository(db, name), name };
+  return { id: await lockRepositoryShared(db, name), name };
 }
 
 function ownerOf(owner: RuleOwnerName, id: number): RuleOwner {

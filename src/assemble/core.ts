@@ -18,6 +18,7 @@ export function assembleCore(config: Config, { database, store, clock, onlyProce
   const uploads = new Uploads({ database, store, blobs, clock, limits, onlyProcess });
   const { missingReferences } = config.manifests;
   const immutableTags = config.tags.immutable;
-  const manifests = new Manifests({ database, clock, missingReferences, immutableTags });
+  const trash = config.trash.keepFor > 0;
+  const manifests = new Manifests({ database, clock, missingReferences, immutableTags, trash });
   return { blobs, uploads, manifests };
 }

@@ -8,6 +8,8 @@ export const auditActions = {
   'manifest.pull': 'A manifest was pulled; only with `audit.pulls`.',
   'manifest.delete': 'A manifest was deleted with all its tags; each tag has a `tag.delete` before it.',
   'tag.delete': 'A tag was deleted.',
+  'manifest.restore': 'A manifest was restored from the trash.',
+  'tag.restore': 'A tag was restored from the trash.',
   'tag.rollback': 'A tag was set back to an earlier manifest, or restored after its deletion.',
   'blob.push': 'A blob was uploaded.',
   'blob.mount': 'A blob was mounted from the repository `detail.from`.',
@@ -55,7 +57,12 @@ export const auditActions = {
   'grant.set': 'A user, a robot or a team was given a role on repositories.',
   'grant.remove': 'A grant was removed.',
   'repository.update': 'The visibility or another setting of a repository was changed.',
-  'repository.delete': 'A repository was deleted.',
+  'repository.delete':
+    'A repository was deleted; `detail.permanently` is true if the trash does not keep it.',
+  'repository.restore':
+    'A repository was restored from the trash; `detail.from` is its former name if it got another.',
+  'trash.empty':
+    '`berth trash empty` began to delete for good what was in the trash, of `detail.name` or of the whole registry.',
   'tag.rule.add':
     'A rule that makes tags immutable was added, for a repository or for `detail.namespace`; `detail.rule` is the rule.',
   'tag.rule.remove': 'A rule that made tags immutable was removed.',

@@ -12,6 +12,8 @@ export interface Context {
   readonly input?: AsyncIterable<Uint8Array>;
   /** Standard error is a terminal, where a line can be overwritten. */
   readonly terminal?: boolean;
+  /** Asks for a line on the terminal; absent if there is none. */
+  readonly ask?: (question: string) => Promise<string>;
 }
 
 /** Adds arguments, flags, action and subcommands to a command that has its name and description. */

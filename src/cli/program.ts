@@ -52,6 +52,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./repo.ts')).repoCommand,
   },
   {
+    name: 'trash',
+    description: 'List, restore, or delete for good what was deleted.',
+    load: async () => (await import('./trash.ts')).trashCommand,
+  },
+  {
     name: 'gc',
     description: 'Look at garbage collection, run it, or pause it; the registry may be running.',
     load: async () => (await import('./gc.ts')).gcCommand,

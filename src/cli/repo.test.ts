@@ -52,7 +52,10 @@ test('repositories are listed by prefix, and shown with the rights of accounts',
 test('deletes a repository, and no other whose name begins with the same text', async (t) => {
   const repo = await registry(t);
   for (const name of ['acme/app', 'acme/app2']) await repo('set', name, '--visibility', 'public');
-  assert.equal((await repo('delete', 'acme/app')).out, 'deleted acme/app\n');
+  assert.equal(
+    (await repo('delete', 'acme/app')).out,
+    'deleted acme/app; "berth trash restore acme/app" restores it\n',
+  );
   for (const command of ['delete', 'show']) {
     const { exitCode, err } = await repo(command, 'acme/app');
     assert.deepEqual([exitCode, err], [1, 'berth: there is no repository acme/app\n']);

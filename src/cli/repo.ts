@@ -67,14 +67,24 @@ export const repoCommand = subcommands(
   {
     name: 'delete',
     description:
-      'Delete a repository with its tags, manifests and blobs; garbage collection frees the bytes later.',
+      'Delete a repository with its tags, manifests and blobs. The trash keeps it for `trash.keepFor` (`berth trash restore`); then garbage collection frees the bytes.',
     arguments: [repository],
-    options: [new Option('--force', 'Delete it even if it has immutable tags (see `berth tag rule`).')],
-    examples: ['berth repo delete acme/app'],
-    async run(invocation, name: string, { force = false }: { force?: boolean }) {
-      const configured = invocation.config.tags.immutable;
-      await removeRepository(await invocation.openForChanges(), name, configured, force);
-      return { text: `deleted ${name}\n`, json: { deleted: name } };
+    options: [
+      new Option('--force', 'Delete it even if it has immutable tags (see `berth tag rule`).'),
+      new Option('--permanently', 'Delete it for good: it cannot be restored.'),
+    ],
+    examples: ['berth repo delete acme/app', 'berth repo delete acme/app --permanently'],
+    async run(
+      invocation,
+      name: string,
+      { force, permanently = false }: { force?: boolean; permanently?: boolean },
+    ) {
+      const { tags, trash } = invocation.config;
+      const inTrash = trash.keepFor > 0 && !permanently;
+      const deletion = { immutableTags: tags.immutable, trash: inTrash, force };
+      await removeRepository(await invocation.openForChanges(), name, deletion);
+      const how = inTrash ? `; "berth trash restore ${name}" restores it` : ' for good';
+      return { text: `deleted ${name}${how}\n`, json: { deleted: name, permanently: !inTrash } };
     },
   },
 );

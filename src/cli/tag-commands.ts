@@ -127,11 +127,13 @@ export const tagCommands: readonly RegistryCommand[] = [
   },
   {
     name: 'delete',
-    description: 'Delete a tag, and not its manifest; `berth tag rollback` restores it.',
+    description: 'Delete a tag, and not its manifest; `berth trash restore` restores it.',
     arguments: [tagged],
     examples: ['berth tag delete acme/app:v1'],
     async run(invocation, name: string) {
-      await removeTag(await invocation.openForChanges(), invocation.config.tags.immutable, name);
+      const { tags, trash } = invocation.config;
+      const rules = { immutableTags: tags.immutable, trash: trash.keepFor > 0 };
+      await removeTag(await invocation.openForChanges(), rules, name);
       return { text: `deleted ${name}\n`, json: { deleted: name } };
     },
   },

@@ -60,6 +60,7 @@ test('without a file, variables or flags every setting has its default', () => {
       manifests: { maxSize: 4_194_304, missingReferences: 'children' },
       tags: { immutable: [] },
       deletes: { enabled: true, keepUnknownFor: 2_592_000_000 },
+      trash: { keepFor: 7 * 24 * 3_600_000 },
       gc: {
         grace: 86_400_000,
         blobsPerSecond: 0,
@@ -171,6 +172,7 @@ operations:
 manifests: { maxSize: 8388608, missingReferences: none }
 tags: { immutable: [v*, 'semver  >=1.0.0 except *-dev'] }
 deletes: { enabled: false, keepUnknownFor: 2d }
+trash: { keepFor: 1d }
 gc: { grace: 12h, blobsPerSecond: 100, bytesPerSecond: 1MiB, maxPercent: 20, searchEvery: 1d }
 scrub: { every: 7d, bytesPerSecond: 1MiB }
 uploads: { expireAfter: 90m }
@@ -249,6 +251,7 @@ shutdown: { drainTimeout: 0s }
     manifests: { maxSize: 8_388_608, missingReferences: 'none' },
     tags: { immutable: ['v*', 'semver >=1.0.0 except *-dev'] },
     deletes: { enabled: false, keepUnknownFor: 172_800_000 },
+    trash: { keepFor: 24 * 3_600_000 },
     gc: {
       grace: 43_200_000,
       blobsPerSecond: 100,
@@ -343,6 +346,7 @@ test('every key has its own variable', () => {
     'tags.immutable': 'v*, semver except *-dev *-rc',
     'deletes.enabled': 'false',
     'deletes.keepUnknownFor': '3d',
+    'trash.keepFor': '5h',
     'gc.grace': '1h',
     'gc.blobsPerSecond': '7',
     'gc.bytesPerSecond': '8MiB',
@@ -469,7 +473,7 @@ test("ignores Kubernetes' variables for a Service named berth", () => {
 
 const TOP =
   'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
-  'tls, log, operations, manifests, tags, deletes, gc, scrub, uploads, limits, rateLimits, audit, backup, history, shutdown';
+  'tls, log, operations, manifests, tags, deletes, gc, scrub, trash, uploads, limits, rateLimits, audit, backup, history, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
 const TAG_RULES =

@@ -184,6 +184,15 @@ const settings = z.strictObject({
     })
     .readonly()
     .prefault({}),
+  trash: z
+    .strictObject({
+      keepFor: duration({ min: '0ms', max: '3650d' }).prefault('7d').meta({
+        description:
+          'How long deleted tags, manifests and repositories can be restored with `berth trash restore`; 0ms: they are deleted at once.',
+      }),
+    })
+    .readonly()
+    .prefault({}),
   uploads: z
     .strictObject({
       expireAfter: duration({ min: '1s', max: '365d' }).prefault('24h').meta({

@@ -259,7 +259,8 @@ async function findSource(
 ): Promise<RepositoryRow | undefined> {
   const pullable = await inTurns(choose(await listLinksFrom(db, digest, candidates), mayPull));
   return pullable.find(
-    (link) => link.digest === digest && link.state === 'stored' && link.damaged_at === null,
+    ({ digest: found, state, damaged_at: damaged, trashed_at: trashed }) =>
+      found === digest && state === 'stored' && damaged === null && trashed === null,
   );
 }
 

@@ -1,13 +1,11 @@
 // Copies images between repositories by rows alone: no byte of a blob moves.
-import { linkBlob } from '../db/blob-links.ts';
-import { postponeReview } from '../db/blob-reviews.ts';
-import { heldBlobs } from '../db/blobs.ts';
+import { linkBlobsOf } from '../db/blob-links.ts';
 import { recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { lockTags } from '../db/locks.ts';
 import { lockManifestShared } from '../db/manifests.ts';
-import { nextTurn, nextTurnInTransaction } from '../db/next-turn.ts';
+import { nextTurn } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
 import { listChildren, listReferrers, type ReferrerRow } from '../db/referrers.ts';
 import { findOrCreateRepository, findRepositoryRow, type RepositoryRow } from '../db/repositories.ts';
@@ -85,13 +83,16 @@ export async function copyImage(
 
 type Node = Pick<ReferrerRow, 'id' | 'digest'>;
 
-/** The digests of the image, its children and all referrers, at any depth: children first, then their index, then its referrers. */
-async function listParts(
+/**
+ * The digests of the image, its children and all referrers, at any depth: children first, then their index, then its referrers.
+ * @throws RegistryError `UNSUPPORTED` if there are more than `limit`
+ */
+export async function listParts(
   db: Db,
   repository: number,
   image: Node,
   referrers: boolean,
-  limit: number,
+  limit = maxManifests,
 ): Promise<Digest[]> {
   const listed: Digest[] = [];
   const seen = new Set<string>();
@@ -102,7 +103,7 @@ async function listParts(
     seen.add(node.digest);
     if (seen.size > limit) {
       throw new RegistryError('UNSUPPORTED', undefined, {
-        message: `a copy may have at most ${limit} manifests, with children and referrers`,
+        message: `the image has more than ${limit} manifests, with children and referrers`,
       });
     }
     const rest = await readPages<Node>((last) => listChildren(db, repository, node.id, last?.digest ?? ''));
@@ -160,7 +161,10 @@ async function copyManifest(
       await namespace?.make(db, by, now);
       const repository = await findOrCreateRepository(db, to.name, now);
       await checkRights(db, repository, digest, [], rights);
-      await linkBlobsFrom(db, source.id, repository, needed, now);
+      // From here on the blobs cannot be deleted, nor removed from the source while the manifest needs them there.
+      const linked = await linkBlobsOf(db, source.id, repository, needed, now);
+      const damaged = linked.find(({ isDamaged }) => isDamaged);
+      if (damaged !== undefined) throw damagedBlob(damaged.digest);
       // Checked after the blobs are locked: while the source has the manifest, its blobs cannot be removed from the source.
       if ((await lockManifestShared(db, source.id, digest)) === undefined) {
         throw unknown(from.name, { kind: 'digest', digest });
@@ -207,25 +211,3 @@ function changeOf({ from, to }: ImageCopy, repositoryId: number, newDigest: Dige
 function unknown(name: RepositoryName, reference: Reference): RegistryError {
   return new RegistryError('MANIFEST_UNKNOWN', { name, reference: printReference(reference) });
 }
-
-/**
- * Links those of the blobs to the destination that the source holds.
- * @throws RegistryError `UNKNOWN` if one of them is damaged
- */
-async function linkBlobsFrom(
-  db: Db,
-  source: number,
-  destination: number,
-  digests: Iterable<Digest>,
-  now: number,
-): Promise<void> {
-  for (const [i, { digest, isDamaged }] of (await heldBlobs(db, source, digests)).entries()) {
-    if (isDamaged) throw damagedBlob(digest);
-    if (i % blobsInTurn === blobsInTurn - 1) await nextTurnInTransaction();
-    // From here on the blob cannot be deleted, nor removed from the source while the manifest needs it there.
-    if (await postponeReview(db, digest, now)) await linkBlob(db, destination, digest, now);
-  }
-}
-
-/** Blobs of one turn of the event loop: some milliseconds on SQLite. */
-const blobsInTurn = 250;

@@ -18,7 +18,7 @@ import { findRepository } from '../db/repositories.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseReference, parseTag } from '../oci/reference.ts';
 import { asTagRule, type TagRule } from '../oci/tag-rule.ts';
-import { deleteMutableRepository } from './delete-repository.ts';
+import { deleteRepository, refuseImmutableRepository } from './delete-repository.ts';
 import { Manifests } from './manifests.ts';
 
 const contents = ['first', 'second', 'third'].map(makeManifest);
@@ -55,7 +55,8 @@ class Registry {
     await this.database.transaction(async (db) => {
       const id = await findRepository(db, repositoryName);
       if (id === undefined) throw new RegistryError('NAME_UNKNOWN');
-      await deleteMutableRepository(db, { id, name: repositoryName }, this.configured, 1);
+      await refuseImmutableRepository(db, { repository: id, name: repositoryName }, this.configured);
+      await deleteRepository(db, id, 1);
     });
   }
 
@@ -83,12 +84,14 @@ test('all code that moves or deletes tags asks whether they are immutable', () =
   const changing = paths.filter((path) => {
     if (path.startsWith('db/')) return false;
     const text = readFileSync(new URL(path, source), 'utf8');
-    return /\b(moveTag|moveAndRecordTag|deleteTag|deleteTagsOf|deleteRepositoryRows)\(/.test(text);
+    return /\b(moveTag|moveAndRecordTag|deleteTag|deleteTagsOf|deleteRepositoryRows|hideRepository)\(/.test(
+      text,
+    );
   });
   assert.deepEqual(changing.sort(), [
     'core/adopt/write-tags.ts',
+    'core/delete-image.ts',
     'core/delete-repository.ts',
-    'core/manifests.ts',
     'core/move-tags.ts',
   ]);
   for (const path of changing) {

@@ -1,10 +1,9 @@
 import { lockHeld, lockReferenced } from '../db/blob-reviews.ts';
-import { type Actor, recordChange, recordTagChange, recordTagDeletions } from '../db/changes.ts';
+import { type Actor, recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
-import { lockManifest, lockTagRulesShared, lockTags } from '../db/locks.ts';
+import { lockTags } from '../db/locks.ts';
 import {
-  deleteManifest,
   ensureManifest,
   findManifestByDigest,
   findManifestByTag,
@@ -17,8 +16,8 @@ import {
 } from '../db/manifests.ts';
 import { nextTurn, nextTurnInTransaction } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
-import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
-import { deleteTag, deleteTagsOf, findTag } from '../db/tags.ts';
+import { findOrCreateRepository, findRepository, lockRepositoryShared } from '../db/repositories.ts';
+import { findTag } from '../db/tags.ts';
 import { type Digest, digestAlgorithm } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { type Manifest, readManifest } from '../oci/manifest.ts';
@@ -27,7 +26,7 @@ import { printReference, type Reference, type Tag } from '../oci/reference.ts';
 import type { TagRule } from '../oci/tag-rule.ts';
 import { checkIdentity } from './another-repository.ts';
 import type { Clock } from './clock.ts';
-import { refuseIfTaggedImmutably, refuseImmutable } from './immutable-tags.ts';
+import { type DeletionRules, deleteTagOnly, deleteWithTags } from './delete-image.ts';
 import { type ManifestCache, manifestCache, type StoredManifest } from './manifest-cache.ts';
 import { moveTags } from './move-tags.ts';
 import type { Pusher } from './pusher.ts';
@@ -83,20 +82,24 @@ export class Manifests {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #missing: MissingReferences;
-  readonly #immutable: readonly TagRule[];
+  readonly #deletions: DeletionRules;
   readonly #cache: ManifestCache;
 
-  /** @param parts.immutableTags the configured rules, for every repository */
+  /**
+   * @param parts.immutableTags the configured rules, for every repository
+   * @param parts.trash whether the trash keeps what is deleted; not if absent
+   */
   constructor(parts: {
     database: Database;
     clock: Clock;
     missingReferences: MissingReferences;
     immutableTags: readonly TagRule[];
+    trash?: boolean;
   }) {
     this.#database = parts.database;
     this.#clock = parts.clock;
     this.#missing = parts.missingReferences;
-    this.#immutable = parts.immutableTags;
+    this.#deletions = { immutableTags: parts.immutableTags, trash: parts.trash ?? false };
     this.#cache = manifestCache();
   }
 
@@ -170,7 +173,7 @@ export class Manifests {
       const { id } = await this.store(db, { repository, digest, manifest, annotations, bytes }, now);
       const change = { kind: 'manifest.push', repository: name, repositoryId: repository, newDigest: digest };
       const advice = '; push another tag';
-      await moveTags(db, push.by, this.#immutable, change, { tags, manifest: id, now, advice });
+      await moveTags(db, push.by, this.#deletions.immutableTags, change, { tags, manifest: id, now, advice });
       if (tags.length === 0) await recordChange(db, push.by, change, now);
       if (isLarge) await nextTurnInTransaction();
     });
@@ -189,32 +192,19 @@ export class Manifests {
   ): Promise<void> {
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
-      const repository = await findRepository(db, name);
-      if (repository !== undefined) {
-        if (reference.kind === 'tag') await lockTags(db, repository, [reference.tag]);
-        else {
-          await lockTagRulesShared(db);
-          await lockManifest(db, repository, reference.digest);
-        }
-      }
+      const repository = await lockRepositoryShared(db, name);
+      if (repository === undefined) throw await this.#unknown(db, name, reference);
+      if (reference.kind === 'tag') await lockTags(db, repository, [reference.tag]);
       const row = await findByReference(db, name, reference);
-      if (row === undefined || repository === undefined) throw await this.#unknown(db, name, reference);
-      await checkConditions(db, name, repository, reference, conditions);
-      const change = { repository: name, repositoryId: repository };
-      if (reference.kind === 'tag') {
-        const { tag } = reference;
-        await refuseImmutable(db, this.#immutable, name, [tag]);
-        await recordTagChange(db, by, { kind: 'tag.delete', ...change, tag }, now);
-        // A concurrent deletion of the manifest may have deleted the tag.
-        if (!(await deleteTag(db, repository, tag))) throw await this.#unknown(db, name, reference);
-      } else {
-        await refuseIfTaggedImmutably(db, this.#immutable, name, row.id);
-        const deleted = { ...change, oldDigest: row.digest };
-        await recordTagDeletions(db, by, row.id, deleted, now);
-        await recordChange(db, by, { kind: 'manifest.delete', ...deleted }, now);
-        await deleteTagsOf(db, row.id);
-        await deleteManifest(db, row.id, now);
-      }
+      if (row === undefined) throw await this.#unknown(db, name, reference);
+      refuseUnmet(reference, row.digest, conditions);
+      const deletion = { repository, name, by, now };
+      const isDeleted =
+        reference.kind === 'tag'
+          ? await deleteTagOnly(db, this.#deletions, deletion, reference.tag, row.digest)
+          : await deleteWithTags(db, this.#deletions, deletion, reference.digest);
+      // Another transaction may have deleted the manifest, with the tag, before it was locked.
+      if (!isDeleted) throw await this.#unknown(db, name, reference);
     });
   }
 
@@ -325,7 +315,15 @@ async function checkConditions(
   if (ifMatch === undefined && ifNoneMatch === undefined) return;
   // A tag is locked already. A manifest is locked here, so that it still exists at the commit.
   if (reference.kind === 'digest') await lockManifestShared(db, repository, reference.digest);
-  const current = (await findByReference(db, name, reference))?.digest;
+  refuseUnmet(reference, (await findByReference(db, name, reference))?.digest, { ifMatch, ifNoneMatch });
+}
+
+/** @param current the digest that the reference points to @throws RegistryError `PRECONDITION_FAILED` */
+function refuseUnmet(
+  reference: Reference,
+  current: Digest | undefined,
+  { ifMatch, ifNoneMatch }: Conditions,
+): void {
   const matches = (wanted: readonly string[] | '*'): boolean =>
     current !== undefined && (wanted === '*' || wanted.includes(current));
   if ((ifMatch !== undefined && !matches(ifMatch)) || (ifNoneMatch !== undefined && matches(ifNoneMatch))) {

@@ -13,7 +13,7 @@ import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { parkBlob } from '../db/parked-blobs.ts';
 import type { Db } from '../db/prepare.ts';
-import { findOrCreateRepository } from '../db/repositories.ts';
+import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
 import { insertUpload, leaseUpload } from '../db/uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -22,8 +22,11 @@ import { parseTag, type Reference } from '../oci/reference.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { Blobs } from './blobs.ts';
 import { copyImage } from './copy-image.ts';
+import { trashRepository } from './delete-repository.ts';
+import { emptyTrash } from './empty-trash.ts';
 import { type Conditions, Manifests, type MissingReferences, type PushRights } from './manifests.ts';
 import { decideUnheld, removeUnneededBlobs } from './reclaim.ts';
+import { restoreImage, restoreRepository } from './restore-trash.ts';
 import { digestBytes } from './running-hash.ts';
 import { rollBackTag } from './tag-history.ts';
 
@@ -67,8 +70,8 @@ class World {
     return new Blobs({ database, store: this.#store, clock: () => this.time });
   }
 
-  manifests(database: Database, missingReferences: MissingReferences = 'all'): Manifests {
-    return new Manifests({ database, clock: () => this.time, missingReferences, immutableTags: [] });
+  manifests(database: Database, missingReferences: MissingReferences = 'all', trash = false): Manifests {
+    return new Manifests({ database, clock: () => this.time, missingReferences, immutableTags: [], trash });
   }
 
   /** Pushes a blob like the last request of an upload. */
@@ -118,6 +121,12 @@ class World {
     );
   }
 
+  /** {@link delete} into the trash. */
+  trash(database: Database, reference: string | Digest): Promise<void> {
+    const manifests = this.manifests(database, 'all', true);
+    return manifests.delete(this.repository('one'), asReference(reference), system);
+  }
+
   /** All rows of this run, as labels. */
   async state({ read }: Database): Promise<string[]> {
     const { rows } = await sql<{ line: string }>`
@@ -130,6 +139,9 @@ class World {
         join repositories r on r.id = m.repository_id
       union all select 'holds ' || r.name || ' ' || b.digest from repository_blobs b
         join repositories r on r.id = b.repository_id
+      union all select 'trash ' || r.name || ' ' || t.kind || ' ' || coalesce(t.tag, '') || ' ' || coalesce(t.digest, '')
+        from trash t join repositories r on r.id = t.repository_id
+      union all select 'repository ' || name from repositories where trash_of is null
       union all select 'blob ' || digest || ' ' || state || ' ' || generation from blobs
     `.execute(read);
     const lines = [];
@@ -139,7 +151,8 @@ class World {
         ours ||= line.includes(text);
         line = line.replaceAll(text, label);
       }
-      if (ours) lines.push(line);
+      // The ids in the names of hidden repositories differ.
+      if (ours) lines.push(line.replace(/@(trash-)?\d+/, '@$1ID'));
     }
     return lines.sort();
   }
@@ -215,6 +228,37 @@ const later =
   };
 const rollBack: Request = (world, database) =>
   rollBackTag(database, system, [], world.repository('one'), parseTag('v1'), {});
+const trashDigest =
+  (label: string): Request =>
+  (world, database) =>
+    world.trash(database, world.manifest(label).digest);
+const trashImage: Request = (world, database) => world.trash(database, image(world).digest);
+const restore =
+  (reference: (world: World) => string): Request =>
+  (world, database) =>
+    restoreImage(
+      { database: { ...database, clock: () => world.time }, by: system, immutableTags: [] },
+      world.repository('one'),
+      asReference(reference(world)),
+    );
+const restoreTag = restore(() => 'v1');
+const empty: Request = (world, database) =>
+  emptyTrash({ ...database, clock: () => world.time }, { before: 2_000, name: world.repository('one') });
+const trashAll: Request = async (world, database) => {
+  const name = world.repository('one');
+  await database.transaction(async (db) => {
+    const repository = await findRepository(db, name);
+    if (repository === undefined) throw new RegistryError('NAME_UNKNOWN');
+    const deleted = await trashRepository(db, { repository, name, by: system, now: world.time });
+    if (!deleted) throw new RegistryError('NAME_UNKNOWN');
+  });
+};
+const restoreAll: Request = (world, database) =>
+  restoreRepository(
+    { database: { ...database, clock: () => world.time }, by: system },
+    world.repository('one'),
+    world.repository('one'),
+  );
 /** Copies tag v1 of repository one to tag v1 of repository two. */
 const copy: Request = (world, database) => {
   return copyImage(
@@ -383,6 +427,48 @@ const races: Record<string, Race> = {
     ],
   },
   'an image is copied twice': { before: each(pushBlobs, pushImage), requests: [copy, copy] },
+  'a manifest is deleted into the trash, and pushed again': {
+    before: each(pushBlobs, pushImage),
+    requests: [trashImage, pushImage],
+  },
+  'a manifest is deleted into the trash while a blob that it needs is reviewed': {
+    before: each(pushBlobs, pushImage),
+    requests: [trashImage, each(review, fence(1e9))],
+  },
+  'an index is pushed, and its child is deleted into the trash': {
+    before: tagTo('child', undefined, 'other'),
+    requests: [
+      (world, database) => {
+        const index = world.manifest('index', { children: [world.manifest('child').digest] });
+        return world.put(database, 'v1', index, { missing: 'none' });
+      },
+      trashDigest('child'),
+    ],
+  },
+  'a tag is restored, and pushed': {
+    before: each(tagTo('old'), (world, database) => world.trash(database, 'v1')),
+    requests: [restoreTag, tagTo('a')],
+  },
+  'a manifest is restored, and pushed again': {
+    before: each(pushBlobs, pushImage, trashImage),
+    requests: [restoreTag, pushImage],
+  },
+  'a manifest is restored, and deleted for good': {
+    before: each(pushBlobs, pushImage, trashImage),
+    requests: [restore((world) => image(world).digest), empty],
+  },
+  'a repository is deleted into the trash, and pushed to': {
+    before: tagTo('a'),
+    requests: [trashAll, tagTo('b')],
+  },
+  'a repository is restored, and its name is pushed to': {
+    before: each(tagTo('a'), trashAll),
+    requests: [restoreAll, tagTo('b')],
+  },
+  'a repository is restored, and deleted for good': {
+    before: each(tagTo('a'), trashDigest('a'), tagTo('b'), trashAll),
+    requests: [restoreAll, empty],
+  },
   'two manifests that need the same blobs in different orders are pushed': {
     before: each(push, (world, database) => world.push(database, 'one', 'second')),
     requests: [

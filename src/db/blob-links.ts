@@ -1,8 +1,12 @@
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
+import { postponeReviews } from './blob-reviews.ts';
+import { type HeldDigest, heldBlobs } from './blobs.ts';
+import { inJsonList } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 import type { RepositoryRow } from './repositories.ts';
 import type { BlobState } from './schema.ts';
+import { inSlices } from './slices.ts';
 import type { SessionKey } from './uploads.ts';
 
 const insertLink = prepare((db, p: Params<{ repository: number; digest: string; now: number }>) =>
@@ -25,6 +29,50 @@ const insertLink = prepare((db, p: Params<{ repository: number; digest: string; 
  */
 export async function linkBlob(db: Db, repository: number, digest: Digest, now: number): Promise<void> {
   await insertLink(db, { repository, digest, now });
+}
+
+const insertLinks = prepare(
+  (db, p: Params<{ source: number; destination: number; digests: string; now: number }>) =>
+    db
+      .insertInto('repository_blobs')
+      .columns(['repository_id', 'digest', 'created_at', 'review_at'])
+      .expression(
+        db
+          .selectFrom('repository_blobs as held')
+          .innerJoin('blobs', 'blobs.digest', 'held.digest')
+          .select([
+            sql<number>`cast(${p('destination')} as bigint)`.as('repository_id'),
+            'held.digest',
+            sql<number>`cast(${p('now')} as bigint)`.as('created_at'),
+            sql<number>`cast(${p('now')} as bigint)`.as('review_at'),
+          ])
+          .where('held.repository_id', '=', p('source'))
+          .where('held.digest', 'in', inJsonList(db, p('digests')))
+          .where('blobs.state', '=', 'stored'),
+      )
+      .onConflict((conflict) =>
+        conflict.columns(['repository_id', 'digest']).doUpdateSet({ review_at: p('now') }),
+      ),
+);
+
+/**
+ * {@link linkBlob} for those of the blobs that `source` holds. Postpones their reviews, so they stay locked until the transaction ends.
+ * @returns the linked blobs
+ */
+export async function linkBlobsOf(
+  db: Db,
+  source: number,
+  destination: number,
+  digests: Iterable<Digest>,
+  now: number,
+): Promise<HeldDigest[]> {
+  const blobs = await heldBlobs(db, source, digests);
+  const held = blobs.map(({ digest }) => digest);
+  await postponeReviews(db, held, now);
+  await inSlices(held, (slice) =>
+    insertLinks(db, { source, destination, digests: JSON.stringify(slice), now }).then(() => undefined),
+  );
+  return blobs;
 }
 
 const upsertUploaded = prepare(
@@ -114,7 +162,7 @@ const selectNeighbours = prepare((db, p: Params<{ digest: string; limit: number 
     .selectFrom(near.as('near'))
     .innerJoin('repositories', 'repositories.id', 'near.repository_id')
     .innerJoin('blobs', 'blobs.digest', 'near.digest')
-    .select(['repositories.id', 'repositories.name', 'repositories.visibility'])
+    .select(['repositories.id', 'repositories.name', 'repositories.visibility', 'repositories.trashed_at'])
     .select(['near.digest', 'blobs.state', 'blobs.damaged_at']);
 });
 
@@ -123,6 +171,8 @@ export interface Link extends RepositoryRow {
   readonly digest: Digest;
   readonly state: BlobState;
   readonly damaged_at: number | null;
+  /** Not null: the repository is hidden. */
+  readonly trashed_at: number | null;
 }
 
 /**

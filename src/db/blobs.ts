@@ -49,13 +49,20 @@ const selectHeld = prepare((db, p: Params<{ repository: number; digests: string 
     .where('blobs.state', '=', 'stored'),
 );
 
-/** Which of `digests` the repository holds as blobs, ordered by digest, and whether their bytes are damaged. */
+/** A blob that a repository holds. */
+export interface HeldDigest {
+  readonly digest: Digest;
+  /** Whether its bytes are known to be missing or wrong. */
+  readonly isDamaged: boolean;
+}
+
+/** Which of `digests` the repository holds as blobs, ordered by digest. */
 export async function heldBlobs(
   db: Db,
   repository: number,
   digests: Iterable<Digest>,
-): Promise<{ digest: Digest; isDamaged: boolean }[]> {
-  const held: { digest: Digest; isDamaged: boolean }[] = [];
+): Promise<HeldDigest[]> {
+  const held: HeldDigest[] = [];
   await inSlices([...digests], async (slice) => {
     const rows = await selectHeld(db, { repository, digests: JSON.stringify(slice) });
     for (const { digest, damaged_at: since } of rows)

@@ -25,6 +25,11 @@ export interface Actor {
   readonly request_id: string | null;
 }
 
+/** The actor for people: its name, or `anonymous` and the like. */
+export function printActor({ actor, actor_name }: Actor): string {
+  return actor_name || actor;
+}
+
 /** The actor of changes that Berth makes by itself, such as creating the first administrator. */
 export const system: Actor = {
   actor: 'system',

@@ -116,7 +116,7 @@ const selectManifest = prepare((db, p: Params<{ id: number }>) =>
     .selectFrom('manifests')
     .innerJoin('repositories', 'repositories.id', 'manifests.repository_id')
     .selectAll('manifests')
-    .select('repositories.name')
+    .select(['repositories.name', 'repositories.trash_of'])
     .where('manifests.id', '=', p('id')),
 );
 
@@ -124,6 +124,8 @@ export interface WholeManifestRow {
   readonly id: number;
   readonly name: string;
   readonly repository_id: number;
+  /** The repository where it was deleted, if the trash has it. */
+  readonly trash_of: number | null;
   readonly digest: string;
   readonly media_type: string;
   readonly bytes: Uint8Array;

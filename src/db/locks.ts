@@ -1,5 +1,5 @@
 // Locks on rows that must not change during a transaction, which takes them before it reads the rows. SQLite has one writer and
-// needs none. To avoid deadlocks every transaction takes them in this order: accounts, tag rules, repository, tag names,
+// needs none. To avoid deadlocks every transaction takes them in this order: accounts, repository, tag rules, tag names,
 // blobs, manifests, tags.
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';

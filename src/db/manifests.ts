@@ -50,6 +50,23 @@ export function findManifestByDigest(
   return first(selectByDigest(db, { name, digest })) as Promise<ManifestRow | undefined>;
 }
 
+const selectIn = prepare((db, p: Params<{ repository: number; digest: string }>) =>
+  db
+    .selectFrom('manifests')
+    .select('id')
+    .where('repository_id', '=', p('repository'))
+    .where('digest', '=', p('digest')),
+);
+
+/** The row id of the manifest, if the repository holds it. */
+export async function findManifestIn(
+  db: Db,
+  repository: number,
+  digest: Digest,
+): Promise<number | undefined> {
+  return (await first(selectIn(db, { repository, digest })))?.id;
+}
+
 const selectContent = prepare((db, p: Params<{ id: number }>) =>
   db.selectFrom('manifests').select(['bytes', 'media_type', 'digest', 'size']).where('id', '=', p('id')),
 );
@@ -282,4 +299,57 @@ export async function deleteManifest(db: Db, id: number, now: number): Promise<v
     return deleted.length;
   });
   await deleteById(db, { id });
+}
+
+const selectReferenced = prepare((db, p: Params<{ manifest: number; after: string; limit: number }>) =>
+  db
+    .selectFrom('manifest_references')
+    .select('digest')
+    .where('manifest_id', '=', p('manifest'))
+    .where('digest', '>', p('after'))
+    .orderBy('digest')
+    .limit(p('limit')),
+);
+
+/** The digests that the manifest references, blobs and children. */
+export async function listReferenced(db: Db, manifest: number): Promise<Digest[]> {
+  const digests: Digest[] = [];
+  await untilDone(async () => {
+    const rows = await selectReferenced(db, { manifest, after: digests.at(-1) ?? '', limit: sliceSize });
+    for (const { digest } of rows) digests.push(digest as Digest);
+    return rows.length;
+  });
+  return digests;
+}
+
+const moveReferences = prepare((db, p: Params<{ manifest: number; repository: number; digests: string }>) =>
+  db
+    .updateTable('manifest_references')
+    .set({ repository_id: p('repository') })
+    .where('manifest_id', '=', p('manifest'))
+    .where('digest', 'in', inJsonList(db, p('digests'))),
+);
+
+const moveById = prepare((db, p: Params<{ id: number; repository: number }>) =>
+  db
+    .updateTable('manifests')
+    .set({ repository_id: p('repository') })
+    .where('id', '=', p('id')),
+);
+
+/**
+ * Moves the manifest to a repository that does not hold it and to which its blobs are linked, and queues reviews of these blobs in the
+ * repository that it leaves. Its tags must be deleted before.
+ */
+export async function moveManifest(
+  db: Db,
+  id: number,
+  { from, to }: { readonly from: number; readonly to: number },
+  now: number,
+): Promise<void> {
+  await inSlices(await listReferenced(db, id), async (slice) => {
+    await moveReferences(db, { manifest: id, repository: to, digests: JSON.stringify(slice) });
+    await queueReviews(db, from, slice, now);
+  });
+  await moveById(db, { id, repository: to });
 }

@@ -16,6 +16,7 @@ import * as reviews from './migrations/0011-reviews.ts';
 import * as tagHistory from './migrations/0012-tag-history.ts';
 import * as tagRules from './migrations/0013-tag-rules.ts';
 import * as damagedBlobs from './migrations/0014-damaged-blobs.ts';
+import * as trash from './migrations/0015-trash.ts';
 import { type Db, first, prepare } from './prepare.ts';
 import type { Schema } from './schema.ts';
 
@@ -35,6 +36,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0012-tag-history': tagHistory,
   '0013-tag-rules': tagRules,
   '0014-damaged-blobs': damagedBlobs,
+  '0015-trash': trash,
 };
 
 /** The name of the last migration. */

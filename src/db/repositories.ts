@@ -1,6 +1,6 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import { type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
-import { inJsonIds, inJsonList, jsonRows } from './dialect.ts';
+import { inJsonIds, inJsonList, jsonRows, lockAgainstDeletion } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import type { Schema, Visibility } from './schema.ts';
 
@@ -14,6 +14,15 @@ export interface RepositoryRow {
 const selectByName = prepare((db, p: Params<{ name: string }>) =>
   db.selectFrom('repositories').select('id').where('name', '=', p('name')),
 );
+
+const selectLocked = prepare((db, p: Params<{ name: string }>) =>
+  lockAgainstDeletion(db, db.selectFrom('repositories').select('id').where('name', '=', p('name'))),
+);
+
+/** {@link findRepository}, and prevents its deletion and renaming until the transaction ends, which would hide what is added to it. */
+export async function lockRepositoryShared(db: Db, name: RepositoryName): Promise<number | undefined> {
+  return (await first(selectLocked(db, { name })))?.id;
+}
 
 const selectRow = prepare((db, p: Params<{ name: string }>) =>
   db.selectFrom('repositories').select(['id', 'name', 'visibility']).where('name', '=', p('name')),
@@ -68,33 +77,41 @@ export async function repositoryNames(db: Db, ids: readonly number[]): Promise<M
   return new Map(rows.map(({ id, name }) => [id, name]));
 }
 
-/** A new repository has the default visibility of its namespace; it is private if the namespace has no owner. */
+/**
+ * The repository's id, with the lock of {@link lockRepositoryShared}. A new repository has the default visibility of its namespace; it is
+ * private if the namespace has no owner.
+ */
 export async function findOrCreateRepository(db: Db, name: RepositoryName, now: number): Promise<number> {
-  const found = await findRepository(db, name);
-  if (found !== undefined) return found;
-  await insert(db, { name, namespace: namespaceOf(name) ?? '', now });
-  return (await findRepository(db, name)) as number;
+  for (;;) {
+    const found = await lockRepositoryShared(db, name);
+    if (found !== undefined) return found;
+    await insert(db, { name, namespace: namespaceOf(name) ?? '', now });
+  }
 }
 
 export async function setVisibility(db: Db, id: number, visibility: Visibility): Promise<void> {
   await db.updateTable('repositories').set({ visibility }).where('id', '=', id).execute();
 }
 
+export async function deleteUploadsOf(db: Db, repository: number): Promise<void> {
+  await db.deleteFrom('uploads').where('repository_id', '=', repository).execute();
+}
+
 /** Deletes the rows of a repository, which must be locked; false when it was deleted before. */
 export async function deleteRepositoryRows(db: Db, id: number): Promise<boolean> {
-  for (const table of ['tags', 'manifests', 'repository_blobs', 'uploads'] as const) {
+  for (const table of ['tags', 'manifests', 'repository_blobs', 'uploads', 'trash'] as const) {
     await db.deleteFrom(table).where('repository_id', '=', id).execute();
   }
   return (await db.deleteFrom('repositories').where('id', '=', id).returning('id').execute()).length > 0;
 }
 
 /** The range of names of a namespace's repositories: '0' is the character after '/'. */
-function rangeOf(namespace: Namespace) {
+export function namespaceRange(namespace: Namespace): { readonly low: string; readonly high: string } {
   return { low: `${namespace}/`, high: `${namespace}0` };
 }
 
 function selectOfNamespace(db: Db, namespace: Namespace) {
-  const { low, high } = rangeOf(namespace);
+  const { low, high } = namespaceRange(namespace);
   return db
     .selectFrom('repositories')
     .where('repositories.name', '>', low)
@@ -107,7 +124,11 @@ function isInUse({ exists, or, selectFrom }: ExpressionBuilder<Schema, 'reposito
       selectFrom(table).select('repository_id').whereRef(`${table}.repository_id`, '=', 'repositories.id'),
     ),
   );
-  return or(holding);
+  const hidden = selectFrom('repositories as hidden')
+    .innerJoin('manifests', 'manifests.repository_id', 'hidden.id')
+    .select('hidden.id')
+    .whereRef('hidden.trash_of', '=', 'repositories.id');
+  return or([...holding, exists(hidden)]);
 }
 
 const selectFree = prepare((db, p: Params<{ namespaces: string; user: number }>) => {
@@ -146,7 +167,7 @@ export async function freeNamespaces(
   namespaces: readonly Namespace[],
   user: number,
 ): Promise<Set<Namespace>> {
-  const given = namespaces.map((namespace) => ({ namespace, ...rangeOf(namespace) }));
+  const given = namespaces.map((namespace) => ({ namespace, ...namespaceRange(namespace) }));
   const rows = await selectFree(db, { namespaces: JSON.stringify(given), user });
   return new Set(rows.map((row) => row.namespace));
 }
@@ -161,13 +182,16 @@ export async function holdsManifests(db: Db, namespace: Namespace): Promise<bool
   return held !== undefined;
 }
 
-/** The namespace's repositories with manifests or open uploads: their number, and the first `limit` by name. */
+/**
+ * The namespace's repositories with manifests, in the trash too, or open uploads: their number, and the first `limit` by name. A deleted
+ * repository has its hidden name.
+ */
 export async function repositoriesInUse(
   db: Db,
   namespace: Namespace,
   limit: number,
 ): Promise<{ count: number; names: string[] }> {
-  const inUse = selectOfNamespace(db, namespace).where(isInUse);
+  const inUse = selectOfNamespace(db, namespace).where('repositories.trash_of', 'is', null).where(isInUse);
   const { count } = await inUse
     .select((select) => select.fn.countAll<number>().as('count'))
     .executeTakeFirstOrThrow();
@@ -175,7 +199,7 @@ export async function repositoriesInUse(
   return { count: Number(count), names: rows.map(({ name }) => name) };
 }
 
-/** Ids of the namespace's repositories without manifests and uploads; only `id`, if given. */
+/** Ids of the namespace's repositories without manifests, in the trash too, and uploads; only `id`, if given. */
 export async function listEmptyRepositories(db: Db, namespace: Namespace, id?: number): Promise<number[]> {
   let empty = selectOfNamespace(db, namespace)
     .where((where) => where.not(isInUse(where)))

@@ -32,7 +32,7 @@ export const everyName: NameRange = { prefix: '', exact: false, publicOnly: fals
 export const allVisible: Visible = { ranges: [everyName], matches: () => true };
 
 export interface ListedRepository extends Pick<RepositoryRow, 'name' | 'visibility'> {
-  /** 1 if it has a manifest, else 0. Repositories without manifests are not listed. */
+  /** 1 if it has a manifest and is not hidden, else 0. Others are not listed. */
   readonly shown: number;
 }
 
@@ -46,13 +46,14 @@ interface Between {
 function listed(db: Db, p: Params<Pick<Between, 'limit'>>) {
   return db
     .selectFrom('repositories')
-    .select(['name', 'visibility', hasManifest.as('shown')])
+    .select(['name', 'visibility', isShown.as('shown')])
     .orderBy('name')
     .limit(p('limit'));
 }
 
-const hasManifest = sql<number>`
-  case when exists (select 1 from manifests where manifests.repository_id = repositories.id) then 1 else 0 end
+const isShown = sql<number>`
+  case when trashed_at is null and exists (select 1 from manifests where manifests.repository_id = repositories.id)
+    then 1 else 0 end
 `;
 
 const selectBetween = prepare((db, p: Params<Between>) =>
@@ -125,6 +126,7 @@ const selectSummaries = prepare((db, p: Params<Between>) =>
           .as(table),
       ),
     ])
+    .where('trashed_at', 'is', null)
     .where('name', '>=', p('from'))
     .where('name', '<', p('to'))
     .orderBy('name')

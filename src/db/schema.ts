@@ -15,6 +15,7 @@ import {
 export type Visibility = 'public' | 'private';
 export type BlobState = 'stored' | 'deleting' | 'deleted';
 export type AccountKind = 'user' | 'organisation' | 'robot';
+export type TrashKind = 'tag' | 'manifest' | 'repository';
 export type Role = 'read' | 'write' | 'maintain' | 'admin';
 export type MemberRole = Role | 'none';
 
@@ -25,6 +26,10 @@ export const columns = {
     name: text,
     created_at: bigint,
     visibility: optional(textOf<Visibility>()),
+    /** When it became hidden: since then it contains what is in the trash (see `db/trash.ts`); null for all others. */
+    trashed_at: optional(nullable(bigint)),
+    /** The repository whose deleted manifests it contains; null for a deleted repository, and for all that are not hidden. */
+    trash_of: optional(nullable(bigint)),
   },
 
   /** One row for each digest that ever had bytes. It stays when they are deleted, so that a generation is never used twice. */
@@ -97,6 +102,22 @@ export const columns = {
     repository_id: nullable(bigint),
     rule: text,
     created_at: bigint,
+  },
+
+  /** Deleted tags, manifests and repositories that can be restored. */
+  trash: {
+    id: identity,
+    /** Where it was deleted, or the deleted repository itself. */
+    repository_id: bigint,
+    kind: textOf<TrashKind>(),
+    tag: nullable(text),
+    /** Of the manifest, or of the one that the tag pointed to. */
+    digest: nullable(text),
+    /** 1: a tag that was deleted together with its manifest. */
+    with_manifest: bigint,
+    deleted_at: bigint,
+    /** For people (see `printActor`). */
+    actor: text,
   },
 
   uploads: {

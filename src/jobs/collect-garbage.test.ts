@@ -60,7 +60,7 @@ async function registry(
   const clock = () => Date.now() + ahead;
   let database!: Database;
   let store!: BlobStore;
-  const { app, data } = await testRegistry(t, {}, async (data) => {
+  const { app, data } = await testRegistry(t, { trash: { keepFor: '0ms' } }, async (data) => {
     store = await openFilesystemStore(data);
     database = await openSqlite(join(data, 'berth.db'));
     return { clock, database, store: wrapStore(store) };

@@ -2,6 +2,7 @@
 import type { Config } from '../config/schema.ts';
 import type { BackedUp } from '../core/backup/back-up.ts';
 import type { Clock } from '../core/clock.ts';
+import { emptyTrash } from '../core/empty-trash.ts';
 import type { StoreEpoch } from '../core/store-epoch.ts';
 import { deleteAuditEvents } from '../db/audit-events.ts';
 import { system } from '../db/changes.ts';
@@ -27,7 +28,7 @@ export interface ScheduledJob {
 export interface ScheduleParts {
   readonly config: Pick<
     Config,
-    'uploads' | 'deletes' | 'gc' | 'scrub' | 'audit' | 'history' | 'rateLimits' | 'backup'
+    'uploads' | 'deletes' | 'trash' | 'gc' | 'scrub' | 'audit' | 'history' | 'rateLimits' | 'backup'
   >;
   /** Refuses writes while the registry is read-only. */
   readonly database: Database;
@@ -96,6 +97,14 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
           return { refused: error.message };
         });
         observer.done('refused' in collected ? 'garbage collection refused' : 'garbage collected', collected);
+      },
+    },
+    {
+      name: 'trash',
+      every: hourly,
+      async run(signal) {
+        const emptied = await emptyTrash(database, { before: clock() - config.trash.keepFor }, signal);
+        observer.done('deleted for good what was in the trash long enough', emptied);
       },
     },
     {

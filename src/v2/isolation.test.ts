@@ -14,6 +14,12 @@ import {
   unknownUpload,
 } from '../../test/support/inject.ts';
 import { connectPeople, fetchToken, makeLogin, type Person } from '../../test/support/people.ts';
+import { actAs } from '../administration/change.ts';
+import { removeRepository } from '../administration/repositories.ts';
+import { Manifests } from '../core/manifests.ts';
+import { system } from '../db/changes.ts';
+import { parseName } from '../oci/name.ts';
+import { parseReference } from '../oci/reference.ts';
 
 const hidden = 'acme/hidden';
 /** As long as the hidden name: lengths are compared too. */
@@ -216,4 +222,70 @@ test('an upload session is unknown to all but the account that opened it', async
   // Another token of the same account may use the session.
   const token = await fetchToken(client, logins.writer, 'repository:acme/app:pull,push');
   assert.equal((await client.send('DELETE', location, token)).status, 204);
+});
+
+test('a deleted repository in the trash answers like one that never existed, to administrators and to tokens from before', async (t) => {
+  const { client, logins, database, layer, image } = await world(t);
+  const scopes = [hidden, nowhere].map((name) => `repository:${name}:pull,push,delete`);
+  const token = await fetchToken(client, logins.root, ...scopes);
+  const id = (await database.read.selectFrom('repositories').select(['id', 'name']).execute()).find(
+    ({ name }) => name === hidden,
+  )?.id;
+  await removeRepository(actAs(database, system), hidden, { immutableTags: [], trash: true });
+  const mark = `@${id}`;
+  for (const headers of [logins.root, token]) {
+    const caller = client.as(headers);
+    const paths = repositoryReads.map((path) => path({ layer: layer.digest, image: image.digest }));
+    for (const path of paths) {
+      // As after any deletion, a token for the repository is not valid for changes of another one.
+      for (const method of headers === token ? ['GET', 'HEAD'] : ['GET', 'HEAD', 'DELETE']) {
+        const [one, other] = [
+          await caller.send(method, `/v2/${hidden}/${path}`),
+          await caller.send(method, `/v2/${nowhere}/${path}`),
+        ];
+        assert.equal(redacted(one, [hidden]), redacted(other, [nowhere]), `${method} ${path}`);
+        if (path !== `referrers/${image.digest}`) assert.ok(one.status >= 400, `${method} ${path}`);
+      }
+      const [one, other] = [
+        await caller.get(`/v2/${hidden}${mark}/${path}`),
+        await caller.get(`/v2/${nowhere}${mark}/${path}`),
+      ];
+      assert.equal(redacted(one, [hidden]), redacted(other, [nowhere]), path);
+      assert.ok(one.status >= 400, path);
+    }
+  }
+  const root = client.as(logins.root);
+  assert.deepEqual((await root.get('/v2/_catalog')).json(), { repositories: ['stranger/own'] });
+  for (const from of [`&from=${hidden}`, '', `&from=${hidden}${mark}`]) {
+    const mounted = await root.send('POST', `/v2/acme/other/blobs/uploads/?mount=${layer.digest}${from}`);
+    assert.notEqual(mounted.status, 201, from);
+  }
+});
+
+test('a deleted manifest in the trash answers like one that never existed', async (t) => {
+  const { client, logins, database, image } = await world(t);
+  const root = client.as(logins.root);
+  const { clock } = database;
+  const manifests = new Manifests({
+    ...{ database, clock, missingReferences: 'none', immutableTags: [], trash: true },
+  });
+  for (const reference of ['signature', image.digest]) {
+    const { digest } = await manifests.get(parseName(hidden), parseReference(reference));
+    await manifests.delete(parseName(hidden), parseReference(digest), system);
+  }
+  for (const [deleted, never] of [
+    [image.digest, unknownDigest],
+    ['v1', 'v9'],
+  ] as const) {
+    for (const method of ['GET', 'HEAD', 'DELETE']) {
+      const [one, other] = [
+        await root.send(method, `/v2/${hidden}/manifests/${deleted}`),
+        await root.send(method, `/v2/${hidden}/manifests/${never}`),
+      ];
+      assert.equal(one.status, 404);
+      assert.equal(redacted(one, [deleted]), redacted(other, [never]), `${method} ${deleted}`);
+    }
+  }
+  assert.deepEqual((await root.get(`/v2/${hidden}/referrers/${image.digest}`)).json().manifests, []);
+  assert.deepEqual((await root.get(`/v2/${hidden}/tags/list`)).json().tags, []);
 });

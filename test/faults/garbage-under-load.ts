@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { emptyTrash } from '../../src/core/empty-trash.ts';
 import type { Database } from '../../src/db/database.ts';
 import { type Collected, collectGarbage } from '../../src/jobs/collect-garbage.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
@@ -57,6 +58,7 @@ export async function collectUnderLoad(
 
   async function collector(parts: (typeof replicas)[number]): Promise<void> {
     while (going()) {
+      if (random.next() < 0.5) await emptyTrash(parts.database, { before: parts.database.clock() });
       const { links, blobs } = await collect(parts, random.pick([0, 100, 400])!);
       counts.collections += 1;
       counts.links += links;
@@ -147,6 +149,7 @@ export async function collectUnderLoad(
     }
   }
   await delay(2);
+  await emptyTrash(replicas[0]!.database, { before: Number.MAX_SAFE_INTEGER });
   await collect(replicas[0]!, 0);
   const { links, blobs } = await collect(replicas[1]!, 0);
   assert.deepEqual([links, blobs], [0, 0], 'a second garbage collection');

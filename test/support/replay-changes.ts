@@ -54,6 +54,12 @@ function replay({ tags, manifests, blobs }: Content, change: Change): void {
   const name = `${repository}:${tag}`;
   if (tag !== null) assert.equal(before, tags.get(name) ?? null, what);
   switch (kind) {
+    case 'manifest.restore':
+      manifests.add(`${repository}@${after}`);
+      return;
+    case 'tag.restore':
+      tags.set(name, after as string);
+      return;
     case 'manifest.push':
       manifests.add(`${repository}@${after}`);
       if (tag !== null) tags.set(name, after as string);
@@ -85,6 +91,7 @@ async function contentOf(db: Db): Promise<Content> {
     .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
     .innerJoin('repositories', 'repositories.id', 'tags.repository_id')
     .select(['repositories.name as repository', 'tags.name', 'manifests.digest'])
+    .where('repositories.trashed_at', 'is', null)
     .execute();
   const [manifests, blobs] = await Promise.all(
     (['manifests', 'repository_blobs'] as const).map((table) =>
@@ -92,6 +99,7 @@ async function contentOf(db: Db): Promise<Content> {
         .selectFrom(table as 'manifests')
         .innerJoin('repositories', 'repositories.id', `${table as 'manifests'}.repository_id`)
         .select(['repositories.name', `${table as 'manifests'}.digest`])
+        .where('repositories.trashed_at', 'is', null)
         .execute(),
     ),
   );

@@ -1,6 +1,7 @@
 import { findBlobRow } from '../../db/blobs.ts';
 import { everyLink, everyStoredBlob, findStoredBlob, type StoredBlobRow } from '../../db/fsck.ts';
 import { asDigest, type Digest } from '../../oci/digest.ts';
+import { printName } from '../../oci/hidden-name.ts';
 import { type BlobKey, parseBlobKey } from '../../storage/blob-store.ts';
 import { concurrently } from '../../storage/concurrently.ts';
 import { checkBytes } from '../check-bytes.ts';
@@ -68,7 +69,7 @@ export async function checkLinks({ read, walked, report }: Walk): Promise<void> 
     report({
       severity: 'error',
       kind: 'link-broken',
-      subject: `blob ${digest} of ${name}`,
+      subject: `blob ${digest} of ${printName(name)}`,
       problem: state === null ? 'it has no row' : `its bytes are ${state}`,
       affects: await affectedByBlob(read, digest),
     });

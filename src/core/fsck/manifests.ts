@@ -9,6 +9,7 @@ import {
 import { heldManifests } from '../../db/manifests.ts';
 import { asDigest, type Digest, digestAlgorithm } from '../../oci/digest.ts';
 import { RegistryError } from '../../oci/errors.ts';
+import { printName } from '../../oci/hidden-name.ts';
 import { type Manifest, parseManifest } from '../../oci/manifest.ts';
 import { referrerRank } from '../../oci/referrer-rank.ts';
 import { digestBytes } from '../running-hash.ts';
@@ -36,7 +37,7 @@ type Problem = Pick<Finding, 'severity' | 'kind' | 'problem'>;
 async function problemsOf(walk: Walk, row: WholeManifestRow): Promise<Finding[]> {
   const problems = await listProblems(walk, row);
   if (problems.length === 0) return [];
-  const subject = `manifest ${row.digest} of ${row.name}`;
+  const subject = `manifest ${row.digest} of ${printName(row.name)}`;
   const affects = await affectedByManifest(walk.read, row);
   return problems.map((problem) => ({ ...problem, subject, affects }));
 }
@@ -107,7 +108,10 @@ async function missingProblems(
 ): Promise<Problem[]> {
   const digests = (list: Manifest['blobs']): Digest[] => [...new Set(list.map(({ digest }) => digest))];
   const held = await linkedBlobs(read, row.repository_id, digests([...blobs, ...children]));
-  for (const digest of await heldManifests(read, row.repository_id, digests(children))) held.add(digest);
+  // A deleted index may have children that were not deleted.
+  for (const repository of [row.repository_id, row.trash_of ?? row.repository_id]) {
+    for (const digest of await heldManifests(read, repository, digests(children))) held.add(digest);
+  }
   const absent = (list: Manifest['blobs']) => digests(list).filter((digest) => !held.has(digest));
   return [
     ...absent(blobs).map((digest): Problem => {
@@ -130,7 +134,7 @@ export async function checkTags({ read, walked, report }: Walk): Promise<void> {
   for await (const { name, repository_id, tag, manifest_repository_id } of everyTag(read)) {
     walked.tags += 1;
     if (manifest_repository_id === repository_id) continue;
-    const subject = `${name}:${tag}`;
+    const subject = printName(name, `:${tag}`);
     const where = manifest_repository_id === null ? 'that does not exist' : 'of another repository';
     report({
       severity: 'error',

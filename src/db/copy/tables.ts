@@ -29,6 +29,7 @@ const copied: readonly CopiedTable[] = [
   {
     name: 'repositories',
     key: ['id'],
+    // The repository that a hidden one belongs to has a lower id, so it is inserted before or with it.
     needs: [],
   },
   {
@@ -56,6 +57,11 @@ const copied: readonly CopiedTable[] = [
     name: 'tags',
     key: ['repository_id', 'name'],
     needs: [repository, ['manifest_id', 'manifests', 'id']],
+  },
+  {
+    name: 'trash',
+    key: ['id'],
+    needs: [],
   },
   {
     name: 'accounts',
