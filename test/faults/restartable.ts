@@ -3,9 +3,15 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type App, createApp } from '../../src/app.ts';
 import { configSchema } from '../../src/config/schema.ts';
+import { emptyTrash } from '../../src/core/empty-trash.ts';
+import { type RestoredImage, restoreImage } from '../../src/core/restore-trash.ts';
+import { system } from '../../src/db/changes.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { collectGarbage } from '../../src/jobs/collect-garbage.ts';
+import { RegistryError } from '../../src/oci/errors.ts';
+import { parseName } from '../../src/oci/name.ts';
+import { parseReference } from '../../src/oci/reference.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { cleanUp } from '../support/cleanup.ts';
@@ -54,6 +60,20 @@ export class RestartableRegistry {
     const { database, store } = this.#now;
     const clock = () => Date.now() + 1_000;
     await collectGarbage({ ...collectionParts(database, store), clock, expireAfter: 3_600_000, grace: 0 });
+  }
+
+  /** Restores a manifest from the trash; `undefined` if it has nothing of it. */
+  async restore(repository: string, digest: string): Promise<RestoredImage | undefined> {
+    const parts = { database: this.#now.database, by: system, immutableTags: [] };
+    const reference = parseReference(digest);
+    return restoreImage(parts, parseName(repository), reference).catch((error: unknown) => {
+      if (error instanceof RegistryError) return undefined;
+      throw error;
+    });
+  }
+
+  async emptyTrash(): Promise<void> {
+    await emptyTrash(this.#now.database, { before: Number.MAX_SAFE_INTEGER });
   }
 
   /** Deletes the data now instead of after the test, for tests with many registries. */

@@ -20,6 +20,8 @@ export interface Manifest {
   readonly mediaType: string;
   /** Digests of the blobs that its repository must hold. */
   readonly needs: readonly string[];
+  /** Digests of the manifests that it lists. */
+  readonly children: readonly string[];
   readonly subject: string | undefined;
   /** The type that a referrers listing shows and filters by. */
   readonly artifactType: string | undefined;
@@ -52,6 +54,7 @@ function image(blobIndices: readonly number[], subject?: Manifest, artifactType?
   };
   return manifestOf(imageType, fields, {
     needs: [config, ...layers].map((blob) => blob.digest),
+    children: [],
     subject: subject?.digest,
     artifactType: artifactType ?? configType,
   });
@@ -63,7 +66,10 @@ function index(children: readonly Manifest[], subject?: Manifest): Manifest {
     ...(subject && { subject: describe(subject, subject.mediaType) }),
   };
   // Children may be missing.
-  return manifestOf(indexType, fields, { needs: [], subject: subject?.digest, artifactType: undefined });
+  const listed = children.map(({ digest }) => digest);
+  return manifestOf(indexType, fields, {
+    ...{ needs: [], children: listed, subject: subject?.digest, artifactType: undefined },
+  });
 }
 
 const base = image([1, 2]);

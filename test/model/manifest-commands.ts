@@ -13,6 +13,20 @@ function find(repository: Repository, reference: string): Manifest | undefined {
   return repository.tags.get(reference) ?? repository.manifests.get(reference);
 }
 
+/** The manifest, its children and their referrers, as far as the trash has them. */
+function trashedParts({ trash }: Repository, digest: string): Set<string> {
+  const parts = new Set<string>();
+  for (const open = [digest]; open.length > 0; ) {
+    const next = open.pop() as string;
+    const manifest = trash.get(next);
+    if (manifest === undefined || parts.has(next)) continue;
+    parts.add(next);
+    open.push(...manifest.children);
+    for (const other of trash.values()) if (other.subject === next) open.push(other.digest);
+  }
+  return parts;
+}
+
 async function assertUnknown(response: Response, repository: Repository): Promise<void> {
   assert.equal(response.status, 404);
   const { errors } = (await response.json()) as { errors: { code: string }[] };
@@ -77,7 +91,53 @@ export const manifestCommands = [
     assert.equal(response.status, 202);
     if (repository.tags.delete(given.reference)) return;
     repository.manifests.delete(manifest.digest);
-    for (const [tag, at] of repository.tags) if (at === manifest) repository.tags.delete(tag);
+    repository.trash.set(manifest.digest, manifest);
+    const deleted = repository.trashedTags.get(manifest.digest) ?? new Set();
+    repository.trashedTags.set(manifest.digest, deleted);
+    for (const [tag, at] of repository.tags) {
+      if (at === manifest && repository.tags.delete(tag)) deleted.add(tag);
+    }
+  }),
+
+  command('restoreManifest', fc.record({ name: anyOf, manifest: anyOf }), async (model, registry, given) => {
+    const repository = pick(model.repositories, given.name);
+    const { digest } = pick(manifests, given.manifest);
+    const { trash, trashedTags, tags } = repository;
+    const restored = trashedParts(repository, digest);
+    const owners = [...new Set([digest, ...restored])].filter((each) => trashedTags.get(each)?.size);
+    const result = await registry.restore(repository.name, digest);
+    if (restored.size + owners.length === 0) return assert.equal(result, undefined);
+    assert.ok(result);
+    assert.equal(result.manifests, restored.size);
+    for (const each of restored) {
+      const manifest = trash.get(each) as Manifest;
+      trash.delete(each);
+      repository.manifests.set(each, manifest);
+      for (const blob of manifest.needs) repository.blobs.add(blob);
+    }
+    const expected = new Set<string>();
+    for (const owner of owners) {
+      for (const tag of trashedTags.get(owner) as Set<string>) {
+        const manifest = repository.manifests.get(owner);
+        if (manifest === undefined || (tags.has(tag) && !expected.has(tag))) continue;
+        expected.add(tag);
+        // Two of the manifests may have had the tag at different times; one of them gets it.
+        const path = `${registry.url}/v2/${repository.name}/manifests/${tag}`;
+        const at = (await fetch(path, { method: 'HEAD' })).headers.get('docker-content-digest');
+        if (at !== owner) continue;
+        tags.set(tag, manifest);
+        trashedTags.get(owner)?.delete(tag);
+      }
+    }
+    assert.deepEqual([...result.tags].sort(), [...expected].sort());
+  }),
+
+  command('emptyTrash', fc.constant(null), async (model, registry) => {
+    await registry.emptyTrash();
+    for (const { trash, trashedTags } of model.repositories) {
+      trash.clear();
+      trashedTags.clear();
+    }
   }),
 
   command(

@@ -11,6 +11,10 @@ export interface Repository {
   readonly blobs: Set<string>;
   readonly manifests: Map<string, Manifest>;
   readonly tags: Map<string, Manifest>;
+  /** Deleted manifests that can be restored. */
+  readonly trash: Map<string, Manifest>;
+  /** Tags that were deleted with a manifest, by its digest; those that were not restored stay. */
+  readonly trashedTags: Map<string, Set<string>>;
 }
 
 /** An open upload session. */
@@ -36,6 +40,8 @@ export function emptyModel(): Model {
       blobs: new Set(),
       manifests: new Map(),
       tags: new Map(),
+      trash: new Map(),
+      trashedTags: new Map(),
     })),
     uploads: [],
   };
