@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { dialects, digestNumber, insertNewManifest, makeRepository } from '../../test/support/databases.ts';
 import { listDueBlobs } from '../db/blob-deletions.ts';
 import { linkBlob } from '../db/blob-links.ts';
 import { recordStored } from '../db/blobs.ts';
+import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { insertReferences } from '../db/manifests.ts';
 import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
 import { moveTag } from '../db/tags.ts';
 import { parseName } from '../oci/name.ts';
 import { parseTag } from '../oci/reference.ts';
-import { deleteRepository } from './delete-repository.ts';
+import { deleteRepository, trashRepository } from './delete-repository.ts';
 
 const app = parseName('acme/app');
 const tables = [
@@ -95,5 +97,25 @@ for (const { name, open } of dialects) {
       assert.equal(held.length, pushed.filter((repository) => repository !== id).length);
       if (now !== undefined) await database.transaction((db) => deleteRepository(db, now, 1));
     }
+  });
+
+  test(`${name}: a deletion into the trash waits for a push that has found the repository`, async (t) => {
+    const database = await open(t);
+    const repository = await makeRepository(database, app);
+    const ended: string[] = [];
+    const found = Promise.withResolvers<void>();
+    const push = database.transaction(async (db) => {
+      await findOrCreateRepository(db, app, 1);
+      found.resolve();
+      // Without a lock the deletion would end meanwhile.
+      await delay(100);
+      ended.push('push');
+    });
+    await found.promise;
+    const deletion = { repository, name: app, by: system, now: 1 };
+    const isDeleted = await database.transaction((db) => trashRepository(db, deletion));
+    ended.push('deletion');
+    await push;
+    assert.deepEqual({ isDeleted, ended }, { isDeleted: true, ended: ['push', 'deletion'] });
   });
 }
