@@ -6,7 +6,7 @@ import { inJsonList } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 import type { RepositoryRow } from './repositories.ts';
 import type { BlobState } from './schema.ts';
-import { inSlices } from './slices.ts';
+import { inSlices, writtenSliceSize } from './slices.ts';
 import type { SessionKey } from './uploads.ts';
 
 const insertLink = prepare((db, p: Params<{ repository: number; digest: string; now: number }>) =>
@@ -69,8 +69,10 @@ export async function linkBlobsOf(
   const blobs = await heldBlobs(db, source, digests);
   const held = blobs.map(({ digest }) => digest);
   await postponeReviews(db, held, now);
-  await inSlices(held, (slice) =>
-    insertLinks(db, { source, destination, digests: JSON.stringify(slice), now }).then(() => undefined),
+  await inSlices(
+    held,
+    (slice) => insertLinks(db, { source, destination, digests: JSON.stringify(slice), now }),
+    writtenSliceSize,
   );
   return blobs;
 }

@@ -6,7 +6,7 @@ import { referrerRank } from '../oci/referrer-rank.ts';
 import { queueReviews } from './blob-reviews.ts';
 import { inJsonList, isPostgres, jsonList, lockAgainstDeletion } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
-import { inSlices, sliceSize, untilDone } from './slices.ts';
+import { inSlices, sliceSize, untilDone, writtenSliceSize } from './slices.ts';
 
 /** A manifest without its bytes; an `id` identifies one immutable document in one repository. */
 export interface ManifestRow {
@@ -347,9 +347,10 @@ export async function moveManifest(
   { from, to }: { readonly from: number; readonly to: number },
   now: number,
 ): Promise<void> {
-  await inSlices(await listReferenced(db, id), async (slice) => {
+  const move = async (slice: readonly Digest[]): Promise<void> => {
     await moveReferences(db, { manifest: id, repository: to, digests: JSON.stringify(slice) });
     await queueReviews(db, from, slice, now);
-  });
+  };
+  await inSlices(await listReferenced(db, id), move, writtenSliceSize);
   await moveById(db, { id, repository: to });
 }
