@@ -7,6 +7,7 @@ import { findAccount } from '../db/accounts.ts';
 import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { findRepositoryRow, type RepositoryRow, setVisibility } from '../db/repositories.ts';
+import { insertAlias } from '../db/repository-aliases.ts';
 import { allVisible } from '../db/repository-ranges.ts';
 import type { Role } from '../db/schema.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -246,10 +247,16 @@ test('the policy decides for anonymous callers, and a denial is a challenge', as
   }
 });
 
-test('an open registry allows anonymous callers everything without a query; a login or token is still looked up', async (t) => {
-  const { database, alice } = await setUp(t);
+test('an open registry allows anonymous callers everything without rights; a login or token is still looked up', async (t) => {
+  const { database, alice, ids } = await setUp(t);
   const access = accessTo(database, { policy: 'push' });
-  for (const need of needs) assert.equal(access.authorize(anonymousCaller, need, app), openRegistryPermit);
+  for (const need of needs) {
+    assert.equal(access.authorize(anonymousCaller, need, app, 'miss'), openRegistryPermit);
+    assert.deepEqual(await access.authorize(anonymousCaller, need, app), {
+      ...openRegistryPermit,
+      repository: ids.app,
+    });
+  }
   for (const need of ['base', 'catalog'] as const) {
     assert.equal(access.authorizeRegistry(anonymousCaller, need), openRegistryPermit);
   }
@@ -324,7 +331,7 @@ test("a valid token is enough to pull; pushes and deletions read the owner's rig
   const access = accessTo(database);
   const token = (identity: Identity) => withToken(identity, [[app, ['*'], ids.app]]);
   for (const identity of [alice, gone]) {
-    const permit = access.authorize(token(identity), 'pull', app);
+    const permit = access.authorize(token(identity), 'pull', app, 'miss');
     assert.ok(!(permit instanceof Promise), 'no database query');
     assert.deepEqual([permit.repository, permit.mayCreate, permit.mayUpdate], [ids.app, true, true]);
   }
@@ -362,12 +369,12 @@ test('a token for a deleted repository neither pushes to a new one of the same n
   await assertChallenge(async () => access.authorize(was, 'push', absent), badToken);
 });
 
-test('a token of another token server is accepted without a query', async (t) => {
+test('a token of another token server is accepted without rights in the database', async (t) => {
   const { database } = await setUp(t);
   const access = accessTo(database, { policy: 'none' });
   const caller = withToken(holder, [[app, ['pull', 'create', 'delete']]]);
   for (const need of needs) {
-    const permit = access.authorize(caller, need, app);
+    const permit = access.authorize(caller, need, app, 'miss');
     assert.ok(!(permit instanceof Promise), need);
     const expected = {
       principal: 'holder:alice',
@@ -564,4 +571,145 @@ test('administrators are accepted only with credentials without scopes', async (
     const refused = { name: 'RegistryError', code: 'UNAUTHORIZED' };
     await assert.rejects(accessTo(database).checkAdministrator(header, '::1'), refused);
   }
+});
+
+const old = parseName('acme/old');
+const alias = { name: app, until: now + 1 };
+
+/** As {@link setUp}, where `acme/old` is an alias of `acme/app`. */
+async function setUpAlias(t: TestContext, given: Parameters<typeof setUp>[1] = {}) {
+  const made = await setUp(t, given);
+  const row = { name: old, repository: made.ids.app, expiresAt: alias.until };
+  await made.database.transaction((db) => insertAlias(db, row, 1));
+  return made;
+}
+
+for (const dialect of dialects) {
+  test(`${dialect.name}: under an alias the rights are those under the repository's name`, async (t) => {
+    const { database, alice, ids } = await setUpAlias(t, { dialect, role: 'read' });
+    const access = accessTo(database);
+    const own = withToken(alice, [[old, ['pull', 'push'], ids.app]]);
+    for (const caller of [{ identity: alice }, own, withToken(alice, [[old, ['pull', 'push']]])]) {
+      const permit = await access.authorize(caller, 'pull', old);
+      assert.deepEqual([permit.repository, permit.alias, permit.mayCreate], [ids.app, alias, false]);
+      const push = async () => access.authorize(caller, 'push', old);
+      await assert.rejects(push, denied('you may not push to acme/app'));
+    }
+    assert.equal((await access.authorize({ identity: alice }, 'pull', app)).alias, undefined);
+  });
+}
+
+test('a permit that a token gave without a query is completed when no repository has the name', async (t) => {
+  const { database, alice, ids } = await setUpAlias(t, { role: 'read' });
+  const access = accessTo(database);
+  const caller = withToken(alice, [[old, ['pull'], ids.app]]);
+  const permit = access.authorize(caller, 'pull', old, 'miss');
+  assert.ok(!(permit instanceof Promise), 'no database query');
+  assert.equal(permit.alias, undefined);
+  const found = await access.authorizeAlias(caller, 'pull', old);
+  assert.deepEqual([found?.repository, found?.alias], [ids.app, alias]);
+  for (const name of [app, parseName('acme/absent')]) {
+    assert.equal(await access.authorizeAlias(caller, 'pull', name), undefined);
+  }
+  const elsewhere = withToken(alice, [[old, ['pull'], ids.base]]);
+  await assertChallenge(async () => access.authorizeAlias(elsewhere, 'pull', old), badToken);
+});
+
+test('an alias of a repository that the caller may not pull is like a free name', async (t) => {
+  const { database, alice, ids } = await setUpAlias(t);
+  const id = (alice.principal as { id: number }).id;
+  // The rights under the former name, and a right to push alone under the new one.
+  await insertRow(database, 'grants', { pattern: old, account_id: id, role: 'write', created_at: 1 });
+  const access = accessTo(database);
+  const permit = await access.authorize({ identity: alice }, 'push', old);
+  assert.deepEqual([permit.repository, permit.alias, permit.mayCreate], [undefined, undefined, true]);
+  const caller = withToken(alice, [[old, ['pull', 'push'], ids.app]]);
+  await assertChallenge(async () => access.authorize(caller, 'push', old), badToken);
+  await assertChallenge(async () => access.authorizeAlias(caller, 'pull', old), badToken);
+});
+
+test('an alias does not widen the scopes of an access token', async (t) => {
+  const { database, alice } = await setUpAlias(t, { role: 'write' });
+  const { id } = alice.principal as { id: number };
+  const access = accessTo(database);
+  for (const [scopes, allowed] of [
+    ['repository:acme/old:pull', false],
+    ['repository:acme/app:pull', true],
+  ] as const) {
+    const token = await makeToken(database, id, { name: scopes, scopes });
+    const identity: Identity = { ...alice, credential: { kind: 'token', id: token } };
+    const act = async () => access.authorize({ identity }, 'pull', old);
+    if (allowed) assert.deepEqual((await act()).alias, alias);
+    else await assert.rejects(act, denied('you may not pull from acme/old'));
+  }
+});
+
+test('an alias works with a token of another token server only if that token names the repository', async (t) => {
+  const { database, ids } = await setUpAlias(t);
+  const access = accessTo(database, { policy: 'none' });
+  const both = withToken(holder, [
+    [old, ['*']],
+    [app, ['pull']],
+  ]);
+  const found = await access.authorizeAlias(both, 'pull', old);
+  assert.deepEqual([found?.repository, found?.alias, found?.mayCreate], [ids.app, alias, false]);
+  assert.equal(
+    (await access.authorize(both, 'push', old)).alias,
+    undefined,
+    'a push under the new name needs its right',
+  );
+  const one = withToken(holder, [[old, ['*']]]);
+  assert.equal(await access.authorizeAlias(one, 'pull', old), undefined);
+});
+
+test('in an open registry an alias works for anonymous callers', async (t) => {
+  const { database, ids } = await setUpAlias(t);
+  const access = accessTo(database, { policy: 'push' });
+  const expected = { ...openRegistryPermit, repository: ids.app, alias };
+  assert.deepEqual(await access.authorize(anonymousCaller, 'push', old), expected);
+  assert.deepEqual(await access.authorizeAlias(anonymousCaller, 'pull', old), expected);
+});
+
+test('a blob is mounted from an alias by a token that names the alias', async (t) => {
+  const { database, alice, ids } = await setUpAlias(t, { role: 'write' });
+  const access = accessTo(database);
+  const from = await row(database, app);
+  const mine = 'alice/app';
+  for (const [entries, allowed] of [
+    [
+      [
+        [mine, ['push']],
+        [old, ['pull'], ids.app],
+      ],
+      true,
+    ],
+    [
+      [
+        [mine, ['push']],
+        [old, ['pull'], ids.base],
+      ],
+      false,
+    ],
+    [
+      [
+        [mine, ['push']],
+        [app, ['pull'], ids.app],
+      ],
+      false,
+    ],
+  ] as [Entry[], boolean][]) {
+    const { mayPull } = await access.authorize(withToken(alice, entries), 'create', parseName(mine));
+    assert.equal(mayPull(from, old), allowed);
+  }
+});
+
+test('a push under an alias in a free namespace does not create the namespace', async (t) => {
+  const { database, alice, ids } = await setUp(t, { role: 'read' });
+  const former = parseName('free/app');
+  const row = { name: former, repository: ids.app, expiresAt: now + 1 };
+  await database.transaction((db) => insertAlias(db, row, 1));
+  const access = accessTo(database, { findClaims: claimsOfUsers(10) });
+  const push = async (name: string) => access.authorize({ identity: alice }, 'push', parseName(name));
+  await assert.rejects(push(former), denied('you may not push to acme/app'));
+  assert.ok((await push('free/other')).claim);
 });

@@ -1,19 +1,27 @@
 import type { Database } from '../db/database.ts';
 import type { NamespaceClaim } from '../db/namespace-claim.ts';
 import type { RepositoryRow } from '../db/repositories.ts';
+import { findByAlias, findNamed, type NamedRepository } from '../db/repository-names.ts';
 import { allVisible } from '../db/repository-ranges.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { anonymousCaller, type Caller } from './caller.ts';
 import { Challenge } from './challenge.ts';
-import { type Entitlements, loadEntitlements, loadStanding, rightsOn } from './entitlements.ts';
+import {
+  type Entitlements,
+  type Found,
+  loadEntitlements,
+  loadStanding,
+  rightsOn,
+  rightsUnder,
+} from './entitlements.ts';
 import type { Identity } from './identity.ts';
 import { type Credentials, parseBasic } from './login/basic.ts';
 import { type FindClaims, rightsOfClaimant } from './namespace-claims.ts';
 import { inWords, isMet, type RegistryNeed, type RepositoryNeed } from './need.ts';
-import { openRegistryPermit, type Permit, permitIn, permitOfRegistry } from './permit.ts';
+import { idOf, openRegistryPermit, type Permit, permitIn, permitOfRegistry } from './permit.ts';
 import type { AnonymousAccess } from './policy.ts';
-import { intersection, type Rights, rightsOfActions } from './rights.ts';
+import { intersection, noRights, type Rights, rightsOfActions } from './rights.ts';
 import type { BearerToken, Granted, TokenVerifier } from './tokens/token-verifier.ts';
 import { visibleTo } from './visible.ts';
 
@@ -32,12 +40,16 @@ export interface AccessParts {
 }
 
 /** The rights of an identity in a repository at this moment. */
-interface Standing {
+interface Standing extends Found {
   readonly entitlements: Entitlements;
-  /** `undefined`: the repository does not exist. */
-  readonly repository: RepositoryRow | undefined;
-  readonly rights: Rights;
 }
+
+/**
+ * Why an authorization need not be final. `body`: it is repeated when the request's body has arrived, so a token with the scope is
+ * enough. `miss`: a request that needs no query for its rights needs none for aliases either; if no repository has the name,
+ * {@link Access.authorizeAlias} is asked.
+ */
+export type Provisional = 'body' | 'miss';
 
 /** An authenticated caller without administrator rights made a request that needs them. */
 export class NotAdministrator extends RegistryError {
@@ -72,26 +84,47 @@ export class Access {
    * Authorizes a request in a repository, which need not exist. A token with the scope is enough if another token server issued it,
    * or for a pull if it has the repository's id. For every other request, the rights are read from the database each time.
    *
-   * @param early true before the body is received: a token with the scope is enough, because this is called again afterwards
+   * A name that no repository has may be an alias; the rights are then those under the repository's name now.
+   *
+   * @param provisional absent if the result is final
    * @throws Challenge, RegistryError `DENIED`
    */
   authorize(
     caller: Caller,
     need: RepositoryNeed,
     name: RepositoryName,
-    early = false,
+    provisional?: Provisional,
   ): Permit | Promise<Permit> {
     const { identity, token } = caller;
-    if (caller === anonymousCaller && this.#parts.policy === 'push') return openRegistryPermit;
+    if (this.#isOpenTo(caller)) {
+      return provisional ? openRegistryPermit : this.#withRepository(openRegistryPermit, need, name);
+    }
     if (token === undefined) return this.#lookUp(caller, need, name);
-    const granted = token.granted.get(name);
-    if (granted === undefined) throw new Challenge('insufficient_scope');
-    const rights = rightsOfActions(granted.actions);
-    if (!isMet(need, rights)) throw new Challenge('insufficient_scope');
+    const limit = limitOf(token, name);
+    if (limit === undefined || !isMet(need, limit.rights)) throw new Challenge('insufficient_scope');
+    const { granted, rights } = limit;
     const trusted =
-      early || identity.principal.kind === 'holder' || (need === 'pull' && granted.repository !== undefined);
-    if (trusted) return permitIn(granted.repository, caller, rights, (from) => mayPullByToken(token, from));
-    return this.#lookUp(caller, need, name, { granted, rights });
+      provisional === 'body' ||
+      identity.principal.kind === 'holder' ||
+      (need === 'pull' && granted.repository !== undefined);
+    if (!trusted) return this.#lookUp(caller, need, name, limit);
+    const permit = permitIn(granted.repository, caller, rights, (from) => mayPullByToken(token, from));
+    return provisional ? permit : this.#withRepository(permit, need, name);
+  }
+
+  /**
+   * Authorizes a request that was authorized provisionally until a {@link Provisional miss}. `undefined` if the name is no alias, or
+   * one of a repository that the caller may not pull.
+   * @throws Challenge, RegistryError `DENIED`
+   */
+  async authorizeAlias(
+    caller: Caller,
+    need: RepositoryNeed,
+    name: RepositoryName,
+  ): Promise<Permit | undefined> {
+    const { database, clock } = this.#parts;
+    const found = await findByAlias(database.read, name, clock());
+    return found && this.#permitByAlias(caller, need, name, found);
   }
 
   /**
@@ -169,26 +202,54 @@ export class Access {
     return loadEntitlements(database.read, identity, { now: clock(), passwordLogin });
   }
 
-  async #lookUp(
+  #isOpenTo(caller: Caller): boolean {
+    return caller === anonymousCaller && this.#parts.policy === 'push';
+  }
+
+  /** Completes a permit that needed no query: with the repository's id, or with that of the repository that the alias stands for. */
+  async #withRepository(permit: Permit, need: RepositoryNeed, name: RepositoryName): Promise<Permit> {
+    const { database, clock } = this.#parts;
+    const found = await findNamed(database.read, name, clock());
+    if (found === undefined) return permit;
+    if (found.aliasUntil === undefined) return { ...permit, repository: permit.repository ?? found.id };
+    return (await this.#permitByAlias(permit.caller, need, name, found)) ?? permit;
+  }
+
+  async #permitByAlias(
     caller: Caller,
     need: RepositoryNeed,
     name: RepositoryName,
-    limit?: { granted: Granted; rights: Rights },
-  ): Promise<Permit> {
+    found: NamedRepository,
+  ): Promise<Permit | undefined> {
+    const { identity, token } = caller;
+    if (this.#isOpenTo(caller)) return { ...openRegistryPermit, ...idOf(found) };
+    if (token !== undefined && identity.principal.kind === 'holder') {
+      // The other token server decides about names, and knows no aliases.
+      const rights = limitOf(token, found.name)?.rights ?? noRights;
+      if (!rights.has('pull') || !isMet(need, rights)) return undefined;
+      return permitIn(found, caller, rights, (from) => mayPullByToken(token, from));
+    }
+    const permit = await this.#lookUp(caller, need, name, token && limitOf(token, name));
+    return permit.alias && permit;
+  }
+
+  async #lookUp(caller: Caller, need: RepositoryNeed, name: RepositoryName, limit?: Limit): Promise<Permit> {
     const standing = await this.#standing(caller, name);
-    if (limit?.granted.repository !== undefined && limit.granted.repository !== standing.repository?.id) {
+    const { repository } = standing;
+    if (limit?.granted.repository !== undefined && limit.granted.repository !== repository?.id) {
       throw new Challenge('invalid_token');
     }
-    const claim = isMet(need, standing.rights)
-      ? undefined
-      : await this.#findClaim(caller, need, name, standing.entitlements);
+    const claim =
+      isMet(need, standing.rights) || repository?.aliasUntil !== undefined
+        ? undefined
+        : await this.#findClaim(caller, need, name, standing.entitlements);
     const held = claim === undefined ? standing.rights : rightsOfClaimant(standing.entitlements, name);
     const rights = limit === undefined ? held : intersection(held, limit.rights);
-    if (!isMet(need, rights)) throw refusal(caller, need, name);
+    if (!isMet(need, rights)) throw refusal(caller, need, repository?.name ?? name);
     // Clients look for blobs before the push that creates the namespace. It has no blobs and no uploads yet, so they get a 404.
     if (claim !== undefined && need === 'pull') throw new RegistryError('NAME_UNKNOWN', { name });
-    const mayPull = (from: RepositoryRow) => this.#mayPull(caller, standing, from);
-    return permitIn(standing.repository?.id, caller, rights, mayPull, claim);
+    const mayPull: Permit['mayPull'] = (from, asked) => this.#mayPull(caller, standing, from, asked);
+    return permitIn(repository, caller, rights, mayPull, claim);
   }
 
   async #standing(caller: Caller, name: RepositoryName): Promise<Standing> {
@@ -196,7 +257,7 @@ export class Access {
     const moment = { now: clock(), passwordLogin };
     const { entitlements, repository } = await loadStanding(database.read, caller.identity, name, moment);
     if (entitlements === undefined) throw new Challenge(caller.token && 'invalid_token');
-    return { entitlements, repository, rights: rightsOn(entitlements, name, repository?.visibility, policy) };
+    return { entitlements, ...rightsUnder(entitlements, name, repository, policy) };
   }
 
   async #findClaim(
@@ -211,8 +272,8 @@ export class Access {
     return claims.get(name);
   }
 
-  #mayPull({ token }: Caller, { entitlements }: Standing, from: RepositoryRow): boolean {
-    if (token !== undefined && !mayPullByToken(token, from)) return false;
+  #mayPull({ token }: Caller, { entitlements }: Standing, from: RepositoryRow, asked = from.name): boolean {
+    if (token !== undefined && !mayPullByToken(token, from, asked)) return false;
     return rightsOn(entitlements, from.name, from.visibility, this.#parts.policy).has('pull');
   }
 }
@@ -221,10 +282,21 @@ function callerOf(token: BearerToken): Caller {
   return { identity: token.identity, token };
 }
 
-function mayPullByToken(token: BearerToken, { id, name }: RepositoryRow): boolean {
+/** The rights that a token gives under a name. */
+interface Limit {
+  readonly granted: Granted;
+  readonly rights: Rights;
+}
+
+function limitOf(token: BearerToken, name: RepositoryName): Limit | undefined {
   const granted = token.granted.get(name);
-  if (granted === undefined || !rightsOfActions(granted.actions).has('pull')) return false;
-  return granted.repository === undefined || granted.repository === id;
+  return granted && { granted, rights: rightsOfActions(granted.actions) };
+}
+
+function mayPullByToken(token: BearerToken, { id, name }: RepositoryRow, asked = name): boolean {
+  const limit = limitOf(token, asked);
+  if (limit === undefined || !limit.rights.has('pull')) return false;
+  return limit.granted.repository === undefined || limit.granted.repository === id;
 }
 
 /** Anonymous callers are asked to log in; authenticated ones are denied. */

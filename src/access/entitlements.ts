@@ -7,7 +7,7 @@ import {
   type HeldRole,
 } from '../db/entitlements.ts';
 import type { Db } from '../db/prepare.ts';
-import { findRepositoryRow, type RepositoryRow } from '../db/repositories.ts';
+import { findNamed, type NamedRepository } from '../db/repository-names.ts';
 import type { Visibility } from '../db/schema.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Credential, Identity, Principal } from './identity.ts';
@@ -81,7 +81,9 @@ export async function loadEntitlements(
   }
 }
 
-/** Reads the entitlements as {@link loadEntitlements} does, and the repository if it exists. Makes one query for an account. */
+/**
+ * Reads the entitlements as {@link loadEntitlements} does, and the repository that the name stands for. Makes one query for an account.
+ */
 export async function loadStanding(
   db: Db,
   identity: Identity,
@@ -94,14 +96,14 @@ export async function loadStanding(
   }
   const [entitlements, repository] = await Promise.all([
     loadEntitlements(db, identity, moment),
-    findRepositoryRow(db, name),
+    findNamed(db, name, moment.now),
   ]);
   return { entitlements, repository };
 }
 
 interface Standing {
   readonly entitlements: Entitlements | undefined;
-  readonly repository: RepositoryRow | undefined;
+  readonly repository: NamedRepository | undefined;
 }
 
 async function ofAccount(
@@ -112,7 +114,7 @@ async function ofAccount(
   name?: RepositoryName,
 ): Promise<Standing> {
   const token = credential.kind === 'token' ? credential.id : null;
-  const found = await findAccountState(db, { account: id, token, repository: name ?? null });
+  const found = await findAccountState(db, { account: id, token, repository: name ?? null, now: moment.now });
   return {
     entitlements: found && entitlementsOf(found, kind, credential, moment),
     repository: found?.repository,
@@ -185,6 +187,28 @@ export function rightsOn(
         ...grants.filter(({ pattern }) => matches(pattern, name)).map(({ rights }) => rights),
       ]);
   return scopes === undefined ? held : intersection(held, rightsInScopes(scopes, name));
+}
+
+/** A repository that a name stands for, and the rights there. */
+export interface Found {
+  /** `undefined`: for the caller, no repository has the name. */
+  readonly repository: NamedRepository | undefined;
+  readonly rights: Rights;
+}
+
+/**
+ * The rights under a name. Through an alias they are those under the repository's own name. An alias of a repository that the caller
+ * may not pull is for the caller like a name that no repository has.
+ */
+export function rightsUnder(
+  entitlements: Entitlements,
+  name: RepositoryName,
+  found: NamedRepository | undefined,
+  policy: AnonymousAccess,
+): Found {
+  const rights = rightsOn(entitlements, found?.name ?? name, found?.visibility, policy);
+  if (found?.aliasUntil === undefined || rights.has('pull')) return { repository: found, rights };
+  return { repository: undefined, rights: rightsOn(entitlements, name, undefined, policy) };
 }
 
 const pull = rightsOfActions(['pull']);

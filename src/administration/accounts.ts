@@ -7,6 +7,7 @@ import { type Account, deleteAccount, findAccount, insertAccount } from '../db/a
 import { deleteGrantsBelow } from '../db/grants.ts';
 import type { Db } from '../db/prepare.ts';
 import { repositoriesInUse } from '../db/repositories.ts';
+import { deleteAliasesBelow } from '../db/repository-aliases.ts';
 import type { AccountKind } from '../db/schema.ts';
 import { quote } from '../oci/digest.ts';
 import { printName } from '../oci/hidden-name.ts';
@@ -69,11 +70,12 @@ export async function accountNamed(db: Db, text: string, ...wanted: AccountKind[
 }
 
 /**
- * Runs before a user who is no administrator gets a free namespace: removes its empty repositories and all grants in it, so that
- * the new owner inherits nothing.
+ * Runs before a user who is no administrator gets a free namespace: removes its empty repositories, and all aliases and
+ * grants in it, so that the new owner inherits nothing.
  */
 export async function clearNamespace(db: Db, namespace: Namespace, now: number): Promise<void> {
   await deleteEmptyRepositories(db, namespace, now);
+  await deleteAliasesBelow(db, namespace);
   await deleteGrantsBelow(db, namespace);
 }
 

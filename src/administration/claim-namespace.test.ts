@@ -18,6 +18,7 @@ import { ensureManifest } from '../db/manifests.ts';
 import { findMemberRole } from '../db/members.ts';
 import type { NamespaceClaim } from '../db/namespace-claim.ts';
 import { findRepository } from '../db/repositories.ts';
+import { insertAlias, listAliases } from '../db/repository-aliases.ts';
 import { type Namespace, parseName } from '../oci/name.ts';
 import { claimsOfUsers, UserClaim } from './claim-namespace.ts';
 import { deleteOrganisation } from './organisations.ts';
@@ -109,17 +110,20 @@ for (const { name, open } of dialects) {
     assert.equal(await organisationsCreated(database), 1);
   });
 
-  test(`${name}: a claim removes earlier empty repositories and grants`, async (t) => {
+  test(`${name}: a claim removes earlier empty repositories, aliases and grants`, async (t) => {
     const database = await open(t);
     const [user, other] = [await makeUser(database, 'first'), await makeUser(database, 'other')];
     await makeRepository(database, parseName('fresh/app'));
+    const elsewhere = await makeRepository(database, parseName('other/app'));
     await database.transaction(async (db) => {
+      await insertAlias(db, { name: parseName('fresh/old'), repository: elsewhere, expiresAt: 100 }, 1);
       for (const pattern of ['fresh/**', 'fresher/**']) {
         await upsertGrant(db, { pattern, grantee: { account: other }, role: 'admin' }, 1);
       }
     });
     await make(database, new UserClaim(fresh, user, 3));
     assert.equal(await findRepository(database.read, parseName('fresh/app')), undefined);
+    assert.deepEqual(await listAliases(database.read, '', 10, 1), []);
     assert.deepEqual(
       (await listGrants(database.read)).map(({ pattern }) => pattern),
       ['fresher/**'],

@@ -63,6 +63,9 @@ export const auditActions = {
     'A repository was restored from the trash; `detail.from` is its former name if it got another.',
   'trash.empty':
     '`berth trash empty` began to delete for good what was in the trash, of `detail.name` or of the whole registry.',
+  'repository.rename':
+    'A repository was renamed; `detail.from` is its former name, and `detail.aliasUntil` is when that ceases to work.',
+  'alias.delete': 'A former name of a repository was deleted; `detail.alias` is the former name.',
   'tag.rule.add':
     'A rule that makes tags immutable was added, for a repository or for `detail.namespace`; `detail.rule` is the rule.',
   'tag.rule.remove': 'A rule that made tags immutable was removed.',

@@ -63,3 +63,49 @@ test('deletes a repository, and no other whose name begins with the same text', 
   assert.match((await repo('list')).out, /\nacme\/app2 +public +0 +0\n$/);
   assert.match((await repo('delete', '../etc')).err, /^berth: "\.\.\/etc" is not a valid repository name: /);
 });
+
+test('renames a repository, lists its alias and deletes it', async (t) => {
+  const repo = await registry(t);
+  await repo('set', 'acme/app', '--visibility', 'public');
+  const renamed = await repo('rename', 'acme/app', 'acme/web');
+  assert.match(
+    renamed.out,
+    /^renamed acme\/app to acme\/web; acme\/app works as an alias until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n$/,
+  );
+  assert.match(
+    (await repo('alias', 'list')).out,
+    /^ALIAS +REPOSITORY +UNTIL *\nacme\/app +acme\/web +\d{4}-/,
+  );
+  assert.equal((await repo('alias', 'delete', 'acme/app')).out, 'deleted the alias acme/app of acme/web\n');
+  assert.deepEqual(JSON.parse((await repo('alias', 'list', '--json')).out), []);
+  const back = JSON.parse((await repo('rename', 'acme/web', 'acme/app', '--no-alias', '--json')).out);
+  assert.deepEqual(back, { from: 'acme/web', to: 'acme/app', aliasUntil: null, grants: [] });
+  const short = JSON.parse((await repo('rename', 'acme/app', 'acme/x', '--alias-for', '2h', '--json')).out);
+  assert.ok(Math.abs(Date.parse(short.aliasUntil) - Date.now() - 7_200_000) < 60_000);
+});
+
+test('names the accounts whose grants do not follow a rename', async (t) => {
+  const data = join(await temporaryDirectory(t), 'data');
+  await makeRegistry(data);
+  const run = (line: string) => berth(...line.split(' '), '--data', data);
+  await run('user create alice --no-password');
+  await run('repo set acme/app --visibility private');
+  await run('grant set acme/app --user alice --role write');
+  assert.equal(
+    (await run('repo rename acme/app acme/web')).err,
+    'berth: grants on acme/app do not apply to acme/web: user alice (write)\n',
+  );
+});
+
+for (const [wrong, message] of [
+  ['acme/app acme/web --alias-for never', 'Allowed: a duration up to 3650d'],
+  ['acme/app acme/web --alias-for 0s', 'Allowed: a duration up to 3650d'],
+  ['acme/app acme/web --alias-for 1d --no-alias', 'cannot be used with option'],
+  ['acme/app', "missing required argument 'new-name'"],
+]) {
+  test(`refuses berth repo rename ${wrong}`, async () => {
+    const { exitCode, err } = await berth('repo', 'rename', ...wrong!.split(' '), '--data', '/nowhere');
+    assert.equal(exitCode, 2);
+    assert.ok(err.includes(message!), err);
+  });
+}

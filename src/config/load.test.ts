@@ -61,6 +61,7 @@ test('without a file, variables or flags every setting has its default', () => {
       tags: { immutable: [] },
       deletes: { enabled: true, keepUnknownFor: 2_592_000_000 },
       trash: { keepFor: 7 * 24 * 3_600_000 },
+      aliases: { keepFor: 90 * 24 * 3_600_000 },
       gc: {
         grace: 86_400_000,
         blobsPerSecond: 0,
@@ -173,6 +174,7 @@ manifests: { maxSize: 8388608, missingReferences: none }
 tags: { immutable: [v*, 'semver  >=1.0.0 except *-dev'] }
 deletes: { enabled: false, keepUnknownFor: 2d }
 trash: { keepFor: 1d }
+aliases: { keepFor: 2d }
 gc: { grace: 12h, blobsPerSecond: 100, bytesPerSecond: 1MiB, maxPercent: 20, searchEvery: 1d }
 scrub: { every: 7d, bytesPerSecond: 1MiB }
 uploads: { expireAfter: 90m }
@@ -252,6 +254,7 @@ shutdown: { drainTimeout: 0s }
     tags: { immutable: ['v*', 'semver >=1.0.0 except *-dev'] },
     deletes: { enabled: false, keepUnknownFor: 172_800_000 },
     trash: { keepFor: 24 * 3_600_000 },
+    aliases: { keepFor: 2 * 24 * 3_600_000 },
     gc: {
       grace: 43_200_000,
       blobsPerSecond: 100,
@@ -347,6 +350,7 @@ test('every key has its own variable', () => {
     'deletes.enabled': 'false',
     'deletes.keepUnknownFor': '3d',
     'trash.keepFor': '5h',
+    'aliases.keepFor': '6h',
     'gc.grace': '1h',
     'gc.blobsPerSecond': '7',
     'gc.bytesPerSecond': '8MiB',
@@ -473,7 +477,7 @@ test("ignores Kubernetes' variables for a Service named berth", () => {
 
 const TOP =
   'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
-  'tls, log, operations, manifests, tags, deletes, gc, scrub, trash, uploads, limits, rateLimits, audit, backup, history, shutdown';
+  'tls, log, operations, manifests, tags, deletes, gc, scrub, trash, uploads, limits, rateLimits, audit, backup, aliases, history, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
 const TAG_RULES =

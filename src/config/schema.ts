@@ -235,6 +235,15 @@ const settings = z.strictObject({
   rateLimits,
   audit,
   backup,
+  aliases: z
+    .strictObject({
+      keepFor: duration({ min: '0s', max: '3650d' }).prefault('90d').meta({
+        description:
+          'How long the former name of a renamed repository works as an alias; 0s: not at all. `berth repo rename --alias-for` sets another time.',
+      }),
+    })
+    .readonly()
+    .prefault({}),
   history: z
     .strictObject({
       keepFor: duration({ min: '1h', max: '3650d' }).prefault('365d').meta({

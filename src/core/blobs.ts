@@ -7,7 +7,8 @@ import { type Database, ReadOnlyRegistry } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { findReferring } from '../db/manifests.ts';
 import type { Db } from '../db/prepare.ts';
-import { findOrCreateRepository, findRepository, type RepositoryRow } from '../db/repositories.ts';
+import { findRepository, type RepositoryRow } from '../db/repositories.ts';
+import { findByAlias } from '../db/repository-names.ts';
 import { deleteUpload, type SessionKey } from '../db/uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -24,6 +25,7 @@ import { checkIdentity } from './another-repository.ts';
 import { checkBytes } from './check-bytes.ts';
 import type { Clock } from './clock.ts';
 import { damagedBlob } from './damaged-blob.ts';
+import { findOrCreatePushed } from './pushed-repository.ts';
 import type { Pusher } from './pusher.ts';
 
 /** A blob that a repository holds. */
@@ -172,19 +174,19 @@ export class Blobs {
     name: RepositoryName,
     digest: Digest,
     from: RepositoryName | undefined,
-    mayPull: (repository: RepositoryRow) => boolean,
-    { by, namespace }: Pusher,
+    mayPull: MayPull,
+    { by, namespace, repository: authorized }: Pusher,
   ): Promise<boolean> {
     // Look first without a transaction, because most mounts of containerd and BuildKit find nothing.
     const { read } = this.#database;
     const source = await (from === undefined
       ? findSource(read, digest, mayPull)
-      : findIn(read, digest, from, mayPull));
+      : findIn(read, digest, from, mayPull, this.#clock()));
     if (source === undefined) return false;
     const mounted = this.#database.transaction(async (db) => {
       const now = this.#clock();
       await namespace?.make(db, by, now);
-      const repository = await findOrCreateRepository(db, name, now);
+      const repository = await findOrCreatePushed(db, name, authorized, now);
       // From here on the blob can neither be deleted nor removed from `from`.
       if (!(await postponeReview(db, digest, now))) throw new SourceGone();
       const held = await findBlob(db, source.name, digest);
@@ -192,7 +194,12 @@ export class Blobs {
       if (held?.repository_id !== source.id || held.damaged_at !== null) throw new SourceGone();
       await linkBlob(db, repository, digest, now);
       const change = { repository: name, repositoryId: repository, newDigest: digest };
-      await recordChange(db, by, { kind: 'blob.mount', ...change, detail: from && { from } }, now);
+      await recordChange(
+        db,
+        by,
+        { kind: 'blob.mount', ...change, detail: from && { from: source.name } },
+        now,
+      );
       return true;
     });
     return mounted.catch((error) => {
@@ -237,6 +244,9 @@ function toBlob(digest: Digest, { size, generation }: HeldBlob): Blob {
   return { digest, size, generation };
 }
 
+/** Whether the caller may pull from a repository; `asked` is the name in the request if it is an alias. */
+type MayPull = (repository: RepositoryRow, asked?: RepositoryName) => boolean;
+
 /** The source changed between the check and the transaction, which is rolled back. */
 class SourceGone extends Error {}
 
@@ -244,19 +254,21 @@ async function findIn(
   db: Db,
   digest: Digest,
   name: RepositoryName,
-  mayPull: (repository: RepositoryRow) => boolean,
+  mayPull: MayPull,
+  now: number,
 ): Promise<RepositoryRow | undefined> {
   const blob = await findBlob(db, name, digest);
   const source = blob && { id: blob.repository_id, name, visibility: blob.visibility };
-  return source && mayPull(source) && blob.damaged_at === null ? source : undefined;
+  if (source && mayPull(source)) return blob.damaged_at === null ? source : undefined;
+  // Always looked up then, so that the time does not reveal whether a hidden repository holds the blob.
+  const renamed = await findByAlias(db, name, now);
+  if (renamed === undefined || !mayPull(renamed, name)) return undefined;
+  const held = await findBlob(db, renamed.name, digest);
+  return held?.repository_id === renamed.id && held.damaged_at === null ? renamed : undefined;
 }
 
 /** Calls `mayPull` for all links, even those to other digests, so that the time does not reveal how many hold the blob. */
-async function findSource(
-  db: Db,
-  digest: Digest,
-  mayPull: (repository: RepositoryRow) => boolean,
-): Promise<RepositoryRow | undefined> {
+async function findSource(db: Db, digest: Digest, mayPull: MayPull): Promise<RepositoryRow | undefined> {
   const pullable = await inTurns(choose(await listLinksFrom(db, digest, candidates), mayPull));
   return pullable.find(
     ({ digest: found, state, damaged_at: damaged, trashed_at: trashed }) =>
@@ -265,10 +277,7 @@ async function findSource(
 }
 
 /** Yields between repositories, because `mayPull` is slow for a credential with many patterns. */
-function* choose<R extends RepositoryRow>(
-  repositories: readonly R[],
-  mayPull: (repository: RepositoryRow) => boolean,
-): Steps<R[]> {
+function* choose<R extends RepositoryRow>(repositories: readonly R[], mayPull: MayPull): Steps<R[]> {
   const chosen: R[] = [];
   for (const repository of repositories) {
     if (mayPull(repository)) chosen.push(repository);

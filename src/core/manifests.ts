@@ -16,7 +16,7 @@ import {
 } from '../db/manifests.ts';
 import { nextTurn, nextTurnInTransaction } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
-import { findOrCreateRepository, findRepository, lockRepositoryShared } from '../db/repositories.ts';
+import { findRepository, lockRepositoryShared } from '../db/repositories.ts';
 import { findTag } from '../db/tags.ts';
 import { type Digest, digestAlgorithm } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -29,6 +29,7 @@ import type { Clock } from './clock.ts';
 import { type DeletionRules, deleteTagOnly, deleteWithTags } from './delete-image.ts';
 import { type ManifestCache, manifestCache, type StoredManifest } from './manifest-cache.ts';
 import { moveTags } from './move-tags.ts';
+import { findOrCreatePushed } from './pushed-repository.ts';
 import type { Pusher } from './pusher.ts';
 import { digestBytes } from './running-hash.ts';
 
@@ -166,7 +167,7 @@ export class Manifests {
     await this.#database.transaction(async (db) => {
       const now = this.#clock();
       await push.namespace?.make(db, push.by, now);
-      const repository = await findOrCreateRepository(db, name, now);
+      const repository = await findOrCreatePushed(db, name, push.repository, now);
       await lockTags(db, repository, tags);
       await checkRights(db, repository, digest, tags, push.rights);
       await checkConditions(db, name, repository, reference, push.conditions);

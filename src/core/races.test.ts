@@ -14,6 +14,7 @@ import type { Database } from '../db/database.ts';
 import { parkBlob } from '../db/parked-blobs.ts';
 import type { Db } from '../db/prepare.ts';
 import { findOrCreateRepository, findRepository } from '../db/repositories.ts';
+import { findNamed } from '../db/repository-names.ts';
 import { insertUpload, leaseUpload } from '../db/uploads.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
@@ -22,10 +23,12 @@ import { parseTag, type Reference } from '../oci/reference.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { Blobs } from './blobs.ts';
 import { copyImage } from './copy-image.ts';
-import { trashRepository } from './delete-repository.ts';
+import { deleteRepository, trashRepository } from './delete-repository.ts';
 import { emptyTrash } from './empty-trash.ts';
 import { type Conditions, Manifests, type MissingReferences, type PushRights } from './manifests.ts';
+import { findOrCreatePushed } from './pushed-repository.ts';
 import { decideUnheld, removeUnneededBlobs } from './reclaim.ts';
+import { renameRepository } from './rename-repository.ts';
 import { restoreImage, restoreRepository } from './restore-trash.ts';
 import { digestBytes } from './running-hash.ts';
 import { rollBackTag } from './tag-history.ts';
@@ -143,6 +146,8 @@ class World {
         from trash t join repositories r on r.id = t.repository_id
       union all select 'repository ' || name from repositories where trash_of is null
       union all select 'blob ' || digest || ' ' || state || ' ' || generation from blobs
+      union all select 'alias ' || a.name || ' ' || r.name from repository_aliases a
+        join repositories r on r.id = a.repository_id
     `.execute(read);
     const lines = [];
     for (let { line } of rows) {
@@ -270,6 +275,38 @@ const copy: Request = (world, database) => {
     },
   );
 };
+/** Pushes an image as the API does: first finds the repository, by its name or by an alias, then stores the image there. */
+const pushByName: Request = async (world, database) => {
+  const one = world.repository('one');
+  const found = await findNamed(database.read, one, world.time);
+  const rights = { mayCreate: true, mayUpdate: true };
+  const push = {
+    ...world.manifest('a'),
+    tags: [],
+    conditions: {},
+    rights,
+    by: system,
+    repository: found?.id,
+  };
+  return world.manifests(database).put(found?.name ?? one, asReference('v1'), push);
+};
+/** Starts an upload, in the same way. */
+const startByName: Request = async (world, database) => {
+  const one = world.repository('one');
+  const found = await findNamed(database.read, one, world.time);
+  return database.transaction(async (db) => {
+    await findOrCreatePushed(db, found?.name ?? one, found?.id, 1);
+  });
+};
+const renameTo =
+  (label: string): Request =>
+  (world, database) =>
+    database.transaction(async (db) => {
+      const [from, to] = [world.repository('one'), world.repository(label)];
+      const id = await findRepository(db, from);
+      if (id === undefined || (await findRepository(db, to)) !== undefined) return false;
+      return renameRepository(db, { id, from, to, aliasFor: 1e9, unlessImmutable: [] }, world.time);
+    });
 const absent = () => ({ ifNoneMatch: '*' }) as const;
 const at = (label: string) => (world: World) => ({ ifMatch: [world.manifest(label).digest] });
 
@@ -468,6 +505,36 @@ const races: Record<string, Race> = {
   'a repository is restored, and deleted for good': {
     before: each(tagTo('a'), trashDigest('a'), tagTo('b'), trashAll),
     requests: [restoreAll, empty],
+  },
+  'an image is pushed under the former name of a repository that is renamed': {
+    before: tagTo('old'),
+    requests: [pushByName, renameTo('renamed')],
+  },
+  'an upload is started under the former name of a repository that is renamed': {
+    before: tagTo('old'),
+    requests: [startByName, renameTo('renamed')],
+  },
+  'a repository is renamed while another one is made with the new name': {
+    before: tagTo('old'),
+    requests: [
+      renameTo('two'),
+      (world, database) =>
+        database.transaction(
+          async (db) => void (await findOrCreateRepository(db, world.repository('two'), 1)),
+        ),
+    ],
+  },
+  'a repository is renamed twice': { before: tagTo('old'), requests: [renameTo('two'), renameTo('three')] },
+  'a repository is renamed while it is deleted': {
+    before: tagTo('old'),
+    requests: [
+      renameTo('two'),
+      async (world, database) =>
+        database.transaction(async (db) => {
+          const id = (await findNamed(db, world.repository('one'), 1))?.id;
+          return id !== undefined && deleteRepository(db, id, 1);
+        }),
+    ],
   },
   'two manifests that need the same blobs in different orders are pushed': {
     before: each(push, (world, database) => world.push(database, 'one', 'second')),

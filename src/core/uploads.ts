@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Database } from '../db/database.ts';
 import type { NamespaceClaim } from '../db/namespace-claim.ts';
-import { findOrCreateRepository } from '../db/repositories.ts';
 import {
   findUploadUsage,
   insertUpload,
@@ -17,6 +16,7 @@ import type { RepositoryName } from '../oci/name.ts';
 import type { BlobStore, StagedUpload } from '../storage/blob-store.ts';
 import type { Blobs } from './blobs.ts';
 import type { Clock } from './clock.ts';
+import { findOrCreatePushed } from './pushed-repository.ts';
 import type { Pusher } from './pusher.ts';
 import { RunningHash } from './running-hash.ts';
 import { UploadHashes } from './upload-hashes.ts';
@@ -27,6 +27,14 @@ export interface UploadStatus {
   readonly id: string;
   /** Bytes received. */
   readonly size: number;
+}
+
+export interface UploadStart {
+  readonly claim?: NamespaceClaim | undefined;
+  /** The account or network whose limits it counts against; default: the owner. */
+  readonly chargedTo?: string;
+  /** As in {@link Pusher}. */
+  readonly repository?: number | undefined;
 }
 
 /** A request's body and its `Content-Range`. */
@@ -77,14 +85,13 @@ export class Uploads {
 
   /**
    * Opens a session for its owner only; creates the repository if needed.
-   * @param options.chargedTo the account or network whose limits it counts against
-   * @throws RegistryError `TOOMANYREQUESTS`
+   * @throws RegistryError `TOOMANYREQUESTS`; `UNAVAILABLE` if the repository was renamed since the request was authorized
    */
   async start(
     name: RepositoryName,
     algorithm: DigestAlgorithm,
     owner: string,
-    { claim, chargedTo = owner }: { claim?: NamespaceClaim | undefined; chargedTo?: string } = {},
+    { claim, chargedTo = owner, repository: authorized }: UploadStart = {},
   ): Promise<UploadStatus> {
     await this.#store.ensureFreeSpace();
     const id = randomUUID();
@@ -93,7 +100,7 @@ export class Uploads {
       async (db) => {
         const now = this.#clock();
         await claim?.prepare(db, now);
-        const repository = await findOrCreateRepository(db, name, now);
+        const repository = await findOrCreatePushed(db, name, authorized, now);
         const lease = this.#leases.keptAt(now);
         const upload = { id, repository, algorithm, digest, owner, chargedTo, lease };
         if (!(await insertUpload(db, upload, now, this.#limits))) {

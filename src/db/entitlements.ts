@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import type { OriginState } from './origins.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
-import type { RepositoryRow } from './repositories.ts';
+import { aliasUntil, idOfName, type NamedRepository, toNamed } from './repository-names.ts';
 import type { AccountKind, Role } from './schema.ts';
 
 /** The current state of an account and of one of its access tokens. */
@@ -29,8 +29,10 @@ interface Question {
   account: number;
   /** `access_tokens.id` */
   token: number | null;
-  /** The name of a repository to find as well. */
+  /** The name of a repository to find as well, or an alias. */
   repository: string | null;
+  /** Milliseconds since 1970. */
+  now: number;
 }
 
 /** Roles by membership, by grant and by a team's grant; memberships and teams of disabled organisations give none. */
@@ -71,7 +73,7 @@ const selectAccount = prepare((db, p: Params<Question>) =>
         .onRef('identities.id', '=', 'access_tokens.origin_identity')
         .onRef('identities.account_id', '=', 'accounts.id'),
     )
-    .leftJoin('repositories', (join) => join.on('repositories.name', '=', p('repository')))
+    .leftJoin('repositories', (join) => join.on('repositories.id', '=', idOfName(p('repository'), p('now'))))
     .leftJoin(heldRoles(db, p).as('held'), (join) => join.onTrue())
     .select([
       'accounts.name',
@@ -91,6 +93,7 @@ const selectAccount = prepare((db, p: Params<Question>) =>
       'repositories.id as repositoryId',
       'repositories.name as repositoryName',
       'repositories.visibility',
+      aliasUntil(p('repository')).as('aliasUntil'),
       'held.pattern',
       'held.role',
     ])
@@ -100,8 +103,8 @@ const selectAccount = prepare((db, p: Params<Question>) =>
 export interface FoundAccount {
   readonly account: AccountState;
   readonly roles: readonly HeldRole[];
-  /** `undefined` when no repository has the name. */
-  readonly repository: RepositoryRow | undefined;
+  /** `undefined` when the name stands for no repository. */
+  readonly repository: NamedRepository | undefined;
 }
 
 /** The account's current state and roles, and the repository; `undefined` when the account was deleted. */
@@ -109,11 +112,14 @@ export async function findAccountState(db: Db, question: Question): Promise<Foun
   const rows = await selectAccount(db, question);
   const [account] = rows;
   if (account === undefined) return undefined;
-  const { repositoryId: id, repositoryName: name, visibility } = account;
+  const { repositoryId: id, repositoryName: name, visibility, aliasUntil } = account;
   return {
     account,
     roles: rows.filter((row) => row.pattern !== null) as unknown as HeldRole[],
-    repository: id === null ? undefined : ({ id, name, visibility } as RepositoryRow),
+    repository:
+      id === null
+        ? undefined
+        : toNamed({ id, name, visibility, aliasUntil } as Parameters<typeof toNamed>[0]),
   };
 }
 

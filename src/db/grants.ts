@@ -59,8 +59,11 @@ function idsOf(grantee: Grantee): { account_id: number | null; team_id: number |
     : { account_id: grantee.account, team_id: null };
 }
 
-/** All grants, or the grantee's own, by pattern and age. */
-export async function listGrants(db: Db, grantee?: Grantee): Promise<GrantRow[]> {
+/** All grants, or the grantee's own, or those with this pattern, by pattern and age. */
+export async function listGrants(
+  db: Db,
+  grantee?: Grantee | { readonly pattern: string },
+): Promise<GrantRow[]> {
   const rows = await db
     .selectFrom('grants')
     .leftJoin('accounts', 'accounts.id', 'grants.account_id')
@@ -76,6 +79,9 @@ export async function listGrants(db: Db, grantee?: Grantee): Promise<GrantRow[]>
       'teams.name as team',
     ])
     .$if(grantee !== undefined, (query) => {
+      if (grantee !== undefined && 'pattern' in grantee) {
+        return query.where('grants.pattern', '=', grantee.pattern);
+      }
       const { account_id, team_id } = idsOf(grantee as Grantee);
       return query
         .where('grants.account_id', 'is not distinct from', account_id)

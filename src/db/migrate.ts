@@ -17,6 +17,7 @@ import * as tagHistory from './migrations/0012-tag-history.ts';
 import * as tagRules from './migrations/0013-tag-rules.ts';
 import * as damagedBlobs from './migrations/0014-damaged-blobs.ts';
 import * as trash from './migrations/0015-trash.ts';
+import * as aliases from './migrations/0016-aliases.ts';
 import { type Db, first, prepare } from './prepare.ts';
 import type { Schema } from './schema.ts';
 
@@ -37,6 +38,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0013-tag-rules': tagRules,
   '0014-damaged-blobs': damagedBlobs,
   '0015-trash': trash,
+  '0016-aliases': aliases,
 };
 
 /** The name of the last migration. */

@@ -15,13 +15,7 @@ import { recordStored } from './blobs.ts';
 import type { Database } from './database.ts';
 import { insertIdentity, renameIdentity } from './identities.ts';
 import { deleteManifest } from './manifests.ts';
-import {
-  findOrCreateRepository,
-  findRepository,
-  findRepositoryRows,
-  freeNamespaces,
-  repositoriesInUse,
-} from './repositories.ts';
+import { findOrCreateRepository, findRepository, freeNamespaces, repositoriesInUse } from './repositories.ts';
 import { everyName, listInRange } from './repository-ranges.ts';
 import { insertUpload } from './uploads.ts';
 
@@ -112,18 +106,6 @@ for (const { name, open } of dialects) {
     assert.deepEqual(await of('acme', 10), { count: 4, names: ['acme/a', 'acme/b/c', 'acme/up', 'acme/z'] });
     assert.deepEqual(await of('acme', 2), { count: 4, names: ['acme/a', 'acme/b/c'] });
     assert.deepEqual(await of('acm', 2), { count: 0, names: [] });
-  });
-
-  test(`${name}: finds repositories by any number of names`, async (t) => {
-    const database = await open(t);
-    const [a, b, c] = ['a', 'b', 'c'].map(parseName) as [RepositoryName, RepositoryName, RepositoryName];
-    const ids = [await makeRepository(database, a), await makeRepository(database, b)];
-    const rows = await findRepositoryRows(database.read, [b, c, a]);
-    assert.deepEqual(rows.map(({ id, name, visibility }) => [id, name, visibility]).sort(), [
-      [ids[0], a, 'private'],
-      [ids[1], b, 'private'],
-    ]);
-    assert.deepEqual(await findRepositoryRows(database.read, []), []);
   });
 
   test(`${name}: freeNamespaces returns those without an owner and manifests`, async (t) => {

@@ -1,7 +1,8 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import { type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
-import { inJsonIds, inJsonList, jsonRows, lockAgainstDeletion } from './dialect.ts';
+import { inJsonIds, jsonRows, lockAgainstDeletion } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
+import { deleteAlias } from './repository-aliases.ts';
 import type { Schema, Visibility } from './schema.ts';
 
 /** The fields of a repository that rights depend on. */
@@ -28,13 +29,6 @@ const selectRow = prepare((db, p: Params<{ name: string }>) =>
   db.selectFrom('repositories').select(['id', 'name', 'visibility']).where('name', '=', p('name')),
 );
 
-const selectRows = prepare((db, p: Params<{ names: string }>) =>
-  db
-    .selectFrom('repositories')
-    .select(['id', 'name', 'visibility'])
-    .where('name', 'in', inJsonList(db, p('names'))),
-);
-
 const insert = prepare((db, p: Params<{ name: string; namespace: string; now: number }>) =>
   db
     .insertInto('repositories')
@@ -59,11 +53,6 @@ export function findRepositoryRow(db: Db, name: RepositoryName): Promise<Reposit
   return first(selectRow(db, { name })) as Promise<RepositoryRow | undefined>;
 }
 
-/** The existing repositories of these names, unordered. */
-export function findRepositoryRows(db: Db, names: readonly RepositoryName[]): Promise<RepositoryRow[]> {
-  return selectRows(db, { names: JSON.stringify(names) }) as Promise<RepositoryRow[]>;
-}
-
 const selectNames = prepare((db, p: Params<{ ids: string }>) =>
   db
     .selectFrom('repositories')
@@ -79,14 +68,27 @@ export async function repositoryNames(db: Db, ids: readonly number[]): Promise<M
 
 /**
  * The repository's id, with the lock of {@link lockRepositoryShared}. A new repository has the default visibility of its namespace; it is
- * private if the namespace has no owner.
+ * private if the namespace has no owner. It replaces an alias with its name.
  */
 export async function findOrCreateRepository(db: Db, name: RepositoryName, now: number): Promise<number> {
   for (;;) {
     const found = await lockRepositoryShared(db, name);
     if (found !== undefined) return found;
     await insert(db, { name, namespace: namespaceOf(name) ?? '', now });
+    await deleteAlias(db, name);
   }
+}
+
+/** No repository may have the new name. False when the repository was deleted or renamed before. */
+export async function setRepositoryName(
+  db: Db,
+  id: number,
+  from: RepositoryName,
+  to: RepositoryName,
+): Promise<boolean> {
+  const update = db.updateTable('repositories').set({ name: to });
+  const renamed = await update.where('id', '=', id).where('name', '=', from).returning('id').execute();
+  return renamed.length > 0;
 }
 
 export async function setVisibility(db: Db, id: number, visibility: Visibility): Promise<void> {

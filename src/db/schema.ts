@@ -32,6 +32,14 @@ export const columns = {
     trash_of: optional(nullable(bigint)),
   },
 
+  /** Former names of renamed repositories, under which clients still find them. */
+  repository_aliases: {
+    name: text,
+    repository_id: bigint,
+    created_at: bigint,
+    expires_at: bigint,
+  },
+
   /** One row for each digest that ever had bytes. It stays when they are deleted, so that a generation is never used twice. */
   blobs: {
     digest: text,

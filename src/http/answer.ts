@@ -13,6 +13,8 @@ export interface Answer {
   readonly headers: Headers;
   /** Absent: the answer has no body. */
   readonly body?: Buffer | string | BlobBody | undefined;
+  /** Texts for people, one `Warning: 299 - "<text>"` each (distribution spec, Warnings): printable ASCII, 4096 bytes in all. */
+  readonly warnings?: readonly string[] | undefined;
   /** The digest of the manifest in the body, for the audit log: a request by tag does not name it. */
   readonly manifest?: Digest | undefined;
 }

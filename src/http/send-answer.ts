@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { OpenBlob } from '../storage/blob-store.ts';
 import type { Answer, BlobBody, Headers } from './answer.ts';
+import { quotedString } from './quoted-string.ts';
 import type { HttpRequest } from './request.ts';
 import { sendFile } from './send-file.ts';
 import { sendStream } from './send-stream.ts';
@@ -17,10 +18,10 @@ import { countedFrom, unsentAnswers } from './unsent.ts';
 export function sendAnswer(
   response: ServerResponse,
   { id, isHead }: HttpRequest,
-  { status, headers, body }: Answer,
+  { status, headers, body, warnings }: Answer,
   progress: (bytes: number) => void,
 ): Promise<void> | void {
-  const head = headOf(id, headers);
+  const head = headOf(id, headers, warnings);
   if (body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body)) {
     return sendBlob(response, status, head, body, progress);
   }
@@ -61,7 +62,7 @@ async function sendBlob(
 }
 
 /** Alternating names and values, which node:http uses unchanged. */
-function headOf(id: string, headers: Headers): string[] {
+function headOf(id: string, headers: Headers, warnings: readonly string[] = []): string[] {
   // On every answer (2.1): old clients check for the version before anything else.
   const head = ['Docker-Distribution-API-Version', 'registry/2.0', 'X-Request-Id', id];
   for (const name in headers) {
@@ -69,5 +70,6 @@ function headOf(id: string, headers: Headers): string[] {
     if (Array.isArray(value)) for (const one of value) head.push(name, one);
     else head.push(name, `${value}`);
   }
+  for (const text of warnings) head.push('Warning', `299 - ${quotedString(text)}`);
   return head;
 }

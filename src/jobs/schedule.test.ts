@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { loginEvent } from '../../test/support/audit-event.ts';
-import { dialects, digestNumber } from '../../test/support/databases.ts';
+import { dialects, digestNumber, makeRepository } from '../../test/support/databases.ts';
 import { openMemoryStore } from '../../test/support/memory-store.ts';
 import { configSchema } from '../config/schema.ts';
 import type { BackedUp } from '../core/backup/back-up.ts';
@@ -9,6 +9,8 @@ import { insertAuditEvents, listAuditEntries } from '../db/audit-events.ts';
 import { recordChange, system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { setProperty } from '../db/properties.ts';
+import { insertAlias, listAliases } from '../db/repository-aliases.ts';
+import { parseName } from '../oci/name.ts';
 import { parseTag } from '../oci/reference.ts';
 import { scheduleOf } from './schedule.ts';
 
@@ -60,6 +62,27 @@ for (const { name, open } of dialects) {
     );
   });
 }
+
+test('the job aliases deletes expired aliases of repositories', async (t) => {
+  const database = await dialects[0]!.open(t);
+  const repository = await makeRepository(database);
+  for (const [alias, expiresAt] of [
+    ['a/expired', 1],
+    ['a/alias', Date.now() + 60_000],
+  ] as const) {
+    const row = { name: parseName(alias), repository, expiresAt };
+    await database.transaction((db) => insertAlias(db, row, 1));
+  }
+  const done: unknown[] = [];
+  const schedule = scheduleWith(database, async () => backedUp, done);
+  await schedule.find(({ name }) => name === 'aliases')!.run(AbortSignal.timeout(60_000));
+  assert.deepEqual(done, [{ removed: 1 }]);
+  const left = await listAliases(database.read, '', 10, 0);
+  assert.deepEqual(
+    left.map(({ name }) => name),
+    ['a/alias'],
+  );
+});
 
 /** The schedule of a registry whose backups have these results. */
 function scheduleWith(

@@ -9,6 +9,7 @@ import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { deletePullCounts } from '../db/pull-counts.ts';
 import { readOnlyReason } from '../db/read-only.ts';
+import { deleteExpiredAliases } from '../db/repository-aliases.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
 import { type Collected, CollectionRefused, collectGarbage, type RefusalReason } from './collect-garbage.ts';
 import { type FoundBlobs, findUnknownBlobs } from './find-unknown-blobs.ts';
@@ -130,6 +131,15 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
         const keepTagMovesFor = config.history.keepFor;
         const changes = await forgetChanges({ database, clock, keepFor, keepTagMovesFor }, signal);
         observer.done('deleted old entries of the audit log', { events, changes });
+      },
+    },
+    {
+      name: 'aliases',
+      every: hourly,
+      async run(signal) {
+        // Expired aliases work no longer, so their rows need no further time.
+        const removed = await forget({ database, clock, keepFor: 0 }, deleteExpiredAliases, signal);
+        if (removed > 0) observer.done('deleted expired aliases of repositories', { removed });
       },
     },
     {

@@ -9,7 +9,8 @@ import { answerRequests } from '../http/answer-requests.ts';
 import type { HttpRequest, RequestParts } from '../http/request.ts';
 import type { RawHandler } from '../http/server.ts';
 import type { Digest } from '../oci/digest.ts';
-import { RegistryError } from '../oci/errors.ts';
+import { type ErrorCode, RegistryError } from '../oci/errors.ts';
+import { aliasWarnings, routeThrough } from './alias.ts';
 import { deleteBlob, getBlob } from './blobs.ts';
 import { listRepositories } from './catalog.ts';
 import { challengeHeaders, isChallenge, type TokenServer } from './challenge.ts';
@@ -17,7 +18,7 @@ import type { Handler, HandlerParts } from './handler.ts';
 import type { Limits } from './limits.ts';
 import { deleteManifest, getManifest, putManifest } from './manifests.ts';
 import { listReferrers } from './referrers.ts';
-import { type Action, parseRoute, type Route, rightOf } from './routes.ts';
+import { type Action, parseRoute, provisional, type Route, rightOf } from './routes.ts';
 import { listTags } from './tags.ts';
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts';
 
@@ -118,6 +119,7 @@ async function answerRequest(parts: RegistryApiParts, request: HttpRequest): Pro
   let route: Route | undefined;
   let caller: Caller | undefined;
   let limitHeaders: Headers | undefined;
+  let permit: Permit | undefined;
   try {
     const { refusal } = request;
     if (refusal !== undefined) throw refusal;
@@ -127,15 +129,27 @@ async function answerRequest(parts: RegistryApiParts, request: HttpRequest): Pro
     const authenticated = authenticate(access, request);
     caller = authenticated instanceof Promise ? await authenticated : authenticated;
     const authorized = authorize(access, caller, route);
-    const permit = authorized instanceof Promise ? await authorized : authorized;
+    permit = authorized instanceof Promise ? await authorized : authorized;
     if (rightOf[route.action] === 'delete' && !parts.deletesEnabled) {
       throw new RegistryError('UNSUPPORTED', 'deletes are disabled on this registry (deletes.enabled)');
     }
     if (limits) limitHeaders = await limits.admit(request, route, caller.identity);
-    const answer = await (handlers[route.action] as Handler<Action>)(parts, request, route, permit);
+    let answer: Answer;
+    try {
+      answer = await handle(parts, request, route, permit);
+    } catch (error) {
+      const found = permit.alias ? undefined : await permitAfterMiss(access, caller, route, error);
+      if (found === undefined) throw error;
+      permit = found;
+      answer = await handle(parts, request, route, permit);
+    }
     return {
-      answer: limitHeaders ? { ...answer, headers: { ...answer.headers, ...limitHeaders } } : answer,
-      route,
+      answer: withWarnings(
+        limitHeaders ? { ...answer, headers: { ...answer.headers, ...limitHeaders } } : answer,
+        route,
+        permit,
+      ),
+      route: routeThrough(route, permit.alias),
       identity: caller.identity,
       loginFailed: false,
       error: undefined,
@@ -146,16 +160,47 @@ async function answerRequest(parts: RegistryApiParts, request: HttpRequest): Pro
       route !== undefined && isChallenge(error)
         ? challengeHeaders(parts.tokenServer, request, route, error)
         : undefined;
-    const answer = errorAnswer(error, { ...challenge, ...limitHeaders });
+    const plain = errorAnswer(error, { ...challenge, ...limitHeaders });
+    const answer = challenge ? { ...plain, status: 401 } : plain;
     return {
-      answer: challenge ? { ...answer, status: 401 } : answer,
-      route,
+      answer: route ? withWarnings(answer, route, permit) : answer,
+      route: route && routeThrough(route, permit?.alias),
       identity: caller?.identity ?? claimedIdentity(request),
       // A request refused before authentication has no route yet.
       loginFailed: route !== undefined && caller === undefined,
       error,
     };
   }
+}
+
+function handle(
+  parts: HandlerParts,
+  request: HttpRequest,
+  route: Route,
+  permit: Permit,
+): Answer | Promise<Answer> {
+  const handler = handlers[route.action] as Handler<Action>;
+  return handler(parts, request, routeThrough(route, permit.alias), permit);
+}
+
+const misses: ReadonlySet<ErrorCode> = new Set(['NAME_UNKNOWN', 'MANIFEST_UNKNOWN', 'BLOB_UNKNOWN']);
+
+/** After a read that found nothing: the permit for the repository of which the name is an alias. */
+async function permitAfterMiss(
+  access: Access,
+  caller: Caller,
+  route: Route,
+  error: unknown,
+): Promise<Permit | undefined> {
+  if (!(error instanceof RegistryError && misses.has(error.code))) return undefined;
+  if (provisional[route.action] !== 'miss' || !('name' in route)) return undefined;
+  return access.authorizeAlias(caller, rightOf[route.action], route.name);
+}
+
+function withWarnings(answer: Answer, route: Route, permit: Permit | undefined): Answer {
+  if (permit?.alias === undefined || !('name' in route)) return answer;
+  const warnings = aliasWarnings(route.name, permit.alias);
+  return { ...answer, warnings: [...(answer.warnings ?? []), ...warnings] };
 }
 
 function authenticate(access: Access, request: HttpRequest): Caller | Promise<Caller> {
@@ -172,7 +217,6 @@ function claimedIdentity({ headers }: HttpRequest): Identity {
 
 function authorize(access: Access, caller: Caller, route: Route): Permit | Promise<Permit> {
   return 'name' in route
-    ? // `putManifest` authorizes again when its body has arrived.
-      access.authorize(caller, rightOf[route.action], route.name, route.action === 'putManifest')
+    ? access.authorize(caller, rightOf[route.action], route.name, provisional[route.action])
     : access.authorizeRegistry(caller, rightOf[route.action]);
 }

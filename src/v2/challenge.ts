@@ -2,6 +2,7 @@ import { Challenge } from '../access/challenge.ts';
 import { catalogScope, neededScope } from '../access/need.ts';
 import { AnotherRepository } from '../core/another-repository.ts';
 import type { Headers } from '../http/answer.ts';
+import { quotedString } from '../http/quoted-string.ts';
 import type { HttpRequest } from '../http/request.ts';
 import { asName, type RepositoryName } from '../oci/name.ts';
 import { type Route, rightOf } from './routes.ts';
@@ -33,7 +34,7 @@ export function challengeHeaders(
     ['service', service],
     ...(scopes.length > 0 ? [['scope', scopes.join(' ')]] : []),
     ...(fault ? [['error', fault]] : []),
-  ].map(([name, value]) => `${name}=${quoted(value as string)}`);
+  ].map(([name, value]) => `${name}=${quotedString(value as string)}`);
   return { 'WWW-Authenticate': `Bearer ${parameters.join(',')}`, 'Cache-Control': 'no-store' };
 }
 
@@ -47,9 +48,4 @@ function scopesOf(request: HttpRequest, route: Route): string[] {
 
 function mountSource({ query }: HttpRequest): RepositoryName | undefined {
   return query.has('mount') ? asName(query.get('from') ?? '') : undefined;
-}
-
-/** A quoted string (RFC 9110, 5.6.4); escapes the text, which may be input of the request. */
-function quoted(text: string): string {
-  return `"${text.replaceAll(/[^\x20-\x7e]/g, '').replaceAll(/["\\]/g, '\\$&')}"`;
 }

@@ -4,6 +4,7 @@ import type { Answer } from '../http/answer.ts';
 import type { HttpRequest } from '../http/request.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseTag } from '../oci/reference.ts';
+import { aliasWarnings } from './alias.ts';
 import { conditionsOf, isNotModified } from './conditions.ts';
 import type { HandlerParts } from './handler.ts';
 import { type RouteOf, rightOf } from './routes.ts';
@@ -36,8 +37,8 @@ export async function getManifest(
 export async function putManifest(
   { manifests, access, maxManifestSize }: HandlerParts,
   request: HttpRequest,
-  { name, reference }: RouteOf<'putManifest'>,
-  { caller }: Permit,
+  { reference, ...named }: RouteOf<'putManifest'>,
+  { caller, alias }: Permit,
 ): Promise<Answer> {
   const by = actorOf(caller.identity, request.origin);
   const tags = request.query.getAll('tag');
@@ -50,21 +51,26 @@ export async function putManifest(
     bytes: await request.readBody(maxManifestSize),
     by,
   };
-  // Authorizes again: the body may have taken an hour.
-  const rights = await access.authorize(caller, rightOf.putManifest, name);
+  // Authorizes again: the body may have taken an hour, in which the repository may have been renamed.
+  const asked = named.alias ?? named.name;
+  const rights = await access.authorize(caller, rightOf.putManifest, asked);
+  const name = rights.alias?.name ?? asked;
   const { digest, subject } = await manifests.put(name, reference, {
     ...push,
     rights,
     namespace: rights.claim,
+    repository: rights.repository,
   });
   return {
     status: 201,
     headers: {
-      Location: request.locationOf(`/v2/${name}/manifests/${digest}`),
+      Location: request.locationOf(`/v2/${asked}/manifests/${digest}`),
       'Docker-Content-Digest': digest,
       ...(subject && { 'OCI-Subject': subject }),
       ...(push.tags.length > 0 && { 'OCI-Tag': push.tags }),
     },
+    // The API adds those of an alias that was known before the body arrived.
+    ...(alias === undefined && { warnings: aliasWarnings(asked, rights.alias) }),
   };
 }
 

@@ -7,7 +7,7 @@ import { ociImageIndex } from '../oci/media-types.ts';
 import { buildList } from './build-list.ts';
 import type { HandlerParts } from './handler.ts';
 import { nextLink, pageRequest } from './paging.ts';
-import type { RouteOf } from './routes.ts';
+import { pathOf, type RouteOf } from './routes.ts';
 
 /**
  * end-12: always 200 with an index, which is empty when the digest has no referrers. Without `n` a page is as large as a manifest
@@ -16,9 +16,10 @@ import type { RouteOf } from './routes.ts';
 export function listReferrers(
   { database }: HandlerParts,
   request: HttpRequest,
-  { name, digest }: RouteOf<'listReferrers'>,
+  route: RouteOf<'listReferrers'>,
   { repository }: Permit,
 ): Promise<Answer> {
+  const { name, digest } = route;
   return buildList(request, async (closed) => {
     const { n, last } = pageRequest(request, undefined, maxPage);
     // A bare plus in a query decodes to a space, which no media type contains: the client meant the plus.
@@ -31,7 +32,7 @@ export function listReferrers(
       headers: {
         'Content-Type': ociImageIndex,
         ...(artifactType !== undefined && { 'OCI-Filters-Applied': 'artifactType' }),
-        ...(next && { Link: nextLink(`/v2/${name}/referrers/${digest}`, n, printKey(next), filter) }),
+        ...(next && { Link: nextLink(`${pathOf(route)}/referrers/${digest}`, n, printKey(next), filter) }),
       },
       body: `{"schemaVersion":2,"mediaType":"${ociImageIndex}","manifests":[${descriptors.join(',')}]}`,
     };

@@ -1,3 +1,4 @@
+import type { Provisional } from '../access/access.ts';
 import type { RegistryNeed, RepositoryNeed } from '../access/need.ts';
 import { ErrorWithHeaders } from '../http/answer.ts';
 import { type Digest, parseDigest } from '../oci/digest.ts';
@@ -7,6 +8,18 @@ import { asTag, parseReference, type Reference } from '../oci/reference.ts';
 
 interface InRepository {
   readonly name: RepositoryName;
+  /** The name in the URL, if it is an alias of the repository. */
+  readonly alias?: RepositoryName;
+}
+
+interface InSession<A> extends InRepository {
+  readonly action: A;
+  readonly id: string;
+}
+
+/** The path to the repository under the name that the client used, which the scope of its token has too. */
+export function pathOf({ name, alias }: InRepository): string {
+  return `/v2/${alias ?? name}`;
 }
 
 /**
@@ -27,10 +40,10 @@ export type Route =
       readonly reference: Reference;
     } & InRepository)
   | ({ readonly action: 'startUpload' } & InRepository)
-  | ({
-      readonly action: 'getUpload' | 'patchUpload' | 'putUpload' | 'deleteUpload';
-      readonly id: string;
-    } & InRepository);
+  | InSession<'getUpload'>
+  | InSession<'patchUpload'>
+  | InSession<'putUpload'>
+  | InSession<'deleteUpload'>;
 
 export type Action = Route['action'];
 
@@ -57,6 +70,14 @@ export const rightOf: {
   patchUpload: 'create',
   putUpload: 'create',
   deleteUpload: 'create',
+};
+
+/** Routes that are authorized provisionally. The reads answer 404 if no repository has the name. */
+export const provisional: Partial<Record<Action, Provisional>> = {
+  putManifest: 'body',
+  getManifest: 'miss',
+  getBlob: 'miss',
+  listTags: 'miss',
 };
 
 const encodedSlash = /%2f/gi;

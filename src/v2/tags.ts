@@ -5,7 +5,7 @@ import type { HttpRequest } from '../http/request.ts';
 import { buildList } from './build-list.ts';
 import type { HandlerParts } from './handler.ts';
 import { nextLink, pageRequest } from './paging.ts';
-import type { RouteOf } from './routes.ts';
+import { pathOf, type RouteOf } from './routes.ts';
 
 const maxPage = 10_000;
 
@@ -13,9 +13,10 @@ const maxPage = 10_000;
 export function listTags(
   { database }: HandlerParts,
   request: HttpRequest,
-  { name }: RouteOf<'listTags'>,
+  route: RouteOf<'listTags'>,
   { repository }: Permit,
 ): Promise<Answer> {
+  const { name, alias = name } = route;
   return buildList(request, async (closed) => {
     const page = pageRequest(request, maxPage, maxPage);
     const { items, more } = await listTagPage(database, name, page, repository, closed);
@@ -23,9 +24,9 @@ export function listTags(
       status: 200,
       headers: {
         'Content-Type': 'application/json',
-        ...(more && { Link: nextLink(`/v2/${name}/tags/list`, page.n, items.at(-1) as string) }),
+        ...(more && { Link: nextLink(`${pathOf(route)}/tags/list`, page.n, items.at(-1) as string) }),
       },
-      body: JSON.stringify({ name, tags: items }),
+      body: JSON.stringify({ name: alias, tags: items }),
     };
   });
 }

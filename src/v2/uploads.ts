@@ -10,54 +10,63 @@ import { parseContentRange } from '../http/range.ts';
 import type { HttpRequest } from '../http/request.ts';
 import { type Digest, parseDigest, parseDigestAlgorithm, quote } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { parseName, type RepositoryName } from '../oci/name.ts';
+import { parseName } from '../oci/name.ts';
 import type { HandlerParts } from './handler.ts';
-import type { RouteOf } from './routes.ts';
+import { pathOf, type RouteOf } from './routes.ts';
+
+type UploadRoute = RouteOf<'startUpload' | 'getUpload' | 'patchUpload' | 'putUpload'>;
 
 /** end-4 and end-11: open a session, push a whole blob, or mount one. */
 export async function startUpload(
   { uploads, blobs }: HandlerParts,
   request: HttpRequest,
-  { name }: RouteOf<'startUpload'>,
+  route: RouteOf<'startUpload'>,
   permit: Permit,
 ): Promise<Answer> {
   const by = actorOf(permit.caller.identity, request.origin);
+  const { name } = route;
   const { query } = request;
   const mount = query.get('mount');
   const from = query.get('from');
   if (mount !== null) {
     const digest = parseDigest(mount);
     const source = from === null ? undefined : parseName(from);
-    if (await blobs.mount(name, digest, source, permit.mayPull, { by, namespace: permit.claim })) {
-      return blobCreated(request, name, digest);
+    const pusher = { by, namespace: permit.claim, repository: permit.repository };
+    if (await blobs.mount(name, digest, source, permit.mayPull, pusher)) {
+      return blobCreated(request, route, digest);
     }
     // end-11: a blob that cannot be mounted is uploaded in an ordinary session.
   }
   const wanted = query.get('digest');
   const algorithm = query.get('digest-algorithm');
   if (wanted !== null && mount === null) {
-    return pushWhole(uploads, request, name, parseDigest(wanted), permit, by);
+    return pushWhole(uploads, request, route, parseDigest(wanted), permit, by);
   }
   const status = await uploads.start(
     name,
     algorithm === null ? 'sha256' : parseDigestAlgorithm(algorithm),
     permit.principal,
-    { claim: permit.claim, chargedTo: limitSubject(permit.principal, request.client.address) },
+    {
+      claim: permit.claim,
+      chargedTo: limitSubject(permit.principal, request.client.address),
+      repository: permit.repository,
+    },
   );
-  return { status: 202, headers: sessionHeaders(request, name, status) };
+  return { status: 202, headers: sessionHeaders(request, route, status) };
 }
 
 /** end-4b: pushes a blob in one request, through a session that ends with the request. */
 async function pushWhole(
   uploads: Uploads,
   request: HttpRequest,
-  name: RepositoryName,
+  route: RouteOf<'startUpload'>,
   digest: Digest,
-  { principal: owner, claim }: Permit,
+  { principal: owner, claim, repository }: Permit,
   by: Actor,
 ): Promise<Answer> {
+  const { name } = route;
   const chargedTo = limitSubject(owner, request.client.address);
-  const { id } = await uploads.start(name, 'sha256', owner, { claim, chargedTo });
+  const { id } = await uploads.start(name, 'sha256', owner, { claim, chargedTo, repository });
   const session = { name, owner, id };
   try {
     await request.takeBody((intake) => uploads.finish(session, digest, intake, { by, namespace: claim }));
@@ -65,53 +74,54 @@ async function pushWhole(
     await uploads.cancel(session).catch(() => {});
     throw error;
   }
-  return blobCreated(request, name, digest);
+  return blobCreated(request, route, digest);
 }
 
 /** end-13 */
 export async function getUpload(
   { uploads }: HandlerParts,
   request: HttpRequest,
-  { name, id }: RouteOf<'getUpload'>,
+  route: RouteOf<'getUpload'>,
   { principal: owner }: Permit,
 ): Promise<Answer> {
+  const { name, id } = route;
   const status = await uploads.status({ name, id, owner });
-  return { status: 204, headers: sessionHeaders(request, name, status) };
+  return { status: 204, headers: sessionHeaders(request, route, status) };
 }
 
 /** end-5 */
 export async function patchUpload(
   { uploads }: HandlerParts,
   request: HttpRequest,
-  { name, id }: RouteOf<'patchUpload'>,
+  route: RouteOf<'patchUpload'>,
   { principal: owner }: Permit,
 ): Promise<Answer> {
-  const session = { name, id, owner };
-  const status = await withSessionState(uploads, request, session, () =>
+  const session = { name: route.name, id: route.id, owner };
+  const status = await withSessionState(uploads, request, route, session, () =>
     request.takeBody((intake) => uploads.append(session, bodyOf(request, intake))),
   );
-  return { status: 202, headers: sessionHeaders(request, name, status) };
+  return { status: 202, headers: sessionHeaders(request, route, status) };
 }
 
 /** end-6 */
 export async function putUpload(
   { uploads }: HandlerParts,
   request: HttpRequest,
-  { name, id }: RouteOf<'putUpload'>,
+  route: RouteOf<'putUpload'>,
   { principal: owner, caller, claim }: Permit,
 ): Promise<Answer> {
   const by = actorOf(caller.identity, request.origin);
-  const session = { name, id, owner };
+  const session = { name: route.name, id: route.id, owner };
   const wanted = request.query.get('digest');
   if (wanted === null)
     throw new RegistryError('DIGEST_INVALID', 'the digest is missing: send PUT …?digest=<digest>');
   const digest = parseDigest(wanted);
-  await withSessionState(uploads, request, session, () =>
+  await withSessionState(uploads, request, route, session, () =>
     request.takeBody((intake) =>
       uploads.finish(session, digest, bodyOf(request, intake), { by, namespace: claim }),
     ),
   );
-  return blobCreated(request, name, digest);
+  return blobCreated(request, route, digest);
 }
 
 /** end-14 */
@@ -145,6 +155,7 @@ function bodyOf(request: HttpRequest, intake: Intake): UploadBody {
 async function withSessionState<T>(
   uploads: Uploads,
   request: HttpRequest,
+  route: UploadRoute,
   session: SessionKey,
   run: () => Promise<T>,
 ): Promise<T> {
@@ -152,25 +163,25 @@ async function withSessionState<T>(
     return await run();
   } catch (error) {
     if (!(error instanceof RegistryError) || error.code !== 'RANGE_INVALID') throw error;
-    const headers = sessionHeaders(request, session.name, await uploads.status(session));
+    const headers = sessionHeaders(request, route, await uploads.status(session));
     throw new ErrorWithHeaders(error.code, error.detail, headers, { cause: error });
   }
 }
 
-function sessionHeaders(request: HttpRequest, name: RepositoryName, { id, size }: UploadStatus): Headers {
+function sessionHeaders(request: HttpRequest, route: UploadRoute, { id, size }: UploadStatus): Headers {
   return {
-    Location: request.locationOf(`/v2/${name}/blobs/uploads/${id}`),
+    Location: request.locationOf(`${pathOf(route)}/blobs/uploads/${id}`),
     // Inclusive and without a unit; an empty session has 0-0 too, as clients expect a range.
     Range: `0-${Math.max(size - 1, 0)}`,
     'Docker-Upload-UUID': id,
   };
 }
 
-function blobCreated(request: HttpRequest, name: RepositoryName, digest: Digest): Answer {
+function blobCreated(request: HttpRequest, route: UploadRoute, digest: Digest): Answer {
   return {
     status: 201,
     headers: {
-      Location: request.locationOf(`/v2/${name}/blobs/${digest}`),
+      Location: request.locationOf(`${pathOf(route)}/blobs/${digest}`),
       'Docker-Content-Digest': digest,
     },
   };

@@ -6,6 +6,7 @@ import { StatementSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { linkBlob } from '../../src/db/blob-links.ts';
 import { findOrCreateRepository } from '../../src/db/repositories.ts';
+import { insertAlias } from '../../src/db/repository-aliases.ts';
 import type { Digest } from '../../src/oci/digest.ts';
 import { parseName } from '../../src/oci/name.ts';
 import {
@@ -25,6 +26,8 @@ import { timeRatio } from '../support/ratio.ts';
 const bound = 1.2;
 const hidden = 'acme/hidden';
 const absent = 'acme/absent';
+/** A former name of the hidden repository. */
+const alias = 'acme/former';
 /** Repositories that hold the layer, none of which the caller may pull. */
 const holders = 150;
 
@@ -61,6 +64,8 @@ async function world(t: TestContext) {
   const image = await root.pushManifest(hidden, imageOf(config, [layer]), 'v1');
   await root.pushManifest(hidden, imageOf(config, [layer], { subject: refer(image) }), 'signature');
   await database.transaction(async (db) => {
+    const repository = await findOrCreateRepository(db, parseName(hidden), 1);
+    await insertAlias(db, { name: parseName(alias), repository, expiresAt: Date.now() + 3_600_000 }, 1);
     for (let i = 0; i < holders; i++) {
       const id = await findOrCreateRepository(db, parseName(`acme/holder-${i}`), 1);
       await linkBlob(db, id, layer.digest as Digest, 1);
@@ -77,7 +82,7 @@ async function world(t: TestContext) {
     { scopes: 'repository:acme/**:create' },
   );
   const theirs = await client.as(logins.writer).openUpload('acme/app');
-  const scopes = ['stranger/own', hidden, absent].map((name) => `repository:${name}:pull,push,delete`);
+  const scopes = ['stranger/own', hidden, alias, absent].map((name) => `repository:${name}:pull,push,delete`);
   const token = await fetchToken(client, logins.stranger, ...scopes);
   return { client, logins, token, creator: creator.headers, own, layer, image, theirs };
 }
@@ -94,10 +99,10 @@ interface Pair {
 }
 
 function pairsOf({ logins: { stranger, boss }, token, creator, own, layer, image, theirs }: World): Pair[] {
-  const inRepository = (what: string, as: Headers, method: string, path: string): Pair => ({
+  const inRepository = (what: string, as: Headers, method: string, path: string, name = hidden): Pair => ({
     what,
     as,
-    one: [method, `/v2/${hidden}/${path}`],
+    one: [method, `/v2/${name}/${path}`],
     other: [method, `/v2/${absent}/${path}`],
   });
   const ofDigest = (
@@ -125,6 +130,8 @@ function pairsOf({ logins: { stranger, boss }, token, creator, own, layer, image
       inRepository(`${what} of a repository, by a token`, token, 'GET', path),
       inRepository(`${what} of a repository, without credentials`, {}, 'GET', path),
     ]),
+    inRepository('a blob under a former name, by a login', stranger, 'GET', `blobs/${layer.digest}`, alias),
+    inRepository('an upload under a former name', stranger, 'POST', 'blobs/uploads/', alias),
     inRepository('an upload to a repository', stranger, 'POST', 'blobs/uploads/'),
     inRepository('an upload in a repository', stranger, 'GET', `blobs/uploads/${unknownUpload}`),
     inRepository('a manifest pushed to a repository', stranger, 'PUT', 'manifests/v1'),
@@ -144,6 +151,10 @@ function pairsOf({ logins: { stranger, boss }, token, creator, own, layer, image
     ofDigest('a mount', layer.digest, (digest, from) => [
       'POST',
       at(`blobs/uploads/?mount=${digest}&from=${from}`),
+    ]),
+    ofDigest('a mount under a former name', layer.digest, (digest, from) => [
+      'POST',
+      at(`blobs/uploads/?mount=${digest}&from=${from === hidden ? alias : from}`),
     ]),
     ofDigest('a mount without a source', layer.digest, (digest) => [
       'POST',

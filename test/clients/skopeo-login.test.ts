@@ -47,6 +47,15 @@ test('skopeo, logged in', async (t) => {
     assert.equal(inspected.Digest, image.digest);
   });
 
+  await t.test('copies from and to the former name of a repository', async () => {
+    await skopeo('copy', '--all', source, remote('acme/old:1'));
+    await berth('repo', 'rename', 'acme/old', 'acme/new');
+    await skopeo('copy', '--all', '--preserve-digests', remote('acme/old:1'), remote('acme/old:2'));
+    for (const name of ['acme/new', 'acme/old']) assert.equal((await head(name, '2')).digest, image.digest);
+    const tags = JSON.parse(await skopeo('list-tags', remote('acme/new')));
+    assert.deepEqual(tags.Tags, ['1', '2']);
+  });
+
   await t.test('stops at once when it may not push', async () => {
     const requests = await countRequests(() =>
       assert.rejects(

@@ -5,6 +5,7 @@ import { insertRow, makeOrganisation, makeUser } from '../../../test/support/acc
 import { dialects, makeRepository } from '../../../test/support/databases.ts';
 import { claimsOfUsers } from '../../administration/claim-namespace.ts';
 import type { DirectAdapter } from '../../db/prepare.ts';
+import { insertAlias } from '../../db/repository-aliases.ts';
 import { parseName } from '../../oci/name.ts';
 import { anonymousIdentity, type Identity } from '../identity.ts';
 import { BearerTokens } from './bearer.ts';
@@ -105,6 +106,20 @@ test('a token for many repositories needs no more queries than one for a few', a
   const few = await ask(2);
   assert.ok(few <= 4, `${few}`);
   assert.equal(await ask(50), few);
+});
+
+test('a token for an alias has the alias, the rights under the new name and the id; without the right to pull it is a free name', async (t) => {
+  const { database, alice, id, granted } = await setUp(t);
+  const [app, old] = [parseName('acme/app'), parseName('old/app')];
+  const repository = await makeRepository(database, app);
+  const row = { name: old, repository, expiresAt: now + 1 };
+  await database.transaction((db) => insertAlias(db, row, 1));
+  const asked = 'repository:old/app:pull,push';
+  assert.deepEqual(await granted(alice, asked), [
+    { name: old, actions: ['pull', 'push'], repository: undefined },
+  ]);
+  await insertRow(database, 'grants', { pattern: app, account_id: id, role: 'read', created_at: 1 });
+  assert.deepEqual(await granted(alice, asked), [{ name: old, actions: ['pull'], repository }]);
 });
 
 test('authenticated callers get refresh tokens', async (t) => {

@@ -1,10 +1,10 @@
 import type { Database } from '../../db/database.ts';
 import { inTurns } from '../../db/in-turns.ts';
-import { findRepositoryRows, type RepositoryRow } from '../../db/repositories.ts';
+import { findAllNamed, type NamedRepository } from '../../db/repository-names.ts';
 import { RegistryError } from '../../oci/errors.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import type { Steps } from '../../oci/steps.ts';
-import { type Entitlements, loadEntitlements, rightsOn } from '../entitlements.ts';
+import { type Entitlements, type Found, loadEntitlements, rightsUnder } from '../entitlements.ts';
 import type { Identity } from '../identity.ts';
 import { type FindClaims, rightsOfClaimant } from '../namespace-claims.ts';
 import type { AnonymousAccess } from '../policy.ts';
@@ -78,11 +78,14 @@ export class TokenGrants {
     asked: Asked['repositories'],
   ): Promise<Granted[]> {
     if (asked.size === 0) return [];
-    const { database, policy, findClaims } = this.#parts;
-    const found = await findRepositoryRows(database.read, [...asked.keys()]);
-    const rows = new Map(found.map((row) => [row.name, row]));
-    const each = await inTurns(rightsOnEach(entitlements, asked, rows, policy));
-    const pushed = each.filter(({ rights, actions }) => !rights.has('create') && actions.some(isPush));
+    const { database, clock, policy, findClaims } = this.#parts;
+    const found = await findAllNamed(database.read, [...asked.keys()], clock());
+    const each = await inTurns(rightsOnEach(entitlements, asked, found, policy));
+    const pushed = each.filter(
+      ({ rights, repository, actions }) =>
+        // Under an alias, nobody claims the namespace of the former name.
+        repository?.aliasUntil === undefined && !rights.has('create') && actions.some(isPush),
+    );
     // The push itself claims the namespace, but needs a token for it first.
     const claimable = await findClaims(
       database.read,
@@ -92,31 +95,28 @@ export class TokenGrants {
     return each
       .map(({ name, actions, repository, rights }) => {
         const all = claimable.has(name) ? rightsOfClaimant(entitlements, name) : rights;
-        return { name, actions: actionsWithin(all, actions), repository };
+        // Under an alias the token has the alias, which the client asked for, and the id of its repository.
+        return { name, actions: actionsWithin(all, actions), repository: repository?.id };
       })
       .filter(({ actions }) => actions.length > 0);
   }
 }
 
-interface AskedRepository {
+interface AskedRepository extends Found {
   readonly name: RepositoryName;
   readonly actions: readonly Action[];
-  readonly repository: number | undefined;
-  readonly rights: Rights;
 }
 
 /** Yields after each name, because matching a hundred names with a hundred patterns takes long. */
 function* rightsOnEach(
   entitlements: Entitlements,
   asked: Asked['repositories'],
-  rows: ReadonlyMap<RepositoryName, RepositoryRow>,
+  found: ReadonlyMap<RepositoryName, NamedRepository>,
   policy: AnonymousAccess,
 ): Steps<AskedRepository[]> {
   const each: AskedRepository[] = [];
   for (const [name, actions] of asked) {
-    const row = rows.get(name);
-    const rights = rightsOn(entitlements, name, row?.visibility, policy);
-    each.push({ name, actions, repository: row?.id, rights });
+    each.push({ name, actions, ...rightsUnder(entitlements, name, found.get(name), policy) });
     yield;
   }
   return each;

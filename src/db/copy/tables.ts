@@ -33,6 +33,11 @@ const copied: readonly CopiedTable[] = [
     needs: [],
   },
   {
+    name: 'repository_aliases',
+    key: ['name'],
+    needs: [repository],
+  },
+  {
     name: 'blobs',
     key: ['digest'],
     needs: [],

@@ -1,0 +1,28 @@
+import type { Db } from '../db/prepare.ts';
+import { findOrCreateRepository, lockRepositoryShared, repositoryNames } from '../db/repositories.ts';
+import { RegistryError } from '../oci/errors.ts';
+import type { RepositoryName } from '../oci/name.ts';
+
+/**
+ * The id of the repository for a push, with the lock of `lockRepositoryShared`, which creates it if it does not exist. A push that was authorized for a repository which was
+ * renamed or deleted into the trash since must not create a second one with its name.
+ *
+ * @param authorized id of the repository that the caller was authorized for; `undefined`: there was none
+ * @throws RegistryError `UNAVAILABLE`; the repeated request is authorized under the new name
+ */
+export async function findOrCreatePushed(
+  db: Db,
+  name: RepositoryName,
+  authorized: number | undefined,
+  now: number,
+): Promise<number> {
+  const found = await lockRepositoryShared(db, name);
+  if (found !== undefined) return found;
+  if (authorized !== undefined && (await repositoryNames(db, [authorized])).size > 0) {
+    throw new RegistryError(
+      'UNAVAILABLE',
+      `repository ${name} was renamed or deleted during the request; send it again`,
+    );
+  }
+  return findOrCreateRepository(db, name, now);
+}
