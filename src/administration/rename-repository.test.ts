@@ -5,6 +5,7 @@ import { dialects, makeRepository, makeUser } from '../../test/support/databases
 import { makeManifest } from '../../test/support/manifests.ts';
 import { Refused } from '../access/refused.ts';
 import { Manifests } from '../core/manifests.ts';
+import { restoreRepository } from '../core/restore-trash.ts';
 import { listTagHistory } from '../core/tag-history.ts';
 import { system } from '../db/changes.ts';
 import { insertAlias, listAliases } from '../db/repository-aliases.ts';
@@ -13,6 +14,7 @@ import { parseName } from '../oci/name.ts';
 import { parseReference } from '../oci/reference.ts';
 import type { ActingDatabase } from './change.ts';
 import { allAliases, removeAlias, rename } from './rename-repository.ts';
+import { removeRepository } from './repositories.ts';
 import { addTagRule, tagRulesOf } from './tag-rules.ts';
 
 const a = parseName('acme/a');
@@ -125,5 +127,17 @@ for (const { name, open } of dialects) {
     const repository = await makeRepository(database, a);
     await database.transaction((db) => insertAlias(db, { name: b, repository, expiresAt: 5 }, 1));
     assert.deepEqual(await aliases(database), []);
+  });
+
+  test(`${name}: a repository restored from the trash replaces the alias with its name`, async (t) => {
+    const database = await open(t);
+    await makeRepository(database, a);
+    await removeRepository(database, a, { immutableTags: [], trash: true });
+    await makeRepository(database, b);
+    await move(database, b, a);
+    await move(database, a, c);
+    await restoreRepository({ database, by: system }, a, a);
+    await move(database, a, b, { aliasFor: 2 * day });
+    assert.deepEqual(await aliases(database), [`${a} → ${b}`]);
   });
 }

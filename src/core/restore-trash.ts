@@ -13,6 +13,7 @@ import {
 import { nextTurnInTransaction } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
 import { findRepository, lockRepositoryShared } from '../db/repositories.ts';
+import { deleteAlias } from '../db/repository-aliases.ts';
 import { sliceSize, untilDone } from '../db/slices.ts';
 import { findTags } from '../db/tags.ts';
 import {
@@ -191,7 +192,8 @@ async function restoreTags(
 }
 
 /**
- * Restores the last deleted repository of this name, with everything that was in it, under the name `to`.
+ * Restores the last deleted repository of this name, with everything that was in it, under the name `to`. It replaces an alias with
+ * this name.
  * @throws RegistryError `NAME_UNKNOWN` if there is none, `DENIED` if the name is taken, with messages
  */
 export async function restoreRepository(
@@ -214,6 +216,7 @@ export async function restoreRepository(
     if (!(await unhideRepository(db, id, name, to))) {
       throw unknown('NAME_UNKNOWN', `${name} was restored or deleted for good in the meantime`);
     }
+    await deleteAlias(db, to);
     await deleteRepositoryTrash(db, id);
     const detail = to === name ? undefined : { from: name };
     const change = { kind: 'repository.restore', repository: to, repositoryId: id, detail };
