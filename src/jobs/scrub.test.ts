@@ -290,6 +290,10 @@ for (const { name: dialect, open } of dialects) {
       await run();
       assert.deepEqual(found, [`damaged manifest ${digest} of app: app:v1`]);
       assert.equal((await findScrub(database.read)).last?.damagedManifests.length, 1);
+      await client.delete(`/v2/app/manifests/${digest}`);
+      await run();
+      const inTrash = `damaged manifest ${digest} of app (in the trash): app@${digest} (in the trash)`;
+      assert.deepEqual(found.slice(1), [inTrash]);
     });
 
     test('garbage collection deletes a damaged blob that no repository holds, which ends its mark', async (t) => {

@@ -13,6 +13,7 @@ import {
 import { everyManifestId, everyStoredBlob, findWholeManifest } from '../db/fsck.ts';
 import { nextTurn } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
+import { printName } from '../oci/hidden-name.ts';
 import { Pace } from './pace.ts';
 
 export interface ScrubParts extends ScrubBlobParts {
@@ -137,7 +138,11 @@ async function readManifests(
     const found = contentProblem(row);
     if (found !== undefined) {
       const affects = await affectedByManifest(database.read, row);
-      const problem = { subject: `manifest ${row.digest} of ${row.name}`, problem: found.problem, affects };
+      const problem = {
+        subject: `manifest ${row.digest} of ${printName(row.name)}`,
+        problem: found.problem,
+        affects,
+      };
       observer.found('damaged', problem);
       if (pass.damagedManifests.length < maxListed) pass.damagedManifests.push(problem);
     }
