@@ -91,6 +91,17 @@ for (const { name, open } of dialects) {
     await assert.rejects(removeAlias(database, b), new Refused('there is no alias acme/b'));
   });
 
+  test(`${name}: an alias of a repository in the trash is not listed, and can be deleted`, async (t) => {
+    const database = await open(t);
+    await makeRepository(database, a);
+    await move(database, a, b);
+    await removeRepository(database, b, { immutableTags: [], trash: true });
+    assert.deepEqual(await aliases(database), []);
+    assert.equal(await removeAlias(database, a), b);
+    const last = database.read.selectFrom('changes').selectAll().orderBy('id', 'desc').limit(1);
+    assert.equal((await last.executeTakeFirstOrThrow()).repository, b);
+  });
+
   test(`${name}: refuses a taken, a missing and the same name, and changes nothing`, async (t) => {
     const database = await open(t);
     for (const taken of [a, b]) await makeRepository(database, taken);

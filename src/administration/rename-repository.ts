@@ -6,6 +6,7 @@ import { type GrantRow, listGrants } from '../db/grants.ts';
 import { findRepository, repositoryNames } from '../db/repositories.ts';
 import { type AliasRow, deleteAlias, listAliases } from '../db/repository-aliases.ts';
 import { RegistryError } from '../oci/errors.ts';
+import { originalName } from '../oci/hidden-name.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { TagRule } from '../oci/tag-rule.ts';
 import { type ActingDatabase, recording } from './change.ts';
@@ -84,7 +85,8 @@ export async function removeAlias(database: ActingDatabase, text: string): Promi
   return recording(database, async (db, record) => {
     const repositoryId = await deleteAlias(db, alias);
     if (repositoryId === undefined) throw new Refused(`there is no alias ${alias}`);
-    const repository = (await repositoryNames(db, [repositoryId])).get(repositoryId) as RepositoryName;
+    // Hidden while the repository is in the trash.
+    const repository = originalName((await repositoryNames(db, [repositoryId])).get(repositoryId) as string);
     await record('alias.delete', { alias }, { repository, repositoryId });
     return repository;
   });
