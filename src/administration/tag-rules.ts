@@ -13,6 +13,7 @@ import {
   type TagRuleRow,
 } from '../db/tag-rules.ts';
 import { quote } from '../oci/digest.ts';
+import { printName } from '../oci/hidden-name.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { asTag, type Tag } from '../oci/reference.ts';
 import { asTagRule, type TagRule, tagRuleForm } from '../oci/tag-rule.ts';
@@ -23,7 +24,7 @@ import { parseRepositoryName } from './repositories.ts';
 /** The owner of a rule, as a user names it. */
 export type RuleOwnerName = { readonly namespace: string } | { readonly repository: string };
 
-/** A rule that a list shows: `name` is absent for the configuration. */
+/** A rule that a list shows: `name` is absent for the configuration, and a message's name for a repository in the trash. */
 export interface ListedRule {
   readonly rule: string;
   readonly level: AppliedRule['level'];
@@ -91,7 +92,7 @@ export async function* allTagRules(
   for (const rule of configured) yield { rule, level: 'configuration', name: undefined };
   for (let after = 0; ; ) {
     const page: (TagRuleRow & { readonly id: number })[] = await listTagRules(read, after, 1_000);
-    for (const { rule, level, name } of page) yield { rule, level, name };
+    for (const { rule, level, name } of page) yield { rule, level, name: printName(name) };
     const last = page.at(-1);
     if (last === undefined) return;
     after = last.id;

@@ -98,6 +98,14 @@ test('rules are added, listed, tested and removed', async (t) => {
   assert.equal((await rule('test', 'acme/new:1.0.0')).out, 'acme/new:1.0.0 is not immutable\n');
 });
 
+test('a rule of a repository in the trash is listed with a name that says so', async (t) => {
+  const { rule, run } = await registry(t);
+  await rule('add', 'v*', '--repository', 'acme/app');
+  await run('repo', 'delete', 'acme/app');
+  const listed = 'RULE  FROM\nv*    repository acme/app (in the trash)\n';
+  assert.equal((await rule('list')).out, listed);
+});
+
 test('a command on rules that fails names the reason', async (t) => {
   const { rule } = await registry(t);
   await rule('add', 'v*', '--namespace', 'acme');
