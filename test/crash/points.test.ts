@@ -266,24 +266,46 @@ const actions: readonly (() => Action)[] = [
   }),
 ];
 
-/** Performs the action in a process that dies at the point. */
-async function performAndDie(t: TestContext, data: string, point: string, action: Action): Promise<void> {
-  const [, moment, step, nth = '1'] = /^(before|after) (.+?)(?: (\d+))?$/.exec(point)!;
-  const child = await startChild(t, {
-    command: process.execPath,
-    args: [main, data, moment!, step!, nth],
-    env: process.env,
-    ready: /listening on (http:\S+)/,
-  });
-  await assert.rejects(
-    action.perform(clientOf(child.ready[1]!)),
-    NoAnswer,
-    `the request was answered: the process did not reach ${point}`,
-  );
-  assert.equal((await child.exited).signal, 'SIGKILL', child.output());
+/** An action that was cut short at a point, and the data that it left. */
+interface Interrupted {
+  readonly point: string;
+  readonly action: Action;
+  readonly data: string;
 }
 
-describe('killed at any step', { concurrency: 3 }, () => {
+/**
+ * Performs the action once for each point, each time in a registry of its own. The registries share a process, whose start takes
+ * longer than the actions; it dies when the last of them has stopped at its point.
+ */
+async function performAndDie(t: TestContext, makeAction: () => Action): Promise<Interrupted[]> {
+  const interrupted = await Promise.all(
+    makeAction().points.map(async (point): Promise<Interrupted> => {
+      const data = await temporaryDirectory(t);
+      await cp(registry.data, data, { recursive: true });
+      return { point, action: makeAction(), data };
+    }),
+  );
+  const child = await startChild(t, {
+    command: process.execPath,
+    args: [main, ...interrupted.flatMap(({ data, point }) => [data, point])],
+    env: process.env,
+    ready: /listening on (http:\S+(?: http:\S+)*) \.\n/,
+  });
+  const urls = child.ready[1]!.split(' ');
+  await Promise.all(
+    interrupted.map(({ action, point }, i) =>
+      assert.rejects(
+        action.perform(clientOf(urls[i]!)),
+        NoAnswer,
+        `the request was answered: the process did not reach ${point}`,
+      ),
+    ),
+  );
+  assert.equal((await child.exited).signal, 'SIGKILL', child.output());
+  return interrupted;
+}
+
+describe('killed at any step', () => {
   let template: string;
   before(async () => {
     template = await mkdtemp(join(tmpdir(), 'berth-crash-'));
@@ -292,37 +314,34 @@ describe('killed at any step', { concurrency: 3 }, () => {
   after(() => rm(template, { recursive: true, force: true }));
 
   for (const makeAction of actions) {
-    const { name, points } = makeAction();
-    for (const point of points) {
-      test(`${name}, ${point}: changes all or nothing and can be repeated`, async (t) => {
-        const action = makeAction();
-        const data = await temporaryDirectory(t);
-        await cp(registry.data, data, { recursive: true });
-        await performAndDie(t, data, point, action);
-
-        const found = await examine(data);
-        assert.deepEqual(
-          [found.exitCode, found.findings.filter(({ severity }) => severity === 'error')],
-          [0, []],
+    test(makeAction().name, async (t) => {
+      for (const interrupted of await performAndDie(t, makeAction)) {
+        await t.test(`${interrupted.point}: changes all or nothing and can be repeated`, (t) =>
+          verify(t, interrupted),
         );
-        await replayChanges(data);
-        assert.ok(found.walked.blobs >= 5 && found.walked.manifests >= 1 && found.walked.tags >= 1);
-
-        // The check runs in this process; only the registry that is killed needs a process of its own.
-        const app = await createApp(configSchema.parse({ data, log: { level: 'silent' } }));
-        cleanUp(t, () => app.close());
-        const client = new Client(app.http);
-        assert.equal(await action.isDone(client), (action.isDoneAt ?? isCommittedAt)(point));
-        await (action.retry ?? action.perform)(client);
-        assert.equal(await action.isDone(client), true);
-        await registry.acknowledged.assertAllThere(client);
-        await app.close();
-        await replayChanges(data);
-        assert.deepEqual(
-          (await examine(data)).findings.filter(({ severity }) => severity === 'error'),
-          [],
-        );
-      });
-    }
+      }
+    });
   }
 });
+
+async function verify(t: TestContext, { point, action, data }: Interrupted): Promise<void> {
+  const found = await examine(data);
+  assert.deepEqual([found.exitCode, found.findings.filter(({ severity }) => severity === 'error')], [0, []]);
+  await replayChanges(data);
+  assert.ok(found.walked.blobs >= 5 && found.walked.manifests >= 1 && found.walked.tags >= 1);
+
+  // The check runs in this process; only the registry that is killed needs a process of its own.
+  const app = await createApp(configSchema.parse({ data, log: { level: 'silent' } }));
+  cleanUp(t, () => app.close());
+  const client = new Client(app.http);
+  assert.equal(await action.isDone(client), (action.isDoneAt ?? isCommittedAt)(point));
+  await (action.retry ?? action.perform)(client);
+  assert.equal(await action.isDone(client), true);
+  await registry.acknowledged.assertAllThere(client);
+  await app.close();
+  await replayChanges(data);
+  assert.deepEqual(
+    (await examine(data)).findings.filter(({ severity }) => severity === 'error'),
+    [],
+  );
+}
