@@ -70,12 +70,17 @@ test('Prometheus can parse every query', async (t) => {
   assert.match(await run('promtool', ['check', 'rules', rulesFile]), /SUCCESS/);
 });
 
-const constant = (value: number) => `${value}x480`;
-const growing = (step: number) => `0+${step}x480`;
+/** Minutes between samples; two or more are in the shortest range of a query, 5 minutes. */
+const interval = 2;
+/** Longer than the longest range (6 hours) or age of an alert, with its `for`. */
+const hours = 7;
+const samples = (hours * 60) / interval;
+const constant = (value: number) => `${value}x${samples}`;
+const growing = (step: number) => `0+${step}x${samples}`;
 const berth = 'job="berth",instance="a"';
 const requests = `berth_http_request_duration_seconds_count{${berth},route="getBlob",method="GET"`;
 
-/** For each alert, series with which it has to fire, and series with which it must not; a sample a minute for eight hours. */
+/** For each alert, series with which it has to fire, and series with which it must not; a sample every `interval` for `hours`. */
 const cases: Readonly<Record<string, [fires: Record<string, string>, quiet: Record<string, string>]>> = {
   BerthDown: [{ [`up{${berth}}`]: constant(0) }, { [`up{${berth}}`]: constant(1) }],
   BerthServerErrors: [
@@ -84,7 +89,7 @@ const cases: Readonly<Record<string, [fires: Record<string, string>, quiet: Reco
   ],
   BerthSlowManifests: [buckets(0), buckets(100)],
   BerthDiskFillsUp: [
-    { [`berth_free_bytes{${berth}}`]: '500000000000-500000000x480' },
+    { [`berth_free_bytes{${berth}}`]: `500000000000-1000000000x${samples}` },
     { [`berth_free_bytes{${berth}}`]: constant(500_000_000_000) },
   ],
   BerthDiskFull: [
@@ -101,7 +106,7 @@ const cases: Readonly<Record<string, [fires: Record<string, string>, quiet: Reco
   ],
   BerthJobOverdue: [
     { [`berth_job_ended_timestamp_seconds{${berth},name="gc"}`]: constant(0) },
-    { [`berth_job_ended_timestamp_seconds{${berth},name="gc"}`]: growing(60) },
+    { [`berth_job_ended_timestamp_seconds{${berth},name="gc"}`]: growing(60 * interval) },
   ],
   BerthGarbageBehind: [
     { [`berth_gc_oldest_seconds{${berth},queue="unheld"}`]: constant(300_000) },
@@ -151,14 +156,18 @@ test('every alert fires exactly when it should', async (t) => {
   const tests = Object.entries(cases).flatMap(([alert, inputs]) =>
     inputs.map((values, i) => ({
       name: `${alert} ${i === 0 ? 'fires' : 'is quiet'}`,
-      interval: '1m',
+      interval: `${interval}m`,
       input_series: seriesOf(values),
       promql_expr_test: [
-        { expr: fired(alert), eval_time: '8h', exp_samples: [{ labels: '{}', value: i === 0 ? 1 : 0 }] },
+        {
+          expr: fired(alert),
+          eval_time: `${hours}h`,
+          exp_samples: [{ labels: '{}', value: i === 0 ? 1 : 0 }],
+        },
       ],
     })),
   );
   const file = join(await temporaryDirectory(t), 'alerts.test.yaml');
-  await writeFile(file, stringify({ rule_files: [rulesFile], evaluation_interval: '1m', tests }));
+  await writeFile(file, stringify({ rule_files: [rulesFile], evaluation_interval: `${interval}m`, tests }));
   assert.match(await run('promtool', ['test', 'rules', file]), /SUCCESS/);
 });
