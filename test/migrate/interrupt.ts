@@ -24,7 +24,7 @@ export async function interrupt(
   const ended = once(child, 'close');
   while (!(await begun())) {
     assert.equal(child.exitCode, null, `the command ended before it could be interrupted: ${err}`);
-    await delay(2);
+    await delay(5);
   }
   child.kill(signal);
   const [code] = await ended;
