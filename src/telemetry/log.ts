@@ -44,6 +44,8 @@ export function createLogger(log: Config['log'], destination?: DestinationStream
     formatters: { level: (level) => ({ level }) },
     redact: { paths: credentialPaths(), censor: '(hidden)' },
   };
+  // Without the timer below, which would run as long as the process.
+  if (log.level === 'silent') return pino(options, { write() {} });
   if (isPretty(log)) return pino(options, prettyLines(destination));
   const stdout = () =>
     pino.destination({
