@@ -16,8 +16,8 @@ import type { Ledger } from './ledger.ts';
 
 const chunk = 256 << 10;
 
-/** The most milliseconds between two actions: what is written is read again, so more writes make the tests longer and prove no more. */
-const longestRest = 30;
+/** The most milliseconds between two actions of a writer in a round of kills. */
+const restUnderKills = 30;
 
 interface Unfinished {
   readonly location: string;
@@ -30,15 +30,18 @@ interface Unfinished {
 export class Writer {
   readonly #name: string;
   readonly #ledger: Ledger;
+  readonly #longestRest: number;
   /** A chunked upload that a kill cut short; it is resumed in the next round. */
   #unfinished: Unfinished | undefined;
   /** `tag → digest` of the tags that this writer knows to exist. */
   readonly #tags = new Map<string, string>();
   resumed = 0;
 
-  constructor(name: string, ledger: Ledger) {
+  /** @param longestRest the most milliseconds between two actions: what is written is read again, so more writes make a test longer and prove no more */
+  constructor(name: string, ledger: Ledger, longestRest = restUnderKills) {
     this.#name = name;
     this.#ledger = ledger;
+    this.#longestRest = longestRest;
   }
 
   async run(client: Client): Promise<void> {
@@ -46,7 +49,7 @@ export class Writer {
       if (this.#unfinished) await this.#resume(client, this.#unfinished);
       for (;;) {
         await this.#act(client);
-        await delay(randomInt(longestRest));
+        await delay(randomInt(this.#longestRest));
       }
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;

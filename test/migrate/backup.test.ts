@@ -58,7 +58,7 @@ for (const [name, open] of Object.entries(worlds)) {
     const ledger = new Ledger();
     let isPushing = true;
     const writers = ['one', 'two'].map((each) =>
-      new Writer(`busy/${each}`, ledger).run(whileTrue(clientOf(running.url), () => isPushing)),
+      new Writer(`busy/${each}`, ledger, 100).run(whileTrue(clientOf(running.url), () => isPushing)),
     );
     await succeed(at, 'backup', to);
     const out = await succeed(at, 'backup', to, '--blobs', '--keep', '1');

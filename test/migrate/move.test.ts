@@ -14,10 +14,13 @@ interface Writers {
   readonly refused: Promise<void>;
 }
 
+/** The most milliseconds between two actions of a writer, of which every command sees several. */
+const longestRest = 250;
+
 /** Starts several clients that push, tag, mount and delete until they are refused. */
 function startWriters(registry: BerthProcess, name: string, ledger: Ledger): Writers {
   const writers = ['one', 'two', 'three'].map((each) =>
-    new Writer(`${name}/${each}`, ledger).run(untilRefused(clientOf(registry.url))),
+    new Writer(`${name}/${each}`, ledger, longestRest).run(untilRefused(clientOf(registry.url))),
   );
   return { ledger, refused: Promise.all(writers).then(() => {}) };
 }
