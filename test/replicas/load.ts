@@ -14,7 +14,7 @@ import { RetryingClient } from './retrying-client.ts';
 const pushers = 4;
 
 /** The most milliseconds between two actions of a client: more actions would only keep the cores busy. */
-const longestRest = 200;
+const longestRest = 400;
 
 /** The promised limit in milliseconds from the end of the last fault until everything works again. */
 export const recoversWithin = 30_000;
