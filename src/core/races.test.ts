@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { dialects, openReplica } from '../../test/support/databases.ts';
 import { type PausedDatabase, pauseAt } from '../../test/support/paused-database.ts';
-import { openTestPostgres } from '../../test/support/postgres.ts';
+import { openMigratedPostgres } from '../../test/support/postgres.ts';
 import { decideDeletions } from '../db/blob-deletions.ts';
 import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
@@ -627,7 +627,7 @@ async function runInterleaved(
 const postgres = dialects.some((dialect) => dialect.name === 'PostgreSQL');
 
 async function replicas(t: TestContext): Promise<[Database, Database]> {
-  const url = await openTestPostgres(t);
+  const url = await openMigratedPostgres(t);
   return [await openReplica(t, url), await openReplica(t, url)];
 }
 
