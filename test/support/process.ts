@@ -1,7 +1,9 @@
+import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Child, startChild } from './child.ts';
 import { run } from './command.ts';
+import { writeMigratedSqlite } from './sqlite-template.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -23,7 +25,7 @@ export interface BerthOptions {
 }
 
 export async function startBerth(t: TestContext, options: BerthOptions = {}): Promise<BerthProcess> {
-  const data = options.data ?? (await temporaryDirectory(t, 'berth-data'));
+  const data = options.data ?? (await migratedData(t));
   const flags = ['--listen', '127.0.0.1:0', '--data', data, '--log-format', 'json', ...(options.args ?? [])];
   const child = await startChild(t, {
     command: process.execPath,
@@ -33,6 +35,13 @@ export async function startBerth(t: TestContext, options: BerthOptions = {}): Pr
   });
   const url = child.ready[1]!;
   return { ...child, url, host: new URL(url).host, data };
+}
+
+/** A data directory whose database is migrated, so that its server starts sooner. */
+async function migratedData(t: TestContext): Promise<string> {
+  const data = await temporaryDirectory(t, 'berth-data');
+  await writeMigratedSqlite(join(data, 'berth.db'));
+  return data;
 }
 
 /** Runs `berth …` to its end in a separate process, on data that may be in use; returns its stdout. */

@@ -6,7 +6,6 @@ import { type ActingDatabase, actAs } from '../../src/administration/change.ts';
 import { type App, type AppParts, createApp } from '../../src/app.ts';
 import { type Config, configSchema } from '../../src/config/schema.ts';
 import { system } from '../../src/db/changes.ts';
-import type { Database } from '../../src/db/database.ts';
 import { openDatabase } from '../../src/open.ts';
 import { openBackend } from './backends.ts';
 import { writeMigratedSqlite } from './sqlite-template.ts';
@@ -34,8 +33,9 @@ export async function testRegistry(
   parts?: (data: string) => Promise<AppParts>,
 ): Promise<TestRegistry> {
   const data = await mkdtemp(join(tmpdir(), 'berth-test-'));
-  const own = parts && (await parts(data));
-  const backend = own ? { settings: {}, parts: own } : await openBackend(t);
+  // Not used with PostgreSQL.
+  await writeMigratedSqlite(join(data, 'berth.db'));
+  const backend = parts ? { settings: {}, parts: await parts(data) } : await openBackend(t);
   const config: Config = configSchema.parse({
     data,
     listen: '127.0.0.1:0',
@@ -44,16 +44,11 @@ export async function testRegistry(
     ...backend.settings,
     ...overrides,
   });
-  const database = backend.parts.database ?? (await openEmptyDatabase(config));
+  const database = backend.parts.database ?? (await openDatabase(config, { checkpoints: false }));
   const app = await createApp(config, { ...backend.parts, database });
   t.after(async () => {
     await app.close();
     await rm(data, { recursive: true, force: true });
   });
   return { app, data, database: actAs(database, system) };
-}
-
-async function openEmptyDatabase(config: Config): Promise<Database> {
-  if (config.database.url === undefined) await writeMigratedSqlite(join(config.data, 'berth.db'));
-  return openDatabase(config, { checkpoints: false });
 }
