@@ -10,10 +10,10 @@ const patience = 60_000;
 export function recordedClient(url: string, ledger: Ledger): Client {
   const inject = async ({ method, url: path, headers, payload }: InjectOptions) => {
     const begin = performance.now();
-    const record = (status: number | undefined, cause?: unknown) => {
+    const record = (status: number | undefined, causeOf: () => unknown) => {
       const entry = { method: String(method), url: String(path), begin, end: performance.now(), status };
       ledger.exchanges.push(entry);
-      if (status === undefined || status >= 500) throw new Unsettled(entry, cause);
+      if (status === undefined || status >= 500) throw new Unsettled(entry, causeOf());
     };
     const target = new URL(String(path), url);
     const body = payload as Buffer | string | undefined;
@@ -23,10 +23,11 @@ export function recordedClient(url: string, ledger: Ledger): Client {
       answer = await exchange(target, String(method), headers ?? {}, body, signal);
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
-      record(undefined, error);
+      record(undefined, () => error);
       throw error;
     }
-    record(answer.statusCode, answer.rawPayload.toString());
+    // Pulled blobs are not decoded.
+    record(answer.statusCode, () => answer.rawPayload.toString());
     return answer;
   };
   return new Client({ inject } as unknown as FastifyInstance);
