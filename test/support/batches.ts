@@ -2,12 +2,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type BackendName, backendVariable } from './backend-names.ts';
 
-/** Code that measures its process, or changes it for other tests. */
+/** Code that measures its process, or changes it for other tests. What `t.mock` changes ends with its test. */
 const ownProcess =
-  /\bprocess\.(?:env[.[]\S+ = |exitCode|on\(|once\(|umask|chdir|memoryUsage)|\bmock\.|\b(?:main-thread|cpu-time)\.ts|eventLoop/;
+  /\bprocess\.(?:env[.[]\S+ = |exitCode|on\(|once\(|umask|chdir|memoryUsage)|(?<!\bt\.)\bmock\.|\b(?:main-thread|cpu-time)\.ts|eventLoop/;
 
 /** Files in a process: few, so that a hanging file stops few others, and both cores have work until the end. */
-const batchSize = 8;
+const batchSize = 12;
 
 /**
  * Groups test files, so that several share a process: loading Berth takes longer than most of their tests. Files that measure or
