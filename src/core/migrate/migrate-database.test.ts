@@ -98,6 +98,26 @@ for (const from of dialects) {
         assert.equal(await findProperty(target.read, 'migrating'), undefined);
       });
 
+      test('copies repositories that have names which others had before', async (t) => {
+        const source = await from.open(t);
+        const target = await to.open(t);
+        const ids = new Map<string, number>();
+        const rename = (id: string, name: string) =>
+          source.transaction((db) =>
+            db.updateTable('repositories').set({ name }).where('id', '=', ids.get(id)!).execute(),
+          );
+        for (const name of ['a', 'b', 'c', 'd']) {
+          ids.set(name, await source.transaction((db) => findOrCreateRepository(db, parseName(name), 1)));
+        }
+        await migrate(source, target);
+        await rename('d', 'e');
+        for (const [id, name] of ['c', 'b', 'a'].map((id, at) => [id, 'dcb'[at]!] as const))
+          await rename(id, name);
+        await rename('d', 'a');
+        await migrate(source, target);
+        assert.deepEqual(await contentOf(target), await contentOf(source));
+      });
+
       test('ids are not reused, not even those of rows deleted before the move', async (t) => {
         const source = await filled(t, from);
         const target = await to.open(t);

@@ -17,7 +17,7 @@ export interface TableQueries {
 }
 
 export function queriesOf(table: Table): TableQueries {
-  const { name, columns, key, fixed, needs } = table;
+  const { name, columns, key, fixed, passedOn, needs } = table;
   const refs = (names: readonly string[], of?: string): RawBuilder<unknown> =>
     sql.join(names.map((column) => sql.ref(of === undefined ? column : `${of}.${column}`)));
   const sameKey = sql.join(
@@ -58,6 +58,18 @@ export function queriesOf(table: Table): TableQueries {
           from ${jsonRows(db, p('rows'), pick(columns, [...key, ...values]))} where ${sameKey}`,
     ),
   );
+  /** Frees the unique values of the given rows, which other rows had before: those get their own new values later, or are deleted. */
+  const giveUp =
+    passedOn &&
+    prepare<{ rows: string }, Row>((db, p) =>
+      compiling(
+        db,
+        sql`update ${sql.table(name)}
+            set ${sql.ref(passedOn)} = cast(${sql.ref(key[0] as string)} as text) || '@'
+            where ${sql.ref(passedOn)} in
+              (select ${sql.ref(`given.${passedOn}`)} from ${jsonRows(db, p('rows'), pick(columns, [passedOn]))})`,
+      ),
+    );
   const remove = prepare<{ rows: string }, Row>((db, p) =>
     compiling(
       db,
@@ -87,7 +99,11 @@ export function queriesOf(table: Table): TableQueries {
       return page(db, { ...start, limit });
     },
     insert: async (db, rows) => (await insert(db, { rows: JSON.stringify(rows) })).length,
-    update: async (db, rows) => void (await update(db, { rows: JSON.stringify(rows) })),
+    update: async (db, rows) => {
+      const parameters = { rows: JSON.stringify(rows) };
+      if (giveUp) await giveUp(db, parameters);
+      await update(db, parameters);
+    },
     delete: async (db, rows) => {
       const parameters = { rows: JSON.stringify(rows) };
       // The last table first: rows that reference a manifest before those that reference its repository.

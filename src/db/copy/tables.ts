@@ -8,6 +8,8 @@ interface CopiedTable {
   readonly key: readonly string[];
   /** A column too long to be read with each row; it never changes for a key. */
   readonly fixed?: string;
+  /** A unique column whose value one row may lose to another. */
+  readonly passedOn?: string;
   /** Parent rows that must exist first, unless the column is null: column, parent table, its column. */
   readonly needs: readonly (readonly [column: string, table: string, parent: string])[];
 }
@@ -29,6 +31,7 @@ const copied: readonly CopiedTable[] = [
   {
     name: 'repositories',
     key: ['id'],
+    passedOn: 'name',
     // The repository that a hidden one belongs to has a lower id, so it is inserted before or with it.
     needs: [],
   },
