@@ -6,7 +6,6 @@ import { lockManifest, lockRepository } from '../db/locks.ts';
 import { deleteManifest, findManifestIn, listReferenced } from '../db/manifests.ts';
 import type { Db } from '../db/prepare.ts';
 import {
-  deleteRepositoryTrash,
   deleteTrash,
   deleteTrashedManifest,
   deleteTrashedTags,
@@ -91,11 +90,13 @@ async function emptyManifest(db: Db, row: TrashRow, before: number, now: number)
   return { ...nothing, manifests: 1, tags };
 }
 
-/** Deletes the repository, unless it was restored meanwhile. */
-async function emptyRepository(db: Db, { repository_id: id }: TrashRow, now: number): Promise<EmptiedTrash> {
+/** Deletes the repository, unless it was restored meanwhile, even if it was deleted again since. */
+async function emptyRepository(
+  db: Db,
+  { id: entry, repository_id: id }: TrashRow,
+  now: number,
+): Promise<EmptiedTrash> {
   await lockRepository(db, id);
-  if (await isHidden(db, id))
-    return { ...nothing, repositories: Number(await deleteRepository(db, id, now)) };
-  await deleteRepositoryTrash(db, id);
-  return nothing;
+  if ((await deleteTrash(db, [entry])) === 0 || !(await isHidden(db, id))) return nothing;
+  return { ...nothing, repositories: Number(await deleteRepository(db, id, now)) };
 }

@@ -9,6 +9,7 @@ import { removeRepository, repositoriesFrom } from '../administration/repositori
 import { trashOf } from '../administration/trash.ts';
 import { findAccount } from '../db/accounts.ts';
 import { system } from '../db/changes.ts';
+import type { Database } from '../db/database.ts';
 import { findRepository, freeNamespaces } from '../db/repositories.ts';
 import { listTagMoves } from '../db/tag-history.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -216,6 +217,29 @@ for (const dialect of dialects) {
       assert.deepEqual(await world.database.read.selectFrom(table).selectAll().execute(), [], table);
     }
     assert.deepEqual(await world.collect(), []);
+  });
+
+  test(`${dialect.name}: keeps a repository that was restored and deleted again since the emptying listed it`, async (t) => {
+    const world = await makeWorld(t, dialect);
+    const { database } = world;
+    const rules = { immutableTags: [], trash: true };
+    await removeRepository(database, app, rules);
+    let isRestored = false;
+    const racing: Database = {
+      ...database,
+      async transaction(...parameters) {
+        if (!isRestored) {
+          isRestored = true;
+          await world.restoreRepository(app, app);
+          await removeRepository(database, app, rules);
+        }
+        return database.transaction(...parameters);
+      },
+    };
+    const emptied = await emptyTrash(racing, { before: database.clock() + 1 });
+    assert.deepEqual(emptied, { repositories: 0, manifests: 0, tags: 0 });
+    await world.restoreRepository(app, app);
+    assert.equal(await world.get('latest'), index.digest);
   });
 
   test(`${dialect.name}: a namespace is not free, and its account not deleted, while the trash has content of it`, async (t) => {
