@@ -49,6 +49,7 @@ const extra: Readonly<Record<string, string>> = {
   'grant set': '--user alice',
   'grant remove': '--user alice',
   'backup create': 'backups',
+  'trash empty': '--yes',
   'tag rule add': '--repository acme/app',
   'tag rule remove': '--repository acme/app',
   // With the one argument that it requires.

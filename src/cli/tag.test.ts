@@ -158,10 +158,11 @@ test('a repository with an immutable tag is deleted only with --force', async (t
     out: '',
     err: 'berth: acme/app cannot be deleted: tag v1 is immutable: rule "v*" of namespace acme; --force deletes it anyway\n',
   });
-  assert.equal((await run('repo', 'delete', 'acme/app', '--force')).out, 'deleted acme/app\n');
+  const deleted = 'deleted acme/app; "berth trash restore acme/app" restores it\n';
+  assert.equal((await run('repo', 'delete', 'acme/app', '--force')).out, deleted);
 
   await push(data, 'acme/app', 'latest');
-  assert.equal((await run('repo', 'delete', 'acme/app')).out, 'deleted acme/app\n');
+  assert.equal((await run('repo', 'delete', 'acme/app')).out, deleted);
   await push(data, 'acme/app', 'release');
   const env = { BERTH_TAGS_IMMUTABLE: 'release', BERTH_DATA: data };
   assert.equal((await berthIn(env, 'repo', 'delete', 'acme/app')).exitCode, 1, 'a configured rule');

@@ -2,20 +2,24 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Pace } from './pace.ts';
 
-async function timeOf(pace: Pace, sizes: readonly number[]): Promise<number> {
+async function timeOf(
+  limits: ConstructorParameters<typeof Pace>[0],
+  sizes: readonly number[],
+): Promise<number> {
   const began = performance.now();
+  const pace = new Pace(limits);
   for (const size of sizes) await pace.spend(size);
   return performance.now() - began;
 }
 
 test('does not wait without limits', async () => {
-  const time = await timeOf(new Pace({ blobsPerSecond: 0, bytesPerSecond: 0 }), Array(1_000).fill(1 << 30));
+  const time = await timeOf({ blobsPerSecond: 0, bytesPerSecond: 0 }, Array(1_000).fill(1 << 30));
   assert.ok(time < 100, `${time} ms`);
 });
 
 test('waits between blobs, for the longer of the two limits', async () => {
-  assert.ok((await timeOf(new Pace({ blobsPerSecond: 50, bytesPerSecond: 0 }), [1, 1, 1])) >= 35);
-  assert.ok((await timeOf(new Pace({ blobsPerSecond: 1_000, bytesPerSecond: 100 }), [2, 2, 2])) >= 35);
+  assert.ok((await timeOf({ blobsPerSecond: 50, bytesPerSecond: 0 }, [1, 1, 1])) >= 35);
+  assert.ok((await timeOf({ blobsPerSecond: 1_000, bytesPerSecond: 100 }, [2, 2, 2])) >= 35);
 });
 
 test('stops waiting when the signal is aborted', async () => {

@@ -18,6 +18,7 @@ import {
 } from '../../test/support/inject.ts';
 import { connectPeople, fetchToken, type Person, setVisible } from '../../test/support/people.ts';
 import { deleteRepository } from '../core/delete-repository.ts';
+import { emptyTrash } from '../core/empty-trash.ts';
 import { findAccount } from '../db/accounts.ts';
 import { findMemberRole } from '../db/members.ts';
 import { findRepository } from '../db/repositories.ts';
@@ -385,10 +386,12 @@ test('a namespace with content of administrators does not go to the next pusher'
   assertError(await token.send('POST', '/v2/theirs/new/blobs/uploads/'), 401, 'DENIED');
   assert.equal(await roleIn('theirs', 'stranger'), undefined);
 
-  // With only blobs left the name is free, and the new owner does not get the blobs.
+  // With only blobs left, in the trash too, the name is free, and the new owner does not get the blobs.
   const blob = await root.pushBlob('theirs/app', 'bytes');
   await setVisible(database, 'theirs/app', 'public');
   assert.equal((await root.delete(`/v2/theirs/app/manifests/${digest}`)).status, 202);
+  assertError(await push(), 403, 'DENIED');
+  await emptyTrash(database, { before: database.clock() + 1 });
   assert.equal((await push()).status, 201);
   assert.equal(await roleIn('theirs', 'stranger'), 'admin');
   assertError(await stranger.get(`/v2/theirs/app/blobs/${blob}`), 404, 'BLOB_UNKNOWN');
