@@ -1,3 +1,4 @@
+import { namespaceRange } from '../oci/name.ts';
 import type { Db } from './prepare.ts';
 import type { AccountKind, Role } from './schema.ts';
 
@@ -32,12 +33,8 @@ export async function upsertGrant(
 
 /** Deletes all grants in the namespace. */
 export async function deleteGrantsBelow(db: Db, namespace: string): Promise<void> {
-  await db
-    .deleteFrom('grants')
-    .where('pattern', '>', `${namespace}/`)
-    // '0' is the character after '/'.
-    .where('pattern', '<', `${namespace}0`)
-    .execute();
+  const { low, high } = namespaceRange(namespace);
+  await db.deleteFrom('grants').where('pattern', '>', low).where('pattern', '<', high).execute();
 }
 
 /** False when the grant does not exist. */

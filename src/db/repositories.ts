@@ -1,5 +1,5 @@
 import { type ExpressionBuilder, sql } from 'kysely';
-import { type Namespace, namespaceOf, type RepositoryName } from '../oci/name.ts';
+import { type Namespace, namespaceOf, namespaceRange, type RepositoryName } from '../oci/name.ts';
 import { inJsonIds, jsonRows, lockAgainstDeletion } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import { deleteAlias } from './repository-aliases.ts';
@@ -79,16 +79,28 @@ export async function findOrCreateRepository(db: Db, name: RepositoryName, now: 
   }
 }
 
-/** No repository may have the new name. False when the repository was deleted or renamed before. */
+const updateName = prepare(
+  (db, p: Params<{ id: number; from: string; to: string; trashedAt: number | null }>) =>
+    db
+      .updateTable('repositories')
+      .set({ name: p('to'), trashed_at: p('trashedAt') })
+      .where('id', '=', p('id'))
+      .where('name', '=', p('from'))
+      .returning('id'),
+);
+
+/**
+ * Renames a repository; no other may have the new name. False if it does not have the name `from`.
+ * @param trashedAt when it was deleted, if the new name is a hidden one (see `trash.ts`)
+ */
 export async function setRepositoryName(
   db: Db,
   id: number,
   from: RepositoryName,
   to: RepositoryName,
+  trashedAt: number | null = null,
 ): Promise<boolean> {
-  const update = db.updateTable('repositories').set({ name: to });
-  const renamed = await update.where('id', '=', id).where('name', '=', from).returning('id').execute();
-  return renamed.length > 0;
+  return (await updateName(db, { id, from, to, trashedAt })).length > 0;
 }
 
 export async function setVisibility(db: Db, id: number, visibility: Visibility): Promise<void> {
@@ -105,11 +117,6 @@ export async function deleteRepositoryRows(db: Db, id: number): Promise<boolean>
     await db.deleteFrom(table).where('repository_id', '=', id).execute();
   }
   return (await db.deleteFrom('repositories').where('id', '=', id).returning('id').execute()).length > 0;
-}
-
-/** The range of names of a namespace's repositories: '0' is the character after '/'. */
-export function namespaceRange(namespace: Namespace): { readonly low: string; readonly high: string } {
-  return { low: `${namespace}/`, high: `${namespace}0` };
 }
 
 function selectOfNamespace(db: Db, namespace: Namespace) {

@@ -1,4 +1,4 @@
-import type { RepositoryName } from '../oci/name.ts';
+import { namespaceRange, type RepositoryName } from '../oci/name.ts';
 import { inJsonList } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 
@@ -32,12 +32,8 @@ export async function deleteAlias(db: Db, name: RepositoryName): Promise<number 
 
 /** Deletes all aliases in the namespace. */
 export async function deleteAliasesBelow(db: Db, namespace: string): Promise<void> {
-  await db
-    .deleteFrom('repository_aliases')
-    .where('name', '>', `${namespace}/`)
-    // '0' is the character after '/'.
-    .where('name', '<', `${namespace}0`)
-    .execute();
+  const { low, high } = namespaceRange(namespace);
+  await db.deleteFrom('repository_aliases').where('name', '>', low).where('name', '<', high).execute();
 }
 
 /** Unexpired aliases whose name comes after `after`, at most `limit`, in byte order. */

@@ -3,11 +3,11 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import { deletedName, hiddenRange, trashName } from '../oci/hidden-name.ts';
-import type { Namespace, RepositoryName } from '../oci/name.ts';
+import { type Namespace, namespaceRange, type RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import { inJsonIds } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
-import { namespaceRange } from './repositories.ts';
+import { setRepositoryName } from './repositories.ts';
 import type { Schema, TrashKind } from './schema.ts';
 import { sliceSize, untilDone } from './slices.ts';
 
@@ -39,16 +39,6 @@ export async function findOrCreateHidden(
   return (await findHidden(db, repository)) as number;
 }
 
-const updateName = prepare(
-  (db, p: Params<{ id: number; from: string; to: string; trashedAt: number | null }>) =>
-    db
-      .updateTable('repositories')
-      .set({ name: p('to'), trashed_at: p('trashedAt') })
-      .where('id', '=', p('id'))
-      .where('name', '=', p('from'))
-      .returning('id'),
-);
-
 const updateHiddenName = prepare((db, p: Params<{ repository: number; name: string }>) =>
   db
     .updateTable('repositories')
@@ -57,14 +47,8 @@ const updateHiddenName = prepare((db, p: Params<{ repository: number; name: stri
 );
 
 /** Hides a deleted repository, which must be locked; false if it does not have this name any more. */
-export async function hideRepository(
-  db: Db,
-  id: number,
-  name: RepositoryName,
-  now: number,
-): Promise<boolean> {
-  const renamed = await updateName(db, { id, from: name, to: deletedName(name, id), trashedAt: now });
-  return renamed.length > 0;
+export function hideRepository(db: Db, id: number, name: RepositoryName, now: number): Promise<boolean> {
+  return setRepositoryName(db, id, name, deletedName(name, id), now);
 }
 
 /** Gives a deleted repository the free name `to`; false if it is not hidden any more. `name` is the one before its deletion. */
@@ -74,8 +58,7 @@ export async function unhideRepository(
   name: RepositoryName,
   to: RepositoryName,
 ): Promise<boolean> {
-  const renamed = await updateName(db, { id, from: deletedName(name, id), to, trashedAt: null });
-  if (renamed.length === 0) return false;
+  if (!(await setRepositoryName(db, id, deletedName(name, id), to))) return false;
   await renameHidden(db, id, to);
   return true;
 }

@@ -67,3 +67,8 @@ export function asRobotName(text: string): { name: RobotName; namespace: Namespa
 export function asAccountName(text: string): AccountName | undefined {
   return asNamespace(text) ?? asRobotName(text)?.name;
 }
+
+/** Bounds, both exclusive, of the names in a namespace in byte order: '0' is the character after '/'. */
+export function namespaceRange(namespace: string): { readonly low: string; readonly high: string } {
+  return { low: `${namespace}/`, high: `${namespace}0` };
+}
