@@ -45,7 +45,7 @@ async function pushTo(database: ActingDatabase, name = a): Promise<void> {
 }
 
 async function aliases(database: ActingDatabase): Promise<string[]> {
-  const rows = await Array.fromAsync(allAliases(database));
+  const rows = await allAliases(database);
   return rows.map(({ name, repository }) => `${name} → ${repository}`);
 }
 

@@ -5,12 +5,12 @@ import type { Database } from '../db/database.ts';
 import { type GrantRow, listGrants } from '../db/grants.ts';
 import { findRepository, repositoryNames } from '../db/repositories.ts';
 import { type AliasRow, deleteAlias, listAliases } from '../db/repository-aliases.ts';
-import { RegistryError } from '../oci/errors.ts';
 import { originalName } from '../oci/hidden-name.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { TagRule } from '../oci/tag-rule.ts';
 import { type ActingDatabase, recording } from './change.ts';
-import { parseRepositoryName } from './repositories.ts';
+import { everyRow } from './every-row.ts';
+import { namingForce, parseRepositoryName } from './repositories.ts';
 
 export interface RenameOptions {
   /** Milliseconds for which the former name stays as an alias; 0: no alias. */
@@ -50,10 +50,7 @@ export async function rename(
     }
     const unlessImmutable = force ? undefined : configured;
     const rename = renameRepository(db, { id, from, to, aliasFor, unlessImmutable }, now);
-    const renamed = await rename.catch((error: unknown) => {
-      if (!(error instanceof RegistryError && error.code === 'DENIED')) throw error;
-      throw new Refused(`${from} cannot be renamed: ${error.message}; --force renames it anyway`);
-    });
+    const renamed = await namingForce(rename, from, 'rename');
     if (!renamed) throw new Refused(`there is no repository ${from}`);
     const aliasUntil = aliasFor > 0 ? now + aliasFor : undefined;
     const detail = {
@@ -66,17 +63,8 @@ export async function rename(
 }
 
 /** All unexpired aliases in byte order. */
-export async function* allAliases({
-  read,
-  clock,
-}: Pick<Database, 'read' | 'clock'>): AsyncGenerator<AliasRow> {
-  for (let after = ''; ; ) {
-    const page = await listAliases(read, after, 1_000, clock());
-    yield* page;
-    const last = page.at(-1);
-    if (last === undefined) return;
-    after = last.name;
-  }
+export function allAliases({ read, clock }: Pick<Database, 'read' | 'clock'>): Promise<AliasRow[]> {
+  return everyRow((after, limit) => listAliases(read, after, limit, clock()));
 }
 
 /** Returns the repository's name. @throws Refused */

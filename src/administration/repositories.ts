@@ -104,11 +104,7 @@ export async function removeRepository(
     const repository = await findRepository(db, name);
     if (repository === undefined) throw unknown(name);
     const deletion = { repository, name, by: database.by, now: database.clock() };
-    if (!force)
-      await refuseImmutableRepository(db, deletion, immutableTags).catch((error: unknown) => {
-        if (!(error instanceof RegistryError && error.code === 'DENIED')) throw error;
-        throw new Refused(`${name} cannot be deleted: ${error.message}; --force deletes it anyway`);
-      });
+    if (!force) await namingForce(refuseImmutableRepository(db, deletion, immutableTags), name, 'delete');
     const deleted = trash
       ? await trashRepository(db, deletion)
       : await deleteRepository(db, repository, deletion.now);
@@ -116,5 +112,17 @@ export async function removeRepository(
     if (!deleted) throw unknown(name);
     const detail = trash ? undefined : { permanently: true };
     await record('repository.delete', detail, { repository: name, repositoryId: repository });
+  });
+}
+
+/** Adds to the refusal of a repository with immutable tags that --force changes it anyway. @throws Refused */
+export async function namingForce<T>(
+  work: Promise<T>,
+  name: RepositoryName,
+  verb: 'delete' | 'rename',
+): Promise<T> {
+  return work.catch((error: unknown) => {
+    if (!(error instanceof RegistryError && error.code === 'DENIED')) throw error;
+    throw new Refused(`${name} cannot be ${verb}d: ${error.message}; --force ${verb}s it anyway`);
   });
 }

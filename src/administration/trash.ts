@@ -1,7 +1,7 @@
 // The trash: what was deleted and can be restored.
 import { Refused } from '../access/refused.ts';
 import { type EmptiedTrash, emptyTrash } from '../core/empty-trash.ts';
-import { restoreImage, restoreRepository } from '../core/restore-trash.ts';
+import { type RestoredImage, restoreImage, restoreRepository } from '../core/restore-trash.ts';
 import type { Database } from '../db/database.ts';
 import type { TrashKind } from '../db/schema.ts';
 import { listTrash } from '../db/trash.ts';
@@ -60,13 +60,9 @@ function parseScope(text: string | undefined): RepositoryName | undefined {
   return text === undefined ? undefined : parseRepositoryName(text);
 }
 
-export interface Restored {
-  /** The restored tag or manifest; null for a repository. */
-  readonly digest: string | null;
-  readonly manifests: number;
-  readonly tags: readonly string[];
-  /** Tags that exist again, and stay as they are. */
-  readonly skipped: readonly string[];
+/** What was restored; `digest` is null for a repository. */
+export interface Restored extends Omit<RestoredImage, 'digest'> {
+  readonly digest: RestoredImage['digest'] | null;
 }
 
 /**

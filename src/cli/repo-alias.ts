@@ -14,7 +14,7 @@ export const repoAliasCommands: CommandGroup = {
       description: 'List all aliases.',
       examples: ['berth repo alias list'],
       async run(invocation) {
-        const aliases = await Array.fromAsync(allAliases(await invocation.openForReading()));
+        const aliases = await allAliases(await invocation.openForReading());
         const rows = aliases.map(({ expiresAt, ...row }) => ({ ...row, until: showTime(expiresAt) }));
         return listAnswer(rows, {
           ALIAS: ({ name }) => name,
