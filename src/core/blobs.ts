@@ -167,8 +167,8 @@ export class Blobs {
 
   /**
    * Adds a blob of `from` (or, without it, of any repository) to `name`, without moving a byte (end-11). False if the blob cannot
-   * be mounted, or is damaged; the client then uploads it. A repository that `mayPull` refuses gets the same queries and the same answer as one
-   * that does not hold the blob.
+   * be mounted, or is damaged; the client then uploads it. A repository that `mayPull` refuses gets the same queries and the same
+   * answer as one that does not hold the blob.
    */
   async mount(
     name: RepositoryName,

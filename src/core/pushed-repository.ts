@@ -4,8 +4,8 @@ import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
 
 /**
- * The id of the repository for a push, with the lock of `lockRepositoryShared`, which creates it if it does not exist. A push that was authorized for a repository which was
- * renamed or deleted into the trash since must not create a second one with its name.
+ * The id of the repository for a push, which creates it if it does not exist; with the lock of `lockRepositoryShared`. A push that was
+ * authorized for a repository which was renamed or deleted into the trash since must not create a second one with its name.
  *
  * @param authorized id of the repository that the caller was authorized for; `undefined`: there was none
  * @throws RegistryError `UNAVAILABLE`; the repeated request is authorized under the new name

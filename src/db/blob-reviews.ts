@@ -26,7 +26,8 @@ export async function postponeReview(db: Db, digest: Digest, now: number): Promi
 
 /**
  * Locks the blobs that a manifest of the repository references, so that garbage collection does not remove them before the transaction
- * ends, and returns the digests that the repository holds undamaged. All transactions lock blobs in the order of their digests, to avoid deadlocks.
+ * ends, and returns the digests that the repository holds undamaged. All transactions lock blobs in the order of their digests, to avoid
+ * deadlocks.
  */
 export async function lockHeld(db: Db, repository: number, digests: Iterable<Digest>): Promise<Set<string>> {
   const referenced = [...digests];

@@ -161,8 +161,8 @@ const upsertStored = prepare(
 );
 
 /**
- * Records that the bytes are stored under the key of `generation`, which ends a mark of damage. False when the row has a later generation: garbage collection has
- * decided to delete the bytes of this one (see `core/blobs.ts`).
+ * Records that the bytes are stored under the key of `generation`, which ends a mark of damage. False when the row has a later
+ * generation: garbage collection has decided to delete the bytes of this one (see `core/blobs.ts`).
  */
 export async function recordStored(
   db: Db,

@@ -141,7 +141,7 @@ for (const { name: dialect, open } of dialects) {
       });
     }
 
-    test('a blob that cannot be read is reported and not marked', async (t) => {
+    test('reports an unreadable blob, and does not mark it', async (t) => {
       const { client, database, store, found, run } = await registry(t, open);
       const digest = await client.pushBlob('app', 'a layer');
       const failing: BlobStore = {
