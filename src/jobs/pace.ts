@@ -19,6 +19,9 @@ export class Pace {
     const now = performance.now();
     const begin = Math.max(now, this.#next);
     this.#next = begin + Math.max(this.#perBlob, this.#perByte * size);
-    if (begin > now) await delay(begin - now, undefined, { signal });
+    // A timer can fire early, by as long as the event loop was held before it was set.
+    for (let left = begin - now; left > 0; left = begin - performance.now()) {
+      await delay(left, undefined, { signal });
+    }
   }
 }
