@@ -4,6 +4,7 @@ import { type CopiedImage, copyImage } from '../core/copy-image.ts';
 import type { DeletionRules } from '../core/delete-image.ts';
 import { describeImage, type ImageDetails, type ImageParts } from '../core/image-details.ts';
 import { Manifests, type MissingReferences } from '../core/manifests.ts';
+import type { QuotaDefaults } from '../core/quotas.ts';
 import { listTagDetails, type TagDetails } from '../core/tag-details.ts';
 import {
   listTagHistory,
@@ -81,6 +82,7 @@ export async function rollbackPlan(
  * Points a tag to an earlier manifest, or restores a deleted tag.
  * @param immutableTags the configured rules
  * @param text `REPOSITORY:TAG`
+ * @param quotas the configured quotas
  * @throws Refused
  */
 export async function rollBack(
@@ -88,9 +90,10 @@ export async function rollBack(
   immutableTags: readonly TagRule[],
   text: string,
   request: RollbackRequest,
+  quotas: QuotaDefaults,
 ): Promise<Rollback> {
   const { name, tag } = parseTaggedName(text);
-  return refusing(rollBackTag(database, database.by, immutableTags, name, tag, targetOf(request)));
+  return refusing(rollBackTag(database, database.by, immutableTags, name, tag, targetOf(request), quotas));
 }
 
 function targetOf({ to, before }: RollbackRequest): RollbackTarget {
@@ -110,13 +113,19 @@ export async function copyTag(
     referrers,
     missingReferences,
     immutableTags,
-  }: { referrers: boolean; missingReferences: MissingReferences; immutableTags: readonly TagRule[] },
+    quotas,
+  }: {
+    referrers: boolean;
+    missingReferences: MissingReferences;
+    immutableTags: readonly TagRule[];
+    quotas: QuotaDefaults;
+  },
 ): Promise<CopiedImage> {
   const { clock, by } = database;
   const source = parseImageName(from);
   const manifests = new Manifests({ database, clock, missingReferences, immutableTags });
   const copied = copyImage(
-    { database, clock, manifests, immutableTags },
+    { database, clock, manifests, immutableTags, quotas },
     {
       ...{ from: source, to: parseTaggedName(to), referrers, by },
       ...{ mayPull: () => true, rights: { mayCreate: true, mayUpdate: true } },

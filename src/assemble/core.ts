@@ -13,12 +13,13 @@ export interface Core {
 
 /** Assembles blobs, uploads and manifests over the data. */
 export function assembleCore(config: Config, { database, store, clock, onlyProcess }: Data): Core {
-  const blobs = new Blobs({ database, store, clock });
+  const { quotas } = config;
+  const blobs = new Blobs({ database, store, clock, quotas });
   const limits = { sessions: config.limits.uploadsPerAccount, bytes: config.limits.stagedBytesPerAccount };
-  const uploads = new Uploads({ database, store, blobs, clock, limits, onlyProcess });
+  const uploads = new Uploads({ database, store, blobs, clock, limits, quotas, onlyProcess });
   const { missingReferences } = config.manifests;
   const immutableTags = config.tags.immutable;
   const trash = config.trash.keepFor > 0;
-  const manifests = new Manifests({ database, clock, missingReferences, immutableTags, trash });
+  const manifests = new Manifests({ database, clock, missingReferences, immutableTags, trash, quotas });
   return { blobs, uploads, manifests };
 }

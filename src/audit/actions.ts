@@ -69,6 +69,9 @@ export const auditActions = {
   'tag.rule.add':
     'A rule that makes tags immutable was added, for a repository or for `detail.namespace`; `detail.rule` is the rule.',
   'tag.rule.remove': 'A rule that made tags immutable was removed.',
+  'quota.set':
+    'A quota was set for a repository or for `detail.namespace`; `detail` has the changed limits, where 0 is no limit and null the configured one.',
+  'quota.delete': 'The quota of a repository or of `detail.namespace` was deleted.',
   'repository.adopt':
     '`berth adopt` added content of an existing storage tree to a repository; `detail` has the numbers of `blobs`, `manifests` and `tags`. A large repository has several entries.',
   'trust.create': 'A trust was created: an organisation accepts ID tokens of an issuer.',
@@ -82,7 +85,7 @@ export const auditActions = {
   'gc.pause': 'Garbage collection was paused; the reason is `detail.reason`.',
   'gc.resume': 'Garbage collection was resumed.',
   'registry.repair':
-    '`berth fsck --repair` changed the database: `detail.did` is `park` or `move` for a blob, or `epoch`.',
+    '`berth fsck --repair` changed the database: `detail.did` is `park` or `move` for a blob, `epoch`, or `usage` for a recount.',
   'registry.restore':
     '`berth restore` restored the database from the backup `detail.backup`; later entries are of the restored registry.',
   'migration.begin':

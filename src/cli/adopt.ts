@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { adopt, markAdopted, refuseEmptyTree, refuseOtherStore } from '../core/adopt/adopt.ts';
 import type { Finding } from '../core/adopt/finding.ts';
 import type { Adopted } from '../core/adopt/parts.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import type { Database } from '../db/database.ts';
 import { openSqlite } from '../db/sqlite/sqlite.ts';
 import { Failure } from '../failure.ts';
@@ -20,7 +21,7 @@ import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectIfExists, openForAdoption } from './existing.ts';
 import { interruptible } from './interrupt.ts';
-import { Progress, printBytes } from './progress.ts';
+import { Progress } from './progress.ts';
 
 interface Options {
   readonly dryRun?: boolean;

@@ -5,13 +5,14 @@ import manifest from '../../package.json' with { type: 'json' };
 import { type BackedUp, backUp, rowsIn } from '../core/backup/back-up.ts';
 import { readContents } from '../core/backup/contents.ts';
 import { verifyBlobs, verifyRows } from '../core/backup/verify-backup.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import { openBackups, openCopies } from '../open.ts';
 import { blobsLeft, observeWith, openBackup, placeOf } from './backups.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting } from './existing.ts';
 import { interruptible } from './interrupt.ts';
-import { Progress, printBytes } from './progress.ts';
+import { Progress } from './progress.ts';
 
 export function backupCommand(command: Command, context: Context): void {
   defineCreate(command.command('create', { isDefault: true }), context);

@@ -5,13 +5,13 @@ import { createLayout } from '../archive/layout-writer.ts';
 import { exportImages, type Selection } from '../core/archive/export-images.ts';
 import { Blobs } from '../core/blobs.ts';
 import { Manifests } from '../core/manifests.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import { Failure, UsageError } from '../failure.ts';
 import { asDigest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { asTag } from '../oci/reference.ts';
 import { describeFields } from './answer.ts';
 import { interruptible } from './interrupt.ts';
-import { printBytes } from './progress.ts';
 import { singleCommand } from './registry-command.ts';
 
 interface Options {

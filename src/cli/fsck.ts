@@ -6,6 +6,7 @@ import { placesOf, registryPlace } from '../config/places.ts';
 import type { Config } from '../config/schema.ts';
 import type { Finding, Walked } from '../core/fsck/walk.ts';
 import { fsck } from '../core/fsck.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import { type Repaired, repair } from '../core/repair.ts';
 import { refuseWhenReadOnly } from '../db/read-only.ts';
 import { Failure, UsageError } from '../failure.ts';
@@ -14,7 +15,6 @@ import { commandActor } from './command-actor.ts';
 import { configOf, withRegistryFlags } from './config-flags.ts';
 import type { Context } from './context.ts';
 import { inspectExisting, openExisting } from './existing.ts';
-import { printBytes } from './progress.ts';
 
 interface Options {
   readonly readData?: boolean;
@@ -78,14 +78,14 @@ async function repairOf(
     readData,
   };
   const repaired = await repair(parts);
-  const { before, parked, moved, damaged, healed } = repaired;
+  const { before, parked, moved, recounted, damaged, healed } = repaired;
   context.out(`${describeRepair(repaired, { change, readData })}\n`);
-  if (change || (before.relation === 'agree' && parked + moved + damaged + healed === 0)) return;
+  if (change || (before.relation === 'agree' && parked + moved + recounted + damaged + healed === 0)) return;
   throw new Failure('nothing was changed; add --yes to make the changes');
 }
 
 function describeRepair(
-  { before, parked, bytes, moved, damaged, healed }: Repaired,
+  { before, parked, bytes, moved, recounted, damaged, healed }: Repaired,
   { change, readData }: { readonly change: boolean; readonly readData: boolean },
 ): string {
   const [recorded, used, raised] = change
@@ -101,6 +101,10 @@ function describeRepair(
   if (moved > 0)
     lines.push(
       `${plural(moved, 'blob')} with newer bytes than the database records; ${used} the newer bytes`,
+    );
+  if (recounted > 0)
+    lines.push(
+      `the usage of ${recounted} repositories and namespaces, ${change ? 'counted' : 'to count'} again`,
     );
   if (readData) {
     const [marked, unmarked] = change ? ['marked', 'mark ended'] : ['to mark', 'mark will end'];

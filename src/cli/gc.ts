@@ -10,13 +10,13 @@ import {
 import { showTime } from '../administration/show-time.ts';
 import { placesOf } from '../config/places.ts';
 import { parseDuration } from '../config/units.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import { advanceEpoch } from '../core/store-identity.ts';
 import type { Queue } from '../db/blob-deletions.ts';
 import { Failure } from '../failure.ts';
 import { CollectionRefused, collectGarbage } from '../jobs/collect-garbage.ts';
 import { holdJob } from '../jobs/hold-job.ts';
 import { describeFields, listAnswer } from './answer.ts';
-import { printBytes } from './progress.ts';
 import { subcommands } from './registry-command.ts';
 
 const grace = new Option(

@@ -2,9 +2,9 @@
 import { Argument } from 'commander';
 import { inspectImage } from '../administration/images.ts';
 import { maxListed } from '../core/image-details.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import type { Descriptor } from '../oci/manifest.ts';
 import { type Answer, describeFields, listAnswer } from './answer.ts';
-import { printBytes } from './progress.ts';
 import { subcommands } from './registry-command.ts';
 
 export const imageCommand = subcommands({

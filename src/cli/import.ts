@@ -8,12 +8,12 @@ import { openArchive } from '../archive/open-archive.ts';
 import { importImages, type Target } from '../core/archive/import-images.ts';
 import { Blobs } from '../core/blobs.ts';
 import { Manifests } from '../core/manifests.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import { Uploads } from '../core/uploads.ts';
 import { Failure, UsageError } from '../failure.ts';
 import { asTag } from '../oci/reference.ts';
 import { listAnswer } from './answer.ts';
 import { interruptible } from './interrupt.ts';
-import { printBytes } from './progress.ts';
 import { singleCommand } from './registry-command.ts';
 
 export const importCommand = singleCommand({
@@ -42,14 +42,16 @@ export const importCommand = singleCommand({
     const database = await invocation.openForChanges();
     const store = await invocation.openStoreForChanges(database);
     const { by, clock } = database;
-    const blobs = new Blobs({ database, store, clock });
-    const uploads = new Uploads({ database, store, blobs, clock });
+    const { quotas } = config;
+    const blobs = new Blobs({ database, store, clock, quotas });
+    const uploads = new Uploads({ database, store, blobs, clock, quotas });
     const { missingReferences, maxSize: maxManifestSize } = config.manifests;
     const manifests = new Manifests({
       database,
       clock,
       missingReferences,
       immutableTags: config.tags.immutable,
+      quotas,
     });
     const imported = await interruptible('repeat the command to import the rest', async (signal) => {
       const spool = {

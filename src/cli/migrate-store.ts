@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { migrateStore } from '../core/migrate/migrate-store.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import { countStoredBlobs } from '../db/fsck.ts';
 import { Failure } from '../failure.ts';
 import { openStore } from '../open.ts';
@@ -18,7 +19,7 @@ import {
   sameStore,
   withMigrationFlags,
 } from './migration.ts';
-import { Progress, printBytes } from './progress.ts';
+import { Progress } from './progress.ts';
 
 export function migrateStoreCommand(command: Command, context: Context): void {
   withMigrationFlags(command, 'migrate-store').action(async (options: MigrationOptions, command: Command) => {

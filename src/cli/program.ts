@@ -57,6 +57,16 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./trash.ts')).trashCommand,
   },
   {
+    name: 'usage',
+    description: 'Show what takes the space of the registry, a namespace or a repository.',
+    load: async () => (await import('./usage.ts')).usageCommand,
+  },
+  {
+    name: 'quota',
+    description: 'Limit the bytes, tags and repositories of a namespace or a repository.',
+    load: async () => (await import('./quota.ts')).quotaCommand,
+  },
+  {
     name: 'gc',
     description: 'Look at garbage collection, run it, or pause it; the registry may be running.',
     load: async () => (await import('./gc.ts')).gcCommand,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Progress, printBytes, printSeconds } from './progress.ts';
+import { printBytes } from '../core/print-bytes.ts';
+import { Progress, printSeconds } from './progress.ts';
 
 function start(options: { terminal?: boolean; json?: boolean } = {}) {
   const out: string[] = [];

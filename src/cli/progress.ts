@@ -1,4 +1,5 @@
 // Reports the progress of long commands: on a terminal as one line that is overwritten, else as a line every few seconds, or JSON.
+import { printBytes } from '../core/print-bytes.ts';
 import type { Context } from './context.ts';
 
 export interface Work {
@@ -145,17 +146,6 @@ export function describe({ name, unit, total, totalBytes }: Work, done: Done): s
 
 function grouped(number: number): string {
   return number.toLocaleString('en-US');
-}
-
-export function printBytes(bytes: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
-  let size = bytes;
-  let unit = 0;
-  while (size >= 1024 && unit < units.length - 1) {
-    size /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
 }
 
 export function printSeconds(seconds: number): string {

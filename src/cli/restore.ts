@@ -6,6 +6,7 @@ import { rowsIn } from '../core/backup/back-up.ts';
 import { readContents } from '../core/backup/contents.ts';
 import { requireRestorable, restore } from '../core/backup/restore.ts';
 import { verifyRows } from '../core/backup/verify-backup.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import { Failure } from '../failure.ts';
 import { openStore } from '../open.ts';
 import { blobsLeft, observeWith, openBackup } from './backups.ts';
@@ -15,7 +16,7 @@ import type { Context } from './context.ts';
 import { printRegistry } from './existing.ts';
 import { interruptible } from './interrupt.ts';
 import { openTarget } from './open-target.ts';
-import { Progress, printBytes } from './progress.ts';
+import { Progress } from './progress.ts';
 
 interface Options {
   readonly name?: string;

@@ -4,6 +4,7 @@ import { type ScrubStatus, scrubStatus } from '../administration/scrub.ts';
 import { showTime } from '../administration/show-time.ts';
 import { placesOf } from '../config/places.ts';
 import { formatDuration, formatSize, parseSize } from '../config/units.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import { findScrub } from '../core/scrub-state.ts';
 import { advanceEpoch } from '../core/store-identity.ts';
 import { countStoredBlobs } from '../db/fsck.ts';
@@ -13,7 +14,7 @@ import { holdJob } from '../jobs/hold-job.ts';
 import { type ScrubParts, scrub } from '../jobs/scrub.ts';
 import { type Answer, describeFields, listAnswer } from './answer.ts';
 import { interruptible } from './interrupt.ts';
-import { Progress, printBytes } from './progress.ts';
+import { Progress } from './progress.ts';
 import { subcommands } from './registry-command.ts';
 
 export const scrubCommand = subcommands(

@@ -3,13 +3,13 @@ import { Argument, Option } from 'commander';
 import { copyTag, removeTag, rollBack, rollbackPlan, tagHistory, tagsOf } from '../administration/images.ts';
 import { showTime } from '../administration/show-time.ts';
 import { formatDuration } from '../config/units.ts';
+import { printBytes } from '../core/print-bytes.ts';
 import type { TagDetails } from '../core/tag-details.ts';
 import type { TagMove } from '../db/tag-history.ts';
 import { UsageError } from '../failure.ts';
 import { listAnswer } from './answer.ts';
 import type { Invocation } from './invocation.ts';
 import { asLimit, asTime, timeForms } from './option-values.ts';
-import { printBytes } from './progress.ts';
 import type { RegistryCommand } from './registry-command.ts';
 import { shortDigest } from './table.ts';
 
@@ -86,7 +86,13 @@ export const tagCommands: readonly RegistryCommand[] = [
       requireRecorded(invocation, request.before);
       const { from, to } = dryRun
         ? await rollbackPlan(await invocation.openForReading(), name, request)
-        : await rollBack(await invocation.openForChanges(), invocation.config.tags.immutable, name, request);
+        : await rollBack(
+            await invocation.openForChanges(),
+            invocation.config.tags.immutable,
+            name,
+            request,
+            invocation.config.quotas,
+          );
       const was = from === undefined ? 'it did not exist' : from;
       const text =
         from === to
@@ -112,6 +118,7 @@ export const tagCommands: readonly RegistryCommand[] = [
       const { missingReferences } = invocation.config.manifests;
       const made = await copyTag(database, source, destination, {
         ...{ referrers, missingReferences, immutableTags: invocation.config.tags.immutable },
+        quotas: invocation.config.quotas,
       });
       const { digest, copied, before } = made;
       const count = `${copied} new manifest${copied === 1 ? '' : 's'}`;

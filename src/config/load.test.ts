@@ -62,6 +62,8 @@ test('without a file, variables or flags every setting has its default', () => {
       deletes: { enabled: true, keepUnknownFor: 2_592_000_000 },
       trash: { keepFor: 7 * 24 * 3_600_000 },
       aliases: { keepFor: 90 * 24 * 3_600_000 },
+      quotas: { namespace: { bytes: 0, tags: 0, repositories: 0 }, repository: { bytes: 0, tags: 0 } },
+      usage: { keepFor: 34_560_000_000 },
       gc: {
         grace: 86_400_000,
         blobsPerSecond: 0,
@@ -175,6 +177,8 @@ tags: { immutable: [v*, 'semver  >=1.0.0 except *-dev'] }
 deletes: { enabled: false, keepUnknownFor: 2d }
 trash: { keepFor: 1d }
 aliases: { keepFor: 2d }
+quotas: { namespace: { bytes: 1GiB, tags: 2, repositories: 3 }, repository: { bytes: 4KiB, tags: 5 } }
+usage: { keepFor: 3d }
 gc: { grace: 12h, blobsPerSecond: 100, bytesPerSecond: 1MiB, maxPercent: 20, searchEvery: 1d }
 scrub: { every: 7d, bytesPerSecond: 1MiB }
 uploads: { expireAfter: 90m }
@@ -255,6 +259,11 @@ shutdown: { drainTimeout: 0s }
     deletes: { enabled: false, keepUnknownFor: 172_800_000 },
     trash: { keepFor: 24 * 3_600_000 },
     aliases: { keepFor: 2 * 24 * 3_600_000 },
+    quotas: {
+      namespace: { bytes: 1_073_741_824, tags: 2, repositories: 3 },
+      repository: { bytes: 4096, tags: 5 },
+    },
+    usage: { keepFor: 259_200_000 },
     gc: {
       grace: 43_200_000,
       blobsPerSecond: 100,
@@ -351,6 +360,12 @@ test('every key has its own variable', () => {
     'deletes.keepUnknownFor': '3d',
     'trash.keepFor': '5h',
     'aliases.keepFor': '6h',
+    'quotas.namespace.bytes': '1GiB',
+    'quotas.namespace.tags': '6',
+    'quotas.namespace.repositories': '7',
+    'quotas.repository.bytes': '2MiB',
+    'quotas.repository.tags': '8',
+    'usage.keepFor': '2d',
     'gc.grace': '1h',
     'gc.blobsPerSecond': '7',
     'gc.bytesPerSecond': '8MiB',
@@ -477,7 +492,7 @@ test("ignores Kubernetes' variables for a Service named berth", () => {
 
 const TOP =
   'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
-  'tls, log, operations, manifests, tags, deletes, gc, scrub, trash, uploads, limits, rateLimits, audit, backup, aliases, history, shutdown';
+  'tls, log, operations, manifests, tags, deletes, quotas, usage, gc, scrub, trash, uploads, limits, rateLimits, audit, backup, aliases, history, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
 const TAG_RULES =

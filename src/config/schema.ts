@@ -32,6 +32,16 @@ import {
   toggle,
 } from './values.ts';
 
+const noQuota = '0: no limit';
+
+function quotaBytes() {
+  return size({ min: '0B', max: '8191TiB' }).prefault('0B');
+}
+
+function quotaCount() {
+  return count({ min: 0, max: 1_000_000_000 }).prefault(0);
+}
+
 const settings = z.strictObject({
   listen: address()
     .prefault('127.0.0.1:5000')
@@ -146,6 +156,44 @@ const settings = z.strictObject({
         .meta({ description: 'Whether tags, manifests and blobs may be deleted through the API.' }),
       keepUnknownFor: duration({ min: '24h', max: '3650d' }).prefault('30d').meta({
         description: 'How long garbage collection keeps a blob without a database row after finding it.',
+      }),
+    })
+    .readonly()
+    .prefault({}),
+  quotas: z
+    .strictObject({
+      namespace: z
+        .strictObject({
+          bytes: quotaBytes().meta({
+            description: `Bytes of the distinct blobs of all repositories of a namespace, at most; ${noQuota}.`,
+          }),
+          tags: quotaCount().meta({ description: `Tags in a namespace, at most; ${noQuota}.` }),
+          repositories: quotaCount().meta({
+            description: `Repositories in a namespace, at most; ${noQuota}.`,
+          }),
+        })
+        .readonly()
+        .prefault({}),
+      repository: z
+        .strictObject({
+          bytes: quotaBytes().meta({
+            description: `Bytes of the distinct blobs of a repository, at most; ${noQuota}.`,
+          }),
+          tags: quotaCount().meta({ description: `Tags in a repository, at most; ${noQuota}.` }),
+        })
+        .readonly()
+        .prefault({}),
+    })
+    .readonly()
+    .prefault({})
+    .meta({
+      description:
+        'Quotas of every namespace and repository; `berth quota set` sets others for one namespace or repository.',
+    }),
+  usage: z
+    .strictObject({
+      keepFor: duration({ min: '24h', max: '3650d' }).prefault('400d').meta({
+        description: 'How long the daily usage is kept, for `berth usage --days`.',
       }),
     })
     .readonly()

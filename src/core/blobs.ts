@@ -1,12 +1,13 @@
 import { queueUnheld } from '../db/blob-deletions.ts';
 import { isUploadedBy, linkBlob, linkUploaded, listLinksFrom, unlinkBlob } from '../db/blob-links.ts';
 import { postponeLinkReview, postponeReview } from '../db/blob-reviews.ts';
-import { findBlob, findBlobRow, type HeldBlob, recordStored } from '../db/blobs.ts';
+import { findBlob, findForCommit, type HeldBlob, recordStored } from '../db/blobs.ts';
 import { type Actor, recordChange } from '../db/changes.ts';
 import { type Database, ReadOnlyRegistry } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { findReferring } from '../db/manifests.ts';
 import type { Db } from '../db/prepare.ts';
+import type { WithAnyQuota } from '../db/quotas.ts';
 import { findRepository, type RepositoryRow } from '../db/repositories.ts';
 import { findByAlias } from '../db/repository-names.ts';
 import { deleteUpload, type SessionKey } from '../db/uploads.ts';
@@ -27,6 +28,14 @@ import type { Clock } from './clock.ts';
 import { damagedBlob } from './damaged-blob.ts';
 import { findOrCreatePushed } from './pushed-repository.ts';
 import type { Pusher } from './pusher.ts';
+import {
+  isLimited,
+  noQuotas,
+  type QuotaDefaults,
+  QuotaExceeded,
+  requireSpace,
+  type Target,
+} from './quotas.ts';
 
 /** A blob that a repository holds. */
 export interface Blob {
@@ -41,13 +50,20 @@ const postponeSlack = 60_000;
 /** Number of repositories that a mount without `from` checks for one that the caller may pull; the same for every digest. */
 const candidates = 20;
 
+/** A mounted blob; `warning`: most of a quota is used. */
+export interface Mounted {
+  readonly warning: string | undefined;
+}
+
 /** The bytes of blobs, and the repositories that hold them. */
 export class Blobs {
   readonly #database: Database;
   readonly #store: BlobStore;
   readonly #clock: Clock;
+  readonly #quotas: QuotaDefaults;
 
-  constructor(parts: { database: Database; store: BlobStore; clock: Clock }) {
+  constructor(parts: { database: Database; store: BlobStore; clock: Clock; quotas?: QuotaDefaults }) {
+    this.#quotas = parts.quotas ?? noQuotas;
     this.#database = parts.database;
     this.#store = parts.store;
     this.#clock = parts.clock;
@@ -124,6 +140,8 @@ export class Blobs {
    * the bytes move, and compared when they are recorded. If the row has a later one by then, a deletion was decided that will
    * remove the bytes under the old key. The bytes of a damaged blob are read back, because a store takes a repeated commit for done when
    * it finds bytes of the right size under the key.
+   * @returns a warning if most of a quota is used
+   * @throws RegistryError `DENIED` if the blob does not fit into a quota
    */
   async commit(
     upload: StagedUpload & {
@@ -134,21 +152,26 @@ export class Blobs {
     },
     digest: Digest,
     { by, namespace }: Pusher,
-  ): Promise<void> {
-    const { size } = upload;
-    const row = await findBlobRow(this.#database.read, digest);
-    const generation = row?.generation ?? 0;
+  ): Promise<string | undefined> {
+    const { size, name, repository } = upload;
+    const { read } = this.#database;
+    const { generation, isDamaged, any_quota } = await findForCommit(read, digest);
+    if (isLimited(this.#quotas, any_quota)) {
+      // Again below, where it cannot change any more. Here the staged bytes can still be freed.
+      const whole = { bytes: size, digest };
+      await requireSpace(read, this.#quotas, { id: repository, name }, { upload: whole });
+    }
     await this.#store.commit(upload, blobKey(digest, generation));
-    const heals = row !== undefined && row.damaged_at !== null;
-    if (heals) {
+    if (isDamaged) {
       const found = await checkBytes(this.#store, { digest, generation, size });
       if (found !== undefined)
         throw new Error(`the new bytes of ${digest} are damaged too: ${found.problem}`);
     }
-    await this.#database.transaction(async (db) => {
+    const committed = this.#database.transaction(async (db) => {
       const now = this.#clock();
       await namespace?.make(db, by, now);
-      if (!(await recordStored(db, { digest, size, generation }, now))) {
+      const recorded = await recordStored(db, { digest, size, generation }, now);
+      if (recorded === undefined) {
         throw new RegistryError('UNAVAILABLE', 'the blob was being deleted; push it again');
       }
       if (!(await deleteUpload(db, upload.id, upload.writer))) {
@@ -157,11 +180,16 @@ export class Blobs {
           'another request took over the upload, or it was cancelled',
         );
       }
-      const { name, repository } = upload;
+      const warning = await this.#admit(db, { id: repository, name }, digest, recorded);
       await linkUploaded(db, repository, digest, upload, now);
       const change = { repository: name, repositoryId: repository, newDigest: digest };
       await recordChange(db, by, { kind: 'blob.push', ...change }, now);
-      if (heals) await recordChange(db, by, { kind: 'blob.healed', newDigest: digest }, now);
+      if (isDamaged) await recordChange(db, by, { kind: 'blob.healed', newDigest: digest }, now);
+      return warning;
+    });
+    return committed.catch(async (error) => {
+      if (error instanceof QuotaExceeded) await this.#discard({ digest, size, generation });
+      throw error;
     });
   }
 
@@ -176,7 +204,7 @@ export class Blobs {
     from: RepositoryName | undefined,
     mayPull: MayPull,
     { by, namespace, repository: authorized }: Pusher,
-  ): Promise<boolean> {
+  ): Promise<Mounted | false> {
     // Look first without a transaction, because most mounts of containerd and BuildKit find nothing.
     const { read } = this.#database;
     const source = await (from === undefined
@@ -186,12 +214,14 @@ export class Blobs {
     const mounted = this.#database.transaction(async (db) => {
       const now = this.#clock();
       await namespace?.make(db, by, now);
-      const repository = await findOrCreatePushed(db, name, authorized, now);
+      const repository = await findOrCreatePushed(db, this.#quotas, name, authorized, now);
       // From here on the blob can neither be deleted nor removed from `from`.
-      if (!(await postponeReview(db, digest, now))) throw new SourceGone();
+      const locked = await postponeReview(db, digest, now);
+      if (locked === undefined) throw new SourceGone();
       const held = await findBlob(db, source.name, digest);
       // Compares ids: another repository may have the name by now.
       if (held?.repository_id !== source.id || held.damaged_at !== null) throw new SourceGone();
+      const warning = await this.#admit(db, { id: repository, name }, digest, locked);
       await linkBlob(db, repository, digest, now);
       const change = { repository: name, repositoryId: repository, newDigest: digest };
       await recordChange(
@@ -200,12 +230,31 @@ export class Blobs {
         { kind: 'blob.mount', ...change, detail: from && { from: source.name } },
         now,
       );
-      return true;
+      return { warning };
     });
-    return mounted.catch((error) => {
+    return mounted.catch((error): false => {
       if (error instanceof SourceGone) return false;
       throw error;
     });
+  }
+
+  /** Records the moved bytes of a refused blob, which no repository holds, so that garbage collection deletes them. */
+  async #discard(blob: { digest: Digest; size: number; generation: number }): Promise<void> {
+    await this.#database.transaction(async (db) => {
+      const now = this.#clock();
+      if (await recordStored(db, blob, now)) await queueUnheld(db, [blob.digest], now);
+    });
+  }
+
+  /** Checks the quotas before a blob is linked. The blob is locked. */
+  async #admit(
+    db: Db,
+    target: Target,
+    digest: Digest,
+    { any_quota }: WithAnyQuota,
+  ): Promise<string | undefined> {
+    if (!isLimited(this.#quotas, any_quota)) return undefined;
+    return requireSpace(db, this.#quotas, target, { blobs: [digest] });
   }
 
   /**
@@ -222,7 +271,7 @@ export class Blobs {
         // Blobs of other repositories are not locked: that would take longer than for unknown blobs.
         (await isHeld()) &&
         // From here on no manifest that needs the blob can be pushed.
-        (await postponeReview(db, digest, now)) &&
+        (await postponeReview(db, digest, now)) !== undefined &&
         (await isHeld());
       if (!held) throw new RegistryError('BLOB_UNKNOWN', { name, digest });
       const manifest = await findReferring(db, repository, digest);

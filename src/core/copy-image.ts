@@ -1,5 +1,5 @@
 // Copies images between repositories by rows alone: no byte of a blob moves.
-import { linkBlobsOf } from '../db/blob-links.ts';
+import { linkBlobsOf, lockBlobsOf } from '../db/blob-links.ts';
 import { recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
@@ -7,8 +7,9 @@ import { lockTags } from '../db/locks.ts';
 import { lockManifestShared } from '../db/manifests.ts';
 import { nextTurn } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
+import { hasQuotas } from '../db/quotas.ts';
 import { listChildren, listReferrers, type ReferrerRow } from '../db/referrers.ts';
-import { findOrCreateRepository, findRepositoryRow, type RepositoryRow } from '../db/repositories.ts';
+import { findRepositoryRow, type RepositoryRow } from '../db/repositories.ts';
 import { sliceSize } from '../db/slices.ts';
 import { findTag } from '../db/tags.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -22,6 +23,7 @@ import { damagedBlob } from './damaged-blob.ts';
 import { checkRights, findByReference, type Manifests, type PushRights } from './manifests.ts';
 import { moveTags } from './move-tags.ts';
 import type { Pusher } from './pusher.ts';
+import { findOrAddRepository, isLimited, noQuotas, type QuotaDefaults, requireSpace } from './quotas.ts';
 
 export interface ImageCopy extends Pusher {
   readonly from: { readonly name: RepositoryName; readonly reference: Reference };
@@ -49,6 +51,8 @@ export interface CopyParts {
   readonly manifests: Manifests;
   /** The configured rules of immutable tags. */
   readonly immutableTags: readonly TagRule[];
+  /** The configured quotas; absent: none. */
+  readonly quotas?: QuotaDefaults;
 }
 
 /** Maximum number of manifests in one copy: an index may have 10,000 children. */
@@ -145,7 +149,7 @@ async function readPages<T>(read: (last: T | undefined) => Promise<readonly T[]>
 
 /** Returns whether the destination did not hold the manifest before. */
 async function copyManifest(
-  { database, clock, manifests }: CopyParts,
+  { database, clock, manifests, quotas = noQuotas }: CopyParts,
   copy: ImageCopy,
   source: RepositoryRow,
   digest: Digest,
@@ -159,16 +163,21 @@ async function copyManifest(
     async (db) => {
       const now = clock();
       await namespace?.make(db, by, now);
-      const repository = await findOrCreateRepository(db, to.name, now);
+      const repository = await findOrAddRepository(db, quotas, to.name, now);
       await checkRights(db, repository, digest, [], rights);
       // From here on the blobs cannot be deleted, nor removed from the source while the manifest needs them there.
-      const linked = await linkBlobsOf(db, source.id, repository, needed, now);
-      const damaged = linked.find(({ isDamaged }) => isDamaged);
+      const held = await lockBlobsOf(db, source.id, needed, now);
+      const damaged = held.find(({ isDamaged }) => isDamaged);
       if (damaged !== undefined) throw damagedBlob(damaged.digest);
+      const digests = held.map(({ digest }) => digest);
       // Checked after the blobs are locked: while the source has the manifest, its blobs cannot be removed from the source.
       if ((await lockManifestShared(db, source.id, digest)) === undefined) {
         throw unknown(from.name, { kind: 'digest', digest });
       }
+      if (isLimited(quotas, await hasQuotas(db))) {
+        await requireSpace(db, quotas, { id: repository, name: to.name }, { blobs: digests });
+      }
+      await linkBlobsOf(db, source.id, repository, digests, now);
       const pushed = { repository, digest, manifest, annotations, bytes };
       const { isNew } = await manifests.store(db, pushed, now);
       if (isNew) await recordChange(db, by, changeOf(copy, repository, digest), now);
@@ -181,13 +190,13 @@ async function copyManifest(
 
 /** Points the tag to the copied image. Returns the digest that it pointed to before. */
 async function setTag(
-  { database, clock, immutableTags }: CopyParts,
+  { database, clock, immutableTags, quotas = noQuotas }: CopyParts,
   copy: ImageCopy,
   digest: Digest,
 ): Promise<Digest | undefined> {
   const { name, tag } = copy.to;
   return database.transaction(async (db) => {
-    const repository = await findOrCreateRepository(db, name, clock());
+    const repository = await findOrAddRepository(db, quotas, name, clock());
     await lockTags(db, repository, [tag]);
     await checkRights(db, repository, digest, [tag], copy.rights);
     const manifest = await lockManifestShared(db, repository, digest);
@@ -196,7 +205,8 @@ async function setTag(
     const before = (await findTag(db, repository, tag))?.digest as Digest | undefined;
     if (before !== digest) {
       const change = changeOf(copy, repository, digest);
-      const move = { tags: [tag], manifest: manifest.id, now: clock(), advice: '; choose another tag' };
+      const advice = '; choose another tag';
+      const move = { tags: [tag], manifest: manifest.id, now: clock(), advice, quotas };
       await moveTags(db, copy.by, immutableTags, change, move);
     }
     return before;

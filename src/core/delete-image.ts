@@ -1,5 +1,5 @@
 // Deletes tags and manifests: into the trash, from which `restore-trash.ts` restores them, or for good.
-import { linkBlobsOf } from '../db/blob-links.ts';
+import { lockAndLinkBlobsOf } from '../db/blob-links.ts';
 import { type Actor, printActor, recordChange, recordTagChange, recordTagDeletions } from '../db/changes.ts';
 import { lockManifest, lockTagRulesShared } from '../db/locks.ts';
 import { deleteManifest, findManifestIn, listReferenced, moveManifest } from '../db/manifests.ts';
@@ -67,7 +67,8 @@ export async function deleteWithTags(
   if (found === undefined) return false;
   const hidden = trash ? await findOrCreateHidden(db, repository, name, now) : undefined;
   // Before the manifest is locked, as this locks the blobs.
-  if (hidden !== undefined) await linkBlobsOf(db, repository, hidden, await listReferenced(db, found), now);
+  if (hidden !== undefined)
+    await lockAndLinkBlobsOf(db, repository, hidden, await listReferenced(db, found), now);
   await lockManifest(db, repository, digest);
   const id = await findManifestIn(db, repository, digest);
   if (id === undefined) return false;

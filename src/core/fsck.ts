@@ -4,6 +4,7 @@ import { damageOf } from '../db/sqlite/damage.ts';
 import { checkBlobFiles, checkBlobs, checkLinks } from './fsck/blobs.ts';
 import { checkManifests, checkTags } from './fsck/manifests.ts';
 import { checkStagedFiles, checkUploads } from './fsck/uploads.ts';
+import { checkUsage } from './fsck/usage.ts';
 import type { Finding, Walk, Walked } from './fsck/walk.ts';
 import { compare, explain, isObjection, type Places } from './store-identity.ts';
 
@@ -51,6 +52,7 @@ async function walkAll(walk: Walk, database: Inspection, places: Places): Promis
   await checkTags(walk);
   await checkManifests(walk);
   await checkLinks(walk);
+  await checkUsage(walk);
   await checkBlobs(walk);
   await checkUploads(walk);
   await checkBlobFiles(walk);

@@ -1,3 +1,4 @@
+import { blobsAlone, manifestsKept } from '../db/exclusive.ts';
 import { nextTurn } from '../db/next-turn.ts';
 import type { Db } from '../db/prepare.ts';
 import { type HeldReference, listReferences } from '../db/references.ts';
@@ -5,6 +6,50 @@ import { sliceSize } from '../db/slices.ts';
 
 /** Maximum number of references that are read for one call. */
 const maxReferences = 100_000;
+
+/** What deleting an image would free; `undefined` where it has too many references. */
+export interface ImageShare {
+  /** Bytes of the blobs that the repository needs for this image only. */
+  readonly exclusive: number;
+  /** Those of them that no other repository holds. */
+  readonly frees: number;
+}
+
+/**
+ * What would be free if a tag, its manifest and the children that nothing else needs were deleted: nothing, if another tag or an
+ * index needs the manifest.
+ * @param image row id of the tag's manifest
+ */
+export async function imageShare(
+  db: Db,
+  repository: number,
+  image: number,
+  limit = maxReferences,
+): Promise<ImageShare | undefined> {
+  const known = await readReferences(db, repository, [image], limit);
+  const parts = partsOf(image, known);
+  if (parts === undefined) return undefined;
+  if ((await manifestsKept(db, [image], [image], 1)).size > 0) return { exclusive: 0, frees: 0 };
+  const gone = new Set([image]);
+  // Children of children need another round.
+  for (let before = 0; before < gone.size; ) {
+    before = gone.size;
+    const rest = [...parts.manifests].filter((id) => !gone.has(id));
+    const kept = await manifestsKept(db, rest, [...gone], 0);
+    for (const id of rest) if (!kept.has(id)) gone.add(id);
+    await nextTurn();
+  }
+  const digests = new Set([...gone].flatMap((id) => [...(known.get(id)?.blobs.keys() ?? [])]));
+  const share = { exclusive: 0, frees: 0 };
+  const list = [...digests];
+  for (let start = 0; start < list.length; start += sliceSize) {
+    const alone = await blobsAlone(db, repository, list.slice(start, start + sliceSize), [...gone]);
+    share.exclusive += alone.exclusive;
+    share.frees += alone.frees;
+    await nextTurn();
+  }
+  return share;
+}
 
 interface References {
   readonly blobs: Map<string, number>;
@@ -65,6 +110,18 @@ async function readReferences(
 }
 
 function sizeOf(image: number, known: ReadonlyMap<number, References>): number | undefined {
+  const parts = partsOf(image, known);
+  if (parts === undefined) return undefined;
+  let bytes = 0;
+  for (const size of parts.blobs.values()) bytes += size;
+  return bytes;
+}
+
+/** The image with its children at any depth, and the sizes of all their blobs; `undefined` if not all references are known. */
+function partsOf(
+  image: number,
+  known: ReadonlyMap<number, References>,
+): { manifests: ReadonlySet<number>; blobs: ReadonlyMap<string, number> } | undefined {
   const blobs = new Map<string, number>();
   const open = [image];
   const seen = new Set(open);
@@ -77,7 +134,5 @@ function sizeOf(image: number, known: ReadonlyMap<number, References>): number |
       seen.add(child);
     }
   }
-  let bytes = 0;
-  for (const size of blobs.values()) bytes += size;
-  return bytes;
+  return { manifests: seen, blobs };
 }

@@ -31,6 +31,7 @@ import { type ManifestCache, manifestCache, type StoredManifest } from './manife
 import { moveTags } from './move-tags.ts';
 import { findOrCreatePushed } from './pushed-repository.ts';
 import type { Pusher } from './pusher.ts';
+import { noQuotas, type QuotaDefaults } from './quotas.ts';
 import { digestBytes } from './running-hash.ts';
 
 /** Which references of a pushed manifest may be missing; its subject and non-distributable layers may always be. */
@@ -84,11 +85,13 @@ export class Manifests {
   readonly #clock: Clock;
   readonly #missing: MissingReferences;
   readonly #deletions: DeletionRules;
+  readonly #quotas: QuotaDefaults;
   readonly #cache: ManifestCache;
 
   /**
    * @param parts.immutableTags the configured rules, for every repository
    * @param parts.trash whether the trash keeps what is deleted; not if absent
+   * @param parts.quotas the configured quotas; absent: none
    */
   constructor(parts: {
     database: Database;
@@ -96,11 +99,13 @@ export class Manifests {
     missingReferences: MissingReferences;
     immutableTags: readonly TagRule[];
     trash?: boolean;
+    quotas?: QuotaDefaults;
   }) {
     this.#database = parts.database;
     this.#clock = parts.clock;
     this.#missing = parts.missingReferences;
     this.#deletions = { immutableTags: parts.immutableTags, trash: parts.trash ?? false };
+    this.#quotas = parts.quotas ?? noQuotas;
     this.#cache = manifestCache();
   }
 
@@ -140,14 +145,14 @@ export class Manifests {
   }
 
   /**
-   * Stores a manifest and moves the tags, all in one transaction (end-7). Durable on return.
+   * Stores a manifest and moves the tags, all in one transaction (end-7). Durable on return. `warning`: most of a quota is used.
    * @throws RegistryError `MANIFEST_INVALID` | `DIGEST_INVALID` | `MANIFEST_BLOB_UNKNOWN` | `PRECONDITION_FAILED` | `DENIED`
    */
   async put(
     name: RepositoryName,
     reference: Reference,
     push: ManifestPush,
-  ): Promise<{ digest: Digest; subject: Digest | undefined }> {
+  ): Promise<{ digest: Digest; subject: Digest | undefined; warning: string | undefined }> {
     const { bytes } = push;
     const isLarge = bytes.length >= largeManifest;
     if (isLarge) await nextTurn();
@@ -164,21 +169,23 @@ export class Manifests {
     if (isLarge) await nextTurn();
     // In a fixed order, so that requests which change several tags do not deadlock.
     const tags = reference.kind === 'tag' ? [reference.tag] : [...push.tags].sort();
-    await this.#database.transaction(async (db) => {
+    const warning = await this.#database.transaction(async (db) => {
       const now = this.#clock();
       await push.namespace?.make(db, push.by, now);
-      const repository = await findOrCreatePushed(db, name, push.repository, now);
+      const repository = await findOrCreatePushed(db, this.#quotas, name, push.repository, now);
       await lockTags(db, repository, tags);
       await checkRights(db, repository, digest, tags, push.rights);
       await checkConditions(db, name, repository, reference, push.conditions);
       const { id } = await this.store(db, { repository, digest, manifest, annotations, bytes }, now);
       const change = { kind: 'manifest.push', repository: name, repositoryId: repository, newDigest: digest };
       const advice = '; push another tag';
-      await moveTags(db, push.by, this.#deletions.immutableTags, change, { tags, manifest: id, now, advice });
+      const move = { tags, manifest: id, now, advice, quotas: this.#quotas };
+      const warning = await moveTags(db, push.by, this.#deletions.immutableTags, change, move);
       if (tags.length === 0) await recordChange(db, push.by, change, now);
       if (isLarge) await nextTurnInTransaction();
+      return warning;
     });
-    return { digest, subject: manifest.subject?.digest };
+    return { digest, subject: manifest.subject?.digest, warning };
   }
 
   /**

@@ -1,17 +1,20 @@
 import type { Db } from '../db/prepare.ts';
-import { findOrCreateRepository, lockRepositoryShared, repositoryNames } from '../db/repositories.ts';
+import { lockRepositoryShared, repositoryNames } from '../db/repositories.ts';
 import { RegistryError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/name.ts';
+import { addRepository, type QuotaDefaults } from './quotas.ts';
 
 /**
  * The id of the repository for a push, which creates it if it does not exist; with the lock of `lockRepositoryShared`. A push that was
  * authorized for a repository which was renamed or deleted into the trash since must not create a second one with its name.
  *
  * @param authorized id of the repository that the caller was authorized for; `undefined`: there was none
- * @throws RegistryError `UNAVAILABLE`; the repeated request is authorized under the new name
+ * @throws RegistryError `UNAVAILABLE`, and the repeated request is authorized under the new name; `DENIED` if the namespace may not
+ *   have another repository
  */
 export async function findOrCreatePushed(
   db: Db,
+  quotas: QuotaDefaults,
   name: RepositoryName,
   authorized: number | undefined,
   now: number,
@@ -24,5 +27,5 @@ export async function findOrCreatePushed(
       `repository ${name} was renamed or deleted during the request; send it again`,
     );
   }
-  return findOrCreateRepository(db, name, now);
+  return addRepository(db, quotas, name, now);
 }

@@ -27,6 +27,7 @@ import { deleteRepository, trashRepository } from './delete-repository.ts';
 import { emptyTrash } from './empty-trash.ts';
 import { type Conditions, Manifests, type MissingReferences, type PushRights } from './manifests.ts';
 import { findOrCreatePushed } from './pushed-repository.ts';
+import { noQuotas } from './quotas.ts';
 import { decideUnheld, removeUnneededBlobs } from './reclaim.ts';
 import { renameRepository } from './rename-repository.ts';
 import { restoreImage, restoreRepository } from './restore-trash.ts';
@@ -295,7 +296,7 @@ const startByName: Request = async (world, database) => {
   const one = world.repository('one');
   const found = await findNamed(database.read, one, world.time);
   return database.transaction(async (db) => {
-    await findOrCreatePushed(db, found?.name ?? one, found?.id, 1);
+    await findOrCreatePushed(db, noQuotas, found?.name ?? one, found?.id, 1);
   });
 };
 const renameTo =

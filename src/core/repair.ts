@@ -4,9 +4,11 @@ import type { Database } from '../db/database.ts';
 import { everyStoredBlob } from '../db/fsck.ts';
 import { moveToGeneration, parkBlob } from '../db/parked-blobs.ts';
 import type { Db } from '../db/prepare.ts';
+import { recountUsage } from '../db/usage.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type BlobStore, parseBlobKey } from '../storage/blob-store.ts';
 import { checkBytes } from './check-bytes.ts';
+import { wrongUsage } from './fsck/usage.ts';
 import { scrubBlob } from './scrub-blob.ts';
 import { type Comparison, compare, explain, isMismatch, type Places, reconcile } from './store-identity.ts';
 import { StoreMismatch } from './store-mismatch.ts';
@@ -30,13 +32,15 @@ export interface Repaired {
   bytes: number;
   /** Blobs whose row got the later generation under which the store has their bytes. */
   moved: number;
+  /** Repositories and namespaces whose usage was counted again. */
+  recounted: number;
   /** With `readData`: all damaged blobs, and those whose mark ended. */
   damaged: number;
   healed: number;
 }
 
 /**
- * Reconciles a database and a store when one of them is an older copy. Parks blobs without a row. Deletes nothing. Can be repeated.
+ * Reconciles a database and a store when one of them is an older copy. Parks blobs without a row. Corrects the usage. Deletes nothing. Can be repeated.
  * @throws StoreMismatch if they do not belong to one registry
  */
 export async function repair(parts: RepairParts): Promise<Repaired> {
@@ -50,7 +54,9 @@ export async function repair(parts: RepairParts): Promise<Repaired> {
       await recordChange(db, by, { kind: 'registry.repair', newDigest, detail: { did } }, database.clock());
       return true;
     });
-  const repaired: Repaired = { before, parked: 0, bytes: 0, moved: 0, damaged: 0, healed: 0 };
+  const repaired: Repaired = { before, parked: 0, bytes: 0, moved: 0, recounted: 0, damaged: 0, healed: 0 };
+  for await (const _ of wrongUsage(database.read)) repaired.recounted += 1;
+  if (change && repaired.recounted > 0) await recount(database, by);
   for await (const { name } of store.list()) {
     const parsed = parseBlobKey(name);
     if (parsed === undefined) continue;
@@ -76,6 +82,13 @@ export async function repair(parts: RepairParts): Promise<Repaired> {
   if (parts.readData) await markBlobs(parts, repaired);
   if (change && before.relation !== 'agree') await reconcile(database, store, by, before);
   return repaired;
+}
+
+async function recount(database: Database, by: Actor): Promise<void> {
+  await database.transaction(async (db) => {
+    await recountUsage(db);
+    await recordChange(db, by, { kind: 'registry.repair', detail: { did: 'usage' } }, database.clock());
+  });
 }
 
 async function markBlobs({ database, store, by, change }: RepairParts, repaired: Repaired): Promise<void> {

@@ -1,5 +1,5 @@
 // Restores what was deleted into the trash.
-import { linkBlobsOf } from '../db/blob-links.ts';
+import { lockAndLinkBlobsOf } from '../db/blob-links.ts';
 import { type Actor, recordChange } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { lockManifest, lockRepository, lockTags } from '../db/locks.ts';
@@ -34,6 +34,7 @@ import type { Reference, Tag } from '../oci/reference.ts';
 import type { TagRule } from '../oci/tag-rule.ts';
 import { listParts } from './copy-image.ts';
 import { moveTags } from './move-tags.ts';
+import { noQuotas } from './quotas.ts';
 
 export interface RestoreParts {
   readonly database: Database;
@@ -144,7 +145,7 @@ async function restoreManifests(
     const id = await findManifestIn(db, hidden, digest);
     if (id !== undefined) for (const blob of await listReferenced(db, id)) needed.add(blob);
   }
-  await linkBlobsOf(db, hidden, repository, needed, now);
+  await lockAndLinkBlobsOf(db, hidden, repository, needed, now);
   let restored = 0;
   // In the order of digests, so that two restorations do not deadlock.
   for (const digest of digests.toSorted()) {
@@ -184,7 +185,13 @@ async function restoreTags(
     // Deleted for good, or restored by another transaction, in the meantime.
     if (manifest === undefined || (await deleteTrash(db, [id])) === 0) continue;
     const change = { kind: 'tag.restore', repository: name, repositoryId: repository, newDigest: digest };
-    await moveTags(db, by, immutableTags, change, { tags: [tag], manifest: manifest.id, now });
+    await moveTags(db, by, immutableTags, change, {
+      tags: [tag],
+      manifest: manifest.id,
+      now,
+      // Its bytes counted in the trash too, and nothing restored shall get lost.
+      quotas: noQuotas,
+    });
     existing.add(tag);
     restored.push(tag);
   }

@@ -15,6 +15,7 @@ import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import type { TagRule } from '../oci/tag-rule.ts';
 import { moveTags } from './move-tags.ts';
+import { noQuotas } from './quotas.ts';
 
 export interface HistoryRequest {
   /** Without it: all tags of the repository. */
@@ -81,6 +82,7 @@ export async function planRollback(
  * Points a tag to the manifest that it pointed to before, and creates it if it was deleted. Changes and records nothing if the tag
  * points there already. Durable on return.
  * @param configured the configured rules of immutable tags
+ * @param quotas the configured quotas
  * @throws RegistryError `NAME_UNKNOWN`; `MANIFEST_UNKNOWN` if there is no such move, or the manifest was deleted; `DENIED`
  */
 export async function rollBackTag(
@@ -90,6 +92,7 @@ export async function rollBackTag(
   name: RepositoryName,
   tag: Tag,
   target: RollbackTarget,
+  quotas = noQuotas,
 ): Promise<Rollback> {
   return database.transaction(async (db) => {
     const repository = await repositoryNamed(db, name);
@@ -101,7 +104,7 @@ export async function rollBackTag(
     if (from !== to) {
       const change = { kind: 'tag.rollback', repository: name, repositoryId: repository, newDigest: to };
       const now = database.clock();
-      await moveTags(db, by, configured, change, { tags: [tag], manifest: manifest.id, now });
+      await moveTags(db, by, configured, change, { tags: [tag], manifest: manifest.id, now, quotas });
     }
     return rollback;
   });

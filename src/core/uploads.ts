@@ -18,6 +18,7 @@ import type { Blobs } from './blobs.ts';
 import type { Clock } from './clock.ts';
 import { findOrCreatePushed } from './pushed-repository.ts';
 import type { Pusher } from './pusher.ts';
+import { isLimited, noQuotas, type QuotaDefaults, QuotaExceeded, requireSpace } from './quotas.ts';
 import { RunningHash } from './running-hash.ts';
 import { UploadHashes } from './upload-hashes.ts';
 import { isGone, type Lease, type Progress, tooManyUploads, UploadLeases } from './upload-leases.ts';
@@ -35,6 +36,8 @@ export interface UploadStart {
   readonly chargedTo?: string;
   /** As in {@link Pusher}. */
   readonly repository?: number | undefined;
+  /** The digest, and if known the bytes, of a blob that the request contains. */
+  readonly whole?: { readonly digest?: Digest; readonly bytes?: number | undefined };
 }
 
 /** A request's body and its `Content-Range`. */
@@ -63,6 +66,7 @@ export class Uploads {
   readonly #limits: UploadLimits;
   readonly #hashes: UploadHashes;
   readonly #leases: UploadLeases;
+  readonly #quotas: QuotaDefaults;
 
   constructor(parts: {
     database: Database;
@@ -70,11 +74,13 @@ export class Uploads {
     blobs: Blobs;
     clock: Clock;
     limits?: UploadLimits;
+    quotas?: QuotaDefaults;
     /** Whether no other process writes to these sessions. */
     onlyProcess?: boolean;
   }) {
     const { limits = noUploadLimits, onlyProcess = false } = parts;
     this.#limits = limits;
+    this.#quotas = parts.quotas ?? noQuotas;
     this.#database = parts.database;
     this.#store = parts.store;
     this.#blobs = parts.blobs;
@@ -85,13 +91,14 @@ export class Uploads {
 
   /**
    * Opens a session for its owner only; creates the repository if needed.
-   * @throws RegistryError `TOOMANYREQUESTS`; `UNAVAILABLE` if the repository was renamed since the request was authorized
+   * @throws RegistryError `TOOMANYREQUESTS`; `UNAVAILABLE` if the repository was renamed since the request was authorized; `DENIED` if a
+   *   quota is used up, or too small for these bytes
    */
   async start(
     name: RepositoryName,
     algorithm: DigestAlgorithm,
     owner: string,
-    { claim, chargedTo = owner, repository: authorized }: UploadStart = {},
+    { claim, chargedTo = owner, repository: authorized, whole = {} }: UploadStart = {},
   ): Promise<UploadStatus> {
     await this.#store.ensureFreeSpace();
     const id = randomUUID();
@@ -100,11 +107,15 @@ export class Uploads {
       async (db) => {
         const now = this.#clock();
         await claim?.prepare(db, now);
-        const repository = await findOrCreatePushed(db, name, authorized, now);
+        const repository = await findOrCreatePushed(db, this.#quotas, name, authorized, now);
         const lease = this.#leases.keptAt(now);
         const upload = { id, repository, algorithm, digest, owner, chargedTo, lease };
-        if (!(await insertUpload(db, upload, now, this.#limits))) {
+        const inserted = await insertUpload(db, upload, now, this.#limits);
+        if (inserted === undefined) {
           throw tooManyUploads(this.#limits, await findUploadUsage(db, chargedTo));
+        }
+        if (isLimited(this.#quotas, inserted.any_quota)) {
+          await requireSpace(db, this.#quotas, { id: repository, name }, { upload: whole });
         }
       },
       // A power cut may lose the session; the client then opens another one.
@@ -137,10 +148,20 @@ export class Uploads {
    * Appends the last bytes, if any, and makes the upload a blob (end-6). A wrong digest ends the session and frees its bytes. If
    * no bytes are staged and the session has recorded this digest, an earlier request failed after it moved the bytes; this request
    * then records the blob. If an earlier request has already recorded it, this one succeeds without a change.
-   * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`
+   * @returns a warning if most of a quota is used
+   * @throws RegistryError `RANGE_INVALID` | `DIGEST_INVALID` | `BLOB_UPLOAD_UNKNOWN` | `BLOB_UPLOAD_INVALID`; `DENIED` if the blob
+   * does not fit into a quota: the session has then ended
    */
-  async finish(session: SessionKey, digest: Digest, body: UploadBody, pusher: Pusher): Promise<void> {
-    const commit: Commit = (lease, staged) => this.#commit(lease, staged, session.name, digest, pusher);
+  async finish(
+    session: SessionKey,
+    digest: Digest,
+    body: UploadBody,
+    pusher: Pusher,
+  ): Promise<string | undefined> {
+    let warning: string | undefined;
+    const commit: Commit = async (lease, staged) => {
+      warning = await this.#commit(lease, staged, session.name, digest, pusher);
+    };
     const isRecorded = (row: UploadRow): boolean => body.range === undefined && row.digest === digest;
     const run = async (lease: Lease): Promise<void> => {
       const commitRecorded = (): Promise<void> => commit(lease, lease.row);
@@ -165,6 +186,7 @@ export class Uploads {
         body.empty === true && isUnknown(error) && (await this.#blobs.isUploadedBy(session, digest));
       if (!isRepeat) throw error;
     }
+    return warning;
   }
 
   async #finishWith(lease: Lease, digest: Digest, body: UploadBody, commit: Commit): Promise<void> {
@@ -184,7 +206,7 @@ export class Uploads {
     name: RepositoryName,
     digest: Digest,
     pusher: Pusher,
-  ): Promise<void> {
+  ): Promise<string | undefined> {
     const { row, writer } = lease;
     const { repository_id: repository, principal: owner } = row;
     const { commitMoves } = this.#store;
@@ -193,9 +215,16 @@ export class Uploads {
     if (commitMoves && row.size > 0 && row.digest !== digest) {
       await this.#leases.record(lease, { size, digest, staged });
     }
-    await this.#blobs.commit({ id, size, staged, writer, repository, name, owner }, digest, pusher);
+    const blob = { id, size, staged, writer, repository, name, owner };
+    const commit = this.#blobs.commit(blob, digest, pusher).catch(async (error) => {
+      // A repetition would be refused too, and the bytes fill the disk until the session expires.
+      if (error instanceof QuotaExceeded) await this.#leases.end(lease, staged).catch(() => {});
+      throw error;
+    });
+    const warning = await commit;
     // Garbage collection frees the bytes if this fails.
     if (!commitMoves) await this.#leases.free(row, staged).catch(() => {});
+    return warning;
   }
 
   /** Cancels the session and frees its bytes (end-14). @throws RegistryError `BLOB_UPLOAD_UNKNOWN` | `RANGE_INVALID` */

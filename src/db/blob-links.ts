@@ -55,26 +55,53 @@ const insertLinks = prepare(
       ),
 );
 
-/**
- * {@link linkBlob} for those of the blobs that `source` holds. Postpones their reviews, so they stay locked until the transaction ends.
- * @returns the linked blobs
- */
+/** Postpones the reviews of those of the blobs that a repository holds, and returns them; they stay locked until the transaction ends. */
+export async function lockBlobsOf(
+  db: Db,
+  repository: number,
+  digests: Iterable<Digest>,
+  now: number,
+): Promise<HeldDigest[]> {
+  const held = await heldBlobs(db, repository, digests);
+  await postponeReviews(
+    db,
+    held.map(({ digest }) => digest),
+    now,
+  );
+  return held;
+}
+
+/** {@link linkBlob} for those of the blobs that `source` holds. They must be locked by {@link lockBlobsOf}. */
 export async function linkBlobsOf(
+  db: Db,
+  source: number,
+  destination: number,
+  digests: readonly Digest[],
+  now: number,
+): Promise<void> {
+  await inSlices(
+    digests,
+    (slice) => insertLinks(db, { source, destination, digests: JSON.stringify(slice), now }),
+    writtenSliceSize,
+  );
+}
+
+/** {@link lockBlobsOf} and {@link linkBlobsOf}. */
+export async function lockAndLinkBlobsOf(
   db: Db,
   source: number,
   destination: number,
   digests: Iterable<Digest>,
   now: number,
-): Promise<HeldDigest[]> {
-  const blobs = await heldBlobs(db, source, digests);
-  const held = blobs.map(({ digest }) => digest);
-  await postponeReviews(db, held, now);
-  await inSlices(
-    held,
-    (slice) => insertLinks(db, { source, destination, digests: JSON.stringify(slice), now }),
-    writtenSliceSize,
+): Promise<void> {
+  const held = await lockBlobsOf(db, source, digests, now);
+  await linkBlobsOf(
+    db,
+    source,
+    destination,
+    held.map(({ digest }) => digest),
+    now,
   );
-  return blobs;
 }
 
 const upsertUploaded = prepare(

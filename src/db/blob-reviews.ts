@@ -5,6 +5,7 @@ import { heldBlobs } from './blobs.ts';
 import { inJsonList, isPostgres, jsonRows } from './dialect.ts';
 import { lockBlobs, lockBlobsShared } from './locks.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
+import { anyQuota, type WithAnyQuota } from './quotas.ts';
 import { inSlices } from './slices.ts';
 
 const updateReview = prepare((db, p: Params<{ digest: string; now: number }>) =>
@@ -13,15 +14,15 @@ const updateReview = prepare((db, p: Params<{ digest: string; now: number }>) =>
     .set({ review_at: p('now') })
     .where('digest', '=', p('digest'))
     .where('state', '=', 'stored')
-    .returning('digest'),
+    .returning(anyQuota.as('any_quota')),
 );
 
 /**
- * Restarts the blob's grace period, when a repository gets or releases it, and locks its row until the transaction ends. False when
- * the blob is not stored.
+ * Restarts the blob's grace period, when a repository gets or releases it, and locks its row until the transaction ends.
+ * `undefined` when the blob is not stored.
  */
-export async function postponeReview(db: Db, digest: Digest, now: number): Promise<boolean> {
-  return (await updateReview(db, { digest, now })).length > 0;
+export async function postponeReview(db: Db, digest: Digest, now: number): Promise<WithAnyQuota | undefined> {
+  return first(updateReview(db, { digest, now }));
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { inJsonList } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
+import { anyQuota, type WithAnyQuota } from './quotas.ts';
 import type { BlobState, Visibility } from './schema.ts';
 import { inSlices } from './slices.ts';
 
@@ -91,6 +92,27 @@ export function findBlobRow(db: Db, digest: Digest): Promise<BlobRow | undefined
   return first(selectAnywhere(db, { digest }));
 }
 
+const selectForCommit = prepare((db, p: Params<{ digest: string }>) =>
+  db.selectNoFrom((from) => [
+    from.selectFrom('blobs').select('generation').where('digest', '=', p('digest')).as('generation'),
+    from.selectFrom('blobs').select('damaged_at').where('digest', '=', p('digest')).as('damaged_at'),
+    anyQuota.as('any_quota'),
+  ]),
+);
+
+/**
+ * The generation under whose key new bytes of the blob are stored, whether its present bytes are damaged, and whether the registry has
+ * any quota.
+ */
+export async function findForCommit(
+  db: Db,
+  digest: Digest,
+): Promise<WithAnyQuota & { generation: number; isDamaged: boolean }> {
+  const row = await first(selectForCommit(db, { digest }));
+  const isDamaged = typeof row?.damaged_at === 'number';
+  return { generation: row?.generation ?? 0, isDamaged, any_quota: row?.any_quota ?? 0 };
+}
+
 const selectMany = prepare((db, p: Params<{ digests: string }>) =>
   db
     .selectFrom('blobs')
@@ -157,19 +179,19 @@ const upsertStored = prepare(
           })
           .where('blobs.generation', '=', p('generation')),
       )
-      .returning('digest'),
+      .returning(anyQuota.as('any_quota')),
 );
 
 /**
- * Records that the bytes are stored under the key of `generation`, which ends a mark of damage. False when the row has a later
+ * Records that the bytes are stored under the key of `generation`, which ends a mark of damage. `undefined` when the row has a later
  * generation: garbage collection has decided to delete the bytes of this one (see `core/blobs.ts`).
  */
 export async function recordStored(
   db: Db,
   blob: { digest: Digest; size: number; generation: number },
   now: number,
-): Promise<boolean> {
-  return (await upsertStored(db, { ...blob, now })).length > 0;
+): Promise<WithAnyQuota | undefined> {
+  return first(upsertStored(db, { ...blob, now }));
 }
 
 const sumSlice = prepare((db, p: Params<{ after: string; limit: number }>) =>

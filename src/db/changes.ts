@@ -3,6 +3,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
 import { inJsonIds, isPostgres } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
+import { anyQuota, type WithAnyQuota } from './quotas.ts';
 import { columnTypes, type Schema } from './schema.ts';
 import { sliceSize, untilDone } from './slices.ts';
 import { isTagMove } from './tag-history.ts';
@@ -70,7 +71,7 @@ export async function recordChange(db: Db, by: Actor, change: NewChange, now: nu
   await insert(db, rowOf(by, change, now));
 }
 
-const returned = ['old_digest', anyTagRule.as('any_rule')] as const;
+const returned = ['old_digest', anyTagRule.as('any_rule'), anyQuota.as('any_quota')] as const;
 
 const insertTagged = prepare((db, p: Params<Inserted>) =>
   db.insertInto('changes').values(taggedValues(db, p)).returning(returned),
@@ -97,7 +98,7 @@ const insertWithMove = prepare((db, p: Params<Inserted & { manifest: number }>) 
 );
 
 /** Read by the statement that records the move, so that a push needs no further one. */
-export interface RecordedMove {
+export interface RecordedMove extends WithAnyQuota {
   /** The digest that the tag pointed to before; null: the tag is new. */
   readonly old_digest: string | null;
   /** 1 if the registry has any tag rule in the database, else 0. */

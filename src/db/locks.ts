@@ -1,8 +1,9 @@
 // Locks on rows that must not change during a transaction, which takes them before it reads the rows. SQLite has one writer and
 // needs none. To avoid deadlocks every transaction takes them in this order: accounts, repository, tag rules, tag names,
-// blobs, manifests, tags.
+// blobs, manifests, tags, quotas.
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
+import { namespaceOf, type RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import { inJsonList, isPostgres } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
@@ -100,6 +101,16 @@ const lockKey = prepare((db, p: Params<{ key: string }>) =>
 /** Locks accounts, memberships and teams against changes by other transactions. Taken before all other locks. */
 export async function lockAccounts(db: Db): Promise<void> {
   if (isPostgres(db)) await lockKey(db, { key: 'berth:accounts' });
+}
+
+/** Locks the quotas of the namespace and its repositories, for a transaction that adds something. Taken after all other locks. */
+export async function lockQuotas(db: Db, name: RepositoryName): Promise<void> {
+  if (isPostgres(db)) await lockKey(db, { key: `berth:quotas:${namespaceOf(name) ?? name}` });
+}
+
+/** Prevents others from creating repositories in the namespace, if they must count them first. Taken with the repository. */
+export async function lockRepositoryNames(db: Db, name: RepositoryName): Promise<void> {
+  if (isPostgres(db)) await lockKey(db, { key: `berth:repositories:${namespaceOf(name) ?? ''}` });
 }
 
 /** Locks the tag rules for a change. Waits for all transactions that move or delete tags by the rules as they are. */

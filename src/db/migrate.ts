@@ -18,6 +18,7 @@ import * as tagRules from './migrations/0013-tag-rules.ts';
 import * as damagedBlobs from './migrations/0014-damaged-blobs.ts';
 import * as trash from './migrations/0015-trash.ts';
 import * as aliases from './migrations/0016-aliases.ts';
+import * as usage from './migrations/0017-usage.ts';
 import { type Db, first, prepare } from './prepare.ts';
 import type { Schema } from './schema.ts';
 
@@ -39,6 +40,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0014-damaged-blobs': damagedBlobs,
   '0015-trash': trash,
   '0016-aliases': aliases,
+  '0017-usage': usage,
 };
 
 /** The name of the last migration. */

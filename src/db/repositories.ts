@@ -4,6 +4,7 @@ import { inJsonIds, jsonRows, lockAgainstDeletion } from './dialect.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 import { deleteAlias } from './repository-aliases.ts';
 import type { Schema, Visibility } from './schema.ts';
+import { sliceSize, untilDone } from './slices.ts';
 
 /** The fields of a repository that rights depend on. */
 export interface RepositoryRow {
@@ -111,11 +112,42 @@ export async function deleteUploadsOf(db: Db, repository: number): Promise<void>
   await db.deleteFrom('uploads').where('repository_id', '=', repository).execute();
 }
 
+const deleteSomeTags = prepare((db, p: Params<{ id: number; limit: number }>) =>
+  db
+    .deleteFrom('tags')
+    .where('repository_id', '=', p('id'))
+    .where('name', 'in', (some) =>
+      some
+        .selectFrom('tags as first')
+        .select('first.name')
+        .where('first.repository_id', '=', p('id'))
+        .limit(p('limit')),
+    )
+    .returning('name'),
+);
+
+const deleteSomeLinks = prepare((db, p: Params<{ id: number; limit: number }>) =>
+  db
+    .deleteFrom('repository_blobs')
+    .where('repository_id', '=', p('id'))
+    .where('digest', 'in', (some) =>
+      some
+        .selectFrom('repository_blobs as first')
+        .select('first.digest')
+        .where('first.repository_id', '=', p('id'))
+        .limit(p('limit')),
+    )
+    .returning('digest'),
+);
+
 /** Deletes the rows of a repository, which must be locked; false when it was deleted before. */
 export async function deleteRepositoryRows(db: Db, id: number): Promise<boolean> {
-  for (const table of ['tags', 'manifests', 'repository_blobs', 'uploads', 'trash'] as const) {
+  // Each row also changes the usage of the repository and its namespace.
+  await untilDone(async () => (await deleteSomeTags(db, { id, limit: sliceSize })).length);
+  for (const table of ['manifests', 'uploads', 'trash'] as const) {
     await db.deleteFrom(table).where('repository_id', '=', id).execute();
   }
+  await untilDone(async () => (await deleteSomeLinks(db, { id, limit: sliceSize })).length);
   return (await db.deleteFrom('repositories').where('id', '=', id).returning('id').execute()).length > 0;
 }
 

@@ -353,6 +353,66 @@ export const columns = {
     window_start: bigint,
     count: bigint,
   },
+
+  /** Blobs and tags of a repository. This and the next two are kept by triggers (migration 0017). */
+  repository_usage: {
+    repository_id: bigint,
+    blobs: optional(bigint),
+    bytes: optional(bigint),
+    tags: optional(bigint),
+  },
+
+  /** Sums over the repositories of a namespace; each blob counts once. */
+  namespace_usage: {
+    /** The part of a repository's name before the first slash; empty for all names without one. */
+    namespace: text,
+    blobs: optional(bigint),
+    bytes: optional(bigint),
+    /** Without those in the trash; as `repositories`. */
+    tags: optional(bigint),
+    repositories: optional(bigint),
+  },
+
+  /** How many repositories of a namespace hold a blob. */
+  namespace_blobs: {
+    namespace: text,
+    digest: text,
+    links: bigint,
+  },
+
+  /** Changes of the usage of a repository or a namespace that are not added to its row yet; only on PostgreSQL. */
+  usage_changes: {
+    id: identity,
+    repository_id: nullable(bigint),
+    namespace: nullable(text),
+    blobs: optional(bigint),
+    bytes: optional(bigint),
+    tags: optional(bigint),
+    repositories: optional(bigint),
+  },
+
+  /** The usage of each namespace on each day. */
+  usage_days: {
+    /** Its first millisecond, in UTC. */
+    day: bigint,
+    /** `*` for the whole registry, whose blobs count once. */
+    namespace: text,
+    blobs: bigint,
+    bytes: bigint,
+    tags: bigint,
+    repositories: bigint,
+  },
+
+  /** Quotas of a namespace's account or of a repository; null: no limit here. */
+  quotas: {
+    id: identity,
+    account_id: nullable(bigint),
+    repository_id: nullable(bigint),
+    bytes: nullable(bigint),
+    tags: nullable(bigint),
+    repositories: nullable(bigint),
+    created_at: bigint,
+  },
 } as const;
 
 type Columns = typeof columns;

@@ -3,6 +3,7 @@ import type { Digest, DigestAlgorithm } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { implausibleAfter } from './leases.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
+import { anyQuota, type WithAnyQuota } from './quotas.ts';
 
 /** An upload session, shared by all replicas. */
 export interface UploadRow {
@@ -117,10 +118,10 @@ const insert = prepare((db, p: Params<NewUpload & KeptLease & UploadLimits & { n
         .where('open.sessions', '<', p('sessions'))
         .where('open.bytes', '<', p('bytes')),
     )
-    .returning('id'),
+    .returning(anyQuota.as('any_quota')),
 );
 
-/** Opens a session; false when the limits are reached. */
+/** Opens a session; `undefined` when the limits are reached. */
 export async function insertUpload(
   db: Db,
   upload: {
@@ -136,9 +137,9 @@ export async function insertUpload(
   },
   now: number,
   limits = noUploadLimits,
-): Promise<boolean> {
+): Promise<WithAnyQuota | undefined> {
   const { lease = notKept } = upload;
-  return (await insert(db, { chargedTo: upload.owner, ...upload, ...lease, ...limits, now })).length > 0;
+  return first(insert(db, { chargedTo: upload.owner, ...upload, ...lease, ...limits, now }));
 }
 
 const selectUsage = prepare((db, p: Params<{ chargedTo: string }>) => usage(db, p('chargedTo')));

@@ -67,3 +67,8 @@ export function errorAnswer(error: RegistryError, headers?: Headers): Answer {
     body: errorBody(error),
   };
 }
+
+/** {@link Answer.warnings} with one that may be absent. */
+export function warningsOf(warning: string | undefined): readonly string[] {
+  return warning === undefined ? [] : [warning];
+}

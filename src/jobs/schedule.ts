@@ -7,6 +7,7 @@ import type { StoreEpoch } from '../core/store-epoch.ts';
 import { deleteAuditEvents } from '../db/audit-events.ts';
 import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
+import { isPostgres } from '../db/dialect.ts';
 import { deletePullCounts } from '../db/pull-counts.ts';
 import { readOnlyReason } from '../db/read-only.ts';
 import { deleteExpiredAliases } from '../db/repository-aliases.ts';
@@ -17,6 +18,7 @@ import { forget, forgetChanges } from './forget.ts';
 import type { Run } from './jobs.ts';
 import { measure } from './measure.ts';
 import { isScrubDue, type ScrubObserver, scrub } from './scrub.ts';
+import { addUpUsage } from './usage.ts';
 
 /** A job of the schedule; see `Jobs.every`. */
 export interface ScheduledJob {
@@ -29,7 +31,7 @@ export interface ScheduledJob {
 export interface ScheduleParts {
   readonly config: Pick<
     Config,
-    'uploads' | 'deletes' | 'trash' | 'gc' | 'scrub' | 'audit' | 'history' | 'rateLimits' | 'backup'
+    'uploads' | 'deletes' | 'trash' | 'gc' | 'scrub' | 'audit' | 'history' | 'rateLimits' | 'backup' | 'usage'
   >;
   /** Refuses writes while the registry is read-only. */
   readonly database: Database;
@@ -61,6 +63,7 @@ export interface ScheduleObserver {
 /** Milliseconds for which a file without a row is kept. A push writes the row within seconds, but the store's clock may be wrong. */
 const orphanGrace = 24 * 3_600_000;
 const hourly = 3_600_000;
+const minutely = 60_000;
 
 /**
  * The jobs of a registry. While the registry is read-only, only `pull-counts` and `backup` run, which change nothing that is copied,
@@ -121,6 +124,12 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
       name: 'measure',
       every: hourly,
       run: async (signal) => void (await measure({ database }, signal)),
+    },
+    {
+      name: 'usage',
+      // On SQLite there are no changes to add up.
+      every: isPostgres(database.read) ? minutely : hourly,
+      run: (signal) => addUpUsage({ database, clock, keepFor: config.usage.keepFor }, signal),
     },
     {
       name: 'audit',

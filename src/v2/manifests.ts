@@ -1,6 +1,6 @@
 import { actorOf } from '../access/actor.ts';
 import type { Permit } from '../access/permit.ts';
-import type { Answer } from '../http/answer.ts';
+import { type Answer, warningsOf } from '../http/answer.ts';
 import type { HttpRequest } from '../http/request.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { parseTag } from '../oci/reference.ts';
@@ -55,7 +55,7 @@ export async function putManifest(
   const asked = named.alias ?? named.name;
   const rights = await access.authorize(caller, rightOf.putManifest, asked);
   const name = rights.alias?.name ?? asked;
-  const { digest, subject } = await manifests.put(name, reference, {
+  const { digest, subject, warning } = await manifests.put(name, reference, {
     ...push,
     rights,
     namespace: rights.claim,
@@ -69,8 +69,11 @@ export async function putManifest(
       ...(subject && { 'OCI-Subject': subject }),
       ...(push.tags.length > 0 && { 'OCI-Tag': push.tags }),
     },
-    // The API adds those of an alias that was known before the body arrived.
-    ...(alias === undefined && { warnings: aliasWarnings(asked, rights.alias) }),
+    warnings: [
+      ...warningsOf(warning),
+      // The API adds those of an alias that was known before the body arrived.
+      ...(alias === undefined ? (aliasWarnings(asked, rights.alias) ?? []) : []),
+    ],
   };
 }
 

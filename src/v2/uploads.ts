@@ -4,7 +4,7 @@ import type { Permit } from '../access/permit.ts';
 import type { UploadBody, UploadStatus, Uploads } from '../core/uploads.ts';
 import type { Actor } from '../db/changes.ts';
 import type { SessionKey } from '../db/uploads.ts';
-import { type Answer, ErrorWithHeaders, type Headers } from '../http/answer.ts';
+import { type Answer, ErrorWithHeaders, type Headers, warningsOf } from '../http/answer.ts';
 import type { Intake } from '../http/body.ts';
 import { parseContentRange } from '../http/range.ts';
 import type { HttpRequest } from '../http/request.ts';
@@ -32,9 +32,8 @@ export async function startUpload(
     const digest = parseDigest(mount);
     const source = from === null ? undefined : parseName(from);
     const pusher = { by, namespace: permit.claim, repository: permit.repository };
-    if (await blobs.mount(name, digest, source, permit.mayPull, pusher)) {
-      return blobCreated(request, route, digest);
-    }
+    const mounted = await blobs.mount(name, digest, source, permit.mayPull, pusher);
+    if (mounted) return blobCreated(request, route, digest, mounted.warning);
     // end-11: a blob that cannot be mounted is uploaded in an ordinary session.
   }
   const wanted = query.get('digest');
@@ -66,15 +65,19 @@ async function pushWhole(
 ): Promise<Answer> {
   const { name } = route;
   const chargedTo = limitSubject(owner, request.client.address);
-  const { id } = await uploads.start(name, 'sha256', owner, { claim, chargedTo, repository });
+  const length = request.header('content-length');
+  const whole = { digest, bytes: length === undefined ? undefined : Number(length) };
+  const { id } = await uploads.start(name, 'sha256', owner, { claim, chargedTo, repository, whole });
   const session = { name, owner, id };
   try {
-    await request.takeBody((intake) => uploads.finish(session, digest, intake, { by, namespace: claim }));
+    const warning = await request.takeBody((intake) =>
+      uploads.finish(session, digest, intake, { by, namespace: claim }),
+    );
+    return blobCreated(request, route, digest, warning);
   } catch (error) {
     await uploads.cancel(session).catch(() => {});
     throw error;
   }
-  return blobCreated(request, route, digest);
 }
 
 /** end-13 */
@@ -116,12 +119,12 @@ export async function putUpload(
   if (wanted === null)
     throw new RegistryError('DIGEST_INVALID', 'the digest is missing: send PUT …?digest=<digest>');
   const digest = parseDigest(wanted);
-  await withSessionState(uploads, request, route, session, () =>
+  const warning = await withSessionState(uploads, request, route, session, () =>
     request.takeBody((intake) =>
       uploads.finish(session, digest, bodyOf(request, intake), { by, namespace: claim }),
     ),
   );
-  return blobCreated(request, route, digest);
+  return blobCreated(request, route, digest, warning);
 }
 
 /** end-14 */
@@ -177,12 +180,18 @@ function sessionHeaders(request: HttpRequest, route: UploadRoute, { id, size }: 
   };
 }
 
-function blobCreated(request: HttpRequest, route: UploadRoute, digest: Digest): Answer {
+function blobCreated(
+  request: HttpRequest,
+  route: UploadRoute,
+  digest: Digest,
+  warning: string | undefined,
+): Answer {
   return {
     status: 201,
     headers: {
       Location: request.locationOf(`${pathOf(route)}/blobs/${digest}`),
       'Docker-Content-Digest': digest,
     },
+    warnings: warningsOf(warning),
   };
 }

@@ -148,6 +148,17 @@ function danglingRows(all: <T>(query: string) => T[]): string[] {
     'held by no repository, but not queued for garbage collection': `
       select digest from blobs where state = 'stored' and unheld_at is null and not exists (
         select 1 from repository_blobs b where b.digest = blobs.digest)`,
+    'counted wrong for its repository': `
+      select name as digest from repositories left join repository_usage u on u.repository_id = repositories.id
+      where coalesce(u.bytes, 0) <> (
+        select coalesce(sum(size), 0) from repository_blobs join blobs using (digest) where repository_id = repositories.id
+      ) or coalesce(u.tags, 0) <> (select count(*) from tags where tags.repository_id = repositories.id)`,
+    'counted wrong for its namespace': `
+      select namespace as digest from namespace_usage u where bytes <> (
+        select coalesce(sum(size), 0) from blobs where digest in (
+          select digest from repository_blobs join repositories on repositories.id = repository_id
+          where substr(name, 1, max(instr(name, '/') - 1, 0)) = u.namespace)) or repositories <> (
+        select count(*) from repositories where substr(name, 1, max(instr(name, '/') - 1, 0)) = u.namespace)`,
     'tagged in another repository': `
       select m.digest from tags t join manifests m on m.id = t.manifest_id
       where m.repository_id <> t.repository_id`,

@@ -35,6 +35,7 @@ export type FindingKind =
   | 'manifest-blob'
   | 'manifest-child'
   | 'tag-broken'
+  | 'usage-wrong'
   | 'upload-short'
   | 'upload-lost'
   | 'upload-orphan'

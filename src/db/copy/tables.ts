@@ -113,6 +113,16 @@ const copied: readonly CopiedTable[] = [
     needs: [account, repository],
   },
   {
+    name: 'quotas',
+    key: ['id'],
+    needs: [account, repository],
+  },
+  {
+    name: 'usage_days',
+    key: ['day', 'namespace'],
+    needs: [],
+  },
+  {
     name: 'access_tokens',
     key: ['id'],
     // The token with which another was created has a lower id, so it is inserted before or with it.
@@ -155,4 +165,12 @@ export const leftBehind: readonly (keyof Schema)[] = [
   'leases',
   'properties',
   'pull_counts',
+];
+
+/** Tables that are not copied because the triggers of the other tables fill them. */
+export const derived: readonly (keyof Schema)[] = [
+  'repository_usage',
+  'namespace_usage',
+  'namespace_blobs',
+  'usage_changes',
 ];
