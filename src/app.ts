@@ -118,7 +118,7 @@ async function assemble(
   const clock = parts.clock ?? raw.database.clock;
   await warnIfReadOnly(raw.database, logger);
   const data = assembleData(config, raw, { opened, logger, clock });
-  const core = assembleCore(config, data);
+  const core = assembleCore(config, { ...data, opened, logger });
 
   const clientOf = clientsOf(config.trustedProxies, config.forwardedHeaders);
   const audit = new Audit({ database: data.database, observer: observeAudit(logger, data.metrics) });

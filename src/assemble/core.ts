@@ -1,6 +1,8 @@
+import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import { Blobs } from '../core/blobs.ts';
 import { Manifests } from '../core/manifests.ts';
+import { Pulls } from '../core/pulls.ts';
 import { Uploads } from '../core/uploads.ts';
 import type { Data } from './data.ts';
 
@@ -9,10 +11,17 @@ export interface Core {
   readonly blobs: Blobs;
   readonly uploads: Uploads;
   readonly manifests: Manifests;
+  readonly pulls: Pulls;
 }
 
-/** Assembles blobs, uploads and manifests over the data. */
-export function assembleCore(config: Config, { database, store, clock, onlyProcess }: Data): Core {
+export interface CoreParts extends Data {
+  readonly opened: AsyncDisposableStack;
+  readonly logger: Logger;
+}
+
+/** Assembles blobs, uploads, manifests and the record of pulls over the data. */
+export function assembleCore(config: Config, parts: CoreParts): Core {
+  const { database, store, clock, onlyProcess, opened, logger } = parts;
   const { quotas } = config;
   const blobs = new Blobs({ database, store, clock, quotas });
   const limits = { sessions: config.limits.uploadsPerAccount, bytes: config.limits.stagedBytesPerAccount };
@@ -21,5 +30,16 @@ export function assembleCore(config: Config, { database, store, clock, onlyProce
   const immutableTags = config.tags.immutable;
   const trash = config.trash.keepFor > 0;
   const manifests = new Manifests({ database, clock, missingReferences, immutableTags, trash, quotas });
-  return { blobs, uploads, manifests };
+  const pulls = new Pulls({
+    database,
+    failed: (error) =>
+      logger.warn({ err: error }, 'could not record pulls; they are kept and recorded later'),
+    lost: (pulls) =>
+      logger.error(
+        { pulls },
+        'pulls were not recorded: too many manifests were waiting, or the process ended while the database was unavailable',
+      ),
+  });
+  opened.defer(() => pulls.close());
+  return { blobs, uploads, manifests, pulls };
 }

@@ -87,7 +87,7 @@ async function registryListener(
 }
 
 function apiOf(config: Config, parts: ListenersParts, { connections, observe }: Common): RawHandler {
-  const { database, blobs, uploads, manifests, audit, clientOf, limits } = parts;
+  const { database, blobs, uploads, manifests, pulls, audit, clientOf, limits } = parts;
   const { access, tokenServer } = parts.access;
   const audited = auditRequests({ audit, pulls: config.audit.pulls });
   return registryApi({
@@ -95,6 +95,7 @@ function apiOf(config: Config, parts: ListenersParts, { connections, observe }: 
     blobs,
     uploads,
     manifests,
+    pulls,
     clientOf,
     redirects: config.storage.type === 's3' ? redirectsOf(config.storage.s3) : undefined,
     access,

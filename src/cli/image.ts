@@ -1,6 +1,7 @@
 // berth image: what is in an image.
 import { Argument } from 'commander';
 import { inspectImage } from '../administration/images.ts';
+import { showTime } from '../administration/show-time.ts';
 import { maxListed } from '../core/image-details.ts';
 import { printBytes } from '../core/print-bytes.ts';
 import type { Descriptor } from '../oci/manifest.ts';
@@ -14,7 +15,8 @@ export const imageCommand = subcommands({
   examples: ['berth image inspect acme/app:v1', 'berth image inspect acme/app:v1 --json'],
   async run(invocation, image: string) {
     const { read } = await invocation.openForReading();
-    const json = await inspectImage({ read, store: await invocation.openStore() }, image);
+    const { pulledAt, ...details } = await inspectImage({ read, store: await invocation.openStore() }, image);
+    const json = { ...details, pulledAt: pulledAt === undefined ? null : showTime(pulledAt) };
     for (const list of ['tags', 'referrers'] as const) {
       if (json.more[list]) invocation.warn(`only the first ${maxListed} ${list} are listed`);
     }
@@ -27,6 +29,7 @@ export const imageCommand = subcommands({
       config: json.config?.digest,
       subject: json.subject?.digest,
       tags: json.tags,
+      'last pulled': json.pulledAt ?? 'not since pulls are recorded',
       ...Object.fromEntries(
         Object.entries(json.annotations).map(([name, text]) => [
           `annotation ${oneLine(name)}`,

@@ -48,10 +48,10 @@ test('lists tags with their manifests', async (t) => {
   assert.match(pushedAt, /^\d{4}-.*Z$/);
   assert.deepEqual(listed, {
     ...{ tag: 'v1', digest: b.digest, mediaType: b.contentType },
-    ...{ platforms: [], size: 0, pushedBy: 'alice' },
+    ...{ platforms: [], size: 0, pushedBy: 'alice', pulledAt: null },
   });
   const table = new RegExp(
-    `^TAG +DIGEST +PLATFORMS +SIZE +PUSHED +BY\nv1 +${b.digest} +0 bytes +${pushedAt} +alice\n$`,
+    `^TAG +DIGEST +PLATFORMS +SIZE +PUSHED +BY +LAST PULLED\nv1 +${b.digest} +0 bytes +${pushedAt} +alice\n$`,
   );
   assert.match((await tag('list', 'acme/app')).out, table);
 });

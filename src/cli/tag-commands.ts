@@ -36,6 +36,7 @@ export const tagCommands: readonly RegistryCommand[] = [
         SIZE: ({ size }) => (size === null ? '' : printBytes(size)),
         PUSHED: ({ pushedAt }) => pushedAt,
         BY: ({ pushedBy }) => pushedBy,
+        'LAST PULLED': ({ pulledAt }) => pulledAt,
       });
     },
   },
@@ -155,8 +156,11 @@ function requireRecorded({ config }: Invocation, before: number | undefined): vo
   );
 }
 
-function tagAsJson({ size = undefined, pushedAt, pushedBy = undefined, ...tag }: TagDetails) {
-  return { ...tag, size: size ?? null, pushedAt: showTime(pushedAt), pushedBy: pushedBy ?? null };
+function tagAsJson({ size, pushedAt, pushedBy, pulledAt, ...tag }: TagDetails) {
+  return {
+    ...{ ...tag, size: size ?? null, pushedAt: showTime(pushedAt), pushedBy: pushedBy ?? null },
+    pulledAt: pulledAt === undefined ? null : showTime(pulledAt),
+  };
 }
 
 function moveAsJson({ at, kind, tag, old_digest, new_digest, actor, actor_name, ...move }: TagMove) {

@@ -296,7 +296,7 @@ const settings = z.strictObject({
     .strictObject({
       keepFor: duration({ min: '1h', max: '3650d' }).prefault('365d').meta({
         description:
-          'How long moves and deletions of tags are kept, for `berth tag history` and `berth tag rollback`; at least as long as the audit log.',
+          'How long moves and deletions of tags are kept, for `berth tag history` and `berth tag rollback`, and the daily numbers of pulls; moves at least as long as the audit log.',
       }),
     })
     .readonly()

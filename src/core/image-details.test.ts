@@ -74,7 +74,7 @@ for (const dialect of dialects) {
         manifests: [],
         subject: undefined,
       },
-      ...{ annotations: { a: 'é' }, tags: ['latest', 'v1'] },
+      ...{ annotations: { a: 'é' }, pulledAt: undefined, tags: ['latest', 'v1'] },
       referrers: [{ mediaType: ociImageManifest, ...signed, artifactType: 'a/sig' }],
       more: { tags: false, referrers: false },
     });

@@ -13,6 +13,7 @@ import { type BlobStore, blobKey } from '../storage/blob-store.ts';
 import { streamBlob } from '../storage/stream-blob.ts';
 import { imageSizes } from './image-sizes.ts';
 import { findByReference } from './manifests.ts';
+import { lastPulls } from './pulls.ts';
 import { listReferrerPage } from './referrers.ts';
 import { platformsIn } from './tag-details.ts';
 
@@ -30,6 +31,8 @@ export interface ImageDetails {
   readonly manifests: readonly Descriptor[];
   readonly subject: Descriptor | undefined;
   readonly annotations: Readonly<Record<string, string>>;
+  /** In milliseconds since 1970; see {@link lastPulls}. */
+  readonly pulledAt: number | undefined;
   /** The first {@link maxListed} tags that point to this manifest. */
   readonly tags: readonly string[];
   /** The first {@link maxListed} referrers, as in the API's list. */
@@ -74,6 +77,7 @@ export async function describeImage(
       manifest.kind === 'index' ? platformsIn(manifest) : await platformOfImage(read, store, name, manifest),
     ...{ config: manifest.config, layers: manifest.layers, manifests: manifest.children },
     ...{ subject: manifest.subject, annotations: manifest.annotations ?? {} },
+    pulledAt: (await lastPulls(read, [{ id, media_type: content.media_type }])).get(id),
     tags: tags.slice(0, maxListed),
     referrers: referrers.descriptors.map((text) => JSON.parse(text)),
     more: { tags: tags.length > maxListed, referrers: referrers.next !== undefined },

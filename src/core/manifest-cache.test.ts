@@ -6,7 +6,7 @@ import { type ManifestCache, manifestCache, type StoredManifest } from './manife
 const mebibyte = 1 << 20;
 
 function manifest(size = mebibyte): StoredManifest {
-  return { digest: `sha256:${'a'.repeat(64)}` as Digest, mediaType: 'a/b', bytes: Buffer.alloc(size) };
+  return { id: 1, digest: `sha256:${'a'.repeat(64)}` as Digest, mediaType: 'a/b', bytes: Buffer.alloc(size) };
 }
 
 function held(cache: ManifestCache, ids: number): number[] {

@@ -3,6 +3,8 @@ import type { Digest } from '../oci/digest.ts';
 
 /** A manifest as it was pushed. */
 export interface StoredManifest {
+  /** Row id. */
+  readonly id: number;
   readonly digest: Digest;
   readonly mediaType: string;
   readonly bytes: Buffer;

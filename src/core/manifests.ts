@@ -136,7 +136,12 @@ export class Manifests {
     const content = await findManifestContent(this.#database.read, id);
     if (content === undefined) return undefined;
     const { bytes, media_type: mediaType } = content;
-    const manifest = { digest, mediaType, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) };
+    const manifest = {
+      id,
+      digest,
+      mediaType,
+      bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length),
+    };
     // Verified when the manifest enters the cache: neither SQLite nor PostgreSQL notices a byte that changed on the disk.
     const actual = digestBytes(digestAlgorithm(digest), manifest.bytes);
     if (actual !== digest) throw new Error(`manifest ${digest} has the bytes of ${actual}`);

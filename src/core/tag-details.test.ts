@@ -5,6 +5,7 @@ import { digestsOf, insertBlobs, insertTags } from '../../test/support/crowd.ts'
 import { dialects, makeRepository, type TestDialect } from '../../test/support/databases.ts';
 import { system } from '../db/changes.ts';
 import { findManifestByDigest } from '../db/manifests.ts';
+import { addPulls } from '../db/pulls.ts';
 import type { Digest } from '../oci/digest.ts';
 import { ociImageIndex, ociImageManifest } from '../oci/media-types.ts';
 import { parseName } from '../oci/name.ts';
@@ -73,17 +74,21 @@ for (const dialect of dialects) {
   const { name } = dialect;
 
   test(`${name}: lists tags with digest, platforms, bytes of distinct blobs, and the push that set them`, async (t) => {
-    const { push, list } = await makeWorld(t, dialect);
+    const { database, push, list } = await makeWorld(t, dialect);
     await push('v1', amdImage);
     await push('multi', index, '');
     // Moves no tag.
     await push('v1', amdImage, 'bob');
+    const pulled = await findManifestByDigest(database.read, app, amdImage.digest);
+    await database.transaction((db) => addPulls(db, [[pulled!.id, 1]], 7));
     const { items, more } = await list();
-    const byAlice = { pushedAt: 5, pushedBy: 'alice' };
+    const byAlice = { pushedAt: 5, pushedBy: 'alice', pulledAt: 7 };
     assert.deepEqual(items, [
       {
         ...{ tag: 'multi', digest: index.digest, mediaType: ociImageIndex, size: 4 },
         ...{ platforms: ['linux/amd64', 'linux/arm64'], pushedAt: 6, pushedBy: 'user:7' },
+        // Its child was pulled.
+        pulledAt: 7,
       },
       { tag: 'v1', digest: amdImage.digest, mediaType: ociImageManifest, size: 3, platforms: [], ...byAlice },
     ]);

@@ -14,6 +14,7 @@ import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import { imageSizes } from './image-sizes.ts';
 import { type Page, type PageRequest, takePage } from './page.ts';
+import { lastPulls } from './pulls.ts';
 
 export interface TagDetails {
   readonly tag: Tag;
@@ -27,6 +28,8 @@ export interface TagDetails {
   readonly pushedAt: number;
   /** The name of the account that set it, or its key if it has no name; `undefined` if that is no longer recorded. */
   readonly pushedBy: string | undefined;
+  /** When the manifest was last pulled, by this or any other tag or by digest; see {@link lastPulls}. */
+  readonly pulledAt: number | undefined;
 }
 
 /**
@@ -55,12 +58,14 @@ export async function listTagDetails(
     items.map(({ id }) => id),
   );
   const platforms = await readPlatforms(read, items);
+  const pulls = await lastPulls(read, items);
   const details = items.map(({ tag, id, digest, media_type: mediaType, updated_at, moved }) => {
     const move = moved === null ? undefined : moves.get(moved);
     return {
       ...{ tag, digest, mediaType, platforms: platforms.get(id) ?? [], size: sizes.get(id) },
       pushedAt: move?.at ?? updated_at,
       pushedBy: move && (move.actor_name || move.actor),
+      pulledAt: pulls.get(id),
     };
   });
   return { items: details, more };

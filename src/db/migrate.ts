@@ -19,6 +19,7 @@ import * as damagedBlobs from './migrations/0014-damaged-blobs.ts';
 import * as trash from './migrations/0015-trash.ts';
 import * as aliases from './migrations/0016-aliases.ts';
 import * as usage from './migrations/0017-usage.ts';
+import * as retention from './migrations/0018-retention.ts';
 import { type Db, first, prepare } from './prepare.ts';
 import type { Schema } from './schema.ts';
 
@@ -41,6 +42,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0015-trash': trash,
   '0016-aliases': aliases,
   '0017-usage': usage,
+  '0018-retention': retention,
 };
 
 /** The name of the last migration. */

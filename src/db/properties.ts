@@ -16,6 +16,8 @@ export type Property =
   | 'epoch'
   /** Why garbage collection is paused. */
   | 'gc-paused'
+  /** Since when this database records pulls, in milliseconds since 1970; earlier pulls are unknown. */
+  | 'pulls-since'
   /** Time of the last test write. */
   | 'probe'
   /** 256-bit key in hex, which encrypts positions in listings (see `core/sealed-position.ts`). */

@@ -347,6 +347,32 @@ export const columns = {
     request_id: nullable(text),
   },
 
+  /** The pulls of a manifest since `pulls-since` (see `properties.ts`), written once a minute; no row: none. */
+  manifest_pulls: {
+    manifest_id: bigint,
+    /** Of the last pull, up to a minute late. */
+    pulled_at: bigint,
+    pulls: bigint,
+  },
+
+  /** The pulls of a repository's manifests on one day. */
+  pull_days: {
+    repository_id: bigint,
+    /** The beginning of the day in UTC. */
+    day: bigint,
+    pulls: bigint,
+  },
+
+  /** Retention policies of a namespace's account or of a repository; of the registry if both are null. */
+  retention_policies: {
+    id: identity,
+    account_id: nullable(bigint),
+    repository_id: nullable(bigint),
+    /** As JSON, as in `config/retention-policy.ts`. */
+    policy: text,
+    updated_at: bigint,
+  },
+
   /** Pulls in a time window, for pull limits. */
   pull_counts: {
     subject: text,

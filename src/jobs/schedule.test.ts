@@ -50,7 +50,7 @@ for (const { name, open } of dialects) {
       },
     });
     await schedule.find((job) => job.name === 'audit')!.run(AbortSignal.timeout(60_000));
-    assert.deepEqual(done, [{ events: 1, changes: 2 }]);
+    assert.deepEqual(done, [{ events: 1, changes: 2, pullDays: 0 }]);
     const [move, ...left] = await listAuditEntries(database.read, {}, undefined, 10);
     assert.equal(move?.tag, 'age-7200000');
     assert.deepEqual(

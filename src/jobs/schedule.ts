@@ -9,6 +9,7 @@ import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { isPostgres } from '../db/dialect.ts';
 import { deletePullCounts } from '../db/pull-counts.ts';
+import { deletePullDays } from '../db/pulls.ts';
 import { readOnlyReason } from '../db/read-only.ts';
 import { deleteExpiredAliases } from '../db/repository-aliases.ts';
 import type { BlobStore } from '../storage/blob-store.ts';
@@ -139,7 +140,9 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
         const events = await forget({ database, clock, keepFor }, deleteAuditEvents, signal);
         const keepTagMovesFor = config.history.keepFor;
         const changes = await forgetChanges({ database, clock, keepFor, keepTagMovesFor }, signal);
-        observer.done('deleted old entries of the audit log', { events, changes });
+        const days = { database, clock, keepFor: keepTagMovesFor };
+        const pullDays = await forget(days, deletePullDays, signal);
+        observer.done('deleted old entries of the audit log', { events, changes, pullDays });
       },
     },
     {

@@ -2,6 +2,7 @@ import type { Access } from '../access/access.ts';
 import type { Permit } from '../access/permit.ts';
 import type { Blobs } from '../core/blobs.ts';
 import type { Manifests } from '../core/manifests.ts';
+import type { Pulls } from '../core/pulls.ts';
 import type { Uploads } from '../core/uploads.ts';
 import type { Database } from '../db/database.ts';
 import type { Answer } from '../http/answer.ts';
@@ -15,6 +16,7 @@ export interface HandlerParts {
   readonly blobs: Blobs;
   readonly uploads: Uploads;
   readonly manifests: Manifests;
+  readonly pulls: Pick<Pulls, 'record'>;
   readonly access: Access;
   readonly maxManifestSize: number;
   /** Absent: Berth sends all bytes itself. */

@@ -13,18 +13,19 @@ const maxTags = 100;
 
 /** end-3: the stored bytes and type. `Accept` is ignored, as a digest names exactly one document. */
 export async function getManifest(
-  { manifests }: HandlerParts,
+  { manifests, pulls }: HandlerParts,
   request: HttpRequest,
   { name, reference }: RouteOf<'getManifest'>,
   { repository }: Permit,
 ): Promise<Answer> {
-  const { digest, mediaType, bytes } = await manifests.get(name, reference, repository);
+  const { id, digest, mediaType, bytes } = await manifests.get(name, reference, repository);
   const headers = {
     'Docker-Content-Digest': digest,
     ETag: `"${digest}"`,
     'X-Content-Type-Options': 'nosniff',
   };
   if (isNotModified(request, digest)) return { status: 304, headers };
+  if (!request.isHead) pulls.record(id);
   return {
     status: 200,
     headers: { ...headers, 'Content-Type': mediaType, 'Content-Length': bytes.length },

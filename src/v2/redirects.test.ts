@@ -61,6 +61,7 @@ async function serve(
     ...parts,
     blobs,
     uploads,
+    pulls: { record() {} },
     manifests: new Manifests({ ...parts, missingReferences: 'none', immutableTags: [] }),
     clientOf: clientsOf(trustedProxies),
     access: openAccess(database),

@@ -67,6 +67,15 @@ export async function fillDatabase(
     rule: 'semver except v*',
     created_at: id,
   }));
+  await insert(database, 'manifest_pulls', manifests, (id) => ({ manifest_id: id, pulled_at: id, pulls: 1 }));
+  await insert(database, 'pull_days', repositories, (id) => ({
+    repository_id: id,
+    day: 86_400_000,
+    pulls: id,
+  }));
+  await insert(database, 'retention_policies', repositories, (id) => ({
+    ...{ id, account_id: null, repository_id: id, policy: '{"rules":[]}', updated_at: id },
+  }));
   for (const { name, identity } of tables) {
     if (identity) await database.transaction((db) => raiseIds(db, name, manifests));
   }

@@ -113,6 +113,21 @@ const copied: readonly CopiedTable[] = [
     needs: [account, repository],
   },
   {
+    name: 'manifest_pulls',
+    key: ['manifest_id'],
+    needs: [['manifest_id', 'manifests', 'id']],
+  },
+  {
+    name: 'pull_days',
+    key: ['repository_id', 'day'],
+    needs: [repository],
+  },
+  {
+    name: 'retention_policies',
+    key: ['id'],
+    needs: [account, repository],
+  },
+  {
     name: 'quotas',
     key: ['id'],
     needs: [account, repository],
