@@ -14,7 +14,7 @@ import { readImports } from './support/imports.ts';
 
 const rules: Rules = {
   folders: {
-    oci: { from: [], packages: [] },
+    oci: { from: [], packages: ['re2js'] },
     config: { from: ['oci'], packages: ['yaml', 'zod'] },
     storage: { from: ['oci'], packages: ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'] },
     db: { from: ['oci'], packages: ['kysely', 'pg'] },

@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import manifest from '../package.json' with { type: 'json' };
 import { wholeProgram } from '../src/cli/program.ts';
 import { leavesOf } from '../src/cli/reference.ts';
+import { parseRetentionPolicy } from '../src/config/retention-policy.ts';
 import { configSchema } from '../src/config/schema.ts';
 import { settingsOf } from '../src/config/settings.ts';
 
@@ -143,7 +144,9 @@ describe('settings in the pages', () => {
   for (const { page, text } of fences.filter(({ language }) => language === 'yaml')) {
     if (parse(text) === null) continue;
     test(`${page}: this file is valid: ${text.split('\n', 1)[0]} …`, () => {
-      configSchema.parse(parse(text));
+      const content = parse(text);
+      if ('rules' in content) assert.ok('policy' in parseRetentionPolicy(page, text));
+      else configSchema.parse(content);
     });
   }
 });

@@ -72,6 +72,9 @@ export const auditActions = {
   'quota.set':
     'A quota was set for a repository or for `detail.namespace`; `detail` has the changed limits, where 0 is no limit and null the configured one.',
   'quota.delete': 'The quota of a repository or of `detail.namespace` was deleted.',
+  'retention.set':
+    'A retention policy was set, for a repository, for `detail.namespace` or for the registry; `detail.policy` is the policy, with durations in milliseconds.',
+  'retention.delete': 'A retention policy was deleted.',
   'repository.adopt':
     '`berth adopt` added content of an existing storage tree to a repository; `detail` has the numbers of `blobs`, `manifests` and `tags`. A large repository has several entries.',
   'trust.create': 'A trust was created: an organisation accepts ID tokens of an issuer.',

@@ -82,6 +82,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./tag.ts')).tagCommand,
   },
   {
+    name: 'retention',
+    description: 'Manage which tags are kept, explain it, and apply it.',
+    load: async () => (await import('./retention.ts')).retentionCommand,
+  },
+  {
     name: 'image',
     description: 'Show an image: its platforms, layers, tags and referrers.',
     load: async () => (await import('./image.ts')).imageCommand,

@@ -41,6 +41,9 @@ const changes: readonly [string, ...AuditAction[]][] = [
   ['tag rule remove v* --repository acme/app', 'tag.rule.remove'],
   ['quota set acme --bytes 10GiB', 'quota.set'],
   ['quota delete acme', 'quota.delete'],
+  ['retention set --policy POLICY --repository acme/app', 'retention.set'],
+  ['retention run'],
+  ['retention delete --repository acme/app', 'retention.delete'],
   ['repo rename acme/app acme/web', 'repository.rename'],
   ['repo alias delete acme/app', 'alias.delete'],
   ['repo delete acme/web', 'repository.delete'],
@@ -64,7 +67,7 @@ const changes: readonly [string, ...AuditAction[]][] = [
 ];
 
 /** The last words of commands that only show something. */
-const shows = /^(list|show|test|identities|status|plan|inspect|history)$/;
+const shows = /^(list|show|test|identities|status|plan|inspect|history|explain|simulate)$/;
 
 /** Commands that change nothing, or whose records are tested elsewhere. */
 const others = [
@@ -92,9 +95,12 @@ test('records each change of a command once, with the operating-system user', as
   const htpasswd = join(directory, 'htpasswd');
   const password = 'correct horse battery staple';
   writeFileSync(htpasswd, `bob:${await hash(password, 4)}\n`);
+  const policy = join(directory, 'policy.yaml');
+  writeFileSync(policy, 'rules: [{ tags: v*, keep: { newest: 3 } }]');
+  const files: Record<string, string> = { HTPASSWD: htpasswd, POLICY: policy };
   let seen = 0;
   for (const [line, ...actions] of changes) {
-    const args = line.split(' ').map((word) => (word === 'HTPASSWD' ? htpasswd : word));
+    const args = line.split(' ').map((word) => files[word] ?? word);
     const { exitCode, out, err } = await berthReading([`${password}\n`], ...args, '--data', data, '--json');
     assert.equal(exitCode, 0, `${line}: ${err}`);
     const exported = (await berth('audit', 'export', '--data', data)).out;

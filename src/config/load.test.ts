@@ -87,6 +87,7 @@ test('without a file, variables or flags every setting has its default', () => {
       audit: { keepFor: 7_776_000_000, pulls: false },
       backup: { every: 86_400_000, keep: 7, blobs: false },
       history: { keepFor: 31_536_000_000 },
+      retention: { every: 86_400_000 },
       shutdown: { drainTimeout: 30_000 },
     },
     file: undefined,
@@ -187,6 +188,7 @@ rateLimits: { requestsPerAddress: 4, requestsPerUser: 5, pullsPerAddress: 6, pul
 audit: { keepFor: 1d, pulls: true }
 backup: { to: 's3://backups/berth', every: 6h, keep: 3, blobs: true }
 history: { keepFor: 2d }
+retention: { every: 12h }
 shutdown: { drainTimeout: 0s }
 `,
     }),
@@ -296,6 +298,7 @@ shutdown: { drainTimeout: 0s }
       ...{ every: 21_600_000, keep: 3, blobs: true },
     },
     history: { keepFor: 172_800_000 },
+    retention: { every: 43_200_000 },
     shutdown: { drainTimeout: 0 },
   });
 });
@@ -394,6 +397,7 @@ test('every key has its own variable', () => {
     'backup.keep': '2',
     'backup.blobs': 'true',
     'history.keepFor': '2h',
+    'retention.every': '1h',
     'shutdown.drainTimeout': '1s',
   };
   const { settings } = settingsOf(configSchema);
@@ -492,7 +496,7 @@ test("ignores Kubernetes' variables for a Service named berth", () => {
 
 const TOP =
   'listen, data, workers, anonymous, externalUrl, absoluteLocations, trustedProxies, forwardedHeaders, database, storage, admin, access, signOn, tokenServer, ' +
-  'tls, log, operations, manifests, tags, deletes, quotas, usage, gc, scrub, trash, uploads, limits, rateLimits, audit, backup, aliases, history, shutdown';
+  'tls, log, operations, manifests, tags, deletes, quotas, usage, gc, scrub, trash, uploads, limits, rateLimits, audit, backup, aliases, history, retention, shutdown';
 const NETWORKS =
   'a list of networks or addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8; comma-separated in a variable';
 const TAG_RULES =

@@ -301,6 +301,15 @@ const settings = z.strictObject({
     })
     .readonly()
     .prefault({}),
+  retention: z
+    .strictObject({
+      every: duration({ min: '1m', max: '3650d' }).prefault('24h').meta({
+        description:
+          'How often retention policies are applied (`berth retention`); without a policy nothing is removed.',
+      }),
+    })
+    .readonly()
+    .prefault({}),
   shutdown: z
     .strictObject({
       drainTimeout: duration({ min: '0ms', max: '24h' })

@@ -1,6 +1,13 @@
 // Deletes tags and manifests: into the trash, from which `restore-trash.ts` restores them, or for good.
 import { lockAndLinkBlobsOf } from '../db/blob-links.ts';
-import { type Actor, printActor, recordChange, recordTagChange, recordTagDeletions } from '../db/changes.ts';
+import {
+  type Actor,
+  type NewChange,
+  printActor,
+  recordChange,
+  recordTagChange,
+  recordTagDeletions,
+} from '../db/changes.ts';
 import { lockManifest, lockTagRulesShared } from '../db/locks.ts';
 import { deleteManifest, findManifestIn, listReferenced, moveManifest } from '../db/manifests.ts';
 import type { Db } from '../db/prepare.ts';
@@ -27,6 +34,8 @@ export interface Deletion {
   readonly name: RepositoryName;
   readonly by: Actor;
   readonly now: number;
+  /** Of the recorded changes. */
+  readonly detail?: NewChange['detail'];
 }
 
 /**
@@ -38,12 +47,12 @@ export interface Deletion {
 export async function deleteTagOnly(
   db: Db,
   { immutableTags, trash }: DeletionRules,
-  { repository, name, by, now }: Deletion,
+  { repository, name, by, now, detail }: Deletion,
   tag: Tag,
   digest: Digest,
 ): Promise<boolean> {
   await refuseImmutable(db, immutableTags, name, [tag]);
-  const change = { kind: 'tag.delete', repository: name, repositoryId: repository, tag };
+  const change = { kind: 'tag.delete', repository: name, repositoryId: repository, tag, detail };
   await recordTagChange(db, by, change, now);
   if (trash) {
     await insertTrash(db, { repository, kind: 'tag', tag, digest, now, actor: printActor(by) });
@@ -53,14 +62,16 @@ export async function deleteTagOnly(
 
 /**
  * Deletes a manifest with every tag that points to it, and records it. The repository must be locked (`lockRepositoryShared`).
+ * @param check runs after the manifest is locked and before anything is recorded; throws if the manifest must stay
  * @returns false if the repository does not hold it
  * @throws RegistryError `DENIED`
  */
 export async function deleteWithTags(
   db: Db,
   { immutableTags, trash }: DeletionRules,
-  { repository, name, by, now }: Deletion,
+  { repository, name, by, now, detail }: Deletion,
   digest: Digest,
+  check?: (id: number) => Promise<void>,
 ): Promise<boolean> {
   await lockTagRulesShared(db);
   const found = await findManifestIn(db, repository, digest);
@@ -72,8 +83,9 @@ export async function deleteWithTags(
   await lockManifest(db, repository, digest);
   const id = await findManifestIn(db, repository, digest);
   if (id === undefined) return false;
+  await check?.(id);
   await refuseIfTaggedImmutably(db, immutableTags, name, id);
-  const change = { repository: name, repositoryId: repository, oldDigest: digest };
+  const change = { repository: name, repositoryId: repository, oldDigest: digest, detail };
   await recordTagDeletions(db, by, id, change, now);
   await recordChange(db, by, { kind: 'manifest.delete', ...change }, now);
   if (hidden === undefined) {

@@ -15,7 +15,7 @@ import { moveTag, upsertTag } from './tags.ts';
  * `access/actor.ts`).
  */
 export interface Actor {
-  /** The key of a principal, `cli:<user of the operating system>`, or `system` for Berth itself. */
+  /** The key of a principal, `cli:<user of the operating system>`, `retention` for retention policies, or `system` for Berth itself. */
   readonly actor: string;
   readonly actor_name: string;
   /** The kind of credential, with its id: `password`, `token:7`; never the secret. */
@@ -40,6 +40,9 @@ export const system: Actor = {
   client: null,
   request_id: null,
 };
+
+/** The actor of removals by retention policies, except those of `berth retention run`. */
+export const retention: Actor = { ...system, actor: 'retention', actor_name: 'retention' };
 
 /** A change to record, without its actor. */
 export interface NewChange {

@@ -3,9 +3,10 @@ import type { Config } from '../config/schema.ts';
 import type { BackedUp } from '../core/backup/back-up.ts';
 import type { Clock } from '../core/clock.ts';
 import { emptyTrash } from '../core/empty-trash.ts';
+import { governedRepositories, runRetention } from '../core/retention/run.ts';
 import type { StoreEpoch } from '../core/store-epoch.ts';
 import { deleteAuditEvents } from '../db/audit-events.ts';
-import { system } from '../db/changes.ts';
+import { retention, system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { isPostgres } from '../db/dialect.ts';
 import { deletePullCounts } from '../db/pull-counts.ts';
@@ -32,7 +33,18 @@ export interface ScheduledJob {
 export interface ScheduleParts {
   readonly config: Pick<
     Config,
-    'uploads' | 'deletes' | 'trash' | 'gc' | 'scrub' | 'audit' | 'history' | 'rateLimits' | 'backup' | 'usage'
+    | 'uploads'
+    | 'deletes'
+    | 'trash'
+    | 'gc'
+    | 'scrub'
+    | 'audit'
+    | 'history'
+    | 'rateLimits'
+    | 'backup'
+    | 'retention'
+    | 'tags'
+    | 'usage'
   >;
   /** Refuses writes while the registry is read-only. */
   readonly database: Database;
@@ -119,6 +131,20 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
         const report = (found: FoundBlobs): void => observer.foundBlobs(found);
         const found = await findUnknownBlobs({ ...common, grace: orphanGrace, report }, signal);
         observer.done('searched the store for blobs without a row', found);
+      },
+    },
+    {
+      name: 'retention',
+      every: config.retention.every,
+      async run(signal) {
+        const keepMovesFor = Math.max(config.audit.keepFor, config.history.keepFor);
+        const deletions = { immutableTags: config.tags.immutable, trash: config.trash.keepFor > 0 };
+        const retained = await runRetention(
+          { database, deletions, keepMovesFor, by: retention },
+          governedRepositories(database.read, '', signal),
+          signal,
+        );
+        observer.done('applied the retention policies', retained);
       },
     },
     {
