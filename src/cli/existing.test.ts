@@ -50,6 +50,9 @@ const extra: Readonly<Record<string, string>> = {
   'grant remove': '--user alice',
   'backup create': 'backups',
   'trash empty': '--yes',
+  'quota set': '--bytes 1GiB',
+  'retention set': '--registry',
+  'retention delete': '--registry',
   'tag rule add': '--repository acme/app',
   'tag rule remove': '--repository acme/app',
   // With the one argument that it requires.
@@ -64,13 +67,19 @@ const argument: Readonly<Record<string, string>> = {
   role: 'read',
 };
 
-function argvOf(name: string, command: Command, { file, to }: { file: string; to: string }): string[] {
+interface Files {
+  readonly file: string;
+  readonly to: string;
+  readonly policy: string;
+}
+
+function argvOf(name: string, command: Command, { file, to, policy }: Files): string[] {
   const args = command.registeredArguments
     .filter(({ required }) => required)
     .map((one) => (one.name() === 'file' ? file : (argument[one.name()] ?? 'acme')));
   const required = command.options
     .filter(({ long, mandatory }) => mandatory && long !== '--to')
-    .flatMap(({ long }) => [long as string, values[long as string] ?? '']);
+    .flatMap(({ long }) => [long as string, long === '--policy' ? policy : (values[long as string] ?? '')]);
   const migrating = name.startsWith('migrate-') ? ['--to', to] : [];
   return [...name.split(' '), ...args, ...required, ...migrating, ...(extra[name]?.split(' ') ?? [])];
 }
@@ -79,13 +88,19 @@ test('no command creates a missing registry: each names the place and refuses', 
   const folder = await temporaryDirectory(t);
   const file = join(folder, 'htpasswd');
   const to = join(folder, 'new.yaml');
+  const policy = join(folder, 'policy.yaml');
   writeFileSync(file, '');
+  writeFileSync(policy, 'rules: []\n');
   writeFileSync(to, `data: ${join(folder, 'new')}\n`);
   const before = readdirSync(folder);
   const typo = join(folder, 'typo');
   assert.ok(aboutOne.length > 40);
   for (const { name, command } of aboutOne) {
-    const { exitCode, out, err } = await berth([...argvOf(name, command, { file, to }), '--data', typo]);
+    const { exitCode, out, err } = await berth([
+      ...argvOf(name, command, { file, to, policy }),
+      '--data',
+      typo,
+    ]);
     const offers = command.options.some(({ long }) => long === '--create');
     assert.deepEqual(
       { exitCode, out, err },
@@ -129,7 +144,7 @@ test('--create creates the registry with its first users or organisation before 
   writeFileSync(file, '');
   for (const { name, command } of offering) {
     const data = join(folder, name);
-    const argv = [...argvOf(name, command, { file, to: '' }), '--create', '--data', data];
+    const argv = [...argvOf(name, command, { file, to: '', policy: '' }), '--create', '--data', data];
     const { exitCode, err } = await berth(argv);
     assert.deepEqual([exitCode, err], [0, `registry: ${data} (SQLite)\n`]);
     assert.equal((await berth(['fsck', '--data', data])).exitCode, 0);

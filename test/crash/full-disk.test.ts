@@ -91,11 +91,16 @@ test('a full disk rejects pushes and serves pulls and deletes, until space is fr
   await client.putManifest('app', 'doomed', image.bytes);
   const session = await client.openUpload('app');
   assert.equal((await client.patch(session, Buffer.alloc(10 * mib))).status, 202);
-  const pushed = await fill(client);
+  const pushed: string[] = [];
+  let before: number;
+  do {
+    pushed.push(...(await fill(client)));
+    // SQLite empties its log, which makes room for more.
+    before = await freeAtRest(disk);
+  } while ((await pushAtOnce(client, randomBytes(mib))).status === 201);
   assert.ok(pushed.length > 5);
 
   await t.test('a client that keeps retrying does not use up the space that deletes need', async () => {
-    const before = await freeAtRest(disk);
     for (let i = 0; i < 100; i++) {
       assertError(await pushAtOnce(client, randomBytes(mib)), 507, 'STORAGE_FULL');
       assertError(await client.send('POST', '/v2/app/blobs/uploads/'), 507, 'STORAGE_FULL');

@@ -158,7 +158,8 @@ function danglingRows(all: <T>(query: string) => T[]): string[] {
         select coalesce(sum(size), 0) from blobs where digest in (
           select digest from repository_blobs join repositories on repositories.id = repository_id
           where substr(name, 1, max(instr(name, '/') - 1, 0)) = u.namespace)) or repositories <> (
-        select count(*) from repositories where substr(name, 1, max(instr(name, '/') - 1, 0)) = u.namespace)`,
+        select count(*) from repositories where substr(name, 1, max(instr(name, '/') - 1, 0)) = u.namespace
+        and name not like '%@%')`,
     'tagged in another repository': `
       select m.digest from tags t join manifests m on m.id = t.manifest_id
       where m.repository_id <> t.repository_id`,
