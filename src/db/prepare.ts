@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
-import type { CompiledQuery, Expression, Kysely } from 'kysely';
-import { sql } from 'kysely';
+import {
+  type CompiledQuery,
+  type Expression,
+  type Kysely,
+  type KyselyPlugin,
+  OperationNodeTransformer,
+  sql,
+  ValueNode,
+} from 'kysely';
 import type { Schema } from './schema.ts';
 
 /** A handle for queries: a database's `read`, or a transaction's. */
@@ -15,6 +22,22 @@ class Placeholder {
     this.name = name;
   }
 }
+
+/**
+ * Writes constants into the text of a query. As parameters they would hide from PostgreSQL which partial index has the rows, and SQLite
+ * would plan a query again at each run if a partial index may depend on one: that took 17 of 26 microseconds.
+ */
+class Constants extends OperationNodeTransformer {
+  protected override transformValue(node: ValueNode): ValueNode {
+    return node.value instanceof Placeholder ? node : ValueNode.createImmediate(node.value);
+  }
+}
+
+const constants = new Constants();
+const constantsInText: KyselyPlugin = {
+  transformQuery: ({ node }) => constants.transformNode(node),
+  transformResult: async ({ result }) => result,
+};
 
 interface Compilable<R> {
   compile(): CompiledQuery<R>;
@@ -55,7 +78,7 @@ export function prepare<P extends object, R>(
     const executor = db.getExecutor();
     let prepared = byAdapter.get(executor.adapter);
     if (prepared === undefined) {
-      const query = build(db, (name) => sql`${new Placeholder(name)}`).compile();
+      const query = build(db.withPlugin(constantsInText), (name) => sql`${new Placeholder(name)}`).compile();
       const statement = createHash('sha256').update(query.sql).digest('hex').slice(0, 32);
       prepared = { query: { ...query, statement }, slots: query.parameters };
       byAdapter.set(executor.adapter, prepared);
