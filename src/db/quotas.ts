@@ -52,13 +52,15 @@ const selectStates = prepare<Asked, QuotaState>((db, p) => {
     holder: ReturnType<typeof sql>,
   ) => sql`
     select ${sql.lit(name)} as level, own.bytes as max_bytes, own.tags as max_tags, own.repositories as max_repositories,
-      ${sumOf('bytes', usage)} as bytes, ${sumOf('tags', usage)} as tags, ${sumOf('repositories', usage)} as repositories,
+      used.bytes, used.tags, used.repositories,
       (select count(*) from ${holder} and held.digest in ${digests}) as held,
       (
         select cast(coalesce(sum(size), 0) as bigint) from blobs
         where digest in ${digests} and not exists (select 1 from ${holder} and held.digest = blobs.digest)
       ) as missing
-    from (select 1) as one left join ${quota} on true`;
+    from (
+      select ${sumOf('bytes')} as bytes, ${sumOf('tags')} as tags, ${sumOf('repositories')} as repositories from ${usage} as usage
+    ) as used left join ${quota} on true`;
   const query = sql<QuotaState>`
     ${level(
       'namespace',

@@ -42,8 +42,13 @@ export function ofRepository(repository: Expression<unknown>): RawBuilder<unknow
 }
 
 /** The sum of a column, as a number: PostgreSQL sums bigints as numeric. */
-export function sumOf(column: string, from: RawBuilder<unknown>): RawBuilder<number> {
-  return sql`(select cast(coalesce(sum(${sql.ref(column)}), 0) as bigint) from ${from} as usage)`;
+export function sumOf(column: string): RawBuilder<number> {
+  return sql`cast(coalesce(sum(${sql.ref(column)}), 0) as bigint)`;
+}
+
+/** {@link sumOf} as a query of its own. */
+function sumFrom(column: string, from: RawBuilder<unknown>): RawBuilder<number> {
+  return sql`(select ${sumOf(column)} from ${from} as usage)`;
 }
 
 const selectNamespaces = prepare<{ from: string; limit: number }, NamespaceUsage>((db, p) => {
@@ -53,8 +58,8 @@ const selectNamespaces = prepare<{ from: string; limit: number }, NamespaceUsage
     ) as page`;
   const of = ofNamespace(sql.ref('names.namespace'));
   const query = sql<NamespaceUsage>`
-    select namespace, ${sumOf('blobs', of)} as blobs, ${sumOf('bytes', of)} as bytes, ${sumOf('tags', of)} as tags,
-      ${sumOf('repositories', of)} as repositories
+    select namespace, ${sumFrom('blobs', of)} as blobs, ${sumFrom('bytes', of)} as bytes, ${sumFrom('tags', of)} as tags,
+      ${sumFrom('repositories', of)} as repositories
     from (${page('namespace_usage')} union ${page('usage_changes')}) as names
     order by namespace limit ${p('limit')}`;
   return { compile: () => query.compile(db) };
@@ -68,7 +73,7 @@ export function listNamespaceUsage(db: Db, from = '', limit = sliceSize): Promis
 const selectRepositories = prepare<{ from: string; to: string; limit: number }, RepositoryUsage>((db, p) => {
   const of = ofRepository(sql.ref('repositories.id'));
   const query = sql<RepositoryUsage>`
-    select id, name, ${sumOf('blobs', of)} as blobs, ${sumOf('bytes', of)} as bytes, ${sumOf('tags', of)} as tags
+    select id, name, ${sumFrom('blobs', of)} as blobs, ${sumFrom('bytes', of)} as bytes, ${sumFrom('tags', of)} as tags
     from repositories where name >= ${p('from')} and name < ${p('to')} order by name limit ${p('limit')}`;
   return { compile: () => query.compile(db) };
 });
@@ -195,7 +200,7 @@ interface Recounted extends NamespaceCounts {
 
 function keptOf(from: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql.join(
-    counted.namespace_usage.columns.map((column) => sql`${sumOf(column, from)} as ${sql.ref(column)}`),
+    counted.namespace_usage.columns.map((column) => sql`${sumFrom(column, from)} as ${sql.ref(column)}`),
   );
 }
 
@@ -206,7 +211,7 @@ const recountOne = prepare<{ id: number }, Recounted>((db, p) => {
   )`;
   const query = sql<Recounted>`
     select ${keptOf(ofRepository(p('id')))},
-      (select count(*) from ${held} as held) as counted_blobs, ${sumOf('size', held)} as counted_bytes,
+      (select count(*) from ${held} as held) as counted_blobs, ${sumFrom('size', held)} as counted_bytes,
       (select count(*) from tags where repository_id = ${p('id')}) as counted_tags,
       0 as counted_repositories, 0 as links`;
   return { compile: () => query.compile(db) };
@@ -230,7 +235,7 @@ const recountMany = prepare<{ namespace: string; from: string; to: string }, Rec
   const shown = sql`${own} and repositories.name not like '%@%'`;
   const query = sql<Recounted>`
     select ${keptOf(ofNamespace(p('namespace')))},
-      (select count(*) from ${held} as held) as counted_blobs, ${sumOf('size', held)} as counted_bytes,
+      (select count(*) from ${held} as held) as counted_blobs, ${sumFrom('size', held)} as counted_bytes,
       (select count(*) from tags join repositories on repositories.id = tags.repository_id where ${shown}) as counted_tags,
       (select count(*) from repositories where ${shown}) as counted_repositories,
       (select count(*) from ${held} as held full join ${kept} as kept on kept.digest = held.digest
