@@ -17,7 +17,7 @@ export interface TableQueries {
 }
 
 export function queriesOf(table: Table): TableQueries {
-  const { name, columns, key, fixed, passedOn, needs } = table;
+  const { name, columns, key, fixed, passedOn, parent, needs } = table;
   const refs = (names: readonly string[], of?: string): RawBuilder<unknown> =>
     sql.join(names.map((column) => sql.ref(of === undefined ? column : `${of}.${column}`)));
   const sameKey = sql.join(
@@ -70,6 +70,16 @@ export function queriesOf(table: Table): TableQueries {
               (select ${sql.ref(`given.${passedOn}`)} from ${jsonRows(db, p('rows'), pick(columns, [passedOn]))})`,
       ),
     );
+  /** Children of the given rows are deleted too, perhaps in a later batch. */
+  const orphan =
+    parent &&
+    prepare<{ rows: string }, Row>((db, p) =>
+      compiling(
+        db,
+        sql`update ${sql.table(name)} set ${sql.ref(parent)} = null
+            where ${sql.ref(parent)} in (select id from ${jsonRows(db, p('rows'), pick(columns, key))})`,
+      ),
+    );
   const remove = prepare<{ rows: string }, Row>((db, p) =>
     compiling(
       db,
@@ -108,6 +118,7 @@ export function queriesOf(table: Table): TableQueries {
       const parameters = { rows: JSON.stringify(rows) };
       // The last table first: rows that reference a manifest before those that reference its repository.
       for (const dependent of dependents.toReversed()) await dependent(db, parameters);
+      if (orphan) await orphan(db, parameters);
       await remove(db, parameters);
     },
   };

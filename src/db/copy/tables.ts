@@ -10,6 +10,8 @@ interface CopiedTable {
   readonly fixed?: string;
   /** A unique column whose value one row may lose to another. */
   readonly passedOn?: string;
+  /** A nullable column that references another row of the table, with a lower id, so that it is inserted before or with it. */
+  readonly parent?: string;
   /** Parent rows that must exist first, unless the column is null: column, parent table, its column. */
   readonly needs: readonly (readonly [column: string, table: string, parent: string])[];
 }
@@ -32,7 +34,7 @@ const copied: readonly CopiedTable[] = [
     name: 'repositories',
     key: ['id'],
     passedOn: 'name',
-    // The repository that a hidden one belongs to has a lower id, so it is inserted before or with it.
+    parent: 'trash_of',
     needs: [],
   },
   {
