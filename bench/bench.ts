@@ -29,6 +29,7 @@ export interface Sizes {
   readonly garbageBlobs: number;
   /** Not collected. */
   readonly storedBlobs: number;
+  readonly adoptedImages: number;
 }
 
 export const FULL: Sizes = {
@@ -47,6 +48,7 @@ export const FULL: Sizes = {
   seededImages: 20_000,
   garbageBlobs: 100_000,
   storedBlobs: 1_000_000,
+  adoptedImages: 5_000,
 };
 
 /** For work on the benchmark itself: every row runs, but its figures mean nothing. */
@@ -66,6 +68,7 @@ export const QUICK: Sizes = {
   seededImages: 2000,
   garbageBlobs: 60_000,
   storedBlobs: 20_000,
+  adoptedImages: 200,
 };
 
 export interface Bench {

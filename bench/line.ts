@@ -17,6 +17,7 @@ export type Column =
   | 'anonymous'
   | 'under a flood'
   | 'collecting'
+  | 'scrubbing'
   | 'quiet';
 
 /** The judged column and those that it is compared with; lines with the same columns share a table. */

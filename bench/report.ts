@@ -49,6 +49,8 @@ a target of equality counts as met from 0.9 on. ${NOT_MEASURED}: not measured.
   a load generator share two cores.
 - The million tags and hundred thousand repositories are seeded by SQL, the same rows in both databases: through the API of
   docker-registry, at some hundred a second, they would take hours, so it has no figures there.
+- The adopted tree was written by docker-registry through its API; the time is that of the whole command. A scrub runs as a
+  process of its own at its default rate, beside the pull.
 - The size of a row is that of its table with all indexes, divided by the number of rows, after inserts in random order.
 
 Started as (\`DIR\` is an empty temporary directory, standard output and error go to a file in it):

@@ -8,6 +8,7 @@ import type { Line } from './line.ts';
 import { describeMachine } from './machine.ts';
 import { renderPlan } from './plan.ts';
 import { renderResults, renderTables } from './report.ts';
+import { adopt } from './rows/adopt.ts';
 import { authenticated } from './rows/authenticated.ts';
 import { catalog } from './rows/catalog.ts';
 import { databaseSize } from './rows/database-size.ts';
@@ -23,6 +24,7 @@ import { pushSmall } from './rows/push-small.ts';
 import { replicas } from './rows/replicas.ts';
 import { requests } from './rows/requests.ts';
 import { s3 } from './rows/s3.ts';
+import { scrub } from './rows/scrub.ts';
 import { startup } from './rows/startup.ts';
 import { tags } from './rows/tags.ts';
 import { workers } from './rows/workers.ts';
@@ -46,6 +48,8 @@ const ROWS: readonly Row[] = [
   pages,
   databaseSize,
   garbage,
+  scrub,
+  adopt,
 ];
 const RESULTS = join(import.meta.dirname, 'results.md');
 const PLAN = join(import.meta.dirname, '../docs/explanation/capacity-planning.md');
