@@ -11,6 +11,7 @@ import {
   setQuota,
 } from '../db/quotas.ts';
 import { findRepository } from '../db/repositories.ts';
+import { listNamespaceUsage, listRepositoryUsage } from '../db/usage.ts';
 import { quote } from '../oci/digest.ts';
 import { asName, asNamespace, type RepositoryName } from '../oci/name.ts';
 import { type ActingDatabase, change } from './change.ts';
@@ -41,15 +42,30 @@ export function removeQuota(database: ActingDatabase, text: string): Promise<voi
   });
 }
 
-/** All quotas besides the configured ones, the oldest first. */
-export async function* allQuotas({ read }: Pick<Database, 'read'>): AsyncGenerator<ListedQuota> {
+export interface QuotaInUse extends ListedQuota {
+  readonly used: { readonly bytes: number; readonly tags: number; readonly repositories: number };
+}
+
+/** All quotas besides the configured ones, with what is used of them, the oldest first. */
+export async function* allQuotas({ read }: Pick<Database, 'read'>): AsyncGenerator<QuotaInUse> {
   for (let after = 0; ; ) {
     const page = await listQuotas(read, after, 1_000);
-    yield* page;
+    for (const quota of page) yield { ...quota, used: await usedOf(read, quota) };
     const last = page.at(-1);
     if (last === undefined) return;
     after = last.id;
   }
+}
+
+async function usedOf(read: Db, { level, name }: ListedQuota): Promise<QuotaInUse['used']> {
+  const [usage] =
+    level === 'namespace'
+      ? await listNamespaceUsage(read, name, 1)
+      : await listRepositoryUsage(read, name, '', 1);
+  const found = usage !== undefined && ('namespace' in usage ? usage.namespace : usage.name) === name;
+  if (!found) return { bytes: 0, tags: 0, repositories: 0 };
+  const { bytes, tags } = usage;
+  return { bytes, tags, repositories: 'repositories' in usage ? usage.repositories : 1 };
 }
 
 interface Found {

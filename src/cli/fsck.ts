@@ -29,7 +29,7 @@ export function fsckCommand(command: Command, context: Context): void {
     .option('--json', 'Print one JSON object a line: findings, then the summary.')
     .option(
       '--repair',
-      'Print how to make the database and the blob store agree if one is an older copy, and with --read-data mark damaged blobs; changes nothing without --yes.',
+      'Print how to make the database and the blob store agree if one is an older copy, to recount wrong usage, and with --read-data to mark damaged blobs; changes nothing without --yes.',
     )
     .option('--yes', 'With --repair: make the changes.')
     .action(async ({ readData = false, json = false, ...options }: Options, command: Command) => {

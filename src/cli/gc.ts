@@ -9,7 +9,7 @@ import {
 } from '../administration/garbage.ts';
 import { showTime } from '../administration/show-time.ts';
 import { placesOf } from '../config/places.ts';
-import { parseDuration } from '../config/units.ts';
+import { formatDuration, parseDuration } from '../config/units.ts';
 import { printBytes } from '../core/print-bytes.ts';
 import { advanceEpoch } from '../core/store-identity.ts';
 import type { Queue } from '../db/blob-deletions.ts';
@@ -60,7 +60,7 @@ export const gcCommand = subcommands(
         'REMOVED FROM': ({ repositories }) => repositories,
       });
       return {
-        text: `${list.text}${freed.length} of ${blobs.length} blobs would be deleted, which frees ${printBytes(bytes)}\n`,
+        text: `${list.text}${freed.length} of ${blobs.length} blobs would be deleted, which frees ${printBytes(bytes)}; blobs needed within the last ${formatDuration(grace)} are not listed\n`,
         json: { blobs, deleted: freed.length, bytes },
       };
     },
@@ -97,8 +97,16 @@ export const gcCommand = subcommands(
           advanceEpoch: () => advanceEpoch(database, store, placesOf(config)),
         };
         const json = await collectGarbage(parts, held.lost);
-        const { bytes, ...counts } = json;
-        return { text: describeFields({ ...counts, 'bytes freed': printBytes(bytes) }), json };
+        const text = describeFields({
+          'blobs deleted': json.blobs,
+          'space freed': printBytes(json.bytes),
+          'removed from repositories': json.links,
+          'checked and kept': json.kept,
+          'expired uploads': json.uploads,
+          'files without an upload': json.orphans,
+          'interrupted commits': json.commits,
+        });
+        return { text, json };
       } catch (error) {
         if (!(error instanceof CollectionRefused)) throw error;
         const remedy = error.reason === 'paused' ? '; end the pause with `berth gc resume`' : '';

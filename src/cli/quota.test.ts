@@ -26,13 +26,14 @@ test('sets, lists and deletes quotas, which count at once', async (t) => {
   await out('quota', 'set', 'acme', '--tags', 'none');
   await out('quota', 'set', 'acme/app', '--tags', '5');
   assert.equal((await client.send('POST', '/v2/acme/web/blobs/uploads/')).status, 403);
+  const used = { bytes: 2_000, tags: 0, repositories: 1 };
   assert.deepEqual(JSON.parse(await out('quota', 'list', '--json')), [
-    { bytes: 4_096, tags: 0, repositories: 1, level: 'namespace', name: 'acme' },
-    { bytes: null, tags: 5, repositories: null, level: 'repository', name: 'acme/app' },
+    { bytes: 4_096, tags: 0, repositories: 1, level: 'namespace', name: 'acme', used },
+    { bytes: null, tags: 5, repositories: null, level: 'repository', name: 'acme/app', used },
   ]);
   assert.match(
     await out('quota', 'list'),
-    /^NAME .*\nacme +namespace +4\.0 KiB +none +1\nacme\/app +rep.* default +5\n$/,
+    /^NAME .*\nacme +namespace +2\.0 KiB of 4\.0 KiB +none +1 of 1\nacme\/app +rep.* default +0 of 5\n$/,
   );
   await out('quota', 'delete', 'acme');
   assert.equal((await client.send('POST', '/v2/acme/web/blobs/uploads/')).status, 202);
@@ -65,6 +66,7 @@ test('shows usage, and fsck finds and repairs usage that a recount does not find
   assert.match(await usage('acme'), /\n\nREPOSITORY.*\nacme\/app +\d+ bytes +\d+ bytes +\d+ +1\n$/);
   assert.match(await usage('acme/app'), /\n\nTAG .*\nv1 +(\d+) bytes +\1 bytes +\1 bytes\n$/);
   assert.equal(await usage('acme', '--days', '7'), 'DAY  SIZE  GROWTH  BLOBS  TAGS\n');
+  assert.match((await berth('usage', '--days', '7', '--data', data)).err, /no usage is recorded yet/);
   for (const name of ['none', 'acme/none']) {
     const { err } = await berth('usage', name, '--data', data);
     assert.match(err, /there is no (namespace or )?repository/);

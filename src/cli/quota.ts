@@ -54,22 +54,27 @@ export const quotaCommand = subcommands(
     examples: ['berth quota delete acme'],
     async run(invocation, name: string) {
       await removeQuota(await invocation.openForChanges(), name);
-      return { text: `${name} has the quota of the configuration\n`, json: { deleted: name } };
+      return {
+        text: `deleted the quota of ${name}; the limits of the configuration apply\n`,
+        json: { deleted: name },
+      };
     },
   },
   {
     name: 'list',
-    description: 'List the quotas that were set for a namespace or a repository.',
+    description:
+      'List the quotas that were set for a namespace or a repository, with what is used of each limit.',
     async run(invocation) {
       const quotas = await Array.fromAsync(allQuotas(await invocation.openForReading()));
       return listAnswer(
         quotas.map(({ id: _, ...quota }) => quota),
         {
           NAME: ({ name }) => name,
-          OF: ({ level }) => level,
-          BYTES: ({ bytes }) => printLimit(bytes, printBytes),
-          TAGS: ({ tags }) => printLimit(tags),
-          REPOSITORIES: ({ level, repositories }) => (level === 'repository' ? '' : printLimit(repositories)),
+          LEVEL: ({ level }) => level,
+          BYTES: ({ bytes, used }) => printUsed(used.bytes, bytes, printBytes),
+          TAGS: ({ tags, used }) => printUsed(used.tags, tags),
+          REPOSITORIES: ({ level, repositories, used }) =>
+            level === 'repository' ? '' : printUsed(used.repositories, repositories),
         },
       );
     },
@@ -84,6 +89,10 @@ function pick<K extends keyof Quota>(limits: Partial<Quota>, name: K): Partial<P
 function printLimit(limit: number | null, print: (limit: number) => string = String): string {
   if (limit === null) return 'default';
   return limit === 0 ? 'none' : print(limit);
+}
+
+function printUsed(used: number, limit: number | null, print: (count: number) => string = String): string {
+  return limit ? `${print(used)} of ${print(limit)}` : printLimit(limit);
 }
 
 /** A limit as in {@link Quota}. @throws InvalidArgumentError */

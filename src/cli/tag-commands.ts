@@ -24,7 +24,8 @@ interface RollbackOptions {
 export const tagCommands: readonly RegistryCommand[] = [
   {
     name: 'list',
-    description: 'List the tags of a repository with their manifests.',
+    description:
+      'List the tags of a repository with their manifests, the platforms of an index, and the last pull. `berth image inspect` shows the platform of a single image.',
     arguments: [new Argument('<repository>', 'The repository, such as acme/app.')],
     examples: ['berth tag list acme/app', 'berth tag list acme/app --json'],
     async run(invocation, repository: string) {

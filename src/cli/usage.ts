@@ -4,6 +4,8 @@ import {
   maxCompared,
   type NamespaceDetails,
   namespaceUsage,
+  type RegistryUsage,
+  type RepositoryDetails,
   registryUsage,
   repositoryUsage,
   usageDays,
@@ -11,7 +13,6 @@ import {
 import { printBytes } from '../core/print-bytes.ts';
 import type { UsageDay } from '../db/usage-days.ts';
 import { type Answer, describeFields, listAnswer } from './answer.ts';
-import type { Invocation } from './invocation.ts';
 import { asLimit } from './option-values.ts';
 import { singleCommand } from './registry-command.ts';
 
@@ -38,15 +39,24 @@ export const usageCommand = singleCommand({
   ],
   examples: ['berth usage', 'berth usage acme', 'berth usage acme/app --top 5', 'berth usage acme --days 30'],
   async run(invocation, name: string | undefined, { top, days }: Flags) {
-    if (days !== undefined) return daysAnswer(await usageDays(await invocation.openForReading(), name, days));
-    if (name === undefined) return registryAnswer(invocation, top);
-    const found = await namespaceUsage(await invocation.openForReading(), name, top);
-    return found === undefined ? repositoryAnswer(invocation, name, top) : namespaceAnswer(found);
+    const database = await invocation.openForReading();
+    if (days !== undefined) {
+      const recorded = await usageDays(database, name, days);
+      if (recorded.length === 0) invocation.warn('no usage is recorded yet; Berth records it once a day');
+      return daysAnswer(recorded);
+    }
+    if (name === undefined) return registryAnswer(await registryUsage(database, top));
+    const found = await namespaceUsage(database, name, top);
+    if (found !== undefined) return namespaceAnswer(found);
+    const json = await repositoryUsage(database, name, top);
+    if (json.compared < json.tags) {
+      invocation.warn(`only the first ${maxCompared} of ${json.tags} tags were compared`);
+    }
+    return repositoryAnswer(json);
   },
 });
 
-async function registryAnswer(invocation: Invocation, top: number): Promise<Answer> {
-  const json = await registryUsage(await invocation.openForReading(), top);
+function registryAnswer(json: RegistryUsage): Answer {
   const { stored, repositoryBytes, savedBytes, trashBytes, namespaces } = json;
   const fields = describeFields({
     stored: `${printBytes(stored.bytes)} in ${stored.blobs} blobs`,
@@ -83,11 +93,7 @@ function namespaceAnswer(json: NamespaceDetails): Answer {
   return { text: `${fields}\n${list.text}`, json };
 }
 
-async function repositoryAnswer(invocation: Invocation, name: string, top: number): Promise<Answer> {
-  const json = await repositoryUsage(await invocation.openForReading(), name, top);
-  if (json.compared < json.tags) {
-    invocation.warn(`only the first ${maxCompared} of ${json.tags} tags were compared`);
-  }
+function repositoryAnswer(json: RepositoryDetails): Answer {
   const fields = describeFields({
     size: `${printBytes(json.bytes)} in ${json.blobs} blobs`,
     'held by no other repository': printBytes(json.exclusive),

@@ -135,7 +135,8 @@ async function findRollback(db: Db, key: TagKey, { to, before }: RollbackTarget)
     );
   }
   if (undone.old_digest === null) {
-    throw unknown(`${name}:${tag} did not exist before it was set to ${undone.new_digest}`);
+    const at = new Date(undone.at).toISOString();
+    throw unknown(`${name}:${tag} did not exist before it was set to ${undone.new_digest} on ${at}`);
   }
   return { from, to: undone.old_digest };
 }
