@@ -3,6 +3,7 @@ import { Refused } from '../access/refused.ts';
 import type { RetentionPolicy } from '../config/retention-policy.ts';
 import { type Judgement, type RetentionTerms, retain } from '../core/retention/retain.ts';
 import { type Governed, governed, governedRepositories } from '../core/retention/run.ts';
+import { findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';
 import { findRepository } from '../db/repositories.ts';
@@ -13,6 +14,7 @@ import {
   type PolicyRow,
   setPolicy,
 } from '../db/retention-policies.ts';
+import { listNamespaceUsage } from '../db/usage.ts';
 import { printName } from '../oci/hidden-name.ts';
 import { asNamespace, type RepositoryName } from '../oci/name.ts';
 import { accountNamed } from './accounts.ts';
@@ -105,13 +107,20 @@ export async function* explainRetention(
 /**
  * The repositories with a policy: all, or those of a namespace, or one.
  * @param text a namespace or a repository; absent for all
- * @throws Refused if there is no such repository, and no repository in such a namespace
+ * @throws Refused if there is no such repository or namespace
  */
 export async function governedBy({ read }: Reading, text?: string): Promise<AsyncIterable<Governed>> {
   if (text === undefined) return governedRepositories(read, '');
   const name = parseRepositoryName(text);
   const id = await findRepository(read, name);
-  if (id === undefined && asNamespace(text) !== undefined) return governedRepositories(read, `${text}/`);
+  const namespace = asNamespace(text);
+  if (id === undefined && namespace !== undefined) {
+    const [usage] = await listNamespaceUsage(read, namespace, 1);
+    if (usage?.namespace !== namespace && (await findAccount(read, namespace)) === undefined) {
+      throw new Refused(`there is no namespace or repository ${namespace}`);
+    }
+    return governedRepositories(read, `${namespace}/`);
+  }
   return (async function* () {
     yield await policyOf({ read }, text);
   })();

@@ -57,7 +57,16 @@ test('plans, explains and applies the policy of a nightly build, and then finds 
   const nothing = await run('run');
   assert.match(nothing.out, /^repositories +0$/m);
   assert.match((await run('explain', 'acme/app')).err, /no retention policy applies to acme\/app/);
+  assert.match((await run('plan', 'amce')).err, /there is no namespace or repository amce/);
 
+  writeFileSync(
+    `${file}.pulls`,
+    'rules: [{ tags: nightly-*, keep: { pushedWithin: 5d, pulledWithin: 30d } }]',
+  );
+  assert.match(
+    (await run('simulate', 'acme/app', '--policy', `${file}.pulls`)).out,
+    /keep +nightly-9 +sha256:\w{12} +rule 1: pushed \S+Z, within 30d\n/,
+  );
   const simulated = await json('simulate', 'acme/app', '--policy', file);
   const set = await run('set', '--policy', file, '--registry');
   assert.match(set.out, /^set the retention policy of the registry; it is applied every 1d;/);

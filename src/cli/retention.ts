@@ -248,9 +248,9 @@ function reasonOf(
       return `rule ${kept.rule}: ${keep === 'all' ? '' : newest(keep)}`;
     }
     case 'pushed':
-      return `rule ${kept.rule}: pushed ${showTime(pushedAt)}`;
+      return `rule ${kept.rule}: pushed ${showTime(pushedAt)}, ${within(rules[kept.rule - 1]!.keep, 'pushedWithin', 'pulledWithin')}`;
     case 'pulled':
-      return `rule ${kept.rule}: pulled ${showTime(pulledAt)}`;
+      return `rule ${kept.rule}: pulled ${showTime(pulledAt)}, ${within(rules[kept.rule - 1]!.keep, 'pulledWithin')}`;
     case 'pulls-unknown':
       return `rule ${kept.rule}: pulls are recorded for a shorter time than pulledWithin`;
   }
@@ -260,6 +260,12 @@ type Conditions = Exclude<RetentionPolicy['rules'][number]['keep'], 'all'>;
 
 function newest({ newest: count, by = 'push' }: Conditions): string {
   return `one of the newest ${count} by ${by}`;
+}
+
+/** The time within which the conditions of a rule keep a tag; a push counts for `pulledWithin` too. */
+function within(keep: Conditions | 'all', ...conditions: ('pushedWithin' | 'pulledWithin')[]): string {
+  const times = keep === 'all' ? [] : conditions.map((condition) => keep[condition] ?? 0);
+  return `within ${formatDuration(Math.max(...times))}`;
 }
 
 function unmet(keep: Conditions | 'all'): string {
