@@ -29,7 +29,7 @@ export const imageCommand = subcommands({
       config: json.config?.digest,
       subject: json.subject?.digest,
       tags: json.tags,
-      'last pulled': json.pulledAt ?? 'not since pulls are recorded',
+      'last pulled': json.pulledAt ?? 'no pull is recorded',
       ...Object.fromEntries(
         Object.entries(json.annotations).map(([name, text]) => [
           `annotation ${oneLine(name)}`,

@@ -128,7 +128,10 @@ test('copies no image whose blobs are missing', async (t) => {
 
 test('deletes a tag', async (t) => {
   const { tag, json } = await registry(t);
-  assert.equal((await tag('delete', 'acme/app:v1')).out, 'deleted acme/app:v1\n');
+  assert.equal(
+    (await tag('delete', 'acme/app:v1')).out,
+    'deleted acme/app:v1, and not its image; "berth trash restore acme/app:v1" restores it\n',
+  );
   assert.equal((await tag('delete', 'acme/app:v1')).err, 'berth: there is no image acme/app:v1\n');
   assert.deepEqual(await json('tag', 'list', 'acme/app'), []);
 });

@@ -136,14 +136,16 @@ export const tagCommands: readonly RegistryCommand[] = [
   },
   {
     name: 'delete',
-    description: 'Delete a tag, and not its manifest; `berth trash restore` restores it.',
+    description:
+      'Delete a tag, and not its manifest, which takes its space as before; `berth trash restore` restores the tag.',
     arguments: [tagged],
     examples: ['berth tag delete acme/app:v1'],
     async run(invocation, name: string) {
       const { tags, trash } = invocation.config;
       const rules = { immutableTags: tags.immutable, trash: trash.keepFor > 0 };
       await removeTag(await invocation.openForChanges(), rules, name);
-      return { text: `deleted ${name}\n`, json: { deleted: name } };
+      const how = rules.trash ? `; "berth trash restore ${name}" restores it` : '';
+      return { text: `deleted ${name}, and not its image${how}\n`, json: { deleted: name } };
     },
   },
 ];
