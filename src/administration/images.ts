@@ -2,8 +2,9 @@
 import { Refused } from '../access/refused.ts';
 import { type CopiedImage, copyImage } from '../core/copy-image.ts';
 import type { DeletionRules } from '../core/delete-image.ts';
-import { describeImage, type ImageDetails, type ImageParts } from '../core/image-details.ts';
+import { describeImage, type ImageDetails } from '../core/image-details.ts';
 import { Manifests, type MissingReferences } from '../core/manifests.ts';
+import type { ImageParts } from '../core/platforms.ts';
 import type { QuotaDefaults } from '../core/quotas.ts';
 import { listTagDetails, type TagDetails } from '../core/tag-details.ts';
 import {
@@ -34,10 +35,10 @@ type Reading = Pick<Database, 'read'>;
 const [tagsPage, historyPage] = [100, 1_000];
 
 /** All tags of the repository in byte order. @throws Refused */
-export async function* tagsOf(database: Reading, repository: string): AsyncGenerator<TagDetails> {
+export async function* tagsOf(parts: ImageParts, repository: string): AsyncGenerator<TagDetails> {
   const name = parseRepositoryName(repository);
   for (let last = ''; ; ) {
-    const { items, more } = await refusing(listTagDetails(database, name, { last, n: tagsPage }));
+    const { items, more } = await refusing(listTagDetails(parts, name, { last, n: tagsPage }));
     yield* items;
     if (!more) return;
     last = items.at(-1)?.tag as string;

@@ -25,11 +25,12 @@ export const tagCommands: readonly RegistryCommand[] = [
   {
     name: 'list',
     description:
-      'List the tags of a repository with their manifests, the platforms of an index, and the last pull. `berth image inspect` shows the platform of a single image.',
+      'List the tags of a repository with their manifests, platforms, sizes, last pushes and last pulls.',
     arguments: [new Argument('<repository>', 'The repository, such as acme/app.')],
     examples: ['berth tag list acme/app', 'berth tag list acme/app --json'],
     async run(invocation, repository: string) {
-      const tags = await Array.fromAsync(tagsOf(await invocation.openForReading(), repository));
+      const { read } = await invocation.openForReading();
+      const tags = await Array.fromAsync(tagsOf({ read, store: await invocation.openStore() }, repository));
       return listAnswer(tags.map(tagAsJson), {
         TAG: ({ tag }) => tag,
         DIGEST: ({ digest }) => digest,

@@ -16,6 +16,7 @@ import { blobKey } from '../storage/blob-store.ts';
 import { describeImage } from './image-details.ts';
 import { Manifests } from './manifests.ts';
 import { digestBytes } from './running-hash.ts';
+import { listTagDetails } from './tag-details.ts';
 
 const app = parseName('acme/app');
 const ociConfig = 'application/vnd.oci.image.config.v1+json';
@@ -47,14 +48,15 @@ async function makeWorld(t: TestContext, { open }: TestDialect) {
   };
   const describe = (reference: string) =>
     describeImage({ read: database.read, store }, app, parseReference(reference));
-  return { database, pushBlob, push, describe };
+  const list = () => listTagDetails({ read: database.read, store }, app, { last: '', n: 10 });
+  return { database, pushBlob, push, describe, list };
 }
 
 for (const dialect of dialects) {
   const { name } = dialect;
 
   test(`${name}: shows an image with its config's platform, layers, annotations, tags and referrers`, async (t) => {
-    const { pushBlob, push, describe } = await makeWorld(t, dialect);
+    const { pushBlob, push, describe, list } = await makeWorld(t, dialect);
     const content = { os: 'linux', architecture: 'arm', variant: 'v7' };
     const config = await pushBlob(ociConfig, Buffer.from(JSON.stringify(content)));
     const layer = await pushBlob('a/layer', Buffer.from('layer'));
@@ -78,6 +80,11 @@ for (const dialect of dialects) {
       referrers: [{ mediaType: ociImageManifest, ...signed, artifactType: 'a/sig' }],
       more: { tags: false, referrers: false },
     });
+    const listed = (await list()).items.map(({ tag, platforms }) => [tag, platforms]);
+    assert.deepEqual(
+      listed,
+      ['latest', 'sig', 'v1'].map((tag) => [tag, ['linux/arm/v7']]),
+    );
     assert.deepEqual((await describe(digest)).tags, ['latest', 'v1']);
     assert.deepEqual((await describe('sig')).subject, subject);
   });

@@ -1,21 +1,16 @@
-import { findBlob } from '../db/blobs.ts';
-import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { findManifestContent } from '../db/manifests.ts';
-import type { Db } from '../db/prepare.ts';
 import { listTagsOf } from '../db/tags.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { type Descriptor, type Manifest, platformOf, readManifest } from '../oci/manifest.ts';
+import { type Descriptor, readManifest } from '../oci/manifest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import { printReference, type Reference } from '../oci/reference.ts';
-import { type BlobStore, blobKey } from '../storage/blob-store.ts';
-import { streamBlob } from '../storage/stream-blob.ts';
 import { imageSizes } from './image-sizes.ts';
 import { findByReference } from './manifests.ts';
+import { type ImageParts, platformsOf } from './platforms.ts';
 import { lastPulls } from './pulls.ts';
 import { listReferrerPage } from './referrers.ts';
-import { platformsIn } from './tag-details.ts';
 
 export interface ImageDetails {
   readonly digest: Digest;
@@ -23,7 +18,7 @@ export interface ImageDetails {
   readonly artifactType: string | undefined;
   /** See {@link imageSizes}. */
   readonly size: number | undefined;
-  /** Of an index, those of its children; of an image, that of its config. As in `Descriptor.platform`. */
+  /** See {@link platformsOf}. */
   readonly platforms: readonly string[];
   readonly config: Descriptor | undefined;
   readonly layers: readonly Descriptor[];
@@ -41,16 +36,11 @@ export interface ImageDetails {
   readonly more: { readonly tags: boolean; readonly referrers: boolean };
 }
 
-/** The parts that images are read from. */
-export interface ImageParts extends Pick<Database, 'read'> {
-  readonly store: Pick<BlobStore, 'read'>;
-}
-
 /** Tags and referrers of one answer. */
 export const maxListed = 100;
 
 /**
- * Describes an image, an index or an artifact. Reads the config of an image from the store, if it is at most 4 MiB.
+ * Describes an image, an index or an artifact.
  * @throws RegistryError `MANIFEST_UNKNOWN`, also for an unknown repository
  */
 export async function describeImage(
@@ -73,8 +63,7 @@ export async function describeImage(
   return {
     ...{ digest, mediaType: manifest.mediaType, artifactType: manifest.artifactType },
     size: (await imageSizes(read, repository, [id])).get(id),
-    platforms:
-      manifest.kind === 'index' ? platformsIn(manifest) : await platformOfImage(read, store, name, manifest),
+    platforms: await platformsOf({ read, store }, name, manifest),
     ...{ config: manifest.config, layers: manifest.layers, manifests: manifest.children },
     ...{ subject: manifest.subject, annotations: manifest.annotations ?? {} },
     pulledAt: (await lastPulls(read, [{ id, media_type: content.media_type }])).get(id),
@@ -82,36 +71,4 @@ export async function describeImage(
     referrers: referrers.descriptors.map((text) => JSON.parse(text)),
     more: { tags: tags.length > maxListed, referrers: referrers.next !== undefined },
   };
-}
-
-const imageConfigs = [
-  'application/vnd.oci.image.config.v1+json',
-  'application/vnd.docker.container.image.v1+json',
-];
-/** Bytes. */
-const maxConfig = 4 << 20;
-
-async function platformOfImage(
-  db: Db,
-  store: Pick<BlobStore, 'read'>,
-  name: RepositoryName,
-  { config }: Manifest,
-): Promise<string[]> {
-  if (config === undefined || !imageConfigs.includes(config.mediaType)) return [];
-  const blob = await findBlob(db, name, config.digest);
-  if (blob === undefined || blob.damaged_at !== null || blob.size > maxConfig) return [];
-  const opened = await store.read(blobKey(config.digest, blob.generation));
-  if (opened === undefined) return [];
-  try {
-    if (opened.size !== blob.size) return [];
-    const bytes = Buffer.concat(await streamBlob(opened).toArray());
-    const platform = platformOf(JSON.parse(bytes.toString()));
-    return platform === undefined ? [] : [platform];
-  } catch (error) {
-    // A config is not checked when it is pushed.
-    if (error instanceof SyntaxError) return [];
-    throw error;
-  } finally {
-    opened.close();
-  }
 }

@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { countQueries } from '../../test/support/count-queries.ts';
 import { digestsOf, insertBlobs, insertTags } from '../../test/support/crowd.ts';
 import { dialects, makeRepository, type TestDialect } from '../../test/support/databases.ts';
+import { openMemoryStore } from '../../test/support/memory-store.ts';
 import { system } from '../db/changes.ts';
 import { findManifestByDigest } from '../db/manifests.ts';
 import { addPulls } from '../db/pulls.ts';
@@ -16,6 +17,8 @@ import { digestBytes } from './running-hash.ts';
 import { listTagDetails } from './tag-details.ts';
 
 const app = parseName('acme/app');
+/** No config is read here; `image-details.test.ts` has images with platforms. */
+const store = openMemoryStore();
 /** Each has one byte. */
 const [config, base, amd, arm] = digestsOf('blob', 4);
 
@@ -66,7 +69,7 @@ async function makeWorld(t: TestContext, { open }: TestDialect) {
     });
   await insertBlobs(database, app, [config, base, amd, arm] as Digest[]);
   for (const manifest of [amdImage, armImage, inner, index]) await push(manifest.digest, manifest);
-  const list = async (last = '', n = 100) => listTagDetails(database, app, { last, n });
+  const list = async (last = '', n = 100) => listTagDetails({ read: database.read, store }, app, { last, n });
   return { database, push, list };
 }
 
@@ -124,10 +127,16 @@ for (const dialect of dialects) {
   test(`${name}: an empty repository has no tags, and an unknown one is an error`, async (t) => {
     const database = await dialect.open(t);
     await makeRepository(database, app);
-    assert.deepEqual(await listTagDetails(database, app, { last: '', n: 5 }), { items: [], more: false });
-    await assert.rejects(listTagDetails(database, parseName('acme/no'), { last: '', n: 5 }), {
-      ...{ code: 'NAME_UNKNOWN', message: 'there is no repository acme/no' },
+    assert.deepEqual(await listTagDetails({ read: database.read, store }, app, { last: '', n: 5 }), {
+      items: [],
+      more: false,
     });
+    await assert.rejects(
+      listTagDetails({ read: database.read, store }, parseName('acme/no'), { last: '', n: 5 }),
+      {
+        ...{ code: 'NAME_UNKNOWN', message: 'there is no repository acme/no' },
+      },
+    );
   });
 
   test(`${name}: the size is unknown for the images whose references are not all read within the limit`, async (t) => {

@@ -1,26 +1,24 @@
-import type { Database } from '../db/database.ts';
 import { inTurns } from '../db/in-turns.ts';
 import { findManifestContent } from '../db/manifests.ts';
 import { nextTurn } from '../db/next-turn.ts';
-import type { Db } from '../db/prepare.ts';
 import { findRepository } from '../db/repositories.ts';
 import { findTagMoves } from '../db/tag-history.ts';
 import { listTagsWithManifests, type TagWithManifest } from '../db/tags.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { type Manifest, readManifest } from '../oci/manifest.ts';
-import { manifestKind } from '../oci/media-types.ts';
+import { readManifest } from '../oci/manifest.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { Tag } from '../oci/reference.ts';
 import { imageSizes } from './image-sizes.ts';
 import { type Page, type PageRequest, takePage } from './page.ts';
+import { type ImageParts, platformsOf } from './platforms.ts';
 import { lastPulls } from './pulls.ts';
 
 export interface TagDetails {
   readonly tag: Tag;
   readonly digest: Digest;
   readonly mediaType: string;
-  /** Of an index, as in `Descriptor.platform`; empty for an image, whose platform is in its config. */
+  /** See {@link platformsOf}. */
   readonly platforms: readonly string[];
   /** See {@link imageSizes}. */
   readonly size: number | undefined;
@@ -37,7 +35,7 @@ export interface TagDetails {
  * @throws RegistryError `NAME_UNKNOWN`
  */
 export async function listTagDetails(
-  { read }: Pick<Database, 'read'>,
+  { read, store }: ImageParts,
   name: RepositoryName,
   request: PageRequest,
 ): Promise<Page<TagDetails>> {
@@ -57,7 +55,7 @@ export async function listTagDetails(
     repository,
     items.map(({ id }) => id),
   );
-  const platforms = await readPlatforms(read, items);
+  const platforms = await readPlatforms({ read, store }, name, items);
   const pulls = await lastPulls(read, items);
   const details = items.map(({ tag, id, digest, media_type: mediaType, updated_at, moved }) => {
     const move = moved === null ? undefined : moves.get(moved);
@@ -71,21 +69,26 @@ export async function listTagDetails(
   return { items: details, more };
 }
 
-/** Platforms of the indexes, by manifest id. One index at a time is in memory. */
-async function readPlatforms(db: Db, tags: readonly TagWithManifest[]): Promise<Map<number, string[]>> {
-  const platforms = new Map<number, string[]>();
-  for (const { id, media_type } of tags) {
-    if (manifestKind(media_type) !== 'index' || platforms.has(id)) continue;
-    await nextTurn();
-    const content = await findManifestContent(db, id);
-    if (content === undefined) continue;
-    platforms.set(id, platformsIn(await inTurns(readManifest(content.bytes, media_type))));
-  }
-  return platforms;
-}
+/** Configs of images that are read at a time. */
+const parallel = 8;
 
-/** The platforms of an index's children, each once; without `unknown/unknown`, which BuildKit gives to attestations. */
-export function platformsIn({ children }: Manifest): string[] {
-  const given = children.flatMap(({ platform }) => (platform === undefined ? [] : [platform]));
-  return [...new Set(given)].filter((platform) => platform !== 'unknown/unknown');
+/** The platforms of each manifest, by its id. Only a few manifests and configs at a time are in memory. */
+async function readPlatforms(
+  parts: ImageParts,
+  name: RepositoryName,
+  tags: readonly TagWithManifest[],
+): Promise<Map<number, string[]>> {
+  const platforms = new Map<number, string[]>();
+  const manifests = new Map(tags.map((tag) => [tag.id, tag.media_type])).entries();
+  const work = async () => {
+    for (const [id, mediaType] of manifests) {
+      await nextTurn();
+      const content = await findManifestContent(parts.read, id);
+      if (content === undefined) continue;
+      const manifest = await inTurns(readManifest(content.bytes, mediaType));
+      platforms.set(id, await platformsOf(parts, name, manifest));
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, work));
+  return platforms;
 }
