@@ -3,7 +3,7 @@ import { Refused } from '../access/refused.ts';
 import { type CopiedImage, copyImage } from '../core/copy-image.ts';
 import type { DeletionRules } from '../core/delete-image.ts';
 import { describeImage, type ImageDetails } from '../core/image-details.ts';
-import { Manifests, type MissingReferences } from '../core/manifests.ts';
+import { findByReference, Manifests, type MissingReferences } from '../core/manifests.ts';
 import type { ImageParts } from '../core/platforms.ts';
 import type { QuotaDefaults } from '../core/quotas.ts';
 import { listTagDetails, type TagDetails } from '../core/tag-details.ts';
@@ -138,11 +138,32 @@ export async function copyTag(
 /** Deletes a tag; its manifest stays. @param text `REPOSITORY:TAG` @throws Refused */
 export async function removeTag(database: ActingDatabase, rules: DeletionRules, text: string): Promise<void> {
   const { name, tag } = parseTaggedName(text);
-  const reference = { kind: 'tag', tag } as const;
-  const manifests = new Manifests({
-    ...{ database, clock: database.clock, missingReferences: 'none', ...rules },
-  });
-  await refusing(manifests.delete(name, reference, database.by), { name, reference });
+  await removeManifest(database, rules, { name, reference: { kind: 'tag', tag } });
+}
+
+/**
+ * Deletes a manifest with all its tags.
+ * @param text `REPOSITORY@DIGEST`, or `REPOSITORY:TAG` for the manifest that the tag points to
+ * @returns the deleted manifest as `REPOSITORY@DIGEST`
+ * @throws Refused
+ */
+export async function removeImage(
+  database: ActingDatabase,
+  rules: DeletionRules,
+  text: string,
+): Promise<string> {
+  const image = parseImageName(text);
+  const found = await findByReference(database.read, image.name, image.reference);
+  if (found === undefined) throw new Refused(`there is no image ${printImageName(image)}`);
+  const deleted: ImageName = { name: image.name, reference: { kind: 'digest', digest: found.digest } };
+  await removeManifest(database, rules, deleted);
+  return printImageName(deleted);
+}
+
+function removeManifest(database: ActingDatabase, rules: DeletionRules, image: ImageName): Promise<unknown> {
+  const { clock, by } = database;
+  const manifests = new Manifests({ database, clock, missingReferences: 'none', ...rules });
+  return refusing(manifests.delete(image.name, image.reference, by), image);
 }
 
 /** @param text `REPOSITORY:TAG` or `REPOSITORY@DIGEST` @throws Refused */

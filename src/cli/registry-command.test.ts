@@ -85,7 +85,7 @@ const others = [
   'migrate-store',
   'backup',
   'restore',
-  ...['tag copy', 'tag delete', 'tag rollback'],
+  ...['image delete', 'tag copy', 'tag delete', 'tag rollback'],
 ];
 
 test('records each change of a command once, with the operating-system user', async (t) => {

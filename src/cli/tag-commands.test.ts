@@ -136,6 +136,26 @@ test('deletes a tag', async (t) => {
   assert.deepEqual(await json('tag', 'list', 'acme/app'), []);
 });
 
+test('deletes an image with all its tags, which the trash restores', async (t) => {
+  const { run, json } = await registry(t);
+  const named = `acme/app@${b.digest}`;
+  assert.equal(
+    (await run('image', 'delete', 'acme/app:v1')).out,
+    `deleted ${named} with its tags; "berth trash restore ${named}" restores both\n`,
+  );
+  assert.deepEqual(await json('tag', 'list', 'acme/app'), []);
+  assert.equal((await run('image', 'delete', named)).err, `berth: there is no image ${named}\n`);
+  await run('trash', 'restore', named);
+  const tags = await json('tag', 'list', 'acme/app');
+  assert.deepEqual(
+    tags.map(({ tag, digest }: { tag: string; digest: string }) => [tag, digest]),
+    [['v1', b.digest]],
+  );
+  assert.deepEqual(await json('image', 'delete', `acme/app@${a.digest}`), {
+    deleted: `acme/app@${a.digest}`,
+  });
+});
+
 test('records the changes of tags with the operating-system user', async (t) => {
   const { run, tag } = await registry(t);
   await tag('rollback', 'acme/app:v1');
