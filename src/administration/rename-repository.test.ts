@@ -5,6 +5,7 @@ import { dialects, makeRepository, makeUser } from '../../test/support/databases
 import { makeManifest } from '../../test/support/manifests.ts';
 import { Refused } from '../access/refused.ts';
 import { Manifests } from '../core/manifests.ts';
+import { noQuotas } from '../core/quotas.ts';
 import { restoreRepository } from '../core/restore-trash.ts';
 import { listTagHistory } from '../core/tag-history.ts';
 import { system } from '../db/changes.ts';
@@ -28,7 +29,13 @@ function move(
   to: string,
   options: Partial<Parameters<typeof rename>[3]> = {},
 ) {
-  return rename(database, from, to, { aliasFor: day, configured: [], force: false, ...options });
+  return rename(database, from, to, {
+    aliasFor: day,
+    configured: [],
+    quotas: noQuotas,
+    force: false,
+    ...options,
+  });
 }
 
 /** Pushes an image with the tag v1. */

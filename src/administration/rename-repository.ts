@@ -1,5 +1,6 @@
 // Renames repositories, and manages the aliases that keep their former names working.
 import { Refused } from '../access/refused.ts';
+import type { QuotaDefaults } from '../core/quotas.ts';
 import { renameRepository } from '../core/rename-repository.ts';
 import type { Database } from '../db/database.ts';
 import { type GrantRow, listGrants } from '../db/grants.ts';
@@ -17,6 +18,8 @@ export interface RenameOptions {
   readonly aliasFor: number;
   /** The configured tag rules. */
   readonly configured: readonly TagRule[];
+  /** The configured quotas. */
+  readonly quotas: QuotaDefaults;
   /** Whether to rename a repository that has immutable tags. */
   readonly force: boolean;
 }
@@ -35,7 +38,7 @@ export async function rename(
   database: ActingDatabase,
   oldName: string,
   newName: string,
-  { aliasFor, configured, force }: RenameOptions,
+  { aliasFor, configured, quotas, force }: RenameOptions,
 ): Promise<Renamed> {
   const [from, to] = [parseRepositoryName(oldName), parseRepositoryName(newName)];
   if (from === to) throw new Refused(`the repository already has the name ${to}`);
@@ -49,7 +52,7 @@ export async function rename(
       );
     }
     const unlessImmutable = force ? undefined : configured;
-    const rename = renameRepository(db, { id, from, to, aliasFor, unlessImmutable }, now);
+    const rename = renameRepository(db, { id, from, to, aliasFor, unlessImmutable, quotas }, now);
     const renamed = await namingForce(rename, from, 'rename');
     if (!renamed) throw new Refused(`there is no repository ${from}`);
     const aliasUntil = aliasFor > 0 ? now + aliasFor : undefined;

@@ -1,5 +1,6 @@
 import { Refused } from '../access/refused.ts';
 import { deleteRepository, refuseImmutableRepository, trashRepository } from '../core/delete-repository.ts';
+import { QuotaExceeded } from '../core/quotas.ts';
 import type { Database } from '../db/database.ts';
 import {
   findOrCreateRepository,
@@ -123,6 +124,7 @@ export async function namingForce<T>(
 ): Promise<T> {
   return work.catch((error: unknown) => {
     if (!(error instanceof RegistryError && error.code === 'DENIED')) throw error;
-    throw new Refused(`${name} cannot be ${verb}d: ${error.message}; --force ${verb}s it anyway`);
+    const remedy = error instanceof QuotaExceeded ? '' : `; --force ${verb}s it anyway`;
+    throw new Refused(`${name} cannot be ${verb}d: ${error.message}${remedy}`);
   });
 }

@@ -1,6 +1,7 @@
 // The trash: what was deleted and can be restored.
 import { Refused } from '../access/refused.ts';
 import { type EmptiedTrash, emptyTrash } from '../core/empty-trash.ts';
+import type { QuotaDefaults } from '../core/quotas.ts';
 import { type RestoredImage, restoreImage, restoreRepository } from '../core/restore-trash.ts';
 import type { Database } from '../db/database.ts';
 import type { TrashKind } from '../db/schema.ts';
@@ -69,15 +70,24 @@ export interface Restored extends Omit<RestoredImage, 'digest'> {
  * Restores a repository, a tag or a manifest from the trash.
  * @param text `REPOSITORY`, `REPOSITORY:TAG` or `REPOSITORY@DIGEST`
  * @param options.as another name for a repository
+ * @param options.quotas the configured ones, for another name
  * @throws Refused
  */
 export async function restoreFromTrash(
   database: ActingDatabase,
   text: string,
-  { immutableTags, as }: { readonly immutableTags: readonly TagRule[]; readonly as?: string | undefined },
+  {
+    immutableTags,
+    quotas,
+    as,
+  }: {
+    readonly immutableTags: readonly TagRule[];
+    readonly quotas: QuotaDefaults;
+    readonly as?: string | undefined;
+  },
 ): Promise<Restored> {
   const { name, reference } = parseAnyName(text);
-  const parts = { database, by: database.by, immutableTags };
+  const parts = { database, by: database.by, immutableTags, quotas };
   if (reference === undefined) {
     const to = as === undefined ? name : parseRepositoryName(as);
     await refusing(restoreRepository(parts, name, to));

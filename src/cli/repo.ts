@@ -85,10 +85,11 @@ export const repoCommand = subcommands(
     ],
     examples: ['berth repo rename acme/app acme/web', 'berth repo rename acme/app tools/app --alias-for 30d'],
     async run(invocation, name: string, newName: string, { alias, aliasFor, force = false }: RenameFlags) {
-      const { aliases, tags } = invocation.config;
+      const { aliases, tags, quotas } = invocation.config;
       const options = {
         aliasFor: alias ? (aliasFor ?? aliases.keepFor) : 0,
         configured: tags.immutable,
+        quotas,
         force,
       };
       const { from, to, aliasUntil, grants } = await rename(

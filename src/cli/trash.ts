@@ -41,9 +41,10 @@ export const trashCommand = subcommands(
       'berth trash restore acme/app --as acme/app-old',
     ],
     async run(invocation, name: string, { as }: { as?: string }) {
-      const { immutable: immutableTags } = invocation.config.tags;
+      const { tags: configured, quotas } = invocation.config;
       const restored = await restoreFromTrash(await invocation.openForChanges(), name, {
-        immutableTags,
+        immutableTags: configured.immutable,
+        quotas,
         as,
       });
       const { digest, manifests, tags, skipped } = restored;

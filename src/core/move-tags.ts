@@ -20,8 +20,8 @@ interface TagsToMove {
   readonly now: number;
   /** Ends the message of a refusal: what to do instead. */
   readonly advice?: string;
-  /** The configured quotas. */
-  readonly quotas: QuotaDefaults;
+  /** The configured quotas; absent: no quota is asked. */
+  readonly quotas?: QuotaDefaults;
 }
 
 /**
@@ -57,6 +57,6 @@ export async function moveTags(
   }
   // After the moves, whose statement reads the old digests anyway; an error rolls them back.
   await refuseImmutable(db, configured, move.repository, moved, advice);
-  if (tags.length === 0 || !isLimited(quotas, anyQuota)) return undefined;
+  if (tags.length === 0 || quotas === undefined || !isLimited(quotas, anyQuota)) return undefined;
   return requireSpace(db, quotas, { id: move.repositoryId, name: move.repository }, { newTags });
 }

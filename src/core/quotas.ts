@@ -136,6 +136,53 @@ export async function addRepository(
   return findOrCreateRepository(db, name, now);
 }
 
+/**
+ * Locks the names of the namespace that a repository moves to, so that it can be counted. Taken with the repository.
+ * @returns `to`, for {@link moveInto}; `undefined` if there is nothing to count: no quota, or the same namespace
+ */
+export async function lockDestination(
+  db: Db,
+  defaults: QuotaDefaults,
+  from: RepositoryName,
+  to: RepositoryName,
+): Promise<RepositoryName | undefined> {
+  const isOther = namespaceOf(to) !== undefined && namespaceOf(to) !== namespaceOf(from);
+  if (!isOther || !isLimited(defaults, await hasQuotas(db))) return undefined;
+  await lockRepositoryNames(db, to);
+  return to;
+}
+
+/**
+ * Moves a repository to another namespace. Must run after all other locks of the transaction, which an error rolls back.
+ * @param move changes the name; resolves to false if it did not
+ * @returns the result of `move`
+ * @throws RegistryError `DENIED` if the namespace gets more bytes, tags or repositories than its quota has
+ */
+export async function moveInto(
+  db: Db,
+  defaults: QuotaDefaults,
+  destination: RepositoryName | undefined,
+  move: () => Promise<boolean>,
+): Promise<boolean> {
+  if (destination === undefined) return move();
+  await lockQuotas(db, destination);
+  const namespace = async () => {
+    const states = await findQuotaStates(db, { id: 0, name: destination }, []);
+    return levelsOf(states, defaults, destination).find(({ state }) => state.level === 'namespace') as Level;
+  };
+  const before = await namespace();
+  if (!(await move())) return false;
+  const after = await namespace();
+  for (const resource of ['bytes', 'tags', 'repositories'] as const) {
+    const [used, all] = [before.state[resource], after.state[resource]];
+    if (all > used && exceeds(all, after.limits[resource])) {
+      const more = resource === 'bytes' ? printBytes(all - used) : `${all - used}`;
+      throw refusal(before, resource, used, `${destination} would need ${more} more`);
+    }
+  }
+  return true;
+}
+
 function levelsOf(states: readonly QuotaState[], defaults: QuotaDefaults, name: RepositoryName): Level[] {
   return states.flatMap((state): Level[] => {
     const configured = { ...unlimited, ...defaults[state.level] };

@@ -306,7 +306,11 @@ const renameTo =
       const [from, to] = [world.repository('one'), world.repository(label)];
       const id = await findRepository(db, from);
       if (id === undefined || (await findRepository(db, to)) !== undefined) return false;
-      return renameRepository(db, { id, from, to, aliasFor: 1e9, unlessImmutable: [] }, world.time);
+      return renameRepository(
+        db,
+        { id, from, to, aliasFor: 1e9, unlessImmutable: [], quotas: noQuotas },
+        world.time,
+      );
     });
 const absent = () => ({ ifNoneMatch: '*' }) as const;
 const at = (label: string) => (world: World) => ({ ifMatch: [world.manifest(label).digest] });

@@ -7,6 +7,7 @@ import { renameHidden } from '../db/trash.ts';
 import type { RepositoryName } from '../oci/name.ts';
 import type { TagRule } from '../oci/tag-rule.ts';
 import { refuseIfTaggedImmutably } from './immutable-tags.ts';
+import { lockDestination, moveInto, type QuotaDefaults } from './quotas.ts';
 
 export interface Rename {
   readonly id: number;
@@ -17,23 +18,30 @@ export interface Rename {
   readonly aliasFor: number;
   /** The configured rules of immutable tags; absent: rename the repository even if it has an immutable tag. */
   readonly unlessImmutable?: readonly TagRule[] | undefined;
+  /** The configured quotas. */
+  readonly quotas: QuotaDefaults;
 }
 
 /**
  * Renames a repository. Refuses one with an immutable tag, because the rules of another namespace may apply after it, and another
- * image could be pushed to the former name.
+ * image could be pushed to the former name. Refuses what does not fit into a quota of the new namespace.
  *
  * @returns false if the repository was deleted or renamed before
  * @throws RegistryError `DENIED`
  */
 export async function renameRepository(db: Db, rename: Rename, now: number): Promise<boolean> {
-  const { id, from, to, aliasFor, unlessImmutable } = rename;
+  const { id, from, to, aliasFor, unlessImmutable, quotas } = rename;
   await lockRepository(db, id);
+  const destination = await lockDestination(db, quotas, from, to);
   // Waits for pushes that move tags by the rules as they are.
   await lockTagRules(db);
   if (unlessImmutable !== undefined) await refuseIfTaggedImmutably(db, unlessImmutable, from);
-  if (!(await setRepositoryName(db, id, from, to))) return false;
-  await renameHidden(db, id, to);
+  const renamed = await moveInto(db, quotas, destination, async () => {
+    if (!(await setRepositoryName(db, id, from, to))) return false;
+    await renameHidden(db, id, to);
+    return true;
+  });
+  if (!renamed) return false;
   await deleteAlias(db, to);
   if (aliasFor > 0) await insertAlias(db, { name: from, repository: id, expiresAt: now + aliasFor }, now);
   return true;

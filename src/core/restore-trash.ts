@@ -34,13 +34,15 @@ import type { Reference, Tag } from '../oci/reference.ts';
 import type { TagRule } from '../oci/tag-rule.ts';
 import { listParts } from './copy-image.ts';
 import { moveTags } from './move-tags.ts';
-import { noQuotas } from './quotas.ts';
+import { lockDestination, moveInto, noQuotas, type QuotaDefaults } from './quotas.ts';
 
 export interface RestoreParts {
   readonly database: Database;
   readonly by: Actor;
   /** The configured rules, for every repository. */
   readonly immutableTags: readonly TagRule[];
+  /** The configured quotas, for a repository that is restored into another namespace; absent: none. */
+  readonly quotas?: QuotaDefaults;
 }
 
 export interface RestoredImage {
@@ -188,9 +190,8 @@ async function restoreTags(
     await moveTags(db, by, immutableTags, change, {
       tags: [tag],
       manifest: manifest.id,
+      // Without quotas: its bytes counted in the trash too, and nothing restored shall get lost.
       now,
-      // Its bytes counted in the trash too, and nothing restored shall get lost.
-      quotas: noQuotas,
     });
     existing.add(tag);
     restored.push(tag);
@@ -201,10 +202,11 @@ async function restoreTags(
 /**
  * Restores the last deleted repository of this name, with everything that was in it, under the name `to`. It replaces an alias with
  * this name.
- * @throws RegistryError `NAME_UNKNOWN` if there is none, `DENIED` if the name is taken, with messages
+ * @throws RegistryError `NAME_UNKNOWN` if there is none, `DENIED` if the name is taken, or the repository does not fit into a quota of
+ *   another namespace, with messages
  */
 export async function restoreRepository(
-  { database, by }: Pick<RestoreParts, 'database' | 'by'>,
+  { database, by, quotas = noQuotas }: Pick<RestoreParts, 'database' | 'by' | 'quotas'>,
   name: RepositoryName,
   to: RepositoryName,
 ): Promise<void> {
@@ -217,10 +219,11 @@ export async function restoreRepository(
       );
     }
     await lockRepository(db, id);
+    const destination = await lockDestination(db, quotas, name, to);
     if ((await findRepository(db, to)) !== undefined) {
       throw unknown('DENIED', `there is a repository ${to} now: choose another name with --as`);
     }
-    if (!(await unhideRepository(db, id, name, to))) {
+    if (!(await moveInto(db, quotas, destination, () => unhideRepository(db, id, name, to)))) {
       throw unknown('NAME_UNKNOWN', `${name} was restored or deleted for good in the meantime`);
     }
     await deleteAlias(db, to);

@@ -1,4 +1,5 @@
 // Requests under the former name of a renamed repository.
+
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import {
@@ -16,6 +17,7 @@ import { connectPeople, fetchToken, type Person } from '../../test/support/peopl
 import { testRegistry } from '../../test/support/registry.ts';
 import { type ActingDatabase, actAs } from '../administration/change.ts';
 import { rename } from '../administration/rename-repository.ts';
+import { noQuotas } from '../core/quotas.ts';
 import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { findRepository } from '../db/repositories.ts';
@@ -26,7 +28,7 @@ const day = 86_400_000;
 
 function renameTo(database: Database, to = name, from = old) {
   const acting: ActingDatabase = actAs(database, system);
-  return rename(acting, from, to, { aliasFor: day, configured: [], force: false });
+  return rename(acting, from, to, { aliasFor: day, configured: [], quotas: noQuotas, force: false });
 }
 
 function assertWarned(answer: Answer, status: number, what: string): void {

@@ -6,6 +6,10 @@ import { dialects } from '../../test/support/databases.ts';
 import { type Answer, assertError, Client, digestOf, serialize } from '../../test/support/inject.ts';
 import { testRegistry } from '../../test/support/registry.ts';
 import { changeQuota, removeQuota } from '../administration/quotas.ts';
+import { rename } from '../administration/rename-repository.ts';
+import { removeRepository } from '../administration/repositories.ts';
+import { restoreFromTrash } from '../administration/trash.ts';
+import { noQuotas } from '../core/quotas.ts';
 import { insertAccount } from '../db/accounts.ts';
 import type { AccountName } from '../oci/name.ts';
 
@@ -114,5 +118,43 @@ for (const { name, open } of dialects) {
       .execute();
     assert.ok(lost.every(({ unheld_at }) => unheld_at !== null));
     assert.deepEqual(await database.read.selectFrom('uploads').select('id').execute(), []);
+  });
+
+  test(`${name}: a repository moves to another namespace only if it fits, and the trash gives everything back`, async (t) => {
+    const { app, database } = await testRegistry(t, {}, async () => ({ database: await open(t) }));
+    const registry = new Client(app.http);
+    await database.transaction((db) =>
+      insertAccount(db, { name: 'acme' as AccountName, kind: 'organisation' }, 1),
+    );
+    await registry.pushBlob('acme/one', randomBytes(500));
+    const digest = await registry.pushBlob('tools/app', randomBytes(600));
+    const descriptor = { mediaType: 'application/vnd.oci.empty.v1+json', digest, size: 600 };
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+    const image = serialize({ schemaVersion: 2, mediaType, config: descriptor, layers: [] });
+    for (const tag of ['v1', 'v2']) await registry.putManifest('tools/app', tag, image);
+
+    const move = (from: string, to: string) =>
+      rename(database, from, to, { aliasFor: 0, configured: [], quotas: noQuotas, force: false });
+    const restore = (text: string, as?: string) =>
+      restoreFromTrash(database, text, { immutableTags: [], quotas: noQuotas, ...(as && { as }) });
+    const remove = () => removeRepository(database, 'tools/app', { immutableTags: [], trash: true });
+    for (const [limits, message] of [
+      [{ bytes: 1_000 }, 'acme uses 500 bytes of its 1000 bytes; acme/app would need 600 bytes more'],
+      [{ bytes: 0, tags: 1 }, 'acme uses 0 of its 1 tags; acme/app would need 2 more'],
+      [{ tags: 0, repositories: 1 }, 'acme uses 1 of its 1 repositories; acme/app would need 1 more'],
+    ] as const) {
+      await changeQuota(database, 'acme', limits);
+      const error = { message: `tools/app cannot be renamed: namespace ${message}${advice('acme')}` };
+      await assert.rejects(move('tools/app', 'acme/app'), error);
+    }
+    await remove();
+    await assert.rejects(restore('tools/app', 'acme/app'), /namespace acme uses 1 of its 1 repositories/);
+    await restore('tools/app');
+    await changeQuota(database, 'acme', { bytes: 1_100, tags: 2, repositories: 2 });
+    await move('tools/app', 'acme/app');
+
+    await registry.delete('/v2/acme/app/manifests/v1');
+    await changeQuota(database, 'acme/app', { tags: 1 });
+    assert.deepEqual((await restore('acme/app:v1')).tags, ['v1']);
   });
 }
