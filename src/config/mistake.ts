@@ -17,8 +17,17 @@ const LONGEST_VALUE = 80;
 /** Formats a value for a mistake: short, on one line, without secrets or the credentials in a URL. */
 export function formatValue(value: unknown, secret = false): string {
   if (secret) return 'a hidden value';
-  const text = withoutCredentials(JSON.stringify(value) ?? String(value));
+  const text = withoutCredentials(asJson(value));
   return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text;
+}
+
+function asJson(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    // An alias of YAML may be inside what it stands for.
+    return 'a value that contains itself';
+  }
 }
 
 function withoutCredentials(text: string): string {

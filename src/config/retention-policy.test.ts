@@ -53,7 +53,7 @@ test('refuses each mistake with its position, value and remedy', () => {
   assert.match(mistakesIn('rules: []\nuntagged: 7d')[0] as string, /untagged is "7d"; allowed: the key/);
 });
 
-test('refuses more than 100 rules, and an alias bomb', () => {
+test('refuses more than 100 rules, an alias bomb, and an alias in itself', () => {
   const rules = Array.from({ length: 101 }, (_, at) => ({ tags: `v${at}*`, keep: 'all' }));
   assert.match(mistakesIn(JSON.stringify({ rules }))[0] as string, /; allowed: a list of at most 100 rules/);
   const bomb = [
@@ -61,4 +61,5 @@ test('refuses more than 100 rules, and an alias bomb', () => {
     ...Array.from({ length: 9 }, (_, at) => `b${at}: &a${at + 1} [${`*a${at},`.repeat(9)}]`),
   ];
   assert.match(mistakesIn(bomb.join('\n'))[0] as string, /^p.yaml: Excessive alias count/);
+  assert.match(mistakesIn('rules: &a [*a]')[0] as string, /is a value that contains itself; allowed/);
 });
