@@ -27,7 +27,7 @@ test('refuses expressions that need backtracking or a large program', () => {
     '/(a)\\1/',
     '/(?=a)/',
     '/a{1001}/',
-    '/(a{100}){9}b{200}/',
+    '/(?:a?){150}/',
     `/${'a'.repeat(254)}/`,
   ];
   for (const text of texts) assert.equal(asTagSelector(text), undefined, text);
@@ -35,7 +35,7 @@ test('refuses expressions that need backtracking or a large program', () => {
 
 test('matches the worst expressions in time linear in the tag', async () => {
   const tag = 'a'.repeat(128) as Tag;
-  for (const text of ['/(a*)*b/', '/(.*a){25}b/', '/(?:a?){120}a{120}b/']) {
+  for (const text of ['/(a*)*b/', '/(.*a){25}b/', '/(?:a?){90}a{90}b/']) {
     const selects = asTagSelector(text)!;
     selects(tag);
     assert.ok((await longestTurnOf(async () => void selects(tag))) < 50, text);

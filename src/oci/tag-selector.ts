@@ -7,7 +7,7 @@ import { asTagRule, selects, tagRuleForm } from './tag-rule.ts';
 export const tagSelectorForm = `${tagRuleForm}; or a regular expression between slashes (/^nightly-\\d+$/)`;
 
 /** Characters of a regular expression, and instructions of its program: it is compiled and run on the event loop. */
-const [maxLength, maxProgram] = [255, 1_000];
+const [maxLength, maxProgram] = [255, 300];
 
 /** `text` as a selector of tags, or `undefined`. Matching takes time linear in the length of the tag. */
 export function asTagSelector(text: string): ((tag: Tag) => boolean) | undefined {
