@@ -1,7 +1,9 @@
 import { Refused } from '../access/refused.ts';
 import { deleteRepository, refuseImmutableRepository, trashRepository } from '../core/delete-repository.ts';
 import { QuotaExceeded } from '../core/quotas.ts';
+import { findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
+import type { Db } from '../db/prepare.ts';
 import {
   findOrCreateRepository,
   findRepository,
@@ -10,9 +12,10 @@ import {
 } from '../db/repositories.ts';
 import { listSummaries, type RepositorySummary } from '../db/repository-ranges.ts';
 import type { Visibility } from '../db/schema.ts';
+import { listRepositoryUsage } from '../db/usage.ts';
 import { quote } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
-import { asName, type RepositoryName } from '../oci/name.ts';
+import { asName, type Namespace, type RepositoryName } from '../oci/name.ts';
 import type { TagRule } from '../oci/tag-rule.ts';
 import { type ActingDatabase, recording } from './change.ts';
 import { type AccessEntry, listRepositoryAccess } from './repository-access.ts';
@@ -24,6 +27,12 @@ export function parseRepositoryName(text: string): RepositoryName {
   throw new Refused(
     `${quote(text)} is not a valid repository name: a name has components of lowercase letters and digits, separated by '.', '_', '__' or '-', joined by '/'`,
   );
+}
+
+/** Whether the namespace has an owner or repositories, perhaps in the trash. */
+export async function hasNamespace(db: Db, namespace: Namespace): Promise<boolean> {
+  if ((await findAccount(db, namespace)) !== undefined) return true;
+  return (await listRepositoryUsage(db, `${namespace}/`, '', 1)).length > 0;
 }
 
 function unknown(name: RepositoryName): Refused {

@@ -3,7 +3,6 @@ import { Refused } from '../access/refused.ts';
 import type { RetentionPolicy } from '../config/retention-policy.ts';
 import { type Judgement, type RetentionTerms, retain } from '../core/retention/retain.ts';
 import { type Governed, governed, governedRepositories } from '../core/retention/run.ts';
-import { findAccount } from '../db/accounts.ts';
 import type { Database } from '../db/database.ts';
 import type { Db } from '../db/prepare.ts';
 import { findRepository } from '../db/repositories.ts';
@@ -14,12 +13,11 @@ import {
   type PolicyRow,
   setPolicy,
 } from '../db/retention-policies.ts';
-import { listNamespaceUsage } from '../db/usage.ts';
 import { printName } from '../oci/hidden-name.ts';
 import { asNamespace, type RepositoryName } from '../oci/name.ts';
 import { accountNamed } from './accounts.ts';
 import { type ActingDatabase, change } from './change.ts';
-import { parseRepositoryName } from './repositories.ts';
+import { hasNamespace, parseRepositoryName } from './repositories.ts';
 
 type Reading = Pick<Database, 'read'>;
 
@@ -49,9 +47,10 @@ export async function setRetentionPolicy(
   policy: RetentionPolicy,
   keepMovesFor: number,
 ): Promise<void> {
-  if ((policy.untagged?.removeAfter ?? 0) > keepMovesFor) {
+  // What is forgotten while a run lasts needs some time too.
+  if ((policy.untagged?.removeAfter ?? 0) >= keepMovesFor) {
     throw new Refused(
-      'untagged.removeAfter is longer than history.keepFor, so Berth would forget when a manifest lost its last tag; make it shorter',
+      'untagged.removeAfter is not shorter than history.keepFor, so Berth would forget when a manifest lost its last tag; make it shorter',
     );
   }
   await change(database, async (db, record) => {
@@ -113,13 +112,10 @@ export async function governedBy({ read }: Reading, text?: string): Promise<Asyn
   if (text === undefined) return governedRepositories(read, '');
   const name = parseRepositoryName(text);
   const id = await findRepository(read, name);
-  const namespace = asNamespace(text);
-  if (id === undefined && namespace !== undefined) {
-    const [usage] = await listNamespaceUsage(read, namespace, 1);
-    if (usage?.namespace !== namespace && (await findAccount(read, namespace)) === undefined) {
-      throw new Refused(`there is no namespace or repository ${namespace}`);
-    }
-    return governedRepositories(read, `${namespace}/`);
+  const namespace = id === undefined ? asNamespace(text) : undefined;
+  if (namespace !== undefined) {
+    if (await hasNamespace(read, namespace)) return governedRepositories(read, `${namespace}/`);
+    throw new Refused(`there is no namespace or repository ${namespace}`);
   }
   return (async function* () {
     yield await policyOf({ read }, text);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { dialects } from '../../test/support/databases.ts';
 import { Client, imageOf, indexOf, ociConfig, refer } from '../../test/support/inject.ts';
 import { testRegistry } from '../../test/support/registry.ts';
-import { namespaceUsage, registryUsage, repositoryUsage } from './usage.ts';
+import { namespaceUsage, registryUsage, repositoryUsage, usageDays } from './usage.ts';
 
 const bytes = (size: number, text = String(size)) => Buffer.alloc(size, text);
 
@@ -49,6 +49,8 @@ for (const { name, open } of dialects) {
       ['v2'],
     );
 
+    await assert.rejects(usageDays(database, 'acm', 9), { message: 'there is no namespace acm' });
+    assert.deepEqual(await usageDays(database, 'acme', 9), []);
     const namespace = await namespaceUsage(database, 'acme', 9);
     assert.deepEqual(
       [namespace?.bytes, namespace?.exclusive, namespace?.repositories, namespace?.tags],

@@ -18,8 +18,8 @@ import {
   type Usage,
 } from '../db/usage.ts';
 import { listDays, type UsageDay, wholeRegistry } from '../db/usage-days.ts';
-import { asNamespace } from '../oci/name.ts';
-import { parseRepositoryName } from './repositories.ts';
+import { asNamespace, type Namespace } from '../oci/name.ts';
+import { hasNamespace, parseRepositoryName } from './repositories.ts';
 
 type Reading = Pick<Database, 'read'>;
 
@@ -66,7 +66,7 @@ export interface NamespaceDetails extends NamespaceUsage {
   readonly largest: readonly (RepositoryUsage & { readonly exclusive: number })[];
 }
 
-/** The usage of a namespace, with its `top` largest repositories; `undefined` if it has no repositories. */
+/** The usage of a namespace, with its `top` largest repositories; `undefined` if there is none. */
 export async function namespaceUsage(
   { read }: Reading,
   text: string,
@@ -75,7 +75,11 @@ export async function namespaceUsage(
   const namespace = asNamespace(text);
   if (namespace === undefined) return undefined;
   const [usage] = await listNamespaceUsage(read, namespace, 1);
-  if (usage?.namespace !== namespace) return undefined;
+  if (usage?.namespace !== namespace) {
+    if (!(await hasNamespace(read, namespace))) return undefined;
+    const none = { blobs: 0, bytes: 0, tags: 0, repositories: 0 };
+    return { namespace, ...none, exclusive: 0, trashBytes: 0, largest: [] };
+  }
   const largest = new Largest<RepositoryUsage>(top);
   let trashBytes = 0;
   for await (const repository of everyRepository(read, `${namespace}/`)) {
@@ -154,7 +158,11 @@ export async function usageDays(
   const namespace = text === undefined ? wholeRegistry : asNamespace(text);
   if (namespace === undefined)
     throw new Refused(`${text} is not a namespace; --days is for one, or for the registry`);
-  return (await listDays(read, namespace, days)).reverse();
+  const listed = await listDays(read, namespace, days);
+  if (listed.length === 0 && text !== undefined && !(await hasNamespace(read, namespace as Namespace))) {
+    throw new Refused(`there is no namespace ${text}`);
+  }
+  return listed.reverse();
 }
 
 async function* everyRepository(read: Db, prefix: string): AsyncGenerator<RepositoryUsage> {

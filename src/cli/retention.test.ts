@@ -132,8 +132,10 @@ test('refuses an invalid policy, and a wait beyond the history of tags', async (
     [2, true],
     err,
   );
-  writeFileSync(file, 'rules: []\nuntagged: { removeAfter: 400d }');
-  assert.match((await run('set', '--policy', file, '--registry')).err, /longer than history.keepFor/);
+  writeFileSync(file, 'rules: []\nuntagged: { removeAfter: 365d }');
+  assert.match((await run('set', '--policy', file, '--registry')).err, /not shorter than history.keepFor/);
+  assert.match((await run('plan', 'acm')).err, /there is no namespace or repository acm/);
+  assert.equal((await run('plan', 'acme')).exitCode, 0);
   assert.match(
     (await run('set', '--policy', file)).err,
     /missing option: --repository, --namespace or --regist/,
