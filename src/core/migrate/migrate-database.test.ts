@@ -5,6 +5,7 @@ import { fillDatabase } from '../../../test/migrate/large.ts';
 import { dialects } from '../../../test/support/databases.ts';
 import { listAuditEntries } from '../../db/audit-events.ts';
 import { system } from '../../db/changes.ts';
+import { type Table, tables } from '../../db/copy/tables.ts';
 import type { Database } from '../../db/database.ts';
 import { findProperty, setProperty } from '../../db/properties.ts';
 import { readOnlyReason } from '../../db/read-only.ts';
@@ -14,6 +15,7 @@ import { asDigest } from '../../oci/digest.ts';
 import { parseName } from '../../oci/name.ts';
 import { CannotMigrate } from './cannot-migrate.ts';
 import { migrateDatabase, type TableResult } from './migrate-database.ts';
+import { syncTable } from './sync-table.ts';
 
 const [sqlite] = dialects;
 const finish = { reason: 'moved' };
@@ -129,6 +131,29 @@ for (const from of dialects) {
       });
     });
   }
+}
+
+for (const to of dialects) {
+  test(`to ${to.name}: a pass leaves a tag that moved to a manifest which it has not copied`, async (t) => {
+    const [source, target] = [await sqlite!.open(t), await to.open(t)];
+    await fillDatabase(source, { manifests: 3, tags: 3 });
+    await migrate(source, target);
+    // As if it was pushed after the manifests were compared.
+    await source.transaction(async (db) => {
+      const { id: _, ...old } = await db.selectFrom('manifests').selectAll().executeTakeFirstOrThrow();
+      const pushed = { ...old, digest: `sha256:${'0'.repeat(64)}` };
+      const { id } = await db
+        .insertInto('manifests')
+        .values(pushed)
+        .returning('id')
+        .executeTakeFirstOrThrow();
+      await db.updateTable('tags').set({ manifest_id: id }).execute();
+    });
+    const tags = tables.find(({ name }) => name === 'tags') as Table;
+    const { signal } = new AbortController();
+    const pass = await syncTable(tags, { source, target, signal, compared() {}, problem() {} });
+    assert.deepEqual([pass.updated, pass.left], [0, 3]);
+  });
 }
 
 test('open uploads are not copied, and a copy back deletes those of its target', async (t) => {

@@ -21,7 +21,7 @@ export interface Differences {
   inserted: number;
   updated: number;
   deleted: number;
-  /** Rows not inserted because the rows they refer to were created during the pass; the next pass copies them. */
+  /** Rows not inserted or updated because the rows they refer to were created during the pass; the next pass copies them. */
   left: number;
   /** Manifests whose bytes do not match their digest; they are not copied. */
   broken: number;
@@ -98,10 +98,11 @@ async function applyBatch(
   total: Differences,
 ): Promise<void> {
   const { target } = parts;
+  let updated = 0;
   if (updates.length + deletes.length > 0) {
     await target.transaction(async (db) => {
       if (deletes.length > 0) await queries.delete(db, deletes);
-      if (updates.length > 0) await queries.update(db, updates);
+      if (updates.length > 0) updated = await queries.update(db, updates);
     });
   }
   const insert = async (rows: readonly Row[]): Promise<void> => {
@@ -111,7 +112,8 @@ async function applyBatch(
   };
   if (table.fixed !== undefined) total.broken += await insertManifests(inserts, parts, insert);
   else if (inserts.length > 0) await insert(inserts);
-  total.updated += updates.length;
+  total.updated += updated;
+  total.left += updates.length - updated;
   total.deleted += deletes.length;
 }
 

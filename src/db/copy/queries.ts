@@ -10,8 +10,8 @@ export interface TableQueries {
   page(db: Db, after: Row | undefined, limit: number): Promise<Row[]>;
   /** Inserts rows, except those with a missing parent row or an existing unique value; returns the number inserted. */
   insert(db: Db, rows: readonly Row[]): Promise<number>;
-  /** Updates the rows with these keys. */
-  update(db: Db, rows: readonly Row[]): Promise<void>;
+  /** Updates the rows with these keys, except to a missing parent row; returns the number updated. */
+  update(db: Db, rows: readonly Row[]): Promise<number>;
   /** Deletes the rows with these keys, after the rows that reference them. */
   delete(db: Db, rows: readonly Row[]): Promise<void>;
 }
@@ -36,26 +36,30 @@ export function queriesOf(table: Table): TableQueries {
           order by ${refs(key)} limit ${p('limit')}`,
     ),
   );
-  const insert = prepare<{ rows: string }, Row>((db, p) => {
-    const present = needs.map(
+  // As a parent row may have been created after its table was compared.
+  const present = sql.join(
+    needs.map(
       ([column, parent, id]) =>
         sql`and (${sql.ref(`given.${column}`)} is null or exists
             (select 1 from ${sql.table(parent)} where ${sql.ref(`${parent}.${id}`)} = ${sql.ref(`given.${column}`)}))`,
-    );
-    return compiling(
+    ),
+    sql` `,
+  );
+  const insert = prepare<{ rows: string }, Row>((db, p) =>
+    compiling(
       db,
       sql`insert into ${sql.table(name)} (${refs(all)}) ${keepingIds(db)}
-          select ${refs(all, 'given')} from ${jsonRows(db, p('rows'), columns)}
-          where true ${sql.join(present, sql` `)}
+          select ${refs(all, 'given')} from ${jsonRows(db, p('rows'), columns)} where true ${present}
           on conflict do nothing returning ${refs(key)}`,
-    );
-  });
+    ),
+  );
   const update = prepare<{ rows: string }, Row>((db, p) =>
     compiling(
       db,
       sql`update ${sql.table(name)}
           set ${sql.join(values.map((column) => sql`${sql.ref(column)} = ${sql.ref(`given.${column}`)}`))}
-          from ${jsonRows(db, p('rows'), pick(columns, [...key, ...values]))} where ${sameKey}`,
+          from ${jsonRows(db, p('rows'), pick(columns, [...key, ...values]))} where ${sameKey} ${present}
+          returning 1 as updated`,
     ),
   );
   /** Frees the unique values of the given rows, which other rows had before: those get their own new values later, or are deleted. */
@@ -112,7 +116,7 @@ export function queriesOf(table: Table): TableQueries {
     update: async (db, rows) => {
       const parameters = { rows: JSON.stringify(rows) };
       if (giveUp) await giveUp(db, parameters);
-      await update(db, parameters);
+      return (await update(db, parameters)).length;
     },
     delete: async (db, rows) => {
       const parameters = { rows: JSON.stringify(rows) };
