@@ -130,6 +130,10 @@ function manifestProblems(row: { digest: string; bytes: Uint8Array; size: number
   return row.bytes.length === row.size ? [] : [`manifest ${row.digest}: ${row.bytes.length} bytes`];
 }
 
+const repositoriesByNamespace = `
+  select id, substr(name, 1, max(instr(name, '/') - 1, 0)) as namespace, name like '%@%' as in_trash
+  from repositories`;
+
 function danglingRows(all: <T>(query: string) => T[]): string[] {
   const checks = {
     'held, but not stored': `
@@ -149,17 +153,32 @@ function danglingRows(all: <T>(query: string) => T[]): string[] {
       select digest from blobs where state = 'stored' and unheld_at is null and not exists (
         select 1 from repository_blobs b where b.digest = blobs.digest)`,
     'counted wrong for its repository': `
-      select name as digest from repositories left join repository_usage u on u.repository_id = repositories.id
-      where coalesce(u.bytes, 0) <> (
-        select coalesce(sum(size), 0) from repository_blobs join blobs using (digest) where repository_id = repositories.id
-      ) or coalesce(u.tags, 0) <> (select count(*) from tags where tags.repository_id = repositories.id)`,
+      select coalesce(name, 'a deleted repository') as digest
+      from (select id from repositories union select repository_id from repository_usage) as counted
+      left join repositories using (id) left join repository_usage u on u.repository_id = counted.id
+      where (coalesce(u.blobs, 0), coalesce(u.bytes, 0)) <> (
+        select count(*), coalesce(sum(size), 0) from repository_blobs join blobs using (digest) where repository_id = counted.id
+      ) or coalesce(u.tags, 0) <> (select count(*) from tags where tags.repository_id = counted.id)`,
     'counted wrong for its namespace': `
-      select namespace as digest from namespace_usage u where bytes <> (
-        select coalesce(sum(size), 0) from blobs where digest in (
-          select digest from repository_blobs join repositories on repositories.id = repository_id
-          where substr(name, 1, max(instr(name, '/') - 1, 0)) = u.namespace)) or repositories <> (
-        select count(*) from repositories where substr(name, 1, max(instr(name, '/') - 1, 0)) = u.namespace
-        and name not like '%@%')`,
+      with named as (${repositoriesByNamespace})
+      select counted.namespace as digest
+      from (select namespace from named union select namespace from namespace_usage) as counted
+      left join namespace_usage u on u.namespace = counted.namespace
+      where (coalesce(u.blobs, 0), coalesce(u.bytes, 0)) <> (
+        select count(*), coalesce(sum(size), 0) from blobs where digest in (
+          select digest from repository_blobs join named on named.id = repository_id
+          where named.namespace = counted.namespace)
+      ) or coalesce(u.repositories, 0) <> (
+        select count(*) from named where named.namespace = counted.namespace and not in_trash
+      ) or coalesce(u.tags, 0) <> (
+        select count(*) from tags join named on named.id = repository_id
+        where named.namespace = counted.namespace and not in_trash)`,
+    'linked to its namespace a wrong number of times': `
+      with named as (${repositoriesByNamespace}), counted as (
+        select namespace, digest, count(*) as links
+        from repository_blobs join named on named.id = repository_id group by 1, 2)
+      select digest from counted full join namespace_blobs kept using (namespace, digest)
+      where counted.links is not kept.links`,
     'tagged in another repository': `
       select m.digest from tags t join manifests m on m.id = t.manifest_id
       where m.repository_id <> t.repository_id`,
