@@ -1,17 +1,13 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { type ActingDatabase, actAs } from '../../src/administration/change.ts';
 import { type App, createApp } from '../../src/app.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import { emptyTrash } from '../../src/core/empty-trash.ts';
-import { type RestoredImage, restoreImage } from '../../src/core/restore-trash.ts';
 import { system } from '../../src/db/changes.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openSqlite } from '../../src/db/sqlite/sqlite.ts';
 import { collectGarbage } from '../../src/jobs/collect-garbage.ts';
-import { RegistryError } from '../../src/oci/errors.ts';
-import { parseName } from '../../src/oci/name.ts';
-import { parseReference } from '../../src/oci/reference.ts';
 import type { BlobStore } from '../../src/storage/blob-store.ts';
 import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { cleanUp } from '../support/cleanup.ts';
@@ -31,6 +27,8 @@ export class RestartableRegistry {
   readonly data: string;
   readonly #overrides: ConfigInput;
   #running: Running | undefined;
+  #ahead = 0;
+  #lastTime = 0;
 
   private constructor(data: string, overrides: ConfigInput) {
     this.data = data;
@@ -58,22 +56,18 @@ export class RestartableRegistry {
   /** Collects garbage as if its grace had passed; sessions stay. */
   async collectGarbage(): Promise<void> {
     const { database, store } = this.#now;
-    const clock = () => Date.now() + 1_000;
-    await collectGarbage({ ...collectionParts(database, store), clock, expireAfter: 3_600_000, grace: 0 });
+    const clock = () => database.clock() + 1_000;
+    await collectGarbage({ ...collectionParts(database, store), clock, expireAfter: 1e12, grace: 0 });
   }
 
-  /** Restores a manifest from the trash; `undefined` if it has nothing of it. */
-  async restore(repository: string, digest: string): Promise<RestoredImage | undefined> {
-    const parts = { database: this.#now.database, by: system, immutableTags: [] };
-    const reference = parseReference(digest);
-    return restoreImage(parts, parseName(repository), reference).catch((error: unknown) => {
-      if (error instanceof RegistryError) return undefined;
-      throw error;
-    });
+  /** For what administrators change. */
+  get administration(): ActingDatabase {
+    return actAs(this.#now.database, system);
   }
 
-  async emptyTrash(): Promise<void> {
-    await emptyTrash(this.#now.database, { before: Number.MAX_SAFE_INTEGER });
+  /** Moves the clock of the registry and its database forward. */
+  advanceClock(milliseconds: number): void {
+    this.#ahead += milliseconds;
   }
 
   /** Deletes the data now instead of after the test, for tests with many registries. */
@@ -87,11 +81,18 @@ export class RestartableRegistry {
     return this.#running;
   }
 
+  /** No two times are the same, so that each push and deletion is before or after any other one. */
+  #clock(): number {
+    this.#lastTime = Math.max(this.#lastTime + 1, Date.now() + this.#ahead);
+    return this.#lastTime;
+  }
+
   async #start(): Promise<void> {
     const { data } = this;
     const always = { data, listen: '127.0.0.1:0', log: { level: 'silent' } };
     const store = await openFilesystemStore(data);
-    const database = await openSqlite(join(data, 'berth.db'));
+    const opened = await openSqlite(join(data, 'berth.db'));
+    const database = { ...opened, clock: () => this.#clock() };
     const app = await createApp(configSchema.parse({ ...always, ...this.#overrides }), { store, database });
     const { url } = await app.listen();
     this.#running = { app, url, store, database };

@@ -1,8 +1,10 @@
 // The content that the model's clients push: few items, so that commands often meet the same ones.
 import { digestOf } from '../faults/consistency.ts';
 
-export const repositories = ['a/b', 'a-b/c'] as const;
-export const tags = ['1.0', '1.0-rc'] as const;
+export const repositories = ['a/b', 'a-b/c', 'a/d'] as const;
+/** The names of organisations. */
+export const namespaces = ['a', 'a-b'] as const;
+export const tags = ['1.0.0', '1.0.0-rc'] as const;
 
 export interface Blob {
   readonly digest: string;
@@ -13,6 +15,14 @@ export const blobs: readonly Blob[] = [0, 1, 1_000, 70_000].map((size, i) => {
   const bytes = Buffer.alloc(size, `blob ${i}`);
   return { bytes, digest: digestOf(bytes) };
 });
+
+/** Bytes of each blob, by its digests of both algorithms. */
+export const sizes: ReadonlyMap<string, number> = new Map(
+  blobs.flatMap(({ digest, bytes }) => [
+    [digest, bytes.length] as const,
+    [digestOf(bytes, 'sha512'), bytes.length] as const,
+  ]),
+);
 
 export interface Manifest {
   readonly digest: string;

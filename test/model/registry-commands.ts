@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { manifests } from './content.ts';
-import { anyOf, command, pick } from './model.ts';
+import { examine } from '../faults/consistency.ts';
+import { type Manifest, manifests } from './content.ts';
+import { anyNamed, anyOf, command, pick } from './model.ts';
 
 /** Walks a listing by its `Link`s, `n` at a time. */
 async function walk<T>(
@@ -27,8 +28,8 @@ const pageSize = fc.integer({ min: 1, max: 3 });
 
 export const registryCommands = [
   command('listTags', fc.record({ name: anyOf, n: pageSize }), async (model, { url }, given) => {
-    const repository = pick(model.repositories, given.name);
-    const path = `/v2/${repository.name}/tags/list`;
+    const { name, repository } = anyNamed(model, given.name);
+    const path = `/v2/${name}/tags/list`;
     if (!repository.exists) return assert.equal((await fetch(url + path)).status, 404);
     const tags = await walk(
       url,
@@ -51,10 +52,10 @@ export const registryCommands = [
     'listReferrers',
     fc.record({ name: anyOf, subject: anyOf, filtered: fc.boolean(), n: pageSize }),
     async (model, { url }, given) => {
-      const repository = pick(model.repositories, given.name);
+      const { name, repository } = anyNamed(model, given.name);
       const subject = pick(manifests, given.subject);
       const type = given.filtered ? 'application/vnd.example.signature' : undefined;
-      const path = `/v2/${repository.name}/referrers/${subject.digest}${type ? `?artifactType=${type}` : ''}`;
+      const path = `/v2/${name}/referrers/${subject.digest}${type ? `?artifactType=${type}` : ''}`;
       const listed = await walk(url, path, given.n, async (page) => {
         return ((await page.json()) as { manifests: { digest: string; artifactType?: string }[] }).manifests;
       });
@@ -70,13 +71,26 @@ export const registryCommands = [
     },
   ),
 
-  command('restart', fc.constant(null), async (_model, registry) => registry.restart()),
+  command('examine', fc.constant(null), async (_model, { data }) => {
+    assert.deepEqual(examine(data).problems, []);
+  }),
+
+  command('restart', fc.constant(null), async (model, registry) => {
+    await registry.restart();
+    for (const row of model.pulls) row.pulled = model.period;
+    model.pulls.clear();
+  }),
 
   command('collect garbage', fc.constant(null), async (model, registry) => {
     await registry.collectGarbage();
-    for (const { blobs, manifests } of model.repositories) {
-      const needed = new Set([...manifests.values()].flatMap(({ needs }) => needs));
-      for (const digest of blobs) if (!needed.has(digest)) blobs.delete(digest);
+    for (const { blobs, manifests, trash, trashedBlobs } of [...model.repositories, ...model.deleted]) {
+      keepNeeded(blobs, manifests);
+      keepNeeded(trashedBlobs, trash);
     }
   }),
 ];
+
+function keepNeeded(blobs: Set<string>, manifests: ReadonlyMap<string, Manifest>): void {
+  const needed = new Set([...manifests.values()].flatMap(({ needs }) => needs));
+  for (const digest of blobs) if (!needed.has(digest)) blobs.delete(digest);
+}

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { createOrganisation } from '../../src/administration/organisations.ts';
 import { examine } from '../faults/consistency.ts';
 import { RestartableRegistry } from '../faults/restartable.ts';
 import { replayChanges } from '../support/replay-changes.ts';
+import { administrationCommands } from './administration-commands.ts';
 import { blobCommands } from './blob-commands.ts';
+import { namespaces } from './content.ts';
 import { manifestCommands } from './manifest-commands.ts';
 import { counts, emptyModel } from './model.ts';
 import { registryCommands } from './registry-commands.ts';
@@ -14,11 +17,17 @@ import { uploadCommands } from './upload-commands.ts';
 const seconds = Number(process.env.BERTH_MODEL_SECONDS ?? 15);
 const seed = process.env.BERTH_MODEL_SEED;
 
-const commands = [...blobCommands, ...uploadCommands, ...manifestCommands, ...registryCommands];
+const commands = [
+  ...blobCommands,
+  ...uploadCommands,
+  ...manifestCommands,
+  ...registryCommands,
+  ...administrationCommands,
+];
 /** Pushes are more frequent; otherwise there would be little to list and to delete. */
 const [pushBlob] = blobCommands;
 const [putManifest] = manifestCommands;
-const mixed = [...commands, ...Array(3).fill(pushBlob), ...Array(3).fill(putManifest)] as typeof commands;
+const mixed = [...commands, ...Array(4).fill(pushBlob), ...Array(4).fill(putManifest)] as typeof commands;
 
 test('the registry answers like its model for any sequence of requests and restarts', async (t) => {
   let runs = 0;
@@ -26,6 +35,7 @@ test('the registry answers like its model for any sequence of requests and resta
     fc.commands(mixed, { size: 'max', maxCommands: 80 }),
     async (sequence) => {
       await using registry = await RestartableRegistry.open(t);
+      for (const name of namespaces) await createOrganisation(registry.administration, { name });
       await fc.asyncModelRun(() => ({ model: emptyModel(), real: registry }), sequence);
       assert.deepEqual(examine(registry.data).problems, []);
       await replayChanges(registry.data, { collected: true });

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import type { Db } from '../../src/db/prepare.ts';
 import { inspectSqlite } from '../../src/db/sqlite/inspect.ts';
 
-/** The content of a registry, read from its tables or derived from its changes. */
+/** The content of a registry, read from its tables or derived from its changes; repositories by row id. */
 interface Content {
+  /** Names of repositories that were renamed, deleted or restored. */
+  readonly names: Map<string, string | undefined>;
   /** `repository:tag` → digest. */
   readonly tags: Map<string, string>;
   /** `repository@digest`. */
@@ -28,9 +30,13 @@ export async function replayChanges(
   opened.defer(() => database.close());
   return await database.read.transaction().execute(async (db) => {
     const changes = await db.selectFrom('changes').selectAll().orderBy('id').execute();
-    const replayed: Content = { tags: new Map(), manifests: new Set(), blobs: new Set() };
+    const replayed: Content = { names: new Map(), tags: new Map(), manifests: new Set(), blobs: new Set() };
     for (const change of changes) replay(replayed, change);
     const held = await contentOf(db as Db);
+    for (const [id, name] of replayed.names) {
+      assert.equal(held.names.get(id), name, `the name of repository ${id}`);
+      if (name === undefined) forget(replayed, id);
+    }
     assert.deepEqual(sorted(replayed.tags), sorted(held.tags));
     assert.deepEqual(sorted(replayed.manifests), sorted(held.manifests));
     // A restored manifest brings its blobs back, even those that a client has deleted meanwhile.
@@ -42,19 +48,28 @@ export async function replayChanges(
   });
 }
 
-const nameOf = ({ repository }: Change): string => repository ?? '';
+const nameOf = ({ repository_id: id }: Pick<Change, 'repository_id'>): string => `${id ?? ''}`;
+
+/** Forgets what a deleted repository held. */
+function forget({ tags, manifests, blobs }: Content, id: string): void {
+  for (const key of tags.keys()) if (key.startsWith(`${id}:`)) tags.delete(key);
+  for (const some of [manifests, blobs])
+    for (const key of some) if (key.startsWith(`${id}@`)) some.delete(key);
+}
 
 interface Change {
   readonly id: number;
   readonly kind: string;
   readonly repository: string | null;
+  readonly repository_id: number | null;
   readonly tag: string | null;
   readonly old_digest: string | null;
   readonly new_digest: string | null;
 }
 
-function replay({ tags, manifests, blobs }: Content, change: Change): void {
-  const { id, kind, repository, tag, old_digest: before, new_digest: after } = change;
+function replay({ names, tags, manifests, blobs }: Content, change: Change): void {
+  const { id, kind, tag, old_digest: before, new_digest: after } = change;
+  const repository = nameOf(change);
   const what = `change ${id}, ${kind}`;
   const name = `${repository}:${tag}`;
   if (tag !== null) assert.equal(before, tags.get(name) ?? null, what);
@@ -85,8 +100,15 @@ function replay({ tags, manifests, blobs }: Content, change: Change): void {
     case 'blob.damaged':
     case 'blob.healed':
       return;
+    case 'repository.rename':
+    case 'repository.restore':
+      names.set(repository, change.repository as string);
+      return;
+    case 'repository.delete':
+      names.set(repository, undefined);
+      return;
     default:
-      assert.match(kind, /^(user|organisation)\.create$/, what);
+      assert.match(kind, /^((user|organisation)\.create|quota\..+|retention\..+|trash\.empty)$/, what);
   }
 }
 
@@ -95,7 +117,7 @@ async function contentOf(db: Db): Promise<Content> {
     .selectFrom('tags')
     .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
     .innerJoin('repositories', 'repositories.id', 'tags.repository_id')
-    .select(['repositories.name as repository', 'tags.name', 'manifests.digest'])
+    .select(['repositories.id as repository', 'tags.name', 'manifests.digest'])
     .where('repositories.trashed_at', 'is', null)
     .execute();
   const [manifests, blobs] = await Promise.all(
@@ -103,13 +125,19 @@ async function contentOf(db: Db): Promise<Content> {
       db
         .selectFrom(table as 'manifests')
         .innerJoin('repositories', 'repositories.id', `${table as 'manifests'}.repository_id`)
-        .select(['repositories.name', `${table as 'manifests'}.digest`])
+        .select(['repositories.id', `${table as 'manifests'}.digest`])
         .where('repositories.trashed_at', 'is', null)
         .execute(),
     ),
   );
-  const print = ({ name, digest }: { name: string; digest: string }) => `${name}@${digest}`;
+  const print = ({ id, digest }: { id: number; digest: string }) => `${id}@${digest}`;
+  const names = await db
+    .selectFrom('repositories')
+    .select(['id', 'name'])
+    .where('trashed_at', 'is', null)
+    .execute();
   return {
+    names: new Map(names.map(({ id, name }) => [`${id}`, name])),
     tags: new Map(tags.map(({ repository, name, digest }) => [`${repository}:${name}`, digest])),
     manifests: new Set(manifests?.map(print)),
     blobs: new Set(blobs?.map(print)),
