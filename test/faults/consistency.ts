@@ -179,6 +179,11 @@ function danglingRows(all: <T>(query: string) => T[]): string[] {
         from repository_blobs join named on named.id = repository_id group by 1, 2)
       select digest from counted full join namespace_blobs kept using (namespace, digest)
       where counted.links is not kept.links`,
+    'in the trash of another namespace than its repository': `
+      with named as (${repositoriesByNamespace})
+      select repositories.name as digest from repositories
+      join named as hidden on hidden.id = repositories.id join named on named.id = repositories.trash_of
+      where hidden.namespace <> named.namespace`,
     'tagged in another repository': `
       select m.digest from tags t join manifests m on m.id = t.manifest_id
       where m.repository_id <> t.repository_id`,

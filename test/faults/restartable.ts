@@ -13,6 +13,7 @@ import { openFilesystemStore } from '../../src/storage/filesystem.ts';
 import { cleanUp } from '../support/cleanup.ts';
 import { collectionParts } from '../support/garbage.ts';
 import type { ConfigInput } from '../support/registry.ts';
+import { writeMigratedSqlite } from '../support/sqlite-template.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 interface Running {
@@ -38,6 +39,7 @@ export class RestartableRegistry {
   static async open(t: TestContext, overrides: ConfigInput = {}): Promise<RestartableRegistry> {
     const registry = new RestartableRegistry(await temporaryDirectory(t), overrides);
     cleanUp(t, () => registry.#stop());
+    await writeMigratedSqlite(join(registry.data, 'berth.db'));
     await registry.#start();
     return registry;
   }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Refused } from '../../src/access/refused.ts';
-import { changeQuota, removeQuota } from '../../src/administration/quotas.ts';
+import { allQuotas, changeQuota, removeQuota } from '../../src/administration/quotas.ts';
 import { rename } from '../../src/administration/rename-repository.ts';
 import { removeRepository } from '../../src/administration/repositories.ts';
 import {
@@ -14,6 +14,7 @@ import {
 import { restoreFromTrash } from '../../src/administration/trash.ts';
 import { runRetention } from '../../src/core/retention/run.ts';
 import { retention } from '../../src/db/changes.ts';
+import type { RestartableRegistry } from '../faults/restartable.ts';
 import { namespaces, repositories, tags } from './content.ts';
 import { trashManifest, untag } from './manifest-commands.ts';
 import {
@@ -55,6 +56,19 @@ function takeName(model: Model, repository: Repository, name: string): void {
   if (absent >= 0) model.repositories.splice(absent, 1);
   model.aliases.delete(name);
   repository.name = name;
+}
+
+async function assertQuotas(model: Model, { administration }: RestartableRegistry): Promise<void> {
+  const actual = new Map<string, object>();
+  for await (const { name, bytes, tags, repositories } of allQuotas(administration)) {
+    // Not those of repositories in the trash.
+    if (!name.includes('@')) {
+      actual.set(name, { bytes: bytes ?? 0, tags: tags ?? 0, repositories: repositories ?? 0 });
+    }
+  }
+  const expected = new Map<string, object>(model.quotas);
+  for (const { name, quota } of existing(model)) if (quota !== undefined) expected.set(name, quota);
+  assert.deepEqual(actual, expected);
 }
 
 const bytes = fc.constantFrom(0, 1, 1_001, 71_001);
@@ -141,6 +155,7 @@ export const administrationCommands = [
       const quota = { bytes: 0, tags: 0, repositories: 0, ...before, ...limits };
       if (repository === undefined) model.quotas.set(owner, quota);
       else repository.quota = quota;
+      await assertQuotas(model, registry);
     },
   ),
 
@@ -150,12 +165,13 @@ export const administrationCommands = [
     await made(removeQuota(registry.administration, owner), isPossible);
     model.quotas.delete(owner);
     if (repository !== undefined) repository.quota = undefined;
+    await assertQuotas(model, registry);
   }),
 
   command(
     'setRetention',
     fc.record({
-      owner: fc.constantFrom('', ...namespaces, ...repositories),
+      owner: fc.constantFrom('', '', ...namespaces, ...repositories),
       policy: fc.option(
         fc.record({ by: fc.constantFrom('push', 'version', undefined), untagged: fc.boolean() }),
       ),
@@ -182,22 +198,26 @@ export const administrationCommands = [
     },
   ),
 
-  command('retain', fc.record({ later: fc.boolean() }), async (model, registry, { later }) => {
-    if (later) {
-      model.period += 1;
-      registry.advanceClock(2 * hour);
-    }
-    const { administration: database } = registry;
-    const parts = { database, deletions: { immutableTags: [], trash: true }, keepMovesFor, by: retention };
-    const { tags, manifests } = await runRetention(parts, await governedBy(database));
-    const removed = { tags: 0, manifests: 0 };
-    for (const repository of existing(model)) {
-      const policy =
-        repository.policy ?? model.policies.get(namespaceOf(repository.name)) ?? model.policies.get('');
-      if (policy !== undefined) retain(model, repository, policy, removed);
-    }
-    assert.deepEqual({ tags, manifests }, removed);
-  }),
+  command(
+    'retain',
+    fc.record({ later: fc.constantFrom(true, true, false) }),
+    async (model, registry, { later }) => {
+      if (later) {
+        model.period += 1;
+        registry.advanceClock(2 * hour);
+      }
+      const { administration: database } = registry;
+      const parts = { database, deletions: { immutableTags: [], trash: true }, keepMovesFor, by: retention };
+      const { tags, manifests } = await runRetention(parts, await governedBy(database));
+      const removed = { tags: 0, manifests: 0 };
+      for (const repository of existing(model)) {
+        const policy =
+          repository.policy ?? model.policies.get(namespaceOf(repository.name)) ?? model.policies.get('');
+        if (policy !== undefined) retain(model, repository, policy, removed);
+      }
+      assert.deepEqual({ tags, manifests }, removed);
+    },
+  ),
 ];
 
 function retain(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { blobs } from './content.ts';
+import { type Blob, blobs } from './content.ts';
 import {
   anyNamed,
   anyOf,
@@ -24,22 +24,27 @@ export function stored(model: Model, repository: Repository, digest: string): vo
   repository.blobs.add(digest);
 }
 
+/** @param wrong whether the bytes do not match the digest */
+export async function pushBlob(
+  model: Model,
+  url: string,
+  { name, repository }: { readonly name: string; readonly repository: Repository },
+  { bytes, digest }: Blob,
+  wrong = false,
+): Promise<void> {
+  const body = wrong ? Buffer.concat([bytes, Buffer.from('!')]) : bytes;
+  const path = `/v2/${name}/blobs/uploads/?digest=${digest}`;
+  const response = await fetch(url + path, { method: 'POST', body });
+  if (!fitsRepository(model, repository) || !fitsBlob(model, repository, body.length, digest))
+    return assert.equal(response.status, 403);
+  assert.equal(response.status, wrong ? 400 : 201);
+  create(model, repository);
+  if (!wrong) stored(model, repository, digest);
+}
+
 export const blobCommands = [
-  command(
-    'pushBlob',
-    fc.record({ name: anyOf, blob: anyOf, wrong: rarely }),
-    async (model, { url }, given) => {
-      const { name, repository } = anyNamed(model, given.name);
-      const { bytes, digest } = pick(blobs, given.blob);
-      const body = given.wrong ? Buffer.concat([bytes, Buffer.from('!')]) : bytes;
-      const path = `/v2/${name}/blobs/uploads/?digest=${digest}`;
-      const response = await fetch(url + path, { method: 'POST', body });
-      if (!fitsRepository(model, repository) || !fitsBlob(model, repository, body.length, digest))
-        return assert.equal(response.status, 403);
-      assert.equal(response.status, given.wrong ? 400 : 201);
-      create(model, repository);
-      if (!given.wrong) stored(model, repository, digest);
-    },
+  command('pushBlob', fc.record({ name: anyOf, blob: anyOf, wrong: rarely }), (model, { url }, given) =>
+    pushBlob(model, url, anyNamed(model, given.name), pick(blobs, given.blob), given.wrong),
   ),
 
   command(

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Refused } from '../../src/access/refused.ts';
 import { emptyTrashOf, restoreFromTrash } from '../../src/administration/trash.ts';
-import { type Manifest, manifests, tags } from './content.ts';
+import { pushBlob } from './blob-commands.ts';
+import { blobs, type Manifest, manifests, tags } from './content.ts';
 import { anyNamed, anyOf, command, create, type Model, pick, type Repository, type Row } from './model.ts';
 import { fitsRepository, fitsTags } from './quotas.ts';
 
@@ -82,12 +83,17 @@ export const manifestCommands = [
       name: anyOf,
       manifest: anyOf,
       byTag: fc.boolean(),
+      withBlobs: fc.boolean(),
       tags: fc.uniqueArray(fc.constantFrom(...tags)),
     }),
     async (model, { url }, given) => {
       const { name, repository } = anyNamed(model, given.name);
       const manifest = pick(manifests, given.manifest);
       const { digest, mediaType, bytes: body, subject } = manifest;
+      const missing = given.withBlobs ? manifest.needs.filter((blob) => !repository.blobs.has(blob)) : [];
+      for (const blob of blobs.filter(({ digest }) => missing.includes(digest))) {
+        await pushBlob(model, url, { name, repository }, blob);
+      }
       const byTag = given.byTag && given.tags.length > 0;
       const moved = byTag ? given.tags.slice(0, 1) : given.tags;
       const query = new URLSearchParams(byTag ? [] : moved.map((tag) => ['tag', tag]));

@@ -27,12 +27,12 @@ const commands = [
 /** Pushes are more frequent; otherwise there would be little to list and to delete. */
 const [pushBlob] = blobCommands;
 const [putManifest] = manifestCommands;
-const mixed = [...commands, ...Array(4).fill(pushBlob), ...Array(4).fill(putManifest)] as typeof commands;
+const mixed = [...commands, ...Array(3).fill(pushBlob), ...Array(5).fill(putManifest)] as typeof commands;
 
 test('the registry answers like its model for any sequence of requests and restarts', async (t) => {
   let runs = 0;
   const property = fc.asyncProperty(
-    fc.commands(mixed, { size: 'max', maxCommands: 80 }),
+    fc.commands(mixed, { size: 'max', maxCommands: 100 }),
     async (sequence) => {
       await using registry = await RestartableRegistry.open(t);
       for (const name of namespaces) await createOrganisation(registry.administration, { name });
