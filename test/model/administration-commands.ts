@@ -23,6 +23,7 @@ import {
   existing,
   type Limits,
   type Model,
+  named,
   type Policy,
   pick,
   type Repository,
@@ -173,7 +174,10 @@ export const administrationCommands = [
     fc.record({
       owner: fc.constantFrom('', '', ...namespaces, ...repositories),
       policy: fc.option(
-        fc.record({ by: fc.constantFrom('push', 'version', undefined), untagged: fc.boolean() }),
+        fc.record({
+          by: fc.constantFrom('push', 'version', undefined),
+          untagged: fc.constantFrom(true, true, false),
+        }),
       ),
     }),
     async (model, { administration }, { owner, policy }) => {
@@ -205,6 +209,11 @@ export const administrationCommands = [
       if (later) {
         model.period += 1;
         registry.advanceClock(2 * hour);
+        for (const [name, { until }] of model.aliases) {
+          if (until !== model.period) continue;
+          const { status } = await fetch(`${registry.url}/v2/${name}/tags/list`);
+          assert.equal(status, named(model, name).exists ? 200 : 404);
+        }
       }
       const { administration: database } = registry;
       const parts = { database, deletions: { immutableTags: [], trash: true }, keepMovesFor, by: retention };
