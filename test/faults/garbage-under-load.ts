@@ -7,6 +7,7 @@ import { actAs } from '../../src/administration/change.ts';
 import { rename } from '../../src/administration/rename-repository.ts';
 import { governedBy, setRetentionPolicy } from '../../src/administration/retention.ts';
 import { emptyTrash } from '../../src/core/empty-trash.ts';
+import { noQuotas } from '../../src/core/quotas.ts';
 import { restoreImage } from '../../src/core/restore-trash.ts';
 import { runRetention } from '../../src/core/retention/run.ts';
 import { retention, system } from '../../src/db/changes.ts';
@@ -127,7 +128,7 @@ export async function collectUnderLoad(
       await delay(random.integer(20, 100));
       const at = number % names.length;
       const to = `renamed/${number}`;
-      const options = { aliasFor: 3_600_000, configured: immutableTags, force: false };
+      const options = { aliasFor: 3_600_000, configured: immutableTags, quotas: noQuotas, force: false };
       // Before its first push a repository does not exist.
       const renamed = await rename(actAs(database, system), names[at]!, to, options).catch(() => undefined);
       if (renamed === undefined) continue;

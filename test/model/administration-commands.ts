@@ -12,6 +12,7 @@ import {
   setRetentionPolicy,
 } from '../../src/administration/retention.ts';
 import { restoreFromTrash } from '../../src/administration/trash.ts';
+import { noQuotas } from '../../src/core/quotas.ts';
 import { runRetention } from '../../src/core/retention/run.ts';
 import { retention } from '../../src/db/changes.ts';
 import type { RestartableRegistry } from '../faults/restartable.ts';
@@ -29,7 +30,7 @@ import {
   type Repository,
   type Row,
 } from './model.ts';
-import { namespaceOf } from './quotas.ts';
+import { fitsMove, namespaceOf } from './quotas.ts';
 import { pathOf } from './upload-commands.ts';
 
 const hour = 3_600_000;
@@ -108,8 +109,13 @@ export const administrationCommands = [
       const as = given.as === null ? name : pick(repositories, given.as);
       const obstacle = owned(model, as);
       const repository = model.deleted.findLast((each) => each.name === name);
-      const restoring = restoreFromTrash(registry.administration, name, { immutableTags: [], as });
-      const isPossible = repository !== undefined && obstacle === undefined;
+      const restoring = restoreFromTrash(registry.administration, name, {
+        immutableTags: [],
+        quotas: noQuotas,
+        as,
+      });
+      const isPossible =
+        repository !== undefined && obstacle === undefined && fitsMove(model, repository, as);
       if (!(await made(restoring, isPossible)) || repository === undefined) return;
       model.deleted.splice(model.deleted.indexOf(repository), 1);
       takeName(model, repository, as);
@@ -130,8 +136,14 @@ export const administrationCommands = [
       const obstacle = owned(model, to);
       // A period of the model has two hours.
       const aliasFor = given.periods * 2 * hour - (given.periods > 0 ? hour : 0);
-      const renaming = rename(registry.administration, name, to, { aliasFor, configured: [], force: false });
-      const isPossible = repository !== undefined && obstacle === undefined;
+      const renaming = rename(registry.administration, name, to, {
+        aliasFor,
+        configured: [],
+        quotas: noQuotas,
+        force: false,
+      });
+      const isPossible =
+        repository !== undefined && obstacle === undefined && fitsMove(model, repository, to);
       if (!(await made(renaming, isPossible)) || repository === undefined) return;
       takeName(model, repository, to);
       if (given.periods > 0) model.aliases.set(name, { repository, until: model.period + given.periods });

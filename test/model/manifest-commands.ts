@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Refused } from '../../src/access/refused.ts';
 import { emptyTrashOf, restoreFromTrash } from '../../src/administration/trash.ts';
+import { noQuotas } from '../../src/core/quotas.ts';
 import { pushBlob } from './blob-commands.ts';
 import { blobs, type Manifest, manifests, tags } from './content.ts';
 import { anyNamed, anyOf, command, create, type Model, pick, type Repository, type Row } from './model.ts';
@@ -151,6 +152,7 @@ export const manifestCommands = [
     const owners = [...new Set([digest, ...restored])].filter((each) => trashedTags.get(each)?.size);
     const restoring = restoreFromTrash(registry.administration, `${repository.name}@${digest}`, {
       immutableTags: [],
+      quotas: noQuotas,
     });
     const result = await restoring.catch((error: unknown) => assert.ok(error instanceof Refused, `${error}`));
     if (restored.size + owners.length === 0) return assert.equal(result, undefined);

@@ -57,3 +57,25 @@ export function fitsTags(model: Model, repository: Repository, tags: readonly st
     fits(holders.reduce((sum, each) => sum + each.tags.size, 0) + added, limits.tags),
   );
 }
+
+/** Whether the namespace of the name may get the repository, which has another name or is in the trash. */
+export function fitsMove(model: Model, repository: Repository, to: string): boolean {
+  const namespace = namespaceOf(to);
+  if (namespace === namespaceOf(repository.name)) return true;
+  const limits = model.quotas.get(namespace) ?? unlimited;
+  const isWithin = ({ name }: Repository): boolean => namespaceOf(name) === namespace;
+  const used = (moved: readonly Repository[]): Limits => {
+    const visible = [...existing(model).filter(isWithin), ...moved];
+    const all = [...visible, ...model.deleted.filter(isWithin)];
+    const held = new Set(all.flatMap(({ blobs, trashedBlobs }) => [...blobs, ...trashedBlobs]));
+    return {
+      bytes: [...held].reduce((sum, each) => sum + (sizes.get(each) as number), 0),
+      tags: visible.reduce((sum, each) => sum + each.tags.size, 0),
+      repositories: visible.length,
+    };
+  };
+  const [before, after] = [used([]), used([repository])];
+  return (['bytes', 'tags', 'repositories'] as const).every(
+    (resource) => after[resource] === before[resource] || fits(after[resource], limits[resource]),
+  );
+}
