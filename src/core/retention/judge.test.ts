@@ -39,7 +39,8 @@ const facts: fc.Arbitrary<TagFacts> = fc.record({
     fc.tuple(fc.nat(2), fc.nat(12)).map(([major, minor]) => `v${major}.${minor}.0` as Tag),
     fc.nat(30).map((number) => `n${number}` as Tag),
   ),
-  pushedAt: fc.integer({ min: 1, max: now }),
+  // Several tags are often pushed at the same time.
+  pushedAt: fc.oneof(fc.integer({ min: 1, max: now }), fc.constantFrom(1, now - 300, now)),
   pulledAt: fc.option(fc.integer({ min: 1, max: now }), { nil: undefined }),
   immutable: fc.oneof(
     { weight: 5, arbitrary: fc.constant(undefined) },
@@ -152,4 +153,55 @@ test('says which rule and condition keep a tag', () => {
     kept: { because: 'pulls-unknown', rule: 2 },
   });
   assert.deepEqual(judged({ rules: [] }, tags).get(tags[1]!), { kept: { because: 'unselected' } });
+});
+
+test('a condition holds for less than its duration, and a start of recording matters to last pulls only', () => {
+  const tag: TagFacts = { tag: 'v1' as Tag, pushedAt: now - 100, pulledAt: now - 50 };
+  const verdictOf = (keep: RetentionRule['keep'], facts = tag, pullsSince = 0) =>
+    judged({ rules: [{ tags: '*', keep }] }, [facts], pullsSince).get(facts);
+  const removed = { removedBy: [1] };
+  assert.deepEqual(verdictOf({ pushedWithin: 101 }), { kept: { because: 'pushed', rule: 1 } });
+  assert.deepEqual(verdictOf({ pushedWithin: 100 }), removed);
+  assert.deepEqual(verdictOf({ pulledWithin: 51 }), { kept: { because: 'pulled', rule: 1 } });
+  assert.deepEqual(verdictOf({ pulledWithin: 50 }), removed);
+  const { pulledAt: _, ...unpulled } = tag;
+  assert.deepEqual(verdictOf({ pulledWithin: 101 }, unpulled), { kept: { because: 'pushed', rule: 1 } });
+  assert.deepEqual(verdictOf({ pulledWithin: 100 }, unpulled), removed);
+  assert.deepEqual(verdictOf({ pulledWithin: 50 }, unpulled, now - 50), removed);
+  assert.deepEqual(verdictOf({ pushedWithin: 50 }, tag, now + 1), removed);
+});
+
+test('of tags that were pushed at the same time the last by name is the newest', () => {
+  const tags = ['a', 'c', 'b'].map((name) => ({ tag: name as Tag, pushedAt: 1 }));
+  const rules: RetentionRule[] = [{ tags: '*', keep: { newest: 1 } }];
+  assert.deepEqual(
+    removedOf({ rules }, tags).map(({ tag }) => tag),
+    ['a', 'b'],
+  );
+});
+
+test('keeps a tag that came after the ranking while there are fewer tags than the rule keeps', () => {
+  const judge = new Judge({ rules: [{ tags: 'semver', keep: { newest: 2, by: 'version' } }] }, now, 0);
+  const kept = { kept: { because: 'newest', rule: 1 } };
+  assert.deepEqual(judge.judge({ tag: 'v1.0.0' as Tag, pushedAt: 1 }), kept);
+  judge.rank({ tag: 'v2.0.0' as Tag, pushedAt: 1 });
+  assert.deepEqual(judge.judge({ tag: 'v1.0.0' as Tag, pushedAt: 1 }), kept);
+  judge.rank({ tag: 'v3.0.0' as Tag, pushedAt: 1 });
+  assert.deepEqual(judge.judge({ tag: 'v1.0.0' as Tag, pushedAt: 1 }), { removedBy: [1] });
+});
+
+test('says whether a policy depends on the other tags, and on pulls', () => {
+  const needs = (...keeps: RetentionRule['keep'][]) => {
+    const judge = new Judge({ rules: keeps.map((keep) => ({ tags: '*', keep })) }, now, 0);
+    return [judge.ranks, judge.needsPulls];
+  };
+  assert.deepEqual(needs(), [false, false]);
+  assert.deepEqual(needs('all', { pushedWithin: 1 }), [false, false]);
+  assert.deepEqual(needs('all', { newest: 1 }), [true, false]);
+  assert.deepEqual(needs('all', { pulledWithin: 1 }), [false, true]);
+});
+
+test('refuses a policy with a rule that it cannot read', () => {
+  const rules: RetentionRule[] = [{ tags: 'semver >=x', keep: { newest: 1 } }];
+  assert.throws(() => new Judge({ rules }, now, 0), /invalid rule: semver >=x/);
 });

@@ -59,6 +59,7 @@ export class Judge {
       if (selects === undefined) throw new Error(`the retention policy has an invalid rule: ${rule.tags}`);
       const { keep } = rule;
       const newest =
+        // Stryker disable next-line ConditionalExpression,StringLiteral: the text all has no property newest, so the types alone need this.
         keep === 'all' || keep.newest === undefined ? undefined : new Newest(keep.newest, keep.by);
       return { number: at + 1, rule, selects, newest };
     });
@@ -71,6 +72,7 @@ export class Judge {
 
   /** Whether a decision may depend on the last pull. */
   get needsPulls(): boolean {
+    // Stryker disable next-line ConditionalExpression,StringLiteral: the text all has no property pulledWithin, so the types alone need this.
     return this.#rules.some(({ rule: { keep } }) => keep !== 'all' && keep.pulledWithin !== undefined);
   }
 
@@ -125,6 +127,7 @@ class Newest {
   /** In descending order. */
   readonly #places: Place[] = [];
 
+  // Stryker disable next-line StringLiteral: only version differs from all others.
   constructor(count: number, by: 'push' | 'version' = 'push') {
     this.#count = count;
     this.#by = by;
@@ -138,10 +141,12 @@ class Newest {
   add(facts: TagFacts): void {
     if (this.ignores(facts.tag)) return;
     const place = this.#placeOf(facts);
+    // Stryker disable next-line ConditionalExpression,EqualityOperator: saves the work of entering a place that is left at once.
     if (this.#places.length === this.#count && compare(place, this.#places.at(-1) as Place) < 0) return;
     let [low, high] = [0, this.#places.length];
     while (low < high) {
       const middle = (low + high) >>> 1;
+      // Stryker disable next-line EqualityOperator: no two tags have the same place.
       if (compare(this.#places[middle] as Place, place) >= 0) low = middle + 1;
       else high = middle;
     }
@@ -152,6 +157,7 @@ class Newest {
   /** Also true for a tag that was pushed after the ranking and comes before the last one. */
   has(facts: TagFacts): boolean {
     const last = this.#places.at(-1);
+    // Stryker disable next-line ConditionalExpression: without a last place there are fewer; the types alone need this.
     if (last === undefined || this.#places.length < this.#count) return true;
     return compare(this.#placeOf(facts), last) >= 0;
   }
@@ -163,6 +169,8 @@ class Newest {
 
 /** Positive if `a` is newer. */
 function compare(a: Place, b: Place): number {
+  // Stryker disable next-line LogicalOperator: all places of a list have versions, or none has.
   const versions = a.version && b.version ? compareVersions(a.version, b.version) : 0;
+  // Stryker disable next-line ConditionalExpression,EqualityOperator: it does not matter which of two equal places is newer.
   return versions || a.pushedAt - b.pushedAt || (a.tag === b.tag ? 0 : a.tag < b.tag ? -1 : 1);
 }
