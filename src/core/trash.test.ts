@@ -12,11 +12,12 @@ import { system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { findRepository, freeNamespaces } from '../db/repositories.ts';
 import { listTagMoves } from '../db/tag-history.ts';
+import { hideRepository, insertTrash, listOldTrash, listTrash } from '../db/trash.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { RegistryError } from '../oci/errors.ts';
 import { ociImageIndex, ociImageManifest } from '../oci/media-types.ts';
 import { type Namespace, parseName, type RepositoryName } from '../oci/name.ts';
-import { parseReference } from '../oci/reference.ts';
+import { parseReference, type Tag } from '../oci/reference.ts';
 import { emptyTrash } from './empty-trash.ts';
 import { Manifests } from './manifests.ts';
 import { decideUnheld, removeUnneededBlobs } from './reclaim.ts';
@@ -257,5 +258,38 @@ for (const dialect of dialects) {
     );
     await world.empty(database.clock() + 1);
     assert.equal(await messageOf(remove()), 'no error');
+  });
+
+  test(`${dialect.name}: empties all that was deleted before a time, of one name only, whatever the number`, async (t) => {
+    const database = await dialect.open(t);
+    const names = ['acme', 'acme/app', 'acme/app/sub', 'acme/gone', 'acme/apps', 'acm/app', 'acmes/app'];
+    const tag = 'v1' as Tag;
+    const entry = { kind: 'tag', tag, digest: amd, actor: 'system' } as const;
+    for (const name of names) {
+      const repository = await makeRepository(database, parseName(name));
+      await database.transaction(async (db) => {
+        for (const now of [4, 5]) await insertTrash(db, { ...entry, repository, now });
+        if (name === 'acme/gone') await hideRepository(db, repository, parseName(name), 1);
+      });
+    }
+    const listed = async (name?: string) => {
+      const named = name === undefined ? undefined : parseName(name);
+      const rows = await listOldTrash(database.read, named, 5, undefined, 100);
+      return rows.map((row) => row.name.replace(/@.*/, ''));
+    };
+    assert.deepEqual(await listed('acme/app'), ['acme/app', 'acme/app/sub']);
+    assert.deepEqual(await listed('acme/gone'), ['acme/gone']);
+    assert.deepEqual(await listed('acme'), names.slice(0, 5));
+    assert.deepEqual(await listed(), names);
+    assert.deepEqual(await emptyTrash(database, { before: 5, name: parseName('acm') }), {
+      ...{ repositories: 0, manifests: 0, tags: 1 },
+    });
+    const repository = (await findRepository(database.read, app)) as number;
+    await database.transaction(async (db) => {
+      for (let count = 0; count < 101; count++) await insertTrash(db, { ...entry, repository, now: 3 });
+    });
+    assert.equal((await emptyTrash(database, { before: 5 })).tags, 107);
+    assert.deepEqual((await listed()).length, 0);
+    assert.equal((await listTrash(database.read, undefined, { before: 1e9, limit: 100 })).length, 7);
   });
 }
