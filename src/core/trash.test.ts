@@ -122,6 +122,21 @@ async function messageOf(work: Promise<unknown>): Promise<string> {
   );
 }
 
+/** The database, where this happens between a listing and the first change. */
+function beforeFirstTransaction(database: Database, work: () => Promise<unknown>): Database {
+  let isFirst = true;
+  return {
+    ...database,
+    async transaction(...parameters) {
+      if (isFirst) {
+        isFirst = false;
+        await work();
+      }
+      return database.transaction(...parameters);
+    },
+  };
+}
+
 for (const dialect of dialects) {
   test(`${dialect.name}: restores a deleted index with its children, referrers and tags, from blobs that garbage collection kept`, async (t) => {
     const world = await makeWorld(t, dialect);
@@ -225,22 +240,27 @@ for (const dialect of dialects) {
     const { database } = world;
     const rules = { immutableTags: [], trash: true };
     await removeRepository(database, app, rules);
-    let isRestored = false;
-    const racing: Database = {
-      ...database,
-      async transaction(...parameters) {
-        if (!isRestored) {
-          isRestored = true;
-          await world.restoreRepository(app, app);
-          await removeRepository(database, app, rules);
-        }
-        return database.transaction(...parameters);
-      },
-    };
+    const racing = beforeFirstTransaction(database, async () => {
+      await world.restoreRepository(app, app);
+      await removeRepository(database, app, rules);
+    });
     const emptied = await emptyTrash(racing, { before: database.clock() + 1 });
     assert.deepEqual(emptied, { repositories: 0, manifests: 0, tags: 0 });
     await world.restoreRepository(app, app);
     assert.equal(await world.get('latest'), index.digest);
+  });
+
+  test(`${dialect.name}: keeps a manifest that was restored and deleted again since the emptying listed it`, async (t) => {
+    const world = await makeWorld(t, dialect);
+    const { database } = world;
+    await world.remove(index.digest);
+    const racing = beforeFirstTransaction(database, async () => {
+      await world.restore(index.digest);
+      await world.remove(index.digest);
+    });
+    const emptied = await emptyTrash(racing, { before: database.clock() + 1 });
+    assert.deepEqual(emptied, { repositories: 0, manifests: 0, tags: 0 });
+    assert.deepEqual((await world.restore(index.digest)).tags, ['latest', 'v1']);
   });
 
   test(`${dialect.name}: a namespace is not free, and its account not deleted, while the trash has content of it`, async (t) => {

@@ -176,6 +176,19 @@ for (const dialect of dialects) {
     for (const part of [...kept.parts, shared.digest]) assert.ok(await world.holds(part), part);
   });
 
+  test(`${name}: a plan keeps the platform of an image that another index lists, beside several that it removes`, async (t) => {
+    const world = await makeWorld(t, dialect);
+    await world.push(shared);
+    const indexes = ['a', 'b', 'kept'].map((tag) =>
+      document(ociIndex, { manifests: tag === 'b' ? [] : [refer(shared)], annotations: { tag } }),
+    );
+    for (const index of indexes) await world.push(index);
+    await world.push(indexes[2] as Content, 'kept');
+    world.time += 8 * day;
+    const planned = await world.apply(untagged, { remove: false });
+    assert.deepEqual(new Set(planned), new Set(indexes.slice(0, 2).map(({ digest }) => digest)));
+  });
+
   test(`${name}: a pull of one platform keeps an image without a tag, and a rule by last pull its tag`, async (t) => {
     const world = await makeWorld(t, dialect);
     const { index, platforms } = await pushImage(world, 'v1');
