@@ -36,10 +36,16 @@ export class RestartableRegistry {
     this.#overrides = overrides;
   }
 
-  static async open(t: TestContext, overrides: ConfigInput = {}): Promise<RestartableRegistry> {
+  /** @param prepare changes the data of the new registry before its first start */
+  static async open(
+    t: TestContext,
+    overrides: ConfigInput = {},
+    prepare: (data: string) => Promise<void> = async () => {},
+  ): Promise<RestartableRegistry> {
     const registry = new RestartableRegistry(await temporaryDirectory(t), overrides);
     cleanUp(t, () => registry.#stop());
     await writeMigratedSqlite(join(registry.data, 'berth.db'));
+    await prepare(registry.data);
     await registry.#start();
     return registry;
   }

@@ -38,7 +38,13 @@ async function assertUnknown(response: Response, repository: Repository): Promis
   assert.equal(errors[0]?.code, repository.exists ? 'MANIFEST_UNKNOWN' : 'NAME_UNKNOWN');
 }
 
-function pushed(model: Model, repository: Repository, manifest: Manifest, moved: readonly string[]): void {
+/** The repository has the manifest, and these tags point to it. */
+export function pushed(
+  model: Model,
+  repository: Repository,
+  manifest: Manifest,
+  moved: readonly string[],
+): void {
   const { digest } = manifest;
   create(model, repository);
   repository.manifests.set(digest, manifest);

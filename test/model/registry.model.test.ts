@@ -4,12 +4,13 @@ import fc from 'fast-check';
 import { createOrganisation } from '../../src/administration/organisations.ts';
 import { examine } from '../faults/consistency.ts';
 import { RestartableRegistry } from '../faults/restartable.ts';
-import { replayChanges } from '../support/replay-changes.ts';
+import { replayChanges, takeSnapshot } from '../support/replay-changes.ts';
 import { administrationCommands } from './administration-commands.ts';
+import { adoptedImages, adoptTree, modelOf } from './adoption.ts';
 import { blobCommands } from './blob-commands.ts';
 import { namespaces } from './content.ts';
 import { manifestCommands } from './manifest-commands.ts';
-import { counts, emptyModel } from './model.ts';
+import { counts } from './model.ts';
 import { registryCommands } from './registry-commands.ts';
 import { uploadCommands } from './upload-commands.ts';
 
@@ -32,13 +33,15 @@ const mixed = [...commands, ...Array(3).fill(pushBlob), ...Array(5).fill(putMani
 test('the registry answers like its model for any sequence of requests and restarts', async (t) => {
   let runs = 0;
   const property = fc.asyncProperty(
+    adoptedImages,
     fc.commands(mixed, { size: 'max', maxCommands: 100 }),
-    async (sequence) => {
-      await using registry = await RestartableRegistry.open(t);
+    async (adopted, sequence) => {
+      await using registry = await RestartableRegistry.open(t, {}, (data) => adoptTree(data, adopted));
+      const from = await takeSnapshot(registry.data);
       for (const name of namespaces) await createOrganisation(registry.administration, { name });
-      await fc.asyncModelRun(() => ({ model: emptyModel(), real: registry }), sequence);
+      await fc.asyncModelRun(() => ({ model: modelOf(adopted), real: registry }), sequence);
       assert.deepEqual(examine(registry.data).problems, []);
-      await replayChanges(registry.data, { collected: true });
+      await replayChanges(registry.data, { collected: true, from });
       runs += 1;
     },
   );

@@ -14,25 +14,53 @@ interface Content {
   readonly blobs: Set<string>;
 }
 
+/** The content of a registry at a time, with the id of its last change. */
+export interface Snapshot {
+  readonly content: Content;
+  readonly change: number;
+}
+
+/** Adoption records its changes only as numbers, so a replay begins after it. */
+export async function takeSnapshot(data: string): Promise<Snapshot> {
+  return reading(data, async (db) => {
+    const last = await db.selectFrom('changes').select('id').orderBy('id', 'desc').limit(1).execute();
+    return { content: await contentOf(db), change: last[0]?.id ?? 0 };
+  });
+}
+
+async function reading<T>(data: string, work: (db: Db) => Promise<T>): Promise<T> {
+  await using opened = new AsyncDisposableStack();
+  const database = await inspectSqlite(join(data, 'berth.db'));
+  opened.defer(() => database.close());
+  return await database.read.transaction().execute((db) => work(db as Db));
+}
+
 /**
  * Replays all recorded changes of a registry and asserts that they lead to its content. The old digest of each change has to be the
  * current one of its tag. So every change has its row, and every row its change.
  *
  * @param collected whether garbage was collected, which removes blobs without a row
+ * @param from where the replay begins, instead of at an empty registry
  * @returns the ids of the requests that made changes
  */
 export async function replayChanges(
   data: string,
-  { collected = false }: { readonly collected?: boolean } = {},
+  { collected = false, from = nothing }: { readonly collected?: boolean; readonly from?: Snapshot } = {},
 ): Promise<Set<string | null>> {
-  await using opened = new AsyncDisposableStack();
-  const database = await inspectSqlite(join(data, 'berth.db'));
-  opened.defer(() => database.close());
-  return await database.read.transaction().execute(async (db) => {
-    const changes = await db.selectFrom('changes').selectAll().orderBy('id').execute();
-    const replayed: Content = { names: new Map(), tags: new Map(), manifests: new Set(), blobs: new Set() };
+  return reading(data, async (db) => {
+    const changes = await db
+      .selectFrom('changes')
+      .selectAll()
+      .where('id', '>', from.change)
+      .orderBy('id')
+      .execute();
+    const { content } = from;
+    const replayed: Content = {
+      ...{ names: new Map(), tags: new Map(content.tags) },
+      ...{ manifests: new Set(content.manifests), blobs: new Set(content.blobs) },
+    };
     for (const change of changes) replay(replayed, change);
-    const held = await contentOf(db as Db);
+    const held = await contentOf(db);
     for (const [id, name] of replayed.names) {
       assert.equal(held.names.get(id), name, `the name of repository ${id}`);
       if (name === undefined) forget(replayed, id);
@@ -47,6 +75,11 @@ export async function replayChanges(
     return new Set(changes.map(({ request_id }) => request_id));
   });
 }
+
+const nothing: Snapshot = {
+  content: { names: new Map(), tags: new Map(), manifests: new Set(), blobs: new Set() },
+  change: 0,
+};
 
 const nameOf = ({ repository_id: id }: Pick<Change, 'repository_id'>): string => `${id ?? ''}`;
 
