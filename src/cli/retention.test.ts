@@ -67,6 +67,11 @@ test('plans, explains and applies the policy of a nightly build, and then finds 
     (await run('simulate', 'acme/app', '--policy', `${file}.pulls`)).out,
     /keep +nightly-9 +sha256:\w{12} +rule 1: pushed \S+Z, within 30d\n/,
   );
+  writeFileSync(`${file}.long`, 'rules: []\nuntagged: { removeAfter: 3000d }');
+  assert.match(
+    (await run('simulate', 'acme/app', '--policy', `${file}.long`)).err,
+    /no manifest without tags is removed: moves of tags are recorded for a shorter time than untagged.removeAfter/,
+  );
   const simulated = await json('simulate', 'acme/app', '--policy', file);
   const set = await run('set', '--policy', file, '--registry');
   assert.match(set.out, /^set the retention policy of the registry; it is applied every 1d;/);

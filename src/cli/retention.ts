@@ -18,7 +18,7 @@ import { readTextFile } from '../config/text-file.ts';
 import { formatDuration } from '../config/units.ts';
 import { printRule } from '../core/immutable-tags.ts';
 import type { Verdict } from '../core/retention/judge.ts';
-import type { Judgement } from '../core/retention/retain.ts';
+import { type Judgement, unknownUse } from '../core/retention/retain.ts';
 import { printOwner, runRetention, termsOf } from '../core/retention/run.ts';
 import { Failure, UsageError } from '../failure.ts';
 import { holdJob } from '../jobs/hold-job.ts';
@@ -181,6 +181,12 @@ async function explain(invocation: Invocation, name: string, policy: RetentionPo
   const terms = await termsOn(invocation, await invocation.openForReading());
   const judged: ReturnType<typeof asJson>[] = [];
   for await (const judgement of explainRetention(terms, name, policy)) judged.push(asJson(judgement, policy));
+  const unknown = unknownUse(terms, policy);
+  if (unknown !== undefined) {
+    invocation.warn(
+      `no manifest without tags is removed: ${unknown === 'pulls' ? 'pulls' : 'moves of tags'} are recorded for a shorter time than untagged.removeAfter`,
+    );
+  }
   const { text, json } = listAnswer(judged, { ACTION: ({ action }) => action, ...columns });
   const removed = judged.filter(({ action }) => action === 'remove');
   return { text: `${text}${countsOf(removed)} would be removed\n`, json };

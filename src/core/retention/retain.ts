@@ -80,11 +80,22 @@ export async function* retain(
     yield { kind: 'tag', facts: { ...facts, digest: row.digest }, verdict, removed };
     if (work.turnIsOver) await work.pause(signal);
   }
-  if (policy.untagged === undefined) return;
+  if (policy.untagged === undefined || unknownUse(terms, policy) !== undefined) return;
   const usedSince = now - policy.untagged.removeAfter;
-  // Before these times a pull or the loss of a tag may be unknown.
-  if (terms.pullsSince >= usedSince || terms.movesSince >= usedSince) return;
   yield* removeUnused(terms, { repository: id, immutable, usedSince, removed: new Set() });
+}
+
+/**
+ * What may be unknown of the last use of a manifest without tags, so that none is removed: a pull, or the move of its last tag. Both
+ * are recorded only since a time. `undefined`: nothing, or the policy keeps them all.
+ */
+export function unknownUse(
+  { now, pullsSince, movesSince }: Pick<RetentionTerms, 'now' | 'pullsSince' | 'movesSince'>,
+  { untagged }: RetentionPolicy,
+): 'pulls' | 'moves' | undefined {
+  if (untagged === undefined) return undefined;
+  const usedSince = now - untagged.removeAfter;
+  return pullsSince >= usedSince ? 'pulls' : movesSince >= usedSince ? 'moves' : undefined;
 }
 
 /** The tags of a repository with the facts about them. */
