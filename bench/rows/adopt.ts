@@ -24,7 +24,9 @@ export const adopt: Row = {
     }
     const data = join(directory.path, 'data');
     const runs = await inTurn(bench, [{ name: 'berth' as const }], async () => {
-      for (const end of ['', '-shm', '-wal']) await rm(join(data, `berth.db${end}`), { force: true });
+      for (const file of ['berth.db', 'berth.db-shm', 'berth.db-wal', 'berth-store.json']) {
+        await rm(join(data, file), { force: true });
+      }
       const begin = performance.now();
       await run(process.execPath, [BERTH, 'adopt', '--data', data], {
         signal: bench.signal,
