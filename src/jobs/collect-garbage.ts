@@ -17,7 +17,7 @@ import { deleteExpiredUpload, listExpiredUploads, setBackUploads, uploadExists }
 import { type BlobKey, type BlobStore, blobKey, type StagedUpload } from '../storage/blob-store.ts';
 import { concurrently } from '../storage/concurrently.ts';
 import { findStored } from './measure.ts';
-import { Pace } from './pace.ts';
+import { Pace, Rest } from './pace.ts';
 
 /** What a garbage collection removed or deleted. */
 export interface Collected {
@@ -261,9 +261,11 @@ async function decideCollection(parts: Guarded, collected: Collected, signal?: A
   const due = { reviewed: now - grace, parked: now - keepUnknown };
   const guarded: Decide = (work) => decide(parts, work);
   await refuseTooMuch(database.read, due.reviewed, limits.maxPercent);
+  const rest = new Rest();
   const proceed = async (): Promise<void> => {
     signal?.throwIfAborted();
     await refuseWhilePaused(database.read);
+    await rest.take(signal);
   };
   await proceed();
   for await (const { removed, kept } of removeUnneededBlobs(database.read, guarded, due.reviewed)) {
@@ -307,6 +309,7 @@ async function carryOutDeletions(
 ): Promise<void> {
   const { database, limits } = parts;
   const pace = new Pace(limits);
+  const rest = new Rest();
   for (let after = ''; ; ) {
     const decided = await listDeletions(database.read, after, batch);
     after = decided.at(-1)?.digest ?? after;
@@ -326,5 +329,6 @@ async function carryOutDeletions(
     });
     if (decided.length < batch) return;
     await refuseWhilePaused(database.read);
+    await rest.take(signal);
   }
 }

@@ -25,3 +25,17 @@ export class Pace {
     }
   }
 }
+
+/**
+ * Leaves the event loop, the database and the disk to requests for half of the time: a background job rests after each batch for as
+ * long as the batch took, so that it rests longer while there are many requests.
+ */
+export class Rest {
+  #begin = performance.now();
+
+  /** Rests after a batch. Rejects when the signal is aborted. */
+  async take(signal?: AbortSignal): Promise<void> {
+    await delay(performance.now() - this.#begin, undefined, { signal });
+    this.#begin = performance.now();
+  }
+}
