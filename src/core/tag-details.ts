@@ -3,7 +3,7 @@ import { findManifestContent } from '../db/manifests.ts';
 import { nextTurn } from '../db/next-turn.ts';
 import { findRepository } from '../db/repositories.ts';
 import { findTagMoves } from '../db/tag-history.ts';
-import { listTagsWithManifests, type TagWithManifest } from '../db/tags.ts';
+import { listTagsWithMoves, type TagWithManifest } from '../db/tags.ts';
 import type { Digest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/errors.ts';
 import { readManifest } from '../oci/manifest.ts';
@@ -44,7 +44,7 @@ export async function listTagDetails(
     throw new RegistryError('NAME_UNKNOWN', { name }, { message: `there is no repository ${name}` });
   }
   const { items, more } = await takePage(request, (after, limit) =>
-    listTagsWithManifests(read, repository, after, limit),
+    listTagsWithMoves(read, repository, after, limit),
   );
   const moves = await findTagMoves(
     read,

@@ -2,63 +2,9 @@
 import { sql } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { RepositoryName } from '../oci/name.ts';
-import type { Tag } from '../oci/reference.ts';
-import { inJsonIds, inJsonList } from './dialect.ts';
+import { inJsonIds } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 import { isTagMove } from './tag-history.ts';
-
-/** A tag with its manifest; times in milliseconds since 1970. */
-export interface RetainedTag {
-  readonly tag: Tag;
-  /** Row id of the manifest. */
-  readonly id: number;
-  readonly digest: Digest;
-  readonly media_type: string;
-  /** Of the last push of the tag, even if it did not move. */
-  readonly updated_at: number;
-}
-
-function selectTags(db: Db) {
-  return db
-    .selectFrom('tags')
-    .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
-    .select([
-      'tags.name as tag',
-      'manifests.id',
-      'manifests.digest',
-      'manifests.media_type',
-      'tags.updated_at',
-    ]);
-}
-
-const selectPage = prepare((db, p: Params<{ repository: number; after: string; limit: number }>) =>
-  selectTags(db)
-    .where('tags.repository_id', '=', p('repository'))
-    .where('tags.name', '>', p('after'))
-    .orderBy('tags.name')
-    .limit(p('limit')),
-);
-
-/** Tags after `after` in byte order, at most `limit`. */
-export function listRetainedTags(
-  db: Db,
-  repository: number,
-  after: string,
-  limit: number,
-): Promise<RetainedTag[]> {
-  return selectPage(db, { repository, after, limit }) as Promise<RetainedTag[]>;
-}
-
-const selectSome = prepare((db, p: Params<{ repository: number; tags: string }>) =>
-  selectTags(db)
-    .where('tags.repository_id', '=', p('repository'))
-    .where('tags.name', 'in', inJsonList(db, p('tags'))),
-);
-
-/** The existing ones of these tags. */
-export function findRetainedTags(db: Db, repository: number, tags: readonly Tag[]): Promise<RetainedTag[]> {
-  return selectSome(db, { repository, tags: JSON.stringify(tags) }) as Promise<RetainedTag[]>;
-}
 
 /** A manifest of a page; the last two are 1 or 0. */
 export interface PagedManifest {

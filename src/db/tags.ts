@@ -124,12 +124,10 @@ export interface TagWithManifest {
   readonly media_type: string;
   /** Time of the last push of the tag, even if it did not move. */
   readonly updated_at: number;
-  /** Id of the change that moved the tag here, if it is still recorded. */
-  readonly moved: number | null;
 }
 
-const selectWithManifests = prepare((db, p: Params<{ repository: number; after: string; limit: number }>) =>
-  db
+function tagsWithManifests(db: Db) {
+  return db
     .selectFrom('tags')
     .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
     .select([
@@ -138,7 +136,57 @@ const selectWithManifests = prepare((db, p: Params<{ repository: number; after: 
       'manifests.digest',
       'manifests.media_type',
       'tags.updated_at',
-    ])
+    ]);
+}
+
+interface TagPage {
+  repository: number;
+  after: string;
+  limit: number;
+}
+
+const selectWithManifests = prepare((db, p: Params<TagPage>) =>
+  tagsWithManifests(db)
+    .where('tags.repository_id', '=', p('repository'))
+    .where('tags.name', '>', p('after'))
+    .orderBy('tags.name')
+    .limit(p('limit')),
+);
+
+/** Tags of the repository after `after` in byte order, with their manifests, at most `limit`. */
+export function listTagsWithManifests(
+  db: Db,
+  repository: number,
+  after: string,
+  limit: number,
+): Promise<TagWithManifest[]> {
+  return selectWithManifests(db, { repository, after, limit }) as Promise<TagWithManifest[]>;
+}
+
+const selectSomeWithManifests = prepare((db, p: Params<{ repository: number; tags: string }>) =>
+  tagsWithManifests(db)
+    .where('tags.repository_id', '=', p('repository'))
+    .where('tags.name', 'in', inJsonList(db, p('tags'))),
+);
+
+/** The existing ones of these tags, with their manifests. */
+export function findTagsWithManifests(
+  db: Db,
+  repository: number,
+  tags: readonly Tag[],
+): Promise<TagWithManifest[]> {
+  return selectSomeWithManifests(db, { repository, tags: JSON.stringify(tags) }) as Promise<
+    TagWithManifest[]
+  >;
+}
+
+export interface TagWithMove extends TagWithManifest {
+  /** Id of the change that moved the tag here, if it is still recorded. */
+  readonly moved: number | null;
+}
+
+const selectWithMoves = prepare((db, p: Params<TagPage>) =>
+  tagsWithManifests(db)
     .select((select) =>
       select
         .selectFrom('changes')
@@ -154,14 +202,14 @@ const selectWithManifests = prepare((db, p: Params<{ repository: number; after: 
     .limit(p('limit')),
 );
 
-/** Tags of the repository after `after` in byte order, with their manifests, at most `limit`. */
-export function listTagsWithManifests(
+/** {@link listTagsWithManifests} with the last move of each tag. */
+export function listTagsWithMoves(
   db: Db,
   repository: number,
   after: string,
   limit: number,
-): Promise<TagWithManifest[]> {
-  return selectWithManifests(db, { repository, after, limit }) as Promise<TagWithManifest[]>;
+): Promise<TagWithMove[]> {
+  return selectWithMoves(db, { repository, after, limit }) as Promise<TagWithMove[]>;
 }
 
 const selectPageOf = prepare((db, p: Params<{ manifest: number; after: string; limit: number }>) =>

@@ -5,7 +5,7 @@ import { lockTags } from '../../db/locks.ts';
 import { nextTurnInTransaction } from '../../db/next-turn.ts';
 import type { Db } from '../../db/prepare.ts';
 import { lockRepositoryShared } from '../../db/repositories.ts';
-import { findRetainedTags } from '../../db/retention.ts';
+import { findTagsWithManifests } from '../../db/tags.ts';
 import { RegistryError } from '../../oci/errors.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import { partTagsOf } from '../../oci/part-tags.ts';
@@ -48,7 +48,7 @@ export function removerOf(
     tag: (judged, pulledAt, rules) =>
       removing(async (db) => {
         await lockTags(db, id, [judged.tag]);
-        const [current] = await findRetainedTags(db, id, [judged.tag]);
+        const [current] = await findTagsWithManifests(db, id, [judged.tag]);
         if (current?.id !== judged.id || current.updated_at !== judged.updated_at) return false;
         if (pulledAt !== undefined) {
           const pulls = await lastPulls(db, [current], nextTurnInTransaction);

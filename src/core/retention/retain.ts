@@ -5,8 +5,9 @@ import { heldManifests } from '../../db/manifests.ts';
 import { nextTurn } from '../../db/next-turn.ts';
 import type { Db } from '../../db/prepare.ts';
 import { listChildren, listReferrers } from '../../db/referrers.ts';
-import { listPagedManifests, listRetainedTags, type RetainedTag } from '../../db/retention.ts';
+import { listPagedManifests } from '../../db/retention.ts';
 import { sliceSize } from '../../db/slices.ts';
+import { listTagsWithManifests, type TagWithManifest } from '../../db/tags.ts';
 import type { RepositoryName } from '../../oci/name.ts';
 import { wholeOf } from '../../oci/part-tags.ts';
 import type { TagRule } from '../../oci/tag-rule.ts';
@@ -18,7 +19,7 @@ import { findUnused, type UntaggedTerms, type UnusedManifest } from './untagged.
 /** Removes what was judged; each resolves to false if it changed or was used since. */
 export interface Remover {
   /** @param pulledAt a later pull keeps the tag; absent: pulls do not matter @param rules positions in the policy, from 1 */
-  tag(tag: RetainedTag, pulledAt: number | undefined, rules: readonly number[]): Promise<boolean>;
+  tag(tag: TagWithManifest, pulledAt: number | undefined, rules: readonly number[]): Promise<boolean>;
   manifest(manifest: UnusedManifest, terms: UntaggedTerms): Promise<boolean>;
 }
 
@@ -41,7 +42,7 @@ export interface RetentionTerms {
 export type Judgement =
   | {
       readonly kind: 'tag';
-      readonly facts: TagFacts & Pick<RetainedTag, 'digest'>;
+      readonly facts: TagFacts & Pick<TagWithManifest, 'digest'>;
       readonly verdict: Verdict;
       /** False if it stays, or changed or was used since it was judged. */
       readonly removed: boolean;
@@ -102,9 +103,9 @@ export function unknownUse(
 async function* factsOf(
   { read, signal }: RetentionTerms,
   { id, immutable, pulls }: { id: number; immutable: readonly AppliedRule[]; pulls: boolean },
-): AsyncGenerator<{ row: RetainedTag; facts: TagFacts }> {
+): AsyncGenerator<{ row: TagWithManifest; facts: TagFacts }> {
   for (let after = ''; ; ) {
-    const rows = await listRetainedTags(read, id, after, tagsPage);
+    const rows = await listTagsWithManifests(read, id, after, tagsPage);
     const wholes = rows.map(({ tag }) => wholeOf(tag)).filter((digest) => digest !== undefined);
     const held = await heldManifests(read, id, wholes);
     const last = pulls ? await lastPulls(read, rows) : undefined;

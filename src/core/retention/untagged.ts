@@ -1,12 +1,7 @@
 // Decides which manifests without tags have been unused for long enough.
 import type { Db } from '../../db/prepare.ts';
-import {
-  findRetainedTags,
-  findUntagged,
-  listIndexesOf,
-  type RetainedTag,
-  type UntaggedManifest,
-} from '../../db/retention.ts';
+import { findUntagged, listIndexesOf, type UntaggedManifest } from '../../db/retention.ts';
+import { findTagsWithManifests, type TagWithManifest } from '../../db/tags.ts';
 import type { Digest } from '../../oci/digest.ts';
 import { partTagsOf } from '../../oci/part-tags.ts';
 import { type AppliedRule, ruleFor } from '../immutable-tags.ts';
@@ -26,7 +21,7 @@ export interface UnusedManifest extends UntaggedManifest {
   /** When it was pushed, lost a tag or was pulled, whichever is the latest. */
   readonly usedAt: number;
   /** Tags of its signatures and other parts, which go with it. */
-  readonly partTags: readonly RetainedTag[];
+  readonly partTags: readonly TagWithManifest[];
 }
 
 /**
@@ -49,7 +44,7 @@ export async function findUnused(
     if (usedAt >= terms.usedSince || terms.removed.has(id)) continue;
     if (subject !== null && !terms.removed.has(subject)) continue;
     if (await isListed(db, terms, digest)) continue;
-    const partTags = await findRetainedTags(db, terms.repository, partTagsOf(digest));
+    const partTags = await findTagsWithManifests(db, terms.repository, partTagsOf(digest));
     if (partTags.some(({ tag }) => ruleFor(terms.immutable, tag) !== undefined)) continue;
     unused.push({ ...manifest, usedAt, partTags });
     await pause();
