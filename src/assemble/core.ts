@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import { Blobs } from '../core/blobs.ts';
+import { deletionRulesOf } from '../core/delete-image.ts';
 import { Manifests } from '../core/manifests.ts';
 import { Pulls } from '../core/pulls.ts';
 import { Uploads } from '../core/uploads.ts';
@@ -27,9 +28,8 @@ export function assembleCore(config: Config, parts: CoreParts): Core {
   const limits = { sessions: config.limits.uploadsPerAccount, bytes: config.limits.stagedBytesPerAccount };
   const uploads = new Uploads({ database, store, blobs, clock, limits, quotas, onlyProcess });
   const { missingReferences } = config.manifests;
-  const immutableTags = config.tags.immutable;
-  const trash = config.trash.keepFor > 0;
-  const manifests = new Manifests({ database, clock, missingReferences, immutableTags, trash, quotas });
+  const rules = deletionRulesOf(config);
+  const manifests = new Manifests({ database, clock, missingReferences, ...rules, quotas });
   const pulls = new Pulls({
     database,
     failed: (error) =>

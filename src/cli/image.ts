@@ -2,6 +2,7 @@
 import { Argument } from 'commander';
 import { inspectImage, removeImage } from '../administration/images.ts';
 import { showTime } from '../administration/show-time.ts';
+import { deletionRulesOf } from '../core/delete-image.ts';
 import { maxListed } from '../core/image-details.ts';
 import { printBytes } from '../core/print-bytes.ts';
 import type { Descriptor } from '../oci/manifest.ts';
@@ -57,8 +58,7 @@ export const imageCommand = subcommands(
     arguments: [image],
     examples: ['berth image delete acme/app:v1', 'berth image delete acme/app@sha256:…'],
     async run(invocation, name: string) {
-      const { tags, trash } = invocation.config;
-      const rules = { immutableTags: tags.immutable, trash: trash.keepFor > 0 };
+      const rules = deletionRulesOf(invocation.config);
       const deleted = await removeImage(await invocation.openForChanges(), rules, name);
       const how = rules.trash ? `; "berth trash restore ${deleted}" restores both` : '';
       return { text: `deleted ${deleted} with its tags${how}\n`, json: { deleted } };

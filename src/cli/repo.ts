@@ -9,6 +9,7 @@ import {
 } from '../administration/repositories.ts';
 import { showTime } from '../administration/show-time.ts';
 import { parseDuration } from '../config/units.ts';
+import { deletionRulesOf } from '../core/delete-image.ts';
 import type { Visibility } from '../db/schema.ts';
 import { accessAnswer } from './access-table.ts';
 import { listAnswer } from './answer.ts';
@@ -129,9 +130,9 @@ export const repoCommand = subcommands(
       name: string,
       { force, permanently = false }: { force?: boolean; permanently?: boolean },
     ) {
-      const { tags, trash } = invocation.config;
-      const inTrash = trash.keepFor > 0 && !permanently;
-      const deletion = { immutableTags: tags.immutable, trash: inTrash, force };
+      const rules = deletionRulesOf(invocation.config);
+      const inTrash = rules.trash && !permanently;
+      const deletion = { ...rules, trash: inTrash, force };
       await removeRepository(await invocation.openForChanges(), name, deletion);
       const how = inTrash ? `; "berth trash restore ${name}" restores it` : ' for good';
       return { text: `deleted ${name}${how}\n`, json: { deleted: name, permanently: !inTrash } };

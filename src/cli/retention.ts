@@ -13,13 +13,14 @@ import {
 } from '../administration/retention.ts';
 import { showTime } from '../administration/show-time.ts';
 import { parseRetentionPolicy, type RetentionPolicy, writtenPolicy } from '../config/retention-policy.ts';
-import type { Config } from '../config/schema.ts';
 import { readTextFile } from '../config/text-file.ts';
 import { formatDuration } from '../config/units.ts';
+import { deletionRulesOf } from '../core/delete-image.ts';
 import { printRule } from '../core/immutable-tags.ts';
 import type { Verdict } from '../core/retention/judge.ts';
 import { type Judgement, unknownUse } from '../core/retention/retain.ts';
 import { printOwner, runRetention, termsOf } from '../core/retention/run.ts';
+import { keepMovesFor } from '../core/tag-history.ts';
 import { Failure, UsageError } from '../failure.ts';
 import { holdJob } from '../jobs/hold-job.ts';
 import { type Answer, describeFields, listAnswer } from './answer.ts';
@@ -161,7 +162,7 @@ export const retentionCommand = subcommands(
       if (held === undefined) {
         throw new Failure('another process applies the retention policies; try again when it has ended');
       }
-      const deletions = { immutableTags: config.tags.immutable, trash: config.trash.keepFor > 0 };
+      const deletions = deletionRulesOf(config);
       const parts = { database, deletions, by: database.by, keepMovesFor: keepMovesFor(config) };
       const json = await interruptible('run it again to continue', (signal) =>
         governedBy(database, name).then((repositories) =>
@@ -194,11 +195,6 @@ async function explain(invocation: Invocation, name: string, policy: RetentionPo
 
 function termsOn({ config }: Invocation, database: Parameters<typeof termsOf>[0]) {
   return termsOf(database, config.tags.immutable, keepMovesFor(config));
-}
-
-/** Milliseconds for which moves of tags are kept. */
-function keepMovesFor({ audit, history }: Config): number {
-  return Math.max(audit.keepFor, history.keepFor);
 }
 
 const columns = {

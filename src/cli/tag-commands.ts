@@ -3,8 +3,10 @@ import { Argument, Option } from 'commander';
 import { copyTag, removeTag, rollBack, rollbackPlan, tagHistory, tagsOf } from '../administration/images.ts';
 import { showTime } from '../administration/show-time.ts';
 import { formatDuration } from '../config/units.ts';
+import { deletionRulesOf } from '../core/delete-image.ts';
 import { printBytes } from '../core/print-bytes.ts';
 import type { TagDetails } from '../core/tag-details.ts';
+import { keepMovesFor } from '../core/tag-history.ts';
 import type { TagMove } from '../db/tag-history.ts';
 import { UsageError } from '../failure.ts';
 import { listAnswer } from './answer.ts';
@@ -142,8 +144,7 @@ export const tagCommands: readonly RegistryCommand[] = [
     arguments: [tagged],
     examples: ['berth tag delete acme/app:v1'],
     async run(invocation, name: string) {
-      const { tags, trash } = invocation.config;
-      const rules = { immutableTags: tags.immutable, trash: trash.keepFor > 0 };
+      const rules = deletionRulesOf(invocation.config);
       await removeTag(await invocation.openForChanges(), rules, name);
       const how = rules.trash ? `; "berth trash restore ${name}" restores it` : '';
       return { text: `deleted ${name}, and not its image${how}\n`, json: { deleted: name } };
@@ -153,7 +154,7 @@ export const tagCommands: readonly RegistryCommand[] = [
 
 /** Refuses a time for which moves may be deleted already. */
 function requireRecorded({ config }: Invocation, before: number | undefined): void {
-  const keepFor = Math.max(config.history.keepFor, config.audit.keepFor);
+  const keepFor = keepMovesFor(config);
   if (before === undefined || before > Date.now() - keepFor) return;
   throw new UsageError(
     `--before ${showTime(before)}: the history of tags is kept for ${formatDuration(keepFor)} (history.keepFor)`,

@@ -1,4 +1,5 @@
 // Deletes tags and manifests: into the trash, from which `restore-trash.ts` restores them, or for good.
+import type { Config } from '../config/schema.ts';
 import { lockAndLinkBlobsOf } from '../db/blob-links.ts';
 import {
   type Actor,
@@ -25,6 +26,10 @@ export interface DeletionRules {
   readonly immutableTags: readonly TagRule[];
   /** Whether the trash keeps what is deleted. */
   readonly trash: boolean;
+}
+
+export function deletionRulesOf({ tags, trash }: Pick<Config, 'tags' | 'trash'>): DeletionRules {
+  return { immutableTags: tags.immutable, trash: trash.keepFor > 0 };
 }
 
 /** A deletion in a repository at a time in milliseconds since 1970. */

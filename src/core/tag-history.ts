@@ -1,4 +1,5 @@
 // The moves of tags, and their undoing.
+import type { Config } from '../config/schema.ts';
 import type { Actor } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
 import { lockTags } from '../db/locks.ts';
@@ -16,6 +17,11 @@ import type { Tag } from '../oci/reference.ts';
 import type { TagRule } from '../oci/tag-rule.ts';
 import { moveTags } from './move-tags.ts';
 import { noQuotas } from './quotas.ts';
+
+/** Milliseconds for which moves of tags are kept. */
+export function keepMovesFor({ audit, history }: Pick<Config, 'audit' | 'history'>): number {
+  return Math.max(audit.keepFor, history.keepFor);
+}
 
 export interface HistoryRequest {
   /** Without it: all tags of the repository. */

@@ -2,9 +2,11 @@
 import type { Config } from '../config/schema.ts';
 import type { BackedUp } from '../core/backup/back-up.ts';
 import type { Clock } from '../core/clock.ts';
+import { deletionRulesOf } from '../core/delete-image.ts';
 import { emptyTrash } from '../core/empty-trash.ts';
 import { governedRepositories, runRetention } from '../core/retention/run.ts';
 import type { StoreEpoch } from '../core/store-epoch.ts';
+import { keepMovesFor } from '../core/tag-history.ts';
 import { deleteAuditEvents } from '../db/audit-events.ts';
 import { retention, system } from '../db/changes.ts';
 import type { Database } from '../db/database.ts';
@@ -137,10 +139,9 @@ export function scheduleOf(parts: ScheduleParts): ScheduledJob[] {
       name: 'retention',
       every: config.retention.every,
       async run(signal) {
-        const keepMovesFor = Math.max(config.audit.keepFor, config.history.keepFor);
-        const deletions = { immutableTags: config.tags.immutable, trash: config.trash.keepFor > 0 };
+        const deletions = deletionRulesOf(config);
         const retained = await runRetention(
-          { database, deletions, keepMovesFor, by: retention },
+          { database, deletions, keepMovesFor: keepMovesFor(config), by: retention },
           governedRepositories(database.read, '', signal),
           signal,
         );
