@@ -54,7 +54,7 @@ export class Pulls {
     await this.#writing;
   }
 
-  /** Writes all pulls; those that cannot be written are reported as lost. */
+  /** Writes the waiting pulls, and reports the number of those that it could not write to `lost`. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.flush();

@@ -1,3 +1,4 @@
+import { deletesBefore } from './delete-before.ts';
 import { type Db, first, type Params, prepare } from './prepare.ts';
 
 interface Window {
@@ -37,24 +38,5 @@ export async function findPullCount(db: Db, window: Window): Promise<number> {
   return Number((await first(select(db, { ...window })))?.count ?? 0);
 }
 
-const deleteOld = prepare((db, p: Params<{ before: number; limit: number }>) =>
-  db
-    .deleteFrom('pull_counts')
-    .where(({ eb, refTuple, selectFrom }) =>
-      eb(
-        refTuple('subject', 'window_start'),
-        'in',
-        selectFrom('pull_counts as old')
-          .select(['old.subject', 'old.window_start'])
-          .where('old.window_start', '<', p('before'))
-          .limit(p('limit'))
-          .$asTuple('subject', 'window_start'),
-      ),
-    )
-    .returning('subject'),
-);
-
 /** Deletes the counts of windows that started before a time, at most `limit`; returns how many. */
-export async function deletePullCounts(db: Db, before: number, limit: number): Promise<number> {
-  return (await deleteOld(db, { before, limit })).length;
-}
+export const deletePullCounts = deletesBefore('pull_counts', ['subject', 'window_start'], 'window_start');

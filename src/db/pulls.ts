@@ -1,5 +1,6 @@
 // Last pulls of manifests, and the numbers of pulls a day.
 import { sql } from 'kysely';
+import { deletesBefore } from './delete-before.ts';
 import { inJsonIds, jsonRows } from './dialect.ts';
 import { type Db, type Params, prepare } from './prepare.ts';
 
@@ -122,24 +123,5 @@ export function listChildPulls(
   return selectChildren(db, { ids, manifest, digest, limit });
 }
 
-const deleteOld = prepare((db, p: Params<{ before: number; limit: number }>) =>
-  db
-    .deleteFrom('pull_days')
-    .where(({ eb, refTuple, selectFrom }) =>
-      eb(
-        refTuple('repository_id', 'day'),
-        'in',
-        selectFrom('pull_days as old')
-          .select(['old.repository_id', 'old.day'])
-          .where('old.day', '<', p('before'))
-          .limit(p('limit'))
-          .$asTuple('repository_id', 'day'),
-      ),
-    )
-    .returning('day'),
-);
-
 /** Deletes the numbers of days that began before a time, at most `limit`; returns how many. */
-export async function deletePullDays(db: Db, before: number, limit: number): Promise<number> {
-  return (await deleteOld(db, { before, limit })).length;
-}
+export const deletePullDays = deletesBefore('pull_days', ['repository_id', 'day'], 'day');

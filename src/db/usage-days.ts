@@ -1,5 +1,5 @@
-import { sql } from 'kysely';
-import { type Db, prepare } from './prepare.ts';
+import { deletesBefore } from './delete-before.ts';
+import type { Db } from './prepare.ts';
 import { sliceSize } from './slices.ts';
 import type { NamespaceUsage } from './usage.ts';
 
@@ -40,18 +40,8 @@ export async function recordDay(db: Db, day: number, usage: readonly NamespaceUs
     .execute();
 }
 
-const deleteOld = prepare<{ before: number; limit: number }, { day: number }>((db, p) => {
-  const query = sql<{ day: number }>`
-    delete from usage_days where (day, namespace) in (
-      select day, namespace from usage_days where day < ${p('before')} order by day, namespace limit ${p('limit')}
-    ) returning day`;
-  return { compile: () => query.compile(db) };
-});
-
-/** Deletes some of the rows of days before a time; returns their number. */
-export async function deleteDays(db: Db, before: number, limit = sliceSize): Promise<number> {
-  return (await deleteOld(db, { before, limit })).length;
-}
+/** Deletes the usage of days before a time, at most `limit`; returns their number. */
+export const deleteDays = deletesBefore('usage_days', ['day', 'namespace'], 'day');
 
 /** The newest days of a namespace or of {@link wholeRegistry}, at most `limit`, the newest first. */
 export async function listDays(db: Db, namespace: string, limit: number): Promise<UsageDay[]> {

@@ -251,20 +251,15 @@ export async function recountNamespace(db: Db, namespace: string): Promise<Recou
 }
 
 function toRecount(row: Recounted | undefined): Recount {
-  const { blobs, bytes, tags, repositories, links } = row as Recounted;
-  const [countedBlobs, countedBytes, countedTags, countedRepositories] = [
-    row?.counted_blobs,
-    row?.counted_bytes,
-    row?.counted_tags,
-    row?.counted_repositories,
-  ].map(Number) as [number, number, number, number];
+  const { blobs, bytes, tags, repositories, links, ...counted } = row as Recounted;
   return {
     kept: { blobs, bytes, tags, repositories },
+    // PostgreSQL returns counts as text.
     counted: {
-      blobs: countedBlobs,
-      bytes: countedBytes,
-      tags: countedTags,
-      repositories: countedRepositories,
+      blobs: Number(counted.counted_blobs),
+      bytes: Number(counted.counted_bytes),
+      tags: Number(counted.counted_tags),
+      repositories: Number(counted.counted_repositories),
     },
     links: Number(links),
   };
